@@ -1,0 +1,174 @@
+"""Every catalogue column and flag, once: name, unit, type, description."""
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from astropy.table import Column as TableColumn
+from astropy.table import Table
+
+__all__ = ["MASTER", "MOTION", "STAR_LIST", "Column", "Flag", "describe_flags", "make_table"]
+
+
+class Flag(IntFlag):
+    """Bits of the ``flags`` column of every product."""
+
+    SATURATED = 1  # saturated pixels near the centre; fitted on the others
+    BAD_PIXELS = 2  # pixels without weight inside the fitted box
+    NEAR_EDGE = 4  # the fitted box or the sky annulus leaves the detector
+    CROWDED = 8  # a comparable or brighter star within the isolation radius
+    NOT_CONVERGED = 16  # the fit stopped before it converged
+    FEW_PIXELS = 32  # hardly more pixels than parameters
+    SKY_FALLBACK = 64  # too few sky pixels: the image's own sky level was used
+    SUBTRACTED = 128  # neighbours were subtracted before the fit
+    EPSF_BORROWED = 256  # the ePSF here was borrowed from neighbouring positions
+    COSMIC_RAY = 512  # looks like a cosmic ray or hot pixel (RADXS)
+    EXTENDED = 1024  # looks extended (RADXS)
+    CLIPPED = 2048  # some measurements were clipped from the average
+    FEW_EXPOSURES = 4096  # fewer exposures than asked for
+    REFERENCE = 8192  # took part in a transformation as reference star
+    LOCAL_TRANSFORM = 16384  # a local transformation was used
+    REJECTED_EPOCHS = 32768  # epochs were rejected as outliers
+    LINEAR_FIT = 65536  # too few epochs for a choice of model: weighted straight line
+    BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
+    DUPLICATE = 262144  # several sources matched; the nearest was taken
+    QUALITY_CUT = 524288  # fails the catalogue cuts
+
+
+def describe_flags(value):
+    """Return the names of the bits set in ``value``.
+
+    Parameters
+    ----------
+    value : int
+        One entry of a ``flags`` column.
+
+    Returns
+    -------
+    list of str
+    """
+    return [flag.name for flag in Flag if int(value) & flag]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Definition of one catalogue column."""
+
+    name: str
+    unit: str
+    dtype: str
+    description: str
+
+
+def _columns(text):
+    rows = (line.split("|") for line in text.strip().splitlines())
+    return tuple(Column(*(cell.strip() for cell in row)) for row in rows)
+
+
+STAR_LIST = _columns("""
+    id          |           | i8 | running number in this list
+    x           | pix       | f8 | raw x, 0-based, pixel centres on integers, science orientation
+    y           | pix       | f8 | raw y, 0-based
+    x_err       | pix       | f8 | standard error of x from the fit's covariance
+    y_err       | pix       | f8 | standard error of y from the fit's covariance
+    xy_cov      | pix2      | f8 | covariance of x and y
+    flux        | MJy/sr    | f8 | total surface brightness under the ePSF, summed over pixels
+    flux_err    | MJy/sr    | f8 | standard error of flux
+    mag         | mag       | f8 | instrumental magnitude, -2.5 log10(flux)
+    mag_err     | mag       | f8 | standard error of mag
+    sky         | MJy/sr    | f8 | sky under the star
+    sky_err     | MJy/sr    | f8 | standard error of the sky
+    qfit        |           | f8 | sum of absolute residuals over the fitted pixels divided by the flux
+    radxs       |           | f8 | residual flux in 1 < r <= 2.5 pix divided by the flux
+    chi2        |           | f8 | chi-square of the fitted pixels per degree of freedom
+    n_pixels    |           | i4 | pixels with weight in the fit
+    n_saturated |           | i4 | saturated pixels in the fitted box
+    flags       |           | i8 | bits of jwst_hpastrom.columns.Flag
+    ra          | deg       | f8 | right ascension through the exposure's WCS
+    dec         | deg       | f8 | declination through the exposure's WCS
+    x_corr      | pix       | f8 | distortion-corrected x (computed on reading)
+    y_corr      | pix       | f8 | distortion-corrected y (computed on reading)
+""")
+
+MASTER = _columns("""
+    id     |        | i8 | running number
+    x      | pix    | f8 | master-frame x, towards the West
+    y      | pix    | f8 | master-frame y, towards the North
+    xi     | arcsec | f8 | tangent-plane coordinate towards the East
+    eta    | arcsec | f8 | tangent-plane coordinate towards the North
+    ra     | deg    | f8 | right ascension
+    dec    | deg    | f8 | declination
+    x_rms  | pix    | f8 | scatter of the single measurements about the mean, in master pixels
+    y_rms  | pix    | f8 | scatter of the single measurements about the mean, in master pixels
+    x_err  | pix    | f8 | standard error of x: empirical, x_rms / sqrt(n_used)
+    y_err  | pix    | f8 | standard error of y: empirical, y_rms / sqrt(n_used)
+    x_err_formal | pix | f8 | standard error of x propagated from the fits
+    y_err_formal | pix | f8 | standard error of y propagated from the fits
+    mag    | mag    | f8 | mean instrumental magnitude on the zero point of the central exposure
+    mag_rms | mag   | f8 | scatter of the single magnitudes
+    mag_err | mag   | f8 | standard error of mag
+    qfit   |        | f8 | mean QFIT
+    radxs  |        | f8 | mean RADXS
+    n_found |       | i4 | exposures in which the star was found
+    n_used |        | i4 | exposures used in the position
+    flags  |        | i8 | bits of jwst_hpastrom.columns.Flag
+""")
+
+MOTION = _columns("""
+    id           |          | i8 | running number
+    ra           | deg      | f8 | right ascension at ref_epoch
+    dec          | deg      | f8 | declination at ref_epoch
+    ra_error     | mas      | f8 | standard error of ra cos(dec)
+    dec_error    | mas      | f8 | standard error of dec
+    ref_epoch    | yr       | f8 | reference epoch, Julian year
+    pmra         | mas / yr | f8 | proper motion in right ascension, times cos(dec)
+    pmdec        | mas / yr | f8 | proper motion in declination
+    pmra_error   | mas / yr | f8 | standard error of pmra
+    pmdec_error  | mas / yr | f8 | standard error of pmdec
+    pmra_pmdec_corr |       | f8 | correlation of pmra and pmdec
+    mag          | mag      | f8 | mean magnitude
+    pmra_rel     | mas / yr | f8 | pmra relative to the reference stars
+    pmdec_rel    | mas / yr | f8 | pmdec relative to the reference stars
+    model        |          | i4 | kinematic model: 0 poly, 1 confusion, 2 sqexp, 3 additive, 5 step, 6 group offset
+    elpd         |          | f8 | expected log predictive density of the chosen model
+    chi2_loo_ra  |          | f8 | leave-one-out chi-square per epoch in right ascension
+    chi2_loo_dec |          | f8 | leave-one-out chi-square per epoch in declination
+    n_epochs     |          | i4 | epochs used
+    n_rejected   |          | i4 | epochs rejected as outliers
+    parallax     | mas      | f8 | parallax
+    parallax_error | mas    | f8 | standard error of the parallax
+    flags        |          | i8 | bits of jwst_hpastrom.columns.Flag
+""")
+
+
+def make_table(schema, data, meta=None):
+    """Build a table whose columns follow a schema of this module.
+
+    Parameters
+    ----------
+    schema : tuple of `Column`
+        `STAR_LIST`, `MASTER` or `MOTION`.
+
+    data : mapping of str to array-like
+        Columns by name. Names outside the schema come after those in it, as they are.
+
+    meta : mapping, optional
+        Metadata of the table.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        The schema's columns that are in ``data``, in the schema's order, with units and descriptions.
+    """
+    known = {c.name: c for c in schema}
+    columns = []
+    for c in schema:
+        if c.name in data:
+            values = np.asarray(data[c.name], dtype=c.dtype)
+            columns.append(TableColumn(values, name=c.name, unit=c.unit or None, description=c.description))
+    columns += [
+        values if isinstance(values, TableColumn) else TableColumn(np.asarray(values), name=name)
+        for name, values in data.items()
+        if name not in known
+    ]
+    return Table(columns, meta=dict(meta or {}))

@@ -1,0 +1,43 @@
+"""One exposure's pixels, as the ePSF room sees them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Image"]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pixels of one exposure.
+
+    Parameters
+    ----------
+    data, err : ndarray, shape (ny, nx)
+        Surface brightness and its standard error, one unit (MJy/sr for a ``_cal`` file).
+
+    bad : ndarray of bool, shape (ny, nx)
+        Pixels without weight; includes everything not finite, but not pixels that are only saturated.
+
+    saturated : ndarray of bool, shape (ny, nx)
+        Saturated pixels (never used in a fit either).
+
+    name : str
+        Name for messages.
+    """
+
+    data: np.ndarray
+    err: np.ndarray
+    bad: np.ndarray
+    saturated: np.ndarray
+    name: str = ""
+
+    @property
+    def shape(self):
+        """(ny, nx)."""
+        return self.data.shape
+
+    @property
+    def good(self):
+        """Pixels with weight."""
+        return ~(self.bad | self.saturated)

@@ -1,0 +1,129 @@
+"""Errors named by cause; each says what was found, what was needed and what to do."""
+
+__all__ = [
+    "HPAstromError",
+    "BadCatalogError",
+    "BadFileError",
+    "BadReferenceFileError",
+    "DegenerateSolutionError",
+    "MissingDataError",
+    "MissingMemberError",
+    "MixedExposuresError",
+    "NoOverlapError",
+    "NotEnoughStarsError",
+    "ParameterError",
+    "UnsupportedExposureError",
+]
+
+
+def _rebuild(name, kwargs):
+    return _BY_NAME[name](**kwargs)
+
+
+class HPAstromError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    found, needed : str
+        What was found, and what was needed instead.
+
+    do : str, optional
+        What the user can do about it.
+
+    file : str or path-like, optional
+        The file (or product) that the error is about.
+    """
+
+    # A traceback's last line then reads "NotEnoughStarsError: file: found ..., needed ...; ..."
+    # without a module path, which is what users and scripts look for.
+    __module__ = "builtins"
+
+    def __init__(self, found, needed, do="", file=None):
+        self.found, self.needed, self.do = str(found), str(needed), str(do)
+        self.file = None if file is None else str(file)
+        super().__init__(self._message())
+
+    def _message(self):
+        name = self.file or "input"
+        text = f"{name}: found {self.found}, needed {self.needed}"
+        if self.do:
+            text += f"; {self.do}"
+        return " ".join(text.split())
+
+    def about(self, file):
+        """Return the same error about ``file``, if it named none so far."""
+        return self if self.file else type(self)(self.found, self.needed, self.do, file)
+
+    def __reduce__(self):
+        kwargs = {"found": self.found, "needed": self.needed, "do": self.do, "file": self.file}
+        return _rebuild, (type(self).__name__, kwargs)
+
+
+class BadCatalogError(HPAstromError):
+    """A table lacks columns, metadata or usable rows."""
+
+    __module__ = "builtins"
+
+
+class BadFileError(HPAstromError):
+    """A file is missing, truncated or not what its name says."""
+
+    __module__ = "builtins"
+
+
+class BadReferenceFileError(HPAstromError):
+    """An ePSF, distortion or other reference file is damaged or does not fit."""
+
+    __module__ = "builtins"
+
+
+class DegenerateSolutionError(HPAstromError):
+    """The data cannot determine what was asked for."""
+
+    __module__ = "builtins"
+
+
+class MissingDataError(HPAstromError):
+    """An exposure lacks an extension, a keyword or a WCS."""
+
+    __module__ = "builtins"
+
+
+class MissingMemberError(HPAstromError):
+    """A member of an association is not on disk."""
+
+    __module__ = "builtins"
+
+
+class MixedExposuresError(HPAstromError):
+    """Exposures of several filters or detectors where one was needed."""
+
+    __module__ = "builtins"
+
+
+class NoOverlapError(HPAstromError):
+    """Two lists of stars have no stars in common."""
+
+    __module__ = "builtins"
+
+
+class NotEnoughStarsError(HPAstromError):
+    """Too few stars are left for what was asked."""
+
+    __module__ = "builtins"
+
+
+class ParameterError(HPAstromError, ValueError):
+    """A parameter has a value that makes no sense."""
+
+    __module__ = "builtins"
+
+
+class UnsupportedExposureError(HPAstromError):
+    """An exposure is not imaging of a supported instrument."""
+
+    __module__ = "builtins"
+
+
+_BY_NAME = {name: globals()[name] for name in __all__}

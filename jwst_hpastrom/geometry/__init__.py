@@ -1,0 +1,42 @@
+"""Mappings, transformations, matching, tangent planes and clipped averages, on plain arrays."""
+
+from jwst_hpastrom.geometry.averaging import (
+    GroupMean,
+    clipped_mean,
+    clipped_median,
+    group_means,
+    robust_sigma,
+)
+from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
+from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
+from jwst_hpastrom.geometry.tangent import TangentPlane, propagate
+from jwst_hpastrom.geometry.transform import (
+    LinearTransform,
+    PolynomialTransform,
+    TransformFit,
+    fit_linear,
+    fit_polynomial,
+    polynomial_terms,
+)
+
+__all__ = [
+    "BlindMatch",
+    "CompositeMapping",
+    "GroupMean",
+    "IdentityMapping",
+    "LinearTransform",
+    "Mapping",
+    "PolynomialTransform",
+    "TangentPlane",
+    "TransformFit",
+    "clipped_mean",
+    "clipped_median",
+    "fit_linear",
+    "fit_polynomial",
+    "group_means",
+    "match_blind",
+    "match_nearest",
+    "polynomial_terms",
+    "propagate",
+    "robust_sigma",
+]

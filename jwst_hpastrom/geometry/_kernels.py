@@ -1,0 +1,85 @@
+"""Numba cores of the geometry room: plain arrays in, plain arrays out."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def clipped_group_means(order, start, values, weights, sigma, used):
+    n_groups = start.size - 1
+    mean = np.full(n_groups, np.nan)
+    rms = np.full(n_groups, np.nan)
+    formal = np.full(n_groups, np.nan)
+    n_found = np.zeros(n_groups, np.int64)
+    n_used = np.zeros(n_groups, np.int64)
+    for g in range(n_groups):
+        a, b = start[g], start[g + 1]
+        m = 0
+        v = np.empty(b - a)
+        w = np.empty(b - a)
+        src = np.empty(b - a, np.int64)
+        for k in range(a, b):
+            i = order[k]
+            if np.isfinite(values[i]) and weights[i] > 0 and np.isfinite(weights[i]):
+                v[m], w[m], src[m] = values[i], weights[i], i
+                m += 1
+        n_found[g] = m
+        if m == 0:
+            continue
+        ok = np.ones(m, np.bool_)
+        for _ in range(10):
+            n = ok.sum()
+            if n < 3:
+                break
+            kept = v[:m][ok]
+            med = np.median(kept)
+            mad = 1.4826 * np.median(np.abs(kept - med))
+            scale = max(mad, np.median(1 / np.sqrt(w[:m][ok])))
+            changed = False
+            for k in range(m):
+                now = abs(v[k] - med) <= sigma * scale
+                if now != ok[k]:
+                    changed = True
+                ok[k] = now
+            if not changed:
+                break
+        sw = 0.0
+        sv = 0.0
+        n = 0
+        for k in range(m):
+            if ok[k]:
+                sw += w[k]
+                sv += w[k] * v[k]
+                n += 1
+                used[src[k]] = True
+        if n == 0:
+            continue
+        mu = sv / sw
+        mean[g], formal[g], n_used[g] = mu, sw**-0.5, n
+        if n > 1:
+            s2 = 0.0
+            for k in range(m):
+                if ok[k]:
+                    s2 += (v[k] - mu) ** 2
+            rms[g] = np.sqrt(s2 / (n - 1))
+    return mean, rms, formal, n_found, n_used
+
+
+@njit(cache=True, nogil=True)
+def vote_shifts(ax, ay, bx, by, cell, x_min, y_min, nx, ny, counts):
+    """Histogram the offsets b - a of all pairs into cells; counts is overwritten."""
+    counts[:] = 0
+    for i in range(ax.size):
+        for j in range(bx.size):
+            kx = int(np.floor((bx[j] - ax[i] - x_min) / cell))
+            ky = int(np.floor((by[j] - ay[i] - y_min) / cell))
+            if 0 <= kx < nx and 0 <= ky < ny:
+                counts[ky * nx + kx] += 1
+    best, arg = -1, 0
+    for kx in range(nx - 1):
+        for ky in range(ny - 1):
+            c = ky * nx + kx
+            n = counts[c] + counts[c + 1] + counts[c + nx] + counts[c + nx + 1]
+            if n > best:
+                best, arg = n, c
+    return best, arg

@@ -1,0 +1,133 @@
+"""The tangent plane, and linear motion on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["TangentPlane", "propagate"]
+
+ARCSEC = 180.0 * 3600.0 / np.pi
+
+
+@dataclass(frozen=True)
+class TangentPlane:
+    """A gnomonic projection about one point, with a pixel grid: North up, East left.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Tangent point, degrees.
+
+    scale_mas : float
+        Pixel size, mas.
+
+    x0, y0 : float
+        Pixel coordinates of the tangent point.
+    """
+
+    ra: float
+    dec: float
+    scale_mas: float = 50.0
+    x0: float = 10000.0
+    y0: float = 10000.0
+
+    @classmethod
+    def from_meta(cls, meta):
+        """Read the plane that `to_meta` wrote; None where the metadata lack it."""
+        try:
+            return cls(
+                float(meta["ra_tangent"]),
+                float(meta["dec_tangent"]),
+                float(meta.get("scale_mas", 50.0)),
+                float(meta.get("x_tangent", 10000.0)),
+                float(meta.get("y_tangent", 10000.0)),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def to_meta(self):
+        """Return the plane as table metadata."""
+        return {
+            "ra_tangent": self.ra,
+            "dec_tangent": self.dec,
+            "scale_mas": self.scale_mas,
+            "x_tangent": self.x0,
+            "y_tangent": self.y0,
+        }
+
+    def from_sky(self, ra, dec):
+        """Project sky positions.
+
+        Parameters
+        ----------
+        ra, dec : float or ndarray
+            Degrees.
+
+        Returns
+        -------
+        xi, eta : ndarray
+            Arcseconds to the East and North; NaN on the far hemisphere.
+        """
+        a, d = np.deg2rad(np.asarray(ra, float) - self.ra), np.deg2rad(dec)
+        d0 = np.deg2rad(self.dec)
+        cos_c = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(a)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inv = np.where(cos_c > 0, ARCSEC / cos_c, np.nan)
+        xi = np.cos(d) * np.sin(a) * inv
+        eta = (np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a)) * inv
+        return xi, eta
+
+    def to_sky(self, xi, eta):
+        """Deproject: the inverse of `from_sky`.
+
+        Returns
+        -------
+        ra, dec : ndarray
+            Degrees, ra in [0, 360).
+        """
+        x, y = np.asarray(xi, float) / ARCSEC, np.asarray(eta, float) / ARCSEC
+        d0 = np.deg2rad(self.dec)
+        den = np.cos(d0) - y * np.sin(d0)
+        ra = self.ra + np.rad2deg(np.arctan2(x, den))
+        dec = np.rad2deg(np.arctan2(np.sin(d0) + y * np.cos(d0), np.hypot(x, den)))
+        return ra % 360.0, dec
+
+    def to_pixels(self, xi, eta):
+        """Tangent-plane arcseconds to pixels of the grid (x to the West)."""
+        f = 1e3 / self.scale_mas
+        return self.x0 - np.asarray(xi, float) * f, self.y0 + np.asarray(eta, float) * f
+
+    def from_pixels(self, x, y):
+        """Pixels of the grid to tangent-plane arcseconds."""
+        f = self.scale_mas / 1e3
+        return (self.x0 - np.asarray(x, float)) * f, (np.asarray(y, float) - self.y0) * f
+
+
+def propagate(xi, eta, pmra, pmdec, dt, *, errors=None):
+    """Move tangent-plane positions along straight lines.
+
+    Parameters
+    ----------
+    xi, eta : ndarray
+        Arcseconds.
+
+    pmra, pmdec : ndarray
+        mas/yr; NaN (no known motion) counts as zero.
+
+    dt : float
+        Years.
+
+    errors : tuple of ndarray, optional
+        ``(xi_err, eta_err, pmra_err, pmdec_err)`` in mas and mas/yr.
+
+    Returns
+    -------
+    xi, eta : ndarray
+        Arcseconds; with ``errors``, also their standard errors in mas.
+    """
+    pmra, pmdec = np.nan_to_num(pmra), np.nan_to_num(pmdec)
+    out = (xi + pmra * dt / 1e3, eta + pmdec * dt / 1e3)
+    if errors is None:
+        return out
+    ex, ey, px, py = errors
+    return (*out, np.hypot(ex, np.nan_to_num(px) * dt), np.hypot(ey, np.nan_to_num(py) * dt))

@@ -1,0 +1,370 @@
+"""Four- and six-parameter and polynomial transformations, fitted by clipped weighted least squares."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.modeling.models import AffineTransformation2D, Polynomial2D
+from astropy.modeling.models import Mapping as AxisMapping
+
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry.averaging import robust_sigma
+from jwst_hpastrom.geometry.mapping import Mapping
+
+__all__ = [
+    "LinearTransform",
+    "PolynomialTransform",
+    "TransformFit",
+    "fit_linear",
+    "fit_polynomial",
+    "polynomial_terms",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearTransform(Mapping):
+    """u = matrix · (x - centre) + offset.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (2, 2)
+    offset : ndarray, shape (2,)
+        Image of ``centre``.
+    centre : ndarray, shape (2,)
+    """
+
+    matrix: np.ndarray = field(default_factory=lambda: np.eye(2))
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    centre: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def forward(self, x, y):
+        m, dx, dy = self.matrix, np.asarray(x, float) - self.centre[0], np.asarray(y, float) - self.centre[1]
+        return m[0, 0] * dx + m[0, 1] * dy + self.offset[0], m[1, 0] * dx + m[1, 1] * dy + self.offset[1]
+
+    def inverted(self):
+        """Return the inverse as a `LinearTransform`."""
+        return LinearTransform(np.linalg.inv(self.matrix), self.centre.copy(), self.offset.copy())
+
+    def inverse(self, u, v, **_):
+        return self.inverted().forward(u, v)
+
+    def jacobian(self, x, y):
+        return np.broadcast_to(self.matrix, (*np.broadcast(x, y).shape, 2, 2)).copy()
+
+    def then(self, other):
+        """Return the `LinearTransform` that applies ``self`` first, then ``other``."""
+        off = np.array(other.forward(*self.offset))
+        return LinearTransform(other.matrix @ self.matrix, off, self.centre.copy())
+
+    @property
+    def scale(self):
+        """√|det|: mean scale."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+    @property
+    def rotation(self):
+        """Rotation angle in degrees, counter-clockwise, of the nearest similarity (reflected where det < 0)."""
+        m, s = self.matrix, np.sign(np.linalg.det(self.matrix))
+        return float(np.rad2deg(np.arctan2(m[1, 0] - s * m[0, 1], m[0, 0] + s * m[1, 1])))
+
+    def to_astropy(self):
+        def model(t):
+            return AffineTransformation2D(t.matrix, t.offset - t.matrix @ t.centre)
+
+        out = model(self)
+        out.inverse = model(self.inverted())
+        return out
+
+    def __eq__(self, other):
+        return isinstance(other, LinearTransform) and all(
+            np.array_equal(getattr(self, n), getattr(other, n)) for n in ("matrix", "offset", "centre")
+        )
+
+    __hash__ = None
+
+
+def polynomial_terms(degree, lowest=0):
+    """Return the exponents (i, j) with lowest <= i + j <= degree, by rising order, then rising j."""
+    return [(n - j, j) for n in range(lowest, degree + 1) for j in range(n + 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialTransform(Mapping):
+    """u = Σ a_ij p^i q^j, v = Σ b_ij p^i q^j with p, q = (x - centre)/half_width.
+
+    Parameters
+    ----------
+    degree : int
+    a, b : ndarray, shape ((degree + 1)(degree + 2)/2,)
+        Coefficients in the order of `polynomial_terms`.
+    centre : ndarray, shape (2,)
+    half_width : float
+    """
+
+    degree: int
+    a: np.ndarray
+    b: np.ndarray
+    centre: np.ndarray
+    half_width: float
+
+    def _design(self, x, y):
+        p = (np.asarray(x, float) - self.centre[0]) / self.half_width
+        q = (np.asarray(y, float) - self.centre[1]) / self.half_width
+        return p, q
+
+    def forward(self, x, y):
+        p, q = self._design(x, y)
+        u, v = np.zeros(np.broadcast(p, q).shape), np.zeros(np.broadcast(p, q).shape)
+        for (i, j), a, b in zip(polynomial_terms(self.degree), self.a, self.b, strict=True):
+            t = p**i * q**j
+            u, v = u + a * t, v + b * t
+        return u, v
+
+    def jacobian(self, x, y):
+        p, q = self._design(x, y)
+        out = np.zeros((*np.broadcast(p, q).shape, 2, 2))
+        for (i, j), a, b in zip(polynomial_terms(self.degree), self.a, self.b, strict=True):
+            dp = i * p ** max(i - 1, 0) * q**j / self.half_width
+            dq = j * p**i * q ** max(j - 1, 0) / self.half_width
+            out[..., 0, 0] += a * dp
+            out[..., 0, 1] += a * dq
+            out[..., 1, 0] += b * dp
+            out[..., 1, 1] += b * dq
+        return out
+
+    def starting_point(self, u, v):
+        m = np.array([[self.a[1], self.a[2]], [self.b[1], self.b[2]]]) / self.half_width
+        return LinearTransform(m, np.array([self.a[0], self.b[0]]), self.centre).inverse(u, v)
+
+    def to_astropy(self):
+        def poly(c):
+            return Polynomial2D(
+                self.degree,
+                **{f"c{i}_{j}": float(v) for (i, j), v in zip(polynomial_terms(self.degree), c, strict=True)},
+            )
+
+        norm = LinearTransform(np.eye(2) / self.half_width, np.zeros(2), self.centre).to_astropy()
+        return norm | AxisMapping((0, 1, 0, 1)) | poly(self.a) & poly(self.b)
+
+    def __eq__(self, other):
+        return (
+            isinstance(other, PolynomialTransform)
+            and self.degree == other.degree
+            and self.half_width == other.half_width
+            and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("a", "b", "centre"))
+        )
+
+    __hash__ = None
+
+
+@dataclass(frozen=True)
+class TransformFit:
+    """A fitted transformation.
+
+    Attributes
+    ----------
+    transform : `LinearTransform` or `PolynomialTransform`
+
+    covariance : ndarray
+        Of the parameters (a..., b...), scaled to the scatter. For `LinearTransform` they are
+        ``(offset_u, m00, m01, offset_v, m10, m11)``, for four parameters ``(offset_u, offset_v, m00, m10)``.
+
+    keep : ndarray of bool
+        Pairs that were used.
+
+    n_used : int
+
+    rms : float
+        Scatter per axis of the residuals of the pairs used, output units.
+    """
+
+    transform: Mapping
+    covariance: np.ndarray
+    keep: np.ndarray
+    n_used: int
+    rms: float
+
+
+def _weights(weights, n):
+    if weights is None:
+        return np.ones(n), np.ones(n)
+    if isinstance(weights, tuple):
+        return np.broadcast_to(weights[0], n).astype(float), np.broadcast_to(weights[1], n).astype(float)
+    w = np.broadcast_to(weights, n).astype(float)
+    return w, w
+
+
+def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, keep=None):
+    keep = finite.copy() if keep is None else finite & keep
+    if keep.sum() < min_stars:
+        raise NotEnoughStarsError(f"{int(keep.sum())} stars in common", f"{min_stars} for {what}")
+    for _ in range(max_iterations):
+        transform, du, dv = solve(keep)
+        if sigma is None:
+            break
+        su, sv = robust_sigma(du[keep]), robust_sigma(dv[keep])
+        tiny = 1e-12 * (1 + np.nanmax(np.abs(np.r_[du[keep], dv[keep]])))
+        new = finite & (np.hypot(du / max(su, tiny), dv / max(sv, tiny)) <= sigma * np.sqrt(2))
+        if new.sum() < min_stars:
+            raise NotEnoughStarsError(
+                f"{int(new.sum())} of {n} pairs left after clipping", f"{min_stars} for {what}"
+            )
+        if np.array_equal(new, keep):
+            break
+        keep = new
+    transform, du, dv = solve(keep)
+    rms = float(np.sqrt(0.5 * np.mean(du[keep] ** 2 + dv[keep] ** 2)))
+    return transform, keep, rms, du, dv
+
+
+def fit_linear(
+    x, y, u, v, *, parameters=6, weights=None, sigma=3.0, max_iterations=20, min_stars=None, keep=None
+):
+    """Fit a four- or six-parameter transformation (x, y) -> (u, v).
+
+    Parameters
+    ----------
+    x, y, u, v : ndarray, shape (n,)
+        Paired positions; NaN are left out.
+
+    parameters : {4, 6}
+        4: two offsets, one rotation, one scale. 6: a general linear transformation.
+
+    weights : ndarray or tuple of two ndarray, optional
+        1/σ² of each pair, in output units; a tuple gives u and v their own.
+
+    sigma : float or None
+        Clipping limit in units of 1.4826 MAD per axis; None does not clip.
+
+    max_iterations : int
+        Bound on the clipping iterations.
+
+    min_stars : int, optional
+        Fewest pairs allowed; by default 3 (four parameters) or 4 (six).
+
+    keep : ndarray of bool, optional
+        Pairs to start with.
+
+    Returns
+    -------
+    `TransformFit`
+
+    Raises
+    ------
+    NotEnoughStarsError
+        If fewer than ``min_stars`` pairs are left.
+    """
+    if parameters not in (4, 6):
+        raise ParameterError(f"parameters={parameters}", "4 or 6")
+    x, y, u, v = (np.asarray(a, float) for a in (x, y, u, v))
+    wu, wv = _weights(weights, x.size)
+    finite = np.isfinite(x + y + u + v) & (wu > 0) & (wv > 0) & np.isfinite(wu + wv)
+    min_stars = min_stars or parameters // 2 + 1
+    centre = (
+        np.array([np.median(x[finite]), np.median(y[finite])]) if finite.any() else np.zeros(2)
+    )
+    span = max(float(np.ptp(x[finite])), float(np.ptp(y[finite])), 1e-30) if finite.any() else 1.0
+    p, q = (x - centre[0]) / span, (y - centre[1]) / span
+    one = np.ones_like(p)
+
+    def solve(k):
+        if parameters == 6:
+            out = []
+            for w, t in ((wu, u), (wv, v)):
+                s = np.sqrt(w[k])
+                design = np.stack([one[k], p[k], q[k]], 1) * s[:, None]
+                out.append(np.linalg.lstsq(design, t[k] * s, rcond=None)[0])
+            a, b = out
+            m = np.array([[a[1], a[2]], [b[1], b[2]]]) / span
+            t = LinearTransform(m, np.array([a[0], b[0]]), centre)
+        else:
+            best = None
+            for parity in (1.0, -1.0):  # a similarity, or one with a reflection
+                su, sv = np.sqrt(wu[k]), np.sqrt(wv[k])
+                top = np.stack([one[k], 0 * one[k], p[k], -parity * q[k]], 1) * su[:, None]
+                low = np.stack([0 * one[k], one[k], parity * q[k], p[k]], 1) * sv[:, None]
+                design, rhs = np.r_[top, low], np.r_[u[k] * su, v[k] * sv]
+                c = np.linalg.lstsq(design, rhs, rcond=None)[0]
+                cost = float(np.sum((design @ c - rhs) ** 2))
+                if best is None or cost < best[0]:
+                    m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / span
+                    best = (cost, LinearTransform(m, c[:2].copy(), centre), parity)
+            t = best[1]
+        fu, fv = t.forward(x, y)
+        return t, u - fu, v - fv
+
+    transform, keep, rms, du, dv = _fit_clipped(
+        solve, x.size, finite, sigma, max_iterations, min_stars, f"a {parameters}-parameter transformation", keep
+    )
+    dx, dy = x[keep] - centre[0], y[keep] - centre[1]
+    one = np.ones_like(dx)
+    if parameters == 6:
+        design = np.stack([one, dx, dy], 1)
+        cov = np.zeros((6, 6))
+        for block, w, r in ((slice(0, 3), wu[keep], du[keep]), (slice(3, 6), wv[keep], dv[keep])):
+            dof = max(r.size - 3, 1)
+            cov[block, block] = np.linalg.pinv(design.T @ (design * w[:, None])) * np.sum(w * r**2) / dof
+    else:
+        s = np.sign(np.linalg.det(transform.matrix))
+        design = np.r_[
+            np.stack([one, 0 * one, dx, -s * dy], 1), np.stack([0 * one, one, s * dy, dx], 1)
+        ]
+        w, r = np.r_[wu[keep], wv[keep]], np.r_[du[keep], dv[keep]]
+        cov = np.linalg.pinv(design.T @ (design * w[:, None])) * np.sum(w * r**2) / max(r.size - 4, 1)
+    return TransformFit(transform, cov, keep, int(keep.sum()), rms)
+
+
+def fit_polynomial(x, y, u, v, degree, *, weights=None, sigma=3.0, max_iterations=20, min_stars=None, keep=None):
+    """Fit polynomials of the given degree, (x, y) -> (u, v).
+
+    Parameters
+    ----------
+    x, y, u, v : ndarray, shape (n,)
+        Paired positions; NaN are left out.
+
+    degree : int
+        Total degree of the polynomials.
+
+    weights, sigma, max_iterations, min_stars, keep
+        As in `fit_linear`; ``min_stars`` defaults to the number of terms plus one.
+
+    Returns
+    -------
+    `TransformFit`
+        Its covariance has the order (a..., b...).
+
+    Raises
+    ------
+    NotEnoughStarsError
+        If fewer than ``min_stars`` pairs are left.
+    """
+    x, y, u, v = (np.asarray(c, float) for c in (x, y, u, v))
+    wu, wv = _weights(weights, x.size)
+    finite = np.isfinite(x + y + u + v) & (wu > 0) & (wv > 0) & np.isfinite(wu + wv)
+    terms = polynomial_terms(degree)
+    min_stars = min_stars or len(terms) + 1
+    if finite.any():
+        centre = np.array([x[finite].min() + np.ptp(x[finite]) / 2, y[finite].min() + np.ptp(y[finite]) / 2])
+        half = max(np.ptp(x[finite]), np.ptp(y[finite]), 1e-30) / 2
+    else:
+        centre, half = np.zeros(2), 1.0
+    p, q = (x - centre[0]) / half, (y - centre[1]) / half
+    design = np.stack([p**i * q**j for i, j in terms], 1)
+
+    def solve(k):
+        c = []
+        for w, t in ((wu, u), (wv, v)):
+            s = np.sqrt(w[k])
+            c.append(np.linalg.lstsq(design[k] * s[:, None], t[k] * s, rcond=None)[0])
+        t = PolynomialTransform(degree, c[0], c[1], centre, float(half))
+        return t, u - design @ c[0], v - design @ c[1]
+
+    transform, keep, rms, du, dv = _fit_clipped(
+        solve, x.size, finite, sigma, max_iterations, min_stars, f"a polynomial of degree {degree}", keep
+    )
+    n = len(terms)
+    cov = np.zeros((2 * n, 2 * n))
+    for block, w, r in ((slice(0, n), wu[keep], du[keep]), (slice(n, 2 * n), wv[keep], dv[keep])):
+        d = design[keep]
+        dof = max(r.size - n, 1)
+        cov[block, block] = np.linalg.pinv(d.T @ (d * w[:, None])) * np.sum(w * r**2) / dof
+    return TransformFit(transform, cov, keep, int(keep.sum()), rms)
