@@ -1,0 +1,393 @@
+"""Numba cores of the star fit: spline evaluation of an ePSF grid and least squares on it.
+
+A library is passed as ``coeff`` (n_fields, n + 2 PAD, n + 2 PAD): cubic B-spline coefficients of each
+ePSF, mirrored at the border; ``gx``, ``gy``: field positions of the grid; ``os``: samples per pixel.
+Pixel columns are ``os`` samples apart, so that all pixels of a star share the four spline weights of
+its phase: the weights are computed once a star and the sums over the taps are separable.
+"""
+
+import numpy as np
+from numba import njit
+
+PAD = 3  # rows and columns of mirrored coefficients around each grid
+SLACK = 2  # grid steps a star may move before its window is blended again
+FAST = {"contract", "reassoc", "arcp", "nsz"}
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def spline_weights(t, w, d):
+    """Cubic B-spline weights and derivatives of the taps at -1, 0, 1, 2 for a fraction 0 <= t < 1."""
+    s = 1.0 - t
+    w[0] = s * s * s / 6.0
+    w[1] = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
+    w[2] = (4.0 - 6.0 * s * s + 3.0 * s * s * s) / 6.0
+    w[3] = t * t * t / 6.0
+    d[0] = -0.5 * s * s
+    d[1] = -2.0 * t + 1.5 * t * t
+    d[2] = 2.0 * s - 1.5 * s * s
+    d[3] = 0.5 * t * t
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cell_of(g, p):
+    """Lower index and fraction of p in the ascending nodes g, clamped at the ends."""
+    n = g.size
+    if n == 1 or p <= g[0]:
+        return 0, 0.0
+    if p >= g[n - 1]:
+        return n - 2, 1.0
+    i = 0
+    while p > g[i + 1]:
+        i += 1
+    return i, (p - g[i]) / (g[i + 1] - g[i])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def blend(coeff, gx, gy, x, y, j0, i0, nj, ni, out):
+    """Bilinear mean of the four nearest ePSFs at (x, y): rows j0.., columns i0.. of the padded grids."""
+    kx, tx = cell_of(gx, x)
+    ky, ty = cell_of(gy, y)
+    nx = gx.size
+    kx1 = min(kx + 1, nx - 1)
+    ky1 = min(ky + 1, gy.size - 1)
+    w00, w01 = (1.0 - tx) * (1.0 - ty), tx * (1.0 - ty)
+    w10, w11 = (1.0 - tx) * ty, tx * ty
+    a, b = coeff[ky * nx + kx], coeff[ky * nx + kx1]
+    c, e = coeff[ky1 * nx + kx], coeff[ky1 * nx + kx1]
+    for j in range(nj):
+        for i in range(ni):
+            p, q = j0 + j, i0 + i
+            out[j, i] = w00 * a[p, q] + w01 * b[p, q] + w10 * c[p, q] + w11 * e[p, q]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def evaluate(coeff, gx, gy, os, dx, dy, x, y, value, value_x, value_y):
+    """ψ and its derivatives by dx and dy (per pixel) at offsets (dx, dy) from stars at (x, y); 0 off the grid."""
+    n = coeff.shape[1] - 2 * PAD
+    half = (n - 1) / 2.0
+    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    nx = gx.size
+    for s in range(dx.size):
+        u, v = dx[s] * os + half, dy[s] * os + half
+        value[s] = value_x[s] = value_y[s] = 0.0
+        if not (u >= 0.0 and u <= n - 1.0 and v >= 0.0 and v <= n - 1.0):
+            continue
+        iu, jv = min(int(u), n - 2), min(int(v), n - 2)
+        spline_weights(u - iu, wx, ux)
+        spline_weights(v - jv, wy, uy)
+        kx, tx = cell_of(gx, x[s])
+        ky, ty = cell_of(gy, y[s])
+        for fy in range(2):
+            by = ty if fy else 1.0 - ty
+            for fx in range(2):
+                b = by * (tx if fx else 1.0 - tx)
+                if b == 0.0:
+                    continue
+                c = coeff[(ky + fy) * nx + kx + fx]
+                for q in range(4):
+                    h, hx = 0.0, 0.0
+                    for m in range(4):
+                        t = c[jv + PAD - 1 + q, iu + PAD - 1 + m]
+                        h += wx[m] * t
+                        hx += ux[m] * t
+                    value[s] += b * wy[q] * h
+                    value_x[s] += b * wy[q] * hx * os
+                    value_y[s] += b * uy[q] * h * os
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def box_model(window, r0, c0, os, u, v, nj, ni, psi, psi_x, psi_y, wx, ux, wy, uy):
+    """ψ and ∂ψ/∂x*, ∂ψ/∂y* in a box of nj x ni pixels; (u, v): grid coordinates of its first pixel.
+
+    ``window`` holds padded coefficients from row r0 and column c0.
+    """
+    iu, jv = int(np.floor(u)), int(np.floor(v))
+    spline_weights(u - iu, wx, ux)
+    spline_weights(v - jv, wy, uy)
+    i0, j0 = iu + PAD - 1 - c0, jv + PAD - 1 - r0
+    for j in range(nj):
+        for i in range(ni):
+            psi[j, i] = 0.0
+            psi_x[j, i] = 0.0
+            psi_y[j, i] = 0.0
+        for q in range(4):
+            row = window[j0 + j * os + q]
+            a, b = wy[q], -os * uy[q]
+            for i in range(ni):
+                k = i0 + i * os
+                h = wx[0] * row[k] + wx[1] * row[k + 1] + wx[2] * row[k + 2] + wx[3] * row[k + 3]
+                hx = ux[0] * row[k] + ux[1] * row[k + 1] + ux[2] * row[k + 2] + ux[3] * row[k + 3]
+                psi[j, i] += a * h
+                psi_x[j, i] += a * (-os * hx)
+                psi_y[j, i] += b * h
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cholesky(a, n):
+    """Replace the lower triangle of the symmetric a[:n, :n] by its Cholesky factor; False if not definite."""
+    for j in range(n):
+        s = a[j, j]
+        for k in range(j):
+            s -= a[j, k] * a[j, k]
+        if not s > 1e-14 * abs(a[j, j]) + 1e-300:
+            return False
+        d = np.sqrt(s)
+        a[j, j] = d
+        for i in range(j + 1, n):
+            s = a[i, j]
+            for k in range(j):
+                s -= a[i, k] * a[j, k]
+            a[i, j] = s / d
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cholesky_solve(a, n, b):
+    """Solve in place with the factor made by `cholesky`."""
+    for i in range(n):
+        s = b[i]
+        for k in range(i):
+            s -= a[i, k] * b[k]
+        b[i] = s / a[i, i]
+    for i in range(n - 1, -1, -1):
+        s = b[i]
+        for k in range(i + 1, n):
+            s -= a[k, i] * b[k]
+        b[i] = s / a[i, i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def normal_equations(data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g):
+    """Normal matrix, gradient and χ² of the parameters (flux, x, y[, sky]); returns χ² and the pixel count."""
+    a00 = a01 = a02 = a03 = a11 = a12 = a13 = a22 = a23 = a33 = 0.0
+    g0 = g1 = g2 = g3 = chi2 = 0.0
+    count = 0
+    for j in range(nj):
+        for i in range(ni):
+            w = weight[j0 + j, i0 + i]
+            p = psi[j, i]
+            r = data[j0 + j, i0 + i] - sky - flux * p
+            px, py = flux * psi_x[j, i], flux * psi_y[j, i]
+            wp, wpx, wpy, wr = w * p, w * px, w * py, w * r
+            count += w > 0.0
+            chi2 += wr * r
+            a00 += wp * p
+            a01 += wp * px
+            a02 += wp * py
+            a03 += wp
+            a11 += wpx * px
+            a12 += wpx * py
+            a13 += wpx
+            a22 += wpy * py
+            a23 += wpy
+            a33 += w
+            g0 += wp * r
+            g1 += wpx * r
+            g2 += wpy * r
+            g3 += wr
+    a[0, 0], a[1, 0], a[1, 1], a[2, 0], a[2, 1], a[2, 2] = a00, a01, a11, a02, a12, a22
+    a[3, 0], a[3, 1], a[3, 2], a[3, 3] = a03, a13, a23, a33
+    g[0], g[1], g[2], g[3] = g0, g1, g2, g3
+    return chi2, count
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def fit_many(
+    data,
+    weight,
+    coeff,
+    gx,
+    gy,
+    os,
+    x0,
+    y0,
+    sky0,
+    sky_err,
+    half_box,
+    fit_sky,
+    max_iterations,
+    tolerance,
+    max_shift,
+    out,
+):
+    """Fit every star by damped least squares (Levenberg, Marquardt).
+
+    data must be finite everywhere, weight is 1/σ² or 0. out (n, 14) gets: x, y, flux, sky, var x, var y, cov xy,
+    var flux, χ², pixels with weight, iterations, 1 if converged, cov(flux, x), cov(flux, y). A star that cannot be
+    fitted gets NaN variances. The variances include the error of a sky that is given.
+    """
+    ny, nx = data.shape
+    n_grid = coeff.shape[1] - 2 * PAD
+    centre = (n_grid - 1) / 2.0
+    most = 1
+    for s in range(half_box.size):
+        most = max(most, half_box[s])
+    side = 2 * most + 1
+    nw = 2 * most * os + 4 + 2 * SLACK
+    window = np.empty((nw, nw))
+    psi, psi_x, psi_y = np.empty((side, side)), np.empty((side, side)), np.empty((side, side))
+    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    a, g, f, step = np.zeros((4, 4)), np.zeros(4), np.zeros((4, 4)), np.zeros(4)
+    n = 4 if fit_sky else 3
+    for s in range(x0.size):
+        x, y, sky = x0[s], y0[s], sky0[s]
+        for k in range(out.shape[1]):
+            out[s, k] = np.nan
+        out[s, 0], out[s, 1], out[s, 3] = x, y, sky
+        out[s, 9] = out[s, 10] = out[s, 11] = 0.0
+        if not (x > -0.5 and y > -0.5 and x < nx - 0.5 and y < ny - 0.5):
+            continue
+        reach = min(half_box[s], int((centre - 2 - SLACK) / os - 1.0))
+        used, converged, first = 0, False, True
+        flux = 0.0
+        for _ in range(3):  # boxes: one more where the star turns out to lie in another pixel
+            px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
+            i0, i1 = max(px - reach, 0), min(px + reach, nx - 1)
+            j0, j1 = max(py - reach, 0), min(py + reach, ny - 1)
+            nj, ni = j1 - j0 + 1, i1 - i0 + 1
+            r0, c0 = -1, -1
+            damping, chi2_old = 0.0, np.inf
+            xo, yo, fo, so = x, y, flux, sky
+            converged = False
+            count = 0
+            ok = True
+            while used < max_iterations:
+                used += 1
+                u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+                ci, rj = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
+                if r0 < 0 or ci < c0 or rj < r0 or ci > c0 + 2 * SLACK or rj > r0 + 2 * SLACK:
+                    c0, r0 = ci - SLACK, rj - SLACK
+                    high, wide = (nj - 1) * os + 4 + 2 * SLACK, (ni - 1) * os + 4 + 2 * SLACK
+                    if c0 < 0 or r0 < 0 or c0 + wide > n_grid + 2 * PAD or r0 + high > n_grid + 2 * PAD:
+                        ok = False
+                        break
+                    blend(coeff, gx, gy, x, y, r0, c0, high, wide, window)
+                box_model(window, r0, c0, os, u, v, nj, ni, psi, psi_x, psi_y, wx, ux, wy, uy)
+                if first:  # flux at the first position: linear
+                    num, den = 0.0, 0.0
+                    for j in range(nj):
+                        for i in range(ni):
+                            wp = weight[j0 + j, i0 + i] * psi[j, i]
+                            num += wp * (data[j0 + j, i0 + i] - sky)
+                            den += wp * psi[j, i]
+                    if not den > 0.0:
+                        ok = False
+                        break
+                    flux = num / den
+                    fo = flux
+                    first = False
+                chi2, count = normal_equations(
+                    data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g
+                )
+                if chi2 <= chi2_old * (1.0 + 1e-9) + 1e-12:
+                    xo, yo, fo, so, chi2_old = x, y, flux, sky, chi2
+                    damping = damping * 0.1 if damping > 1e-6 else 0.0
+                    f[:] = a
+                    for k in range(n):
+                        step[k] = g[k]
+                        f[k, k] = a[k, k] * (1.0 + damping)
+                    if count < n or flux == 0.0 or not cholesky(f, n):
+                        ok = False
+                        break
+                    cholesky_solve(f, n, step)
+                else:  # worse: back, and a shorter step
+                    damping = max(damping * 10.0, 1e-2)
+                    for k in range(n):
+                        step[k] *= 0.3
+                dx, dy = step[1], step[2]
+                big = max(abs(dx), abs(dy))
+                scale = 1.0 if big <= 0.5 else 0.5 / big
+                x, y, flux = xo + dx * scale, yo + dy * scale, fo + step[0] * scale
+                if fit_sky:
+                    sky = so + step[3] * scale
+                if not (abs(x - x0[s]) <= max_shift and abs(y - y0[s]) <= max_shift):
+                    ok = False
+                    break
+                if big < tolerance:
+                    converged = True
+                    break
+            if not ok or not converged:
+                break
+            if abs(x - px) <= 0.6 and abs(y - py) <= 0.6:
+                break
+        if not ok:
+            continue
+        out[s, 0], out[s, 1], out[s, 2], out[s, 3] = x, y, flux, sky
+        out[s, 8], out[s, 9], out[s, 10], out[s, 11] = chi2_old, count, used, converged
+        f[:] = a
+        if not cholesky(f, n):
+            continue
+        # covariance column by column; a given sky's error is carried through C Jᵀ W 1
+        for k in range(n):
+            for m in range(n):
+                step[m] = 1.0 if m == k else 0.0
+            cholesky_solve(f, n, step)
+            if k == 0:
+                out[s, 7], out[s, 12], out[s, 13] = step[0], step[1], step[2]
+            elif k == 1:
+                out[s, 4], out[s, 6] = step[1], step[2]
+            elif k == 2:
+                out[s, 5] = step[2]
+        if not fit_sky:
+            for m in range(3):
+                step[m] = a[3, m]
+            cholesky_solve(f, 3, step)
+            e2 = sky_err[s] * sky_err[s]
+            out[s, 4] += e2 * step[1] * step[1]
+            out[s, 5] += e2 * step[2] * step[2]
+            out[s, 6] += e2 * step[1] * step[2]
+            out[s, 7] += e2 * step[0] * step[0]
+            out[s, 12] += e2 * step[0] * step[1]
+            out[s, 13] += e2 * step[0] * step[2]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def add_stars(image, coeff, gx, gy, os, x, y, flux, sign, radius):
+    """Add sign * flux * ψ of every star to the image, out to a radius of pixels (square boxes cut at the circle)."""
+    ny, nx = image.shape
+    n_grid = coeff.shape[1] - 2 * PAD
+    centre = (n_grid - 1) / 2.0
+    reach = min(int(np.ceil(radius)), int(centre / os))
+    nw = 2 * reach * os + os + 5
+    window = np.empty((nw, nw))
+    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    limit = min(radius, centre / os)
+    for s in range(x.size):
+        if not (np.isfinite(flux[s]) and np.isfinite(x[s]) and np.isfinite(y[s])):
+            continue
+        i0, i1 = max(int(np.ceil(x[s] - limit)), 0), min(int(np.floor(x[s] + limit)), nx - 1)
+        j0, j1 = max(int(np.ceil(y[s] - limit)), 0), min(int(np.floor(y[s] + limit)), ny - 1)
+        nj, ni = j1 - j0 + 1, i1 - i0 + 1
+        if nj <= 0 or ni <= 0:
+            continue
+        u, v = (i0 - x[s]) * os + centre, (j0 - y[s]) * os + centre
+        iu, jv = int(np.floor(u)), int(np.floor(v))
+        spline_weights(u - iu, wx, ux)
+        spline_weights(v - jv, wy, uy)
+        blend(
+            coeff,
+            gx,
+            gy,
+            x[s],
+            y[s],
+            jv + PAD - 1,
+            iu + PAD - 1,
+            (nj - 1) * os + 4,
+            (ni - 1) * os + 4,
+            window,
+        )
+        z = sign * flux[s]
+        for j in range(nj):
+            dy = j0 + j - y[s]
+            for i in range(ni):
+                dx = i0 + i - x[s]
+                if dx * dx + dy * dy > limit * limit:
+                    continue
+                t = 0.0
+                for q in range(4):
+                    row = window[j * os + q]
+                    k = i * os
+                    t += wy[q] * (
+                        wx[0] * row[k] + wx[1] * row[k + 1] + wx[2] * row[k + 2] + wx[3] * row[k + 3]
+                    )
+                image[j0 + j, i0 + i] += z * t

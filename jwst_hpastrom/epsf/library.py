@@ -1,0 +1,159 @@
+"""A grid of effective PSFs over the detector."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import spline_filter
+
+from jwst_hpastrom.epsf import _kernels
+from jwst_hpastrom.errors import ParameterError
+
+__all__ = ["EPSFLibrary"]
+
+NORMALISATION_RADIUS = 5.0  # pixels; L23 section 3
+
+
+@dataclass(frozen=True, eq=False)
+class EPSFLibrary:
+    """Effective PSFs at the nodes of a rectangular grid of detector positions (METHODS section 1).
+
+    An effective PSF already holds the pixel's response: it is sampled at pixel offsets from the star, never
+    integrated. Values between the samples come from an interpolating cubic spline, values between the
+    field positions from the bilinear mean of the four nearest ones; outside the outermost nodes the
+    nearest edge is used. Offsets beyond the grid give 0.
+
+    Parameters
+    ----------
+    data : ndarray, shape (len(y) * len(x), n, n)
+        The ePSFs, n odd; ``data[iy * len(x) + ix][j, i]``, j along y, with the star at the central sample.
+
+    x, y : ndarray
+        Field positions of the grid's columns and rows, 0-based pixels, ascending.
+
+    oversampling : int
+        Samples per pixel.
+
+    borrowed : ndarray of bool, shape (len(y) * len(x),), optional
+        ePSFs that were borrowed from neighbouring positions.
+
+    meta : dict, optional
+        Filter, epoch, file name, history.
+    """
+
+    data: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    oversampling: int = 4
+    borrowed: np.ndarray = None
+    meta: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        def put(name, value):
+            object.__setattr__(self, name, value)
+
+        put("data", np.ascontiguousarray(self.data, dtype=float))
+        put("x", np.atleast_1d(np.asarray(self.x, dtype=float)))
+        put("y", np.atleast_1d(np.asarray(self.y, dtype=float)))
+        n = self.x.size * self.y.size
+        if self.data.ndim != 3 or self.data.shape[0] != n:
+            raise ParameterError(
+                f"ePSF data of shape {self.data.shape}",
+                f"{n} two-dimensional ePSFs for {self.x.size} x {self.y.size} field positions",
+            )
+        if self.data.shape[1] != self.data.shape[2] or self.data.shape[1] % 2 == 0:
+            raise ParameterError(f"ePSFs of {self.data.shape[1:]} samples", "square ePSFs with an odd side")
+        if not np.isfinite(self.data).all():
+            raise ParameterError("ePSF values that are not finite", "finite values")
+        for name, nodes in (("x", self.x), ("y", self.y)):
+            if (np.diff(nodes) <= 0).any():
+                raise ParameterError(f"field positions {name} = {nodes.tolist()}", "ascending positions")
+        if int(self.oversampling) != self.oversampling or self.oversampling < 1:
+            raise ParameterError(f"oversampling {self.oversampling}", "a whole number, 1 or more")
+        put("oversampling", int(self.oversampling))
+        borrowed = np.zeros(n, bool) if self.borrowed is None else np.asarray(self.borrowed, bool)
+        if borrowed.shape != (n,):
+            raise ParameterError(f"{borrowed.size} 'borrowed' marks", f"one for each of {n} ePSFs")
+        put("borrowed", borrowed)
+
+    @cached_property
+    def coefficients(self):
+        """Cubic B-spline coefficients, mirrored at the border; what the kernels read."""
+        filtered = [spline_filter(psf, order=3, mode="mirror") for psf in self.data]
+        pad = _kernels.PAD
+        return np.ascontiguousarray(np.pad(filtered, ((0, 0), (pad, pad), (pad, pad)), mode="reflect"))
+
+    @property
+    def half_width(self):
+        """Pixels from the centre to the border of the grid."""
+        return (self.data.shape[1] // 2) / self.oversampling
+
+    def evaluate(self, dx, dy, x, y, *, gradient=False):
+        """Evaluate the ePSF of stars at (x, y) at pixel offsets from them.
+
+        Parameters
+        ----------
+        dx, dy : array-like
+            Offsets of the pixels from the star (pixel minus star), pixels.
+
+        x, y : array-like
+            Detector position of the star, 0-based; broadcast with the offsets.
+
+        gradient : bool
+            Return the derivatives, too.
+
+        Returns
+        -------
+        values : ndarray
+            Fraction of the star's flux in a pixel at that offset; 0 beyond the grid.
+
+        by_dx, by_dy : ndarray
+            Derivatives by the offsets (their negatives are those by the star's position), if asked for.
+        """
+        dx, dy, x, y = (np.asarray(a, dtype=float) for a in (dx, dy, x, y))
+        shape = np.broadcast_shapes(dx.shape, dy.shape, x.shape, y.shape)
+        args = [np.ascontiguousarray(np.broadcast_to(a, shape)).ravel() for a in (dx, dy, x, y)]
+        out = np.empty((3, args[0].size))
+        _kernels.evaluate(self.coefficients, self.x, self.y, self.oversampling, *args, *out)
+        values = out.reshape(3, *shape)
+        return tuple(values) if gradient else values[0]
+
+    def at(self, x, y):
+        """Return the ePSF's samples at one detector position, shape (n, n): bilinear in the field."""
+        n = self.data.shape[1]
+        out = np.empty((n, n))
+        _kernels.blend(np.ascontiguousarray(self.data), self.x, self.y, float(x), float(y), 0, 0, n, n, out)
+        return out
+
+    def central_value(self, x, y):
+        """Return ψ at zero offset: the share of the flux in the central pixel of a centred star."""
+        return self.evaluate(0.0, 0.0, x, y)
+
+    def volumes(self, radius=NORMALISATION_RADIUS):
+        """Sum of each ePSF within a radius (pixels), per pixel area; 1 for a normalised library."""
+        n = self.data.shape[1]
+        offset = (np.arange(n) - n // 2) / self.oversampling
+        inside = np.hypot(*np.meshgrid(offset, offset)) <= radius + 1e-9
+        return self.data[:, inside].sum(1) / self.oversampling**2
+
+    def normalised(self):
+        """Return the library with every ePSF's sum within 5 pixels equal to 1 (L23 section 3)."""
+        volumes = self.volumes()
+        if not (volumes > 0).all():
+            raise ParameterError(f"an ePSF with sum {volumes.min():.3g}", "positive sums within 5 pixels")
+        return replace(self, data=self.data / volumes[:, None, None])
+
+    def borrowed_near(self, x, y):
+        """Return for stars at (x, y) whether a borrowed ePSF takes part in theirs with more than 5 %."""
+        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        share = np.zeros(x.shape)
+        for k in np.flatnonzero(self.borrowed):
+            share += _hat(self.x, k % self.x.size, x) * _hat(self.y, k // self.x.size, y)
+        return share > 0.05
+
+
+def _hat(nodes, k, p):
+    """Bilinear weight of node k at p."""
+    if nodes.size == 1:
+        return np.ones_like(p)
+    return np.interp(p, nodes, np.eye(nodes.size)[k])
