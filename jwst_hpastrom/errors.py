@@ -1,17 +1,18 @@
 """Errors named by cause; each says what was found, what was needed and what to do."""
 
 __all__ = [
-    "HPAstromError",
     "BadCatalogError",
     "BadFileError",
     "BadReferenceFileError",
     "DegenerateSolutionError",
+    "HPAstromError",
     "MissingDataError",
     "MissingMemberError",
     "MixedExposuresError",
     "NoOverlapError",
     "NotEnoughStarsError",
     "ParameterError",
+    "UnexpectedError",
     "UnsupportedExposureError",
 ]
 
@@ -116,6 +117,12 @@ class NotEnoughStarsError(HPAstromError):
 
 class ParameterError(HPAstromError, ValueError):
     """A parameter has a value that makes no sense."""
+
+    __module__ = "builtins"
+
+
+class UnexpectedError(HPAstromError):
+    """Something that no check foresaw; the original error is its cause."""
 
     __module__ = "builtins"
 

@@ -30,7 +30,10 @@ def match_nearest(x1, y1, x2, y2, radius):
 
     distance : ndarray
     """
-    ok1, ok2 = np.flatnonzero(np.isfinite(x1) & np.isfinite(y1)), np.flatnonzero(np.isfinite(x2) & np.isfinite(y2))
+    ok1, ok2 = (
+        np.flatnonzero(np.isfinite(x1) & np.isfinite(y1)),
+        np.flatnonzero(np.isfinite(x2) & np.isfinite(y2)),
+    )
     empty = np.zeros(0, int)
     if ok1.size == 0 or ok2.size == 0:
         return empty, empty, np.zeros(0)
@@ -174,7 +177,9 @@ def match_blind(
     for s in scales:
         for angle in angles:
             c, q = s * np.cos(np.deg2rad(angle)), s * np.sin(np.deg2rad(angle))
-            votes, arg = vote_shifts(c * ax - q * ay, q * ax + c * ay, bx, by, cell, x_min, y_min, nx, ny, counts)
+            votes, arg = vote_shifts(
+                c * ax - q * ay, q * ax + c * ay, bx, by, cell, x_min, y_min, nx, ny, counts
+            )
             trials.append((votes, s, angle, arg))
     trials.sort(key=lambda t: -t[0])
     expected = 4 * cell**2 * k1.size * k2.size / area**2
@@ -208,17 +213,31 @@ def _chance(x2, y2, n1, radius):
 def _refine(start, x1, y1, x2, y2, k1, k2, first_radius, radius, min_stars, parameters):
     """Match bright stars, then all, with shrinking radius; refuse what chance explains."""
     t, r = start, first_radius
-    for subset, pars in ((True, 4), (True, 4), (False, 4), (False, parameters), (False, parameters), (False, parameters)):
+    for subset, pars in (
+        (True, 4),
+        (True, 4),
+        (False, 4),
+        (False, parameters),
+        (False, parameters),
+        (False, parameters),
+    ):
         j1 = k1 if subset else np.flatnonzero(np.isfinite(x1 + y1))
         j2 = k2 if subset else np.flatnonzero(np.isfinite(x2 + y2))
         u, v = t.forward(x1[j1], y1[j1])
         if not subset and radius is not None:
             r = min(r, max(radius, 1e-12))
-        i, j, d = match_nearest(u, v, x2[j2], y2[j2], r)
-        if subset and i.size < max(min_stars, 1.5 * _chance(x2[j2], y2[j2], j1.size, r) / (1 + _chance(x2[j2], y2[j2], 1, r))):
+        i, j, _ = match_nearest(u, v, x2[j2], y2[j2], r)
+        if subset and i.size < max(
+            min_stars, 1.5 * _chance(x2[j2], y2[j2], j1.size, r) / (1 + _chance(x2[j2], y2[j2], 1, r))
+        ):
             raise NotEnoughStarsError(f"{i.size} coincidences", "more than by chance")
         fit = fit_linear(
-            x1[j1][i], y1[j1][i], x2[j2][j], y2[j2][j], parameters=pars, min_stars=max(min_stars, parameters // 2 + 1)
+            x1[j1][i],
+            y1[j1][i],
+            x2[j2][j],
+            y2[j2][j],
+            parameters=pars,
+            min_stars=max(min_stars, parameters // 2 + 1),
         )
         if not subset or pars == 4:
             t = fit.transform

@@ -62,7 +62,7 @@ class LinearTransform(Mapping):
 
     @property
     def rotation(self):
-        """Rotation angle in degrees, counter-clockwise, of the nearest similarity (reflected where det < 0)."""
+        """Rotation in degrees, counter-clockwise, of the nearest similarity (reflected where det < 0)."""
         m, s = self.matrix, np.sign(np.linalg.det(self.matrix))
         return float(np.rad2deg(np.arctan2(m[1, 0] - s * m[0, 1], m[0, 0] + s * m[1, 1])))
 
@@ -259,9 +259,7 @@ def fit_linear(
     wu, wv = _weights(weights, x.size)
     finite = np.isfinite(x + y + u + v) & (wu > 0) & (wv > 0) & np.isfinite(wu + wv)
     min_stars = min_stars or parameters // 2 + 1
-    centre = (
-        np.array([np.median(x[finite]), np.median(y[finite])]) if finite.any() else np.zeros(2)
-    )
+    centre = np.array([np.median(x[finite]), np.median(y[finite])]) if finite.any() else np.zeros(2)
     span = max(float(np.ptp(x[finite])), float(np.ptp(y[finite])), 1e-30) if finite.any() else 1.0
     p, q = (x - centre[0]) / span, (y - centre[1]) / span
     one = np.ones_like(p)
@@ -293,7 +291,14 @@ def fit_linear(
         return t, u - fu, v - fv
 
     transform, keep, rms, du, dv = _fit_clipped(
-        solve, x.size, finite, sigma, max_iterations, min_stars, f"a {parameters}-parameter transformation", keep
+        solve,
+        x.size,
+        finite,
+        sigma,
+        max_iterations,
+        min_stars,
+        f"a {parameters}-parameter transformation",
+        keep,
     )
     dx, dy = x[keep] - centre[0], y[keep] - centre[1]
     one = np.ones_like(dx)
@@ -305,15 +310,15 @@ def fit_linear(
             cov[block, block] = np.linalg.pinv(design.T @ (design * w[:, None])) * np.sum(w * r**2) / dof
     else:
         s = np.sign(np.linalg.det(transform.matrix))
-        design = np.r_[
-            np.stack([one, 0 * one, dx, -s * dy], 1), np.stack([0 * one, one, s * dy, dx], 1)
-        ]
+        design = np.r_[np.stack([one, 0 * one, dx, -s * dy], 1), np.stack([0 * one, one, s * dy, dx], 1)]
         w, r = np.r_[wu[keep], wv[keep]], np.r_[du[keep], dv[keep]]
         cov = np.linalg.pinv(design.T @ (design * w[:, None])) * np.sum(w * r**2) / max(r.size - 4, 1)
     return TransformFit(transform, cov, keep, int(keep.sum()), rms)
 
 
-def fit_polynomial(x, y, u, v, degree, *, weights=None, sigma=3.0, max_iterations=20, min_stars=None, keep=None):
+def fit_polynomial(
+    x, y, u, v, degree, *, weights=None, sigma=3.0, max_iterations=20, min_stars=None, keep=None
+):
     """Fit polynomials of the given degree, (x, y) -> (u, v).
 
     Parameters

@@ -1,0 +1,1 @@
+"""The only room that opens files: exposures, associations, star lists, catalogues and reference files."""

@@ -1,0 +1,83 @@
+"""Associations: which exposures belong together, and what their product is called."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from jwst_hpastrom.errors import BadFileError, MissingMemberError
+
+__all__ = ["Association", "read_association"]
+
+
+@dataclass(frozen=True)
+class Association:
+    """The science members of one product.
+
+    Attributes
+    ----------
+    product : str
+        Product name.
+
+    members : tuple of str
+        Paths of the science members, in the association's order.
+
+    path : str
+        The association file, or the single file.
+    """
+
+    product: str
+    members: tuple
+    path: str
+
+
+def read_association(path):
+    """Read an association, or take a single file as one.
+
+    Parameters
+    ----------
+    path : path-like
+        ``*_asn.json``, or one exposure or star list.
+
+    Returns
+    -------
+    `Association`
+
+    Raises
+    ------
+    BadFileError
+        Not an association, or one without science members.
+
+    MissingMemberError
+        A science member is not on disk.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadFileError("no such file", "an exposure or an association", "check the path", path)
+    if path.suffix != ".json":
+        from jwst_hpastrom.io.exposures import exposure_root
+
+        return Association(exposure_root(path), (str(path),), str(path))
+    try:
+        content = json.loads(path.read_text())
+        product = content["products"][0]
+        name = str(product["name"])
+        members = [(m["expname"], str(m.get("exptype", "science")).lower()) for m in product["members"]]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as err:
+        raise BadFileError(
+            f"no valid association ({type(err).__name__}: {err})",
+            "products[0] with a name and members",
+            "make one with asn_from_list",
+            path,
+        ) from err
+    science = [path.parent / m for m, kind in members if kind == "science"]
+    if not science:
+        raise BadFileError("no science members", "at least one", "check the members' exptype", path)
+    missing = [m for m in science if not m.exists()]
+    if missing:
+        raise MissingMemberError(
+            f"{len(missing)} of {len(science)} members missing: {', '.join(m.name for m in missing[:3])}",
+            "every science member beside the association",
+            "fetch them or take them out of the association",
+            path,
+        )
+    return Association(name, tuple(str(m) for m in science), str(path))

@@ -1,0 +1,249 @@
+"""Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
+
+import io
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asdf
+import numpy as np
+from astropy.io import fits
+from astropy.time import Time
+from astropy.utils.exceptions import AstropyUserWarning
+
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
+
+__all__ = ["BAD_BITS", "Exposure", "exposure_root", "read_exposure"]
+
+DO_NOT_USE, SATURATED, JUMP_DET = 1, 2, 4
+#: DQ bits that take a pixel's weight away (saturation is handled apart)
+BAD_BITS = DO_NOT_USE | JUMP_DET
+
+# metadata key -> (FITS keyword, path in a data model, needed)
+_META = {
+    "telescope": ("TELESCOP", "telescope", False),
+    "instrument": ("INSTRUME", "instrument.name", True),
+    "detector": ("DETECTOR", "instrument.detector", True),
+    "filter_wheel": ("FILTER", "instrument.filter", True),
+    "pupil": ("PUPIL", "instrument.pupil", False),
+    "exp_type": ("EXP_TYPE", "exposure.type", True),
+    "epoch": ("EXPMID", "exposure.mid_time", False),
+    "epoch_start": ("EXPSTART", "exposure.start_time", False),
+    "exposure_time": ("EFFEXPTM", "exposure.exposure_time", False),
+    "va_scale": ("VA_SCALE", "velocity_aberration.scale_factor", False),
+    "pixel_area_sr": ("PIXAR_SR", "photometry.pixelarea_steradians", False),
+    "unit": ("BUNIT", "bunit_data", False),
+    "xstart": ("SUBSTRT1", "subarray.xstart", False),
+    "ystart": ("SUBSTRT2", "subarray.ystart", False),
+    "v2_ref": ("V2_REF", "wcsinfo.v2_ref", False),
+    "v3_ref": ("V3_REF", "wcsinfo.v3_ref", False),
+    "v3yangle": ("V3I_YANG", "wcsinfo.v3yangle", False),
+    "vparity": ("VPARITY", "wcsinfo.vparity", False),
+    "ra_ref": ("RA_REF", "wcsinfo.ra_ref", False),
+    "dec_ref": ("DEC_REF", "wcsinfo.dec_ref", False),
+    "roll_ref": ("ROLL_REF", "wcsinfo.roll_ref", False),
+}
+IMAGING = {"NIRISS": "NIS_IMAGE", "NIRCAM": "NRC_IMAGE", "MIRI": "MIR_IMAGE", "FGS": "FGS_IMAGE"}
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """One exposure in memory.
+
+    Attributes
+    ----------
+    image : `~jwst_hpastrom.epsf.image.Image`
+
+    name : str
+        Root name, as ``jw01086004001_02101_00001_nis``.
+
+    path : str
+        File it came from, or its name where it was in memory.
+
+    meta : dict
+        filename, instrument, detector, filter (the one in the beam), pupil, epoch (Julian year of
+        mid-exposure; TDB and UTC are not told apart), exposure_time (s), va_scale, pixel_area_sr, xstart,
+        ystart (1-based), v2_ref, v3_ref, v3yangle, vparity, ra_ref, dec_ref, roll_ref.
+
+    wcs : `~gwcs.WCS` or None
+    """
+
+    image: Image
+    name: str
+    path: str
+    meta: dict = field(default_factory=dict)
+    wcs: object = None
+
+    def to_sky(self, x, y):
+        """Raw pixels to right ascension and declination in degrees, through the exposure's WCS."""
+        if self.wcs is None:
+            raise MissingDataError(
+                "no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", self.path
+            )
+        return self.wcs(np.asarray(x, float), np.asarray(y, float), with_bounding_box=False)
+
+
+def exposure_root(name):
+    """File name without folder, extension and pipeline suffix (``_cal``, ``_crf``, ``_hpcal``)."""
+    stem = Path(name).name
+    for ext in (".gz", ".fits", ".asdf", ".ecsv"):
+        stem = stem.removesuffix(ext)
+    for suffix in ("_cal", "_crf", "_hpcal", "_tweakregstep", "_assignwcsstep", "_rate"):
+        stem = stem.removesuffix(suffix)
+    return stem
+
+
+def _from_fits(path):
+    """Return SCI, ERR, DQ, a metadata getter and the WCS of a FITS file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
+            with fits.open(path, memmap=False) as hdus:
+                names = [h.name for h in hdus]
+                headers = [h.header for h in hdus[:2]]
+                arrays = {n: hdus[n].data for n in ("SCI", "ERR", "DQ") if n in names}
+                tree = None
+                if "ASDF" in names:
+                    tree = bytes(hdus["ASDF"].data.tobytes())
+    except FileNotFoundError as err:
+        raise BadFileError("no such file", "an existing exposure", "check the path", path) from err
+    except Exception as err:
+        raise BadFileError(
+            f"a damaged or truncated FITS file ({err})", "a readable _cal file", "fetch the file again", path
+        ) from err
+    wcs = None
+    if tree is not None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Lazy, and left open: the tree's other arrays live in the FITS file, out of reach here.
+                wcs = asdf.open(io.BytesIO(tree), memmap=False).tree.get("meta", {}).get("wcs")
+        except Exception as err:
+            raise BadFileError(
+                f"an ASDF extension that cannot be read ({err})",
+                "the WCS of assign_wcs",
+                "run assign_wcs again",
+                path,
+            ) from err
+
+    def get(keyword, _):
+        for header in reversed(headers):
+            if keyword in header:
+                return header[keyword]
+        return None
+
+    return arrays, get, wcs
+
+
+def _from_model(model):
+    def get(_, path):
+        node = model.meta
+        for part in path.split("."):
+            node = getattr(node, part, None)
+            if node is None:
+                return None
+        return node
+
+    arrays = {}
+    for name, attribute in (("SCI", "data"), ("ERR", "err"), ("DQ", "dq")):
+        if model.hasattr(attribute):
+            arrays[name] = np.asarray(getattr(model, attribute))
+    return arrays, get, getattr(model.meta, "wcs", None)
+
+
+def _effective_filter(wheel, pupil):
+    """Return the filter in the beam: NIRISS has its blue filters in the pupil wheel."""
+    if pupil and str(pupil).startswith("F") and str(pupil)[1:2].isdigit():
+        return str(pupil)
+    return str(wheel)
+
+
+def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
+    """Read one exposure.
+
+    Parameters
+    ----------
+    source : path-like or `~stdatamodels.jwst.datamodels.JwstDataModel`
+        A ``_cal`` or ``_crf`` file, or an image model.
+
+    force : bool
+        Accept imaging of other instruments than NIRISS.
+
+    need_wcs : bool
+        Refuse an exposure without WCS.
+
+    bad_bits : int
+        DQ bits that take a pixel's weight away. Saturated pixels have their own place.
+
+    Returns
+    -------
+    `Exposure`
+
+    Raises
+    ------
+    BadFileError
+        Missing, truncated or damaged file.
+
+    UnsupportedExposureError
+        Not imaging, or of another instrument without ``force``.
+
+    MissingDataError
+        No SCI, ERR or WCS, or a missing keyword.
+    """
+    in_memory = hasattr(source, "meta")
+    path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
+    arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
+    meta = {key: get(keyword, place) for key, (keyword, place, _) in _META.items()}
+    missing = [_META[k][0] for k in _META if _META[k][2] and meta[k] is None]
+    if missing:
+        raise MissingDataError(
+            f"no keyword {', '.join(missing)}",
+            "the header of a JWST exposure",
+            "use a _cal file of the pipeline",
+            path,
+        )
+    instrument, exp_type = str(meta["instrument"]).upper(), str(meta.pop("exp_type"))
+    if exp_type not in IMAGING.values():
+        raise UnsupportedExposureError(
+            f"EXP_TYPE {exp_type}", "NIS_IMAGE", "only imaging can be measured", path
+        )
+    if instrument != "NIRISS" and not force:
+        raise UnsupportedExposureError(
+            f"imaging of {instrument}", "NIRISS (NIS_IMAGE)", "use --force=true to try it all the same", path
+        )
+    for name in ("SCI", "ERR"):
+        if arrays.get(name) is None:
+            raise MissingDataError(f"no {name} array", "SCI and ERR", "use a level-2 _cal or _crf file", path)
+    data, err = (np.asarray(arrays[n], dtype=np.float32) for n in ("SCI", "ERR"))
+    if data.ndim != 2 or err.shape != data.shape:
+        raise MissingDataError(f"SCI {data.shape}, ERR {err.shape}", "two images of one shape", "", path)
+    dq = arrays.get("DQ")
+    dq = np.zeros(data.shape, np.uint32) if dq is None else np.asarray(dq).astype(np.uint32)
+    if dq.shape != data.shape:
+        raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
+    saturated = (dq & SATURATED) > 0
+    bad = ((dq & bad_bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
+    bad &= ~saturated
+    if not np.any(~bad & ~saturated):
+        raise MissingDataError(
+            "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
+        )
+    if need_wcs and wcs is None:
+        raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
+    mjd = meta.pop("epoch") or meta["epoch_start"]
+    del meta["epoch_start"]
+    wheel = meta.pop("filter_wheel")
+    meta.update(
+        filename=Path(path).name,
+        instrument=instrument,
+        filter=_effective_filter(wheel, meta["pupil"]),
+        epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
+        va_scale=float(meta["va_scale"] or 1.0),
+        xstart=int(meta["xstart"] or 1),
+        ystart=int(meta["ystart"] or 1),
+    )
+    data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
+    image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name)
+    return Exposure(image, exposure_root(path), path, meta, wcs)

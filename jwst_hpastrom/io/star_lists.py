@@ -1,0 +1,82 @@
+"""Star lists: written by the fit, found again beside the products or the exposures."""
+
+from pathlib import Path
+
+from astropy.table import Table
+
+from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.io.exposures import exposure_root
+
+__all__ = ["find_star_list", "read_star_list", "star_list_path"]
+
+NEEDED = ("x", "y", "flux", "mag")
+
+
+def star_list_path(exposure, folder, extension="ecsv"):
+    """Return the path of an exposure's star list in a folder."""
+    return Path(folder) / f"{exposure_root(exposure)}_stars.{extension}"
+
+
+def find_star_list(exposure, folders):
+    """Return the path of the first existing star list of an exposure, or None.
+
+    Parameters
+    ----------
+    exposure : path-like
+        The exposure's file.
+
+    folders : iterable of path-like
+        Where to look, in this order; the exposure's own folder comes last.
+    """
+    for folder in (*folders, Path(exposure).parent):
+        for extension in ("ecsv", "parquet", "fits"):
+            path = star_list_path(exposure, folder or ".", extension)
+            if path.exists():
+                return str(path)
+    return None
+
+
+def read_star_list(path, exposure=None):
+    """Read a star list.
+
+    Parameters
+    ----------
+    path : path-like
+        The list.
+
+    exposure : path-like, optional
+        The exposure it must be of.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+
+    Raises
+    ------
+    BadFileError
+        The file cannot be read.
+
+    BadCatalogError
+        Columns are missing, or the list is of another exposure.
+    """
+    try:
+        table = Table.read(path)
+    except Exception as err:
+        raise BadFileError(
+            f"no readable star list ({type(err).__name__}: {str(err)[:200]})",
+            "a table",
+            "run hp_epsf_fit again",
+            path,
+        ) from err
+    missing = [c for c in NEEDED if c not in table.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", f"{', '.join(NEEDED)}", "", path)
+    recorded = table.meta.get("filename")
+    if exposure is not None and recorded and exposure_root(recorded) != exposure_root(exposure):
+        raise BadCatalogError(
+            f"a star list of {recorded}",
+            f"one of {Path(exposure).name}",
+            "run hp_epsf_fit on the exposure",
+            path,
+        )
+    return table

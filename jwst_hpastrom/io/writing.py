@@ -1,0 +1,58 @@
+"""Files appear whole or not at all."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["atomic_path", "write_table"]
+
+
+@contextmanager
+def atomic_path(path):
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well.
+
+    Parameters
+    ----------
+    path : path-like
+        Final path; its folder is made where it is missing.
+
+    Yields
+    ------
+    `~pathlib.Path`
+        Temporary path with the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_table(table, path):
+    """Write a catalogue as ECSV (``.ecsv``), FITS (``.fits``) or parquet (``.parquet``).
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    path : path-like
+        Its suffix gives the format.
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    formats = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
+    with atomic_path(path) as temporary:
+        table.write(temporary, format=formats[Path(path).suffix], overwrite=True)
+    return str(path)

@@ -1,0 +1,296 @@
+"""What all Steps share: common parameters, inputs, names of products, errors, workers."""
+
+import functools
+import inspect
+import logging
+import os
+import re
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from jwst.datamodels import ModelContainer, ModelLibrary
+from jwst.stpipe import Step
+from threadpoolctl import threadpool_limits
+
+from jwst_hpastrom.errors import HPAstromError, MissingDataError, ParameterError, UnexpectedError
+from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
+from jwst_hpastrom.io.writing import write_table
+
+__all__ = ["HPStep", "Inputs", "spec_from"]
+
+log = logging.getLogger("stpipe.hpastrom.steps")
+
+SUFFIXES = ("epsf", "pepsf", "stars", "distortion", "stdgdc", "gdc", "hpcal", "master", "pm", "quality")
+
+
+def _documented(function):
+    """Return {parameter: (type, first sentence)} from a numpydoc docstring."""
+    lines = (inspect.getdoc(function) or "").splitlines()
+    out, k = {}, 0
+    while k < len(lines) and not lines[k].startswith("Parameters"):
+        k += 1
+    body = lines[k + 2 :]
+    for n, line in enumerate(body):
+        if re.match(r"^(-{3,}|Returns|Yields)", line):
+            break
+        head = re.match(r"^(\w[\w, *]*?)\s*:\s*(.+)$", line)
+        if head:
+            text = " ".join(t.strip() for t in _indented(body[n + 1 :]))
+            for name in head.group(1).split(","):
+                out[name.strip(" *")] = (head.group(2), re.split(r"(?<=[.;])\s", text)[0].rstrip(".;"))
+    return out
+
+
+def _indented(lines):
+    for line in lines:
+        if line and not line.startswith(" "):
+            return
+        yield line
+
+
+def spec_from(function, exclude=()):
+    """Make a Step's spec from a science function's keyword-only parameters and its docstring.
+
+    Parameters
+    ----------
+    function : callable
+        Its keyword-only parameters become the Step's, with their defaults.
+
+    exclude : collection of str
+        Parameters that the Step provides itself.
+
+    Returns
+    -------
+    str
+        Lines of a configobj spec.
+    """
+    documented, lines = _documented(function), []
+    for p in inspect.signature(function).parameters.values():
+        if p.kind is not p.KEYWORD_ONLY or p.name in exclude:
+            continue
+        kind, text = documented.get(p.name, ("", ""))
+        choices = re.match(r"^\{(.+?)\}", kind)
+        default = p.default
+        if choices:
+            values = [c.strip().strip("\"'") for c in choices.group(1).split(",")]
+            spec = "option(" + ", ".join(repr(v) for v in values if v != "None")
+        elif isinstance(default, bool) or kind.startswith("bool"):
+            spec = "boolean("
+        elif isinstance(default, int) or (default is None and kind.startswith("int")):
+            spec = "integer("
+        elif isinstance(default, float) or (default is None and kind.startswith("float")):
+            spec = "float("
+        else:
+            spec = "string("
+        value = repr(str(default)) if choices and default is not None else repr(default)
+        sep = ", " if choices else ""
+        lines.append(f"{p.name} = {spec}{sep}default={value})" + (f"  # {text}" if text else ""))
+    return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Inputs:
+    """What a Step was given.
+
+    Attributes
+    ----------
+    product : str
+        Root of the products' names.
+
+    members : tuple
+        Paths, or models in memory.
+
+    returned : object or None
+        What ``process`` gives back: the models, or None where it was given a path.
+    """
+
+    product: str
+    members: tuple
+    returned: object = None
+
+    @property
+    def in_memory(self):
+        """Whether the members are models."""
+        return self.returned is not None
+
+
+def _one_thread():
+    threadpool_limits(1, "blas")
+
+
+class HPStep(Step):
+    """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
+
+    class_alias = None
+
+    spec = """
+    workers = integer(default=1, min=1)  # processes to work with
+    scheduler = string(default=None)  # address of a Dask scheduler, e.g. tcp://host:8786, instead of workers
+    on_error = option('fail', 'skip', default='fail')  # stop at an exposure that fails, or report and skip it
+    force = boolean(default=False)  # accept imaging of other instruments
+    """
+
+    def process(self, input_data):
+        """Run the Step; every error that leaves it is one of `jwst_hpastrom.errors`."""
+        name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
+        try:
+            with threadpool_limits(1, "blas"):
+                return self.run_step(self.open_inputs(input_data))
+        except HPAstromError as err:
+            named = err.about(name)
+            if named is err:
+                raise
+            raise named from err
+        except Exception as err:
+            raise UnexpectedError(
+                f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
+            ) from err
+
+    def run_step(self, inputs):
+        """Do the work; return a Table or None given paths, ``inputs.returned`` given models."""
+        raise NotImplementedError
+
+    @staticmethod
+    def default_name(data):
+        """Name of models in memory, for messages and products."""
+        if isinstance(data, ModelLibrary):
+            return data.asn.get("products", [{}])[0].get("name") or "library in memory"
+        if hasattr(data, "meta") and getattr(data.meta, "filename", None):
+            return str(data.meta.filename)
+        table = getattr(data, "asn_table", None)
+        if table:
+            return table["products"][0]["name"]
+        for model in data if isinstance(data, ModelContainer | list | tuple) else ():
+            return exposure_root(model.meta.filename or "models in memory")
+        return "models in memory"
+
+    def open_inputs(self, data):
+        """Return the `Inputs` for a path, an association, a model, a container or a library."""
+        if isinstance(data, str | Path):
+            association = read_association(data)
+            return Inputs(association.product, association.members)
+        out = (
+            self.prepare_output(data, open_models=False)
+            if isinstance(data, list)
+            else self.prepare_output(data)
+        )
+        product = exposure_root(self.default_name(data))
+        if isinstance(out, ModelLibrary):
+            return Inputs(product, tuple(range(len(out))), out)
+        members = tuple(out) if isinstance(out, ModelContainer | list | tuple) else (out,)
+        return Inputs(product, members, out)
+
+    def each_member(self, inputs):
+        """Yield (name, member) of the inputs, member being a path or a model open for changes."""
+        if isinstance(inputs.returned, ModelLibrary):
+            with inputs.returned as library:
+                for model in library:
+                    try:
+                        yield model.meta.filename, model
+                    finally:
+                        library.shelve(model)
+            return
+        for member in inputs.members:
+            yield (member if isinstance(member, str) else member.meta.filename), member
+
+    def read(self, member, **kwargs):
+        """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""
+        return read_exposure(member, force=self.force, **kwargs)
+
+    def failed(self, error):
+        """Raise the error, or log it where failures are to be skipped."""
+        if self.on_error == "fail":
+            raise error
+        log.error("skipped: %s: %s", type(error).__name__, error)
+
+    def output_folder(self):
+        """Folder of the products: the outermost Step's ``output_dir``, else the current directory."""
+        folder = self.search_attr("output_dir") or "."
+        return Path(os.path.expandvars(os.path.expanduser(folder)))
+
+    def output_path(self, root, suffix, extension):
+        """Return the path of a product."""
+        return self.output_folder() / f"{root}_{suffix}.{extension}"
+
+    def write_quality(self, root, table):
+        """Write ``<root>_<step>_quality.ecsv`` and return its path."""
+        return write_table(
+            table, self.output_path(root, f"{self.class_alias.removeprefix('hp_')}_quality", "ecsv")
+        )
+
+    def star_lists(self, inputs, epsf_file=None):
+        """Return the star lists of all members; make the missing ones where an ``epsf_file`` is given.
+
+        Raises
+        ------
+        MissingDataError
+            A list is missing and no ePSF was given to make it with.
+        """
+        tables = []
+        for name, member in self.each_member(inputs):
+            try:
+                tables.append(self._star_list(name, member, epsf_file))
+            except HPAstromError as err:
+                self.failed(err.about(name))
+        return tables
+
+    def _star_list(self, name, member, epsf_file):
+        path = name if str(name).endswith("_stars.ecsv") else find_star_list(name, [self.output_folder()])
+        if path is None:
+            if not epsf_file:
+                raise MissingDataError(
+                    "no star list",
+                    f"{exposure_root(name)}_stars.ecsv",
+                    "run hp_epsf_fit first, or give epsf_file",
+                    name,
+                )
+            from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
+
+            fit = EPSFFitStep(parent=self, epsf_file=epsf_file, force=self.force)
+            fit.run(member)
+            path = find_star_list(name, [self.output_folder()])
+        return read_star_list(path, exposure=name)
+
+    @contextmanager
+    def executor(self):
+        """Yield a `concurrent.futures.Executor`, or None to work in this process."""
+        if self.scheduler:
+            try:
+                from distributed import Client
+            except ImportError as err:
+                raise ParameterError(
+                    f"scheduler={self.scheduler} without the package distributed",
+                    "pip install 'jwst_hpastrom[distributed]'",
+                ) from err
+            with Client(self.scheduler) as client:
+                yield client.get_executor()
+        elif self.workers > 1:
+            context = get_context("forkserver")
+            with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_one_thread) as pool:
+                yield pool
+        else:
+            yield None
+
+    def parameters_of(self, function, exclude=()):
+        """Return the Step's values of a science function's keyword-only parameters."""
+        parameters = inspect.signature(function).parameters.values()
+        return {
+            p.name: getattr(self, p.name)
+            for p in parameters
+            if p.kind is p.KEYWORD_ONLY and p.name not in exclude and hasattr(self, p.name)
+        }
+
+    @functools.cached_property
+    def _suffix_pattern(self):
+        return re.compile(rf"_({'|'.join(SUFFIXES)})$")
+
+    def remove_suffix(self, name):
+        """Strip the suffixes of this package as the pipeline strips its own."""
+        root, separator = super().remove_suffix(name)
+        match = self._suffix_pattern.search(root)
+        return (root[: match.start()], "_") if match else (root, separator)
