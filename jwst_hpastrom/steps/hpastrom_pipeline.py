@@ -1,0 +1,110 @@
+"""The whole road: exposures to proper motions."""
+
+import logging
+from pathlib import Path
+
+from jwst.stpipe import Pipeline
+
+from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError
+from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.star_lists import star_list_path
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
+from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
+from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
+from jwst_hpastrom.steps.master_frame_step import MasterFrameStep
+from jwst_hpastrom.steps.proper_motion_step import ProperMotionStep
+
+__all__ = ["HPAstromPipeline"]
+
+log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+class HPAstromPipeline(Pipeline):
+    """Build the ePSF, fit, solve the distortion, build and fit again with it, average, measure motions.
+
+    It returns None and uses no reference types, so that it runs without CRDS.
+    """
+
+    class_alias = "calwebb_hpastrom"
+
+    spec = """
+    reference_catalog = string(default=None)  # first-epoch catalogue: distortion, frame and motions refer to it
+    resume = boolean(default=False)  # skip products that are there and newer than what they are made from
+    """ + HPStep.spec
+
+    step_defs = {  # noqa: RUF012
+        "hp_epsf_build": EPSFBuildStep,
+        "hp_epsf_fit": EPSFFitStep,
+        "hp_distortion_refine": DistortionRefineStep,
+        "hp_master_frame": MasterFrameStep,
+        "hp_proper_motion": ProperMotionStep,
+    }
+
+    def process(self, input_data):
+        """Run all Steps on an association."""
+        try:
+            self._run(input_data)
+        except HPAstromError as err:
+            named = err.about(input_data)
+            if named is err:
+                raise
+            raise named from err
+        except Exception as err:
+            raise UnexpectedError(
+                f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", input_data
+            ) from err
+
+    def _run(self, input_data):
+        if not isinstance(input_data, str | Path):
+            raise ParameterError(
+                f"a {type(input_data).__name__}", "an association file", "run the Steps one by one on models"
+            )
+        association = read_association(input_data)
+        for name in self.step_defs:
+            step = getattr(self, name)
+            step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
+            step.force, step.save_results = self.force, False
+        folder = self.hp_epsf_fit.output_folder()
+        product = {
+            s: folder / f"{association.product}_{s}"
+            for s in ("epsf.fits", "distortion.asdf", "master.ecsv", "pm.ecsv")
+        }
+        epsf, distortion, master, motions = product.values()
+        lists = [star_list_path(m, folder) for m in association.members]
+        exposures = [Path(m) for m in association.members]
+        catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
+
+        if catalog and not self._done([distortion], exposures + catalog):
+            self._build_and_fit(input_data, epsf, lists, exposures, None)
+            self.hp_distortion_refine.reference_catalog = self.reference_catalog
+            self.hp_distortion_refine.run(input_data)
+        self._build_and_fit(input_data, epsf, lists, exposures, distortion if catalog else None)
+        if not self._done([master], lists):
+            self.hp_master_frame.distortion_file = str(distortion) if catalog else None
+            self.hp_master_frame.reference_catalog = self.reference_catalog
+            self.hp_master_frame.run(input_data)
+        if not catalog:
+            log.warning("no reference_catalog: neither distortion nor motions were measured")
+        elif not self._done([motions], [master, *catalog]):
+            self.hp_proper_motion.first_epoch = self.reference_catalog
+            self.hp_proper_motion.run(str(master))
+
+    def _build_and_fit(self, input_data, epsf, lists, exposures, distortion):
+        before = [distortion] if distortion else []
+        if not self._done([epsf], exposures + before):
+            self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
+            self.hp_epsf_build.run(input_data)
+        if not self._done(lists, [*exposures, epsf]):
+            self.hp_epsf_fit.epsf_file = str(epsf)
+            self.hp_epsf_fit.run(input_data)
+
+    def _done(self, products, sources):
+        """Whether ``resume`` is on and all products exist and are newer than their sources."""
+        if not self.resume or not all(p.exists() for p in products):
+            return False
+        newest = max((s.stat().st_mtime for s in sources if s.exists()), default=0.0)
+        done = min(p.stat().st_mtime for p in products) >= newest
+        if done:
+            log.info("resume: %s is up to date", products[0].name)
+        return done
