@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from jwst_hpastrom.errors import BadFileError, MissingMemberError
+from jwst_hpastrom.io.association import read_association
+
+
+def write(tmp_path, members, name="field"):
+    path = tmp_path / "f_asn.json"
+    path.write_text(json.dumps({"products": [{"name": name, "members": members}]}))
+    return path
+
+
+def test_science_members_only(tmp_path):
+    for n in "ab":
+        (tmp_path / f"{n}_cal.fits").touch()
+    path = write(
+        tmp_path,
+        [{"expname": "a_cal.fits", "exptype": "science"}, {"expname": "b_cal.fits", "exptype": "background"}],
+    )
+    asn = read_association(path)
+    assert asn.product == "field"
+    assert asn.members == (str(tmp_path / "a_cal.fits"),)
+
+
+def test_missing_member_is_named(tmp_path):
+    path = write(tmp_path, [{"expname": "gone_cal.fits", "exptype": "science"}])
+    with pytest.raises(MissingMemberError, match=r"f_asn.json: found 1 of 1 members missing: gone_cal.fits"):
+        read_association(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"products": []}', '{"products": [{"name": "a"}]}', "\x00\xff"])
+def test_nonsense_is_refused(tmp_path, text):
+    path = tmp_path / "bad_asn.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(BadFileError, match="bad_asn.json"):
+        read_association(path)
+
+
+def test_no_science_members(tmp_path):
+    with pytest.raises(BadFileError, match="no science members"):
+        read_association(write(tmp_path, []))
+
+
+def test_a_single_file_is_its_own_product(tmp_path):
+    path = tmp_path / "jw1_nis_cal.fits"
+    path.touch()
+    assert read_association(path).product == "jw1_nis"
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(BadFileError, match="no such file"):
+        read_association(tmp_path / "x_asn.json")

@@ -1,0 +1,72 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, QTable, Table
+
+from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.catalogs import read_catalog
+
+
+def test_gaia_names_units_and_masks(tmp_path):
+    t = Table(
+        {
+            "source_id": [1, 2],
+            "ra": [10.0, 11.0],
+            "dec": [1.0, 2.0],
+            "pmra": MaskedColumn([1.0, 0.0], mask=[False, True]),
+            "ref_epoch": [2016.0, 2016.0],
+            "phot_g_mean_mag": [18.0, 19.0],
+        }
+    )
+    path = tmp_path / "g.ecsv"
+    t.write(path)
+    cat = read_catalog(path)
+    assert cat.meta["epoch"] == 2016.0
+    assert np.isnan(cat["pmra"][1])
+    assert list(cat["mag"]) == [18.0, 19.0]
+    assert list(cat["id"]) == [1, 2]
+
+
+def test_units_are_converted(tmp_path):
+    t = QTable({"ra": [1.0] * u.rad, "dec": [0.1] * u.rad, "pos_error": [1e-3] * u.arcsec})
+    path = tmp_path / "q.ecsv"
+    t.write(path)
+    cat = read_catalog(path, epoch=2000.0)
+    assert cat["ra"][0] == pytest.approx(np.rad2deg(1.0))
+    assert cat["ra_error"][0] == pytest.approx(1.0)
+    assert cat["dec_error"][0] == pytest.approx(1.0)
+    assert cat.meta["epoch"] == 2000.0
+
+
+def test_positions_from_the_tangent_plane(tmp_path):
+    plane = TangentPlane(80.0, -69.0)
+    t = Table({"x": [10000.0, 9000.0], "y": [10000.0, 11000.0]}, meta=plane.to_meta() | {"epoch": 2006.4})
+    path = tmp_path / "p.ecsv"
+    t.write(path)
+    cat = read_catalog(path)
+    np.testing.assert_allclose([cat["ra"][0], cat["dec"][0]], [80.0, -69.0])
+    np.testing.assert_allclose(plane.from_sky(cat["ra"][1], cat["dec"][1]), [50.0, 50.0])
+
+
+def test_xym_lists(tmp_path):
+    path = tmp_path / "a.xymq"
+    path.write_text("# hst1pass\n10.5 20.5 -9.3 0.02\n11.5 21.5 -8.3 0.03\n")
+    cat = read_catalog(path, need_sky=False)
+    assert list(cat["x"]) == [10.5, 11.5]
+    assert list(cat["mag"]) == [-9.3, -8.3]
+
+
+def test_what_cannot_be_used_is_named(tmp_path):
+    path = tmp_path / "e.ecsv"
+    Table({"ra": np.zeros(0), "dec": np.zeros(0)}).write(path)
+    with pytest.raises(BadCatalogError, match="empty table"):
+        read_catalog(path)
+    Table({"a": [1.0]}).write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match="ra and dec"):
+        read_catalog(path)
+    path.write_text("# %ECSV 1.0\n# broken")
+    with pytest.raises(BadFileError, match=r"e\.ecsv"):
+        read_catalog(path)
+    with pytest.raises(BadFileError, match="no such file"):
+        read_catalog(tmp_path / "none.fits")

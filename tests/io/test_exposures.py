@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
+from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+
+HEADER = {
+    "INSTRUME": "NIRISS",
+    "DETECTOR": "NIS",
+    "FILTER": "CLEAR",
+    "PUPIL": "F150W",
+    "EXP_TYPE": "NIS_IMAGE",
+}
+
+
+def write(path, header=None, drop=(), shape=(40, 30), **arrays):
+    data = {
+        "SCI": np.ones(shape, "f4"),
+        "ERR": np.full(shape, 0.1, "f4"),
+        "DQ": np.zeros(shape, "u4"),
+    } | arrays
+    hdus = [fits.PrimaryHDU()]
+    hdus[0].header.update(HEADER | {"EXPMID": 59700.5} | (header or {}))
+    hdus += [fits.ImageHDU(a, name=n) for n, a in data.items() if n not in drop]
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    return path
+
+
+def test_arrays_masks_and_metadata(tmp_path):
+    dq = np.zeros((40, 30), "u4")
+    dq[0, 0], dq[1, 1], dq[2, 2] = 1, 2, 4
+    sci = np.ones((40, 30), "f4")
+    sci[3, 3] = np.nan
+    exp = read_exposure(write(tmp_path / "jw1_nis_cal.fits", SCI=sci, DQ=dq))
+    assert exp.name == "jw1_nis"
+    assert exp.meta["filter"] == "F150W"
+    assert exp.meta["epoch"] == pytest.approx(2022.33, abs=0.01)
+    assert exp.image.bad[[0, 2, 3], [0, 2, 3]].all()
+    assert exp.image.saturated[1, 1]
+    assert not exp.image.bad[1, 1]
+    assert exp.image.good.sum() == 40 * 30 - 4
+    assert np.isfinite(exp.image.data).all()
+
+
+def test_red_filters_are_in_the_filter_wheel(tmp_path):
+    path = write(tmp_path / "a_cal.fits", {"FILTER": "F277W", "PUPIL": "CLEARP"})
+    assert read_exposure(path).meta["filter"] == "F277W"
+
+
+def test_no_dq_is_accepted(tmp_path):
+    assert read_exposure(write(tmp_path / "a_cal.fits", drop=("DQ",))).image.good.all()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"header": {"EXP_TYPE": "NIS_SOSS"}}, UnsupportedExposureError, "EXP_TYPE NIS_SOSS"),
+        (
+            {"header": {"INSTRUME": "NIRCAM", "EXP_TYPE": "NRC_IMAGE"}},
+            UnsupportedExposureError,
+            "--force=true",
+        ),
+        ({"drop": ("ERR",)}, MissingDataError, "no ERR"),
+        ({"drop": ("SCI",)}, MissingDataError, "no SCI"),
+        ({"SCI": np.full((40, 30), np.nan, "f4")}, MissingDataError, "no pixel with weight"),
+        ({"DQ": np.ones((40, 30), "u4")}, MissingDataError, "no pixel with weight"),
+        ({"ERR": np.ones((20, 30), "f4")}, MissingDataError, "two images of one shape"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(tmp_path, change, error, text):
+    path = write(tmp_path / "x_cal.fits", **change)
+    with pytest.raises(error, match=text) as info:
+        read_exposure(path)
+    assert "x_cal.fits" in str(info.value)
+
+
+def test_other_instruments_with_force(tmp_path):
+    path = write(tmp_path / "a_cal.fits", {"INSTRUME": "NIRCAM", "EXP_TYPE": "NRC_IMAGE"})
+    assert read_exposure(path, force=True).meta["instrument"] == "NIRCAM"
+
+
+def test_missing_keyword_is_named(tmp_path):
+    path = write(tmp_path / "a_cal.fits")
+    fits.delval(path, "DETECTOR")
+    with pytest.raises(MissingDataError, match="DETECTOR"):
+        read_exposure(path)
+
+
+def test_missing_wcs(tmp_path):
+    path = write(tmp_path / "a_cal.fits")
+    with pytest.raises(MissingDataError, match="no WCS"):
+        read_exposure(path, need_wcs=True)
+    with pytest.raises(MissingDataError, match="assign_wcs"):
+        read_exposure(path).to_sky(1.0, 2.0)
+
+
+@pytest.mark.parametrize("keep", [0, 1000, 9000])
+def test_truncated_file(tmp_path, keep):
+    path = write(tmp_path / "a_cal.fits")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadFileError, match="a_cal.fits"):
+        read_exposure(path)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(BadFileError, match="no such file"):
+        read_exposure(tmp_path / "no_cal.fits")
+
+
+@pytest.mark.parametrize(
+    "name", ["jw1_nis_cal.fits", "a/b/jw1_nis_crf.fits", "jw1_nis", "jw1_nis_hpcal.fits.gz"]
+)
+def test_root(name):
+    assert exposure_root(name) == "jw1_nis"

@@ -1,0 +1,40 @@
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.io.star_lists import find_star_list, read_star_list, star_list_path
+
+
+@pytest.fixture
+def star_list():
+    return Table({"x": [1.0], "y": [2.0], "flux": [3.0], "mag": [4.0]}, meta={"filename": "jw1_nis_cal.fits"})
+
+
+def test_output_folder_comes_before_the_exposures(tmp_path, star_list):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in").mkdir()
+    exposure = tmp_path / "in" / "jw1_nis_cal.fits"
+    assert find_star_list(exposure, [tmp_path / "out"]) is None
+    star_list.write(star_list_path(exposure, tmp_path / "in"))
+    assert find_star_list(exposure, [tmp_path / "out"]) == str(tmp_path / "in" / "jw1_nis_stars.ecsv")
+    star_list.write(star_list_path(exposure, tmp_path / "out"))
+    assert find_star_list(exposure, [tmp_path / "out"]) == str(tmp_path / "out" / "jw1_nis_stars.ecsv")
+
+
+def test_a_list_of_another_exposure_is_refused(tmp_path, star_list):
+    path = tmp_path / "jw2_nis_stars.ecsv"
+    star_list.write(path)
+    assert len(read_star_list(path)) == 1
+    assert len(read_star_list(path, "jw1_nis_crf.fits")) == 1
+    with pytest.raises(BadCatalogError, match="a star list of jw1_nis_cal.fits"):
+        read_star_list(path, "jw2_nis_cal.fits")
+
+
+def test_damaged_lists(tmp_path):
+    path = tmp_path / "a_stars.ecsv"
+    path.write_text("nonsense")
+    with pytest.raises((BadFileError, BadCatalogError), match="a_stars.ecsv"):
+        read_star_list(path)
+    Table({"x": [1.0]}).write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match="no column y, flux, mag"):
+        read_star_list(path)

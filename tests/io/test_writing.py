@@ -1,0 +1,20 @@
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.io.writing import atomic_path, write_table
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path):
+    path = tmp_path / "a.ecsv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("extension", ["ecsv", "fits"])
+def test_tables_round_trip(tmp_path, extension):
+    path = write_table(Table({"x": [1.5, 2.5]}), tmp_path / "sub" / f"t.{extension}")
+    assert list(Table.read(path)["x"]) == [1.5, 2.5]
