@@ -1,0 +1,60 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+
+from jwst_hpastrom.geometry import TangentPlane, propagate
+
+
+@pytest.fixture
+def plane():
+    return TangentPlane(80.4875, -69.4975, 65.0, 5000.0, 6000.0)
+
+
+def test_against_astropy(plane):
+    rng = np.random.default_rng(3)
+    xi, eta = rng.uniform(-300, 300, (2, 50))
+    ra, dec = plane.to_sky(xi, eta)
+    centre = SkyCoord(plane.ra, plane.dec, unit="deg")
+    frame = SkyCoord(ra, dec, unit="deg").transform_to(centre.skyoffset_frame())
+    lon, lat = frame.lon.rad, frame.lat.rad
+    arcsec = u.rad.to("arcsec")
+    np.testing.assert_allclose(xi, np.tan(lon) * arcsec, atol=1e-7)
+    np.testing.assert_allclose(eta, np.tan(lat) / np.cos(lon) * arcsec, atol=1e-7)
+
+
+def test_round_trips(plane):
+    rng = np.random.default_rng(4)
+    xi, eta = rng.uniform(-200, 200, (2, 50))
+    np.testing.assert_allclose(plane.from_sky(*plane.to_sky(xi, eta)), (xi, eta), atol=1e-8)
+    np.testing.assert_allclose(plane.from_pixels(*plane.to_pixels(xi, eta)), (xi, eta), atol=1e-10)
+    assert TangentPlane.from_meta(plane.to_meta()) == plane
+    assert TangentPlane.from_meta({"epoch": 2000.0}) is None
+
+
+def test_north_is_up_and_east_is_left(plane):
+    x, y = plane.to_pixels(*plane.from_sky([80.5, 80.4875], [-69.4975, -69.49]))
+    assert x[0] < plane.x0
+    assert y[1] > plane.y0
+    assert x[1] == pytest.approx(plane.x0)
+
+
+def test_the_pole_and_the_far_side():
+    xi, eta = TangentPlane(0.0, 90.0).from_sky([0.0, 0.0], [89.999, -89.0])
+    assert eta[0] == pytest.approx(-3.6, abs=1e-6)
+    assert np.isnan(xi[1])
+
+
+def test_propagation_with_errors_and_unknown_motions():
+    xi, eta, ex, ey = propagate(
+        np.zeros(2),
+        np.ones(2),
+        np.array([100.0, np.nan]),
+        np.array([-50.0, np.nan]),
+        10.0,
+        errors=(np.full(2, 3.0), np.full(2, 4.0), np.array([0.4, np.nan]), np.array([0.3, np.nan])),
+    )
+    np.testing.assert_allclose(xi, [1.0, 0.0])
+    np.testing.assert_allclose(eta, [0.5, 1.0])
+    np.testing.assert_allclose(ex, [5.0, 3.0])
+    np.testing.assert_allclose(ey, [5.0, 4.0])
