@@ -16,3 +16,37 @@ default_role = "code"
 exclude_patterns = ["_build"]
 html_theme = "sphinx_rtd_theme"
 html_show_sourcelink = False
+
+
+def _write_tables():
+    """Column and flag tables of formats.rst, from the one schema."""
+    from pathlib import Path
+
+    from jwst_hpastrom import columns
+
+    here, out = Path(__file__).parent, []
+    for title, schema in (
+        ("Star list", columns.STAR_LIST),
+        ("Master frame", columns.MASTER),
+        ("Motions", columns.MOTION),
+    ):
+        out += [
+            f".. list-table:: {title}",
+            "   :header-rows: 1",
+            "",
+            "   * - column",
+            "     - unit",
+            "     - meaning",
+        ]
+        for c in schema:
+            out += [f"   * - ``{c.name}``", f"     - {c.unit}", f"     - {c.description}"]
+        out.append("")
+    (here / "_columns.rst").write_text("\n".join(out))
+    rows = [".. list-table::", "   :header-rows: 1", "", "   * - bit", "     - name"]
+    for flag in columns.Flag:
+        rows += [f"   * - {int(flag)}", f"     - {flag.name}"]
+    (here / "_flags.rst").write_text("\n".join(rows) + "\n")
+
+
+_write_tables()
+exclude_patterns += ["_columns.rst", "_flags.rst"]

@@ -1,0 +1,150 @@
+import os
+
+import pytest
+
+from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, UnexpectedError
+from jwst_hpastrom.steps._base import HPStep, spec_from
+
+
+def science(
+    image,
+    *,
+    mode="fast",
+    radius=2.5,
+    n_stars=3,
+    clip=True,
+    name=None,
+    limit=None,
+    executor=None,
+    progress=False,
+):
+    """Do something.
+
+    Parameters
+    ----------
+    image : ndarray
+        Not a keyword.
+
+    mode : {'fast', 'slow'}
+        How to do it. There is more to say.
+
+    radius : float
+        How far; in pixels.
+
+    n_stars, clip : int, bool
+        Shared words.
+
+    label : str, optional
+        A name.
+
+    limit : float, optional
+        A limit.
+
+    Returns
+    -------
+    ndarray
+    """
+
+
+def test_a_spec_is_made_from_the_signature():
+    lines = spec_from(science, exclude={"executor", "progress"}).splitlines()
+    assert lines == [
+        "mode = option('fast', 'slow', default='fast')  # How to do it",
+        "radius = float(default=2.5)  # How far",
+        "n_stars = integer(default=3)  # Shared words",
+        "clip = boolean(default=True)  # Shared words",
+        "label = string(default=None)  # A name",
+        "limit = float(default=None)  # A limit",
+    ]
+
+
+class ToyStep(HPStep):
+    class_alias = "hp_toy"
+    spec = spec_from(science, exclude={"executor", "progress"})
+    trouble = None
+
+    def run_step(self, inputs):
+        if self.trouble:
+            raise self.trouble
+        self.seen = inputs
+
+
+def make_association(tmp_path):
+    (tmp_path / "jw1_nis_cal.fits").touch()
+    path = tmp_path / "a_asn.json"
+    path.write_text('{"products": [{"name": "field", "members": [{"expname": "jw1_nis_cal.fits"}]}]}')
+    return str(path)
+
+
+def test_paths_and_parameters(tmp_path):
+    step = ToyStep(radius=4.0)
+    assert step.run(make_association(tmp_path)) is None
+    assert step.seen.product == "field"
+    assert not step.seen.in_memory
+    assert step.parameters_of(science) == {
+        "mode": "fast",
+        "radius": 4.0,
+        "n_stars": 3,
+        "clip": True,
+        "label": None,
+        "limit": None,
+    }
+
+
+def test_errors_name_the_input_and_have_our_type(tmp_path):
+    step, path = ToyStep(), make_association(tmp_path)
+    step.trouble = NotEnoughStarsError("2", "3")
+    with pytest.raises(NotEnoughStarsError, match="a_asn.json: found 2, needed 3"):
+        step.run(path)
+    step.trouble = NotEnoughStarsError("2", "3", file="x_cal.fits")
+    with pytest.raises(NotEnoughStarsError, match="^x_cal.fits"):
+        step.run(path)
+    step.trouble = ZeroDivisionError("division")
+    with pytest.raises(UnexpectedError, match="ZeroDivisionError: division"):
+        step.run(path)
+
+
+def test_failures_stop_or_are_skipped(caplog):
+    error = NotEnoughStarsError("2", "3", file="x")
+    with pytest.raises(NotEnoughStarsError):
+        ToyStep().failed(error)
+    step = ToyStep(on_error="skip")
+    step.failed(error)
+    assert "skipped: NotEnoughStarsError: x: found 2" in caplog.text
+
+
+def test_products_go_to_the_outermost_output_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("HERE", str(tmp_path))
+    parent = ToyStep(output_dir="$HERE/out")
+    child = ToyStep(parent=parent)
+    assert child.output_path("r", "stars", "ecsv") == tmp_path / "out" / "r_stars.ecsv"
+    assert ToyStep().output_path("r", "stars", "ecsv").parent == type(tmp_path)(".")
+
+
+def test_a_missing_star_list_is_named(tmp_path):
+    step = ToyStep(output_dir=str(tmp_path))
+    step.run(make_association(tmp_path))
+    with pytest.raises(MissingDataError, match="jw1_nis_cal.fits: found no star list"):
+        step.star_lists(step.seen)
+
+
+def test_own_suffixes_are_stripped():
+    step = ToyStep()
+    assert step.remove_suffix("jw1_nis_stars") == ("jw1_nis", "_")
+    assert step.remove_suffix("jw1_nis_cal")[0] == "jw1_nis"
+    assert step.remove_suffix("field_other")[0] == "field_other"
+
+
+def square(x):
+    return os.getpid(), x * x
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers(workers):
+    with ToyStep(workers=workers).executor() as pool:
+        if workers == 1:
+            assert pool is None
+            return
+        results = list(pool.map(square, range(4)))
+    assert [r[1] for r in results] == [0, 1, 4, 9]
+    assert all(r[0] != os.getpid() for r in results)
