@@ -27,6 +27,9 @@ log = logging.getLogger("stpipe.hpastrom.steps")
 
 SUFFIXES = ("epsf", "pepsf", "stars", "distortion", "stdgdc", "gdc", "hpcal", "master", "pm", "quality")
 
+#: keyword arguments of science functions that a Step provides by itself
+PROVIDED = ("executor", "progress", "rng")
+
 
 def _documented(function):
     """Return {parameter: (type, first sentence)} from a numpydoc docstring."""
@@ -62,7 +65,7 @@ def spec_from(function, exclude=()):
         Its keyword-only parameters become the Step's, with their defaults.
 
     exclude : collection of str
-        Parameters that the Step provides itself.
+        Parameters that the Step provides itself, beside `PROVIDED`.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def spec_from(function, exclude=()):
     """
     documented, lines = _documented(function), []
     for p in inspect.signature(function).parameters.values():
-        if p.kind is not p.KEYWORD_ONLY or p.name in exclude:
+        if p.kind is not p.KEYWORD_ONLY or p.name in (*PROVIDED, *exclude):
             continue
         kind, text = documented.get(p.name, ("", ""))
         choices = re.match(r"^\{(.+?)\}", kind)
@@ -282,7 +285,7 @@ class HPStep(Step):
         return {
             p.name: getattr(self, p.name)
             for p in parameters
-            if p.kind is p.KEYWORD_ONLY and p.name not in exclude and hasattr(self, p.name)
+            if p.kind is p.KEYWORD_ONLY and p.name not in (*PROVIDED, *exclude) and hasattr(self, p.name)
         }
 
     @functools.cached_property

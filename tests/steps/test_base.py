@@ -13,7 +13,7 @@ def science(
     radius=2.5,
     n_stars=3,
     clip=True,
-    name=None,
+    label=None,
     limit=None,
     executor=None,
     progress=False,
@@ -47,7 +47,7 @@ def science(
 
 
 def test_a_spec_is_made_from_the_signature():
-    lines = spec_from(science, exclude={"executor", "progress"}).splitlines()
+    lines = spec_from(science).splitlines()
     assert lines == [
         "mode = option('fast', 'slow', default='fast')  # How to do it",
         "radius = float(default=2.5)  # How far",
@@ -60,7 +60,7 @@ def test_a_spec_is_made_from_the_signature():
 
 class ToyStep(HPStep):
     class_alias = "hp_toy"
-    spec = spec_from(science, exclude={"executor", "progress"})
+    spec = spec_from(science)
     trouble = None
 
     def run_step(self, inputs):
