@@ -21,7 +21,7 @@ from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 
-__all__ = ["HPStep", "Inputs", "spec_from"]
+__all__ = ["HPStep", "Inputs", "errors_by_cause", "spec_from"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -126,6 +126,22 @@ def _one_thread():
     threadpool_limits(1, "blas")
 
 
+@contextmanager
+def errors_by_cause(name):
+    """Let only errors of `jwst_hpastrom.errors` out, naming the input where they name no file."""
+    try:
+        yield
+    except HPAstromError as err:
+        named = err.about(name)
+        if named is err:
+            raise
+        raise named from err
+    except Exception as err:
+        raise UnexpectedError(
+            f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
+        ) from err
+
+
 class HPStep(Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
@@ -141,18 +157,8 @@ class HPStep(Step):
     def process(self, input_data):
         """Run the Step; every error that leaves it is one of `jwst_hpastrom.errors`."""
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
-        try:
-            with threadpool_limits(1, "blas"):
-                return self.run_step(self.open_inputs(input_data))
-        except HPAstromError as err:
-            named = err.about(name)
-            if named is err:
-                raise
-            raise named from err
-        except Exception as err:
-            raise UnexpectedError(
-                f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
-            ) from err
+        with errors_by_cause(name), threadpool_limits(1, "blas"):
+            return self.run_step(self.open_inputs(input_data))
 
     def run_step(self, inputs):
         """Do the work; return a Table or None given paths, ``inputs.returned`` given models."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jwst.stpipe import Pipeline
 
-from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError
+from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
-from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._base import HPStep, errors_by_cause
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
@@ -28,10 +28,13 @@ class HPAstromPipeline(Pipeline):
 
     class_alias = "calwebb_hpastrom"
 
-    spec = """
-    reference_catalog = string(default=None)  # first-epoch catalogue: distortion, frame and motions refer to it
+    spec = (
+        """
+    reference_catalog = string(default=None)  # first-epoch catalogue that all refers to
     resume = boolean(default=False)  # skip products that are there and newer than what they are made from
-    """ + HPStep.spec
+    """
+        + HPStep.spec
+    )
 
     step_defs = {  # noqa: RUF012
         "hp_epsf_build": EPSFBuildStep,
@@ -43,17 +46,8 @@ class HPAstromPipeline(Pipeline):
 
     def process(self, input_data):
         """Run all Steps on an association."""
-        try:
+        with errors_by_cause(input_data):
             self._run(input_data)
-        except HPAstromError as err:
-            named = err.about(input_data)
-            if named is err:
-                raise
-            raise named from err
-        except Exception as err:
-            raise UnexpectedError(
-                f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", input_data
-            ) from err
 
     def _run(self, input_data):
         if not isinstance(input_data, str | Path):
