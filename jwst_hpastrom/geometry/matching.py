@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.stats import poisson
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry._kernels import vote_shifts
@@ -62,7 +63,7 @@ class BlindMatch:
         Scatter per axis of the pairs, in units of list 2.
 
     significance : float
-        Votes of the best offset in excess of those by chance, over their Poisson error.
+        Coinciding bright stars in excess of those by chance, over their Poisson error.
     """
 
     transform: LinearTransform
@@ -70,13 +71,6 @@ class BlindMatch:
     i2: np.ndarray
     rms: float
     significance: float
-
-
-def _brightest(x, y, mag, n):
-    ok = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    if mag is not None:
-        ok = ok[np.argsort(np.where(np.isfinite(mag[ok]), mag[ok], np.inf), kind="stable")]
-    return ok[:n]
 
 
 def match_blind(
@@ -93,14 +87,15 @@ def match_blind(
     scale_tolerance=0.0,
     parity=1,
     radius=None,
-    n_bright=300,
+    n_bright=400,
     min_stars=6,
     parameters=6,
 ):
     """Find the transformation between two lists that may be shifted, turned and scaled.
 
-    Offsets of all pairs of bright stars vote, for each trial rotation and scale; the best offset is
-    refined with growing numbers of stars and shrinking radii.
+    Offsets of all pairs of bright stars vote, for each trial rotation and scale; the best offsets are
+    refined with shrinking radii, and the best of them is accepted if chance (estimated from the pairs just
+    outside the radius, times the number of trials) would give it in less than one case in 10⁴.
 
     Parameters
     ----------
@@ -126,7 +121,7 @@ def match_blind(
         Final matching radius, units of list 2; by default five times the scatter that the fit itself finds.
 
     n_bright : int
-        Stars of each list that vote.
+        Stars of each list that vote (four times as many where those do not decide).
 
     min_stars : int
         Fewest pairs allowed.
@@ -147,105 +142,157 @@ def match_blind(
         If no offset stands out from chance.
     """
     x1, y1, x2, y2 = (np.asarray(a, float) for a in (x1, y1, x2, y2))
-    mag1 = None if mag1 is None else np.asarray(mag1, float)
-    mag2 = None if mag2 is None else np.asarray(mag2, float)
-    k1, k2 = _brightest(x1, y1, mag1, n_bright), _brightest(x2, y2, mag2, n_bright)
-    if min(k1.size, k2.size) < min_stars:
-        raise NotEnoughStarsError(f"lists of {k1.size} and {k2.size} stars", f"{min_stars} stars in each")
-    centre = np.array([np.median(x1[k1]), np.median(y1[k1])])
-    ax, ay = (x1[k1] - centre[0]) * parity, y1[k1] - centre[1]
-    bx, by = x2[k2], y2[k2]
+    k1, k2 = _overlap(x1 * parity, y1, x2, y2, scale, max_shift if max_rotation < 10 and parity > 0 else None)
+    best, tried = None, 0
+    # Lists of different depth or colour share few of their brightest: then more stars vote.
+    for n in (n_bright, 4 * n_bright):
+        b1, b2 = _brightest(k1, mag1, n), _brightest(k2, mag2, n)
+        if min(b1.size, b2.size) < min_stars:
+            raise NotEnoughStarsError(f"lists of {b1.size} and {b2.size} stars", f"{min_stars} stars in each")
+        starts, n_cells = _vote(
+            x1[b1], y1[b1], x2[b2], y2[b2], max_shift, max_rotation, scale, scale_tolerance, parity
+        )
+        tried += n_cells
+        for start, first_radius in starts:
+            found = _refine_bright(start, x1[b1], y1[b1], x2[b2], y2[b2], first_radius, min_stars)
+            if found is not None and (best is None or found.log_p < best.log_p):
+                best = found
+                if best.log_p < -50.0 - np.log(tried):
+                    break
+        if best is not None and best.log_p < np.log(1e-4 / tried):
+            break
+        if min(b1.size, b2.size) < n or max(k1.size, k2.size) <= n:
+            break
+    if best is None or best.log_p > np.log(1e-4 / tried):
+        seen = (
+            "no"
+            if best is None
+            else f"at best {best.n} coinciding bright stars, {best.chance:.1f} by chance, so no"
+        )
+        raise NoOverlapError(
+            f"{seen} offset that stands out from chance",
+            f"{min_stars} stars in common",
+            "check pointing, scale and field",
+        )
+    return _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters)
+
+
+def _overlap(x1, y1, x2, y2, scale, max_shift):
+    """Rows of either list that may have a partner in the other, when the two are almost aligned."""
+    k1, k2 = np.flatnonzero(np.isfinite(x1 + y1)), np.flatnonzero(np.isfinite(x2 + y2))
+    if max_shift is None or k1.size == 0 or k2.size == 0 or scale != 1.0:
+        return k1, k2
+    pad = max_shift + 0.02 * max(np.ptp(x1[k1]), np.ptp(y1[k1]))
+
+    def inside(k, x, y, other_x, other_y):
+        ok = (x[k] > other_x.min() - pad) & (x[k] < other_x.max() + pad)
+        return k[ok & (y[k] > other_y.min() - pad) & (y[k] < other_y.max() + pad)]
+
+    return inside(k1, x1, y1, x2[k2], y2[k2]), inside(k2, x2, y2, x1[k1], y1[k1])
+
+
+def _brightest(rows, mag, n):
+    if mag is None:
+        return rows[:n]
+    mag = np.asarray(mag, float)[rows]
+    return rows[np.argsort(np.where(np.isfinite(mag), mag, np.inf), kind="stable")[:n]]
+
+
+def _vote(x1, y1, x2, y2, max_shift, max_rotation, scale, scale_tolerance, parity):
+    """Trial transformations with the most coinciding pairs, each with the radius to begin with."""
+    centre = np.array([np.median(x1), np.median(y1)])
+    ax, ay = (x1 - centre[0]) * parity, y1 - centre[1]
     extent = max(np.ptp(ax), np.ptp(ay)) * scale
-    area = max(np.ptp(bx), np.ptp(by), extent)
-    # A cell a good deal smaller than the mean separation, a rotation step that moves the edge by a cell.
-    cell = max(0.15 * area / np.sqrt(k2.size), 1e-9 * area)
-    step = np.rad2deg(cell / (0.5 * extent))
-    angles = np.linspace(-max_rotation, max_rotation, 2 * int(np.ceil(max_rotation / step)) + 1)
-    s_step = cell / (0.5 * extent)
-    n_scale = int(np.ceil(scale_tolerance / s_step))
+    area = max(np.ptp(x2), np.ptp(y2), extent, 1e-30)
+    # A cell a good deal smaller than the mean separation, and a rotation step that moves the edge by a cell.
+    cell = 0.15 * area / np.sqrt(x2.size)
+    if max_shift is not None:
+        cell = min(cell, max(max_shift / 4, 1e-3 * area))
+    step = cell / max(0.5 * extent, cell)
+    n_angle = int(np.ceil(np.deg2rad(max_rotation) / step))
+    n_scale = int(np.ceil(scale_tolerance / step))
+    angles = np.deg2rad(np.linspace(-max_rotation, max_rotation, 2 * n_angle + 1))
     scales = scale * (1 + np.linspace(-scale_tolerance, scale_tolerance, 2 * n_scale + 1))
     if max_shift is None:
-        x_min, x_max = bx.min() - 0.75 * extent, bx.max() + 0.75 * extent
-        y_min, y_max = by.min() - 0.75 * extent, by.max() + 0.75 * extent
+        low = np.array([x2.min(), y2.min()]) - 0.75 * extent - cell
+        high = np.array([x2.max(), y2.max()]) + 0.75 * extent
     else:
-        u0, v0 = centre
-        x_min, x_max, y_min, y_max = u0 - max_shift, u0 + max_shift, v0 - max_shift, v0 + max_shift
-    x_min, y_min = x_min - cell, y_min - cell
-    nx, ny = int((x_max - x_min) / cell) + 3, int((y_max - y_min) / cell) + 3
+        low, high = centre - max_shift - cell, centre + max_shift
+    nx, ny = (int(n) + 3 for n in (high - low) / cell)
     counts = np.zeros(nx * ny, np.int64)
     trials = []
     for s in scales:
         for angle in angles:
-            c, q = s * np.cos(np.deg2rad(angle)), s * np.sin(np.deg2rad(angle))
+            c, q = s * np.cos(angle), s * np.sin(angle)
             votes, arg = vote_shifts(
-                c * ax - q * ay, q * ax + c * ay, bx, by, cell, x_min, y_min, nx, ny, counts
+                c * ax - q * ay, q * ax + c * ay, x2, y2, cell, low[0], low[1], nx, ny, counts
             )
-            trials.append((votes, s, angle, arg))
+            trials.append((votes, c, q, arg))
     trials.sort(key=lambda t: -t[0])
-    expected = 4 * cell**2 * k1.size * k2.size / area**2
-    best = None
-    for votes, s, angle, arg in trials[:8]:
-        c, q = s * np.cos(np.deg2rad(angle)), s * np.sin(np.deg2rad(angle))
+    starts = []
+    for _, c, q, arg in trials[:12]:
         matrix = np.array([[c, -q], [q, c]]) @ np.diag([parity, 1.0])
-        offset = np.array([x_min + (arg % nx + 1) * cell, y_min + (arg // nx + 1) * cell])
-        start = LinearTransform(matrix, offset, centre)
-        try:
-            found = _refine(start, x1, y1, x2, y2, k1, k2, 1.5 * cell, radius, min_stars, parameters)
-        except NotEnoughStarsError:
-            continue
-        if best is None or found[1].size > 1.05 * best[1].size:
-            best = (*found, (votes - expected) / np.sqrt(max(expected, 1.0)))
-    if best is None:
-        raise NoOverlapError(
-            f"no offset that stands out ({trials[0][0]} coinciding pairs of bright stars, "
-            f"{expected:.0f} expected by chance)",
-            f"{min_stars} stars in common",
-            "check pointing, scale and field",
-        )
-    return BlindMatch(*best)
+        offset = np.array([low[0] + (arg % nx + 1) * cell, low[1] + (arg // nx + 1) * cell])
+        starts.append((LinearTransform(matrix, offset, centre), 1.5 * cell))
+    return starts, nx * ny * len(trials)
 
 
-def _chance(x2, y2, n1, radius):
-    area = max(np.ptp(x2) * np.ptp(y2), 1e-30)
-    return n1 * min(1.0, np.pi * radius**2 * x2.size / area)
+@dataclass(frozen=True)
+class _BrightMatch:
+    transform: LinearTransform
+    radius: float
+    n: int
+    chance: float
+    log_p: float  # of as many coincidences by chance
 
 
-def _refine(start, x1, y1, x2, y2, k1, k2, first_radius, radius, min_stars, parameters):
-    """Match bright stars, then all, with shrinking radius; refuse what chance explains."""
-    t, r = start, first_radius
-    for subset, pars in (
-        (True, 4),
-        (True, 4),
-        (False, 4),
-        (False, parameters),
-        (False, parameters),
-        (False, parameters),
-    ):
-        j1 = k1 if subset else np.flatnonzero(np.isfinite(x1 + y1))
-        j2 = k2 if subset else np.flatnonzero(np.isfinite(x2 + y2))
-        u, v = t.forward(x1[j1], y1[j1])
-        if not subset and radius is not None:
-            r = min(r, max(radius, 1e-12))
-        i, j, _ = match_nearest(u, v, x2[j2], y2[j2], r)
-        if subset and i.size < max(
-            min_stars, 1.5 * _chance(x2[j2], y2[j2], j1.size, r) / (1 + _chance(x2[j2], y2[j2], 1, r))
-        ):
-            raise NotEnoughStarsError(f"{i.size} coincidences", "more than by chance")
-        fit = fit_linear(
-            x1[j1][i],
-            y1[j1][i],
-            x2[j2][j],
-            y2[j2][j],
-            parameters=pars,
-            min_stars=max(min_stars, parameters // 2 + 1),
-        )
-        if not subset or pars == 4:
+def _refine_bright(start, x1, y1, x2, y2, first_radius, min_stars):
+    """Shrink the radius round a trial; keep the one at which chance explains the coincidences least."""
+    tree = cKDTree(np.c_[x2, y2])
+    t, r, best = start, first_radius, None
+    for _ in range(12):
+        u, v = t.forward(x1, y1)
+        for _ in range(2):
+            i, j, _d = match_nearest(u, v, x2, y2, r)
+            if i.size < max(min_stars, 3):
+                return best
+            try:
+                fit = fit_linear(x1[i], y1[i], x2[j], y2[j], parameters=4, min_stars=3)
+            except NotEnoughStarsError:
+                return best
             t = fit.transform
-        # Real pairs crowd round zero, chance ones spread over the circle: shrink to the former.
-        r = float(np.clip(6 * fit.rms, 0.02 * first_radius, r))
-    u, v = t.forward(x1, y1)
-    final = radius if radius is not None else max(5 * fit.rms, 1e-9)
-    i, j, _ = match_nearest(u, v, x2, y2, final)
-    if i.size < min_stars or i.size < 3 * _chance(x2, y2, x1.size, final) * np.exp(-3):
+            u, v = t.forward(x1, y1)
+        points = np.c_[u, v]
+        n = match_nearest(u, v, x2, y2, r)[0].size
+        ring = tree.query_ball_point(points, 4 * r, return_length=True).sum()
+        ring -= tree.query_ball_point(points, 2 * r, return_length=True).sum()
+        chance = (ring + 1.0) / 12.0
+        log_p = float(poisson.logsf(n - 3, chance))  # two pairs fix a similarity: they prove nothing
+        if n >= min_stars and (best is None or log_p <= best.log_p):
+            best = _BrightMatch(t, r, n, chance, log_p)
+        smaller = np.clip(5 * fit.rms, 0.3 * r, 0.7 * r)
+        if 5 * fit.rms > 0.9 * r and best is not None and log_p > best.log_p + 20:
+            break
+        r = float(smaller)
+        if r < 1e-9 * first_radius:
+            break
+    return best
+
+
+def _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters):
+    """From bright stars to all."""
+    t, r = best.transform, best.radius
+    if radius is not None:
+        r = max(radius, min(r, 2 * radius))
+    need = max(min_stars, parameters // 2 + 1)
+    for _ in range(3):
+        i, j, _ = match_nearest(*t.forward(x1, y1), x2, y2, r)
+        fit = fit_linear(
+            x1[i], y1[i], x2[j], y2[j], parameters=parameters if i.size >= need else 4, min_stars=3
+        )
+        t = fit.transform
+        r = radius if radius is not None else float(np.clip(5 * fit.rms, 1e-12, 1.5 * best.radius))
+    i, j, _ = match_nearest(*t.forward(x1, y1), x2, y2, r)
+    if i.size < min_stars:
         raise NotEnoughStarsError(f"{i.size} pairs", f"{min_stars}")
-    return t, i, j, fit.rms
+    return BlindMatch(t, i, j, fit.rms, (best.n - best.chance) / np.sqrt(max(best.chance, 1.0)))

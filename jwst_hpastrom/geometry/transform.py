@@ -193,7 +193,25 @@ def _weights(weights, n):
     return w, w
 
 
-def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, keep=None):
+def _clipping(u, v, wu, wv, finite):
+    root = tuple(np.sqrt(np.where(finite, w, 0.0)) for w in (wu, wv))
+    size = max(np.max(np.abs(c[finite]), initial=0.0) for c in (u, v))
+    return {"root": root, "tiny": 1e-11 * (1 + size) * max(np.max(r, initial=0.0) for r in root)}
+
+
+def _normal_solve(design, w, t):
+    """Weighted least squares by the normal equations, by SVD where they are singular."""
+    weighted = design * w[:, None]
+    try:
+        return np.linalg.solve(design.T @ weighted, weighted.T @ t)
+    except np.linalg.LinAlgError:
+        s = np.sqrt(w)
+        return np.linalg.lstsq(design * s[:, None], t * s, rcond=None)[0]
+
+
+def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, root, tiny, keep=None):
+    # root: square roots of the weights: residuals are clipped in units of their own errors;
+    # tiny: rounding error in the same units
     keep = finite.copy() if keep is None else finite & keep
     if keep.sum() < min_stars:
         raise NotEnoughStarsError(f"{int(keep.sum())} stars in common", f"{min_stars} for {what}")
@@ -201,9 +219,9 @@ def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, keep=
         transform, du, dv = solve(keep)
         if sigma is None:
             break
-        su, sv = robust_sigma(du[keep]), robust_sigma(dv[keep])
-        tiny = 1e-12 * (1 + np.nanmax(np.abs(np.r_[du[keep], dv[keep]])))
-        new = finite & (np.hypot(du / max(su, tiny), dv / max(sv, tiny)) <= sigma * np.sqrt(2))
+        nu, nv = du * root[0], dv * root[1]
+        su, sv = robust_sigma(nu[keep]), robust_sigma(nv[keep])
+        new = finite & (np.hypot(nu / max(su, tiny), nv / max(sv, tiny)) <= sigma * np.sqrt(2))
         if new.sum() < min_stars:
             raise NotEnoughStarsError(
                 f"{int(new.sum())} of {n} pairs left after clipping", f"{min_stars} for {what}"
@@ -233,7 +251,8 @@ def fit_linear(
         1/σ² of each pair, in output units; a tuple gives u and v their own.
 
     sigma : float or None
-        Clipping limit in units of 1.4826 MAD per axis; None does not clip.
+        Clipping limit in units of 1.4826 MAD per axis, of the residuals times the square root of their
+        weights; None does not clip.
 
     max_iterations : int
         Bound on the clipping iterations.
@@ -264,29 +283,29 @@ def fit_linear(
     p, q = (x - centre[0]) / span, (y - centre[1]) / span
     one = np.ones_like(p)
 
+    # Centred and scaled, these columns are so well conditioned that the normal equations lose nothing.
+    design = np.stack([one, p, q], 1)
+
+    def solve6(k):
+        d = design[k]
+        c = [_normal_solve(d, w[k], t[k]) for w, t in ((wu, u), (wv, v))]
+        m = np.array([[c[0][1], c[0][2]], [c[1][1], c[1][2]]]) / span
+        return LinearTransform(m, np.array([c[0][0], c[1][0]]), centre)
+
+    def solve4(k, parity):
+        zero = np.zeros(int(k.sum()))
+        top = np.stack([one[k], zero, p[k], -parity * q[k]], 1)
+        low = np.stack([zero, one[k], parity * q[k], p[k]], 1)
+        d, w, t = np.r_[top, low], np.r_[wu[k], wv[k]], np.r_[u[k], v[k]]
+        c = _normal_solve(d, w, t)
+        m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / span
+        return LinearTransform(m, c[:2].copy(), centre), float(np.sum(w * (d @ c - t) ** 2))
+
     def solve(k):
         if parameters == 6:
-            out = []
-            for w, t in ((wu, u), (wv, v)):
-                s = np.sqrt(w[k])
-                design = np.stack([one[k], p[k], q[k]], 1) * s[:, None]
-                out.append(np.linalg.lstsq(design, t[k] * s, rcond=None)[0])
-            a, b = out
-            m = np.array([[a[1], a[2]], [b[1], b[2]]]) / span
-            t = LinearTransform(m, np.array([a[0], b[0]]), centre)
-        else:
-            best = None
-            for parity in (1.0, -1.0):  # a similarity, or one with a reflection
-                su, sv = np.sqrt(wu[k]), np.sqrt(wv[k])
-                top = np.stack([one[k], 0 * one[k], p[k], -parity * q[k]], 1) * su[:, None]
-                low = np.stack([0 * one[k], one[k], parity * q[k], p[k]], 1) * sv[:, None]
-                design, rhs = np.r_[top, low], np.r_[u[k] * su, v[k] * sv]
-                c = np.linalg.lstsq(design, rhs, rcond=None)[0]
-                cost = float(np.sum((design @ c - rhs) ** 2))
-                if best is None or cost < best[0]:
-                    m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / span
-                    best = (cost, LinearTransform(m, c[:2].copy(), centre), parity)
-            t = best[1]
+            t = solve6(k)
+        else:  # a similarity, or one with a reflection
+            t = min((solve4(k, parity) for parity in (1.0, -1.0)), key=lambda r: r[1])[0]
         fu, fv = t.forward(x, y)
         return t, u - fu, v - fv
 
@@ -298,7 +317,8 @@ def fit_linear(
         max_iterations,
         min_stars,
         f"a {parameters}-parameter transformation",
-        keep,
+        keep=keep,
+        **_clipping(u, v, wu, wv, finite),
     )
     dx, dy = x[keep] - centre[0], y[keep] - centre[1]
     one = np.ones_like(dx)
@@ -364,7 +384,15 @@ def fit_polynomial(
         return t, u - design @ c[0], v - design @ c[1]
 
     transform, keep, rms, du, dv = _fit_clipped(
-        solve, x.size, finite, sigma, max_iterations, min_stars, f"a polynomial of degree {degree}", keep
+        solve,
+        x.size,
+        finite,
+        sigma,
+        max_iterations,
+        min_stars,
+        f"a polynomial of degree {degree}",
+        keep=keep,
+        **_clipping(u, v, wu, wv, finite),
     )
     n = len(terms)
     cov = np.zeros((2 * n, 2 * n))

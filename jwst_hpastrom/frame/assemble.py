@@ -1,0 +1,102 @@
+"""Averages -> the columns of the master frame."""
+
+import numpy as np
+
+from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.frame.photometry import mean_magnitudes
+
+__all__ = ["master_table"]
+
+
+def _mean_over(star, values, use, n):
+    ok = use & np.isfinite(values)
+    count = np.bincount(star[ok], minlength=n)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(star[ok], weights=values[ok], minlength=n) / np.where(count, count, np.nan)
+
+
+def _common_flags(star, flags, use, n):
+    """Bits that at least half of a star's used measurements carry."""
+    count = np.bincount(star[use], minlength=n)
+    out = np.zeros(n, np.int64)
+    for bit in (int(f) for f in Flag):
+        with_bit = use & (flags & bit != 0)
+        if with_bit.any():
+            has = np.bincount(star[with_bit], minlength=n)
+            out[(has > 0) & (2 * has >= count)] |= bit
+    return out
+
+
+def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transform, meta):
+    """Fill the master table.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    star : ndarray of int
+        Row of each detection, negative for none.
+
+    averages
+        Means, RMS, formal errors (n, 2), counts, and the measurements used.
+
+    zero : ndarray
+        Zero point of each exposure.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    n_min, min_exposures : int
+        Exposures a star needed, and that were asked for.
+
+    in_transform : ndarray of bool
+        Detections that defined transformations.
+
+    meta : dict
+        Metadata of the table.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        Sorted by magnitude; ``star`` is renumbered in place to its rows.
+
+    residuals : tuple of ndarray
+        u and v of each detection minus its star's mean, NaN for none.
+
+    dmag : ndarray
+        The same of the magnitudes.
+    """
+    n = averages.n_used.size
+    use = averages.used
+    zeroed = m.mag + zero[m.exposure]
+    mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n)
+    empirical = mags.rms / np.sqrt(np.maximum(mags.n_used, 1))
+    root = np.sqrt(averages.n_used)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = averages.rms / root
+    mine = star >= 0
+    flags = _common_flags(star, m.flags, use, n)
+    flags[averages.n_used < averages.n_found] |= int(Flag.CLIPPED)
+    if n_min < min_exposures:
+        flags[averages.n_found < min_exposures] |= int(Flag.FEW_EXPOSURES)
+    flags[np.bincount(star[mine & in_transform], minlength=n) > 0] |= int(Flag.REFERENCE)
+    u, v = averages.mean.T
+    xi, eta = plane.from_pixels(u, v)
+    ra, dec = plane.to_sky(xi, eta)
+    order = np.argsort(mags.mean, kind="stable")
+    data = {
+        "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec,
+        "x_rms": averages.rms[:, 0], "y_rms": averages.rms[:, 1], "x_err": error[:, 0], "y_err": error[:, 1],
+        "x_err_formal": averages.formal[:, 0], "y_err_formal": averages.formal[:, 1],
+        "mag": mags.mean, "mag_rms": mags.rms, "mag_err": np.where(mags.n_used > 1, empirical, mags.formal),
+        "qfit": _mean_over(star, m.qfit, use, n), "radxs": _mean_over(star, m.radxs, use, n),
+        "n_found": averages.n_found, "n_used": averages.n_used, "flags": flags,
+    }  # fmt: skip
+    data = {name: np.asarray(values)[order] for name, values in data.items()}
+    table = make_table(MASTER, {"id": np.arange(n), **data}, meta)
+    rank = np.empty(n, int)
+    rank[order] = np.arange(n)
+    g = np.where(mine, star, 0)
+    residuals = (np.where(mine, m.u - u[g], np.nan), np.where(mine, m.v - v[g], np.nan))
+    dmag = np.where(mine, zeroed - mags.mean[g], np.nan)
+    star[mine] = rank[star[mine]]
+    return table, residuals, dmag

@@ -1,0 +1,283 @@
+"""The master frame: transform all exposures to one frame, average, and again (L23 §3, §4.4; METHODS §3)."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+from tqdm import tqdm
+
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.frame.assemble import master_table
+from jwst_hpastrom.frame.identify import drop_doubles, identify
+from jwst_hpastrom.frame.measurements import collect
+from jwst_hpastrom.frame.photometry import zero_points
+from jwst_hpastrom.frame.quality import exposure_table
+from jwst_hpastrom.frame.registration import choose_plane, first_transforms, through_wcs
+from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
+from jwst_hpastrom.geometry import TangentPlane, fit_linear
+
+__all__ = ["MasterFrame", "build_master"]
+
+log = logging.getLogger("stpipe.hpastrom.frame")
+
+#: error, detector pixels, that every measurement has in common when it is weighted for a transformation
+FLOOR = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class MasterFrame:
+    """A master frame.
+
+    Attributes
+    ----------
+    table : `~astropy.table.Table`
+        Columns of `jwst_hpastrom.columns.MASTER`.
+
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Corrected pixels of each exposure to master pixels.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    measurements : `~astropy.table.Table`
+        A row for every detection of a star of the table: star (row of ``table``), exposure, row (of its
+        star list), x, y
+        (corrected pixels), dx, dy (measurement minus mean, master pixels), dmag, used.
+
+    exposures : `~astropy.table.Table`
+        A row for every exposure: counts, residual RMS, rotation, scale, skew, zero point.
+    """
+
+    table: Table
+    transforms: list
+    plane: TangentPlane
+    measurements: Table
+    exposures: Table
+
+
+class _Averages:
+    """Clipped means of the measurements, star by star."""
+
+    def __init__(self, m, star, n_stars, sigma):
+        which = np.flatnonzero(star >= 0)
+        which = which[np.argsort(star[which], kind="stable")]
+        start = np.searchsorted(star[which], np.arange(n_stars + 1))
+        self.mean, self.rms, self.formal = (np.full((n_stars, 2), np.nan) for _ in range(3))
+        self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
+        used = np.zeros(which.size, np.bool_)
+        average_stars(
+            start, m.u[which], m.v[which], m.vu[which], m.vv[which], float(sigma),
+            self.mean, self.rms, self.formal, self.n_used, used,
+        )  # fmt: skip
+        self.used = np.zeros(star.size, bool)
+        self.used[which] = used
+
+
+def _refit(m, star, averages, k, n_min, parameters):
+    """Transformation of exposure ``k`` to the current averages."""
+    s = m.of(k)
+    g = star[s]
+    good = (g >= 0) & (averages.n_used[g] >= n_min)
+    clean = good & m.reference[s]
+    if clean.sum() >= 50:
+        good = clean
+    if good.sum() < parameters // 2 + 1:
+        raise NotEnoughStarsError(
+            f"{int(good.sum())} stars in common with {n_min - 1} or more other exposures",
+            f"{parameters // 2 + 1} for a {parameters}-parameter transformation",
+            "check overlap and min_exposures",
+        )
+    x, y, to = m.x[s][good], m.y[s][good], averages.mean[g[good]]
+    scale2 = np.nanmedian(m.vu[s][good] / m.vx[s][good])  # squared master pixels per corrected pixel
+    weights = (1.0 / (m.vu[s][good] + FLOOR**2 * scale2), 1.0 / (m.vv[s][good] + FLOOR**2 * scale2))
+    fit = fit_linear(x, y, to[:, 0], to[:, 1], parameters=parameters, weights=weights)
+    return fit.transform, s.start + np.flatnonzero(good)[fit.keep]
+
+
+def _central(m, centres):
+    """Order of the exposures, from the middle of the dither pattern outwards."""
+    middle = 0.5 * (centres.min(0) + centres.max(0))
+    return np.argsort(np.hypot(*(centres - middle).T), kind="stable")
+
+
+def build_master(
+    star_lists,
+    *,
+    correction=None,
+    reference=None,
+    plane=None,
+    min_exposures=3,
+    n_iterations=3,
+    parameters=6,
+    match_radius=40.0,
+    sigma=3.0,
+    qfit_max=0.1,
+    pixel_area=True,
+    max_shift=5.0,
+    max_rotation=1.0,
+    scale_mas=50.0,
+    progress=False,
+):
+    """Average the star lists of dithered exposures into a master frame.
+
+    Exposures are registered to each other by their WCS and a blind search for the rest; then
+    transformations to the
+    current averages and clipped averages alternate. The frame is brought to the reference catalogue's
+    system by a
+    six-parameter transformation, or, without one, to the mean of the exposures' WCS.
+
+    Parameters
+    ----------
+    star_lists : sequence of `~astropy.table.Table`
+        One for each exposure, columns of `jwst_hpastrom.columns.STAR_LIST` (raw pixels; ra, dec through the
+        WCS),
+        metadata ``filename``, ``epoch``, ``filter``.
+
+    correction : `~jwst_hpastrom.geometry.Mapping` or sequence of them, optional
+        Distortion correction, raw to corrected pixels.
+
+    reference : `~astropy.table.Table`, optional
+        Catalogue: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec (mas/yr) and their errors,
+        mag; metadata
+        ``epoch``. Its motions carry it to the epoch of the exposures.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`, optional
+        Of the master frame; by default the catalogue's own, else one about its (or the exposures') centre.
+
+    min_exposures : int
+        Fewest exposures in which a star must be found (fewer only if there are not as many exposures).
+
+    n_iterations : int
+        Of transforming and averaging.
+
+    parameters : {4, 6}
+        Of the exposures' transformations.
+
+    match_radius : float
+        Cross-identification radius, mas.
+
+    sigma : float
+        Clipping of a star's measurements about their median, in either axis.
+
+    qfit_max : float
+        Worst QFIT of a detection that may define a transformation.
+
+    pixel_area : bool
+        Correct magnitudes for the pixels' area where a correction is given (METHODS §2.7).
+
+    max_shift, max_rotation : float
+        Largest error of an exposure's WCS, arcsec and degrees.
+
+    scale_mas : float
+        Master pixel where neither ``plane`` nor ``reference`` gives one, mas.
+
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    `MasterFrame`
+
+    Raises
+    ------
+    NotEnoughStarsError, NoOverlapError
+        If exposures cannot be registered; the error names the exposure.
+
+    Notes
+    -----
+    ``x_err`` is empirical, RMS/√N, and has few degrees of freedom where there are few exposures;
+    ``x_err_formal`` is the
+    propagated error of the fits and knows nothing of what they do not model. Exposures at one pointing share
+    the errors of the distortion correction, which neither of the two contains.
+    """
+    if n_iterations < 1 or min_exposures < 1:
+        raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
+    star_lists = list(star_lists)
+    if not star_lists:
+        raise NotEnoughStarsError("no star list", "at least one")
+    names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]
+    m = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
+    plane = choose_plane(plane, reference, m.ra, m.dec, scale_mas)
+    epochs = np.array([float(t.meta.get("epoch", np.nan)) for t in star_lists])
+    epoch = float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
+    px = 1e3 / plane.scale_mas  # master pixels per arcsec
+    radius = match_radius / plane.scale_mas
+    n_min = min(min_exposures, m.n_exposures)
+
+    centres = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
+    order = _central(m, centres)
+    central = int(order[0])
+    shown = _bar(n_iterations + 1, progress)
+    transforms = first_transforms(
+        m, plane, order, max_shift=max_shift * px, max_rotation=max_rotation, names=names
+    )
+    wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
+    star, n_stars = identify(m, order, 1.5 * radius)
+    shown.update()
+    in_transform = np.zeros(m.u.size, bool)
+    for _ in range(n_iterations):
+        averages = _Averages(m, star, n_stars, sigma)
+        in_transform[:] = False
+        for k in range(m.n_exposures):
+            try:
+                transforms[k], rows = _refit(m, star, averages, k, min(n_min, 2), parameters)
+            except NotEnoughStarsError as error:
+                raise error.about(names[k]) from None
+            in_transform[rows] = True
+            m.apply(k, transforms[k])
+        averages = _Averages(m, star, n_stars, sigma)
+        keep = drop_doubles(*averages.mean.T, averages.n_used, 0.5 * radius)
+        star, n_stars = identify(m, order, radius, *averages.mean[keep].T)
+        shown.update()
+    averages = _Averages(m, star, n_stars, sigma)
+    solid = averages.n_used >= n_min
+
+    # The averages' own frame is that of the central exposure's WCS so far.
+    if reference is not None:
+        final, tie_meta = tie_to_reference(
+            m, star, averages, solid, reference, plane, epoch, max_shift * px, max_rotation
+        )
+    else:
+        final, tie_meta = tie_to_wcs(m, wcs_uv)
+    transforms = [t.then(final) for t in transforms]
+    for k in range(m.n_exposures):
+        m.apply(k, transforms[k])
+
+    # Only stars in enough exposures stay; their numbers run by magnitude.
+    zero, zero_error = zero_points(m, star, n_stars, central)
+    solid = np.flatnonzero(averages.n_found >= n_min)
+    if solid.size == 0:
+        raise NotEnoughStarsError("no star", f"stars found in {n_min} exposures or more", file=names[central])
+    renumber = np.full(n_stars, -1)
+    renumber[solid] = np.arange(solid.size)
+    star = np.where(star >= 0, renumber[star], -1)
+    averages = _Averages(m, star, solid.size, sigma)
+    meta = {
+        "epoch": epoch,
+        "filter": str(star_lists[central].meta.get("filter", "")),
+        "n_exposures": m.n_exposures,
+        "min_exposures": n_min,
+        "central_exposure": names[central],
+        **plane.to_meta(),
+        **tie_meta,
+    }
+    table, residuals, dmag = master_table(
+        m, star, averages, zero, plane, n_min, min_exposures, in_transform, meta
+    )
+    exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
+    mine = star >= 0
+    measurements = Table(
+        {
+            "star": star[mine], "exposure": m.exposure[mine], "row": m.row[mine],
+            "x": m.x[mine], "y": m.y[mine], "dx": residuals[0][mine], "dy": residuals[1][mine],
+            "dmag": dmag[mine], "used": averages.used[mine],
+        }
+    )  # fmt: skip
+    shown.close()
+    log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
+    return MasterFrame(table, transforms, plane, measurements, exposures)
+
+
+def _bar(total, show):
+    return tqdm(total=total, desc="master frame", disable=not show)

@@ -1,0 +1,172 @@
+"""All exposures' detections in one set of flat arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
+from jwst_hpastrom.geometry import IdentityMapping
+
+__all__ = ["Measurements", "collect"]
+
+#: detections that never enter a master frame
+UNUSABLE = Flag.NOT_CONVERGED
+#: detections that are averaged but define no transformation
+NOT_REFERENCE = (
+    Flag.SATURATED | Flag.BAD_PIXELS | Flag.NEAR_EDGE | Flag.CROWDED | Flag.FEW_PIXELS
+    | Flag.COSMIC_RAY | Flag.EXTENDED | Flag.NOT_CONVERGED
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class Measurements:
+    """Detections of all exposures, exposure after exposure; arrays of shape (n,).
+
+    Attributes
+    ----------
+    exposure : ndarray of int
+        Exposure of each detection; that of exposure k are ``slice(first[k], first[k + 1])``.
+
+    row : ndarray of int
+        Row in its star list.
+
+    x, y : ndarray
+        Distortion-corrected positions, pixels.
+
+    vx, vy, vxy : ndarray
+        Their variances and covariance, corrected pixels.
+
+    u, v : ndarray
+        Positions in the master frame (filled as the frame is built), master pixels.
+
+    vu, vv : ndarray
+        Their variances.
+
+    ra, dec : ndarray
+        Through the exposures' WCS, degrees; NaN where there is none.
+
+    mag, mag_var, qfit, radxs, flags : ndarray
+        From the star lists; ``mag`` includes the pixel-area correction.
+
+    reference : ndarray of bool
+        Detections clean enough to define transformations.
+    """
+
+    exposure: np.ndarray
+    first: np.ndarray
+    row: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    vx: np.ndarray
+    vy: np.ndarray
+    vxy: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    vu: np.ndarray
+    vv: np.ndarray
+    ra: np.ndarray
+    dec: np.ndarray
+    mag: np.ndarray
+    mag_var: np.ndarray
+    qfit: np.ndarray
+    radxs: np.ndarray
+    flags: np.ndarray
+    reference: np.ndarray
+
+    @property
+    def n_exposures(self):
+        """Number of exposures."""
+        return self.first.size - 1
+
+    def of(self, k):
+        """Return the slice of exposure ``k``."""
+        return slice(self.first[k], self.first[k + 1])
+
+    def apply(self, k, transform):
+        """Fill u, v and their variances of exposure ``k``."""
+        s, m = self.of(k), transform.matrix
+        self.u[s], self.v[s] = transform.forward(self.x[s], self.y[s])
+        vx, vy, c = self.vx[s], self.vy[s], self.vxy[s]
+        self.vu[s] = m[0, 0] ** 2 * vx + m[0, 1] ** 2 * vy + 2 * m[0, 0] * m[0, 1] * c
+        self.vv[s] = m[1, 0] ** 2 * vx + m[1, 1] ** 2 * vy + 2 * m[1, 0] * m[1, 1] * c
+
+
+def _column(table, name, default, n):
+    return np.asarray(table[name], float) if name in table.colnames else np.full(n, default)
+
+
+def _one(table, correction, qfit_max, pixel_area):
+    name = table.meta.get("filename", "star list")
+    missing = [c for c in ("x", "y", "mag") if c not in table.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "x, y and mag in a star list", file=name)
+    n = len(table)
+    x, y = np.asarray(table["x"], float), np.asarray(table["y"], float)
+    flags = np.asarray(table["flags"], np.int64) if "flags" in table.colnames else np.zeros(n, np.int64)
+    ex, ey = _column(table, "x_err", np.nan, n), _column(table, "y_err", np.nan, n)
+    vx, vy, vxy = ex**2, ey**2, _column(table, "xy_cov", 0.0, n)
+    mag = np.asarray(table["mag"], float)
+    if not (np.isfinite(ex) & (ex > 0)).any():  # no errors at all: equal ones
+        vx, vy = np.full(n, 0.01**2), np.full(n, 0.01**2)
+    if correction is None and {"x_corr", "y_corr"} <= set(table.colnames):
+        xc, yc = np.asarray(table["x_corr"], float), np.asarray(table["y_corr"], float)
+    else:
+        correction = correction or IdentityMapping()
+        xc, yc = correction.forward(x, y)
+        if not isinstance(correction, IdentityMapping):
+            jac = correction.jacobian(x, y)
+            a, b, c, d = jac[:, 0, 0], jac[:, 0, 1], jac[:, 1, 0], jac[:, 1, 1]
+            vx, vy, vxy = (
+                a * a * vx + b * b * vy + 2 * a * b * vxy,
+                c * c * vx + d * d * vy + 2 * c * d * vxy,
+                a * c * vx + b * d * vy + (a * d + b * c) * vxy,
+            )
+            if pixel_area:
+                mag = mag - 2.5 * np.log10(np.abs(a * d - b * c))
+    with np.errstate(invalid="ignore"):
+        ok = np.isfinite(xc + yc + vx + vy + mag) & (vx > 0) & (vy > 0) & (flags & int(UNUSABLE) == 0)
+        vxy = np.where(np.isfinite(vxy), vxy, 0.0)
+    if ok.sum() < 4:
+        raise NotEnoughStarsError(f"{int(ok.sum())} usable stars", "4 in every exposure", file=name)
+    qfit = _column(table, "qfit", np.nan, n)
+    data = {
+        "row": np.arange(n), "x": xc, "y": yc, "vx": vx, "vy": vy, "vxy": vxy,
+        "ra": _column(table, "ra", np.nan, n), "dec": _column(table, "dec", np.nan, n),
+        "mag": mag, "mag_var": _column(table, "mag_err", np.nan, n) ** 2,
+        "qfit": qfit, "radxs": _column(table, "radxs", np.nan, n), "flags": flags,
+        "reference": (flags & int(NOT_REFERENCE) == 0) & ~(qfit > qfit_max),
+    }  # fmt: skip
+    return {key: values[ok] for key, values in data.items()}
+
+
+def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
+    """Read star lists into `Measurements`.
+
+    Parameters
+    ----------
+    star_lists : sequence of `~astropy.table.Table`
+        Columns of `jwst_hpastrom.columns.STAR_LIST`; x, y, mag are needed.
+
+    correction : `~jwst_hpastrom.geometry.Mapping` or sequence of them, optional
+        Raw to corrected pixels. Without it the lists' own ``x_corr y_corr`` are taken, else the raw
+        positions.
+
+    qfit_max : float
+        Worst QFIT of a detection that may define a transformation.
+
+    pixel_area : bool
+        Add the pixel-area correction −2.5 log10|∂corrected/∂raw| to the magnitudes (METHODS §2.7).
+
+    Returns
+    -------
+    `Measurements`
+    """
+    n = len(star_lists)
+    corrections = correction if isinstance(correction, (list, tuple)) else [correction] * n
+    parts = [_one(t, c, qfit_max, pixel_area) for t, c in zip(star_lists, corrections, strict=True)]
+    first = np.r_[0, np.cumsum([p["x"].size for p in parts])]
+    data = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    empty = {key: np.full(first[-1], np.nan) for key in ("u", "v", "vu", "vv")}
+    exposure = np.repeat(np.arange(n), np.diff(first))
+    return Measurements(exposure=exposure, first=first, **data, **empty)

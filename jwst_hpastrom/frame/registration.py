@@ -1,0 +1,149 @@
+"""First transformations of the exposures to the master frame."""
+
+import logging
+
+import numpy as np
+
+from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
+from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind
+
+__all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
+
+log = logging.getLogger("stpipe.hpastrom.frame")
+
+
+def choose_plane(plane, reference, ra, dec, scale_mas):
+    """Return the master frame's tangent plane.
+
+    Parameters
+    ----------
+    plane : `~jwst_hpastrom.geometry.TangentPlane` or None
+        Taken as it is.
+
+    reference : `~astropy.table.Table` or None
+        Its own tangent plane where its metadata give one, else a plane about its centre.
+
+    ra, dec : ndarray
+        Stars' positions, degrees: their centre is the tangent point where there is nothing else.
+
+    scale_mas : float
+        Pixel size of a new plane.
+    """
+    if plane is not None:
+        return plane
+    if reference is not None:
+        own = TangentPlane.from_meta(reference.meta)
+        if own is not None:
+            return own
+        ra, dec = np.asarray(reference["ra"], float), np.asarray(reference["dec"], float)
+    ok = np.isfinite(ra) & np.isfinite(dec)
+    if not ok.any():
+        raise NotEnoughStarsError(
+            "star lists without ra and dec", "an exposure WCS, a reference catalogue or a plane"
+        )
+    rough = TangentPlane(float(ra[ok][0]), float(dec[ok][0]))
+    xi, eta = rough.from_sky(ra[ok], dec[ok])
+    a, d = rough.to_sky(0.5 * (xi.min() + xi.max()), 0.5 * (eta.min() + eta.max()))
+    return TangentPlane(float(a), float(d), scale_mas)
+
+
+def through_wcs(m, k, plane):
+    """Transformation of exposure ``k`` to the master frame as its WCS has it, and the scatter about it.
+
+    Returns
+    -------
+    `~jwst_hpastrom.geometry.TransformFit`
+    """
+    s = m.of(k)
+    u, v = plane.to_pixels(*plane.from_sky(m.ra[s], m.dec[s]))
+    return fit_linear(m.x[s], m.y[s], u, v, parameters=6)
+
+
+def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400):
+    """Find the small transformation that carries one list to another of the same approximate frame.
+
+    Parameters
+    ----------
+    u, v, mag : ndarray
+        List to be moved: approximate master pixels.
+
+    x, y, mag_to : ndarray
+        List to be matched.
+
+    max_shift : float
+        Pixels.
+
+    max_rotation : float
+        Degrees.
+
+    n_bright : int
+        Stars of each list that vote.
+
+    Returns
+    -------
+    `~jwst_hpastrom.geometry.BlindMatch`
+        With indices into the full lists.
+    """
+    pad = max_shift
+    i = np.flatnonzero((u > x.min() - pad) & (u < x.max() + pad) & (v > y.min() - pad) & (v < y.max() + pad))
+    if i.size < 4:
+        i = np.arange(u.size)
+    j = np.flatnonzero((x > u.min() - pad) & (x < u.max() + pad) & (y > v.min() - pad) & (y < v.max() + pad))
+    if j.size < 4:
+        j = np.arange(x.size)
+    found = match_blind(
+        u[i], v[i], x[j], y[j], mag1=mag[i], mag2=mag_to[j],
+        max_shift=max_shift, max_rotation=max_rotation, n_bright=n_bright, min_stars=4, parameters=4,
+    )  # fmt: skip
+    return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
+
+
+def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
+    """Transform all exposures to the frame of the first in ``order``, whose WCS is believed.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+        Its u, v are filled.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    order : sequence of int
+        Exposures, central one first.
+
+    max_shift : float
+        Largest error of a WCS, master pixels.
+
+    max_rotation : float
+        Largest error of its orientation, degrees.
+
+    names : list of str
+        Names of the exposures for messages.
+
+    Returns
+    -------
+    list of `~jwst_hpastrom.geometry.LinearTransform`
+    """
+    transforms = [through_wcs(m, k, plane).transform for k in range(m.n_exposures)]
+    x, y, mag = (np.zeros(0) for _ in range(3))
+    for k in order:
+        m.apply(k, transforms[k])
+        s = m.of(k)
+        u, v = m.u[s], m.v[s]
+        if x.size:
+            try:
+                found = align(
+                    u, v, m.mag[s], x, y, mag, max_shift=max_shift * 1.5, max_rotation=max_rotation * 1.5
+                )
+            except HPAstromError as error:
+                raise error.about(names[k]) from None
+            transforms[k] = transforms[k].then(found.transform)
+            log.debug("%s: moved by %s, %d pairs", names[k], found.transform.offset, found.i1.size)
+            m.apply(k, transforms[k])
+            u, v = m.u[s], m.v[s]
+            new = np.ones(u.size, bool)
+            new[found.i1] = False
+        else:
+            new = np.ones(u.size, bool)
+        x, y, mag = np.r_[x, u[new]], np.r_[y, v[new]], np.r_[mag, m.mag[s][new]]
+    return transforms

@@ -1,0 +1,108 @@
+"""The linear transformation that carries a master frame to the sky."""
+
+import numpy as np
+
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError
+from jwst_hpastrom.frame.registration import align
+from jwst_hpastrom.geometry import fit_linear, match_nearest, propagate
+
+__all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
+
+
+def _filled(table, name):
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    return np.asarray(np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan), float)
+
+
+def reference_positions(reference, plane, epoch):
+    """Positions of a catalogue at an epoch, through its own motions.
+
+    Parameters
+    ----------
+    reference : `~astropy.table.Table`
+        ra, dec, optional pmra, pmdec and errors; metadata ``epoch``.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    epoch : float
+        Julian year; NaN: the positions as they are.
+
+    Returns
+    -------
+    x, y : ndarray
+        Pixels of ``plane``.
+
+    x_err, y_err : ndarray
+        Standard errors, pixels; NaN where unknown.
+    """
+    missing = [c for c in ("ra", "dec") if c not in reference.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalogue")
+    xi, eta = plane.from_sky(_filled(reference, "ra"), _filled(reference, "dec"))
+    start = float(reference.meta.get("epoch", np.nan))
+    dt = epoch - start if np.isfinite(epoch - start) else 0.0
+    errors = tuple(_filled(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
+    xi, eta, ex, ey = propagate(
+        xi, eta, _filled(reference, "pmra"), _filled(reference, "pmdec"), dt, errors=errors
+    )
+    return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
+
+
+def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shift, max_rotation):
+    """Six-parameter transformation of the averages to a reference catalogue.
+
+    Returns
+    -------
+    transform : `~jwst_hpastrom.geometry.LinearTransform`
+
+    meta : dict
+        Number of stars and scatter of the tie, for the table's metadata.
+    """
+    x, y, ex, ey = reference_positions(reference, plane, epoch)
+    u, v = averages.mean[solid].T
+    count = np.bincount(star[star >= 0], minlength=solid.size)
+    mag = np.bincount(star[star >= 0], weights=m.mag[star >= 0], minlength=solid.size)[solid] / count[solid]
+    mag_to = _filled(reference, "mag")
+    ok = np.flatnonzero(np.isfinite(x + y))
+    x, y, ex, ey, mag_to = x[ok], y[ok], ex[ok], ey[ok], mag_to[ok]
+    try:
+        found = align(u, v, mag, x, y, mag_to, max_shift=1.5 * max_shift, max_rotation=1.5 * max_rotation)
+    except HPAstromError as error:
+        raise type(error)(
+            error.found,
+            error.needed,
+            "check that the reference catalogue covers the field",
+            "reference catalogue",
+        ) from None
+    t = found.transform
+    fu, fv = averages.formal[solid].T
+    # The typical error stands in where the catalogue gives none; it is also the floor of the weights.
+    floor = np.nanmedian(np.r_[ex, ey]) if np.isfinite(np.r_[ex, ey]).any() else max(found.rms, 1e-3)
+    ex, ey = np.where(ex > 0, ex, floor), np.where(ey > 0, ey, floor)
+    radius = float(np.clip(6 * found.rms, 0.2, 2.0))
+    fit = None
+    for _ in range(3):
+        i, j, _ = match_nearest(*t.forward(u, v), x, y, radius)
+        w = tuple(1.0 / (e[j] ** 2 + f[i] ** 2 + (0.1 * floor) ** 2) for e, f in ((ex, fu), (ey, fv)))
+        fit = fit_linear(u[i], v[i], x[j], y[j], parameters=6 if i.size >= 6 else 4, weights=w)
+        t = fit.transform
+    return t, {
+        "tied_to": "reference",
+        "n_tie": fit.n_used,
+        "tie_rms_mas": fit.rms * plane.scale_mas,
+        "tie_rotation_deg": t.rotation,
+        "tie_scale": t.scale,
+    }
+
+
+def tie_to_wcs(m, wcs_uv):
+    """Six-parameter transformation of the frame to the mean of the exposures' WCS.
+
+    Returns
+    -------
+    transform, meta
+        As `tie_to_reference`.
+    """
+    fit = fit_linear(m.u, m.v, *wcs_uv, parameters=6)
+    return fit.transform, {"tied_to": "exposure WCS", "n_tie": fit.n_used}

@@ -1,0 +1,269 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.columns import MASTER, Flag
+from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.frame import build_master, combine_filters, rms_against_magnitude
+from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, match_nearest
+
+PLANE = TangentPlane(80.4875, -69.4975)
+SCALE = 65.57
+ERROR = 0.01
+
+
+def sky(rng, n=1500, half=85.0):
+    xi, eta = rng.uniform(-half, half, (2, n))
+    return {"xi": xi, "eta": eta, "mag": rng.uniform(-8, -4, n)}
+
+
+def exposure(rng, truth, dither, roll, *, k=0, wcs_shift=(0.0, 0.0), wcs_turn=0.0, zero=0.0, size=2048):
+    """Star list of one exposure; its WCS is wrong by a shift (arcsec) and a turn (degrees)."""
+    a = np.deg2rad(roll)
+    dx, dy = -(truth["xi"] - dither[0]) * 1e3 / SCALE, (truth["eta"] - dither[1]) * 1e3 / SCALE
+    x = np.cos(a) * dx + np.sin(a) * dy + 0.0003 * dy + size / 2  # some skew
+    y = -np.sin(a) * dx + np.cos(a) * dy + size / 2
+    inside = (x > 0) & (x < size) & (y > 0) & (y < size)
+    n = inside.sum()
+    t = np.deg2rad(wcs_turn)
+    xi, eta = truth["xi"][inside], truth["eta"][inside]
+    xi, eta = (
+        np.cos(t) * xi - np.sin(t) * eta + wcs_shift[0],
+        np.sin(t) * xi + np.cos(t) * eta + wcs_shift[1],
+    )
+    ra, dec = PLANE.to_sky(xi, eta)
+    return Table(
+        {
+            "x": x[inside] + rng.normal(0, ERROR, n),
+            "y": y[inside] + rng.normal(0, ERROR, n),
+            "x_err": np.full(n, ERROR),
+            "y_err": np.full(n, ERROR),
+            "mag": truth["mag"][inside] + zero + rng.normal(0, 0.01, n),
+            "mag_err": np.full(n, 0.01),
+            "qfit": np.full(n, 0.03),
+            "radxs": np.zeros(n),
+            "flags": np.zeros(n, int),
+            "ra": ra,
+            "dec": dec,
+            "true": np.flatnonzero(inside),
+        },
+        meta={"filename": f"jw0108600{k}_nis_cal.fits", "filter": "F150W", "epoch": 2022.33},
+    )
+
+
+def dithers(rng, truth, n=6, **kwargs):
+    offsets = [(9.0 * (k % 3 - 1), 9.0 * (k // 3 - 0.5)) for k in range(n)]
+    return [exposure(rng, truth, o, 35 + rng.normal(0, 0.01), k=k, **kwargs) for k, o in enumerate(offsets)]
+
+
+def reference_of(truth):
+    ra, dec = PLANE.to_sky(truth["xi"], truth["eta"])
+    return Table({"ra": ra, "dec": dec, "mag": truth["mag"] + 30}, meta={"epoch": 2006.39, **PLANE.to_meta()})
+
+
+def against_truth(table, truth):
+    x, y = PLANE.to_pixels(truth["xi"], truth["eta"])
+    i, j, _ = match_nearest(table["x"], table["y"], x, y, 1.0)
+    return i, np.asarray(table["x"])[i] - x[j], np.asarray(table["y"])[i] - y[j], j
+
+
+def test_positions_and_pulls():
+    rng = np.random.default_rng(1)
+    truth = sky(rng)
+    frame = build_master(dithers(rng, truth), reference=reference_of(truth))
+    table = frame.table
+    i, dx, dy, _ = against_truth(table, truth)
+    assert i.size == len(table) > 800
+    for d, axis in ((dx, "x"), (dy, "y")):
+        assert 0.9 < np.std(d / table[f"{axis}_err_formal"][i]) < 1.1
+        assert abs(d.mean()) < 4 * d.std() / np.sqrt(d.size)
+    assert [c.name for c in MASTER if c.name not in table.colnames] == []
+    assert table.meta["epoch"] == pytest.approx(2022.33)
+    assert frame.plane == PLANE
+    assert frame.exposures["scale_mas"] == pytest.approx(SCALE, rel=1e-3)
+    assert np.all(np.diff(table["mag"]) >= 0)
+    n_found = np.bincount(np.asarray(frame.measurements["star"]), minlength=len(table))
+    np.testing.assert_array_equal(n_found, table["n_found"])
+
+
+def test_without_reference_the_frame_is_that_of_the_wcs():
+    rng = np.random.default_rng(2)
+    truth = sky(rng)
+    frame = build_master(dithers(rng, truth), plane=PLANE)
+    _, dx, dy, _ = against_truth(frame.table, truth)
+    assert np.hypot(dx, dy).max() < 0.06
+    assert frame.table.meta["tied_to"] == "exposure WCS"
+
+
+def test_wcs_errors_of_five_arcsec_and_a_degree():
+    rng = np.random.default_rng(3)
+    truth = sky(rng, 3000)
+    lists = [
+        exposure(
+            rng,
+            truth,
+            (4.0 * k, 3.0),
+            35,
+            k=k,
+            wcs_shift=rng.uniform(-3.5, 3.5, 2),
+            wcs_turn=rng.uniform(-1, 1),
+        )
+        for k in range(4)
+    ]
+    frame = build_master(lists, reference=reference_of(truth))
+    i, dx, dy, _ = against_truth(frame.table, truth)
+    assert i.size > 0.99 * len(frame.table)
+    assert np.hypot(dx, dy).max() < 0.06
+
+
+def test_wrong_field_names_the_exposure():
+    rng = np.random.default_rng(4)
+    lists = dithers(rng, sky(rng))
+    lists[3] = exposure(rng, sky(rng), (0, 0), 35, k=3)
+    with pytest.raises(NoOverlapError, match="jw01086003_nis_cal.fits: found"):
+        build_master(lists)
+    with pytest.raises(NoOverlapError, match="reference catalogue"):
+        truth = sky(rng)
+        build_master(dithers(rng, truth), reference=reference_of(sky(rng)))
+
+
+def test_zero_points_and_outliers():
+    rng = np.random.default_rng(5)
+    truth = sky(rng)
+    lists = dithers(rng, truth)
+    for k, table in enumerate(lists):
+        table["mag"] += 0.1 * k
+    bad = rng.choice(len(lists[2]), 60, replace=False)
+    lists[2]["x"][bad] += 0.15
+    frame = build_master(lists, reference=reference_of(truth), match_radius=60.0)
+    zero = np.asarray(frame.exposures["zero_point"])
+    central = np.flatnonzero(zero == 0)[0]
+    np.testing.assert_allclose(zero, 0.1 * (central - np.arange(6)), atol=0.002)
+    i, dx, _, j = against_truth(frame.table, truth)
+    hit = np.isin(j, np.asarray(lists[2]["true"])[bad]) & (np.asarray(frame.table["n_found"])[i] > 4)
+    clipped = np.asarray(frame.table["flags"])[i] & int(Flag.CLIPPED) > 0
+    assert clipped[hit].mean() > 0.9
+    assert np.std(dx[hit]) < 0.01
+
+
+def test_min_exposures():
+    rng = np.random.default_rng(6)
+    truth = sky(rng)
+    lists = dithers(rng, truth)
+    table = build_master(lists, plane=PLANE, min_exposures=5).table
+    assert table["n_found"].min() == 5
+    two = build_master(lists[:2], plane=PLANE).table
+    assert len(two) > 700
+    assert np.all(np.asarray(two["flags"]) & int(Flag.FEW_EXPOSURES))
+    one = build_master(lists[:1], plane=PLANE).table
+    assert len(one) == len(lists[0])
+    assert np.all(np.isnan(one["x_rms"]))
+
+
+def test_order_of_exposures_changes_nothing():
+    rng = np.random.default_rng(7)
+    truth = sky(rng)
+    lists = dithers(rng, truth)
+    a = build_master(lists, reference=reference_of(truth)).table
+    b = build_master(lists[::-1], reference=reference_of(truth)).table
+    i, _, d = match_nearest(a["x"], a["y"], b["x"], b["y"], 0.1)
+    assert i.size == len(a) == len(b)
+    assert d.max() < 1e-3
+
+
+def test_damaged_lists():
+    rng = np.random.default_rng(8)
+    lists = dithers(rng, sky(rng), 3)
+    short = [*lists[:2], lists[2][:2]]
+    with pytest.raises(NotEnoughStarsError, match="jw01086002_nis_cal.fits"):
+        build_master(short)
+    lists[1].remove_column("mag")
+    with pytest.raises(BadCatalogError, match="no column mag"):
+        build_master(lists)
+    with pytest.raises(NotEnoughStarsError):
+        build_master([])
+
+
+def test_correction_is_applied():
+    rng = np.random.default_rng(9)
+    truth = sky(rng)
+    squeeze = LinearTransform(np.array([[0.99, 0.0], [0.0, 1.0]]), np.zeros(2), np.zeros(2))
+    lists = dithers(rng, truth)
+    plain = build_master(lists, reference=reference_of(truth)).table
+    for table in lists:
+        table["x"], table["x_err"] = table["x"] / 0.99, table["x_err"] / 0.99
+    again = build_master(lists, correction=squeeze, reference=reference_of(truth)).table
+    np.testing.assert_allclose(again["x"], plain["x"], atol=1e-6)
+    np.testing.assert_allclose(again["x_err_formal"], plain["x_err_formal"], rtol=1e-6)
+    np.testing.assert_allclose(again["mag"], plain["mag"] - 2.5 * np.log10(0.99), atol=1e-6)
+
+
+def test_filters_on_one_frame():
+    rng = np.random.default_rng(10)
+    truth = sky(rng)
+    first = build_master(dithers(rng, truth), plane=PLANE).table
+    red = dithers(rng, truth, zero=-0.8)
+    for table in red:
+        table.meta["filter"] = "F277W"
+    both = combine_filters([first, build_master(red, plane=PLANE).table])
+    assert np.nanmedian(both["colour"]) == pytest.approx(0.8, abs=0.01)
+    assert np.isfinite(both["mag_f277w"]).mean() > 0.95
+
+
+def test_rms_table():
+    rng = np.random.default_rng(11)
+    truth = sky(rng)
+    table = build_master(dithers(rng, truth), reference=reference_of(truth)).table
+    rms = rms_against_magnitude(table)
+    assert rms["n"].sum() <= len(table)
+    np.testing.assert_allclose(rms["rms"], ERROR, rtol=0.25)
+
+
+def twin(x, y, vx, vy, sigma):
+    """Slow, obvious version of one star's average."""
+    ok = np.ones(x.size, bool)
+    for _ in range(10):
+        if ok.sum() < 3:
+            break
+        off = []
+        for c, var in ((x, vx), (y, vy)):
+            middle = np.median(c[ok])
+            scale = max(1.4826 * np.median(abs(c[ok] - middle)), np.median(var[ok]) ** 0.5)
+            off.append(abs(c - middle) <= sigma * scale)
+        new = off[0] & off[1]
+        if np.array_equal(new, ok):
+            break
+        ok = new
+    means = [np.average(c[ok], weights=1 / var[ok]) for c, var in ((x, vx), (y, vy))]
+    rms = [
+        np.sqrt(np.sum((c[ok] - mu) ** 2) / (ok.sum() - 1)) if ok.sum() > 1 else np.nan
+        for c, mu in zip((x, y), means, strict=True)
+    ]
+    formal = [np.sum(1 / var[ok]) ** -0.5 for var in (vx, vy)]
+    return means, rms, formal, ok
+
+
+def test_average_against_twin():
+    rng = np.random.default_rng(12)
+    counts = np.array([1, 2, 3, 0, 18, 5, 7])
+    start = np.r_[0, np.cumsum(counts)]
+    n = start[-1]
+    x, y = rng.normal(0, 1, (2, n))
+    x[start[4]] += 30
+    vx, vy = rng.uniform(0.5, 2, (2, n))
+    mean, rms, formal = (np.empty((counts.size, 2)) for _ in range(3))
+    n_used, used = np.zeros(counts.size, np.int64), np.zeros(n, bool)
+    average_stars(start, x, y, vx, vy, 3.0, mean, rms, formal, n_used, used)
+    for g in range(counts.size):
+        s = slice(start[g], start[g + 1])
+        if counts[g] == 0:
+            assert np.isnan(mean[g]).all()
+            continue
+        a, b, c, ok = twin(x[s], y[s], vx[s], vy[s], 3.0)
+        np.testing.assert_allclose(mean[g], a, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(rms[g], b, rtol=1e-12)
+        np.testing.assert_allclose(formal[g], c, rtol=1e-12)
+        np.testing.assert_array_equal(used[s], ok)
+        assert n_used[g] == ok.sum()
+    assert not used[start[4]]
