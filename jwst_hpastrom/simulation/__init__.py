@@ -1,0 +1,20 @@
+"""A NIRISS field with known truth, for the demo, the tests and one's own planning."""
+
+from jwst_hpastrom.simulation.detector import NoiseConfig
+from jwst_hpastrom.simulation.field import FieldConfig, SimulatedExposure, SimulatedField, simulate_field
+from jwst_hpastrom.simulation.optics import OpticsConfig, TrueEPSF
+from jwst_hpastrom.simulation.writing import FieldFiles, to_model, write_field, write_official_distortion
+
+__all__ = [
+    "FieldConfig",
+    "FieldFiles",
+    "NoiseConfig",
+    "OpticsConfig",
+    "SimulatedExposure",
+    "SimulatedField",
+    "TrueEPSF",
+    "simulate_field",
+    "to_model",
+    "write_field",
+    "write_official_distortion",
+]

@@ -1,0 +1,71 @@
+"""Core of the simulation: stars into pixels."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def bspline_weights(t):
+    """Weights of the four coefficients around a fraction ``t`` of a cubic B-spline."""
+    s = 1.0 - t
+    return (
+        s * s * s / 6.0,
+        (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0,
+        (4.0 - 6.0 * s * s + 3.0 * s * s * s) / 6.0,
+        t * t * t / 6.0,
+    )
+
+
+@njit(cache=True, nogil=True)
+def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y, flux, radius):
+    """Add each star's light to ``image`` (ny, nx), in place.
+
+    ``coefficients`` (ng * ng, m, m) are B-spline coefficients; ``x, y`` positions in the image, ``field_x,
+    field_y`` on the full detector; ``radius`` in pixels per star.
+    """
+    ng = gx.size
+    m = coefficients.shape[1]
+    centre = m // 2
+    ny, nx = image.shape
+    corner = np.empty(4, np.int64)
+    share = np.empty(4)
+    for s in range(x.size):
+        ix = 0
+        while ix < ng - 2 and field_x[s] > gx[ix + 1]:
+            ix += 1
+        iy = 0
+        while iy < ng - 2 and field_y[s] > gy[iy + 1]:
+            iy += 1
+        a = min(max((field_x[s] - gx[ix]) / (gx[ix + 1] - gx[ix]), 0.0), 1.0)
+        b = min(max((field_y[s] - gy[iy]) / (gy[iy + 1] - gy[iy]), 0.0), 1.0)
+        corner[0], corner[1] = iy * ng + ix, iy * ng + ix + 1
+        corner[2], corner[3] = (iy + 1) * ng + ix, (iy + 1) * ng + ix + 1
+        share[0], share[1], share[2], share[3] = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        # all pixels of a star share one phase of the fine grid
+        ux, uy = (px - x[s]) * oversampling + centre, (py - y[s]) * oversampling + centre
+        kx, ky = int(np.floor(ux)), int(np.floor(uy))
+        wx, wy = bspline_weights(ux - kx), bspline_weights(uy - ky)
+        r = radius[s]
+        for j in range(max(py - r, 0), min(py + r, ny - 1) + 1):
+            row = ky + (j - py) * oversampling - 1
+            if row < 0 or row + 3 >= m:
+                continue
+            for i in range(max(px - r, 0), min(px + r, nx - 1) + 1):
+                column = kx + (i - px) * oversampling - 1
+                if column < 0 or column + 3 >= m:
+                    continue
+                value = 0.0
+                for c in range(4):
+                    table = coefficients[corner[c]]
+                    part = 0.0
+                    for q in range(4):
+                        line = table[row + q]
+                        part += wy[q] * (
+                            wx[0] * line[column]
+                            + wx[1] * line[column + 1]
+                            + wx[2] * line[column + 2]
+                            + wx[3] * line[column + 3]
+                        )
+                    value += share[c] * part
+                image[j, i] += flux[s] * value

@@ -1,0 +1,236 @@
+"""From light to pixels as the level-2 pipeline would deliver them: noise, flags, cosmic rays, saturation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.simulation._kernels import add_stars
+
+__all__ = ["PIXEL_AREA_SR", "NoiseConfig", "Pixels", "Sensor", "make_sensor", "read_out", "render"]
+
+DO_NOT_USE, SATURATED, JUMP_DET, DEAD, HOT = 1, 2, 4, 1024, 2048
+PIXEL_AREA_SR = (0.0656 * np.pi / 180 / 3600) ** 2
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Detector and exposure.
+
+    Parameters
+    ----------
+    background : float
+        Sky, MJy/sr.
+
+    mjsr_per_dns : float
+        Calibration, MJy/sr per DN/s.
+
+    gain : float
+        Electrons per DN.
+
+    n_groups, group_time : int, float
+        Up-the-ramp groups and their time (s).
+
+    read_noise : float
+        Electrons, of the fitted slope over the exposure.
+
+    full_well : float
+        Electrons; a pixel above it is flagged as saturated, one that gets there before its second group has
+        no value at all.
+
+    bad_fraction : float
+        Share of dead and hot pixels.
+
+    flat_error : float
+        Relative error of the flat field, pixel to pixel.
+
+    cosmic_rays : float
+        Hits per million pixels that reach the image; nine in ten are flagged and nearly repaired.
+    """
+
+    background: float = 0.22
+    mjsr_per_dns: float = 0.28
+    gain: float = 1.6
+    n_groups: int = 5
+    group_time: float = 10.737
+    read_noise: float = 11.0
+    full_well: float = 100000.0
+    bad_fraction: float = 0.003
+    flat_error: float = 0.0004
+    cosmic_rays: float = 100.0
+
+    @property
+    def exposure_time(self):
+        """Seconds."""
+        return self.n_groups * self.group_time
+
+    @property
+    def electrons(self):
+        """Electrons per MJy/sr."""
+        return self.gain * self.exposure_time / self.mjsr_per_dns
+
+
+@dataclass(frozen=True, eq=False)
+class Sensor:
+    """What stays the same from exposure to exposure.
+
+    Attributes
+    ----------
+    flag : ndarray of uint32, shape (ny, nx)
+        DQ of the dead and hot pixels.
+
+    flat : ndarray, shape (ny, nx)
+        True sensitivity over the assumed one.
+    """
+
+    flag: np.ndarray
+    flat: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """One exposure's arrays, shape (ny, nx), MJy/sr.
+
+    Attributes
+    ----------
+    data, err, var_poisson, var_rnoise, var_flat : ndarray of float32
+
+    dq : ndarray of uint32
+
+    cosmic_rays : ndarray, shape (n, 4)
+        x, y, electrons, flagged (0 or 1) of every pixel hit.
+    """
+
+    data: np.ndarray
+    err: np.ndarray
+    dq: np.ndarray
+    var_poisson: np.ndarray
+    var_rnoise: np.ndarray
+    var_flat: np.ndarray
+    cosmic_rays: np.ndarray
+
+
+def make_sensor(shape, config, rng):
+    """Draw the detector's bad pixels and flat-field errors.
+
+    Parameters
+    ----------
+    shape : (int, int)
+
+    config : `NoiseConfig`
+
+    rng : `~numpy.random.Generator`
+
+    Returns
+    -------
+    `Sensor`
+    """
+    draw = rng.uniform(size=shape)
+    flag = np.zeros(shape, np.uint32)
+    flag[draw < config.bad_fraction] = DO_NOT_USE | HOT
+    flag[draw < 0.4 * config.bad_fraction] = DO_NOT_USE | DEAD
+    flat = 1 + config.flat_error * rng.standard_normal(shape, dtype=np.float32)
+    return Sensor(flag, flat)
+
+
+def render(shape, origin, epsf, x, y, flux):
+    """Light of all stars in every pixel.
+
+    Parameters
+    ----------
+    shape : (int, int)
+
+    origin : (int, int)
+        0-based x, y of the first pixel on the full detector.
+
+    epsf : `~jwst_hpastrom.simulation.optics.TrueEPSF`
+
+    x, y : ndarray
+        Positions in the exposure.
+
+    flux : ndarray
+        MJy/sr, summed over pixels.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx)
+        MJy/sr; each pixel the integral of the optical PSF over its area (the effective PSF holds it).
+    """
+    image = np.zeros(shape)
+    x, y, flux = (np.ascontiguousarray(a, float) for a in (x, y, flux))
+    radius = np.where(flux > 60.0, epsf.half_width - 1, 12).astype(np.int64)
+    radius = np.minimum(radius, epsf.half_width - 1)
+    add_stars(
+        image,
+        epsf.coefficients,
+        epsf.x,
+        epsf.y,
+        epsf.oversampling,
+        x,
+        y,
+        x + origin[0],
+        y + origin[1],
+        flux,
+        radius,
+    )
+    return image
+
+
+def read_out(light, sensor, config, rng):
+    """Turn light into an exposure as the level-2 pipeline delivers it.
+
+    The variances are estimated from the noisy signal, as a ramp fit's are.
+
+    Parameters
+    ----------
+    light : ndarray, shape (ny, nx)
+        MJy/sr, without sky.
+
+    sensor : `Sensor`
+
+    config : `NoiseConfig`
+
+    rng : `~numpy.random.Generator`
+
+    Returns
+    -------
+    `Pixels`
+    """
+    per = config.electrons
+    expected = (light + config.background) * per * sensor.flat
+    signal = rng.poisson(np.maximum(expected, 0)).astype(float)
+    noise = config.read_noise * rng.standard_normal(light.shape, dtype=np.float32)
+    total = signal + noise
+    dq = sensor.flag.copy()
+    hits = _cosmic_rays(light.shape, config, rng)
+    for i, j, charge, flagged in hits:
+        i, j = int(i), int(j)
+        # a flagged jump is cut out of the ramp but for a remnant
+        total[j, i] += 0.05 * charge if flagged else charge
+        if flagged:
+            dq[j, i] |= JUMP_DET
+    full = total > config.full_well
+    dq[full] |= SATURATED
+    dq[total > config.full_well * config.n_groups / 2] |= DO_NOT_USE
+    data = total / per
+    var_poisson = np.maximum(total, 1.0) / per**2
+    var_rnoise = np.full(light.shape, (config.read_noise / per) ** 2)
+    var_flat = (data * config.flat_error) ** 2
+    err = np.sqrt(var_poisson + var_rnoise + var_flat)
+    lost = (dq & DO_NOT_USE) > 0
+    data[lost] = err[lost] = np.nan
+    arrays = (a.astype(np.float32) for a in (var_poisson, var_rnoise, var_flat))
+    return Pixels(data.astype(np.float32), err.astype(np.float32), dq, *arrays, hits)
+
+
+def _cosmic_rays(shape, config, rng):
+    """Pixels hit: x, y, electrons, flagged."""
+    ny, nx = shape
+    rows = []
+    for _ in range(rng.poisson(config.cosmic_rays * nx * ny / 1e6)):
+        x, y, angle = rng.uniform(0, nx), rng.uniform(0, ny), rng.uniform(0, np.pi)
+        charge, flagged = 10 ** rng.uniform(2.7, 4.2), rng.uniform() < 0.9
+        for step in range(rng.integers(1, 5)):
+            i, j = int(x + step * np.cos(angle)), int(y + step * np.sin(angle))
+            if 0 <= i < nx and 0 <= j < ny:
+                rows.append((i, j, charge, flagged))
+    return np.array(rows, float).reshape(-1, 4)

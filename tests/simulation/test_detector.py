@@ -1,0 +1,76 @@
+"""Rendering, noise, flags."""
+
+import numpy as np
+
+from jwst_hpastrom.simulation import NoiseConfig, OpticsConfig
+from jwst_hpastrom.simulation import detector as rooms
+from jwst_hpastrom.simulation._kernels import add_stars
+from jwst_hpastrom.simulation.optics import make_epsf
+
+EPSF = make_epsf("F200W", np.random.default_rng(5), OpticsConfig(n_field=3, n_wavelengths=1))
+
+
+def _add_stars_twin(image, epsf, x, y, field_x, field_y, flux, radius):
+    """The obvious way: evaluate the PSF at every pixel."""
+    j, i = np.indices(image.shape)
+    for k in range(x.size):
+        value = epsf.evaluate(i - x[k], j - y[k], field_x[k], field_y[k])
+        near = (np.abs(i - np.floor(x[k] + 0.5)) <= radius[k]) & (
+            np.abs(j - np.floor(y[k] + 0.5)) <= radius[k]
+        )
+        image += np.where(near, flux[k] * value, 0)
+
+
+def test_core_against_twin():
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(-4, 64, (2, 12))
+    field_x, field_y = rng.uniform(0, 2047, (2, 12))
+    flux, radius = rng.uniform(1, 100, 12), rng.integers(5, 18, 12)
+    fast, slow = np.zeros((60, 62)), np.zeros((60, 62))
+    add_stars(
+        fast, EPSF.coefficients, EPSF.x, EPSF.y, EPSF.oversampling, x, y, field_x, field_y, flux, radius
+    )
+    _add_stars_twin(slow, EPSF, x, y, field_x, field_y, flux, radius)
+    np.testing.assert_allclose(fast, slow, atol=1e-10 * flux.max())
+
+
+def test_noise_is_what_err_says():
+    config = NoiseConfig(cosmic_rays=0, bad_fraction=0)
+    light = np.zeros((300, 300))
+    light[100:200] = 8.0
+    sensor = rooms.make_sensor(light.shape, config, np.random.default_rng(1))
+    p = rooms.read_out(light, sensor, config, np.random.default_rng(2))
+    pull = (p.data - light - config.background) / p.err
+    for part in (pull[:100], pull[100:200]):
+        assert abs(part.std() - 1) < 0.015
+        # the variance comes from the noisy signal itself: a small, known bias
+        assert abs(part.mean()) < 0.06
+    np.testing.assert_allclose(p.err**2, p.var_poisson + p.var_rnoise + p.var_flat, rtol=1e-5)
+
+
+def test_flags():
+    config = NoiseConfig(cosmic_rays=2000, bad_fraction=0.01)
+    light = np.zeros((200, 200))
+    light[50, 50] = 1.2 * config.full_well / config.electrons
+    light[60, 60] = 3.0 * config.full_well / config.electrons
+    sensor = rooms.make_sensor(light.shape, config, np.random.default_rng(1))
+    sensor.flag[[50, 60], [50, 60]] = 0
+    one = rooms.read_out(light, sensor, config, np.random.default_rng(2))
+    two = rooms.read_out(light, sensor, config, np.random.default_rng(3))
+    assert one.dq[50, 50] & 3 == 2
+    assert np.isfinite(one.data[50, 50])
+    assert one.dq[60, 60] & 3 == 3
+    assert np.isnan(one.data[60, 60])
+    bad = (sensor.flag & 1) > 0
+    assert 0.005 < bad.mean() < 0.015
+    assert np.all(np.isnan(one.data[bad]))
+    assert np.all(np.isnan(two.data[bad]))
+    x, y, charge, flagged = one.cosmic_rays.T
+    hit = np.zeros(light.shape, bool)
+    hit[y[flagged == 1].astype(int), x[flagged == 1].astype(int)] = True
+    np.testing.assert_array_equal((one.dq & 4) > 0, hit)
+    silent = (flagged == 0) & (charge > 1000)
+    assert silent.sum() > 3
+    value = one.data[y[silent].astype(int), x[silent].astype(int)]
+    value = value[np.isfinite(value)]
+    assert np.all(value > config.background + 500 / config.electrons)
