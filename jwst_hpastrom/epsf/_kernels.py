@@ -11,6 +11,7 @@ from numba import njit
 
 PAD = 3  # rows and columns of mirrored coefficients around each grid
 SLACK = 2  # grid steps a star may move before its window is blended again
+N_OUT = 14  # columns of a fit's result
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 
 
@@ -62,7 +63,7 @@ def blend(coeff, gx, gy, x, y, j0, i0, nj, ni, out):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def evaluate(coeff, gx, gy, os, dx, dy, x, y, value, value_x, value_y):
-    """ψ and its derivatives by dx and dy (per pixel) at offsets (dx, dy) from stars at (x, y); 0 off the grid."""
+    """ψ and its derivatives by dx, dy (per pixel) at offsets from stars at (x, y); 0 off the grid."""
     n = coeff.shape[1] - 2 * PAD
     half = (n - 1) / 2.0
     wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
@@ -158,7 +159,7 @@ def cholesky_solve(a, n, b):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def normal_equations(data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g):
-    """Normal matrix, gradient and χ² of the parameters (flux, x, y[, sky]); returns χ² and the pixel count."""
+    """Normal matrix and gradient of (flux, x, y[, sky]); returns χ² and the number of pixels."""
     a00 = a01 = a02 = a03 = a11 = a12 = a13 = a22 = a23 = a33 = 0.0
     g0 = g1 = g2 = g3 = chi2 = 0.0
     count = 0
@@ -192,202 +193,210 @@ def normal_equations(data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y,
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def fit_many(
-    data,
-    weight,
-    coeff,
-    gx,
-    gy,
-    os,
-    x0,
-    y0,
-    sky0,
-    sky_err,
-    half_box,
-    fit_sky,
-    max_iterations,
-    tolerance,
-    max_shift,
-    out,
-):
-    """Fit every star by damped least squares (Levenberg, Marquardt).
+def scratch(os, most):
+    """Return work space for boxes of 2 most + 1 pixels: window, ψ and its gradient, weights, equations."""
+    side = 2 * most + 1
+    nw = 2 * most * os + 4 + 2 * SLACK
+    return (
+        np.empty((nw, nw)),
+        np.empty((3, side, side)),
+        np.empty((4, 4)),
+        np.zeros((2, 4, 4)),
+        np.zeros((2, 4)),
+    )
 
-    data must be finite everywhere, weight is 1/σ² or 0. out (n, 14) gets: x, y, flux, sky, var x, var y, cov xy,
-    var flux, χ², pixels with weight, iterations, 1 if converged, cov(flux, x), cov(flux, y). A star that cannot be
-    fitted gets NaN variances. The variances include the error of a sky that is given.
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def covariance(a, f, step, n, sky_err, out):
+    """Put the covariances into a result row; a given sky's error is carried through C Jᵀ W 1."""
+    f[:] = a
+    if not cholesky(f, n):
+        return
+    for k in range(3):
+        for m in range(n):
+            step[m] = 1.0 if m == k else 0.0
+        cholesky_solve(f, n, step)
+        if k == 0:
+            out[7], out[12], out[13] = step[0], step[1], step[2]
+        elif k == 1:
+            out[4], out[6] = step[1], step[2]
+        else:
+            out[5] = step[2]
+    if n == 3:
+        for m in range(3):
+            step[m] = a[3, m]
+        cholesky_solve(f, 3, step)
+        e2 = sky_err * sky_err
+        out[4] += e2 * step[1] * step[1]
+        out[5] += e2 * step[2] * step[2]
+        out[6] += e2 * step[1] * step[2]
+        out[7] += e2 * step[0] * step[0]
+        out[12] += e2 * step[0] * step[1]
+        out[13] += e2 * step[0] * step[2]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def fit_one(
+    data, weight, coeff, gx, gy, os, x0, y0, sky0, sky_err, half, fit_sky, max_iterations, tolerance,
+    max_shift, window, psis, taps, mats, vecs, out,
+):  # fmt: skip
+    """Fit one star by damped least squares (Levenberg, Marquardt); the work space comes from `scratch`.
+
+    out gets: x, y, flux, sky, var x, var y, cov xy, var flux, χ², pixels with weight, iterations, 1 if
+    converged, cov(flux, x), cov(flux, y). Returns whether the star could be fitted: if not, out holds NaN
+    but for the starting position and sky. The variances include the error of a sky that is given.
     """
     ny, nx = data.shape
     n_grid = coeff.shape[1] - 2 * PAD
     centre = (n_grid - 1) / 2.0
+    psi, psi_x, psi_y = psis[0], psis[1], psis[2]
+    wx, ux, wy, uy = taps[0], taps[1], taps[2], taps[3]
+    a, f, g, step = mats[0], mats[1], vecs[0], vecs[1]
+    n = 4 if fit_sky else 3
+    x, y, sky = x0, y0, sky0
+    for k in range(N_OUT):
+        out[k] = np.nan
+    out[0], out[1], out[3] = x, y, sky
+    out[9] = out[10] = out[11] = 0.0
+    if not (x > -0.5 and y > -0.5 and x < nx - 0.5 and y < ny - 0.5):
+        return False
+    reach = min(half, int((centre - 2 - SLACK) / os - 1.0))
+    used, count, converged, first = 0, 0, False, True
+    flux, chi2_old = 0.0, np.inf
+    for _ in range(3):  # boxes: one more where the star turns out to lie in another pixel
+        px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
+        i0, i1 = max(px - reach, 0), min(px + reach, nx - 1)
+        j0, j1 = max(py - reach, 0), min(py + reach, ny - 1)
+        nj, ni = j1 - j0 + 1, i1 - i0 + 1
+        if nj < 1 or ni < 1:
+            return False
+        r0, c0 = -1, -1
+        damping, chi2_old = 0.0, np.inf
+        xo, yo, fo, so = x, y, flux, sky
+        converged = False
+        while used < max_iterations:
+            used += 1
+            u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+            ci, rj = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
+            if r0 < 0 or ci < c0 or rj < r0 or ci > c0 + 2 * SLACK or rj > r0 + 2 * SLACK:
+                c0, r0 = ci - SLACK, rj - SLACK
+                high, wide = (nj - 1) * os + 4 + 2 * SLACK, (ni - 1) * os + 4 + 2 * SLACK
+                if c0 < 0 or r0 < 0 or c0 + wide > n_grid + 2 * PAD or r0 + high > n_grid + 2 * PAD:
+                    return False
+                blend(coeff, gx, gy, x, y, r0, c0, high, wide, window)
+            box_model(window, r0, c0, os, u, v, nj, ni, psi, psi_x, psi_y, wx, ux, wy, uy)
+            if first:  # flux at the first position: linear
+                num, den = 0.0, 0.0
+                for j in range(nj):
+                    for i in range(ni):
+                        wp = weight[j0 + j, i0 + i] * psi[j, i]
+                        num += wp * (data[j0 + j, i0 + i] - sky)
+                        den += wp * psi[j, i]
+                if not den > 0.0:
+                    return False
+                flux = num / den
+                fo = flux
+                first = False
+            chi2, count = normal_equations(
+                data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g
+            )
+            if chi2 <= chi2_old * (1.0 + 1e-9) + 1e-12:
+                xo, yo, fo, so, chi2_old = x, y, flux, sky, chi2
+                damping = damping * 0.1 if damping > 1e-6 else 0.0
+                f[:] = a
+                for k in range(n):
+                    step[k] = g[k]
+                    f[k, k] = a[k, k] * (1.0 + damping)
+                if count < n or flux == 0.0 or not cholesky(f, n):
+                    return False
+                cholesky_solve(f, n, step)
+            else:  # worse: back, and a shorter step
+                damping = max(damping * 10.0, 1e-2)
+                for k in range(n):
+                    step[k] *= 0.3
+            dx, dy = step[1], step[2]
+            big = max(abs(dx), abs(dy))
+            scale = 1.0 if big <= 0.5 else 0.5 / big
+            x, y, flux = xo + dx * scale, yo + dy * scale, fo + step[0] * scale
+            if fit_sky:
+                sky = so + step[3] * scale
+            if not (abs(x - x0) <= max_shift and abs(y - y0) <= max_shift):
+                return False
+            if big < tolerance:
+                converged = True
+                break
+        if not converged or (abs(x - px) <= 0.6 and abs(y - py) <= 0.6):
+            break
+    out[0], out[1], out[2], out[3] = x, y, flux, sky
+    out[8], out[9], out[10], out[11] = chi2_old, count, used, converged
+    covariance(a, f, step, n, sky_err, out)
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def fit_many(
+    data, weight, coeff, gx, gy, os, x0, y0, sky0, sky_err, half_box, fit_sky, max_iterations, tolerance,
+    max_shift, out,
+):  # fmt: skip
+    """Fit every star with `fit_one`; out has shape (n, N_OUT).
+
+    data must be finite everywhere, weight is 1/σ² or 0.
+    """
     most = 1
     for s in range(half_box.size):
         most = max(most, half_box[s])
-    side = 2 * most + 1
-    nw = 2 * most * os + 4 + 2 * SLACK
-    window = np.empty((nw, nw))
-    psi, psi_x, psi_y = np.empty((side, side)), np.empty((side, side)), np.empty((side, side))
-    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    a, g, f, step = np.zeros((4, 4)), np.zeros(4), np.zeros((4, 4)), np.zeros(4)
-    n = 4 if fit_sky else 3
+    window, psis, taps, mats, vecs = scratch(os, most)
     for s in range(x0.size):
-        x, y, sky = x0[s], y0[s], sky0[s]
-        for k in range(out.shape[1]):
-            out[s, k] = np.nan
-        out[s, 0], out[s, 1], out[s, 3] = x, y, sky
-        out[s, 9] = out[s, 10] = out[s, 11] = 0.0
-        if not (x > -0.5 and y > -0.5 and x < nx - 0.5 and y < ny - 0.5):
-            continue
-        reach = min(half_box[s], int((centre - 2 - SLACK) / os - 1.0))
-        used, converged, first = 0, False, True
-        flux = 0.0
-        for _ in range(3):  # boxes: one more where the star turns out to lie in another pixel
-            px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
-            i0, i1 = max(px - reach, 0), min(px + reach, nx - 1)
-            j0, j1 = max(py - reach, 0), min(py + reach, ny - 1)
-            nj, ni = j1 - j0 + 1, i1 - i0 + 1
-            r0, c0 = -1, -1
-            damping, chi2_old = 0.0, np.inf
-            xo, yo, fo, so = x, y, flux, sky
-            converged = False
-            count = 0
-            ok = True
-            while used < max_iterations:
-                used += 1
-                u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
-                ci, rj = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
-                if r0 < 0 or ci < c0 or rj < r0 or ci > c0 + 2 * SLACK or rj > r0 + 2 * SLACK:
-                    c0, r0 = ci - SLACK, rj - SLACK
-                    high, wide = (nj - 1) * os + 4 + 2 * SLACK, (ni - 1) * os + 4 + 2 * SLACK
-                    if c0 < 0 or r0 < 0 or c0 + wide > n_grid + 2 * PAD or r0 + high > n_grid + 2 * PAD:
-                        ok = False
-                        break
-                    blend(coeff, gx, gy, x, y, r0, c0, high, wide, window)
-                box_model(window, r0, c0, os, u, v, nj, ni, psi, psi_x, psi_y, wx, ux, wy, uy)
-                if first:  # flux at the first position: linear
-                    num, den = 0.0, 0.0
-                    for j in range(nj):
-                        for i in range(ni):
-                            wp = weight[j0 + j, i0 + i] * psi[j, i]
-                            num += wp * (data[j0 + j, i0 + i] - sky)
-                            den += wp * psi[j, i]
-                    if not den > 0.0:
-                        ok = False
-                        break
-                    flux = num / den
-                    fo = flux
-                    first = False
-                chi2, count = normal_equations(
-                    data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g
-                )
-                if chi2 <= chi2_old * (1.0 + 1e-9) + 1e-12:
-                    xo, yo, fo, so, chi2_old = x, y, flux, sky, chi2
-                    damping = damping * 0.1 if damping > 1e-6 else 0.0
-                    f[:] = a
-                    for k in range(n):
-                        step[k] = g[k]
-                        f[k, k] = a[k, k] * (1.0 + damping)
-                    if count < n or flux == 0.0 or not cholesky(f, n):
-                        ok = False
-                        break
-                    cholesky_solve(f, n, step)
-                else:  # worse: back, and a shorter step
-                    damping = max(damping * 10.0, 1e-2)
-                    for k in range(n):
-                        step[k] *= 0.3
-                dx, dy = step[1], step[2]
-                big = max(abs(dx), abs(dy))
-                scale = 1.0 if big <= 0.5 else 0.5 / big
-                x, y, flux = xo + dx * scale, yo + dy * scale, fo + step[0] * scale
-                if fit_sky:
-                    sky = so + step[3] * scale
-                if not (abs(x - x0[s]) <= max_shift and abs(y - y0[s]) <= max_shift):
-                    ok = False
-                    break
-                if big < tolerance:
-                    converged = True
-                    break
-            if not ok or not converged:
-                break
-            if abs(x - px) <= 0.6 and abs(y - py) <= 0.6:
-                break
-        if not ok:
-            continue
-        out[s, 0], out[s, 1], out[s, 2], out[s, 3] = x, y, flux, sky
-        out[s, 8], out[s, 9], out[s, 10], out[s, 11] = chi2_old, count, used, converged
-        f[:] = a
-        if not cholesky(f, n):
-            continue
-        # covariance column by column; a given sky's error is carried through C Jᵀ W 1
-        for k in range(n):
-            for m in range(n):
-                step[m] = 1.0 if m == k else 0.0
-            cholesky_solve(f, n, step)
-            if k == 0:
-                out[s, 7], out[s, 12], out[s, 13] = step[0], step[1], step[2]
-            elif k == 1:
-                out[s, 4], out[s, 6] = step[1], step[2]
-            elif k == 2:
-                out[s, 5] = step[2]
-        if not fit_sky:
-            for m in range(3):
-                step[m] = a[3, m]
-            cholesky_solve(f, 3, step)
-            e2 = sky_err[s] * sky_err[s]
-            out[s, 4] += e2 * step[1] * step[1]
-            out[s, 5] += e2 * step[2] * step[2]
-            out[s, 6] += e2 * step[1] * step[2]
-            out[s, 7] += e2 * step[0] * step[0]
-            out[s, 12] += e2 * step[0] * step[1]
-            out[s, 13] += e2 * step[0] * step[2]
+        fit_one(
+            data, weight, coeff, gx, gy, os, x0[s], y0[s], sky0[s], sky_err[s], half_box[s], fit_sky,
+            max_iterations, tolerance, max_shift, window, psis, taps, mats, vecs, out[s],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def add_one(image, coeff, gx, gy, os, x, y, z, limit, window, taps):
+    """Add z ψ of one star to the image, out to ``limit`` pixels."""
+    ny, nx = image.shape
+    centre = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    wx, ux, wy, uy = taps[0], taps[1], taps[2], taps[3]
+    i0, i1 = max(int(np.ceil(x - limit)), 0), min(int(np.floor(x + limit)), nx - 1)
+    j0, j1 = max(int(np.ceil(y - limit)), 0), min(int(np.floor(y + limit)), ny - 1)
+    nj, ni = j1 - j0 + 1, i1 - i0 + 1
+    if nj <= 0 or ni <= 0:
+        return
+    u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+    iu, jv = int(np.floor(u)), int(np.floor(v))
+    spline_weights(u - iu, wx, ux)
+    spline_weights(v - jv, wy, uy)
+    blend(coeff, gx, gy, x, y, jv + PAD - 1, iu + PAD - 1, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
+    limit2 = limit * limit
+    for j in range(nj):
+        dy2 = (j0 + j - y) ** 2
+        for i in range(ni):
+            if (i0 + i - x) ** 2 + dy2 > limit2:
+                continue
+            t = 0.0
+            k = i * os
+            for q in range(4):
+                row = window[j * os + q]
+                t += wy[q] * (wx[0] * row[k] + wx[1] * row[k + 1] + wx[2] * row[k + 2] + wx[3] * row[k + 3])
+            image[j0 + j, i0 + i] += z * t
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def add_many(image, coeff, gx, gy, os, x, y, flux, sign, radius):
+    """Add sign * flux * ψ of every star to the image, out to each star's radius; NaN are passed over."""
+    half_width = (coeff.shape[1] - 2 * PAD - 1) / (2.0 * os)
+    nw = (2 * int(np.ceil(half_width)) + 1) * os + 5
+    window, taps = np.empty((nw, nw)), np.empty((4, 4))
+    for s in range(x.size):
+        if np.isfinite(flux[s]) and np.isfinite(x[s]) and np.isfinite(y[s]):
+            add_one(
+                image, coeff, gx, gy, os, x[s], y[s], sign * flux[s], min(radius[s], half_width), window, taps
+            )
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def add_stars(image, coeff, gx, gy, os, x, y, flux, sign, radius):
-    """Add sign * flux * ψ of every star to the image, out to a radius of pixels (square boxes cut at the circle)."""
-    ny, nx = image.shape
-    n_grid = coeff.shape[1] - 2 * PAD
-    centre = (n_grid - 1) / 2.0
-    reach = min(int(np.ceil(radius)), int(centre / os))
-    nw = 2 * reach * os + os + 5
-    window = np.empty((nw, nw))
-    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    limit = min(radius, centre / os)
-    for s in range(x.size):
-        if not (np.isfinite(flux[s]) and np.isfinite(x[s]) and np.isfinite(y[s])):
-            continue
-        i0, i1 = max(int(np.ceil(x[s] - limit)), 0), min(int(np.floor(x[s] + limit)), nx - 1)
-        j0, j1 = max(int(np.ceil(y[s] - limit)), 0), min(int(np.floor(y[s] + limit)), ny - 1)
-        nj, ni = j1 - j0 + 1, i1 - i0 + 1
-        if nj <= 0 or ni <= 0:
-            continue
-        u, v = (i0 - x[s]) * os + centre, (j0 - y[s]) * os + centre
-        iu, jv = int(np.floor(u)), int(np.floor(v))
-        spline_weights(u - iu, wx, ux)
-        spline_weights(v - jv, wy, uy)
-        blend(
-            coeff,
-            gx,
-            gy,
-            x[s],
-            y[s],
-            jv + PAD - 1,
-            iu + PAD - 1,
-            (nj - 1) * os + 4,
-            (ni - 1) * os + 4,
-            window,
-        )
-        z = sign * flux[s]
-        for j in range(nj):
-            dy = j0 + j - y[s]
-            for i in range(ni):
-                dx = i0 + i - x[s]
-                if dx * dx + dy * dy > limit * limit:
-                    continue
-                t = 0.0
-                for q in range(4):
-                    row = window[j * os + q]
-                    k = i * os
-                    t += wy[q] * (
-                        wx[0] * row[k] + wx[1] * row[k + 1] + wx[2] * row[k + 2] + wx[3] * row[k + 3]
-                    )
-                image[j0 + j, i0 + i] += z * t
+    """`add_many` with one radius for all stars."""
+    add_many(image, coeff, gx, gy, os, x, y, flux, sign, np.full(x.size, radius))

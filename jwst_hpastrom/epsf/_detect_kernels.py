@@ -1,0 +1,219 @@
+"""Numba cores of star detection and of the sky."""
+
+import numpy as np
+from numba import njit
+
+FAST = {"contract", "reassoc", "arcp", "nsz"}
+
+
+@njit(cache=True, nogil=True)
+def sky_boxes(data, good, size, step, level, sigma, count):
+    """Clipped median and scatter of square boxes; the scatter is that of the fainter half.
+
+    Values are sorted once; clipping then only moves the ends of the range.
+    """
+    ny, nx = data.shape
+    values = np.empty((size // step + 1) ** 2)
+    for bj in range(level.shape[0]):
+        for bi in range(level.shape[1]):
+            n = 0
+            for j in range(bj * size, min((bj + 1) * size, ny), step):
+                for i in range(bi * size, min((bi + 1) * size, nx), step):
+                    if good[j, i]:
+                        values[n] = data[j, i]
+                        n += 1
+            count[bj, bi] = n
+            if n < 16:
+                level[bj, bi] = sigma[bj, bi] = np.nan
+                continue
+            v = np.sort(values[:n])
+            hi = n
+            for _ in range(20):
+                median = 0.5 * (v[(hi - 1) // 2] + v[hi // 2])
+                spread = median - v[int(0.1587 * hi)]
+                new = np.searchsorted(v, median + 2.5 * spread, side="right")
+                if new == hi or new < 8:
+                    break
+                hi = new
+            level[bj, bi] = median
+            sigma[bj, bi] = max(spread, 1e-30)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def bilinear_map(level, size, out):
+    """Bilinear interpolation of box centres to all pixels; constant outside the outermost centres."""
+    by, bx = level.shape
+    for j in range(out.shape[0]):
+        v = min(max((j + 0.5) / size - 0.5, 0.0), by - 1.0)
+        jv = min(int(v), max(by - 2, 0))
+        b = v - jv
+        j1 = min(jv + 1, by - 1)
+        for i in range(out.shape[1]):
+            u = min(max((i + 0.5) / size - 0.5, 0.0), bx - 1.0)
+            iu = min(int(u), max(bx - 2, 0))
+            a = u - iu
+            i1 = min(iu + 1, bx - 1)
+            out[j, i] = (1 - b) * ((1 - a) * level[jv, iu] + a * level[jv, i1]) + b * (
+                (1 - a) * level[j1, iu] + a * level[j1, i1]
+            )
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def matched_filter(data, good, kernel, flux):
+    """Least-squares flux of a star centred on each pixel, with a local constant sky; NaN where undetermined.
+
+    data must be 0 where not good. Two sums over the box where it is complete; the full set where pixels
+    are missing or the box leaves the image.
+    """
+    ny, nx = data.shape
+    side = kernel.shape[0]
+    h = side // 2
+    one, sk, skk = float(side * side), 0.0, 0.0
+    for q in range(side):
+        for m in range(side):
+            sk += kernel[q, m]
+            skk += kernel[q, m] * kernel[q, m]
+    scale = 1.0 / (one * skk - sk * sk)
+    # rows of missing pixels, summed over the box's columns and rows
+    missing = np.zeros(nx, np.int64)
+    run = np.zeros(nx, np.int64)
+    ska, sa = np.empty(nx, np.float32), np.empty(nx, np.float32)
+    taps = kernel.astype(np.float32)
+    for j in range(ny):
+        if j < h or j >= ny - h:
+            run[:] = 1
+        else:
+            missing[:] = 0
+            for q in range(-h, h + 1):
+                for i in range(nx):
+                    missing[i] += not good[j + q, i]
+            total = 0
+            for i in range(side - 1):
+                total += missing[i]
+            run[:] = 1
+            for i in range(h, nx - h):
+                total += missing[i + h]
+                run[i] = total
+                total -= missing[i - h]
+            ska[:] = 0
+            sa[:] = 0
+            for q in range(side):
+                row = data[j - h + q]
+                for m in range(side):
+                    t = taps[q, m]
+                    for i in range(h, nx - h):
+                        ska[i] += t * row[i - h + m]
+                        sa[i] += row[i - h + m]
+        for i in range(nx):
+            if run[i] == 0:
+                flux[j, i] = (one * ska[i] - sk * sa[i]) * scale
+                continue
+            n, k, kk, a, ka = 0.0, 0.0, 0.0, 0.0, 0.0
+            for q in range(max(-h, -j), min(h, ny - 1 - j) + 1):
+                for m in range(max(-h, -i), min(h, nx - 1 - i) + 1):
+                    if good[j + q, i + m]:
+                        t = kernel[q + h, m + h]
+                        n += 1.0
+                        k += t
+                        kk += t * t
+                        a += data[j + q, i + m]
+                        ka += t * data[j + q, i + m]
+            det = n * kk - k * k
+            # less than a third of the information left: no flux
+            flux[j, i] = (n * ka - k * a) / det if det * scale > n / one * 0.3 else np.nan
+
+
+@njit(cache=True, nogil=True)
+def local_maxima(flux, err, good, kernel, threshold, x, y, f, snr):
+    """Pixels whose flux exceeds their 8 neighbours' and ``threshold`` standard errors; returns how many.
+
+    The position is refined by a parabola along each axis. err counts only where good.
+    """
+    ny, nx = flux.shape
+    side = kernel.shape[0]
+    h = side // 2
+    found = 0
+    for j in range(1, ny - 1):
+        for i in range(1, nx - 1):
+            v = flux[j, i]
+            if not v > 0:
+                continue
+            top = True
+            for q in range(-1, 2):
+                for m in range(-1, 2):
+                    t = flux[j + q, i + m]
+                    if t > v or (t == v and (q < 0 or (q == 0 and m < 0))):
+                        top = False
+            if not top:
+                continue
+            n, k, kk = 0.0, 0.0, 0.0
+            for q in range(max(-h, -j), min(h, ny - 1 - j) + 1):
+                for m in range(max(-h, -i), min(h, nx - 1 - i) + 1):
+                    if good[j + q, i + m]:
+                        t = kernel[q + h, m + h]
+                        n += 1.0
+                        k += t
+                        kk += t * t
+            det = n * kk - k * k
+            if det <= 0.0:
+                continue
+            var = 0.0
+            for q in range(max(-h, -j), min(h, ny - 1 - j) + 1):
+                for m in range(max(-h, -i), min(h, nx - 1 - i) + 1):
+                    if good[j + q, i + m]:
+                        t = (n * kernel[q + h, m + h] - k) / det * err[j + q, i + m]
+                        var += t * t
+            s = v / np.sqrt(var)
+            if not s > threshold or found >= x.size:
+                continue
+            x[found], y[found], f[found], snr[found] = i, j, v, s
+            a, b = flux[j, i - 1], flux[j, i + 1]
+            c = 2.0 * v - a - b
+            if np.isfinite(a) and np.isfinite(b) and c > 0:
+                x[found] += min(max(0.5 * (b - a) / c, -0.5), 0.5)
+            a, b = flux[j - 1, i], flux[j + 1, i]
+            c = 2.0 * v - a - b
+            if np.isfinite(a) and np.isfinite(b) and c > 0:
+                y[found] += min(max(0.5 * (b - a) / c, -0.5), 0.5)
+            found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err, least, sky, sky_err, n_sky):
+    """Clipped mean of the pixels with weight between two radii; the fallback below ``least`` pixels."""
+    ny, nx = data.shape
+    buffer = np.empty((2 * int(np.ceil(outer)) + 1) ** 2)
+    deviation = np.empty_like(buffer)
+    reach = int(np.ceil(outer))
+    for s in range(x.size):
+        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        n = 0
+        for j in range(max(py - reach, 0), min(py + reach, ny - 1) + 1):
+            for i in range(max(px - reach, 0), min(px + reach, nx - 1) + 1):
+                r2 = (i - x[s]) ** 2 + (j - y[s]) ** 2
+                if r2 > inner * inner and r2 <= outer * outer and weight[j, i] > 0:
+                    buffer[n] = data[j, i]
+                    n += 1
+        sky[s], sky_err[s], n_sky[s] = fallback[s], fallback_err[s], n
+        if n < least:
+            continue
+        middle = np.median(buffer[:n])
+        for k in range(n):
+            deviation[k] = abs(buffer[k] - middle)
+        spread = 1.4826 * np.median(deviation[:n])
+        mean, kept = middle, 0
+        for _ in range(3):
+            total, square, kept = 0.0, 0.0, 0
+            for k in range(n):
+                d = buffer[k] - middle
+                if abs(d) <= sigma * spread:
+                    total += d
+                    square += d * d
+                    kept += 1
+            if kept < least:
+                break
+            mean = middle + total / kept
+            middle, spread = mean, max(np.sqrt(square / kept - (total / kept) ** 2), 1e-30)
+        if kept >= least:
+            sky[s], sky_err[s], n_sky[s] = mean, spread / np.sqrt(kept), kept

@@ -1,0 +1,121 @@
+"""Numba cores of crowded fields: residual statistics, and fits with all other stars subtracted."""
+
+import numpy as np
+from numba import njit
+
+from jwst_hpastrom.epsf._kernels import FAST, N_OUT, PAD, add_one, blend, box_model, fit_one, scratch
+
+N_QUALITY = 5
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def quality_one(
+    data, weight, coeff, gx, gy, os, x, y, flux, sky, half, inner, outer, window, psis, taps, out
+):
+    """Sum the residuals of one fitted star; pixels without weight are left out.
+
+    out gets Σ|r| over the box, Σ r over inner < radius <= outer and its variance, the residual of the
+    central pixel, and Σψ of the fitted pixels.
+    """
+    ny, nx = data.shape
+    centre = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    out[:] = np.nan
+    if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(flux)):
+        return
+    px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
+    reach = min(max(half, int(np.ceil(outer + 0.5))), int((centre - 2) / os - 1))
+    i0, i1, j0, j1 = max(px - reach, 0), min(px + reach, nx - 1), max(py - reach, 0), min(py + reach, ny - 1)
+    nj, ni = j1 - j0 + 1, i1 - i0 + 1
+    if nj <= 0 or ni <= 0:
+        return
+    u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+    c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
+    blend(coeff, gx, gy, x, y, r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
+    psi = psis[0]
+    box_model(window, r0, c0, os, u, v, nj, ni, psi, psis[1], psis[2], taps[0], taps[1], taps[2], taps[3])
+    total, excess, variance, central, volume = 0.0, 0.0, 0.0, np.nan, 0.0
+    for j in range(nj):
+        for i in range(ni):
+            w = weight[j0 + j, i0 + i]
+            if not w > 0.0:
+                continue
+            p, q = i0 + i - px, j0 + j - py
+            r = data[j0 + j, i0 + i] - sky - flux * psi[j, i]
+            if abs(p) <= half and abs(q) <= half:
+                total += abs(r)
+                volume += psi[j, i]
+            if p == 0 and q == 0:
+                central = r
+            d2 = (i0 + i - x) ** 2 + (j0 + j - y) ** 2
+            if d2 > inner * inner and d2 <= outer * outer:
+                excess += r
+                variance += 1.0 / w
+    out[0], out[1], out[2], out[3], out[4] = total, excess, variance, central, volume
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def largest(half_box, outer):
+    """Half width of the largest box that a fit or its statistics needs."""
+    most = int(np.ceil(outer + 0.5))
+    for s in range(half_box.size):
+        most = max(most, half_box[s])
+    return most
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def quality_many(data, weight, coeff, gx, gy, os, x, y, flux, sky, half_box, inner, outer, out):
+    """Residual statistics of every star with `quality_one`; out has shape (n, N_QUALITY)."""
+    window, psis, taps, _, _ = scratch(os, largest(half_box, outer))
+    for s in range(x.size):
+        quality_one(
+            data, weight, coeff, gx, gy, os, x[s], y[s], flux[s], sky[s], half_box[s], inner, outer,
+            window, psis, taps, out[s],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def radius_for(flux, faintest, profile_radius, profile_peak):
+    """Smallest radius beyond which flux * ψ stays below ``faintest``."""
+    for k in range(profile_radius.size):
+        if flux * profile_peak[k] < faintest:
+            return profile_radius[k]
+    return profile_radius[profile_radius.size - 1]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def sweep(
+    residual, weight, coeff, gx, gy, os, x, y, flux, flux_err, sky, sky_err, half_box, radius, fit_sky,
+    max_iterations, tolerance, max_shift, profile_radius, profile_peak, faintest, update, inner,
+    outer, fits, quality,
+):  # fmt: skip
+    """Fit each star with all the others subtracted, in the order given.
+
+    ``residual`` is the image less all models (x, y, flux, each out to its radius). Each star's own model is
+    put back, the star fitted, and the model subtracted again: the new one where ``update`` is set (x, y,
+    flux, flux_err, radius are then changed), the old one otherwise; only in that case fits and quality are
+    filled. A star whose fit fails keeps its position and, where it is updated, gets an infinite error.
+    """
+    half_width = (coeff.shape[1] - 2 * PAD - 1) / (2.0 * os)
+    nw = (2 * int(np.ceil(half_width)) + 1) * os + 5
+    full = np.empty((nw, nw))
+    window, psis, taps, mats, vecs = scratch(os, largest(half_box, outer))
+    row = np.empty(N_OUT)
+    for s in range(x.size):
+        add_one(residual, coeff, gx, gy, os, x[s], y[s], flux[s], min(radius[s], half_width), full, taps)
+        ok = fit_one(
+            residual, weight, coeff, gx, gy, os, x[s], y[s], sky[s], sky_err[s], half_box[s], fit_sky,
+            max_iterations, tolerance, max_shift, window, psis, taps, mats, vecs, row,
+        )  # fmt: skip
+        if update:
+            if ok and row[2] > 0.0 and row[7] > 0.0:
+                x[s], y[s], flux[s], flux_err[s] = row[0], row[1], row[2], np.sqrt(row[7])
+                radius[s] = radius_for(flux[s], faintest, profile_radius, profile_peak)
+            else:
+                flux_err[s] = np.inf
+        else:
+            fits[s] = row
+            quality_one(
+                residual, weight, coeff, gx, gy, os, row[0], row[1], row[2], row[3], half_box[s], inner,
+                outer, window, psis, taps, quality[s],
+            )  # fmt: skip
+        add_one(residual, coeff, gx, gy, os, x[s], y[s], -flux[s], min(radius[s], half_width), full, taps)

@@ -1,0 +1,220 @@
+"""Finding stars: a matched filter with a local sky, local maxima, and saturated cores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.epsf import _detect_kernels as kernels
+from jwst_hpastrom.errors import ParameterError
+
+__all__ = ["Detections", "SkyMap", "find_stars", "peaks", "saturated_cores", "sky_map"]
+
+
+@dataclass(frozen=True, eq=False)
+class SkyMap:
+    """Sky level and scatter of an image on a mesh of boxes.
+
+    Attributes
+    ----------
+    level, sigma : ndarray, shape (n_boxes_y, n_boxes_x)
+        Clipped median, and scatter of its fainter half, of each box.
+
+    size : int
+        Side of a box, pixels.
+    """
+
+    level: np.ndarray
+    sigma: np.ndarray
+    size: int
+
+    def image(self, shape):
+        """Return the level at every pixel, bilinear between box centres, as float32."""
+        out = np.empty(shape, np.float32)
+        kernels.bilinear_map(self.level, self.size, out)
+        return out
+
+    def at(self, x, y):
+        """Return (level, sigma) of the boxes at positions (x, y)."""
+        j = np.clip((np.asarray(y) + 0.5) // self.size, 0, self.level.shape[0] - 1).astype(int)
+        i = np.clip((np.asarray(x) + 0.5) // self.size, 0, self.level.shape[1] - 1).astype(int)
+        return self.level[j, i], self.sigma[j, i]
+
+
+def sky_map(image, *, size=64, step=2):
+    """Measure the sky of an image on a mesh.
+
+    Parameters
+    ----------
+    image : `~jwst_hpastrom.epsf.image.Image`
+
+    size : int
+        Side of the boxes, pixels. Boxes with fewer than 16 good pixels take their neighbours' values.
+
+    step : int
+        Use every ``step``-th pixel in x and y.
+
+    Returns
+    -------
+    `SkyMap`
+    """
+    ny, nx = image.shape
+    shape = (-(-ny // size), -(-nx // size))
+    level, sigma, count = np.empty(shape), np.empty(shape), np.empty(shape, np.int64)
+    kernels.sky_boxes(np.asarray(image.data, np.float32), image.good, size, step, level, sigma, count)
+    empty = ~np.isfinite(level)
+    if empty.all():
+        level[:], sigma[:] = 0.0, 1.0
+    elif empty.any():
+        nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
+        level, sigma = level[tuple(nearest)], sigma[tuple(nearest)]
+    if min(shape) >= 3:
+        level, sigma = (ndimage.median_filter(a, 3, mode="nearest") for a in (level, sigma))
+    return SkyMap(np.ascontiguousarray(level), np.ascontiguousarray(sigma), size)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Positions where a star may be, brightest first; all arrays of one length.
+
+    Attributes
+    ----------
+    x, y : ndarray
+        Position, 0-based pixels, good to a few tenths of a pixel.
+
+    flux : ndarray
+        Flux of the matched filter, rough.
+
+    significance : ndarray
+        Flux over its standard error; infinite for saturated stars.
+
+    saturation_radius : ndarray
+        Radius of the saturated core in pixels, 0 where there is none.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    significance: np.ndarray
+    saturation_radius: np.ndarray
+
+    def __len__(self):
+        return self.x.size
+
+    def __getitem__(self, rows):
+        return Detections(
+            self.x[rows], self.y[rows], self.flux[rows], self.significance[rows], self.saturation_radius[rows]
+        )
+
+
+def detection_kernel(library=None, *, fwhm=1.6, side=7):
+    """Return the star image that the matched filter looks for, averaged over pixel phases."""
+    phase = np.linspace(-0.4, 0.4, 5)
+    offset = np.arange(side) - side // 2
+    dy, dx, py, px = np.meshgrid(offset, offset, phase, phase, indexing="ij")
+    if library is None:
+        values = np.exp(-4 * np.log(2) * ((dx - px) ** 2 + (dy - py) ** 2) / fwhm**2)
+    else:
+        middle = library.x.mean(), library.y.mean()
+        values = library.evaluate(dx - px, dy - py, *middle)
+    kernel = values.mean((2, 3))
+    return np.ascontiguousarray(kernel if library is not None else kernel / kernel.sum())
+
+
+def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=7):
+    """Find stars as peaks of a matched filter.
+
+    The flux of a star centred on every pixel is fitted together with a constant local sky, pixels without
+    weight left out; a star is a local maximum of that flux that exceeds ``threshold`` times its standard
+    error (from ``image.err``). Groups of saturated pixels are stars, too; peaks on their rims are not. Peaks
+    much sharper than a star can be (hot pixels, single-pixel cosmic rays) are left out.
+
+    Parameters
+    ----------
+    image : `~jwst_hpastrom.epsf.image.Image`
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`, optional
+        Gives the filter; without it a Gaussian of ``fwhm`` is used.
+
+    threshold : float
+        Significance needed.
+
+    fwhm : float
+        Full width at half maximum in pixels of the Gaussian used without a library.
+
+    sky : `SkyMap`, optional
+        Made where not given.
+
+    reach : int
+        Side of the filter in pixels, odd.
+
+    Returns
+    -------
+    `Detections`
+    """
+    if reach < 3 or reach % 2 == 0:
+        raise ParameterError(f"reach={reach}", "an odd number of pixels, 3 or more")
+    sky = sky_map(image) if sky is None else sky
+    good = image.good
+    data = np.where(good, image.data - sky.image(image.shape), 0).astype(np.float32)
+    return peaks(data, np.asarray(image.err, np.float32), good, image, library, threshold, fwhm, reach)
+
+
+def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, sharp=1.6):
+    """Find the peaks of sky-subtracted data (0 where not good); see `find_stars`."""
+    kernel = detection_kernel(library, fwhm=fwhm, side=reach)
+    flux = np.empty(data.shape, np.float32)
+    kernels.matched_filter(data, good, kernel, flux)
+    x, y, f, s = (np.empty(data.size // 9 + 1) for _ in range(4))
+    n = kernels.local_maxima(flux, err, good, kernel, threshold, x, y, f, s)
+    x, y, f, s = x[:n], y[:n], f[:n], s[:n]
+    keep = _not_too_sharp(data, err, good, kernel, x, y, f, sharp)
+    x, y, f, s = x[keep], y[keep], f[keep], s[keep]
+    sx, sy, sr = saturated_cores(image.saturated)
+    # brighter than anything that is not saturated: only the order matters
+    sf = 1e3 * float(np.max(image.data, where=image.good, initial=1.0)) * sr**2
+    if sx.size and x.size:
+        near = cKDTree(np.c_[x, y]).query_ball_point(np.c_[sx, sy], sr + 2.5)
+        rim = np.unique(np.concatenate([np.asarray(k, int) for k in near]))
+        x, y, f, s = (np.delete(a, rim) for a in (x, y, f, s))
+    out = Detections(
+        np.concatenate([sx, x]),
+        np.concatenate([sy, y]),
+        np.concatenate([sf, f]),
+        np.concatenate([np.full(sx.size, np.inf), s]),
+        np.concatenate([sr, np.zeros(x.size)]),
+    )
+    return out[np.argsort(-out.flux, kind="stable")]
+
+
+def _not_too_sharp(data, err, good, kernel, x, y, f, limit):
+    """Whether the peak pixel's excess over its four neighbours is one that a star's image can have.
+
+    A star's sharpest image is the one centred on a pixel; a hot pixel puts everything into one.
+    """
+    j, i = np.rint(y).astype(int), np.rint(x).astype(int)
+    inside = (j > 0) & (i > 0) & (j < data.shape[0] - 1) & (i < data.shape[1] - 1)
+    j, i = np.where(inside, j, 1), np.where(inside, i, 1)
+    around = np.stack([data[j - 1, i], data[j + 1, i], data[j, i - 1], data[j, i + 1]])
+    known = np.stack([good[j - 1, i], good[j + 1, i], good[j, i - 1], good[j, i + 1]])
+    n = known.sum(0)
+    ok = inside & good[j, i] & (n >= 2)
+    ring = np.where(known, around, 0).sum(0) / np.maximum(n, 1)
+    c = kernel.shape[0] // 2
+    side = kernel[[c - 1, c + 1, c, c], [c, c, c - 1, c + 1]].mean()
+    # share of the ring in the centre: the kernel is blurred by the pixel phase, a centred star is sharper
+    lowest = side / kernel[c, c] / limit / 2.0
+    noise = 3.0 * err[j, i] / np.sqrt(np.maximum(n, 1))
+    return ~ok | (ring + noise > lowest * data[j, i])
+
+
+def saturated_cores(saturated):
+    """Return centres x, y and radii of the groups of saturated pixels."""
+    if not saturated.any():
+        return (np.empty(0),) * 3
+    label, n = ndimage.label(saturated, structure=np.ones((3, 3)))
+    jj, ii = np.nonzero(saturated)
+    group = label[jj, ii] - 1
+    size = np.bincount(group, minlength=n)
+    return np.bincount(group, ii, n) / size, np.bincount(group, jj, n) / size, np.sqrt(size / np.pi) + 0.5

@@ -1,0 +1,368 @@
+"""Least-squares fits of an ePSF library to stars."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
+from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
+from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
+from jwst_hpastrom.errors import ParameterError
+
+__all__ = ["FitResult", "Pixels", "fit_positions", "fit_stars", "local_sky", "star_table"]
+
+CONVERGED = 1e-4  # pixels: the last step of a converged fit is smaller
+LARGEST_HALF_BOX = 10  # pixels, for saturated stars
+RADXS_RING = (1.0, 2.5)  # METHODS section 1
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """An image as the kernels want it: float32, 0 and no weight where a pixel must not count.
+
+    Attributes
+    ----------
+    data, weight : ndarray of float32, shape (ny, nx)
+        Values, and 1/σ².
+
+    saturated : ndarray of bool, shape (ny, nx)
+    """
+
+    data: np.ndarray
+    weight: np.ndarray
+    saturated: np.ndarray
+
+    @classmethod
+    def of(cls, image):
+        """Take them from an `~jwst_hpastrom.epsf.image.Image`."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            good = image.good & np.isfinite(image.data) & np.isfinite(image.err) & (image.err > 0)
+            weight = np.where(good, 1.0 / np.square(image.err, dtype=np.float32), 0).astype(np.float32)
+        data = np.where(good, image.data, 0).astype(np.float32)
+        return cls(data, weight, np.asarray(image.saturated, bool))
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """Parameters and covariances of fitted stars; all arrays of shape (n,).
+
+    Stars that could not be fitted have NaN fluxes and variances, and keep their starting positions.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    sky: np.ndarray
+    x_var: np.ndarray
+    y_var: np.ndarray
+    xy_cov: np.ndarray
+    flux_var: np.ndarray
+    chi2: np.ndarray
+    n_pixels: np.ndarray
+    n_iterations: np.ndarray
+    converged: np.ndarray
+    sky_err: np.ndarray
+    half_box: np.ndarray
+
+    @classmethod
+    def of(cls, rows, sky_err, half_box):
+        """Take them from the kernels' result rows, shape (n, 14)."""
+        c = [np.ascontiguousarray(column) for column in rows.T]
+        return cls(*c[:9], c[9].astype(int), c[10].astype(int), c[11] > 0, sky_err, half_box)
+
+    @property
+    def fitted(self):
+        """Stars with a position, a flux and their errors."""
+        return np.isfinite(self.flux) & (self.x_var > 0) & (self.y_var > 0) & (self.flux_var > 0)
+
+
+def check_fit_box(fit_box):
+    """Return the half width of an odd box, or raise `ParameterError`."""
+    if fit_box % 2 == 0 or not 3 <= fit_box <= 2 * LARGEST_HALF_BOX + 1:
+        raise ParameterError(f"fit_box={fit_box}", f"an odd number from 3 to {2 * LARGEST_HALF_BOX + 1}")
+    return fit_box // 2
+
+
+def fit_positions(
+    pixels, library, x, y, sky, sky_err, half_box, *, fit_sky=False, max_iterations=50, max_shift=2.0
+):
+    """Run the fit's core on stars with a given sky; the fast road under `fit_stars`.
+
+    Parameters
+    ----------
+    pixels : `Pixels`
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    x, y, sky, sky_err : ndarray, shape (n,)
+        Starting positions; sky and its standard error, which is carried into the covariances.
+
+    half_box : int or ndarray of int
+        The box has 2 half_box + 1 pixels a side.
+
+    fit_sky : bool
+        Fit the sky as a fourth parameter, starting from ``sky``.
+
+    max_iterations : int
+        Evaluations of the model, at most.
+
+    max_shift : float
+        Pixels that a star may move from its start.
+
+    Returns
+    -------
+    `FitResult`
+    """
+    x, y, sky, sky_err = (np.ascontiguousarray(a, float) for a in np.broadcast_arrays(x, y, sky, sky_err))
+    half = np.ascontiguousarray(np.broadcast_to(half_box, x.shape), np.int64)
+    out = np.empty((x.size, _kernels.N_OUT))
+    _kernels.fit_many(
+        pixels.data, pixels.weight, library.coefficients, library.x, library.y, library.oversampling,
+        x, y, sky, sky_err, half, bool(fit_sky), int(max_iterations), CONVERGED, float(max_shift), out,
+    )  # fmt: skip
+    return FitResult.of(out, np.zeros_like(sky) if fit_sky else sky_err, half)
+
+
+def local_sky(pixels, x, y, sky_mesh, *, inner=8.0, outer=12.0, sigma=3.0, least=30):
+    """Clipped mean of an annulus around each star.
+
+    Parameters
+    ----------
+    pixels : `Pixels`
+        With the stars subtracted: an annulus around a star that is still there reads its wings as sky.
+
+    x, y : ndarray, shape (n,)
+        Centres.
+
+    sky_mesh : `~jwst_hpastrom.epsf.detect.SkyMap`
+        Used where an annulus has fewer than ``least`` pixels.
+
+    inner, outer : float
+        Radii in pixels.
+
+    sigma : float
+        Clipping limit.
+
+    least : int
+        Pixels needed.
+
+    Returns
+    -------
+    sky, sky_err : ndarray, shape (n,)
+
+    fallback : ndarray of bool, shape (n,)
+        Stars that got the mesh's sky.
+    """
+    level, scatter = sky_mesh.at(x, y)
+    sky, err, count = np.empty(x.size), np.empty(x.size), np.empty(x.size, np.int64)
+    _detect_kernels.annulus_sky(
+        pixels.data, pixels.weight, np.ascontiguousarray(x, float), np.ascontiguousarray(y, float),
+        float(inner), float(outer), float(sigma), level, scatter / 8.0, int(least), sky, err, count,
+    )  # fmt: skip
+    return sky, err, count < least
+
+
+def saturated_counts(saturated, x, y, half_box):
+    """Saturated pixels in each star's box."""
+    if not saturated.any():
+        return np.zeros(x.size, int)
+    ny, nx = saturated.shape
+    total = np.zeros((ny + 1, nx + 1), np.int32)
+    np.cumsum(np.cumsum(saturated, 0, dtype=np.int32), 1, out=total[1:, 1:])
+    i, j = np.rint(x).astype(int), np.rint(y).astype(int)
+    i0, i1 = np.clip(i - half_box, 0, nx), np.clip(i + half_box + 1, 0, nx)
+    j0, j1 = np.clip(j - half_box, 0, ny), np.clip(j + half_box + 1, 0, ny)
+    return total[j1, i1] - total[j0, i1] - total[j1, i0] + total[j0, i0]
+
+
+def half_boxes(saturation_radius, half_box):
+    """Half width of each star's box: three rings of pixels more than a saturated core."""
+    grown = np.ceil(np.asarray(saturation_radius, float)).astype(int) + 3
+    return np.clip(np.where(np.asarray(saturation_radius) > 0, grown, half_box), half_box, LARGEST_HALF_BOX)
+
+
+def residual_statistics(pixels, library, fit):
+    """Return Σ|r|, Σr in the RADXS ring, its variance, the central residual and Σψ of each star, (n, 5)."""
+    out = np.empty((fit.x.size, _field_kernels.N_QUALITY))
+    _field_kernels.quality_many(
+        pixels.data, pixels.weight, library.coefficients, library.x, library.y, library.oversampling,
+        fit.x, fit.y, fit.flux, fit.sky, fit.half_box, *RADXS_RING, out,
+    )  # fmt: skip
+    return out
+
+
+def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, inner=8.0, outer=12.0, **columns):
+    """Build the star list of a fit: residual statistics, magnitudes and flags.
+
+    Parameters
+    ----------
+    pixels : `Pixels`
+        The pixels that were fitted.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    fit : `FitResult`
+
+    statistics : ndarray, optional
+        What `residual_statistics` gives; computed where not given.
+
+    flags : ndarray of int, optional
+        Bits known already.
+
+    box : int
+        Half width of the regular box.
+
+    inner, outer : float
+        Radii of the sky annulus, pixels.
+
+    **columns : ndarray
+        More columns.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Columns of the star list, and ``radxs_err``, the standard error of RADXS from the pixels' errors.
+    """
+    n = fit.x.size
+    out = residual_statistics(pixels, library, fit) if statistics is None else statistics
+    with np.errstate(invalid="ignore", divide="ignore"):
+        qfit, radxs = out[:, 0] / np.abs(fit.flux), out[:, 1] / fit.flux
+        radxs_err = np.sqrt(out[:, 2]) / np.abs(fit.flux)
+        flux_err = np.sqrt(fit.flux_var)
+        mag = np.where(fit.flux > 0, -2.5 * np.log10(np.abs(fit.flux)), np.nan)
+        mag_err = 2.5 / np.log(10) * flux_err / np.abs(fit.flux)
+        chi2 = fit.chi2 / np.maximum(fit.n_pixels - 3, 1)
+    bits = np.zeros(n, np.int64) if flags is None else np.asarray(flags, np.int64).copy()
+    n_saturated = saturated_counts(pixels.saturated, fit.x, fit.y, box)
+    ny, nx = pixels.data.shape
+    margin = np.maximum(fit.half_box, np.ceil(outer))
+    edge = (fit.x < margin) | (fit.y < margin) | (fit.x > nx - 1 - margin) | (fit.y > ny - 1 - margin)
+    whole = (2 * fit.half_box + 1) ** 2
+    saturated_in_box = saturated_counts(pixels.saturated, fit.x, fit.y, fit.half_box)
+    for flag, where in (
+        (Flag.SATURATED, n_saturated > 0),
+        (Flag.BAD_PIXELS, fit.n_pixels + saturated_in_box < whole),
+        (Flag.NEAR_EDGE, edge),
+        (Flag.NOT_CONVERGED, ~fit.converged),
+        (Flag.FEW_PIXELS, fit.n_pixels < 8),
+        (Flag.EPSF_BORROWED, library.borrowed_near(fit.x, fit.y)),
+    ):
+        bits[where] |= int(flag)
+    data = {
+        "id": np.arange(n), "x": fit.x, "y": fit.y, "x_err": np.sqrt(fit.x_var), "y_err": np.sqrt(fit.y_var),
+        "xy_cov": fit.xy_cov, "flux": fit.flux, "flux_err": flux_err, "mag": mag, "mag_err": mag_err,
+        "sky": fit.sky, "sky_err": fit.sky_err, "qfit": qfit, "radxs": radxs, "chi2": chi2,
+        "n_pixels": fit.n_pixels, "n_saturated": n_saturated, "flags": bits, "radxs_err": radxs_err,
+    }  # fmt: skip
+    return make_table(STAR_LIST, {**data, **columns})
+
+
+def fit_stars(
+    image,
+    library,
+    x,
+    y,
+    *,
+    fit_box=5,
+    sky="annulus",
+    sky_inner=8.0,
+    sky_outer=12.0,
+    saturation_radius=None,
+    sky_mesh=None,
+):
+    """Fit stars at given positions, each by itself (METHODS section 1, "Star fit").
+
+    Weighted least squares on the box around each star for x, y and flux; weights are 1/``image.err``², pixels
+    that are bad or saturated have none. The sky is the clipped mean of an annulus, read after all the stars
+    given here were subtracted, or a fourth parameter of the fit. Errors come from the fit's covariance, the
+    error of the annulus sky included.
+
+    Parameters
+    ----------
+    image : `~jwst_hpastrom.epsf.image.Image`
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    x, y : array-like, shape (n,)
+        Starting positions, 0-based pixels, good to about half a pixel.
+
+    fit_box : int
+        Side of the fitted box, pixels, odd.
+
+    sky : {"annulus", "fit"}
+        Where the sky under a star comes from.
+
+    sky_inner, sky_outer : float
+        Radii of the annulus, pixels.
+
+    saturation_radius : array-like, shape (n,), optional
+        Radius of each star's saturated core; the box grows around it. Found from the image where not given.
+
+    sky_mesh : `~jwst_hpastrom.epsf.detect.SkyMap`, optional
+        Made where not given.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Columns ``id`` (the index of the input) to ``flags`` of the star list, and ``radxs_err``. Stars that
+        cannot be fitted have NaN fluxes and errors and the flag NOT_CONVERGED.
+
+    Raises
+    ------
+    ParameterError
+        Positions of different shapes, an even box, an annulus without width.
+    """
+    x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+    if x.shape != y.shape or x.ndim != 1:
+        raise ParameterError(f"positions of shapes {x.shape} and {y.shape}", "one-dimensional, equal ones")
+    half = check_fit_box(fit_box)
+    if not 0 <= sky_inner < sky_outer:
+        raise ParameterError(f"sky annulus {sky_inner} to {sky_outer}", "0 <= sky_inner < sky_outer")
+    pixels = Pixels.of(image)
+    mesh = sky_map(image) if sky_mesh is None else sky_mesh
+    radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius
+    halves = half_boxes(radius, half)
+    level, scatter = mesh.at(x, y)
+    shift = 2.0 + np.asarray(radius).max(initial=0.0) * 0.5
+    fit = fit_positions(
+        pixels, library, x, y, level, scatter / 8, halves, fit_sky=sky == "fit", max_shift=shift
+    )
+    flags = np.zeros(x.size, np.int64)
+    if sky == "annulus":
+        residual = subtract(pixels, library, fit)
+        level, err, fallback = local_sky(residual, fit.x, fit.y, mesh, inner=sky_inner, outer=sky_outer)
+        fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift)
+        flags[fallback] |= int(Flag.SKY_FALLBACK)
+    elif sky != "fit":
+        raise ParameterError(f"sky={sky!r}", "'annulus' or 'fit'")
+    return star_table(pixels, library, fit, flags=flags, box=half, inner=sky_inner, outer=sky_outer)
+
+
+def subtract(pixels, library, fit, *, radius=np.inf, sign=-1.0):
+    """Return the pixels with every fitted star subtracted, out to ``radius`` pixels."""
+    data = pixels.data.copy()
+    add_models(data, library, fit.x, fit.y, np.where(fit.fitted, fit.flux, np.nan), sign, radius)
+    return Pixels(data, pixels.weight, pixels.saturated)
+
+
+def add_models(data, library, x, y, flux, sign, radius):
+    """Add the stars' images to ``data`` in place, pixels without weight included."""
+    _kernels.add_many(
+        data, library.coefficients, library.x, library.y, library.oversampling, x, y, flux, float(sign),
+        np.ascontiguousarray(np.broadcast_to(np.asarray(radius, float), x.shape)),
+    )  # fmt: skip
+
+
+def saturation_radii(saturated, x, y, within=1.5):
+    """Radius of the saturated core that each position lies in or beside, 0 where there is none."""
+    radius = np.zeros(x.size)
+    sx, sy, sr = saturated_cores(saturated)
+    if sx.size and x.size:
+        for star, near in zip(
+            range(sx.size), cKDTree(np.c_[x, y]).query_ball_point(np.c_[sx, sy], sr + within), strict=True
+        ):
+            if near:
+                best = near[np.argmin((x[near] - sx[star]) ** 2 + (y[near] - sy[star]) ** 2)]
+                radius[best] = max(radius[best], sr[star])
+    return radius
