@@ -69,3 +69,61 @@ def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y,
                         )
                     value += share[c] * part
                 image[j, i] += flux[s] * value
+
+
+@njit(cache=True, nogil=True)
+def bspline_slopes(t):
+    """Derivatives of `bspline_weights`."""
+    s = 1.0 - t
+    return -0.5 * s * s, -2.0 * t + 1.5 * t * t, 2.0 * s - 1.5 * s * s, 0.5 * t * t
+
+
+@njit(cache=True, nogil=True)
+def star_fisher(coefficients, gx, gy, oversampling, origin, x, y, flux, good, per, floor, half, fisher):
+    """Fisher matrices (n, 3, 3) of x, y, flux from ``2 half + 1`` squared pixels around each star.
+
+    Variance of a pixel: ``flux psf / per + floor``; pixels that are not ``good`` (ny, nx) do not count.
+    """
+    ng = gx.size
+    centre = coefficients.shape[1] // 2
+    ny, nx = good.shape
+    gradient = np.empty(3)
+    for s in range(x.size):
+        fx, fy = x[s] + origin[0], y[s] + origin[1]
+        ix = 0
+        while ix < ng - 2 and fx > gx[ix + 1]:
+            ix += 1
+        iy = 0
+        while iy < ng - 2 and fy > gy[iy + 1]:
+            iy += 1
+        a = min(max((fx - gx[ix]) / (gx[ix + 1] - gx[ix]), 0.0), 1.0)
+        b = min(max((fy - gy[iy]) / (gy[iy + 1] - gy[iy]), 0.0), 1.0)
+        corner = (iy * ng + ix, iy * ng + ix + 1, (iy + 1) * ng + ix, (iy + 1) * ng + ix + 1)
+        share = ((1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b)
+        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        ux, uy = (px - x[s]) * oversampling + centre, (py - y[s]) * oversampling + centre
+        kx, ky = int(np.floor(ux)), int(np.floor(uy))
+        wx, wy = bspline_weights(ux - kx), bspline_weights(uy - ky)
+        sx, sy = bspline_slopes(ux - kx), bspline_slopes(uy - ky)
+        for j in range(max(py - half, 0), min(py + half, ny - 1) + 1):
+            for i in range(max(px - half, 0), min(px + half, nx - 1) + 1):
+                if not good[j, i]:
+                    continue
+                row = ky + (j - py) * oversampling - 1
+                column = kx + (i - px) * oversampling - 1
+                value, slope_x, slope_y = 0.0, 0.0, 0.0
+                for q in range(4):
+                    for p in range(4):
+                        c = 0.0
+                        for k in range(4):
+                            c += share[k] * coefficients[corner[k], row + q, column + p]
+                        value += wy[q] * wx[p] * c
+                        slope_x += wy[q] * sx[p] * c
+                        slope_y += sy[q] * wx[p] * c
+                gradient[0] = -flux[s] * slope_x * oversampling
+                gradient[1] = -flux[s] * slope_y * oversampling
+                gradient[2] = value
+                weight = 1.0 / (max(flux[s] * value, 0.0) / per + floor)
+                for m in range(3):
+                    for n in range(3):
+                        fisher[s, m, n] += weight * gradient[m] * gradient[n]

@@ -257,8 +257,10 @@ class TrueEPSF:
         """
         local = self.local(x, y)
         c = local.shape[0] // 2
-        at = [c + np.asarray(dy, float) * self.oversampling, c + np.asarray(dx, float) * self.oversampling]
-        return map_coordinates(local, at, order=3, prefilter=False, mode="mirror")
+        dx, dy = np.broadcast_arrays(np.asarray(dx, float), np.asarray(dy, float))
+        at = c + self.oversampling * np.stack([dy.ravel(), dx.ravel()])
+        values = map_coordinates(local, at, order=3, prefilter=False, mode="mirror")
+        return values.reshape(dx.shape)
 
     def sampled(self, grid=5, *, size=2048, oversampling=4, n=101):
         """The truth in the layout of an ePSF library.
