@@ -1,0 +1,466 @@
+"""Build a grid of effective PSFs from dithered exposures (L23 section 3, METHODS section 1)."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.table import Table
+from tqdm import tqdm
+
+from jwst_hpastrom.epsf import _build_kernels
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.neighbours import open_frame, plain_stamps, refresh_stamps
+from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
+from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import robust_sigma
+
+__all__ = ["BuildResult", "build_library"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+HALF_WIDTH = 12.5  # pixels
+RINGS, BINS = 19, 400
+MISFIT_FLOOR = 0.01  # of the model: keeps the brightest stars from having all the weight
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What `build_library` returns.
+
+    Attributes
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    convergence : `~astropy.table.Table`
+        One row an iteration.
+
+    stars : `~astropy.table.Table`
+        Every measurement of the last iteration: exposure, star, x, y (fitted), flux, x_err, y_err, dx, dy (fitted
+        less predicted by the other exposures), used.
+
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Corrected pixels of each exposure to the builder's master frame.
+    """
+
+    library: EPSFLibrary
+    convergence: Table
+    stars: Table
+    transforms: list
+
+
+def build_library(
+    images,
+    to_plane,
+    *,
+    correction=None,
+    n_iterations=20,
+    grid=5,
+    n_global=8,
+    n_fitted=3,
+    min_sn=100.0,
+    isolation=7.0,
+    max_stars=4000,
+    min_exposures=3,
+    min_cell_stars=5.0,
+    clip=3.5,
+    mesh=64,
+    oversampling=4,
+    executor=None,
+    progress=False,
+):
+    """Build effective PSFs from dithered exposures (L23 section 3).
+
+    Bright isolated stars start at their photocentres; they are cross-identified, averaged over the exposures
+    by six-parameter transformations and carried back to each exposure. The pixels around them, less a smooth
+    mesh sky and the models of all other stars found, sample the ePSF; the clipped weighted means of the
+    residuals about the interpolated model are smoothed and added to it; it is centred, normalised, and all stars
+    are fitted anew.
+
+    Parameters
+    ----------
+    images : sequence of `~jwst_hpastrom.epsf.image.Image` or of callables returning one
+        The exposures.
+
+    to_plane : sequence of callable
+        Per exposure, (x, y) -> approximate tangent-plane coordinates in pixels, good to about an arcsecond.
+
+    correction : `~jwst_hpastrom.geometry.Mapping`, optional
+        Raw to corrected pixels; without it, the polynomial part of ``to_plane`` and a polynomial of the builder's
+        own. What is fixed to the detector and left over is learnt as a local mean of the residuals either way.
+
+    n_iterations : int
+        Iterations at most.
+
+    grid : int
+        Field positions along each axis, corners of the detector included.
+
+    n_global : int
+        First iterations, with one model for the whole detector (this project's choice).
+
+    n_fitted : int
+        Last iterations, with the fitted positions instead of the averaged ones (this project's choice).
+
+    min_sn : float
+        Smallest signal-to-noise ratio of a star to build from (this project's choice).
+
+    isolation : float
+        A star to build from has no neighbour of more than half its flux within this radius, pixels.
+
+    max_stars : int
+        Stars an exposure to build from, at most; the brightest.
+
+    min_exposures : int
+        Fewest exposures for an averaged position.
+
+    min_cell_stars : float
+        Field positions with fewer stars (sum of bilinear weights) borrow from the others and are flagged.
+
+    clip : float
+        Clipping of samples, in units of their scatter at that radius.
+
+    mesh : int
+        Size of the sky boxes, pixels.
+
+    oversampling : int
+        Samples per pixel.
+
+    executor : `concurrent.futures.Executor`, optional
+        Works on the exposures in parallel; the result is the same without.
+
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    `BuildResult`
+
+    Raises
+    ------
+    NotEnoughStarsError
+        Fewer than 20 stars to build from.
+    """
+    images, to_plane = list(images), list(to_plane)
+    if not images or len(images) != len(to_plane):
+        raise ParameterError(
+            f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
+        )
+    if n_iterations < 2 or grid < 1 or oversampling < 1:
+        raise ParameterError(
+            f"n_iterations={n_iterations}, grid={grid}, oversampling={oversampling}", "at least 2, 1 and 1"
+        )
+    job = _Job(executor)
+    options = dict(min_sn=min_sn, isolation=isolation, max_stars=max_stars, mesh=mesh)
+    frames = job.map(open_frame, images, **options)
+    count = [f.bright.size for f in frames]
+    log.info("stars to build from: %s", count)
+    if sum(count) < 20:
+        raise NotEnoughStarsError(
+            f"{sum(count)} bright isolated stars in {len(frames)} exposures",
+            "20",
+            "lower min_sn or isolation",
+            frames[0].name if len(frames) == 1 else None,
+        )
+    shape = frames[0].data.shape
+    stamps = job.map(plain_stamps, frames)
+    state = _State(frames, stamps)
+    planes = [t(f.x[f.bright], f.y[f.bright]) for f, t in zip(frames, to_plane, strict=True)]
+    mags = [-2.5 * np.log10(np.maximum(f.flux[f.bright], 1e-30)) for f in frames]
+    star = np.concatenate(cross_identify(planes, mags))
+    base = plane_polynomial(to_plane[int(np.argmax(count))], shape) if correction is None else correction
+    averager = Averager(
+        state.exposure,
+        star,
+        state.x,
+        state.y,
+        shape,
+        base=base,
+        learn_polynomial=correction is None,
+        min_exposures=min_exposures,
+    )
+    n = 2 * int(HALF_WIDTH * oversampling) + 1
+    centre = ((np.array(shape[::-1]) - 1) / 2).tolist()
+    library = EPSFLibrary(np.zeros((1, n, n)), [centre[0]], [centre[1]], oversampling)
+    n_global = min(n_global, n_iterations - 1)
+    refresh_at = _refresh_plan(n_iterations, n_global, n_fitted)
+    limit, rows = np.full(RINGS, np.inf), []
+    bar = tqdm(range(n_iterations), desc="ePSF", disable=not progress, unit="iteration")
+    it, last_fitted = 0, n_iterations - n_fitted
+    while it < n_iterations:
+        if it == n_global and grid > 1:
+            nodes = [np.linspace(0, s - 1, grid) for s in shape[::-1]]
+            library = replace(
+                library, data=np.repeat(library.data, grid * grid, 0), x=nodes[0], y=nodes[1], borrowed=None
+            )
+        if it > 0:
+            if it in refresh_at:
+                state.refresh(job, library, detect=it in refresh_at[1:], mesh=mesh)
+            state.fit(job, library)
+        predicted = averager.update(
+            state.x, state.y, state.flux, state.err, rounds=5 if it == 0 else 2, learn=it > 0
+        )
+        fitted = it >= last_fitted
+        moved = state.place(predicted, fitted)
+        use = state.usable(predicted)
+        if use.sum() < 20:
+            raise NotEnoughStarsError(
+                f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
+            )
+        sums, histogram, tally = state.sample(job, library, use, limit)
+        new = _improve(library, sums, state, use, min_cell_stars if it >= n_global else 0.0)
+        change = np.abs(new.data - library.data).max() / new.data.max()
+        if it > 0:
+            limit = clip * _scatter(histogram)
+        library = new
+        rows.append(_report(it, fitted, library, state, use, predicted, tally, change, moved))
+        log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", it + 1, change, moved)
+        bar.update()
+        it += 1
+        if change < 1e-4 and moved < 1e-3 and n_global < it:
+            if it > last_fitted:
+                break
+            last_fitted, n_iterations = it, it + n_fitted
+    bar.close()
+    state.fit(job, library)
+    predicted = averager.update(state.x, state.y, state.flux, state.err)
+    meta = dict(n_exposures=len(frames), n_stars=int(use.sum()), n_iterations=len(rows))
+    return BuildResult(
+        replace(library, meta=meta), Table(rows), state.table(star, predicted, use), predicted.transforms
+    )
+
+
+def _refresh_plan(n_iterations, n_global, n_fitted):
+    """Iterations in which neighbours and sky are measured again."""
+    plan = {2, 4, n_global, n_global + 1 + (n_iterations - n_fitted - n_global) // 2, n_iterations - n_fitted}
+    return sorted(p for p in plan if 0 < p < n_iterations) or [1]
+
+
+class _Job:
+    """The executor, or none: one function over all exposures."""
+
+    def __init__(self, executor):
+        self.executor = executor
+
+    def map(self, function, *sequences, **kwargs):
+        if self.executor is None:
+            return [function(*args, **kwargs) for args in zip(*sequences, strict=True)]
+        futures = [self.executor.submit(function, *args, **kwargs) for args in zip(*sequences, strict=True)]
+        return [f.result() for f in futures]
+
+
+def _fit(stamps, library, x, y, flux, slope):
+    out = np.empty((x.size, 14))
+    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    _build_kernels.fit_stamps(
+        stamps.clean, stamps.base, stamps.ox, stamps.oy, *lib, x, y, flux, slope, 2, 1e-4, 2.0, out
+    )
+    return out
+
+
+def _sample(stamps, library, x, y, flux, use, slope, limit):
+    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    sum_wr, sum_w = np.zeros(library.data.shape), np.zeros(library.data.shape)
+    histogram, misfit = np.zeros((RINGS, BINS)), np.full((x.size, 2), np.nan)
+    k = np.flatnonzero(use)
+    part = np.zeros((k.size, 2))
+    tally = _build_kernels.grid_samples(
+        stamps.clean[k],
+        stamps.base[k],
+        stamps.ox[k],
+        stamps.oy[k],
+        x[k],
+        y[k],
+        flux[k],
+        *lib,
+        library.half_width,
+        slope,
+        MISFIT_FLOOR,
+        limit,
+        sum_wr,
+        sum_w,
+        histogram,
+        part,
+    )
+    misfit[k] = part
+    return sum_wr, sum_w, histogram, misfit, tally
+
+
+class _State:
+    """All bright stars of all exposures, as flat arrays, and the exposures they are in."""
+
+    def __init__(self, frames, stamps):
+        self.frames, self.stamps = frames, stamps
+        self.exposure = np.repeat(np.arange(len(frames)), [f.bright.size for f in frames])
+        self.x, self.y, self.flux = (
+            np.concatenate([getattr(f, name)[f.bright] for f in frames]) for name in ("x", "y", "flux")
+        )
+        self.err = np.full(self.x.size, 0.05)
+        self.x_err, self.y_err = self.err.copy(), self.err.copy()
+        self.at = (self.x.copy(), self.y.copy(), self.flux.copy())  # where the samples are taken
+        self.ok = np.ones(self.x.size, bool)
+        self.misfit = np.full(self.x.size, np.nan)
+
+    def split(self, *arrays):
+        bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]
+        return [np.split(a, bounds) for a in arrays]
+
+    def refresh(self, job, library, *, detect, mesh):
+        """Measure all stars, neighbours too, and the sky with the current model; cut new stamps."""
+        done = job.map(
+            refresh_stamps, self.frames, [library] * len(self.frames), detect=detect, passes=2, mesh=mesh
+        )
+        for frame, ((x, y, flux, half, sky), _) in zip(self.frames, done, strict=True):
+            frame.x, frame.y, frame.flux, frame.half_box, frame.sky = x, y, flux, half, sky
+            frame.bright = np.arange(frame.bright.size)
+        self.stamps = [s for _, s in done]
+
+    def fit(self, job, library):
+        """Fit all bright stars in their stamps."""
+        slopes = [f.slope for f in self.frames]
+        out = np.concatenate(
+            job.map(_fit, self.stamps, [library] * len(slopes), *self.split(*self.at), slopes)
+        )
+        self.ok = np.isfinite(out[:, 4]) & (out[:, 11] > 0) & (out[:, 2] > 0) & (out[:, 9] >= 15)
+        self.x, self.y, self.flux = (np.where(self.ok, out[:, k], np.nan) for k in range(3))
+        self.x_err, self.y_err = (np.sqrt(np.where(self.ok, out[:, k], np.nan)) for k in (4, 5))
+        self.err = np.sqrt(0.5 * (self.x_err**2 + self.y_err**2))
+
+    def place(self, predicted, fitted):
+        """Choose the positions and fluxes of the samples; return the RMS move."""
+        x, y = (self.x, self.y) if fitted else (predicted.x, predicted.y)
+        old = self.at
+        good = np.isfinite(x + y + predicted.flux) & (predicted.flux > 0)
+        self.ok &= good
+        self.at = tuple(np.where(good, new, o) for new, o in zip((x, y, predicted.flux), old, strict=True))
+        moves = np.hypot(self.at[0] - old[0], self.at[1] - old[1])[self.ok]
+        return float(1.4826 * np.median(moves)) if moves.size else 0.0
+
+    def usable(self, predicted):
+        """Stars that fit: converged, where the other exposures have them, no misfit for their magnitude."""
+        use = self.ok.copy()
+        spread = max(*np.nan_to_num(predicted.rms), 1e-3)
+        off = np.hypot(predicted.dx, predicted.dy)
+        use &= ~(off > 4 * np.sqrt(spread**2 + np.nan_to_num(self.err) ** 2))
+        ratio = np.abs(self.flux / self.at[2] - 1)
+        use &= ~(predicted.averaged & (ratio > 5 * max(robust_sigma(ratio[use]), 0.02)))
+        known = np.flatnonzero(use & np.isfinite(self.misfit))
+        if known.size > 200:
+            parts = np.array_split(
+                known[np.argsort(self.at[2][known], kind="stable")], min(known.size // 100, 30)
+            )
+            for part in parts:
+                m = self.misfit[part]
+                use[part[m > np.median(m) + 5 * robust_sigma(m)]] = False
+        return use
+
+    def sample(self, job, library, use, limit):
+        """Grid the samples of all exposures; sums are added in the exposures' order."""
+        n = len(self.frames)
+        slopes = [f.slope for f in self.frames]
+        done = job.map(_sample, self.stamps, [library] * n, *self.split(*self.at, use), slopes, [limit] * n)
+        misfit = np.concatenate([d[3] for d in done])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.misfit = misfit[:, 0] / misfit[:, 1]
+        sums = [sum(d[k] for d in done) for k in (0, 1)]
+        return sums, sum(d[2] for d in done), np.sum([d[4] for d in done], 0)
+
+    def table(self, star, predicted, use):
+        """All measurements as a table."""
+        return Table(
+            dict(
+                exposure=self.exposure,
+                star=star,
+                x=self.x,
+                y=self.y,
+                flux=self.flux,
+                x_err=self.x_err,
+                y_err=self.y_err,
+                dx=predicted.dx,
+                dy=predicted.dy,
+                used=use,
+            )
+        )
+
+
+def _scatter(histogram):
+    """Robust scatter of the samples about the model, in their sigmas, ring by ring; at least 1."""
+    total = histogram.sum(1)
+    cumulative = np.cumsum(histogram, 1)
+    k = (cumulative < 0.5 * total[:, None]).sum(1)
+    before = np.where(k > 0, np.take_along_axis(cumulative, np.maximum(k - 1, 0)[:, None], 1)[:, 0], 0.0)
+    inside = np.maximum(np.take_along_axis(histogram, np.minimum(k, BINS - 1)[:, None], 1)[:, 0], 1.0)
+    median = 0.1 * (k + (0.5 * total - before) / inside)
+    return np.where(total > 100, np.maximum(median / 0.6745, 1.0), np.inf)
+
+
+def _improve(library, sums, state, use, min_cell_stars):
+    """Add the smoothed mean residuals to the model; centre and normalise it."""
+    sum_wr, sum_w = sums
+    n = sum_w.shape[-1]
+    offset = np.arange(n) - n // 2
+    ring = np.hypot(offset[:, None], offset).astype(int)
+    typical = np.bincount(ring.ravel(), sum_w.mean(0).ravel()) / np.bincount(ring.ravel())
+    update = sum_wr / (sum_w + 0.02 * typical[ring] + 1e-300)
+    data = library.data + smooth_update(update, library.oversampling)
+    borrowed = np.zeros(len(data), bool)
+    if len(data) > 1:
+        data, borrowed = _borrow(data, library, state, use, min_cell_stars)
+    data, _ = recentre(data, library.oversampling)
+    return replace(library, data=data, borrowed=borrowed).normalised()
+
+
+def _borrow(data, library, state, use, min_cell_stars):
+    """Replace ePSFs with too few stars by a mean of the others, weighted by 1/distance²."""
+    weights = _hats(library.x, state.at[0][use]), _hats(library.y, state.at[1][use])
+    stars = np.einsum("sy,sx->yx", weights[1], weights[0]).ravel()
+    thin = stars < min_cell_stars
+    if thin.all():
+        raise NotEnoughStarsError(
+            f"at most {stars.max():.1f} stars at a field position", f"{min_cell_stars}", "use a smaller grid"
+        )
+    x, y = np.tile(library.x, library.y.size), np.repeat(library.y, library.x.size)
+    for k in np.flatnonzero(thin):
+        w = np.where(thin, 0.0, 1.0 / ((x - x[k]) ** 2 + (y - y[k]) ** 2 + 1.0))
+        data[k] = np.tensordot(w / w.sum(), data, 1)
+    return data, thin
+
+
+def _hats(nodes, p):
+    return np.array([np.interp(p, nodes, row) for row in np.eye(nodes.size)]).T
+
+
+def _phase_amplitude(position, offset, ok):
+    """Amplitude (half the range) of the first two harmonics of an offset against pixel phase."""
+    k = ok & np.isfinite(offset)
+    if k.sum() < 50:
+        return np.nan
+    t = 2 * np.pi * position[k]
+    clipped = np.clip(offset[k], *(np.median(offset[k]) + np.array([-4, 4]) * robust_sigma(offset[k])))
+    design = np.stack([np.ones_like(t), np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)], 1)
+    c = np.linalg.lstsq(design, clipped, rcond=None)[0]
+    p = np.linspace(0, 2 * np.pi, 100)
+    return float(
+        0.5 * np.ptp(c[1] * np.sin(p) + c[2] * np.cos(p) + c[3] * np.sin(2 * p) + c[4] * np.cos(2 * p))
+    )
+
+
+def _report(it, fitted, library, state, use, predicted, tally, change, moved):
+    middle = len(library.data) // 2
+    n = library.data.shape[-1] // 2
+    return dict(
+        iteration=it + 1,
+        grid=library.x.size,
+        positions="fitted" if fitted else "averaged",
+        n_stars=int(use.sum()),
+        n_averaged=int((use & predicted.averaged).sum()),
+        n_samples=int(tally[0]),
+        clipped=float(tally[1] / max(tally.sum(), 1)),
+        model_change=float(change),
+        position_change=moved,
+        central_value=float(library.data[middle, n, n]),
+        x_rms=predicted.rms[0],
+        y_rms=predicted.rms[1],
+        x_phase=_phase_amplitude(state.x, predicted.dx, use),
+        y_phase=_phase_amplitude(state.y, predicted.dy, use),
+        n_borrowed=int(library.borrowed.sum()),
+    )

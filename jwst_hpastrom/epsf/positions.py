@@ -1,0 +1,343 @@
+"""The builder's own master frame: averages over dithered exposures, carried back to every exposure."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.geometry import (
+    IdentityMapping,
+    LinearTransform,
+    PolynomialTransform,
+    fit_linear,
+    fit_polynomial,
+    group_means,
+    match_blind,
+    match_nearest,
+    robust_sigma,
+)
+
+__all__ = ["Averager", "Predictions", "cross_identify"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+
+def cross_identify(planes, mags, *, max_shift=60.0, radius=1.5):
+    """Number the stars of several exposures, given approximate common coordinates.
+
+    Parameters
+    ----------
+    planes : list of (x, y)
+        Positions of each exposure's stars in approximately common coordinates (pixels).
+
+    mags : list of ndarray
+        Their magnitudes.
+
+    max_shift : float
+        Largest error of an exposure's pointing, pixels.
+
+    radius : float
+        Largest distance of two measurements of one star once the pointing is corrected, pixels.
+
+    Returns
+    -------
+    list of ndarray of int
+        Number of each star, the same for the same star; -1 throughout for an exposure that matches no other.
+    """
+    middles = np.array([[np.median(x), np.median(y)] if len(x) else [np.nan] * 2 for x, y in planes])
+    distance = np.hypot(*(middles - np.nanmedian(middles, 0)).T)
+    order = np.argsort(np.where(np.isfinite(distance), distance, np.inf), kind="stable")
+    ids = [np.full(len(m), -1) for m in mags]
+    first = order[0]
+    ids[first] = np.arange(len(mags[first]))
+    mx, my, mm = (np.array(a, float) for a in (*planes[first], mags[first]))
+    for e in order[1:]:
+        x, y = planes[e]
+        try:
+            found = match_blind(
+                x, y, mx, my, mag1=mags[e], mag2=mm, max_shift=max_shift, max_rotation=0.2, radius=radius
+            )
+        except (NoOverlapError, NotEnoughStarsError) as err:
+            log.warning("exposure %d matches no other and is left out: %s", e, err)
+            continue
+        px, py = found.transform.forward(x, y)
+        i, k, _ = match_nearest(px, py, mx, my, radius)
+        ids[e][i] = k
+        new = np.flatnonzero(ids[e] < 0)
+        ids[e][new] = mx.size + np.arange(new.size)
+        mx, my, mm = np.r_[mx, px[new]], np.r_[my, py[new]], np.r_[mm, mags[e][new]]
+    return ids
+
+
+@dataclass
+class Predictions:
+    """Positions and fluxes of all measurements as the other exposures predict them.
+
+    Attributes
+    ----------
+    x, y, flux : ndarray, shape (n,)
+        Predictions in each measurement's own exposure (the fitted values where too few exposures see a star).
+
+    averaged : ndarray of bool
+        Whether the prediction rests on an average.
+
+    dx, dy : ndarray
+        Fitted minus predicted position, pixels; NaN without an average.
+
+    rms : tuple of float
+        Robust scatter of dx and dy.
+
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Corrected pixels of each exposure to the master frame.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    averaged: np.ndarray
+    dx: np.ndarray
+    dy: np.ndarray
+    rms: tuple
+    transforms: list
+
+
+class Averager:
+    """Master frame of the builder, with a distortion correction that learns from the residuals.
+
+    Corrected = base(raw) + polynomial(raw) + map(raw). The base is the correction given or, without one, the
+    polynomial part of the exposures' approximate plane coordinates. The polynomial (only without a given
+    correction) and the map, a local mean of the residuals of all exposures, hold what is left in the positions
+    that is fixed to the detector. A map cell averages many stars at all pixel phases, so the phase errors that
+    the building has to find do not go into it.
+
+    Parameters
+    ----------
+    exposure, star : ndarray of int, shape (n,)
+        Exposure and star number of each measurement; star < 0 takes no part.
+
+    x, y : ndarray, shape (n,)
+        Approximate raw positions.
+
+    shape : (int, int)
+        Detector shape (ny, nx).
+
+    base : `~jwst_hpastrom.geometry.Mapping`, optional
+        Raw to corrected pixels.
+
+    learn_polynomial : bool
+        Learn a polynomial of degree 5, too.
+
+    min_exposures : int
+        Fewest exposures for an average.
+    """
+
+    def __init__(self, exposure, star, x, y, shape, *, base=None, learn_polynomial=True, min_exposures=3):
+        self.exposure, self.star, self.shape = np.asarray(exposure), np.asarray(star), shape
+        self.base = base or IdentityMapping()
+        self.learn_polynomial, self.min_exposures = learn_polynomial, min_exposures
+        self.n_exposures, self.n_stars = int(self.exposure.max()) + 1, int(max(self.star.max(), 0)) + 1
+        self._x0, self._y0 = np.array(x, float), np.array(y, float)
+        self._c0 = self.base.forward(self._x0, self._y0)
+        self._jac = self.base.jacobian(self._x0, self._y0)
+        self._inv = np.linalg.inv(self._jac)
+        self._add = np.zeros((2, x.size))  # polynomial + map at the stars, corrected pixels
+        self._mag_map = np.zeros(x.size)
+        counts = np.bincount(self.exposure[self.star >= 0], minlength=self.n_exposures)
+        self.reference = self._most_central(counts)
+        self._transforms = None
+
+    def _most_central(self, counts):
+        """Exposure that shares most stars with the others: its corrected frame is the master frame."""
+        seen = np.bincount(self.star[self.star >= 0], minlength=self.n_stars)
+        shared = np.zeros(self.n_exposures)
+        ok = self.star >= 0
+        np.add.at(shared, self.exposure[ok], seen[self.star[ok]] - 1.0)
+        return int(np.argmax(shared)) if shared.any() else int(np.argmax(counts))
+
+    def _corrected(self, x, y):
+        dx, dy = x - self._x0, y - self._y0
+        u = self._c0[0] + self._jac[:, 0, 0] * dx + self._jac[:, 0, 1] * dy + self._add[0]
+        v = self._c0[1] + self._jac[:, 1, 0] * dx + self._jac[:, 1, 1] * dy + self._add[1]
+        return u, v
+
+    def _start(self, u, v, ok):
+        """First transformations to the reference's frame, exposure by exposure, through stars already placed."""
+        mu, mv = np.full(self.n_stars, np.nan), np.full(self.n_stars, np.nan)
+        todo = set(range(self.n_exposures))
+        out = [None] * self.n_exposures
+        e = self.reference
+        while True:
+            k = np.flatnonzero(ok & (self.exposure == e))
+            if e == self.reference:
+                out[e] = LinearTransform()
+            else:
+                s = self.star[k]
+                out[e] = fit_linear(u[k], v[k], mu[s], mv[s], parameters=6).transform
+            todo.discard(e)
+            a, b = out[e].forward(u[k], v[k])
+            new = np.isnan(mu[self.star[k]])
+            mu[self.star[k][new]], mv[self.star[k][new]] = a[new], b[new]
+            known = {
+                q: int(np.isfinite(mu[self.star[ok & (self.exposure == q)]]).sum()) for q in sorted(todo)
+            }
+            if not known or max(known.values()) < 6:
+                return out
+            e = max(known, key=known.get)
+
+    def update(self, x, y, flux, err, *, rounds=2, learn=True):
+        """Average all exposures and predict every measurement.
+
+        Parameters
+        ----------
+        x, y, flux : ndarray, shape (n,)
+            Fitted values; NaN where a fit failed.
+
+        err : ndarray, shape (n,)
+            Position errors, pixels.
+
+        rounds : int
+            Rounds of transform and average.
+
+        learn : bool
+            Let polynomial and map learn from the residuals.
+
+        Returns
+        -------
+        `Predictions`
+        """
+        ok = (self.star >= 0) & np.isfinite(x + y + flux) & (flux > 0)
+        weight = np.where(ok, 1.0 / (np.nan_to_num(err, nan=1.0) ** 2 + 0.003**2), 0.0)
+        group = np.where(ok, self.star, -1)
+        for r in range(rounds):
+            u, v = self._corrected(x, y)
+            if self._transforms is None:
+                self._transforms = self._start(u, v, ok)
+            mean_u, mean_v, seen = self._average(u, v, weight, group)
+            self._refit(u, v, mean_u, mean_v, weight, ok & (seen[self.star] >= 2))
+            mean_u, mean_v, seen = self._average(u, v, weight, group)
+            averaged = ok & (seen[self.star] >= self.min_exposures)
+            du, dv = self._residuals(u, v, mean_u, mean_v)
+            if learn and r == 0 and averaged.sum() > 100:
+                self._learn(du, dv, averaged)
+        dx = self._inv[:, 0, 0] * du + self._inv[:, 0, 1] * dv
+        dy = self._inv[:, 1, 0] * du + self._inv[:, 1, 1] * dv
+        dx, dy = np.where(averaged, dx, np.nan), np.where(averaged, dy, np.nan)
+        z = self._fluxes(flux, group, averaged, learn)
+        return Predictions(
+            np.where(averaged, x - dx, x),
+            np.where(averaged, y - dy, y),
+            np.where(averaged, z, flux),
+            averaged,
+            dx,
+            dy,
+            (robust_sigma(dx), robust_sigma(dy)),
+            list(self._transforms),
+        )
+
+    def _average(self, u, v, weight, group):
+        a, b = np.full(u.size, np.nan), np.full(u.size, np.nan)
+        for e, t in enumerate(self._transforms):
+            k = self.exposure == e
+            if t is not None:
+                a[k], b[k] = t.forward(u[k], v[k])
+        mu = group_means(group, a, weight, self.n_stars, sigma=3.5)
+        mv = group_means(group, b, weight, self.n_stars, sigma=3.5)
+        return mu.mean, mv.mean, np.minimum(mu.n_used, mv.n_used)
+
+    def _refit(self, u, v, mean_u, mean_v, weight, ok):
+        for e, t in enumerate(self._transforms):
+            k = np.flatnonzero(ok & (self.exposure == e))
+            if t is None or k.size < 6:
+                continue
+            s = self.star[k]
+            fit = fit_linear(u[k], v[k], mean_u[s], mean_v[s], parameters=6, weights=weight[k])
+            self._transforms[e] = fit.transform
+        # the reference exposure defines the frame
+        back = self._transforms[self.reference].inverted()
+        self._transforms = [None if t is None else t.then(back) for t in self._transforms]
+
+    def _residuals(self, u, v, mean_u, mean_v):
+        du, dv = np.full(u.size, np.nan), np.full(u.size, np.nan)
+        for e, t in enumerate(self._transforms):
+            k = self.exposure == e
+            if t is not None:
+                s = np.maximum(self.star[k], 0)
+                pu, pv = t.inverted().forward(mean_u[s], mean_v[s])
+                du[k], dv[k] = u[k] - pu, v[k] - pv
+        return du, dv
+
+    def _learn(self, du, dv, ok):
+        limit = 5 * max(robust_sigma(du[ok]), robust_sigma(dv[ok]), 1e-6)
+        keep = ok & (np.hypot(du, dv) < limit)
+        if self.learn_polynomial and keep.sum() > 500:
+            poly = fit_polynomial(self._x0[keep], self._y0[keep], du[keep], dv[keep], 5, sigma=None)
+            pu, pv = poly.transform.forward(self._x0, self._y0)
+            self._add -= np.stack([pu, pv])
+            du, dv = du - pu, dv - pv
+        self._add -= np.stack([self._local_mean(d, keep) for d in (du, dv)])
+
+    def _local_mean(self, values, keep, n_near=60):
+        """Gaussian local mean over the detector of about n_near values, at every measurement."""
+        ny, nx = self.shape
+        sigma = max(np.sqrt(n_near * ny * nx / (4 * np.pi * max(keep.sum(), 1))), 20.0)
+        if sigma > 0.25 * max(ny, nx):
+            return np.full(values.size, values[keep].mean())
+        step = sigma / 1.5
+        jy, jx = self._y0 / step, self._x0 / step
+        shape = (int(ny / step) + 2, int(nx / step) + 2)
+        flat = np.round(jy).astype(int) * shape[1] + np.round(jx).astype(int)
+        total = np.bincount(flat[keep], values[keep], shape[0] * shape[1]).reshape(shape)
+        number = np.bincount(flat[keep], minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+        total, number = (gaussian_filter(a, 1.5, mode="constant") for a in (total, number))
+        return map_coordinates(total / (number + 0.05), [jy, jx], order=1, mode="nearest")
+
+    def _fluxes(self, flux, group, averaged, learn):
+        """Mean fluxes on each exposure's own zero point, with slow variations over the detector."""
+        mag = -2.5 * np.log10(np.where(flux > 0, flux, np.nan))
+        zero = np.zeros(self.n_exposures)
+        ok = group >= 0
+        for _ in range(3):
+            own = mag - zero[self.exposure] - self._mag_map
+            mean = group_means(group, np.where(ok, own, np.nan), ok * 1e4, self.n_stars, sigma=3.5).mean
+            diff = np.where(averaged, own - mean[np.maximum(self.star, 0)], np.nan)
+            for e in range(self.n_exposures):
+                k = averaged & (self.exposure == e)
+                if k.any():
+                    zero[e] += np.median(diff[k])
+            zero -= zero[self.reference]
+        if learn and averaged.sum() > 500:
+            diff = np.where(averaged, mag - zero[self.exposure] - mean[np.maximum(self.star, 0)], np.nan)
+            spread = robust_sigma(diff[averaged])
+            keep = averaged & (np.abs(diff - np.nanmedian(diff)) < 4 * spread)
+            self._mag_map = self._local_mean(np.nan_to_num(diff), keep, n_near=300)
+        return 10 ** (-0.4 * (mean[np.maximum(self.star, 0)] + zero[self.exposure] + self._mag_map))
+
+
+def plane_polynomial(to_plane, shape):
+    """Return the distortion part of an exposure's plane coordinates, as raw -> corrected pixels.
+
+    Parameters
+    ----------
+    to_plane : callable
+        (x, y) -> approximate tangent-plane coordinates, pixels.
+
+    shape : (int, int)
+        Detector shape (ny, nx).
+
+    Returns
+    -------
+    `~jwst_hpastrom.geometry.PolynomialTransform`
+        Degree 5; the plane's offset, rotation, scale and parity at the detector's centre are taken out.
+    """
+    ny, nx = shape
+    y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
+    u, v = to_plane(x, y)
+    poly = fit_polynomial(x, y, u, v, 5, sigma=None).transform
+    centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
+    linear = LinearTransform(poly.jacobian(*centre), np.array(poly.forward(*centre)), centre).inverted()
+    a, b = linear.matrix @ np.stack([poly.a, poly.b])
+    shift = linear.offset - linear.matrix @ linear.centre
+    a[0], b[0] = a[0] + shift[0], b[0] + shift[1]
+    return PolynomialTransform(5, a, b, poly.centre, poly.half_width)
