@@ -135,7 +135,8 @@ def build_master(
         metadata ``filename``, ``epoch``, ``filter``.
 
     correction : `~jwst_hpastrom.geometry.Mapping` or sequence of them, optional
-        Distortion correction, raw to corrected pixels.
+        Distortion correction, raw to corrected pixels; without one, what the exposures' WCS know of it is
+        used.
 
     reference : `~astropy.table.Table`, optional
         Catalogue: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec (mas/yr) and their errors,
@@ -193,7 +194,7 @@ def build_master(
     """
     if n_iterations < 1 or min_exposures < 1:
         raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
-    star_lists = list(star_lists)
+    star_lists, parameters = list(star_lists), int(parameters)
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
     names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]

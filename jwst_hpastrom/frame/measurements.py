@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
-from jwst_hpastrom.geometry import IdentityMapping
+from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial
 
 __all__ = ["Measurements", "collect"]
 
@@ -96,6 +96,20 @@ def _column(table, name, default, n):
     return np.asarray(table[name], float) if name in table.colnames else np.full(n, default)
 
 
+def _through_wcs(table, x, y):
+    """Positions freed of the smooth distortion that the WCS knows, in pixels like the raw ones."""
+    n = x.size
+    ra, dec = _column(table, "ra", np.nan, n), _column(table, "dec", np.nan, n)
+    ok = np.isfinite(ra + dec + x + y)
+    degree = 5 if ok.sum() >= 200 else 3
+    if ok.sum() < 60:
+        return x, y
+    plane = TangentPlane(float(np.median(ra[ok])), float(np.median(dec[ok])))
+    xi, eta = plane.from_sky(ra[ok], dec[ok])
+    u, v = fit_linear(xi, eta, x[ok], y[ok], parameters=6).transform.forward(xi, eta)
+    return fit_polynomial(x[ok], y[ok], u, v, degree).transform.forward(x, y)
+
+
 def _one(table, correction, qfit_max, pixel_area):
     name = table.meta.get("filename", "star list")
     missing = [c for c in ("x", "y", "mag") if c not in table.colnames]
@@ -111,8 +125,9 @@ def _one(table, correction, qfit_max, pixel_area):
         vx, vy = np.full(n, 0.01**2), np.full(n, 0.01**2)
     if correction is None and {"x_corr", "y_corr"} <= set(table.colnames):
         xc, yc = np.asarray(table["x_corr"], float), np.asarray(table["y_corr"], float)
+    elif correction is None:
+        xc, yc = _through_wcs(table, x, y)
     else:
-        correction = correction or IdentityMapping()
         xc, yc = correction.forward(x, y)
         if not isinstance(correction, IdentityMapping):
             jac = correction.jacobian(x, y)

@@ -40,7 +40,7 @@ def reference_positions(reference, plane, epoch):
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalogue")
     xi, eta = plane.from_sky(_filled(reference, "ra"), _filled(reference, "dec"))
-    start = float(reference.meta.get("epoch", np.nan))
+    start = float(reference.meta.get("epoch") or np.nan)
     dt = epoch - start if np.isfinite(epoch - start) else 0.0
     errors = tuple(_filled(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
     xi, eta, ex, ey = propagate(

@@ -1,0 +1,91 @@
+"""Stars chosen in a colour-magnitude diagram."""
+
+import numpy as np
+
+from jwst_hpastrom.errors import ParameterError
+
+__all__ = ["inside_polygon", "parse_polygon", "select_cmd"]
+
+
+def parse_polygon(text):
+    """Read a polygon from text such as ``"0.5:-7 1.2:-7 1.2:-4 0.5:-4"`` (colour:magnitude).
+
+    Parameters
+    ----------
+    text : str or sequence of (float, float) or None
+
+    Returns
+    -------
+    ndarray, shape (n, 2), or None
+    """
+    if text is None or (isinstance(text, str) and text.strip() in ("", "None")):
+        return None
+    try:
+        if isinstance(text, str):
+            text = [tuple(float(v) for v in pair.split(":")) for pair in text.split()]
+        polygon = np.asarray(text, float)
+        if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"polygon {text!r}", "three or more corners colour:magnitude, separated by blanks"
+        ) from None
+    return polygon
+
+
+def inside_polygon(x, y, polygon):
+    """Whether points lie inside a polygon (even-odd rule).
+
+    Parameters
+    ----------
+    x, y : ndarray
+
+    polygon : ndarray, shape (n, 2)
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    inside = np.zeros(x.shape, bool)
+    for (ax, ay), (bx, by) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if ay == by:
+            continue
+        crosses = (ay > y) != (by > y)
+        inside ^= crosses & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+    return inside
+
+
+def select_cmd(mag, colour=None, *, mag_range=(None, None), colour_range=(None, None), polygon=None):
+    """Choose stars by magnitude, colour, and a polygon in the colour-magnitude diagram.
+
+    Parameters
+    ----------
+    mag : ndarray
+
+    colour : ndarray, optional
+        Needed for anything but a magnitude range.
+
+    mag_range, colour_range : tuple of float or None
+        Faint and bright, blue and red limits.
+
+    polygon : str or sequence of (colour, magnitude), optional
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    mag = np.asarray(mag, float)
+    keep = np.isfinite(mag)
+    polygon = parse_polygon(polygon)
+    if colour is None and (polygon is not None or any(v is not None for v in colour_range)):
+        raise ParameterError("a selection by colour, but no colours", "a column 'colour' in either catalogue")
+    limits = [(mag, mag_range)] + ([(np.asarray(colour, float), colour_range)] if colour is not None else [])
+    for values, (low, high) in limits:
+        if low is not None:
+            keep &= values >= low
+        if high is not None:
+            keep &= values <= high
+    if polygon is not None:
+        keep &= inside_polygon(colour, mag, polygon)
+    return keep

@@ -1,0 +1,331 @@
+"""Proper motions from a master frame and a first epoch (L23 §5; METHODS §4)."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.columns import MOTION, Flag, make_table
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsError
+from jwst_hpastrom.frame import position_errors
+from jwst_hpastrom.frame.registration import align
+from jwst_hpastrom.frame.tie import reference_positions
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear, match_nearest, robust_sigma
+from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
+from jwst_hpastrom.motion.selection import select_cmd
+from jwst_hpastrom.motion.zero_point import zero_point
+
+__all__ = ["TwoEpochMotions", "two_epoch_motions"]
+
+log = logging.getLogger("stpipe.hpastrom.motion")
+
+POOR = Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_EXPOSURES | Flag.COSMIC_RAY | Flag.EXTENDED
+
+
+@dataclass(frozen=True, eq=False)
+class TwoEpochMotions:
+    """Result of `two_epoch_motions`.
+
+    Attributes
+    ----------
+    table : `~astropy.table.Table`
+        Columns of `jwst_hpastrom.columns.MOTION`, and x, y (first-epoch frame), n_local, master_row,
+        first_epoch_row.
+
+    transform : `~jwst_hpastrom.geometry.LinearTransform`
+        Master frame to first epoch's frame.
+
+    zero_point, zero_point_error : ndarray, shape (2,)
+        Absolute minus relative motion in right ascension and declination, mas/yr; NaN without absolute
+        motions.
+
+    reference : ndarray of bool
+        Rows of the table that defined the transformation.
+
+    local_gain : float
+        Scatter of the reference stars' motions with global over that with local transformations; NaN for
+        global.
+    """
+
+    table: Table
+    transform: LinearTransform
+    zero_point: np.ndarray
+    zero_point_error: np.ndarray
+    reference: np.ndarray
+    local_gain: float
+
+
+def _column(table, name):
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    return np.asarray(np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan), float)
+
+
+def _pair(t, master_xy, first_xy, radius):
+    return match_nearest(*t.forward(*master_xy), *first_xy, radius)[:2]
+
+
+def _first_pairs(master, first_epoch, plane, max_shift, max_rotation):
+    """Linear transformation of the master to the catalogue at the master's epoch, and the catalogue there."""
+    epoch = float(master.meta.get("epoch") or np.nan)
+    x, y, *_ = reference_positions(first_epoch, plane, epoch)
+    own = TangentPlane.from_meta(master.meta) or plane
+    if {"ra", "dec"} <= set(master.colnames):
+        u, v = plane.to_pixels(*plane.from_sky(_column(master, "ra"), _column(master, "dec")))
+    else:
+        u, v = plane.to_pixels(*own.from_pixels(_column(master, "x"), _column(master, "y")))
+    try:
+        found = align(
+            u, v, _column(master, "mag"), x, y, _column(first_epoch, "mag"),
+            max_shift=1.5 * max_shift * 1e3 / plane.scale_mas, max_rotation=1.5 * max_rotation,
+        )  # fmt: skip
+    except HPAstromError as error:
+        raise type(error)(error.found, error.needed, "check that the first epoch covers the field") from None
+    return found.transform, (u, v), (x, y)
+
+
+def two_epoch_motions(
+    master,
+    first_epoch,
+    *,
+    transformation="global",
+    parameters=6,
+    n_local=50,
+    mag_min=None,
+    mag_max=None,
+    colour_min=None,
+    colour_max=None,
+    polygon=None,
+    qfit_max=0.1,
+    match_radius=100.0,
+    sigma=3.0,
+    errors="combined",
+    max_shift=5.0,
+    max_rotation=1.0,
+    min_reference=6,
+):
+    """Measure proper motions between a catalogue (first epoch) and a master frame (second epoch).
+
+    Parameters
+    ----------
+    master : `~astropy.table.Table`
+        Master frame: columns of `jwst_hpastrom.columns.MASTER`; metadata ``epoch`` and the tangent plane.
+
+    first_epoch : `~astropy.table.Table`
+        Catalogue: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec, pmra_error, pmdec_error
+        (mas/yr, absolute), mag, colour; metadata ``epoch``.
+
+    transformation : {'global', 'local'}
+        'local' removes, star by star, what the nearest reference stars have in common after the global one,
+        the star itself left out; its uncertainty goes into the error.
+
+    parameters : {4, 6}
+        Of the global transformation.
+
+    n_local : int
+        Reference stars of a local transformation; 50 is this package's choice.
+
+    mag_min, mag_max : float, optional
+        Bright and faint limit of the reference stars, instrumental magnitudes of the master frame.
+
+    colour_min, colour_max : float, optional
+        Blue and red limit of the reference stars, column ``colour`` of the master frame, else of the first
+        epoch.
+
+    polygon : str, optional
+        Reference stars lie in this polygon of the colour-magnitude diagram: corners ``colour:mag``,
+        separated by blanks.
+
+    qfit_max : float
+        Worst mean QFIT of a reference star.
+
+    match_radius : float
+        Largest displacement between the epochs, mas, beyond the reference stars' (and the star's own known
+        motion).
+
+    sigma : float
+        Clipping of reference stars and of the zero point.
+
+    errors : {'combined', 'empirical', 'formal'}
+        Errors of the master positions, see `jwst_hpastrom.frame.position_errors`.
+
+    max_shift, max_rotation : float
+        Largest offset (arcsec) and rotation (degrees) between the two frames.
+
+    min_reference : int
+        Fewest reference stars.
+
+    Returns
+    -------
+    `TwoEpochMotions`
+
+    Notes
+    -----
+    Relative motions are displacements in the first epoch's frame over the baseline, with variance (σ1² +
+    σ2²)/baseline²; absolute ones add the clipped weighted mean of (absolute − relative), whose error is in
+    the metadata and not in the single stars' errors. Linear trends of the motions over the field are
+    absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
+    """
+    plane = TangentPlane.from_meta(first_epoch.meta) or TangentPlane.from_meta(master.meta)
+    t1, t2 = first_epoch.meta.get("epoch"), master.meta.get("epoch")
+    if t1 is None or t2 is None or not np.isfinite(float(t2) - float(t1)) or float(t1) == float(t2):
+        raise BadCatalogError(
+            f"epochs {t1} and {t2}", "two different Julian years in the metadata ('epoch')", "add them"
+        )
+    if plane is None:
+        raise BadCatalogError("no tangent plane in either table's metadata", "ra_tangent and dec_tangent")
+    baseline, parameters = float(t2) - float(t1), int(parameters)
+    to_now, (u, v), now = _first_pairs(master, first_epoch, plane, max_shift, max_rotation)
+    x1, y1, ex1, ey1 = reference_positions(first_epoch, plane, np.nan)
+    mag, colour = _column(master, "mag"), None
+    moved = (now[0] - x1, now[1] - y1)  # the catalogue's own motions, in pixels
+
+    # Reference stars: pairs that are clean in the master frame, where the catalogue's motions put them.
+    radius = match_radius / plane.scale_mas
+    i, j = _pair(to_now, (u, v), now, radius)
+    if "colour" in master.colnames:
+        colour = _column(master, "colour")[i]
+    elif "colour" in first_epoch.colnames:
+        colour = _column(first_epoch, "colour")[j]
+    clean = select_cmd(
+        mag[i], colour, mag_range=(mag_min, mag_max), colour_range=(colour_min, colour_max), polygon=polygon
+    )
+    flags = (
+        np.asarray(master["flags"], np.int64)
+        if "flags" in master.colnames
+        else np.zeros(len(master), np.int64)
+    )
+    chosen = clean & (flags[i] & int(POOR) == 0) & ~(_column(master, "qfit")[i] > qfit_max)
+    if chosen.sum() < max(min_reference, 10):  # all were saturated, say: better those than none
+        chosen = clean
+    if chosen.sum() < max(min_reference, parameters // 2 + 1):
+        raise NotEnoughStarsError(
+            f"{int(chosen.sum())} reference stars among {i.size} stars in common",
+            f"{max(min_reference, parameters // 2 + 1)}",
+            "widen the reference stars' limits, or check the two fields",
+        )
+    scale = (TangentPlane.from_meta(master.meta) or plane).scale_mas / plane.scale_mas
+    ex2, ey2 = (e * scale for e in position_errors(master, errors))
+    ex1, ey1 = _known(ex1), _known(ey1)
+    t, kept, intrinsic = _global(
+        i[chosen], j[chosen], (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), parameters, sigma
+    )
+    is_reference = np.zeros(len(master), bool)
+    is_reference[i[chosen][kept]] = True
+
+    # All stars, matched where their known motion (less the reference stars' own) lets expect them.
+    fu, fv = t.forward(u, v)
+    bulk = [np.nanmedian(m[j[chosen][kept]]) for m in moved]
+    expect = [np.where(np.isfinite(m), m - b, 0.0) for m, b in zip(moved, bulk, strict=True)]
+    known = np.isfinite(_column(first_epoch, "pmra") + _column(first_epoch, "pmdec"))
+    px, py = (np.where(known, p + e, p) for p, e in zip((x1, y1), expect, strict=True))
+    i, j, _ = match_nearest(fu, fv, px, py, radius)
+    dx, dy = fu[i] - x1[j], fv[i] - y1[j]
+    vx, vy = ex1[j] ** 2 + ex2[i] ** 2, ey1[j] ** 2 + ey2[i] ** 2
+    reference = is_reference[i]
+    n_used, gain = np.zeros(i.size, int), np.nan
+    flag = flags[i] & ~int(Flag.REFERENCE)
+    flag[reference] |= int(Flag.REFERENCE)
+    if transformation == "local":
+        lx, ly, lex, ley, n_used = _local(
+            (fu[i], fv[i]), (dx, dy), reference, vx, vy, intrinsic, n_local, sigma
+        )
+        done = np.isfinite(lx)
+        before = np.hypot(*(robust_sigma(d[reference & done]) for d in (dx, dy)))
+        dx, dy = np.where(done, dx - lx, dx), np.where(done, dy - ly, dy)
+        vx, vy = np.where(done, vx + lex**2, vx), np.where(done, vy + ley**2, vy)
+        gain = float(before / np.hypot(*(robust_sigma(d[reference & done]) for d in (dx, dy))))
+        flag[done] |= int(Flag.LOCAL_TRANSFORM)
+        log.info("local transformations: scatter of the reference stars falls by a factor %.3f", gain)
+    f = plane.scale_mas / baseline
+    relative = np.stack([-dx * f, dy * f])
+    error = np.stack([np.sqrt(vx) * abs(f), np.sqrt(vy) * abs(f)])
+    absolute = np.stack([_column(first_epoch, "pmra")[j], _column(first_epoch, "pmdec")[j]])
+    absolute_error = np.stack([_column(first_epoch, "pmra_error")[j], _column(first_epoch, "pmdec_error")[j]])
+    zero, zero_error, n_zero = zero_point(relative, error, absolute, absolute_error, sigma=sigma)
+    pm = relative + zero[:, None] if np.isfinite(zero).all() else relative
+    meta = {
+        "baseline": baseline, "first_epoch": float(t1), "transformation": transformation,
+        "motions": "absolute" if np.isfinite(zero).all() else "relative",
+        "zero_point_pmra": float(zero[0]), "zero_point_pmdec": float(zero[1]),
+        "zero_point_pmra_error": float(zero_error[0]), "zero_point_pmdec_error": float(zero_error[1]),
+        "n_zero_point": n_zero, "n_reference": int(is_reference.sum()), "local_gain": gain,
+        "filter": master.meta.get("filter", ""), **plane.to_meta(),
+    }  # fmt: skip
+    data = {
+        "id": np.asarray(master["id"])[i] if "id" in master.colnames else np.arange(i.size),
+        "ra": _column(master, "ra")[i], "dec": _column(master, "dec")[i],
+        "ra_error": ex2[i] * plane.scale_mas, "dec_error": ey2[i] * plane.scale_mas,
+        "ref_epoch": np.full(i.size, float(t2)),
+        "pmra": pm[0], "pmdec": pm[1], "pmra_error": error[0], "pmdec_error": error[1],
+        "pmra_pmdec_corr": np.zeros(i.size), "mag": mag[i], "pmra_rel": relative[0], "pmdec_rel": relative[1],
+        "n_epochs": np.full(i.size, 2), "flags": flag,
+        "x": fu[i], "y": fv[i], "qfit": _column(master, "qfit")[i], "n_local": n_used,
+        "first_epoch_row": j, "master_row": i,
+    }  # fmt: skip
+    if "colour" in master.colnames or "colour" in first_epoch.colnames:
+        own = "colour" in master.colnames
+        data["colour"] = _column(master, "colour")[i] if own else _column(first_epoch, "colour")[j]
+    table = make_table(MOTION, data, meta)
+    log.info("%d motions, %d reference stars, zero point %s", len(table), is_reference.sum(), zero)
+    return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
+
+
+def _known(error):
+    """Fill unknown errors with the typical one; zero where none is known."""
+    good = np.isfinite(error) & (error > 0)
+    return np.where(good, error, np.median(error[good]) if good.any() else 0.0)
+
+
+def _global(i, j, uv, xy, e1, e2, parameters, sigma):
+    """Weighted fit of the reference stars; weights include the scatter of their own motions."""
+    u, v, x, y = uv[0][i], uv[1][i], xy[0][j], xy[1][j]
+    var = [a[j] ** 2 + b[i] ** 2 for a, b in zip(e1, e2, strict=True)]
+    typical = [np.nanmedian(w[w > 0]) if np.any(w > 0) else 1.0 for w in var]
+    var = [np.where(np.isfinite(w) & (w > 0), w, m) for w, m in zip(var, typical, strict=True)]
+    intrinsic, fit = 0.0, None
+    for _ in range(3):
+        weights = tuple(1.0 / (w + intrinsic**2) for w in var)
+        fit = fit_linear(u, v, x, y, parameters=parameters, weights=weights, sigma=sigma)
+        fu, fv = fit.transform.forward(u, v)
+        k = fit.keep
+        excess = [
+            robust_sigma(d[k]) ** 2 - np.median(w[k]) for d, w in zip((fu - x, fv - y), var, strict=True)
+        ]
+        intrinsic = np.sqrt(max(np.mean(excess), 0.0))
+    return fit.transform, fit.keep, float(intrinsic)
+
+
+def _local(xy, offsets, reference, vx, vy, intrinsic, n_local, sigma):
+    """Offsets of the nearest reference stars at every star."""
+    rows = np.flatnonzero(reference & np.isfinite(offsets[0] + offsets[1] + vx + vy))
+    if rows.size < 5:
+        raise NotEnoughStarsError(
+            f"{rows.size} reference stars", "5 for local transformations", "use 'global'"
+        )
+    points = np.c_[xy[0], xy[1]]
+    k = min(n_local + 1, rows.size)
+    near = np.atleast_2d(cKDTree(points[rows]).query(points, k)[1]).astype(np.int64)
+    own = np.full(points.shape[0], -1)
+    own[rows] = np.arange(rows.size)
+    mine = near == own[:, None]
+    # without itself each star has exactly n_local: others drop their farthest
+    near[~mine.any(1), -1] = -1 if k > n_local else near[~mine.any(1), -1]
+    weights = 1.0 / (0.5 * (vx + vy)[rows] + intrinsic**2)
+    out = [np.empty(points.shape[0]) for _ in range(4)]
+    n_used = np.zeros(points.shape[0], np.int64)
+    local_offsets(
+        *xy,
+        own,
+        near,
+        *points[rows].T.copy(),
+        offsets[0][rows],
+        offsets[1][rows],
+        weights,
+        float(sigma),
+        *out,
+        n_used,
+    )
+    return (*out, n_used)
