@@ -143,6 +143,13 @@ class EPSFLibrary:
             raise ParameterError(f"an ePSF with sum {volumes.min():.3g}", "positive sums within 5 pixels")
         return replace(self, data=self.data / volumes[:, None, None])
 
+    def shifted(self, dx, dy):
+        """Return the library for a detector frame whose origin lies elsewhere: positions plus (dx, dy).
+
+        A sub-array that begins at the 0-based full-frame pixel (x0, y0) needs ``shifted(-x0, -y0)``.
+        """
+        return self if dx == dy == 0 else replace(self, x=self.x + dx, y=self.y + dy)
+
     def borrowed_near(self, x, y):
         """Return for stars at (x, y) whether a borrowed ePSF takes part in theirs with more than 5 %."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))

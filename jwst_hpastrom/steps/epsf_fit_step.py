@@ -1,0 +1,146 @@
+"""EPSFFitStep: exposures and an ePSF library -> star lists."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+from jwst.stpipe import record_step_status
+from tqdm import tqdm
+
+from jwst_hpastrom import __version__
+from jwst_hpastrom.epsf import measure_stars
+from jwst_hpastrom.errors import BadReferenceFileError, HPAstromError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.io.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.regions import write_regions
+from jwst_hpastrom.io.star_lists import star_list_path
+from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.io.writing import atomic_path, write_table
+from jwst_hpastrom.steps._base import HPStep, spec_from
+
+__all__ = ["EPSFFitStep"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+
+class EPSFFitStep(HPStep):
+    """Find the stars of each exposure and fit the ePSF to them (L23 §3)."""
+
+    class_alias = "hp_epsf_fit"
+
+    spec = """
+    epsf_file = string(default=None)  # ePSF library, .fits (STDPSF) or .asdf
+    perturb = option('none', 'global', 'zones', default='none')  # adapt the library to each exposure
+    list_format = option('ecsv', 'parquet', default='ecsv')  # format of the star lists
+    regions = boolean(default=False)  # write a ds9 region file beside each star list
+    """ + spec_from(measure_stars)
+
+    def run_step(self, inputs):
+        """Fit each exposure; write star lists, the catalogue file of tweakreg and the quality table."""
+        if not self.epsf_file:
+            raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
+        library = read_epsf(self.epsf_file)
+        task = {
+            "library": library, "folder": self.output_folder(), "perturb": self.perturb, "force": self.force,
+            "list_format": self.list_format, "regions": self.regions,
+            "parameters": self.parameters_of(measure_stars),
+        }  # fmt: skip
+        rows, lists = [], {}
+        with self.executor() as executor:
+            members = self.each_member(inputs)
+            if executor is not None and not inputs.in_memory:
+                members = [(n, executor.submit(fit_exposure, m, **task)) for n, m in members]
+            for name, member in tqdm(members, total=len(inputs.members), desc="star fits", unit="exposure"):
+                try:
+                    row = member.result() if hasattr(member, "result") else fit_exposure(member, **task)
+                except HPAstromError as err:
+                    self.failed(err.about(name))
+                    self._record(member, None)
+                    continue
+                self._record(member, row)
+                rows.append(row)
+                lists[Path(name).name] = row["star_list"]
+                log.info("%s: %d stars, median QFIT %.4f", name, row["n_stars"], row["qfit"])
+        if not rows:
+            raise NotEnoughStarsError("no exposure that could be fitted", "at least one", "", inputs.product)
+        with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
+            path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()))
+        quality = Table(rows)
+        self.write_quality(inputs.product, quality)
+        return inputs.returned if inputs.in_memory else quality
+
+    def _record(self, member, row):
+        """Tell a model what was done to it."""
+        if not hasattr(member, "meta"):
+            return
+        record_step_status(member, self.class_alias, success=row is not None)
+        if row is not None:
+            member.meta.tweakreg_catalog = str(self.output_folder() / row["star_list"])
+            plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+            member.meta.hpastrom = {**plain, "version": __version__}
+
+
+def fit_exposure(member, *, library, folder, perturb, force, list_format, regions, parameters):
+    """Measure one exposure, write its star list, and return its row of the quality table."""
+    exposure = read_exposure(member, force=force, need_wcs=True)
+    try:
+        return _fit(exposure, library, Path(folder), perturb, list_format, regions, parameters)
+    except HPAstromError as err:
+        raise err.about(exposure.path) from err
+
+
+def _fit(exposure, library, folder, perturb, list_format, regions, parameters):
+    meta = exposure.meta
+    made_for = library.meta.get("filter")
+    if made_for and made_for != meta["filter"]:
+        raise BadReferenceFileError(
+            f"an ePSF of {made_for} ({library.meta.get('epsf_file')}) for an exposure in {meta['filter']}",
+            f"an ePSF of {meta['filter']}", "give another epsf_file", exposure.path,
+        )  # fmt: skip
+    local = library.shifted(1 - meta["xstart"], 1 - meta["ystart"])
+    row = {"filename": meta["filename"], "epoch": meta["epoch"] or np.nan}
+    if perturb != "none":
+        from jwst_hpastrom.epsf.perturb import perturb_library
+
+        first = measure_stars(exposure.image, local, **{**parameters, "mode": "isolated"})
+        result = perturb_library(exposure.image, local, first, zones=perturb)
+        row["qfit_before"] = _median_qfit(first)
+        row["central_before"] = float(local.central_value(*_middle(exposure)))
+        local = result.library
+        full = local.shifted(meta["xstart"] - 1, meta["ystart"] - 1)
+        write_stdpsf(full, folder / f"{exposure.name}_pepsf.fits")
+    stars = measure_stars(exposure.image, local, **parameters)
+    if len(stars) == 0:
+        raise NotEnoughStarsError(
+            "no star", "at least one", "check the exposure and the threshold", exposure.path
+        )
+    stars["ra"], stars["dec"] = exposure.to_sky(stars["x"], stars["y"])
+    stars["ra"].unit = stars["dec"].unit = "deg"
+    stars.meta = {
+        **meta, "epsf_file": str(library.meta.get("epsf_file")), "perturb": perturb,
+        "version": __version__, "parameters": dict(parameters),
+    }  # fmt: skip
+    path = star_list_path(exposure.name, folder, list_format)
+    write_table(stars, path)
+    if regions:
+        write_regions(stars, path.with_suffix(".reg"))
+    return {
+        **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars),
+        "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
+        "central_value": float(local.central_value(*_middle(exposure))),
+    }  # fmt: skip
+
+
+def _middle(exposure):
+    ny, nx = exposure.image.shape
+    return (nx - 1) / 2, (ny - 1) / 2
+
+
+def _median_qfit(stars, snr=100.0):
+    """Median QFIT of the clean stars with S/N above ``snr``, of all stars where there are none."""
+    good = (np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])) & (
+        np.asarray(stars["flags"]) == 0
+    )
+    rows = stars["qfit"][good] if good.any() else stars["qfit"]
+    return float(np.nanmedian(rows)) if len(rows) else np.nan
