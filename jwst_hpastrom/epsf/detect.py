@@ -37,8 +37,10 @@ class SkyMap:
 
     def at(self, x, y):
         """Return (level, sigma) of the boxes at positions (x, y)."""
-        j = np.clip((np.asarray(y) + 0.5) // self.size, 0, self.level.shape[0] - 1).astype(int)
-        i = np.clip((np.asarray(x) + 0.5) // self.size, 0, self.level.shape[1] - 1).astype(int)
+        j, i = (
+            np.clip((np.nan_to_num(p) + 0.5) // self.size, 0, n - 1).astype(int)
+            for p, n in zip((y, x), self.level.shape, strict=True)
+        )
         return self.level[j, i], self.sigma[j, i]
 
 
