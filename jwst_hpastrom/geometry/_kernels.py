@@ -83,3 +83,25 @@ def vote_shifts(ax, ay, bx, by, cell, x_min, y_min, nx, ny, counts):
             if n > best:
                 best, arg = n, c
     return best, arg
+
+
+@njit(cache=True, nogil=True)
+def nearest_in_cells(x1, y1, x2, y2, order, start, x0, y0, cell, nx, ny, radius, index, distance):
+    """Nearest star of list 2 within ``radius`` of each of list 1; list 2 is sorted into cells >= radius."""
+    for i in range(x1.size):
+        kx = int(np.floor((x1[i] - x0) / cell))
+        ky = int(np.floor((y1[i] - y0) / cell))
+        best, arg = np.inf, -1
+        for cy in range(max(ky - 1, 0), min(ky + 2, ny)):
+            for cx in range(max(kx - 1, 0), min(kx + 2, nx)):
+                c = cy * nx + cx
+                for k in range(start[c], start[c + 1]):
+                    j = order[k]
+                    d = (x1[i] - x2[j]) ** 2 + (y1[i] - y2[j]) ** 2
+                    if d < best or (d == best and j < arg):
+                        best, arg = d, j
+        index[i] = -1
+        distance[i] = np.inf
+        if arg >= 0 and best <= radius * radius:
+            index[i] = arg
+            distance[i] = np.sqrt(best)

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import poisson
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
-from jwst_hpastrom.geometry._kernels import vote_shifts
+from jwst_hpastrom.geometry._kernels import nearest_in_cells, vote_shifts
 from jwst_hpastrom.geometry.transform import LinearTransform, fit_linear
 
 __all__ = ["BlindMatch", "match_blind", "match_nearest"]
@@ -38,13 +38,28 @@ def match_nearest(x1, y1, x2, y2, radius):
     empty = np.zeros(0, int)
     if ok1.size == 0 or ok2.size == 0:
         return empty, empty, np.zeros(0)
-    a = np.c_[np.asarray(x1, float)[ok1], np.asarray(y1, float)[ok1]]
-    b = np.c_[np.asarray(x2, float)[ok2], np.asarray(y2, float)[ok2]]
-    d12, to2 = cKDTree(b).query(a, distance_upper_bound=radius)
-    _, to1 = cKDTree(a).query(b, distance_upper_bound=radius)
-    found = np.flatnonzero(np.isfinite(d12))
+    a = [np.ascontiguousarray(np.asarray(c, float)[ok1]) for c in (x1, y1)]
+    b = [np.ascontiguousarray(np.asarray(c, float)[ok2]) for c in (x2, y2)]
+    to2, distance = _nearest(*a, *b, float(radius))
+    to1, _ = _nearest(*b, *a, float(radius))
+    found = np.flatnonzero(to2 >= 0)
     mutual = found[to1[to2[found]] == found]
-    return ok1[mutual], ok2[to2[mutual]], d12[mutual]
+    return ok1[mutual], ok2[to2[mutual]], distance[mutual]
+
+
+def _nearest(x1, y1, x2, y2, radius):
+    x0, y0 = x2.min(), y2.min()
+    width, height = float(np.ptp(x2)), float(np.ptp(y2))
+    # a star or so in every cell, cells no smaller than the radius
+    cell = max(radius, np.sqrt(width * height / x2.size), 1e-3 * max(width, height), 1e-300)
+    nx, ny = int(width / cell) + 1, int(height / cell) + 1
+    where = np.minimum(((y2 - y0) / cell).astype(np.int64), ny - 1) * nx
+    where += np.minimum(((x2 - x0) / cell).astype(np.int64), nx - 1)
+    order = np.argsort(where, kind="stable")
+    start = np.searchsorted(where[order], np.arange(nx * ny + 1))
+    index, distance = np.empty(x1.size, np.int64), np.empty(x1.size)
+    nearest_in_cells(x1, y1, x2, y2, order, start, x0, y0, cell, nx, ny, radius, index, distance)
+    return index, distance
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import logging
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._base import HPStep, spec_from
 
@@ -49,8 +50,4 @@ class MasterFrameStep(HPStep):
         return inputs.returned if inputs.in_memory else frame.table
 
     def _correction(self):
-        if not self.distortion_file:
-            return None
-        from jwst_hpastrom.io.distortion_reference import read_distortion
-
-        return read_distortion(self.distortion_file)
+        return read_distortion(self.distortion_file) if self.distortion_file else None

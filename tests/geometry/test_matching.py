@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import match_blind, match_nearest
@@ -22,6 +23,19 @@ def test_nearest_pairs_are_mutual():
     assert i.tolist() == [0, 2]
     assert j.tolist() == [0, 1]
     np.testing.assert_allclose(d, [0.1, 0.2])
+
+
+@pytest.mark.parametrize("radius", [0.01, 1.0, 30.0, 5000.0])
+def test_nearest_against_tree(radius):
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0, 500, (700, 2)), rng.uniform(-50, 400, (900, 2))
+    a[:200] = b[:200] + rng.normal(0, radius / 3, (200, 2))
+    d12, to2 = cKDTree(b).query(a, distance_upper_bound=radius)
+    _, to1 = cKDTree(a).query(b, distance_upper_bound=radius)
+    expected = [(i, to2[i]) for i in np.flatnonzero(np.isfinite(d12)) if to1[to2[i]] == i]
+    i, j, d = match_nearest(*a.T, *b.T, radius)
+    assert list(zip(i, j, strict=True)) == expected
+    np.testing.assert_allclose(d, d12[i])
 
 
 def test_nearest_of_empty_lists():
