@@ -1,0 +1,21 @@
+"""Motions -> dispersions, populations, members (L23 §5; METHODS §4)."""
+
+from jwst_hpastrom.kinematics.dispersion import Dispersion, fit_dispersion, fit_isotropic
+from jwst_hpastrom.kinematics.members import BulkMotion, bulk_motion, select_members
+from jwst_hpastrom.kinematics.populations import ProjectedGroups, fit_projected_groups, project
+from jwst_hpastrom.kinematics.vector_points import vector_points
+from jwst_hpastrom.kinematics.velocities import to_km_s
+
+__all__ = [
+    "BulkMotion",
+    "Dispersion",
+    "ProjectedGroups",
+    "bulk_motion",
+    "fit_dispersion",
+    "fit_isotropic",
+    "fit_projected_groups",
+    "project",
+    "select_members",
+    "to_km_s",
+    "vector_points",
+]

@@ -1,0 +1,133 @@
+"""A cluster's members, its mean motion and dispersion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.geometry import clipped_median
+from jwst_hpastrom.kinematics.dispersion import Dispersion, fit_isotropic
+
+__all__ = ["BulkMotion", "bulk_motion", "select_members"]
+
+
+@dataclass(frozen=True)
+class BulkMotion:
+    """Mean motion and dispersion of a group of stars.
+
+    Attributes
+    ----------
+    motion, error : ndarray, shape (2,)
+        3σ-clipped median and its standard error, right ascension (times cos dec) and declination, mas/yr.
+
+    dispersion : `~jwst_hpastrom.kinematics.Dispersion`
+        Isotropic, of the stars within the limiting radius; an upper limit of the true one.
+
+    n : int
+        Stars in the mean.
+    """
+
+    motion: np.ndarray
+    error: np.ndarray
+    dispersion: Dispersion
+    n: int
+
+
+def select_members(
+    table, *, ra, dec, radius=25.0, motion=None, circles=((-5.5, 0.04), (-3.5, 0.07)), cmd=None
+):
+    """Choose likely members by position, colour-magnitude diagram and motion (L23 §5).
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        ra, dec, mag, pmra, pmdec.
+
+    ra, dec : float
+        Centre of the cluster, degrees.
+
+    radius : float
+        arcsec.
+
+    motion : sequence of two float, optional
+        The cluster's motion, mas/yr; without it no selection by motion.
+
+    circles : sequence of (magnitude, radius)
+        Radius (mas/yr) of the circle about ``motion`` against magnitude, linear between the points and
+        constant outside.
+
+    cmd : ndarray of bool, optional
+        Stars that fit the colour-magnitude diagram (`jwst_hpastrom.motion.selection.select_cmd`).
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    x = (np.asarray(table["ra"], float) - ra + 180.0) % 360.0 - 180.0
+    x, y = x * np.cos(np.deg2rad(dec)) * 3600.0, (np.asarray(table["dec"], float) - dec) * 3600.0
+    keep = np.hypot(x, y) <= radius
+    if cmd is not None:
+        keep &= np.asarray(cmd, bool)
+    if motion is not None:
+        magnitude, limit = np.array(sorted(circles), float).T
+        r = np.interp(np.asarray(table["mag"], float), magnitude, limit)
+        off = [np.asarray(table[c], float) - m for c, m in zip(("pmra", "pmdec"), motion, strict=True)]
+        keep &= np.hypot(*off) <= r
+    return keep
+
+
+def bulk_motion(table, *, limit=3.5 * 0.026, sigma=3.0, min_stars=5):
+    """Mean motion (clipped median) of a group, and the dispersion of the stars close to it.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Stars chosen by position and colour: pmra, pmdec and errors, mas/yr.
+
+    limit : float
+        Stars within this of the mean motion enter the dispersion (L23: 3.5 × 0.026 mas/yr).
+
+    sigma : float
+        Clipping.
+
+    min_stars : int
+        Fewest stars.
+
+    Returns
+    -------
+    `BulkMotion`
+
+    Notes
+    -----
+    The median is clipped first within ``limit`` of the densest place, so that field stars do not pull it. A
+    cut in motion also cuts wings of the errors' distribution: the dispersion is conservative only while
+    ``limit`` is several times the errors.
+    """
+    v = np.stack([np.asarray(table["pmra"], float), np.asarray(table["pmdec"], float)])
+    e = np.stack([np.asarray(table["pmra_error"], float), np.asarray(table["pmdec_error"], float)])
+    ok = np.all(np.isfinite(v) & np.isfinite(e), axis=0)
+    v, e = v[:, ok], e[:, ok]
+    if v.shape[1] < min_stars:
+        raise NotEnoughStarsError(f"{v.shape[1]} stars with motions", f"{min_stars} for a mean motion")
+    centre = v[:, np.argmax(_neighbours(v, 0.5 * limit))]
+    for _ in range(20):
+        near = np.hypot(*(v - centre[:, None])) <= limit
+        found = [clipped_median(a[near], sigma=sigma) for a in v]
+        new = np.array([f[0] for f in found])
+        if near.sum() < min_stars or np.allclose(new, centre, atol=1e-12):
+            break
+        centre = new
+    near = np.hypot(*(v - centre[:, None])) <= limit
+    if near.sum() < min_stars:
+        raise NotEnoughStarsError(
+            f"{int(near.sum())} stars within {limit:.3f} mas/yr of the densest motion", f"{min_stars}"
+        )
+    dispersion = fit_isotropic(*v[:, near], *e[:, near])
+    return BulkMotion(centre, np.array([f[1] for f in found]), dispersion, int(near.sum()))
+
+
+def _neighbours(v, radius):
+    from scipy.spatial import cKDTree
+
+    points = v.T
+    return cKDTree(points).query_ball_point(points, radius, return_length=True)

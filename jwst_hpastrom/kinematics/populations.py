@@ -1,0 +1,214 @@
+"""Groups in the vector-point diagram: several Gaussians fitted to a projected histogram."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+
+__all__ = ["ProjectedGroups", "fit_projected_groups", "project"]
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedGroups:
+    """Gaussians fitted to the projected motions, sorted by mean; arrays of shape (n_groups,).
+
+    Attributes
+    ----------
+    fraction, fraction_error : ndarray
+        Areas, sum 1.
+
+    mean, mean_error : ndarray
+        mas/yr along the axis.
+
+    width, width_error : ndarray
+        Fitted σ, mas/yr: includes the errors twice, once of the measurement and once of the realisations.
+
+    sigma : ndarray
+        Width with both removed (median error), NaN where nothing is left.
+
+    centres : ndarray, shape (n_bins,)
+        Bin centres.
+
+    histogram, histogram_error : ndarray, shape (n_bins,)
+        Mean and scatter of the realisations' counts.
+
+    angle : float
+        Position angle of the axis, degrees from +pmra towards +pmdec.
+    """
+
+    fraction: np.ndarray
+    fraction_error: np.ndarray
+    mean: np.ndarray
+    mean_error: np.ndarray
+    width: np.ndarray
+    width_error: np.ndarray
+    sigma: np.ndarray
+    centres: np.ndarray
+    histogram: np.ndarray
+    histogram_error: np.ndarray
+    angle: float
+
+
+def project(pmra, pmdec, pmra_error, pmdec_error, *, angle, origin=(0.0, 0.0)):
+    """Project motions on an axis of the vector-point diagram.
+
+    Parameters
+    ----------
+    pmra, pmdec, pmra_error, pmdec_error : ndarray
+        mas/yr.
+
+    angle : float
+        Degrees from +pmra towards +pmdec.
+
+    origin : sequence of two float
+        Zero of the axis.
+
+    Returns
+    -------
+    along, error : ndarray
+    """
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    along = c * (np.asarray(pmra, float) - origin[0]) + s * (np.asarray(pmdec, float) - origin[1])
+    return along, np.hypot(c * np.asarray(pmra_error, float), s * np.asarray(pmdec_error, float))
+
+
+def _model(p, edges):
+    """Counts of the bins: (log area, mean, log width) of each group, integrated over the bins."""
+    from scipy.special import ndtr
+
+    a, m, w = np.exp(p[0::3]), p[1::3], np.exp(p[2::3])
+    return np.sum(a[:, None] * np.diff(ndtr((edges - m[:, None]) / w[:, None]), axis=1), axis=0)
+
+
+def _solve(counts, edges, start):
+    root = np.sqrt(np.maximum(counts, 1.0))
+    bin_width = edges[1] - edges[0]
+    low, high = np.empty(start.size), np.empty(start.size)
+    low[0::3], high[0::3] = -5.0, np.log(counts.sum() * 2 + 10)
+    low[1::3], high[1::3] = edges[0], edges[-1]
+    low[2::3], high[2::3] = np.log(0.3 * bin_width), np.log(edges[-1] - edges[0])
+    start = np.clip(start, low + 1e-9, high - 1e-9)
+    fit = least_squares(lambda p: (_model(p, edges) - counts) / root, start, bounds=(low, high), max_nfev=200)
+    return fit.x, fit.cost
+
+
+def _starts(along, n_groups, rng, n=6):
+    """Starting points: means at quantiles, some moved at random."""
+    quantiles = (np.arange(n_groups) + 0.5) / n_groups
+    spread = np.std(along)
+    for k in range(n):
+        q = quantiles if k == 0 else np.sort(rng.uniform(0.02, 0.98, n_groups))
+        p = np.empty(3 * n_groups)
+        p[0::3] = np.log(along.size / n_groups)
+        p[1::3] = np.quantile(along, q)
+        p[2::3] = np.log(spread / n_groups * rng.uniform(0.3, 1.5, n_groups))
+        yield p
+
+
+def fit_projected_groups(
+    along,
+    error,
+    *,
+    rng,
+    n_groups=3,
+    n_realisations=1000,
+    bin_width=None,
+    n_bootstrap=50,
+    start=None,
+    angle=0.0,
+):
+    """Fit several Gaussians at once to the histogram of projected motions, averaged over noise realisations.
+
+    The average over realisations with each star's own noise added, and a random phase of the bins, frees
+    the histogram of the choice of bins (L23 §5; Bellini et al. 2017; Libralato et al. 2019).
+
+    Parameters
+    ----------
+    along, error : ndarray, shape (n,)
+        Projected motions and errors (`project`), mas/yr.
+
+    rng : `numpy.random.Generator`
+
+    n_groups : int
+        Gaussians.
+
+    n_realisations : int
+        Noise realisations.
+
+    bin_width : float, optional
+        mas/yr; by default a third of the median error, at least a 60th of the range.
+
+    n_bootstrap : int
+        Samples of the stars that the parameters' errors come from.
+
+    start : sequence of (area fraction, mean, width), optional
+        Starting point; by default several are tried.
+
+    angle : float
+        Kept in the result.
+
+    Returns
+    -------
+    `ProjectedGroups`
+
+    Notes
+    -----
+    Realisations share one set of stars: their scatter is not the sampling error, which is why that comes
+    from a bootstrap over stars.
+    """
+    along, error = np.asarray(along, float), np.asarray(error, float)
+    ok = np.isfinite(along) & np.isfinite(error) & (error >= 0)
+    along, error = along[ok], error[ok]
+    if n_groups < 1 or n_realisations < 1:
+        raise ParameterError(f"n_groups={n_groups}, n_realisations={n_realisations}", "1 or more")
+    if along.size < 10 * n_groups:
+        raise NotEnoughStarsError(f"{along.size} stars", f"{10 * n_groups} for {n_groups} groups")
+    median_error = float(np.median(error))
+    reach = np.quantile(along, [0.002, 0.998]) + np.array([-4, 4]) * max(median_error, 1e-12)
+    if bin_width is None:
+        bin_width = max(np.ptp(reach) / 60, median_error / 3, 1e-12)
+    n_bins = int(np.ceil(np.ptp(reach) / bin_width))
+    edges = reach[0] + bin_width * np.arange(n_bins + 1)
+
+    def histogram(v, e, n):
+        total, squares = np.zeros(n_bins), np.zeros(n_bins)
+        for _ in range(n):
+            sample = v + rng.normal(0, 1, v.size) * e
+            counts = np.histogram(sample, edges)[0]
+            total += counts
+            squares += counts.astype(float) ** 2
+        mean = total / n
+        return mean, np.sqrt(np.maximum(squares / n - mean**2, 0.0))
+
+    counts, scatter = histogram(along, error, n_realisations)
+    if start is None:
+        best = min((_solve(counts, edges, p) for p in _starts(along, n_groups, rng)), key=lambda r: r[1])[0]
+    else:
+        s = np.asarray(start, float)
+        p = np.stack([np.log(s[:, 0] * along.size), s[:, 1], np.log(s[:, 2])], 1).ravel()
+        best = _solve(counts, edges, p)[0]
+    best = _sorted(best)
+    samples = []
+    for _ in range(n_bootstrap):
+        pick = rng.integers(0, along.size, along.size)
+        c, _s = histogram(along[pick], error[pick], max(20, n_realisations // 20))
+        samples.append(_values(_solve(c, edges, best)[0]))
+    fraction, mean, width = _values(best)
+    spread = np.std(samples, axis=0, ddof=1) if n_bootstrap > 1 else np.full((3, n_groups), np.nan)
+    inner = width**2 - 2 * median_error**2
+    sigma = np.where(inner > 0, np.sqrt(np.maximum(inner, 0)), np.nan)
+    return ProjectedGroups(
+        fraction, spread[0], mean, spread[1], width, spread[2], sigma,
+        0.5 * (edges[1:] + edges[:-1]), counts, scatter, float(angle),
+    )  # fmt: skip
+
+
+def _values(p):
+    area = np.exp(p[0::3])
+    return np.stack([area / area.sum(), p[1::3], np.exp(p[2::3])])
+
+
+def _sorted(p):
+    return p.reshape(-1, 3)[np.argsort(p[1::3])].ravel()

@@ -1,0 +1,30 @@
+"""Motions at a distance."""
+
+import numpy as np
+
+__all__ = ["KM_S", "to_km_s"]
+
+#: km/s of 1 mas/yr at 1 kpc
+KM_S = 4.740470446
+
+
+def to_km_s(motion, distance_kpc, *, motion_error=0.0, distance_error=0.0):
+    """Turn proper motions into tangential velocities.
+
+    Parameters
+    ----------
+    motion, motion_error : float or ndarray
+        mas/yr.
+
+    distance_kpc, distance_error : float
+        kpc. An error of the distance is common to all stars.
+
+    Returns
+    -------
+    velocity, error : float or ndarray
+        km/s.
+    """
+    motion = np.asarray(motion, float)
+    velocity = KM_S * motion * distance_kpc
+    error = KM_S * np.hypot(np.asarray(motion_error, float) * distance_kpc, motion * distance_error)
+    return (float(velocity), float(error)) if velocity.ndim == 0 and error.ndim == 0 else (velocity, error)
