@@ -12,7 +12,7 @@ from tests.epsf.conftest import make_field, make_library
 
 
 def slow_fit(image, library, x, y, sky, start, half=2):
-    """Obvious twin: scipy's least squares; like the core it takes the field's ePSF of the starting position."""
+    """Obvious twin: scipy's least squares; the field position of the ePSF is the start's, as in the core."""
     px, py = round(x), round(y)
     jj, ii = np.mgrid[py - half : py + half + 1, px - half : px + half + 1]
     data, err = image.data[jj, ii], image.err[jj, ii]
@@ -27,15 +27,31 @@ def slow_fit(image, library, x, y, sky, start, half=2):
 def test_against_the_slow_twin(grid_field, library):
     f = grid_field
     n = f.x.size
-    fit = fit_positions(Pixels.of(f.image), library, f.x + 0.2, f.y - 0.2, np.full(n, f.sky), np.zeros(n), 2)
+    fit = fit_positions(Pixels.of(f.image), library, f.x, f.y, np.full(n, f.sky), np.zeros(n), 2)
     assert fit.converged.all()
     for k in range(0, n, 5):
-        p, cov, chi2 = slow_fit(f.image, library, fit.x[k], fit.y[k], f.sky, (f.x[k] + 0.2, f.y[k] - 0.2))
+        p, cov, chi2 = slow_fit(f.image, library, fit.x[k], fit.y[k], f.sky, (f.x[k], f.y[k]))
         np.testing.assert_allclose((fit.x[k], fit.y[k]), p[:2], atol=2e-5)
         assert fit.flux[k] == pytest.approx(p[2], rel=1e-4)
         np.testing.assert_allclose((fit.x_var[k], fit.y_var[k], fit.flux_var[k]), np.diag(cov), rtol=5e-3)
         assert fit.xy_cov[k] == pytest.approx(cov[0, 1], abs=0.01 * cov[0, 0])
         assert fit.chi2[k] == pytest.approx(chi2, rel=1e-3)
+
+
+def test_the_start_does_not_matter(grid_field, library):
+    f, rng = grid_field, np.random.default_rng(9)
+    n, pixels = f.x.size, Pixels.of(grid_field.image)
+    fits = [
+        fit_positions(pixels, library, f.x + dx, f.y + dy, np.full(n, f.sky), np.zeros(n), 2)
+        for dx, dy in (np.zeros((2, n)), *rng.uniform(-0.6, 0.6, (5, 2, n)))
+    ]
+    for other in fits[1:]:
+        assert other.converged.all()
+        same_box = (np.rint(other.x) == np.rint(fits[0].x)) & (np.rint(other.y) == np.rint(fits[0].y))
+        assert same_box.mean() > 0.9
+        # the field's ePSF is the start's, and here it changes 20 times faster than a real one
+        assert np.abs(other.x - fits[0].x).max() < 0.1
+        assert np.percentile(np.abs(other.x - fits[0].x), 80) < 2e-3
 
 
 def test_noiseless_stars_come_back():
