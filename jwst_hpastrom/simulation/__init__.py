@@ -3,7 +3,13 @@
 from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
 from jwst_hpastrom.simulation.detector import NoiseConfig
 from jwst_hpastrom.simulation.epochs import EpochConfig, SimulatedEpochs, simulate_epochs, write_epochs
-from jwst_hpastrom.simulation.field import FieldConfig, SimulatedExposure, SimulatedField, simulate_field
+from jwst_hpastrom.simulation.field import (
+    FieldConfig,
+    SimulatedExposure,
+    SimulatedField,
+    demo_config,
+    simulate_field,
+)
 from jwst_hpastrom.simulation.optics import OpticsConfig, TrueEPSF
 from jwst_hpastrom.simulation.writing import FieldFiles, to_model, write_field, write_official_distortion
 
@@ -18,6 +24,7 @@ __all__ = [
     "SimulatedField",
     "TrueEPSF",
     "cramer_rao",
+    "demo_config",
     "isolated",
     "simulate_epochs",
     "simulate_field",

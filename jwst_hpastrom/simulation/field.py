@@ -26,7 +26,7 @@ from jwst_hpastrom.simulation.camera import (
 )
 from jwst_hpastrom.simulation.optics import BANDS, OpticsConfig, make_epsf
 
-__all__ = ["FieldConfig", "SimulatedExposure", "SimulatedField", "simulate_field"]
+__all__ = ["FieldConfig", "SimulatedExposure", "SimulatedField", "demo_config", "simulate_field"]
 
 
 @dataclass(frozen=True)
@@ -302,6 +302,26 @@ class SimulatedField:
         """True correction of raw full-detector pixels in pixels of the mean scale (no gauge removed)."""
         u, v = self.distortion.forward(x, y)
         return u / SCALE + CENTRE, v / SCALE + CENTRE
+
+
+def demo_config(*, quick=False, seed=1):
+    """Configuration of the field of ``hpastrom demo``.
+
+    Parameters
+    ----------
+    quick : bool
+        A quarter of the detector, few exposures.
+
+    seed : int
+
+    Returns
+    -------
+    `FieldConfig`
+    """
+    optics = OpticsConfig(n_field=5, n_wavelengths=3)
+    if quick:
+        return FieldConfig(size=1024, n_exposures=5, n_stars=2500, optics=optics, seed=seed)
+    return FieldConfig(size=2048, n_exposures=9, n_stars=8000, optics=optics, seed=seed)
 
 
 def simulate_field(config=None, *, rng=None, **changes):

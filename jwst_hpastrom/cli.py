@@ -1,0 +1,245 @@
+"""The command ``hpastrom``: demo, report, convert, info."""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
+
+__all__ = ["main"]
+
+#: times that calwebb_hpastrom runs a Step, for the progress bar
+PIPELINE_RUNS = 7
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="hpastrom",
+        description="What strun does not cover: a demonstration, reports, conversions, information on files.",
+    )
+    sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = sub.add_parser("demo", help="simulate a field, run calwebb_hpastrom on it, compare with the truth")
+    demo.add_argument(
+        "--output-dir", default="hpastrom_demo", help="folder for everything (default: %(default)s)"
+    )
+    demo.add_argument("--quick", action="store_true", help="a small field; less than a minute")
+    demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
+    demo.add_argument(
+        "--workers", type=int, default=None, help="processes (default: 2 where there are as many cores)"
+    )
+    demo.set_defaults(run=_demo)
+
+    report = sub.add_parser("report", help="plots and one HTML page from a folder of products")
+    report.add_argument(
+        "folder", nargs="?", default=".", help="folder with products (default: the current one)"
+    )
+    report.add_argument("--output", default=None, help="the page (default: FOLDER/PRODUCT_report.html)")
+    report.set_defaults(run=_report)
+
+    convert = sub.add_parser(
+        "convert",
+        help="catalogues, ePSF libraries, distortions from one file format to another",
+        description=_convert.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    convert.add_argument("source")
+    convert.add_argument("target")
+    convert.add_argument(
+        "--epoch", type=float, default=None, help="Julian year, where a catalogue does not say"
+    )
+    convert.set_defaults(run=_convert)
+
+    info = sub.add_parser("info", help="versions, or what a product holds")
+    info.add_argument("files", nargs="*")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments, ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0 where all went well, 1 after an error (one line on stderr), 2 for wrong arguments.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except HPAstromError as err:
+        print(f"{type(err).__name__}: {err}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("hpastrom: interrupted", file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()
+    except Exception as err:  # a command line shows no traceback
+        text = " ".join(str(err).split())
+        print(f"hpastrom {args.command}: {type(err).__name__}: {text}", file=sys.stderr)
+        if os.environ.get("HPASTROM_TRACEBACK"):
+            raise
+    return 1
+
+
+def _demo(args):
+    """Simulate, run the pipeline as a user would, compare with the truth."""
+    from jwst_hpastrom.report import write_report, write_truth_plots
+    from jwst_hpastrom.simulation import demo_config, simulate_field, write_field
+    from jwst_hpastrom.simulation.comparison import compare, format_summary
+
+    started = time.monotonic()
+    folder = Path(args.output_dir)
+    workers = args.workers or min(2, os.cpu_count() or 1)
+    config = demo_config(quick=args.quick, seed=args.seed)
+    ny, nx = config.shape
+    print(
+        f"Simulating {config.n_exposures} exposures of {nx} x {ny} pixels in {config.filter}, about "
+        f"{config.n_stars} stars each, seed {config.seed}"
+    )
+    field = simulate_field(config)
+    files = write_field(field, folder / "exposures", progress=True)
+    products = folder / "products"
+    command = ["strun", "calwebb_hpastrom", files.association]
+    command += [f"--reference_catalog={files.reference_catalog}", f"--output_dir={products}"]
+    command += [f"--workers={workers}"]
+    print("\nSTPIPE_DISABLE_CRDS_STEPPARS=true " + shlex.join(command))
+    _run_pipeline(command, folder / "strun.log")
+    summary, details = compare(field, products, official=files.distortion)
+    summary.write(folder / "comparison.ecsv", format="ascii.ecsv", overwrite=True)
+    plots = write_truth_plots(details, folder / "plots")
+    page = write_report(products)
+    print("\nMeasured against the truth (scatter: robust; pull: scatter over the stated error, 1 is honest;")
+    print("/bound: scatter over the Cramer-Rao bound, 1 is perfect; distortion: root mean square):\n")
+    print(format_summary(summary))
+    print(f"\nplots: {' '.join(plots)}\nreport: {page}\nlog: {folder / 'strun.log'}")
+    print(f"{time.monotonic() - started:.0f} s in all")
+
+
+def _run_pipeline(command, log):
+    """Run a strun command with its output in a log file, and a progress bar of its Steps."""
+    from tqdm import tqdm
+
+    program = Path(sys.executable).with_name(command[0])
+    program = str(program) if program.exists() else shutil.which(command[0])
+    if program is None:
+        raise BadFileError("no program strun", "the JWST pipeline's", "pip install jwst", command[0])
+    environment = dict(os.environ, STPIPE_DISABLE_CRDS_STEPPARS="true", PYTHONUNBUFFERED="1")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment.setdefault(name, "1")
+    last = ""
+    with (
+        open(log, "w", encoding="utf-8") as out,
+        tqdm(total=PIPELINE_RUNS, desc="strun", unit="Step") as bar,
+        subprocess.Popen(
+            [program, *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        for line in process.stdout:
+            out.write(line)
+            last = line.strip() or last
+            step = re.search(r"Step (hp_\w+) (running|done)", line)
+            if step and step.group(2) == "running":
+                bar.set_description(step.group(1))
+            elif step:
+                bar.update()
+    if process.returncode:
+        raise HPAstromError(
+            f"exit status {process.returncode} ({last})", "0", f"see {log}", "strun calwebb_hpastrom"
+        )
+
+
+def _report(args):
+    from jwst_hpastrom.report import write_report
+
+    print(write_report(args.folder, args.output))
+
+
+def _convert(args):
+    """Convert a file; the names say how.
+
+    ePSF libraries:   STDPSF (.fits) <-> ASDF reference (.asdf), where either name has "psf" in it
+    distortions:      *_distortion.asdf or STDGDC -> *_stdgdc.fits (format 1), *_gdc.fits (format 2)
+    catalogues:       .ecsv .fits .parquet .csv .xym* .lis .calib -> .ecsv .fits .parquet, standard columns
+    """
+    source, target = Path(args.source), Path(args.target)
+    if not source.exists():
+        raise BadFileError("no such file", "a file to convert", "check the path", source)
+    if "psf" in source.name.lower():
+        print(_convert_epsf(source, target))
+    elif target.stem.endswith("gdc"):
+        print(_convert_distortion(source, target))
+    elif target.suffix in (".ecsv", ".fits", ".parquet"):
+        print(_convert_catalog(source, target, args.epoch))
+    else:
+        raise ParameterError(
+            f"a target {target.name}",
+            ".ecsv, .fits or .parquet for a catalogue",
+            "see hpastrom convert --help",
+        )
+
+
+def _convert_epsf(source, target):
+    from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
+    from jwst_hpastrom.io.stdpsf import write_stdpsf
+
+    writers = {".asdf": write_epsf_reference, ".fits": write_stdpsf}
+    if target.suffix not in writers:
+        raise ParameterError(f"a target {target.name}", ".fits or .asdf for an ePSF library")
+    return writers[target.suffix](read_epsf(source), target)
+
+
+def _convert_distortion(source, target):
+    from jwst_hpastrom.io.distortion_reference import read_distortion, reference_meta
+    from jwst_hpastrom.io.stdgdc import write_stdgdc
+
+    layout = 1 if target.stem.endswith("stdgdc") else 2
+    meta = reference_meta(source) if source.suffix == ".asdf" else None
+    return write_stdgdc(target, read_distortion(source), layout=layout, meta=meta)
+
+
+def _convert_catalog(source, target, epoch):
+    from jwst_hpastrom.io.catalogs import read_catalog
+    from jwst_hpastrom.io.writing import write_table
+
+    return write_table(read_catalog(source, epoch=epoch, need_sky=False), target)
+
+
+def _info(args):
+    if not args.files:
+        from importlib.metadata import version
+
+        from jwst_hpastrom.integration import get_steps
+
+        for name in (
+            "jwst_hpastrom",
+            "jwst",
+            "stpipe",
+            "photutils",
+            "astropy",
+            "gwcs",
+            "asdf",
+            "numpy",
+            "numba",
+        ):
+            print(f"{name:14s} {version(name)}")
+        print("steps          " + " ".join(alias for _, alias, _ in get_steps()))
+    for name in args.files:
+        from jwst_hpastrom.report.information import describe
+
+        print(describe(name))

@@ -1,0 +1,121 @@
+"""What a file holds, in a few lines."""
+
+from pathlib import Path
+
+import numpy as np
+
+from jwst_hpastrom.columns import describe_flags
+from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.exposures import read_exposure
+
+__all__ = ["describe"]
+
+SHOWN = (
+    "filter",
+    "epoch",
+    "exposure_time",
+    "epsf_file",
+    "distortion_file",
+    "catalog",
+    "scale_mas",
+    "product",
+)
+
+
+def describe(path):
+    """Describe a file.
+
+    Parameters
+    ----------
+    path : path-like
+        Exposure, association, catalogue, ePSF library or distortion reference.
+
+    Returns
+    -------
+    str
+        Several lines.
+
+    Raises
+    ------
+    HPAstromError
+        The file is missing, damaged, or of an unknown kind.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadFileError("no such file", "a product, exposure or catalogue", "check the path", path)
+    stem = path.stem
+    if path.suffix == ".json":
+        lines = _association(path)
+    elif stem.endswith("epsf"):
+        lines = _epsf(path)
+    elif path.suffix == ".asdf":
+        lines = _distortion(path)
+    elif path.suffix == ".fits" and stem.split("_")[-1] in ("cal", "crf", "hpcal", "rate", "calints"):
+        lines = _exposure(path)
+    else:
+        lines = _catalog(path)
+    return "\n  ".join([str(path), *lines])
+
+
+def _association(path):
+    association = read_association(path)
+    return [f"association of {len(association.members)} science members, product {association.product}"]
+
+
+def _exposure(path):
+    exposure = read_exposure(path, force=True)
+    m, image = exposure.meta, exposure.image
+    sky = "WCS attached" if exposure.wcs is not None else "no WCS: run assign_wcs"
+    epoch = "unknown" if m["epoch"] is None else f"{m['epoch']:.4f}"
+    return [
+        f"exposure of {m['instrument']} {m['filter']}, epoch {epoch}, "
+        f"{image.shape[1]} x {image.shape[0]} pixels, {sky}",
+        f"{100 * image.bad.mean():.2f} % bad pixels, {int(image.saturated.sum())} saturated, median "
+        f"{np.median(image.data[image.good]):.4g} ± {np.median(image.err[image.good]):.3g} {m['unit'] or ''}",
+    ]
+
+
+def _epsf(path):
+    from jwst_hpastrom.io.epsf_reference import read_epsf
+
+    e = read_epsf(path)
+    c = e.data.shape[1] // 2
+    centre = e.data[:, c, c]
+    return [
+        f"ePSF library, {e.x.size} x {e.y.size} field positions ({int(e.borrowed.sum())} borrowed), "
+        f"{e.oversampling} samples per pixel, filter {e.meta.get('filter', 'unknown')}",
+        f"central value {centre.mean():.4f}, from {centre.min():.4f} to {centre.max():.4f} over the field",
+    ]
+
+
+def _distortion(path):
+    import asdf
+
+    with asdf.open(path, memmap=False, lazy_load=False) as tree:
+        meta = tree.tree.get("meta", {})
+        kind = meta.get("reftype", "unknown kind")
+        lines = [f"reference file of type {kind}: {meta.get('description', '')}"]
+        if "model" in tree.tree:
+            v2, v3 = tree["model"](*np.array([[0.0, 0.0, 2047.0], [0.0, 2047.0, 0.0]]))
+            side = np.hypot(v2[1:] - v2[0], v3[1:] - v3[0])
+            lines.append(f"the detector's sides are {side[1]:.3f} and {side[0]:.3f} arcsec long")
+    return lines
+
+
+def _catalog(path):
+    table = read_catalog(path, need_sky=False)
+    lines = [f"table of {len(table)} rows: {' '.join(table.colnames)}"]
+    known = [f"{k}={table.meta[k]}" for k in SHOWN if table.meta.get(k) is not None]
+    if known:
+        lines.append(" ".join(known))
+    if "mag" in table.colnames:
+        mag = np.asarray(table["mag"], float)
+        lines.append(f"magnitudes from {np.nanmin(mag):.2f} to {np.nanmax(mag):.2f}")
+    if "flags" in table.colnames:
+        flags = np.asarray(table["flags"]).astype(np.int64)
+        bits = [1 << k for k in range(30)]
+        counts = [(describe_flags(b)[0], int(np.sum((flags & b) > 0))) for b in bits if describe_flags(b)]
+        lines.append("flags: " + " ".join(f"{name}={n}" for name, n in counts if n))
+    return lines

@@ -1,0 +1,181 @@
+"""Find and read the products in a folder; nothing is computed anew that a Step could have written."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.errors import BadFileError, HPAstromError
+from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest
+from jwst_hpastrom.io.star_lists import read_star_list
+
+__all__ = ["Products", "find_products", "frame_residuals"]
+
+
+@dataclass
+class Products:
+    """What a folder holds of one field.
+
+    Attributes
+    ----------
+    folder : `~pathlib.Path`
+
+    name : str
+        Product name.
+
+    stars : dict of str to `~astropy.table.Table`
+        Star lists by exposure.
+
+    quality : dict of str to `~astropy.table.Table`
+        Quality tables by file name.
+
+    epsf, correction, master, motions : object or None
+        ePSF library, distortion correction, master frame, motions.
+
+    notes : list of str
+        What could not be read, and why.
+    """
+
+    folder: Path
+    name: str
+    stars: dict = field(default_factory=dict)
+    quality: dict = field(default_factory=dict)
+    epsf: object = None
+    correction: object = None
+    master: Table | None = None
+    motions: Table | None = None
+    notes: list = field(default_factory=list)
+
+
+def _product_name(folder):
+    for suffix in ("_pm.ecsv", "_master.ecsv", "_distortion.asdf", "_epsf.fits", "_stars.ecsv"):
+        names = sorted(p.name.removesuffix(suffix) for p in folder.glob(f"*{suffix}"))
+        if names:
+            return names[0]
+    return None
+
+
+def find_products(folder, name=None):
+    """Read the products in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    name : str, optional
+        Product name; by default that of the furthest product there.
+
+    Returns
+    -------
+    `Products`
+
+    Raises
+    ------
+    BadFileError
+        No folder, or nothing in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadFileError("no such folder", "a folder with products", "check the path", folder)
+    name = name or _product_name(folder)
+    if name is None:
+        raise BadFileError(
+            "no products",
+            "files that end in _stars.ecsv, _epsf.fits, _distortion.asdf, _master.ecsv or _pm.ecsv",
+            "run the pipeline first",
+            folder,
+        )
+    out = Products(folder, name)
+
+    def attempt(path, read):
+        if not path.exists():
+            return None
+        try:
+            return read(path)
+        except (HPAstromError, OSError, ValueError, KeyError) as err:
+            out.notes.append(f"{path.name}: {type(err).__name__}: {err}")
+            return None
+
+    for path in sorted(folder.glob("*_stars.ecsv")):
+        table = attempt(path, read_star_list)
+        if table is not None:
+            out.stars[path.name.removesuffix("_stars.ecsv")] = table
+    for path in sorted(folder.glob("*_quality.ecsv")):
+        table = attempt(path, Table.read)
+        if table is not None:
+            out.quality[path.name] = table
+    out.master = attempt(folder / f"{name}_master.ecsv", Table.read)
+    out.motions = attempt(folder / f"{name}_pm.ecsv", Table.read)
+    for candidate in (folder / f"{name}_epsf.asdf", folder / f"{name}_epsf.fits"):
+        if out.epsf is None:
+            out.epsf = attempt(candidate, _read_epsf)
+    for candidate in (folder / f"{name}_distortion.asdf", folder / f"{name}_gdc.fits"):
+        if out.correction is None:
+            out.correction = attempt(candidate, _read_correction)
+    return out
+
+
+def _read_epsf(path):
+    from jwst_hpastrom.io.epsf_reference import read_epsf
+
+    return read_epsf(path)
+
+
+def _read_correction(path):
+    from jwst_hpastrom.io.distortion_reference import read_distortion
+
+    return read_distortion(path)
+
+
+def frame_residuals(products, *, qfit_max=0.1):
+    """Residuals of every star of every exposure about the master frame, before and after the correction.
+
+    Parameters
+    ----------
+    products : `Products`
+        With star lists and a master frame.
+
+    qfit_max : float
+        Worse stars are left out.
+
+    Returns
+    -------
+    `~astropy.table.Table` or None
+        ``x y mag`` (raw pixels) ``dx dy`` (corrected minus master frame carried back by a six-parameter
+        transformation, pixels) ``dx_raw dy_raw`` (the same of the raw positions, four parameters); None
+        where star lists or master frame are missing.
+    """
+    master = products.master
+    plane = None if master is None else TangentPlane.from_meta(master.meta)
+    if plane is None or not products.stars:
+        return None
+    mx, my = (np.asarray(master[c], float) for c in "xy")
+    parts = []
+    for stars in products.stars.values():
+        if not {"ra", "dec"} <= set(stars.colnames):
+            continue
+        good = np.isfinite(stars["ra"]) & (np.asarray(stars["qfit"], float) < qfit_max)
+        stars = stars[good]
+        x, y = (np.asarray(stars[c], float) for c in "xy")
+        u, v = plane.to_pixels(*plane.from_sky(np.asarray(stars["ra"]), np.asarray(stars["dec"])))
+        # the header's pointing is good to a fraction of an arcsecond: match twice, the second time tightly
+        i, j, _ = match_nearest(u, v, mx, my, 8.0)
+        if len(i) < 20:
+            continue
+        shift = np.median(mx[j] - u[i]), np.median(my[j] - v[i])
+        i, j, _ = match_nearest(u + shift[0], v + shift[1], mx, my, 1.0)
+        if len(i) < 20:
+            continue
+        part = {"x": x[i], "y": y[i], "mag": np.asarray(stars["mag"], float)[i]}
+        raw = fit_linear(mx[j], my[j], x[i], y[i], parameters=4, sigma=4.0).transform
+        raw = raw.forward(mx[j], my[j])
+        part["dx_raw"], part["dy_raw"] = x[i] - raw[0], y[i] - raw[1]
+        xc, yc = (x, y) if products.correction is None else products.correction.forward(x, y)
+        back = fit_linear(mx[j], my[j], xc[i], yc[i], parameters=6, sigma=4.0).transform
+        back = back.forward(mx[j], my[j])
+        part["dx"], part["dy"] = xc[i] - back[0], yc[i] - back[1]
+        parts.append(part)
+    if not parts:
+        return None
+    return Table({c: np.concatenate([p[c] for p in parts]) for c in parts[0]})

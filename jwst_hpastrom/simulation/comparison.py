@@ -1,0 +1,339 @@
+"""Products of the pipeline against the truth of a simulated field."""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from jwst_hpastrom.geometry import fit_linear, match_nearest, robust_sigma
+from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
+from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
+from jwst_hpastrom.simulation.camera import PARITY, SCALE, V2_REF, V3_ANGLE, V3_REF
+from jwst_hpastrom.simulation.sky import positions_at
+
+__all__ = [
+    "compare",
+    "compare_distortion",
+    "compare_master",
+    "compare_motions",
+    "compare_stars",
+    "distortion_residuals",
+    "format_summary",
+]
+
+BRIGHT = (-6.5, -5.0)
+FAINT = (-5.0, -4.0)
+
+
+def _row(quantity, unit, delta, error=None, bound=None):
+    """One line of the table: median and robust scatter of differences, pull, ratio to the bound."""
+    delta = np.asarray(delta, float)
+    with_error = None if error is None else robust_sigma(delta / np.asarray(error, float))
+    with_bound = None if bound is None else robust_sigma(delta / np.asarray(bound, float))
+    return {
+        "quantity": quantity,
+        "n": delta.size,
+        "offset": np.median(delta),
+        "scatter": robust_sigma(delta),
+        "unit": unit,
+        "pull": np.nan if with_error is None else with_error,
+        "over_bound": np.nan if with_bound is None else with_bound,
+    }
+
+
+def compare_stars(field, star_lists):
+    """Star lists against the true positions.
+
+    Parameters
+    ----------
+    field : `~jwst_hpastrom.simulation.SimulatedField`
+
+    star_lists : list of `~astropy.table.Table`
+        One per exposure, in the field's order.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Every matched star of every exposure: ``exposure mag dx dy`` (measured minus true, pixels) ``x_err
+        y_err`` (as the list says) ``x_bound y_bound`` (Cramér–Rao) ``flux_ratio qfit radxs isolated x y``;
+        its meta has the share of the true isolated stars found, ``found_bright`` and ``found_faint``.
+    """
+    parts, found = [], {"bright": [0, 0], "faint": [0, 0]}
+    ny, nx = field.config.shape
+    for exposure, table in zip(field.exposures, star_lists, strict=True):
+        truth = exposure.truth
+        tx, ty, mag = (np.asarray(truth[c], float) for c in ("x", "y", "mag"))
+        x_bound, y_bound, _ = cramer_rao(exposure)
+        alone = isolated(truth)
+        x, y = (np.asarray(table[c], float) for c in ("x", "y"))
+        i, j, _ = match_nearest(tx, ty, x, y, 0.5)
+        inside = (tx > 5) & (tx < nx - 6) & (ty > 5) & (ty < ny - 6) & np.isfinite(x_bound)
+        got = np.isin(np.arange(tx.size), i)
+        for name, (low, high) in (("bright", BRIGHT), ("faint", FAINT)):
+            wanted = alone & inside & (mag > low) & (mag < high)
+            found[name][0] += int(wanted.sum())
+            found[name][1] += int((wanted & got).sum())
+        keep = inside[i]
+        i, j = i[keep], j[keep]
+        part = {
+            "exposure": np.full(i.size, exposure.index),
+            "mag": mag[i],
+            "x": tx[i],
+            "y": ty[i],
+            "dx": x[j] - tx[i],
+            "dy": y[j] - ty[i],
+            "x_bound": x_bound[i],
+            "y_bound": y_bound[i],
+            "flux_ratio": np.asarray(table["flux"], float)[j] / np.asarray(truth["flux"], float)[i],
+            "isolated": alone[i],
+        }
+        for c in ("x_err", "y_err", "qfit", "radxs"):
+            part[c] = np.asarray(table[c], float)[j]
+        parts.append(Table(part))
+    out = vstack(parts, metadata_conflicts="silent")
+    for name, (wanted, got) in found.items():
+        out.meta[f"found_{name}"] = got / wanted if wanted else float("nan")
+    return out
+
+
+def distortion_residuals(field, path, *, n=65):
+    """Difference between a ``distortion`` reference and the true distortion.
+
+    Parameters
+    ----------
+    field : `~jwst_hpastrom.simulation.SimulatedField`
+
+    path : path-like
+        ASDF file.
+
+    n : int
+        Points per axis over the field's part of the detector.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``x y dx dy`` in pixels: (file minus truth), after the four-parameter transformation (offset,
+        rotation, scale) that fits best is taken out, as no exposure can tell it from the pointing.
+    """
+    import asdf
+
+    x0, y0 = field.config.origin
+    ny, nx = field.config.shape
+    x, y = np.meshgrid(x0 + np.linspace(0, nx - 1, n), y0 + np.linspace(0, ny - 1, n))
+    x, y = x.ravel(), y.ravel()
+    with asdf.open(path, memmap=False, lazy_load=False) as tree:
+        v2, v3 = tree["model"](x, y)
+    u, v = field.distortion.forward(x, y)
+    c, s = np.cos(np.deg2rad(V3_ANGLE)), np.sin(np.deg2rad(V3_ANGLE))
+    a, b = np.asarray(v2) - V2_REF, np.asarray(v3) - V3_REF
+    got_u, got_v = PARITY * (a * c - b * s), a * s + b * c
+    fit = fit_linear(got_u, got_v, u, v, parameters=4, sigma=1e6).transform
+    got_u, got_v = fit.forward(got_u, got_v)
+    return Table({"x": x, "y": y, "dx": (got_u - u) / SCALE, "dy": (got_v - v) / SCALE})
+
+
+def compare_distortion(field, path):
+    """Root mean square per axis of `distortion_residuals`, pixels, over the half and over the full field.
+
+    Returns
+    -------
+    dict
+        ``rms`` over all points, ``rms_inner`` without the outermost 3 %, ``worst``.
+    """
+    r = distortion_residuals(field, path)
+    d2 = 0.5 * (r["dx"] ** 2 + r["dy"] ** 2)
+    x0, y0 = field.config.origin
+    ny, nx = field.config.shape
+    inner = (np.abs(r["x"] - x0 - nx / 2) < 0.47 * nx) & (np.abs(r["y"] - y0 - ny / 2) < 0.47 * ny)
+    return {
+        "rms": float(np.sqrt(np.mean(d2))),
+        "rms_inner": float(np.sqrt(np.mean(d2[inner]))),
+        "worst": float(np.sqrt(2 * d2.max())),
+    }
+
+
+def _match_sky(field, table, epoch, radius_mas=60.0):
+    """Rows of the true stars and of ``table`` that are the same, by position at ``epoch``."""
+    ra, dec = positions_at(field.stars, epoch)
+    true = field.plane.from_sky(ra, dec)
+    measured = field.plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float))
+    i, j, _ = match_nearest(*true, *measured, radius_mas / 1e3)
+    return i, j, true, measured
+
+
+def _mean_bound(field):
+    """Cramér–Rao error (mas, mean of the axes) of each star's position averaged over the exposures."""
+    weight = np.zeros(len(field.stars))
+    for exposure in field.exposures:
+        x_bound, y_bound, _ = cramer_rao(exposure)
+        variance = 0.5 * (x_bound**2 + y_bound**2)
+        ok = np.isfinite(variance)
+        np.add.at(weight, np.asarray(exposure.truth["id"])[ok], 1 / variance[ok])
+    with np.errstate(divide="ignore"):
+        return 1e3 * SCALE / np.sqrt(weight)
+
+
+def _alone(field):
+    """Stars isolated on the sky."""
+    s = field.stars
+    return isolated({"x": np.asarray(s["xi"]) / SCALE, "y": np.asarray(s["eta"]) / SCALE, "mag": s["mag"]})
+
+
+def compare_master(field, master):
+    """Master frame against the true positions.
+
+    Parameters
+    ----------
+    field : `~jwst_hpastrom.simulation.SimulatedField`
+
+    master : `~astropy.table.Table`
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Matched stars: ``mag n_used dx dy`` (mas to the East and North, the median taken out) ``x_err y_err
+        bound`` (mas) ``isolated``.
+    """
+    i, j, true, measured = _match_sky(field, master, float(master.meta["epoch"]))
+    out = Table({"mag": np.asarray(field.stars["mag"])[i], "isolated": _alone(field)[i]})
+    for name, k in (("dx", 0), ("dy", 1)):
+        delta = 1e3 * (measured[k][j] - true[k][i])
+        out[name] = delta - np.median(delta)
+        out.meta[f"median_{name}"] = float(np.median(delta))
+    scale = float(master.meta.get("scale_mas", 50.0))
+    out["x_err"], out["y_err"] = (scale * np.asarray(master[c], float)[j] for c in ("x_err", "y_err"))
+    out["bound"] = _mean_bound(field)[i]
+    out["n_used"] = np.asarray(master["n_used"])[j]
+    return out
+
+
+def compare_motions(field, motions):
+    """Proper motions against the truth.
+
+    Parameters
+    ----------
+    field : `~jwst_hpastrom.simulation.SimulatedField`
+
+    motions : `~astropy.table.Table`
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Matched stars: ``mag dpmra dpmdec pmra_error pmdec_error bound`` (mas/yr; the bound holds the
+        catalogue's error too) ``pmra pmdec pmra_true pmdec_true isolated``.
+    """
+    epoch = float(np.nanmedian(np.asarray(motions["ref_epoch"], float)))
+    i, j, _, _ = _match_sky(field, motions, epoch)
+    s, c = field.stars[i], field.config
+    out = Table({"mag": np.asarray(s["mag"]), "isolated": _alone(field)[i]})
+    for name in ("pmra", "pmdec"):
+        out[name], out[f"{name}_true"] = np.asarray(motions[name], float)[j], np.asarray(s[name])
+        out[f"d{name}"] = out[name] - out[f"{name}_true"]
+        out[f"{name}_error"] = np.asarray(motions[f"{name}_error"], float)[j]
+    first = c.catalog_error_mas * np.sqrt(1 + 10 ** (0.5 * (np.asarray(s["mag"]) + 4)))
+    out["bound"] = np.hypot(_mean_bound(field)[i], first) / abs(c.epoch - c.catalog_epoch)
+    fine = np.isfinite(out["dpmra"]) & np.isfinite(out["dpmdec"]) & np.isfinite(out["bound"])
+    return out[fine]
+
+
+def compare(field, folder, *, product="field", official=None):
+    """Compare all products of a pipeline run on a simulated field with the truth.
+
+    Parameters
+    ----------
+    field : `~jwst_hpastrom.simulation.SimulatedField`
+
+    folder : path-like
+        Where the products are.
+
+    product : str
+        Product name.
+
+    official : path-like, optional
+        The distortion reference that the exposures came with, for the comparison before and after.
+
+    Returns
+    -------
+    summary : `~astropy.table.Table`
+        ``quantity n offset scatter unit pull over_bound``: medians and robust scatters of (measured − true),
+        of the same over the errors stated (1 where they are honest), and over the Cramér–Rao bound.
+
+    details : dict of `~astropy.table.Table`
+        ``stars``, ``master``, ``motions``, ``distortion`` as the other functions of this module give them.
+    """
+    folder = Path(folder)
+    lists = [read_star_list(find_star_list(e.meta["filename"], [folder])) for e in field.exposures]
+    stars = compare_stars(field, lists)
+    rows, details = [], {"stars": stars}
+    for low, high in (BRIGHT, FAINT):
+        s = stars[stars["isolated"] & (stars["mag"] > low) & (stars["mag"] < high)]
+        if len(s) < 3:
+            continue
+        label = f"{low:g} < mag < {high:g}"
+        rows.append(_row(f"star x, one exposure, {label}", "pix", s["dx"], s["x_err"], s["x_bound"]))
+        rows.append(_row(f"star y, one exposure, {label}", "pix", s["dy"], s["y_err"], s["y_bound"]))
+    for name, file in (("official", official), ("refined", folder / f"{product}_distortion.asdf")):
+        if file is None or not Path(file).exists():
+            continue
+        r = distortion_residuals(field, file)
+        for axis in "xy":
+            delta = np.asarray(r[f"d{axis}"])
+            row = _row(f"distortion {axis}, {name}", "pix", delta)
+            row["scatter"] = float(np.sqrt(np.mean(delta**2)))
+            rows.append(row)
+        details["distortion" if name == "refined" else "official"] = r
+    master = folder / f"{product}_master.ecsv"
+    if master.exists():
+        m = details["master"] = compare_master(field, Table.read(master))
+        s = m[_bright(m)]
+        rows += [
+            _row(f"master position {sky}", "mas", s[f"d{axis}"], s[f"{axis}_err"], s["bound"])
+            for axis, sky in (("x", "East"), ("y", "North"))
+        ]
+    motions = folder / f"{product}_pm.ecsv"
+    if motions.exists():
+        p = details["motions"] = compare_motions(field, Table.read(motions))
+        s = p[_bright(p)]
+        rows += [
+            _row(name, "mas / yr", s[f"d{name}"], s[f"{name}_error"], s["bound"])
+            for name in ("pmra", "pmdec")
+        ]
+    summary = Table(rows=rows)
+    summary.meta = dict(stars.meta)
+    return summary, details
+
+
+def _bright(table):
+    return table["isolated"] & (table["mag"] > BRIGHT[0]) & (table["mag"] < BRIGHT[1])
+
+
+def format_summary(summary):
+    """The table of `compare` as text.
+
+    Parameters
+    ----------
+    summary : `~astropy.table.Table`
+
+    Returns
+    -------
+    str
+    """
+
+    def number(value, form):
+        return "" if not np.isfinite(value) else format(value, form)
+
+    head = (
+        f"{'quantity':42s} {'n':>7s} {'offset':>9s} {'scatter':>9s} {'unit':8s} {'pull':>6s} {'/bound':>7s}"
+    )
+    lines = [head, "-" * len(head)]
+    lines += [
+        f"{r['quantity']:42s} {r['n']:7d} {r['offset']:+9.5f} {r['scatter']:9.5f} {r['unit']:8s} "
+        f"{number(r['pull'], '.2f'):>6s} {number(r['over_bound'], '.2f'):>7s}"
+        for r in summary
+    ]
+    for name in ("bright", "faint"):
+        share = summary.meta.get(f"found_{name}", np.nan)
+        if np.isfinite(share):
+            low, high = BRIGHT if name == "bright" else FAINT
+            lines.append(f"found of the true isolated stars, {low:g} < mag < {high:g}: {100 * share:.1f} %")
+    return "\n".join(lines)

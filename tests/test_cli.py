@@ -1,0 +1,98 @@
+"""The command line: what it prints, how it fails."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.cli import _run_pipeline, main
+from jwst_hpastrom.epsf import EPSFLibrary
+from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.io.epsf_reference import read_epsf
+from jwst_hpastrom.io.stdpsf import write_stdpsf
+
+
+def test_arguments(capsys):
+    with pytest.raises(SystemExit) as out:
+        main(["nonsense"])
+    assert out.value.code == 2
+    with pytest.raises(SystemExit) as out:
+        main(["demo", "--help"])
+    assert out.value.code == 0
+    assert "--quick" in capsys.readouterr().out
+
+
+def test_info(capsys, tmp_path):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "jwst_hpastrom" in out
+    assert "calwebb_hpastrom" in out
+    Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}).write(tmp_path / "t.ecsv")
+    assert main(["info", str(tmp_path / "t.ecsv")]) == 0
+    assert "table of 2 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "no/such/file.ecsv"],
+        ["convert", "no/such/file.ecsv", "out.ecsv"],
+        ["report", "no/such/folder"],
+    ],
+)
+def test_errors_are_one_line_without_traceback(arguments, capsys):
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("BadFileError: no/such/")
+    assert err.count("\n") == 1
+
+
+def test_unforeseen_errors_are_one_line_too(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    # the output folder is a file
+    assert main(["demo", "--quick", "--output-dir", str(tmp_path / "file" / "x")]) == 1
+    err = capsys.readouterr().err.strip().splitlines()[-1]
+    assert err.startswith("hpastrom demo: ")
+    assert "Traceback" not in err
+
+
+def test_convert_a_catalogue(tmp_path, capsys):
+    source, target = tmp_path / "a.csv", tmp_path / "b.ecsv"
+    Table({"RAJ2000": [10.0, 11.0], "DEJ2000": [-5.0, -6.0], "Gmag": [18.0, 19.0]}).write(source)
+    assert main(["convert", str(source), str(target), "--epoch", "2016"]) == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    out = Table.read(target)
+    assert list(out.colnames)[:4] == ["id", "ra", "dec", "mag"]
+    assert out.meta["epoch"] == 2016.0
+    assert main(["convert", str(source), str(tmp_path / "b.xyz")]) == 1
+    assert "ParameterError" in capsys.readouterr().err
+
+
+def test_convert_an_epsf_library(tmp_path):
+    axis = (np.arange(101) - 50) / 4
+    psf = np.exp(-0.5 * (axis[:, None] ** 2 + axis[None, :] ** 2))
+    library = EPSFLibrary(
+        np.array([psf] * 4), [0.0, 2047.0], [0.0, 2047.0], meta={"filter": "F150W"}
+    ).normalised()
+    write_stdpsf(library, tmp_path / "a_epsf.fits")
+    assert main(["convert", str(tmp_path / "a_epsf.fits"), str(tmp_path / "a_epsf.asdf")]) == 0
+    np.testing.assert_allclose(read_epsf(tmp_path / "a_epsf.asdf").data, library.data, atol=1e-7)
+    assert main(["convert", str(tmp_path / "a_epsf.asdf"), str(tmp_path / "b_epsf.fits")]) == 0
+    assert main(["convert", str(tmp_path / "a_epsf.asdf"), str(tmp_path / "b_epsf.txt")]) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_a_failing_pipeline_is_reported_with_its_last_line(tmp_path, monkeypatch):
+    fake = tmp_path / "bin" / "strun"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\necho 'Step hp_epsf_build running with args'\necho 'BadFileError: x: found no'\nexit 3\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake.with_name("python")))
+    with pytest.raises(HPAstromError, match="BadFileError: x: found no") as err:
+        _run_pipeline(["strun", "calwebb_hpastrom"], tmp_path / "log")
+    assert "exit status 3" in str(err.value)
+    assert "hp_epsf_build" in (tmp_path / "log").read_text()
