@@ -78,7 +78,7 @@ def refine_catalog(
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def cut_stamps(image, resid, bad, coeff, gx, gy, os, x, y, flux, radius, ox, oy, var0, slope, clean, base):
-    """Fill stamps: residual plus the star's own model; variance of sky and neighbours, var0 + slope * level."""
+    """Fill stamps: residual plus the star's own model; its variance without the star's photons."""
     ny, nx = image.shape
     side = clean.shape[1]
     own = np.empty((side, side))
@@ -125,8 +125,8 @@ def fit_stamps(
                     stamp[j, i] = 0.0
                     w[j, i] = 0.0
         fit_one(
-            stamp, w, coeff, lx, ly, os, x[s] - x0, y[s] - y0, 0.0, 0.0, half_box, False, 25, tolerance, max_shift,
-            window, psis, taps, mats, vecs, out[s],
+            stamp, w, coeff, lx, ly, os, x[s] - x0, y[s] - y0, 0.0, 0.0, half_box, False, 25, tolerance,
+            max_shift, window, psis, taps, mats, vecs, out[s],
         )  # fmt: skip
         out[s, 0] += x0
         out[s, 1] += y0
@@ -138,6 +138,7 @@ def grid_samples(
     base,
     ox,
     oy,
+    rows,
     x,
     y,
     flux,
@@ -149,36 +150,46 @@ def grid_samples(
     slope,
     floor,
     limit,
+    ax,
+    ay,
     sum_wr,
     sum_w,
+    overlap,
     histogram,
     star_misfit,
 ):
     """Grid the residuals of all samples about the interpolated model.
 
-    Every good pixel within ``reach`` (square) of a star gives the residual of (P - s)/z about the model at its
-    own offset, with weight z²/(variance + (floor z ψ)²). It is shared among the four nearest grid points
-    (bilinearly) of the four nearest field positions (bilinearly): sum_wr, sum_w (field, n, n). Samples farther
-    than limit[ring] (in their own sigmas) are left out; ring = integer part of the radius in pixels.
-    histogram (rings, bins): counts of |residual|/sigma in steps of 0.1. star_misfit (star, 2): Σ|residual| and
-    number of good pixels within 2 pixels.
+    Every good pixel within ``reach`` (square) of a star gives the residual of (P - s)/z about the model at
+    its own offset, with weight z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
+    grid points, and among the four nearest of the field positions (ax, ay): sum_wr, sum_w (field, n, n).
+    overlap (rings, field, field): weights times the products of the field positions' bilinear weights.
+    Samples farther than limit[ring] (in their own sigmas) are left out; ring = integer part of the radius in
+    pixels. rows: the stars to use. histogram (rings, bins): counts of |residual|/sigma in steps of 0.1.
+    star_misfit (rows, 2): Σ|residual| and number of good pixels within 2 pixels. Returns the numbers of
+    samples used and left out.
     """
     n = sum_w.shape[1]
     half = (n - 1) / 2.0
-    nx = gx.size
+    nx, single = ax.size, ax.size == 1 and ay.size == 1
     side = clean.shape[1]
     rings, bins = histogram.shape
     full = n + 2 * PAD
     window = np.empty((full, full))
     wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    node, share = np.empty(4, np.int64), np.empty(4)
     used = 0
     dropped = 0
-    for s in range(x.size):
+    for number in range(rows.size):
+        s = rows[number]
         z = flux[s]
         blend(coeff, gx, gy, x[s], y[s], 0, 0, full, full, window)
-        kx, tx = cell_of(gx, x[s])
-        ky, ty = cell_of(gy, y[s])
-        star_misfit[s, 0] = star_misfit[s, 1] = 0.0
+        kx, tx = cell_of(ax, x[s])
+        ky, ty = cell_of(ay, y[s])
+        for f in range(4):
+            node[f] = min(ky + (f >> 1), ay.size - 1) * nx + min(kx + (f & 1), nx - 1)
+            share[f] = (tx if f & 1 else 1.0 - tx) * (ty if f & 2 else 1.0 - ty)
+        star_misfit[number, 0] = star_misfit[number, 1] = 0.0
         i0, i1 = (
             max(int(np.ceil(x[s] - reach)) - ox[s], 0),
             min(int(np.floor(x[s] + reach)) - ox[s], side - 1),
@@ -216,13 +227,17 @@ def grid_samples(
                 chi = abs(r) / np.sqrt(var)
                 histogram[ring, min(int(chi * 10.0), bins - 1)] += 1.0
                 if rad < 2.0:
-                    star_misfit[s, 0] += abs(r)
-                    star_misfit[s, 1] += 1.0
+                    star_misfit[number, 0] += abs(r)
+                    star_misfit[number, 1] += 1.0
                 if chi > limit[ring]:
                     dropped += 1
                     continue
                 used += 1
                 w = 1.0 / var
+                if not single:
+                    for f in range(4):
+                        for h in range(4):
+                            overlap[ring, node[f], node[h]] += w * share[f] * share[h]
                 for b in range(2):
                     gj = jv + b
                     if gj < 0 or gj >= n:
@@ -233,23 +248,19 @@ def grid_samples(
                         if gi < 0 or gi >= n:
                             continue
                         wa = wb * (fu if a else 1.0 - fu)
-                        if nx == 1 and gy.size == 1:
+                        if single:
                             sum_w[0, gj, gi] += wa
                             sum_wr[0, gj, gi] += wa * r
                             continue
                         for f in range(4):
-                            t = (tx if f & 1 else 1.0 - tx) * (ty if f & 2 else 1.0 - ty)
-                            if t == 0.0:
-                                continue
-                            c = (ky + (f >> 1)) * nx + kx + (f & 1)
-                            sum_w[c, gj, gi] += t * wa
-                            sum_wr[c, gj, gi] += t * wa * r
+                            sum_w[node[f], gj, gi] += share[f] * wa
+                            sum_wr[node[f], gj, gi] += share[f] * wa * r
     return used, dropped
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def mesh_means(image, skip, box, sigma, mean, count):
-    """σ-clipped mean (about the median, scale 1.4826 MAD) of the pixels that are not skipped, box by box."""
+    """σ-clipped mean (about the median, scale 1.4826 MAD) of every other pixel not skipped, box by box."""
     ny, nx = image.shape
     my, mx = mean.shape
     values = np.empty(box * box * 4)
@@ -259,7 +270,7 @@ def mesh_means(image, skip, box, sigma, mean, count):
             i0, i1 = bi * nx // mx, (bi + 1) * nx // mx
             m = 0
             for j in range(j0, j1):
-                for i in range(i0, i1):
+                for i in range(i0 + j % 2, i1, 2):
                     if not skip[j, i] and m < values.size:
                         values[m] = image[j, i]
                         m += 1

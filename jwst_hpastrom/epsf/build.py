@@ -7,10 +7,19 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from jwst_hpastrom.epsf import _build_kernels
+from jwst_hpastrom.epsf.frames import open_frame
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.neighbours import open_frame, plain_stamps, refresh_stamps
+from jwst_hpastrom.epsf.neighbours import plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
+from jwst_hpastrom.epsf.samples import (
+    RINGS,
+    Samples,
+    collect_samples,
+    fit_in_stamps,
+    hat_weights,
+    mean_residuals,
+    sample_scatter,
+)
 from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
@@ -20,8 +29,6 @@ __all__ = ["BuildResult", "build_library"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
-RINGS, BINS = 19, 400
-MISFIT_FLOOR = 0.01  # of the model: keeps the brightest stars from having all the weight
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,8 @@ class BuildResult:
         One row an iteration.
 
     stars : `~astropy.table.Table`
-        Every measurement of the last iteration: exposure, star, x, y (fitted), flux, x_err, y_err, dx, dy (fitted
-        less predicted by the other exposures), used.
+        Every measurement of the last iteration: exposure, star, x, y (fitted), flux, x_err, y_err, dx, dy
+        (fitted less predicted by the exposures' mean), used.
 
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
         Corrected pixels of each exposure to the builder's master frame.
@@ -74,8 +81,8 @@ def build_library(
     Bright isolated stars start at their photocentres; they are cross-identified, averaged over the exposures
     by six-parameter transformations and carried back to each exposure. The pixels around them, less a smooth
     mesh sky and the models of all other stars found, sample the ePSF; the clipped weighted means of the
-    residuals about the interpolated model are smoothed and added to it; it is centred, normalised, and all stars
-    are fitted anew.
+    residuals about the interpolated model are smoothed and added to it; it is centred and normalised, and
+    all stars are fitted anew.
 
     Parameters
     ----------
@@ -86,8 +93,9 @@ def build_library(
         Per exposure, (x, y) -> approximate tangent-plane coordinates in pixels, good to about an arcsecond.
 
     correction : `~jwst_hpastrom.geometry.Mapping`, optional
-        Raw to corrected pixels; without it, the polynomial part of ``to_plane`` and a polynomial of the builder's
-        own. What is fixed to the detector and left over is learnt as a local mean of the residuals either way.
+        Raw to corrected pixels; without it, the polynomial part of ``to_plane`` and a polynomial of the
+        builder's own. What is fixed to the detector and left over is learnt as a local mean of the residuals
+        either way.
 
     n_iterations : int
         Iterations at most.
@@ -150,7 +158,7 @@ def build_library(
             f"n_iterations={n_iterations}, grid={grid}, oversampling={oversampling}", "at least 2, 1 and 1"
         )
     job = _Job(executor)
-    options = dict(min_sn=min_sn, isolation=isolation, max_stars=max_stars, mesh=mesh)
+    options = {"min_sn": min_sn, "isolation": isolation, "max_stars": max_stars, "mesh": mesh}
     frames = job.map(open_frame, images, **options)
     count = [f.bright.size for f in frames]
     log.info("stars to build from: %s", count)
@@ -206,13 +214,13 @@ def build_library(
             raise NotEnoughStarsError(
                 f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
             )
-        sums, histogram, tally = state.sample(job, library, use, limit)
-        new = _improve(library, sums, state, use, min_cell_stars if it >= n_global else 0.0)
+        samples = state.sample(job, library, use, limit)
+        new = _improve(library, samples, state, use, min_cell_stars if it >= n_global else 0.0)
         change = np.abs(new.data - library.data).max() / new.data.max()
         if it > 0:
-            limit = clip * _scatter(histogram)
+            limit = clip * sample_scatter(samples.histogram)
         library = new
-        rows.append(_report(it, fitted, library, state, use, predicted, tally, change, moved))
+        rows.append(_report(it, fitted, library, state, use, predicted, samples, change, moved))
         log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", it + 1, change, moved)
         bar.update()
         it += 1
@@ -223,7 +231,7 @@ def build_library(
     bar.close()
     state.fit(job, library)
     predicted = averager.update(state.x, state.y, state.flux, state.err)
-    meta = dict(n_exposures=len(frames), n_stars=int(use.sum()), n_iterations=len(rows))
+    meta = {"n_exposures": len(frames), "n_stars": int(use.sum()), "n_iterations": len(rows)}
     return BuildResult(
         replace(library, meta=meta), Table(rows), state.table(star, predicted, use), predicted.transforms
     )
@@ -248,43 +256,6 @@ class _Job:
         return [f.result() for f in futures]
 
 
-def _fit(stamps, library, x, y, flux, slope):
-    out = np.empty((x.size, 14))
-    lib = (library.coefficients, library.x, library.y, library.oversampling)
-    _build_kernels.fit_stamps(
-        stamps.clean, stamps.base, stamps.ox, stamps.oy, *lib, x, y, flux, slope, 2, 1e-4, 2.0, out
-    )
-    return out
-
-
-def _sample(stamps, library, x, y, flux, use, slope, limit):
-    lib = (library.coefficients, library.x, library.y, library.oversampling)
-    sum_wr, sum_w = np.zeros(library.data.shape), np.zeros(library.data.shape)
-    histogram, misfit = np.zeros((RINGS, BINS)), np.full((x.size, 2), np.nan)
-    k = np.flatnonzero(use)
-    part = np.zeros((k.size, 2))
-    tally = _build_kernels.grid_samples(
-        stamps.clean[k],
-        stamps.base[k],
-        stamps.ox[k],
-        stamps.oy[k],
-        x[k],
-        y[k],
-        flux[k],
-        *lib,
-        library.half_width,
-        slope,
-        MISFIT_FLOOR,
-        limit,
-        sum_wr,
-        sum_w,
-        histogram,
-        part,
-    )
-    misfit[k] = part
-    return sum_wr, sum_w, histogram, misfit, tally
-
-
 class _State:
     """All bright stars of all exposures, as flat arrays, and the exposures they are in."""
 
@@ -307,7 +278,12 @@ class _State:
     def refresh(self, job, library, *, detect, mesh):
         """Measure all stars, neighbours too, and the sky with the current model; cut new stamps."""
         done = job.map(
-            refresh_stamps, self.frames, [library] * len(self.frames), detect=detect, passes=2, mesh=mesh
+            refresh_stamps,
+            self.frames,
+            [library] * len(self.frames),
+            detect=detect,
+            passes=1 if detect else 2,
+            mesh=mesh,
         )
         for frame, ((x, y, flux, half, sky), _) in zip(self.frames, done, strict=True):
             frame.x, frame.y, frame.flux, frame.half_box, frame.sky = x, y, flux, half, sky
@@ -318,7 +294,7 @@ class _State:
         """Fit all bright stars in their stamps."""
         slopes = [f.slope for f in self.frames]
         out = np.concatenate(
-            job.map(_fit, self.stamps, [library] * len(slopes), *self.split(*self.at), slopes)
+            job.map(fit_in_stamps, self.stamps, [library] * len(slopes), *self.split(*self.at), slopes)
         )
         self.ok = np.isfinite(out[:, 4]) & (out[:, 11] > 0) & (out[:, 2] > 0) & (out[:, 9] >= 15)
         self.x, self.y, self.flux = (np.where(self.ok, out[:, k], np.nan) for k in range(3))
@@ -354,54 +330,39 @@ class _State:
         return use
 
     def sample(self, job, library, use, limit):
-        """Grid the samples of all exposures; sums are added in the exposures' order."""
+        """Grid the samples of all exposures."""
         n = len(self.frames)
         slopes = [f.slope for f in self.frames]
-        done = job.map(_sample, self.stamps, [library] * n, *self.split(*self.at, use), slopes, [limit] * n)
-        misfit = np.concatenate([d[3] for d in done])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.misfit = misfit[:, 0] / misfit[:, 1]
-        sums = [sum(d[k] for d in done) for k in (0, 1)]
-        return sums, sum(d[2] for d in done), np.sum([d[4] for d in done], 0)
+        parts = job.map(
+            collect_samples, self.stamps, [library] * n, *self.split(*self.at, use), slopes, [limit] * n
+        )
+        samples = Samples.total(parts)
+        self.misfit = samples.misfit
+        return samples
 
     def table(self, star, predicted, use):
         """All measurements as a table."""
         return Table(
-            dict(
-                exposure=self.exposure,
-                star=star,
-                x=self.x,
-                y=self.y,
-                flux=self.flux,
-                x_err=self.x_err,
-                y_err=self.y_err,
-                dx=predicted.dx,
-                dy=predicted.dy,
-                used=use,
-            )
+            {
+                "exposure": self.exposure,
+                "star": star,
+                "x": self.x,
+                "y": self.y,
+                "flux": self.flux,
+                "x_err": self.x_err,
+                "y_err": self.y_err,
+                "dx": predicted.dx,
+                "dy": predicted.dy,
+                "used": use,
+            }
         )
 
 
-def _scatter(histogram):
-    """Robust scatter of the samples about the model, in their sigmas, ring by ring; at least 1."""
-    total = histogram.sum(1)
-    cumulative = np.cumsum(histogram, 1)
-    k = (cumulative < 0.5 * total[:, None]).sum(1)
-    before = np.where(k > 0, np.take_along_axis(cumulative, np.maximum(k - 1, 0)[:, None], 1)[:, 0], 0.0)
-    inside = np.maximum(np.take_along_axis(histogram, np.minimum(k, BINS - 1)[:, None], 1)[:, 0], 1.0)
-    median = 0.1 * (k + (0.5 * total - before) / inside)
-    return np.where(total > 100, np.maximum(median / 0.6745, 1.0), np.inf)
-
-
-def _improve(library, sums, state, use, min_cell_stars):
+def _improve(library, samples, state, use, min_cell_stars):
     """Add the smoothed mean residuals to the model; centre and normalise it."""
-    sum_wr, sum_w = sums
-    n = sum_w.shape[-1]
-    offset = np.arange(n) - n // 2
-    ring = np.hypot(offset[:, None], offset).astype(int)
-    typical = np.bincount(ring.ravel(), sum_w.mean(0).ravel()) / np.bincount(ring.ravel())
-    update = sum_wr / (sum_w + 0.02 * typical[ring] + 1e-300)
-    data = library.data + smooth_update(update, library.oversampling)
+    data = library.data + smooth_update(
+        mean_residuals(samples, 0.02, library.oversampling), library.oversampling
+    )
     borrowed = np.zeros(len(data), bool)
     if len(data) > 1:
         data, borrowed = _borrow(data, library, state, use, min_cell_stars)
@@ -411,8 +372,7 @@ def _improve(library, sums, state, use, min_cell_stars):
 
 def _borrow(data, library, state, use, min_cell_stars):
     """Replace ePSFs with too few stars by a mean of the others, weighted by 1/distance²."""
-    weights = _hats(library.x, state.at[0][use]), _hats(library.y, state.at[1][use])
-    stars = np.einsum("sy,sx->yx", weights[1], weights[0]).ravel()
+    stars = hat_weights((library.x, library.y), state.at[0][use], state.at[1][use]).sum(0)
     thin = stars < min_cell_stars
     if thin.all():
         raise NotEnoughStarsError(
@@ -423,10 +383,6 @@ def _borrow(data, library, state, use, min_cell_stars):
         w = np.where(thin, 0.0, 1.0 / ((x - x[k]) ** 2 + (y - y[k]) ** 2 + 1.0))
         data[k] = np.tensordot(w / w.sum(), data, 1)
     return data, thin
-
-
-def _hats(nodes, p):
-    return np.array([np.interp(p, nodes, row) for row in np.eye(nodes.size)]).T
 
 
 def _phase_amplitude(position, offset, ok):
@@ -444,23 +400,23 @@ def _phase_amplitude(position, offset, ok):
     )
 
 
-def _report(it, fitted, library, state, use, predicted, tally, change, moved):
+def _report(it, fitted, library, state, use, predicted, samples, change, moved):
     middle = len(library.data) // 2
     n = library.data.shape[-1] // 2
-    return dict(
-        iteration=it + 1,
-        grid=library.x.size,
-        positions="fitted" if fitted else "averaged",
-        n_stars=int(use.sum()),
-        n_averaged=int((use & predicted.averaged).sum()),
-        n_samples=int(tally[0]),
-        clipped=float(tally[1] / max(tally.sum(), 1)),
-        model_change=float(change),
-        position_change=moved,
-        central_value=float(library.data[middle, n, n]),
-        x_rms=predicted.rms[0],
-        y_rms=predicted.rms[1],
-        x_phase=_phase_amplitude(state.x, predicted.dx, use),
-        y_phase=_phase_amplitude(state.y, predicted.dy, use),
-        n_borrowed=int(library.borrowed.sum()),
-    )
+    return {
+        "iteration": it + 1,
+        "grid": library.x.size,
+        "positions": "fitted" if fitted else "averaged",
+        "n_stars": int(use.sum()),
+        "n_averaged": int((use & predicted.averaged).sum()),
+        "n_samples": int(samples.used),
+        "clipped": samples.dropped / max(samples.used + samples.dropped, 1),
+        "model_change": float(change),
+        "position_change": moved,
+        "central_value": float(library.data[middle, n, n]),
+        "x_rms": predicted.rms[0],
+        "y_rms": predicted.rms[1],
+        "x_phase": _phase_amplitude(state.x, predicted.dx, use),
+        "y_phase": _phase_amplitude(state.y, predicted.dy, use),
+        "n_borrowed": int(library.borrowed.sum()),
+    }

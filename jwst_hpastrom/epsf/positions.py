@@ -108,9 +108,9 @@ class Averager:
 
     Corrected = base(raw) + polynomial(raw) + map(raw). The base is the correction given or, without one, the
     polynomial part of the exposures' approximate plane coordinates. The polynomial (only without a given
-    correction) and the map, a local mean of the residuals of all exposures, hold what is left in the positions
-    that is fixed to the detector. A map cell averages many stars at all pixel phases, so the phase errors that
-    the building has to find do not go into it.
+    correction) and the map, a local mean of the residuals of all exposures, hold what is left in the
+    positions that is fixed to the detector. The map averages many stars at all pixel phases, so that the
+    phase errors which the building has to find do not go into it.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Averager:
         return u, v
 
     def _start(self, u, v, ok):
-        """First transformations to the reference's frame, exposure by exposure, through stars already placed."""
+        """First transformations to the reference's frame, one by one, through the stars already placed."""
         mu, mv = np.full(self.n_stars, np.nan), np.full(self.n_stars, np.nan)
         todo = set(range(self.n_exposures))
         out = [None] * self.n_exposures

@@ -1,0 +1,105 @@
+"""EPSFBuildStep: dithered exposures -> a library of effective PSFs."""
+
+import logging
+
+import numpy as np
+
+from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError
+from jwst_hpastrom.geometry import TangentPlane, fit_polynomial
+from jwst_hpastrom.io.distortion_reference import read_distortion
+from jwst_hpastrom.io.epsf_reference import write_epsf_reference
+from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.steps._base import HPStep, spec_from
+
+__all__ = ["EPSFBuildStep"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+OWN = ("correction", "executor", "progress")
+PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
+
+
+class EPSFBuildStep(HPStep):
+    """Build a grid of effective PSFs from dithered exposures of one filter (L23 §3)."""
+
+    class_alias = "hp_epsf_build"
+
+    spec = """
+    distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
+    """ + spec_from(build_library, exclude=OWN)
+
+    def run_step(self, inputs):
+        """Read the exposures, build the library, write it as FITS and ASDF, and the convergence table."""
+        exposures = []
+        for name, member in self.each_member(inputs):
+            try:
+                exposures.append(self.read(member))
+            except HPAstromError as err:
+                self.failed(err.about(name))
+        if not exposures:
+            raise NotEnoughStarsError("no exposure", "at least one", "", inputs.product)
+        meta = _common(exposures, inputs.product)
+        planes = _planes(exposures)
+        with self.executor() as executor:
+            try:
+                result = build_library(
+                    [e.image for e in exposures],
+                    planes,
+                    correction=self._correction(),
+                    executor=executor,
+                    progress=True,
+                    **self.parameters_of(build_library, exclude=OWN),
+                )
+            except HPAstromError as error:
+                raise error.about(inputs.product) from None
+        result.library.meta.update(meta)
+        path = self.output_path(inputs.product, "epsf", "fits")
+        write_stdpsf(result.library, path)
+        write_epsf_reference(result.library, path.with_suffix(".asdf"))
+        self.write_quality(inputs.product, result.convergence)
+        log.info("wrote %s and its .asdf: %d ePSFs", path, len(result.library.data))
+        return inputs.returned if inputs.in_memory else result.convergence
+
+    def _correction(self):
+        return read_distortion(self.distortion_file) if self.distortion_file else None
+
+
+def _common(exposures, product):
+    """Metadata shared by all exposures; an error where they differ."""
+    for key in ("instrument", "detector", "filter"):
+        found = sorted({str(e.meta[key]) for e in exposures})
+        if len(found) > 1:
+            raise MixedExposuresError(
+                f"exposures of several {key}s, {', '.join(found)}", "one", "build them one by one", product
+            )
+    shapes = sorted({e.image.shape for e in exposures})
+    if len(shapes) > 1:
+        raise MixedExposuresError(f"images of shapes {shapes}", "one shape", "build them one by one", product)
+    epochs = [e.meta["epoch"] for e in exposures if e.meta["epoch"] is not None]
+    first = exposures[0].meta
+    return {
+        "instrument": first["instrument"],
+        "detector": first["detector"],
+        "filter": first["filter"],
+        "epoch": float(np.mean(epochs)) if epochs else None,
+        "exposures": [e.name for e in exposures],
+    }
+
+
+def _planes(exposures):
+    """Per exposure, raw pixels to approximate common tangent-plane pixels, through its WCS."""
+    ny, nx = exposures[0].image.shape
+    y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
+    sky = [e.to_sky(x, y) for e in exposures]
+    middle = [float(c) for c in exposures[0].to_sky((nx - 1) / 2, (ny - 1) / 2)]
+    xi, eta = TangentPlane(*middle).from_sky(*sky[0])
+    area = np.nanmedian(np.abs(np.linalg.det(_jacobian(x, y, xi, eta))))
+    plane = TangentPlane(*middle, scale_mas=1e3 * np.sqrt(area))
+    targets = [plane.to_pixels(*plane.from_sky(*s)) for s in sky]
+    return [fit_polynomial(x, y, *t, PLANE_DEGREE, sigma=None).transform.forward for t in targets]
+
+
+def _jacobian(x, y, u, v):
+    linear = fit_polynomial(x, y, u, v, 1, sigma=None).transform
+    return linear.jacobian(np.mean(x), np.mean(y))
