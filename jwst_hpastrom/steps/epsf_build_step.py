@@ -34,25 +34,22 @@ class EPSFBuildStep(HPStep):
         exposures = []
         for name, member in self.each_member(inputs):
             try:
-                exposures.append(self.read(member))
+                exposures.append(self.read(member, need_wcs=True))
             except HPAstromError as err:
                 self.failed(err.about(name))
         if not exposures:
-            raise NotEnoughStarsError("no exposure", "at least one", "", inputs.product)
+            raise NotEnoughStarsError("no exposure", "at least one")
         meta = _common(exposures, inputs.product)
         planes = _planes(exposures)
         with self.executor() as executor:
-            try:
-                result = build_library(
-                    [e.image for e in exposures],
-                    planes,
-                    correction=self._correction(),
-                    executor=executor,
-                    progress=True,
-                    **self.parameters_of(build_library, exclude=OWN),
-                )
-            except HPAstromError as error:
-                raise error.about(inputs.product) from None
+            result = build_library(
+                [e.image for e in exposures],
+                planes,
+                correction=self._correction(),
+                executor=executor,
+                progress=True,
+                **self.parameters_of(build_library, exclude=OWN),
+            )
         result.library.meta.update(meta)
         path = self.output_path(inputs.product, "epsf", "fits")
         write_stdpsf(result.library, path)

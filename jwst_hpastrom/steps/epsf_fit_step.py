@@ -63,7 +63,7 @@ class EPSFFitStep(HPStep):
                 lists[Path(name).name] = row["star_list"]
                 log.info("%s: %d stars, median QFIT %.4f", name, row["n_stars"], row["qfit"])
         if not rows:
-            raise NotEnoughStarsError("no exposure that could be fitted", "at least one", "", inputs.product)
+            raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
         with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
             path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()))
         quality = Table(rows)
