@@ -77,7 +77,7 @@ def matched_filter(data, good, kernel, flux):
     # rows of missing pixels, summed over the box's columns and rows
     missing = np.zeros(nx, np.int64)
     run = np.zeros(nx, np.int64)
-    ska, sa = np.empty(nx, np.float32), np.empty(nx, np.float32)
+    ska, sa, column = np.empty(nx, np.float32), np.empty(nx, np.float32), np.empty(nx, np.float32)
     taps = kernel.astype(np.float32)
     for j in range(ny):
         if j < h or j >= ny - h:
@@ -96,14 +96,19 @@ def matched_filter(data, good, kernel, flux):
                 run[i] = total
                 total -= missing[i - h]
             ska[:] = 0
-            sa[:] = 0
+            column[:] = 0
             for q in range(side):
                 row = data[j - h + q]
+                for i in range(nx):
+                    column[i] += row[i]
                 for m in range(side):
                     t = taps[q, m]
                     for i in range(h, nx - h):
                         ska[i] += t * row[i - h + m]
-                        sa[i] += row[i - h + m]
+            sa[:] = 0
+            for m in range(side):
+                for i in range(h, nx - h):
+                    sa[i] += column[i - h + m]
         for i in range(nx):
             if run[i] == 0:
                 flux[j, i] = (one * ska[i] - sk * sa[i]) * scale
@@ -180,40 +185,69 @@ def local_maxima(flux, err, good, kernel, threshold, x, y, f, snr):
 
 
 @njit(cache=True, nogil=True)
+def select(v, n, k):
+    """Value of rank k of v[:n]; reorders v (Hoare's quickselect)."""
+    low, high = 0, n - 1
+    while low < high:
+        pivot = v[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while v[i] < pivot:
+                i += 1
+            while v[j] > pivot:
+                j -= 1
+            if i <= j:
+                v[i], v[j] = v[j], v[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return v[k]
+
+
+@njit(cache=True, nogil=True)
 def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err, least, sky, sky_err, n_sky):
     """Clipped mean of the pixels with weight between two radii; the fallback below ``least`` pixels."""
     ny, nx = data.shape
-    buffer = np.empty((2 * int(np.ceil(outer)) + 1) ** 2)
-    deviation = np.empty_like(buffer)
-    reach = int(np.ceil(outer))
+    reach = int(np.ceil(outer + 0.5))
+    values = np.empty((2 * reach + 1) ** 2, np.float32)
+    work = np.empty_like(values)
     for s in range(x.size):
-        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        py = int(np.floor(y[s] + 0.5))
         n = 0
         for j in range(max(py - reach, 0), min(py + reach, ny - 1) + 1):
-            for i in range(max(px - reach, 0), min(px + reach, nx - 1) + 1):
-                r2 = (i - x[s]) ** 2 + (j - y[s]) ** 2
-                if r2 > inner * inner and r2 <= outer * outer and weight[j, i] > 0:
-                    buffer[n] = data[j, i]
+            dy2 = (j - y[s]) ** 2
+            far = np.sqrt(max(outer * outer - dy2, 0.0)) if dy2 <= outer * outer else -1.0
+            near = np.sqrt(inner * inner - dy2) if dy2 <= inner * inner else -1.0
+            for i in range(max(int(np.ceil(x[s] - far)), 0), min(int(np.floor(x[s] + far)), nx - 1) + 1):
+                if abs(i - x[s]) > near and weight[j, i] > 0:
+                    values[n] = data[j, i]
                     n += 1
         sky[s], sky_err[s], n_sky[s] = fallback[s], fallback_err[s], n
         if n < least:
             continue
-        middle = np.median(buffer[:n])
+        work[:n] = values[:n]
+        middle = float(select(work, n, n // 2))
         for k in range(n):
-            deviation[k] = abs(buffer[k] - middle)
-        spread = 1.4826 * np.median(deviation[:n])
+            work[k] = abs(values[k] - middle)
+        spread = 1.4826 * select(work, n, n // 2)
         mean, kept = middle, 0
         for _ in range(3):
             total, square, kept = 0.0, 0.0, 0
+            limit = sigma * spread
             for k in range(n):
-                d = buffer[k] - middle
-                if abs(d) <= sigma * spread:
+                d = values[k] - middle
+                if abs(d) <= limit:
                     total += d
                     square += d * d
                     kept += 1
             if kept < least:
                 break
             mean = middle + total / kept
-            middle, spread = mean, max(np.sqrt(square / kept - (total / kept) ** 2), 1e-30)
+            middle, spread = mean, np.sqrt(max(square / kept - (total / kept) ** 2, 0.0)) + 1e-30
         if kept >= least:
             sky[s], sky_err[s], n_sky[s] = mean, spread / np.sqrt(kept), kept

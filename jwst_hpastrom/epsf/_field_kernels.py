@@ -74,6 +74,35 @@ def quality_many(data, weight, coeff, gx, gy, os, x, y, flux, sky, half_box, inn
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def flux_changes(residual, weight, coeff, gx, gy, os, x, y, sky, half, out):
+    """Flux that the residual image would add to each star at its position, on the inner box."""
+    n_grid = coeff.shape[1] - 2 * PAD
+    centre = (n_grid - 1) / 2.0
+    ny, nx = residual.shape
+    window, psis, taps, _, _ = scratch(os, half)
+    psi = psis[0]
+    for s in range(x.size):
+        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        i0, i1, j0, j1 = max(px - half, 0), min(px + half, nx - 1), max(py - half, 0), min(py + half, ny - 1)
+        nj, ni = j1 - j0 + 1, i1 - i0 + 1
+        out[s] = 0.0
+        if nj <= 0 or ni <= 0:
+            continue
+        u, v = (i0 - x[s]) * os + centre, (j0 - y[s]) * os + centre
+        c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
+        blend(coeff, gx, gy, x[s], y[s], r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
+        box_model(window, r0, c0, os, u, v, nj, ni, psi, psis[1], psis[2], taps[0], taps[1], taps[2], taps[3])
+        num, den = 0.0, 0.0
+        for j in range(nj):
+            for i in range(ni):
+                wp = weight[j0 + j, i0 + i] * psi[j, i]
+                num += wp * (residual[j0 + j, i0 + i] - sky[s])
+                den += wp * psi[j, i]
+        if den > 0.0:
+            out[s] = num / den
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def radius_for(flux, faintest, profile_radius, profile_peak):
     """Smallest radius beyond which flux * ψ stays below ``faintest``."""
     for k in range(profile_radius.size):
@@ -84,11 +113,11 @@ def radius_for(flux, faintest, profile_radius, profile_peak):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def sweep(
-    residual, weight, coeff, gx, gy, os, x, y, flux, flux_err, sky, sky_err, half_box, radius, fit_sky,
+    residual, weight, coeff, gx, gy, os, order, x, y, flux, flux_err, sky, sky_err, half_box, radius, fit_sky,
     max_iterations, tolerance, max_shift, profile_radius, profile_peak, faintest, update, inner,
     outer, fits, quality,
 ):  # fmt: skip
-    """Fit each star with all the others subtracted, in the order given.
+    """Fit the stars of ``order`` in turn, each with all the others subtracted.
 
     ``residual`` is the image less all models (x, y, flux, each out to its radius). Each star's own model is
     put back, the star fitted, and the model subtracted again: the new one where ``update`` is set (x, y,
@@ -96,12 +125,11 @@ def sweep(
     filled. A star whose fit fails keeps its position and, where it is updated, gets an infinite error.
     """
     half_width = (coeff.shape[1] - 2 * PAD - 1) / (2.0 * os)
-    nw = (2 * int(np.ceil(half_width)) + 1) * os + 5
-    full = np.empty((nw, nw))
+    line = np.empty(coeff.shape[1] + os)
     window, psis, taps, mats, vecs = scratch(os, largest(half_box, outer))
     row = np.empty(N_OUT)
-    for s in range(x.size):
-        add_one(residual, coeff, gx, gy, os, x[s], y[s], flux[s], min(radius[s], half_width), full, taps)
+    for s in order:
+        add_one(residual, coeff, gx, gy, os, x[s], y[s], flux[s], min(radius[s], half_width), line, taps)
         ok = fit_one(
             residual, weight, coeff, gx, gy, os, x[s], y[s], sky[s], sky_err[s], half_box[s], fit_sky,
             max_iterations, tolerance, max_shift, window, psis, taps, mats, vecs, row,
@@ -118,4 +146,4 @@ def sweep(
                 residual, weight, coeff, gx, gy, os, row[0], row[1], row[2], row[3], half_box[s], inner,
                 outer, window, psis, taps, quality[s],
             )  # fmt: skip
-        add_one(residual, coeff, gx, gy, os, x[s], y[s], -flux[s], min(radius[s], half_width), full, taps)
+        add_one(residual, coeff, gx, gy, os, x[s], y[s], -flux[s], min(radius[s], half_width), line, taps)

@@ -167,13 +167,10 @@ def saturated_counts(saturated, x, y, half_box):
     """Saturated pixels in each star's box."""
     if not saturated.any():
         return np.zeros(x.size, int)
-    ny, nx = saturated.shape
-    total = np.zeros((ny + 1, nx + 1), np.int32)
-    np.cumsum(np.cumsum(saturated, 0, dtype=np.int32), 1, out=total[1:, 1:])
-    i, j = np.rint(x).astype(int), np.rint(y).astype(int)
-    i0, i1 = np.clip(i - half_box, 0, nx), np.clip(i + half_box + 1, 0, nx)
-    j0, j1 = np.clip(j - half_box, 0, ny), np.clip(j + half_box + 1, 0, ny)
-    return total[j1, i1] - total[j0, i1] - total[j1, i0] + total[j0, i0]
+    centres = np.rint(np.nan_to_num(np.c_[x, y], nan=-1e6))
+    return cKDTree(np.argwhere(saturated)[:, ::-1]).query_ball_point(
+        centres, half_box + 0.1, p=np.inf, return_length=True
+    )
 
 
 def half_boxes(saturation_radius, half_box):

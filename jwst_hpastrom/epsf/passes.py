@@ -28,6 +28,10 @@ __all__ = ["measure_stars"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 MODEL_ERROR = 0.03  # share of the subtracted light that a residual may be wrong by
+SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
+REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbours be fitted again
+SETTLED = 0.05  # standard errors: smaller changes count as none
+TILE = 128  # pixels
 
 
 def measure_stars(
@@ -96,21 +100,19 @@ def measure_stars(
         raise ParameterError(f"sky annulus {sky_inner} to {sky_outer}", "0 <= sky_inner < sky_outer")
     field = _Field(image, library, check_fit_box(fit_box), sky_inner, sky_outer)
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
-    field.measure_sky()
-    field.sweep()
-    field.prune(threshold, min_separation)
     if mode == "catalog":
-        for _ in range(passes):
-            field.measure_sky()
-            if not field.add_from_residuals(threshold):
-                break
-            field.sweep(2)
-            field.prune(threshold, min_separation)
         field.measure_sky()
-        field.sweep(2)
+        field.sweep()
+    field.prune(threshold, min_separation)
+    for _ in range(passes if mode == "catalog" else 0):
+        if not field.add_from_residuals(threshold):
+            break
+        field.sweep()
+        field.sweep()
         field.prune(threshold, min_separation)
     field.measure_sky()
     table = field.final(mode, sky)
+    table = table[np.argsort(-np.nan_to_num(table["flux"]), kind="stable")]
     mark_shapes(table)
     _mark_crowded(table, isolation_radius)
     if drop_cosmic_rays:
@@ -152,98 +154,120 @@ def _radial_maximum(library):
 class _Field:
     """The stars of one exposure and the image with their models subtracted."""
 
+    COLUMNS = (
+        "x", "y", "flux", "flux_err", "sky", "sky_err", "saturation", "halves", "fallback", "radius", "moved",
+    )  # fmt: skip
+
     def __init__(self, image, library, half, inner, outer):
         self.image, self.library, self.half, self.inner, self.outer = image, library, half, inner, outer
         self.pixels = Pixels.of(image)
         self.mesh = sky_map(image)
         self.residual = Pixels(self.pixels.data.copy(), self.pixels.weight, self.pixels.saturated)
-        self.noise = float(np.median(self.mesh.sigma))
+        self.faintest = SUBTRACT_TO * float(np.median(self.mesh.sigma))
         self.profile = _radial_maximum(library)
 
     def start(self, found):
+        """Fit the detections on the image as it is, and subtract them."""
         self.saturation = found.saturation_radius
         self.halves = half_boxes(self.saturation, self.half)
-        level, scatter = self.mesh.at(found.x, found.y)
-        self.sky, self.sky_err = level, scatter / 8
-        self.fallback = np.zeros(len(found), bool)
+        self.sky, scatter = self.mesh.at(found.x, found.y)
+        self.sky_err = scatter / 8
         fit = fit_positions(
-            self.pixels, self.library, found.x, found.y, level, scatter / 8, self.halves, max_shift=2.5
+            self.pixels, self.library, found.x, found.y, self.sky, self.sky_err, self.halves, max_shift=2.5
         )
         self.x, self.y = fit.x, fit.y
         self.flux = np.where(fit.fitted & (fit.flux > 0), fit.flux, 0.0)
         self.flux_err = np.sqrt(np.where(fit.fitted, fit.flux_var, np.inf))
-        self._keep(self.flux > 0)
-        self._sort()
+        self.fallback, self.moved = np.zeros(len(found), bool), np.ones(len(found), bool)
         self.radius = self._radii(self.flux)
-        self._add(-1.0, np.ones(self.x.size, bool))
+        self._keep(self.flux > 0)
+        self._add(-1.0, slice(None))
 
     def _keep(self, rows):
-        for name in ("x", "y", "flux", "flux_err", "sky", "sky_err", "saturation", "halves", "fallback"):
+        for name in self.COLUMNS:
             setattr(self, name, getattr(self, name)[rows])
 
-    def _sort(self):
-        self._keep(np.argsort(-self.flux, kind="stable"))
-
     def _radii(self, flux):
-        """Radius beyond which a star's image stays below a twentieth of the sky's noise."""
+        """Radius beyond which a star's image is too faint to be subtracted."""
         radius, peak = self.profile
-        k = np.searchsorted(-peak, -0.05 * self.noise / np.maximum(flux, 1e-30), side="right")
+        k = np.searchsorted(-peak, -self.faintest / np.maximum(flux, 1e-30), side="right")
         return radius[np.minimum(k, radius.size - 1)]
 
     def _add(self, sign, rows):
-        add_models(
-            self.residual.data,
-            self.library,
-            self.x[rows],
-            self.y[rows],
-            self.flux[rows],
-            sign,
-            self.radius[rows],
+        stars = (getattr(self, name)[rows] for name in ("x", "y", "flux"))
+        add_models(self.residual.data, self.library, *stars, sign, self.radius[rows])
+
+    def measure_sky(self, rows=slice(None)):
+        """Read the annulus skies from the residual image."""
+        self.sky[rows], self.sky_err[rows], self.fallback[rows] = local_sky(
+            self.residual, self.x[rows], self.y[rows], self.mesh, inner=self.inner, outer=self.outer
         )
 
-    def measure_sky(self):
-        self.sky, self.sky_err, self.fallback = local_sky(
-            self.residual, self.x, self.y, self.mesh, inner=self.inner, outer=self.outer
-        )
+    def sweep(self):
+        """Fit the stars that need it, each with all the others subtracted, in classes of brightness.
 
-    def sweep(self, times=1):
-        """Fit all stars in turn, brightest first, each with all the others subtracted."""
-        for _ in range(times):
-            self._sweep(update=True)
+        Those need it that moved in the last sweep, and their neighbours. Within a class the order is that of
+        tiles of the image, to stay near what the processor has at hand.
+        """
+        rows = self.moved.copy()
+        if not rows.all():
+            pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(REACH_OF_CHANGE, output_type="ndarray")
+            rows[pairs[self.moved[pairs].any(1)]] = True
+        rows = np.flatnonzero(rows)
+        old = self.x[rows].copy(), self.y[rows].copy(), self.flux[rows].copy()
+        self._sweep(self._order(rows), update=True)
+        with np.errstate(invalid="ignore"):
+            error = self.flux_err[rows] / np.maximum(self.flux[rows], 1e-30)
+            shift = np.hypot(self.x[rows] - old[0], self.y[rows] - old[1]) / error
+            change = np.abs(self.flux[rows] - old[2]) / self.flux_err[rows]
+        self.moved[:] = False
+        self.moved[rows] = np.isfinite(error) & ((shift > SETTLED) | (change > SETTLED))
 
-    def _sweep(self, *, update, fit_sky=False):
-        lib, n = self.library, self.x.size
-        fits = np.empty((0 if update else n, _kernels.N_OUT))
-        quality = np.empty((0 if update else n, _field_kernels.N_QUALITY))
+    def _order(self, rows):
+        tile = (self.y[rows] // TILE) * 1000 + self.x[rows] // TILE
+        brightness = np.floor(-np.log(np.maximum(self.flux[rows], 1e-30)))
+        return rows[np.lexsort((tile, brightness))]
+
+    def _sweep(self, order, *, update, fit_sky=False):
+        lib, n = self.library, 0 if update else self.x.size
+        fits, quality = np.empty((n, _kernels.N_OUT)), np.empty((n, _field_kernels.N_QUALITY))
         iterations, tolerance, shift = (8, 1e-3, 0.5) if update else (50, CONVERGED, 1.0)
         _field_kernels.sweep(
-            self.residual.data, self.residual.weight, lib.coefficients, lib.x, lib.y, lib.oversampling,
+            self.residual.data, self.residual.weight, lib.coefficients, lib.x, lib.y, lib.oversampling, order,
             self.x, self.y, self.flux, self.flux_err, self.sky, self.sky_err, self.halves, self.radius,
-            fit_sky, iterations, tolerance, shift, *self.profile, 0.05 * self.noise, update, *RADXS_RING,
+            fit_sky, iterations, tolerance, shift, *self.profile, self.faintest, update, *RADXS_RING,
             fits, quality,
         )  # fmt: skip
         return fits, quality
 
     def prune(self, threshold, separation):
-        """Drop stars that are no longer significant, or have run into a brighter one."""
-        significant = self.flux > threshold * self._noise_of(self.x, self.y, self.flux, self.flux_err)
-        keep = significant & np.isfinite(self.flux_err)
+        """Drop stars that are not significant without their neighbours' light, or ran into a brighter one."""
+        lib, change = self.library, np.empty(self.x.size)
+        _field_kernels.flux_changes(
+            self.residual.data, self.residual.weight, lib.coefficients, lib.x, lib.y, lib.oversampling,
+            self.x, self.y, self.sky, self.half, change,
+        )  # fmt: skip
+        change[self.saturation > 0] = 0
+        keep = self.flux + change > threshold * self._noise()
         pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(separation, output_type="ndarray")
-        if pairs.size:
-            both = pairs[keep[pairs].all(1)]
+        both = pairs[keep[pairs].all(1)]
+        if both.size:
             faint = np.where(self.flux[both[:, 0]] < self.flux[both[:, 1]], both[:, 0], both[:, 1])
             keep[faint] = False
         self._add(1.0, ~keep)
-        self.radius = self.radius[keep]
+        near, _ = (
+            cKDTree(np.c_[self.x, self.y][~keep]).query(np.c_[self.x, self.y]) if not keep.all() else (9e9, 0)
+        )
+        self.moved |= near < REACH_OF_CHANGE
         self._keep(keep)
 
-    def _noise_of(self, x, y, flux, flux_err):
+    def _noise(self):
         """Standard error of fluxes with the subtraction's own error: what neighbours put under a star."""
-        j = np.clip(np.rint(y).astype(int), 0, self.image.shape[0] - 1)
-        i = np.clip(np.rint(x).astype(int), 0, self.image.shape[1] - 1)
+        j = np.clip(np.rint(self.y).astype(int), 0, self.image.shape[0] - 1)
+        i = np.clip(np.rint(self.x).astype(int), 0, self.image.shape[1] - 1)
         peak = self.profile[1][0]
-        neighbours = np.maximum(self.pixels.data[j, i] - self.mesh.at(x, y)[0] - flux * peak, 0)
-        return np.hypot(flux_err, MODEL_ERROR * neighbours / peak)
+        others = self.pixels.data[j, i] - self.sky - self.flux * peak
+        return np.hypot(self.flux_err, MODEL_ERROR * np.maximum(others, 0) / peak)
 
     def add_from_residuals(self, threshold):
         """Add the peaks of the residual image; return how many."""
@@ -254,34 +278,33 @@ class _Field:
         err = np.hypot(np.asarray(self.image.err, np.float32), MODEL_ERROR * subtracted)
         found = peaks(data, err, good, self.image, self.library, threshold)
         found = found[found.saturation_radius == 0]
-        if len(found) == 0:
-            return 0
-        distance, _ = cKDTree(np.c_[self.x, self.y]).query(np.c_[found.x, found.y])
-        found = found[distance > 0.8]
+        if len(found) and self.x.size:
+            distance, _ = cKDTree(np.c_[self.x, self.y]).query(np.c_[found.x, found.y])
+            found = found[distance > 0.8]
         n = len(found)
-        if n == 0:
-            return 0
         level, scatter = self.mesh.at(found.x, found.y)
         added = {
             "x": found.x, "y": found.y, "flux": np.zeros(n), "flux_err": np.full(n, np.inf), "sky": level,
             "sky_err": scatter / 8, "saturation": np.zeros(n), "halves": np.full(n, self.half),
-            "fallback": np.ones(n, bool), "radius": self._radii(found.flux),
+            "fallback": np.ones(n, bool), "radius": self._radii(found.flux), "moved": np.ones(n, bool),
         }  # fmt: skip
         for name, values in added.items():
             setattr(self, name, np.concatenate([getattr(self, name), values]))
+        self.measure_sky(slice(self.x.size - n, None))
         return n
 
     def final(self, mode, sky):
         """Fit once more, on the image as it is or with the neighbours subtracted, and make the table."""
-        flags = np.where(self.fallback, int(Flag.SKY_FALLBACK), 0)
         free = sky == "fit"
+        flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
+        statistics = None
         if mode == "isolated":
-            fit = fit_positions(
-                self.pixels, self.library, self.x, self.y, self.sky, self.sky_err, self.halves, fit_sky=free
-            )
-            statistics = None
+            args = self.x, self.y, self.sky, self.sky_err, self.halves
+            fit = fit_positions(self.pixels, self.library, *args, fit_sky=free)
         else:
-            rows, statistics = self._sweep(update=False, fit_sky=free)
+            self.moved[:] = True
+            self.sweep()
+            rows, statistics = self._sweep(self._order(np.arange(self.x.size)), update=False, fit_sky=free)
             fit = FitResult.of(rows, np.zeros_like(self.sky) if free else self.sky_err, self.halves)
             pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.half + self.outer, output_type="ndarray")
             flags[np.unique(pairs)] |= int(Flag.SUBTRACTED)
