@@ -38,6 +38,9 @@ class MasterFrame:
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
         Corrected pixels of each exposure to master pixels.
 
+    corrections : list of `~jwst_hpastrom.geometry.Mapping`
+        Raw to corrected pixels of each exposure.
+
     plane : `~jwst_hpastrom.geometry.TangentPlane`
 
     measurements : `~astropy.table.Table`
@@ -47,13 +50,18 @@ class MasterFrame:
 
     exposures : `~astropy.table.Table`
         A row for every exposure: counts, residual RMS, rotation, scale, skew, zero point.
+
+    central : int
+        Exposure at the centre of the dither pattern.
     """
 
     table: Table
     transforms: list
+    corrections: list
     plane: TangentPlane
     measurements: Table
     exposures: Table
+    central: int
 
 
 class _Averages:
@@ -198,7 +206,7 @@ def build_master(
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
     names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]
-    m = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
+    m, corrections = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
     plane = choose_plane(plane, reference, m.ra, m.dec, scale_mas)
     epochs = np.array([float(t.meta.get("epoch", np.nan)) for t in star_lists])
     epoch = float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
@@ -277,7 +285,7 @@ def build_master(
     )  # fmt: skip
     shown.close()
     log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
-    return MasterFrame(table, transforms, plane, measurements, exposures)
+    return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central)
 
 
 def _bar(total, show):

@@ -96,25 +96,29 @@ def _column(table, name, default, n):
     return np.asarray(table[name], float) if name in table.colnames else np.full(n, default)
 
 
-def _through_wcs(table, x, y):
-    """Positions freed of the smooth distortion that the WCS knows, in pixels like the raw ones."""
-    n = x.size
+def _wcs_mapping(table):
+    """Mapping that takes out the smooth distortion that the WCS knows; pixels like the raw ones."""
+    n = len(table)
+    x, y = (np.asarray(table[c], float) for c in ("x", "y"))
     ra, dec = _column(table, "ra", np.nan, n), _column(table, "dec", np.nan, n)
     ok = np.isfinite(ra + dec + x + y)
-    degree = 5 if ok.sum() >= 200 else 3
     if ok.sum() < 60:
-        return x, y
+        return IdentityMapping()
     plane = TangentPlane(float(np.median(ra[ok])), float(np.median(dec[ok])))
     xi, eta = plane.from_sky(ra[ok], dec[ok])
     u, v = fit_linear(xi, eta, x[ok], y[ok], parameters=6).transform.forward(xi, eta)
-    return fit_polynomial(x[ok], y[ok], u, v, degree).transform.forward(x, y)
+    return fit_polynomial(x[ok], y[ok], u, v, 5 if ok.sum() >= 200 else 3).transform
+
+
+def _jacobian(correction, x, y, h=16.0):
+    """∂corrected/∂raw over ±h pixels: the mean area of a pixel there, without a pixel map's noise."""
+    right, left = correction.forward(x + h, y), correction.forward(x - h, y)
+    up, down = correction.forward(x, y + h), correction.forward(x, y - h)
+    return [(p - q) / (2 * h) for one in range(2) for p, q in ((right[one], left[one]), (up[one], down[one]))]
 
 
 def _one(table, correction, qfit_max, pixel_area):
     name = table.meta.get("filename", "star list")
-    missing = [c for c in ("x", "y", "mag") if c not in table.colnames]
-    if missing:
-        raise BadCatalogError(f"no column {', '.join(missing)}", "x, y and mag in a star list", file=name)
     n = len(table)
     x, y = np.asarray(table["x"], float), np.asarray(table["y"], float)
     flags = np.asarray(table["flags"], np.int64) if "flags" in table.colnames else np.zeros(n, np.int64)
@@ -123,22 +127,16 @@ def _one(table, correction, qfit_max, pixel_area):
     mag = np.asarray(table["mag"], float)
     if not (np.isfinite(ex) & (ex > 0)).any():  # no errors at all: equal ones
         vx, vy = np.full(n, 0.01**2), np.full(n, 0.01**2)
-    if correction is None and {"x_corr", "y_corr"} <= set(table.colnames):
-        xc, yc = np.asarray(table["x_corr"], float), np.asarray(table["y_corr"], float)
-    elif correction is None:
-        xc, yc = _through_wcs(table, x, y)
-    else:
-        xc, yc = correction.forward(x, y)
-        if not isinstance(correction, IdentityMapping):
-            jac = correction.jacobian(x, y)
-            a, b, c, d = jac[:, 0, 0], jac[:, 0, 1], jac[:, 1, 0], jac[:, 1, 1]
-            vx, vy, vxy = (
-                a * a * vx + b * b * vy + 2 * a * b * vxy,
-                c * c * vx + d * d * vy + 2 * c * d * vxy,
-                a * c * vx + b * d * vy + (a * d + b * c) * vxy,
-            )
-            if pixel_area:
-                mag = mag - 2.5 * np.log10(np.abs(a * d - b * c))
+    xc, yc = correction.forward(x, y)
+    if not isinstance(correction, IdentityMapping):
+        a, b, c, d = _jacobian(correction, x, y)
+        vx, vy, vxy = (
+            a * a * vx + b * b * vy + 2 * a * b * vxy,
+            c * c * vx + d * d * vy + 2 * c * d * vxy,
+            a * c * vx + b * d * vy + (a * d + b * c) * vxy,
+        )
+        if pixel_area:
+            mag = mag - 2.5 * np.log10(np.abs(a * d - b * c))
     with np.errstate(invalid="ignore"):
         ok = np.isfinite(xc + yc + vx + vy + mag) & (vx > 0) & (vy > 0) & (flags & int(UNUSABLE) == 0)
         vxy = np.where(np.isfinite(vxy), vxy, 0.0)
@@ -164,8 +162,7 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         Columns of `jwst_hpastrom.columns.STAR_LIST`; x, y, mag are needed.
 
     correction : `~jwst_hpastrom.geometry.Mapping` or sequence of them, optional
-        Raw to corrected pixels. Without it the lists' own ``x_corr y_corr`` are taken, else the raw
-        positions.
+        Raw to corrected pixels. Without it, what the exposures' WCS knows of the distortion is taken out.
 
     qfit_max : float
         Worst QFIT of a detection that may define a transformation.
@@ -175,13 +172,23 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
 
     Returns
     -------
-    `Measurements`
+    measurements : `Measurements`
+
+    corrections : list of `~jwst_hpastrom.geometry.Mapping`
+        The correction of each exposure.
     """
     n = len(star_lists)
-    corrections = correction if isinstance(correction, (list, tuple)) else [correction] * n
+    corrections = list(correction) if isinstance(correction, list | tuple) else [correction] * n
+    star_lists = list(star_lists)
+    for table in star_lists:
+        missing = [c for c in ("x", "y", "mag") if c not in table.colnames]
+        if missing:
+            name = table.meta.get("filename", "star list")
+            raise BadCatalogError(f"no column {', '.join(missing)}", "x, y and mag in a star list", file=name)
+    corrections = [c or _wcs_mapping(t) for c, t in zip(corrections, star_lists, strict=True)]
     parts = [_one(t, c, qfit_max, pixel_area) for t, c in zip(star_lists, corrections, strict=True)]
     first = np.r_[0, np.cumsum([p["x"].size for p in parts])]
     data = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
     empty = {key: np.full(first[-1], np.nan) for key in ("u", "v", "vu", "vv")}
     exposure = np.repeat(np.arange(n), np.diff(first))
-    return Measurements(exposure=exposure, first=first, **data, **empty)
+    return Measurements(exposure=exposure, first=first, **data, **empty), corrections
