@@ -1,0 +1,180 @@
+"""Star lists of other origin, one an epoch: column names, epochs, and flystar's calibrated lists."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+from astropy.time import Time
+
+from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
+
+__all__ = ["EPOCH_SYNONYMS", "convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
+
+#: column: names under which other lists have it, in order of preference
+EPOCH_SYNONYMS = {
+    "x": ("x", "X", "x_fit", "xcentroid"),
+    "y": ("y", "Y", "y_fit", "ycentroid"),
+    "x_err": ("x_err", "xe", "x_error", "xerr", "sigma_x", "x_fit_err"),
+    "y_err": ("y_err", "ye", "y_error", "yerr", "sigma_y", "y_fit_err"),
+    "mag": ("mag", "m", "MAG", "M"),
+    "mag_err": ("mag_err", "me", "m_err", "mag_error"),
+    "name": ("name", "NAME", "id", "ID"),
+}
+#: metadata: names under which other lists have them
+META_SYNONYMS = {
+    "epoch": ("epoch", "EPOCH", "ref_epoch", "mjd_epoch"),
+    "position_angle": ("position_angle", "PA", "pa"),
+    "pixel_scale_mas": ("pixel_scale_mas", "scale_mas"),
+}
+
+
+def epoch_from_name(path):
+    """Julian year of the noon of a date in a file's name.
+
+    Parameters
+    ----------
+    path : path-like
+        A name that holds YYYY_MM_DD, YYYY-MM-DD or YYYYMMDD.
+
+    Returns
+    -------
+    float or None
+    """
+    found = re.search(
+        r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)", Path(path).name
+    )
+    return None if found is None else float(Time(f"{'-'.join(found.groups())}T12:00:00").jyear)
+
+
+def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
+    """Read one star list.
+
+    Parameters
+    ----------
+    path : path-like
+        ECSV, FITS, parquet or text with a line of column names. `EPOCH_SYNONYMS` has the names that are
+        understood.
+
+    epoch : float, optional
+        Julian year; overrides the file's. Without it: meta ``epoch``, else a date in the file's name. A
+        column of times is never taken for it.
+
+    pixel_scale_mas : float, optional
+        Where the file does not say.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``x y x_err y_err`` and where there ``mag mag_err name``, then all others as they are; meta ``epoch``,
+        ``filename``, and what the file has.
+
+    Raises
+    ------
+    BadFileError, BadCatalogError
+        Named by cause.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadFileError("no such file", "a star list", "check the path", path)
+    text = path.suffix in (".calib", ".lis", ".dat", ".txt", ".cat")
+    try:
+        table = Table.read(path, format="ascii") if text else Table.read(path)
+    except Exception as err:
+        raise BadFileError(
+            f"no readable table ({type(err).__name__}: {str(err)[:200]})",
+            "ECSV, FITS, parquet or text",
+            "",
+            path,
+        ) from err
+    out, used = Table(meta=dict(table.meta)), set()
+    for name, synonyms in EPOCH_SYNONYMS.items():
+        found = next((s for s in synonyms if s in table.colnames), None)
+        if found is None:
+            continue
+        used.add(found)
+        column = table[found]
+        out[name] = (
+            np.asarray(column).astype(str)
+            if name == "name"
+            else np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+        )
+    missing = [c for c in ("x", "y", "x_err", "y_err") if c not in out.colnames]
+    if missing:
+        raise BadCatalogError(
+            f"no column {', '.join(missing)} among {', '.join(table.colnames[:12])}",
+            "x y x_err y_err (pixels)",
+            "rename the columns",
+            path,
+        )
+    for name in table.colnames:
+        if name not in used and name not in out.colnames:
+            out[name] = table[name]
+    for name, synonyms in META_SYNONYMS.items():
+        found = next((s for s in synonyms if table.meta.get(s) is not None), None)
+        if found is not None:
+            out.meta[name] = float(table.meta[found])
+    if epoch is not None:
+        out.meta["epoch"] = float(epoch)
+    elif out.meta.get("epoch") is None:
+        out.meta["epoch"] = epoch_from_name(path)
+    if out.meta["epoch"] is None:
+        raise BadCatalogError(
+            "no epoch", "meta epoch, a date in the file's name, or epochs=", "give epochs=", path
+        )
+    if pixel_scale_mas is not None and not out.meta.get("pixel_scale_mas"):
+        out.meta["pixel_scale_mas"] = float(pixel_scale_mas)
+    out.meta["filename"] = path.name
+    return out
+
+
+def read_epoch_lists(paths, *, epochs=None, pixel_scale_mas=None):
+    """Read the members of a many-epoch association.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+
+    epochs : sequence of float, optional
+        Julian years, one a list; override the files'.
+
+    pixel_scale_mas : float, optional
+        Where the files do not say.
+
+    Returns
+    -------
+    list of `~astropy.table.Table`
+    """
+    if epochs is not None and len(epochs) != len(paths):
+        raise ParameterError(f"{len(epochs)} epochs for {len(paths)} lists", "one epoch a list")
+    given = epochs if epochs is not None else [None] * len(paths)
+    return [
+        read_epoch_list(p, epoch=e, pixel_scale_mas=pixel_scale_mas)
+        for p, e in zip(paths, given, strict=True)
+    ]
+
+
+def convert_flystar_list(path, *, epoch=None, pixel_scale_mas=39.77):
+    """Convert one of flystar's calibrated lists (``*.calib``) to a star list of this package.
+
+    Parameters
+    ----------
+    path : path-like
+        Text with the columns ``x y m xe ye me … name t``.
+
+    epoch : float, optional
+        Julian year; by default from the date in the file's name. The column ``t`` is not used: in flystar's
+        example data it is the same wrong time in all epochs.
+
+    pixel_scale_mas : float
+        Of the lists' pixels; 39.77 for WFC3/UVIS.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        As from `read_epoch_list`, without ``t``; ``name`` there is a running number, no identity.
+    """
+    table = read_epoch_list(path, epoch=epoch, pixel_scale_mas=pixel_scale_mas)
+    if "t" in table.colnames:
+        table.remove_column("t")
+    return table

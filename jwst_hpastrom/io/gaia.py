@@ -1,0 +1,229 @@
+"""Gaia's table: from a file, from the archive with a cache, or from flystar's form of it."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
+from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.writing import write_table
+
+__all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
+
+log = logging.getLogger("stpipe.hpastrom.io")
+
+#: columns of Gaia's source table that are used, with their units
+GAIA_UNITS = {
+    "ra": "deg",
+    "dec": "deg",
+    "ra_error": "mas",
+    "dec_error": "mas",
+    "pmra": "mas / yr",
+    "pmdec": "mas / yr",
+    "pmra_error": "mas / yr",
+    "pmdec_error": "mas / yr",
+    "parallax": "mas",
+    "parallax_error": "mas",
+    "parallax_over_error": "",
+    "astrometric_params_solved": "",
+    "duplicated_source": "",
+    "astrometric_excess_noise_sig": "",
+    "ruwe": "",
+    "phot_g_mean_mag": "mag",
+    "ref_epoch": "yr",
+    "ra_dec_corr": "",
+    "ra_pmra_corr": "",
+    "ra_pmdec_corr": "",
+    "dec_pmra_corr": "",
+    "dec_pmdec_corr": "",
+    "pmra_pmdec_corr": "",
+}
+NEEDED = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
+
+
+def _plain(column, unit):
+    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+    own = getattr(column, "unit", None)
+    if unit not in ("", "mag") and own is not None and str(own) not in ("", unit):
+        values = (values * own).to_value(unit)
+    return values
+
+
+def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
+    """Read a Gaia table with Gaia's own column names.
+
+    Parameters
+    ----------
+    path : path-like
+        ECSV, FITS, VOTable, CSV or parquet. Columns in other units are converted; masked entries become NaN.
+        A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`.
+
+    ra_ref, dec_ref : float
+        Field centre for `convert_flystar_gaia`.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Plain float columns, ``source_id`` as text.
+
+    Raises
+    ------
+    BadFileError
+        The file cannot be read.
+
+    BadCatalogError
+        Columns are missing, or no row has a motion.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadFileError("no such file", "a Gaia table", "check the path", path)
+    try:
+        table = Table.read(path)
+    except Exception as err:
+        raise BadFileError(
+            f"no readable table ({type(err).__name__}: {str(err)[:200]})",
+            "ECSV, FITS, CSV or parquet",
+            "",
+            path,
+        ) from err
+    if {"x0", "y0", "vx", "vy", "vxe", "vye"} <= set(table.colnames) and "ra" not in table.colnames:
+        return convert_flystar_gaia(table, ra_ref=ra_ref, dec_ref=dec_ref)
+    names = {n.lower(): n for n in table.colnames}
+    missing = [n for n in NEEDED if n not in names]
+    if missing:
+        raise BadCatalogError(
+            f"no column {', '.join(missing)}",
+            "Gaia's columns with motions and errors",
+            "download the table with its astrometric columns",
+            path,
+        )
+    if len(table) == 0:
+        raise BadCatalogError("an empty table", "Gaia stars in the field", "", path)
+    out = Table(meta=dict(table.meta))
+    for name, unit in GAIA_UNITS.items():
+        if name in names:
+            out[name] = _plain(table[names[name]], unit)
+            if unit:
+                out[name].unit = unit
+    ids = next((names[n] for n in ("source_id", "designation", "id") if n in names), None)
+    out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)
+    if not (np.isfinite(out["pmra"]) & np.isfinite(out["pmdec"])).any():
+        raise BadCatalogError(
+            f"{len(out)} rows without motions",
+            "stars with pmra and pmdec",
+            "use five-parameter solutions",
+            path,
+        )
+    out.meta["catalog"] = path.name
+    return out
+
+
+def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
+    """Convert flystar's form of a Gaia table to Gaia's columns.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table` or path-like
+        ``x0 y0 x0e y0e`` (arcsec from the field centre), ``vx vy vxe vye`` (arcsec/yr), ``t0`` (Julian
+        year), ``m`` (G), optional ``source_id parallax parallax_error`` (mas).
+
+    ra_ref, dec_ref : float
+        The field centre, degrees; flystar's files do not hold it. Motions do not depend on it.
+
+    x_positive : {"west", "east"}
+        Where x0 and vx run; in flystar's files, to the West.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Rows with vxe = 0, which have no motion, are left out.
+    """
+    if not isinstance(table, Table):
+        table = Table.read(table)
+    if x_positive not in ("west", "east"):
+        raise ParameterError(f"x_positive={x_positive}", "west or east")
+    sign = -1.0 if x_positive == "west" else 1.0
+    t = table[np.asarray(table["vxe"], float) > 0]
+    if len(t) == 0:
+        raise BadCatalogError(f"{len(table)} rows without motions", "rows with vxe > 0", "")
+    ra, dec = TangentPlane(ra_ref, dec_ref).to_sky(
+        sign * np.asarray(t["x0"], float), np.asarray(t["y0"], float)
+    )
+    data = {
+        "ra": ra,
+        "dec": dec,
+        "ra_error": np.asarray(t["x0e"], float) * 1e3,
+        "dec_error": np.asarray(t["y0e"], float) * 1e3,
+        "pmra": sign * np.asarray(t["vx"], float) * 1e3,
+        "pmdec": np.asarray(t["vy"], float) * 1e3,
+        "pmra_error": np.asarray(t["vxe"], float) * 1e3,
+        "pmdec_error": np.asarray(t["vye"], float) * 1e3,
+        "phot_g_mean_mag": np.asarray(t["m"], float),
+        "ref_epoch": np.asarray(t["t0"], float),
+    }
+    for name in ("parallax", "parallax_error"):
+        if name in t.colnames:
+            data[name] = np.ma.filled(np.ma.asarray(t[name], float), np.nan)
+    if "parallax" in data:
+        data["parallax_over_error"] = data["parallax"] / data["parallax_error"]
+    out = Table(data, meta={"ra_ref": ra_ref, "dec_ref": dec_ref})
+    for name, unit in GAIA_UNITS.items():
+        if unit and name in out.colnames:
+            out[name].unit = unit
+    label = "source_id" if "source_id" in t.colnames else "name"
+    values = np.asarray(t[label])
+    out["source_id"] = np.char.decode(values) if values.dtype.kind == "S" else values.astype(str)
+    return out
+
+
+def query_gaia(ra, dec, radius, *, cache_dir, release="gaiadr3"):
+    """Fetch Gaia sources around a point from the archive, or from the cache of an earlier call.
+
+    Parameters
+    ----------
+    ra, dec, radius : float
+        Degrees.
+
+    cache_dir : path-like
+        Folder of the cached tables; their names tell the query.
+
+    release : str
+        Schema of the archive.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        As from `read_gaia`.
+
+    Raises
+    ------
+    BadFileError
+        No cached table, and astroquery is not installed or the archive cannot be reached.
+    """
+    columns = ", ".join(("source_id", *GAIA_UNITS))
+    query = (
+        f"SELECT {columns} FROM {release}.gaia_source WHERE 1 = CONTAINS(POINT(ra, dec), "
+        f"CIRCLE({float(ra):.8f}, {float(dec):.8f}, {float(radius):.6f}))"
+    )
+    key = hashlib.sha256(query.encode()).hexdigest()[:16]
+    path = Path(cache_dir) / f"{release}_{key}.ecsv"
+    if path.exists():
+        log.info("Gaia table from the cache: %s", path)
+        return read_gaia(path)
+    try:
+        from astroquery.gaia import Gaia
+
+        table = Gaia.launch_job_async(query).get_results()
+    except Exception as err:
+        raise BadFileError(
+            f"no answer from the Gaia archive ({type(err).__name__}: {str(err)[:120]})",
+            "astroquery and a network, or a table in the cache",
+            "give the table as a file: gaia_catalog=",
+            path,
+        ) from err
+    table.meta = {"query": query}
+    write_table(table, path)
+    return read_gaia(path)

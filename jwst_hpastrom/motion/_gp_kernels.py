@@ -1,0 +1,387 @@
+"""Numba core of the Gaussian-process motions: covariances, projected likelihood, leave-one-out.
+
+A problem has N data y with covariance K and p linear terms, the rows of H, with a flat prior. Model codes
+are those of H25's Table 3 (0 poly, 1 confusion, 2 sqexp, 3 additive, 5 step) and 6 for a group offset.
+Confusion couples the
+axes: its N is twice the number of epochs, x first.
+"""
+
+import numpy as np
+from numba import njit
+
+FAST = {"contract", "reassoc", "arcp", "nsz"}
+LOG_2PI = np.log(2 * np.pi)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def factor(a, n, b, m):
+    """Cholesky factor of a (lower, in place), rows of b to (L⁻¹ bᵀ)ᵀ; returns ln|a|, NaN if not definite."""
+    logdet = 0.0
+    for i in range(n):
+        for j in range(i):
+            s = a[i, j]
+            for k in range(j):
+                s -= a[i, k] * a[j, k]
+            a[i, j] = s * a[j, j]
+        d = a[i, i]
+        for k in range(i):
+            d -= a[i, k] * a[i, k]
+        if not d > 0.0:
+            return np.nan
+        logdet += np.log(d)
+        a[i, i] = 1.0 / np.sqrt(d)  # the diagonal holds the reciprocal
+    for r in range(m):
+        for i in range(n):
+            s = b[r, i]
+            for k in range(i):
+                s -= a[i, k] * b[r, k]
+            b[r, i] = s * a[i, i]
+    return logdet
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def invert_lower(a, n, out):
+    """Inverse of the factor (reciprocal diagonal) from `factor`, stored transposed: out[j, i] = (L⁻¹)_ij, i
+    >= j."""
+    for j in range(n):
+        out[j, j] = a[j, j]
+        for i in range(j):
+            out[j, i] = 0.0
+        for i in range(j + 1, n):
+            s = 0.0
+            for k in range(j, i):
+                s += a[i, k] * out[j, k]
+            out[j, i] = -s * a[i, i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def build(model, t, group, aux, theta, k, dk, gradient):
+    """Fill the systematic covariance k and, if wanted, its derivatives dk by the (logarithmic) parameters."""
+    n = t.size
+    a2 = np.exp(2.0 * theta[0])
+    if model == 1:
+        _confusion(t, aux, a2, np.exp(theta[1]), k)
+        if gradient:
+            h = 1e-5
+            _confusion(t, aux, a2, np.exp(theta[1] + h), dk[1])
+            for i in range(2 * n):
+                for j in range(2 * n):
+                    dk[0, i, j] = 2.0 * k[i, j]
+                    dk[1, i, j] = (dk[1, i, j] - k[i, j]) / h
+        return
+    tau = np.exp(theta[1])
+    for i in range(n):
+        for j in range(i + 1):
+            d = abs(t[i] - t[j])
+            e = 0.0
+            if model == 2:
+                u = d * d / (4.0 * tau * tau)
+                e = a2 * np.exp(-u)
+                if gradient:
+                    dk[1, i, j] = dk[1, j, i] = 2.0 * u * e
+            elif model == 5:
+                u = d / tau
+                if u < 1.0:
+                    e = a2 * (1.0 - u)
+                if gradient:
+                    dk[1, i, j] = dk[1, j, i] = a2 * u if u < 1.0 else 0.0
+            elif (model == 3 and i == j) or (model == 6 and group[i] == group[j]):
+                e = a2
+            k[i, j] = k[j, i] = e
+            if gradient:
+                dk[0, i, j] = dk[0, j, i] = 2.0 * e
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _confusion(t, aux, a2, ell, k):
+    """E[k(d)] for d_ij ~ N(v Δt, Δt² C_v); aux = (vx, vy, Cxx, Cxy, Cyy)."""
+    n = t.size
+    l2 = ell * ell
+    for i in range(n):
+        for j in range(i + 1):
+            dt = t[i] - t[j]
+            d2 = dt * dt
+            qxx, qxy, qyy = l2 + d2 * aux[2], d2 * aux[3], l2 + d2 * aux[4]
+            det = qxx * qyy - qxy * qxy
+            ixx, ixy, iyy = qyy / det, -qxy / det, qxx / det
+            mx, my = aux[0] * dt, aux[1] * dt
+            ux, uy = ixx * mx + ixy * my, ixy * mx + iyy * my
+            s = a2 * l2 * l2 / np.sqrt(det) * np.exp(-0.5 * (ux * mx + uy * my))
+            k[i, j] = k[j, i] = s * (ixx - ux * ux)
+            k[n + i, n + j] = k[n + j, n + i] = s * (iyy - uy * uy)
+            c = s * (ixy - ux * uy)
+            k[i, n + j] = k[n + j, i] = c
+            k[j, n + i] = k[n + i, j] = c
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def log_likelihood(kn, n, h, p, y, b):
+    """Projected log likelihood of y; kn is destroyed; b is work, (p + 1, n)."""
+    for r in range(p):
+        for i in range(n):
+            b[r, i] = h[r, i]
+    for i in range(n):
+        b[p, i] = y[i]
+    logdet = factor(kn, n, b, p + 1)
+    if not np.isfinite(logdet):
+        return -np.inf
+    g = np.empty((p + 1, p + 1))
+    for r in range(p + 1):
+        for s in range(r + 1):
+            c = 0.0
+            for i in range(n):
+                c += b[r, i] * b[s, i]
+            g[r, s] = c
+    # The Cholesky factor of the bordered Gram matrix: its last pivot is the projected quadratic form.
+    logdet_g = 0.0
+    for r in range(p + 1):
+        for s in range(r + 1):
+            c = g[r, s]
+            for q in range(s):
+                c -= g[r, q] * g[s, q]
+            if s < r:
+                g[r, s] = c / g[s, s]
+            elif r < p:
+                if not c > 0.0:
+                    return -np.inf
+                logdet_g += np.log(c)
+                g[r, r] = np.sqrt(c)
+            else:
+                g[r, r] = c
+    return -0.5 * (g[p, p] + logdet + logdet_g + (n - p) * LOG_2PI)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def project(kn, n, h, p, y, proj, beta, cov):
+    """Projector P, coefficients and their covariance; kn is destroyed. Returns whether it worked."""
+    b = np.zeros((1, n))
+    if not np.isfinite(factor(kn, n, b, 0)):
+        return False
+    linv = np.empty((n, n))
+    invert_lower(kn, n, linv)
+    for i in range(n):
+        for j in range(i + 1):
+            s = 0.0
+            for k in range(i, n):
+                s += linv[i, k] * linv[j, k]
+            proj[i, j] = proj[j, i] = s
+    v = np.empty((p, n))
+    for r in range(p):
+        for i in range(n):
+            s = 0.0
+            for j in range(n):
+                s += proj[i, j] * h[r, j]
+            v[r, i] = s
+    g = np.empty((p, p))
+    rhs = np.empty(p)
+    for r in range(p):
+        s = 0.0
+        for i in range(n):
+            s += v[r, i] * y[i]
+        rhs[r] = s
+        for q in range(p):
+            s = 0.0
+            for i in range(n):
+                s += v[r, i] * h[q, i]
+            g[r, q] = s
+    if not small_inverse(g, p, cov):
+        return False
+    for r in range(p):
+        s = 0.0
+        for q in range(p):
+            s += cov[r, q] * rhs[q]
+        beta[r] = s
+    for i in range(n):
+        for j in range(i + 1):
+            s = 0.0
+            for r in range(p):
+                u = 0.0
+                for q in range(p):
+                    u += cov[r, q] * v[q, j]
+                s += v[r, i] * u
+            proj[i, j] -= s
+            proj[j, i] = proj[i, j]
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def small_inverse(g, p, out):
+    """Inverse of a small symmetric positive matrix by its Cholesky factor, scaled to unit diagonal."""
+    s = np.empty(p)
+    for i in range(p):
+        if not g[i, i] > 0.0:
+            return False
+        s[i] = 1.0 / np.sqrt(g[i, i])
+    a = np.empty((p, p))
+    for i in range(p):
+        for j in range(p):
+            a[i, j] = g[i, j] * s[i] * s[j]
+    b = np.eye(p)
+    if not np.isfinite(factor(a, p, b, p)):
+        return False
+    for i in range(p):
+        if a[i, i] > 1e7:
+            return False
+        for j in range(p):
+            c = 0.0
+            for k in range(p):
+                c += b[i, k] * b[j, k]
+            out[i, j] = c * s[i] * s[j]
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, dk, b):
+    """Log likelihood plus log prior."""
+    build(model, t, group, aux, theta, k, dk, False)
+    for i in range(n):
+        for j in range(i + 1):
+            k[i, j] += noise[i, j]
+    f = log_likelihood(k, n, h, p, y, b)
+    for q in range(n_par):
+        f -= 0.5 * ((theta[q] - mu[q]) / sd[q]) ** 2
+    return f
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def climb(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par, k, dk, b):
+    """Maximise the objective from theta (overwritten) by damped steps with the average-information matrix."""
+    f = objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
+    if not np.isfinite(f):
+        return -np.inf
+    proj, beta, cov = np.empty((n, n)), np.empty(p), np.empty((p, p))
+    alpha, w, z = np.empty(n), np.empty((2, n)), np.empty((2, n))
+    grad, info, new = np.empty(2), np.zeros((2, 2)), np.empty(2)
+    damp = 1e-2
+    for _ in range(30):
+        build(model, t, group, aux, theta, k, dk, True)
+        for i in range(n):
+            for j in range(n):
+                k[i, j] += noise[i, j]
+        if not project(k, n, h, p, y, proj, beta, cov):
+            break
+        for i in range(n):
+            s = 0.0
+            for j in range(n):
+                s += proj[i, j] * y[j]
+            alpha[i] = s
+        for q in range(n_par):
+            trace, quad = 0.0, 0.0
+            for i in range(n):
+                s = 0.0
+                for j in range(n):
+                    s += dk[q, i, j] * alpha[j]
+                    trace += dk[q, i, j] * proj[i, j]
+                w[q, i] = s
+                quad += s * alpha[i]
+            grad[q] = 0.5 * (quad - trace) - (theta[q] - mu[q]) / sd[q] ** 2
+            for i in range(n):
+                s = 0.0
+                for j in range(n):
+                    s += proj[i, j] * w[q, j]
+                z[q, i] = s
+        free0 = not ((theta[0] <= lo[0] and grad[0] < 0) or (theta[0] >= hi[0] and grad[0] > 0))
+        free1 = n_par > 1 and not ((theta[1] <= lo[1] and grad[1] < 0) or (theta[1] >= hi[1] and grad[1] > 0))
+        for q in range(n_par):
+            for r in range(n_par):
+                s = 0.0
+                for i in range(n):
+                    s += w[q, i] * z[r, i]
+                info[q, r] = 0.5 * s
+            info[q, q] += 1.0 / sd[q] ** 2
+        better = False
+        gain = 0.0
+        for _try in range(12):
+            d0 = info[0, 0] * (1.0 + damp) + 1e-12
+            s0, s1 = 0.0, 0.0
+            if n_par > 1:
+                d1 = info[1, 1] * (1.0 + damp) + 1e-12
+                if free0 and free1:
+                    det = d0 * d1 - info[0, 1] * info[0, 1]
+                    s0 = (d1 * grad[0] - info[0, 1] * grad[1]) / det
+                    s1 = (d0 * grad[1] - info[0, 1] * grad[0]) / det
+                elif free0:
+                    s0 = grad[0] / d0
+                elif free1:
+                    s1 = grad[1] / d1
+            elif free0:
+                s0 = grad[0] / d0
+            new[0] = min(max(theta[0] + min(max(s0, -1.5), 1.5), lo[0]), hi[0])
+            new[1] = theta[1]
+            if n_par > 1:
+                new[1] = min(max(theta[1] + min(max(s1, -1.5), 1.5), lo[1]), hi[1])
+            if abs(new[0] - theta[0]) + abs(new[1] - theta[1]) < 1e-6:
+                break
+            fn = objective(model, t, group, aux, new, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
+            if fn > f:
+                better = True
+                gain = fn - f
+                f = fn
+                theta[0], theta[1] = new[0], new[1]
+                damp = max(0.2 * damp, 1e-4)
+                break
+            damp = max(damp, 0.05) * 6.0
+        if not better or gain < 1e-5:
+            break
+    return f
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def search(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par, n_starts):
+    """Best hyper-parameters from several starts: a coarse grid, then climbs from its best points."""
+    k, dk, b = np.empty((n, n)), np.empty((2, n, n)), np.empty((p + 1, n))
+    n_a = 4
+    n_tau = 5 if n_par > 1 else 1
+    trial = np.empty(2)
+    values = np.empty(n_a * n_tau)
+    points = np.empty((n_a * n_tau, 2))
+    c = 0
+    for j in range(n_tau):
+        for i in range(n_a):
+            trial[0] = min(max(mu[0] + 0.9 * (i - 2), lo[0]), hi[0])
+            trial[1] = lo[1] + (hi[1] - lo[1]) * (j + 0.5) / n_tau if n_par > 1 else 0.0
+            points[c] = trial
+            values[c] = objective(model, t, group, aux, trial, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
+            c += 1
+    best = -np.inf
+    for _ in range(n_starts):
+        m = -1
+        for q in range(c):
+            if np.isfinite(values[q]) and (m < 0 or values[q] > values[m]):
+                m = q
+        if m < 0:
+            break
+        trial[0], trial[1] = points[m, 0], points[m, 1]
+        f = climb(model, t, group, aux, trial, noise, n, h, p, y, lo, hi, mu, sd, n_par, k, dk, b)
+        if f > best:
+            best = f
+            theta[0], theta[1] = trial[0], trial[1]
+        # The next start has another time scale.
+        for q in range(c):
+            if points[q, 1] == points[m, 1]:
+                values[q] = -np.inf
+    return best
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def leave_one_out(proj, y, n, mean, cov):
+    """Predictive means (2, n) and covariances (n, 3: xx, xy, yy) of each epoch without it; returns the ELPD.
+
+    ``proj`` and ``y`` are those of both axes, x first; both coordinates of an epoch are left out together.
+    """
+    elpd = 0.0
+    alpha = np.empty(2 * n)
+    for i in range(2 * n):
+        s = 0.0
+        for j in range(2 * n):
+            s += proj[i, j] * y[j]
+        alpha[i] = s
+    for i in range(n):
+        pxx, pxy, pyy = proj[i, i], proj[i, n + i], proj[n + i, n + i]
+        det = pxx * pyy - pxy * pxy
+        cov[i, 0], cov[i, 1], cov[i, 2] = pyy / det, -pxy / det, pxx / det
+        rx = cov[i, 0] * alpha[i] + cov[i, 1] * alpha[n + i]
+        ry = cov[i, 1] * alpha[i] + cov[i, 2] * alpha[n + i]
+        mean[0, i], mean[1, i] = y[i] - rx, y[n + i] - ry
+        elpd += -LOG_2PI + 0.5 * np.log(det) - 0.5 * (rx * alpha[i] + ry * alpha[n + i])
+    return elpd

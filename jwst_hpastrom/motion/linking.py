@@ -1,0 +1,416 @@
+"""Which entries of many lists are the same star: registration of the lists, then tracks by position."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.errors import BadCatalogError, DegenerateSolutionError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.geometry import (
+    CompositeMapping,
+    LinearTransform,
+    fit_polynomial,
+    match_blind,
+    match_nearest,
+)
+
+__all__ = ["LinkedStars", "check_lists", "link_by_name", "link_by_position", "list_to_sky", "register_lists"]
+
+log = logging.getLogger("stpipe.hpastrom.motion")
+
+
+@dataclass(frozen=True)
+class LinkedStars:
+    """Stars and their entries in every list; arrays have shape (n_stars, n_epochs).
+
+    Attributes
+    ----------
+    index : ndarray of int
+        Row in each list, -1 where the star was not found.
+
+    x, y, x_err, y_err, mag : ndarray
+        What the lists say, pixels and magnitudes; NaN where missing.
+
+    usable : ndarray of bool
+        Found, with finite positive errors.
+    """
+
+    index: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    x_err: np.ndarray
+    y_err: np.ndarray
+    mag: np.ndarray
+    usable: np.ndarray
+
+
+def check_lists(lists):
+    """Sort star lists by epoch and refuse what no motion can be made from.
+
+    Parameters
+    ----------
+    lists : list of `~astropy.table.Table`
+        Columns ``x y x_err y_err`` (pixels), optionally ``mag``; meta ``epoch`` (Julian year).
+
+    Returns
+    -------
+    lists : list of `~astropy.table.Table`
+        By rising epoch.
+
+    epochs : ndarray
+    """
+    if len(lists) < 2:
+        raise NotEnoughStarsError(
+            f"{len(lists)} epoch", "at least two epochs", "add star lists of other epochs"
+        )
+    epochs = []
+    for k, table in enumerate(lists):
+        name = table.meta.get("filename", f"list {k + 1}")
+        missing = [c for c in ("x", "y", "x_err", "y_err") if c not in table.colnames]
+        if missing:
+            raise BadCatalogError(
+                f"no column {', '.join(missing)}", "x y x_err y_err (pixels)", "rename the columns", name
+            )
+        if len(table) == 0:
+            raise BadCatalogError("an empty list", "at least one star", "", name)
+        try:
+            epochs.append(float(table.meta["epoch"]))
+        except (KeyError, TypeError, ValueError):
+            raise BadCatalogError("no epoch", "meta['epoch'], a Julian year", "give epochs=", name) from None
+        if not np.isfinite(epochs[-1]):
+            raise BadCatalogError(f"epoch {epochs[-1]}", "a Julian year", "give epochs=", name)
+    epochs = np.array(epochs)
+    order = np.argsort(epochs, kind="stable")
+    if np.any(order != np.arange(order.size)):
+        log.info("the lists were not in the order of their epochs: sorted")
+    if np.ptp(epochs) < 1e-3:
+        raise DegenerateSolutionError(
+            f"all {epochs.size} lists at epoch {epochs[0]:.4f}",
+            "epochs that differ",
+            "check the lists' epochs",
+        )
+    return [lists[k] for k in order], epochs[order]
+
+
+def _column(table, name):
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    column = table[name]
+    return np.ma.filled(np.ma.asarray(getattr(column, "value", column), float), np.nan)
+
+
+def list_to_sky(meta, pixel_scale_mas=None):
+    """Transformation from a list's pixels to mas (East, North), as far as its metadata tell.
+
+    Parameters
+    ----------
+    meta : mapping
+        ``position_angle`` (degrees East of North of +y, x to the right: at 0, x = −East),
+        ``pixel_scale_mas``, ``x_ref y_ref`` (pixels of the origin).
+
+    pixel_scale_mas : float, optional
+        Where the metadata have none.
+
+    Returns
+    -------
+    `~jwst_hpastrom.geometry.LinearTransform`
+        With angle 0, scale 1, and origin 0 where unknown.
+    """
+    a = np.deg2rad(float(meta.get("position_angle") or 0.0))
+    s = float(meta.get("pixel_scale_mas") or pixel_scale_mas or 1.0)
+    matrix = s * np.array([[-np.cos(a), np.sin(a)], [np.sin(a), np.cos(a)]])
+    centre = np.array([float(meta.get("x_ref") or 0.0), float(meta.get("y_ref") or 0.0)])
+    return LinearTransform(matrix, np.zeros(2), centre)
+
+
+def _refined(start, x, y, u, v, degree, rounds=4):
+    """Polynomial from (x, y) to (u, v), starting with a linear transformation and its pairs."""
+    mapping = start.transform
+    i, j = start.i1, start.i2
+    for _ in range(rounds):
+        fit = fit_polynomial(x[i], y[i], u[j], v[j], degree, sigma=4.0)
+        mapping = fit.transform
+        i, j, _ = match_nearest(*mapping.forward(x, y), u, v, max(5 * fit.rms, 1e-9))
+    return mapping, fit.rms
+
+
+def _blind(a, b, mag_a, mag_b, turn, scale_tolerance, scale=1.0, n_bright=300):
+    return match_blind(
+        a[0],
+        a[1],
+        b[0],
+        b[1],
+        mag1=mag_a,
+        mag2=mag_b,
+        max_rotation=turn,
+        scale=scale,
+        scale_tolerance=scale_tolerance,
+        n_bright=n_bright,
+        parameters=6,
+    )
+
+
+def register_lists(lists, *, degree=2, pixel_scale_mas=None):
+    """Find mappings from the pixels of every list to a common frame that moves with the stars.
+
+    Parameters
+    ----------
+    lists : list of `~astropy.table.Table`
+        See `check_lists`; meta as in `list_to_sky`.
+
+    degree : int
+        Degree of the polynomials.
+
+    pixel_scale_mas : float, optional
+        Pixel scale where the metadata have none.
+
+    Returns
+    -------
+    mappings : list of `~jwst_hpastrom.geometry.Mapping`
+        Pixels to the common frame: mas about East and North where the anchor's metadata tell position angle
+        and scale, else turned and in pixels.
+
+    anchor : int
+        The list that defines the frame.
+
+    rms : ndarray
+        Scatter per axis of each list's stars about the anchor's, units of the frame.
+
+    Raises
+    ------
+    NoOverlapError
+        A list has no stars in common with the anchor.
+    """
+    anchor = int(np.argmax([len(t) for t in lists]))
+    first = [list_to_sky(t.meta, pixel_scale_mas) for t in lists]
+    known = [t.meta.get("position_angle") is not None for t in lists]
+    xy = [(_column(t, "x"), _column(t, "y")) for t in lists]
+    uv = [f.forward(*p) for f, p in zip(first, xy, strict=True)]
+    mag = [_column(t, "mag") if "mag" in t.colnames else None for t in lists]
+    mappings, rms = [], np.zeros(len(lists))
+    for k, table in enumerate(lists):
+        if k == anchor:
+            mappings.append(first[k])
+            continue
+        name = table.meta.get("filename", f"list {k + 1}")
+        both = known[k] and known[anchor]
+        found = None
+        for turn in (3.0, 180.0) if both else (15.0, 180.0):
+            try:
+                found = _blind(uv[k], uv[anchor], mag[k], mag[anchor], turn, 0.02)
+                break
+            except (NoOverlapError, NotEnoughStarsError) as err:
+                problem = err
+        if found is None:
+            raise NoOverlapError(
+                problem.found, problem.needed, "check the list and its metadata", name
+            ) from problem
+        mapping, rms[k] = _refined(found, *uv[k], *uv[anchor], degree)
+        mappings.append(CompositeMapping((first[k], mapping)))
+        log.info(
+            "%s: turned by %.3f deg, %.4g rms against the anchor", name, found.transform.rotation, rms[k]
+        )
+    return mappings, anchor, rms
+
+
+def _gather(lists, index):
+    shape = index.shape
+    columns = {c: np.full(shape, np.nan) for c in ("x", "y", "x_err", "y_err", "mag")}
+    for k, table in enumerate(lists):
+        has = index[:, k] >= 0
+        for c, out in columns.items():
+            out[has, k] = _column(table, c)[index[has, k]]
+    ex, ey = columns["x_err"], columns["y_err"]
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(columns["x"] + columns["y"]) & (ex > 0) & (ey > 0) & np.isfinite(ex + ey)
+    return LinkedStars(index, usable=(index >= 0) & good, **columns)
+
+
+def link_by_name(lists, column="name"):
+    """Take equal names as one star.
+
+    Parameters
+    ----------
+    lists : list of `~astropy.table.Table`
+    column : str
+
+    Returns
+    -------
+    `LinkedStars`
+
+    Raises
+    ------
+    BadCatalogError
+        A list has no such column, or a name twice.
+    """
+    known = {}
+    for k, table in enumerate(lists):
+        label = table.meta.get("filename", f"list {k + 1}")
+        if column not in table.colnames:
+            raise BadCatalogError(f"no column {column}", "names in every list", "match by position", label)
+        names = [str(n) for n in table[column]]
+        if len(set(names)) < len(names):
+            twice = sorted(n for n in set(names) if names.count(n) > 1) if len(names) < 3000 else ["several"]
+            raise BadCatalogError(
+                f"duplicate names ({', '.join(twice[:3])})", "each name once", "match by position", label
+            )
+        for i, n in enumerate(names):
+            known.setdefault(n, np.full(len(lists), -1))[k] = i
+    return _gather(lists, np.array(list(known.values())))
+
+
+class _Tracks:
+    """Straight lines through the entries found so far, with a prior on the motion (a ridge)."""
+
+    def __init__(self, t0, sigma_v):
+        self.t0, self.prior, self.size = t0, sigma_v**-2.0, 0
+        self.sums = np.zeros((0, 5))  # w, w t, w t², and below w u, w t u per axis
+        self.moments = np.zeros((0, 2, 2))
+        self.mag = np.zeros((0, 2))
+
+    def grow(self, n):
+        first, self.size = self.size, self.size + n
+        self.sums = np.vstack([self.sums, np.zeros((n, 5))])
+        self.moments = np.concatenate([self.moments, np.zeros((n, 2, 2))])
+        self.mag = np.vstack([self.mag, np.zeros((n, 2))])
+        return np.arange(first, self.size)
+
+    def add(self, rows, t, u, v, error, mag, sign=1.0):
+        dt, w = t - self.t0, sign / error**2
+        self.sums[rows, 0] += w
+        self.sums[rows, 1] += w * dt
+        self.sums[rows, 2] += w * dt * dt
+        for axis, c in enumerate((u, v)):
+            self.moments[rows, axis, 0] += w * c
+            self.moments[rows, axis, 1] += w * dt * c
+        ok = np.isfinite(mag)
+        self.mag[rows[ok], 0] += sign
+        self.mag[rows[ok], 1] += sign * mag[ok]
+
+    def predict(self, t):
+        s0, s1, s2 = self.sums[:, 0], self.sums[:, 1], self.sums[:, 2] + self.prior
+        det = s0 * s2 - s1 * s1
+        dt = t - self.t0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = (s2[:, None] * self.moments[..., 0] - s1[:, None] * self.moments[..., 1]) / det[:, None]
+            q = (s0[:, None] * self.moments[..., 1] - s1[:, None] * self.moments[..., 0]) / det[:, None]
+            variance = (s2 - 2 * dt * s1 + dt * dt * s0) / det
+            mag = np.where(self.mag[:, 0] > 0.5, self.mag[:, 1] / self.mag[:, 0], np.nan)
+        return p + q * dt, variance, mag
+
+
+def _pair(predicted, variance, mag, u, v, error, list_mag, floor, radius, max_mag_difference):
+    """Mutually nearest pairs in units of the expected error."""
+    ok1 = np.flatnonzero(np.isfinite(predicted).all(1))
+    ok2 = np.flatnonzero(np.isfinite(u + v))
+    if ok1.size == 0 or ok2.size == 0:
+        return np.zeros(0, int), np.zeros(0, int)
+    tree = cKDTree(np.c_[u, v][ok2])
+    k = min(4, ok2.size)
+    d, j = tree.query(predicted[ok1], k=k, distance_upper_bound=radius)
+    d, j = d.reshape(ok1.size, k), j.reshape(ok1.size, k)
+    rows, cols = np.nonzero(np.isfinite(d))
+    i, j, d = ok1[rows], ok2[j[rows, cols]], d[rows, cols]
+    scale = np.sqrt(variance[i] + error[j] ** 2 + floor**2)
+    dm = np.abs(mag[i] - list_mag[j])
+    fits = (d < np.minimum(radius, 6 * scale)) & ~(dm > max_mag_difference)
+    i, j, cost = i[fits], j[fits], (d / scale)[fits] + np.nan_to_num(dm[fits] / max_mag_difference)
+    order = np.argsort(cost, kind="stable")
+    i, j = i[order], j[order]
+    # Best first: a pair stands where neither partner has a better one that stands.
+    taken_i, taken_j, out = set(), set(), []
+    for a, b in zip(i.tolist(), j.tolist(), strict=True):
+        if a not in taken_i and b not in taken_j:
+            taken_i.add(a)
+            taken_j.add(b)
+            out.append((a, b))
+    pairs = np.array(out, int).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def link_by_position(
+    lists, epochs, mappings, anchor, unit_mas, *, max_motion=15.0, position_floor=3.0, max_mag_difference=1.0
+):
+    """Follow every star through the lists along straight lines that sharpen as epochs come in.
+
+    Parameters
+    ----------
+    lists, epochs
+        From `check_lists`.
+
+    mappings, anchor
+        From `register_lists`.
+
+    unit_mas : float
+        mas per unit of the common frame.
+
+    max_motion : float
+        Largest motion in the common frame, mas/yr.
+
+    position_floor : float
+        Systematic error of a position in the common frame, mas.
+
+    max_mag_difference : float
+        Largest difference from the star's mean magnitude.
+
+    Returns
+    -------
+    `LinkedStars`
+        Every entry of every list belongs to one star.
+
+    Notes
+    -----
+    The lists join in order of their distance in time from the anchor; a second pass along the fitted motions
+    mends early mistakes. Pairs are taken best first, in units of the predicted error, so that a star with a
+    well known motion is not lost to a chance neighbour. The search radius is six predicted errors.
+    """
+    order = np.argsort(np.abs(epochs - epochs[anchor]), kind="stable")
+    t0, n = float(np.mean(epochs)), len(lists)
+    uv, err, mags = [], [], []
+    for table, mapping in zip(lists, mappings, strict=True):
+        u, v = mapping.forward(_column(table, "x"), _column(table, "y"))
+        uv.append((np.asarray(u) * unit_mas, np.asarray(v) * unit_mas))
+        area = mapping.jacobian(np.nanmedian(_column(table, "x")), np.nanmedian(_column(table, "y")))
+        scale = np.sqrt(abs(np.linalg.det(area))) * unit_mas
+        e = np.hypot(_column(table, "x_err"), _column(table, "y_err")) / np.sqrt(2) * scale
+        bad = ~(np.isfinite(e) & (e > 0))
+        e[bad] = np.median(e[~bad]) if np.any(~bad) else position_floor
+        err.append(np.maximum(e, 1e-3 * position_floor))
+        mags.append(_column(table, "mag"))
+    tracks = _Tracks(t0, max_motion / 2.5)
+    index = np.full((0, n), -1)
+    for again in (False, True):
+        for k in order:
+            u, v = uv[k]
+            if again:
+                old = np.flatnonzero(index[:, k] >= 0)
+                j = index[old, k]
+                tracks.add(old, epochs[k], u[j], v[j], np.hypot(err[k][j], position_floor), mags[k][j], -1.0)
+                index[old, k] = -1
+            alive = tracks.sums[:, 0] > 1e-12
+            predicted, variance, mag = tracks.predict(epochs[k])
+            predicted[~alive] = np.nan
+            radius = max_motion * np.max(np.abs(epochs[k] - epochs)) + 6 * position_floor
+            i, j = _pair(
+                predicted,
+                np.abs(variance),
+                mag,
+                u,
+                v,
+                err[k],
+                mags[k],
+                position_floor,
+                radius,
+                max_mag_difference,
+            )
+            fresh = np.setdiff1d(np.flatnonzero(np.isfinite(u + v)), j)
+            rows = tracks.grow(fresh.size)
+            index = np.vstack([index, np.full((fresh.size, n), -1)])
+            i, j = np.r_[i, rows], np.r_[j, fresh]
+            index[i, k] = j
+            tracks.add(i, epochs[k], u[j], v[j], np.hypot(err[k][j], position_floor), mags[k][j])
+    index = index[(index >= 0).any(1)]
+    first = index[np.arange(len(index)), np.argmax(index >= 0, axis=1)]
+    order = np.lexsort((first, np.argmax(index >= 0, axis=1)))
+    return _gather(lists, index[order])

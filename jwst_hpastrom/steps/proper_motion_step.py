@@ -1,0 +1,78 @@
+"""ProperMotionStep: a master frame and a first epoch, or star lists of many epochs and Gaia, -> motions."""
+
+import logging
+
+import numpy as np
+
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.epochs import read_epoch_lists
+from jwst_hpastrom.io.gaia import read_gaia
+from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.motion.many_epoch import fit_epochs
+from jwst_hpastrom.motion.two_epoch import two_epoch_motions
+from jwst_hpastrom.steps._base import HPStep, spec_from
+
+__all__ = ["ProperMotionStep"]
+
+log = logging.getLogger("stpipe.hpastrom.motion")
+
+OWN = ("rng", "executor", "progress")
+
+
+class ProperMotionStep(HPStep):
+    """Measure proper motions: two epochs (L23 §5), or many epochs in Gaia's frame (H25)."""
+
+    class_alias = "hp_proper_motion"
+
+    spec = f"""
+    first_epoch = string(default=None)  # catalogue of the first epoch: two-epoch motions of a master frame
+    gaia_catalog = string(default=None)  # Gaia table: many-epoch motions of star lists
+    epochs = float_list(default=None)  # Julian years of the members, where their files lack or mistake them
+    seed = integer(default=1)  # of the bootstrap
+    save_residuals = boolean(default=False)  # write every measurement with its leave-one-out prediction
+    {spec_from(two_epoch_motions, exclude=OWN)}
+    {spec_from(fit_epochs, exclude=OWN)}
+    """
+
+    def run_step(self, inputs):
+        """Take the road that the parameters name; write the motions."""
+        if bool(self.first_epoch) == bool(self.gaia_catalog):
+            raise ParameterError(
+                f"first_epoch={self.first_epoch}, gaia_catalog={self.gaia_catalog}",
+                "one of the two",
+                "give first_epoch for a master frame, gaia_catalog for star lists of many epochs",
+                inputs.product,
+            )
+        if inputs.in_memory:
+            raise ParameterError(
+                "models in memory", "the path of a master frame or of an association", "", inputs.product
+            )
+        table = self._two_epochs(inputs) if self.first_epoch else self._many_epochs(inputs)
+        path = write_table(table, self.output_path(inputs.product, "pm", "ecsv"))
+        log.info("wrote %s: %d stars", path, len(table))
+        return table
+
+    def _two_epochs(self, inputs):
+        if len(inputs.members) != 1:
+            raise ParameterError(f"{len(inputs.members)} members", "one master frame", "", inputs.product)
+        master, first = read_catalog(inputs.members[0]), read_catalog(self.first_epoch)
+        return two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
+
+    def _many_epochs(self, inputs):
+        lists = read_epoch_lists(inputs.members, epochs=self.epochs, pixel_scale_mas=self.pixel_scale_mas)
+        gaia = read_gaia(self.gaia_catalog, ra_ref=self.ra_ref or 0.0, dec_ref=self.dec_ref or 0.0)
+        with self.executor() as executor:
+            result = fit_epochs(
+                lists,
+                gaia,
+                rng=np.random.default_rng(self.seed),
+                executor=executor,
+                progress=True,
+                **self.parameters_of(fit_epochs, OWN),
+            )
+        result.table.meta["seed"] = self.seed
+        self.write_quality(inputs.product, result.references)
+        if self.save_residuals:
+            write_table(result.residuals(), self.output_path(inputs.product, "pm_residuals", "ecsv"))
+        return result.table

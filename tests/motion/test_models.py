@@ -1,0 +1,191 @@
+"""Kinematic models: the core against an obvious numpy twin, and truths of simulated stars."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.motion import _gp_kernels as core
+from jwst_hpastrom.motion.models import MODEL_CODES, elpd_margin, fit_motions
+
+EPOCHS = np.array(
+    [2010.49, 2011.69, 2012.61, 2014.1, 2018.11, 2019.16, 2019.67, 2019.7, 2020.22, 2022.14, 2023.62]
+)
+GROUP = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0])
+
+
+def covariance(model, t, theta, group=GROUP, motion=(0.0, 0.0), motion_cov=None):
+    """Systematic covariance by its definition."""
+    a, tau = np.exp(theta)
+    dt = t[:, None] - t[None, :]
+    if model == "sqexp":
+        return a**2 * np.exp(-(dt**2) / (4 * tau**2))
+    if model == "step":
+        return a**2 * np.maximum(0, 1 - np.abs(dt) / tau)
+    if model == "additive":
+        return a**2 * np.eye(t.size)
+    if model == "group":
+        return a**2 * (group[:, None] == group[None, :])
+    if model == "confusion":
+        n, out = t.size, np.zeros((2 * t.size, 2 * t.size))
+        for i in range(n):
+            for j in range(n):
+                mu = np.array(motion) * dt[i, j]
+                q = tau**2 * np.eye(2) + dt[i, j] ** 2 * np.asarray(motion_cov)
+                m = tau**2 * np.linalg.inv(q)
+                e = a**2 * np.sqrt(np.linalg.det(m)) * np.exp(-mu @ m @ mu / (2 * tau**2))
+                out[i::n, j::n] = e * (m - m @ np.outer(mu, mu) @ m / tau**2)
+        return out
+    return np.zeros((t.size, t.size))
+
+
+def twin_likelihood(k, h, y):
+    """Projected likelihood from explicit inverses."""
+    inverse = np.linalg.inv(k)
+    g = h @ inverse @ h.T
+    p = inverse - inverse @ h.T @ np.linalg.inv(g) @ h @ inverse
+    logdet = np.linalg.slogdet(k)[1] + np.linalg.slogdet(g)[1]
+    return -0.5 * (y @ p @ y + logdet + (y.size - len(h)) * np.log(2 * np.pi)), p
+
+
+@pytest.mark.parametrize("model", ["poly", "sqexp", "step", "additive", "group", "confusion"])
+def test_core_equals_twin(model):
+    rng = np.random.default_rng(3)
+    t, theta = EPOCHS - 2017.0, np.array([0.3, 0.7])
+    n, coupled = t.size, model == "confusion"
+    aux = np.array([1.3, -0.4, 0.02, 0.005, 0.03])
+    k, dk = np.zeros((2 * n, 2 * n)), np.zeros((2, 2 * n, 2 * n))
+    size = 2 * n if coupled else n
+    k, dk = np.zeros((size, size)), np.zeros((2, size, size))
+    core.build(MODEL_CODES[model], t, GROUP, aux, theta, k, dk, True)
+    motion = {"motion": aux[:2], "motion_cov": [[aux[2], aux[3]], [aux[3], aux[4]]]} if coupled else {}
+    expected = covariance(model, t, theta, **motion)
+    np.testing.assert_allclose(k, expected, atol=1e-13)
+    for q in (0, 1):
+        if model == "poly" or (q == 1 and model in ("additive", "group")):
+            continue
+        up, down = theta.copy(), theta.copy()
+        up[q] += 1e-5
+        down[q] -= 1e-5
+        numeric = (covariance(model, t, up, **motion) - covariance(model, t, down, **motion)) / 2e-5
+        np.testing.assert_allclose(dk[q], numeric, atol=1e-4)
+
+    noise = np.diag(rng.uniform(0.1, 0.5, size) ** 2)
+    line = np.stack([np.ones(n), t])
+    h = np.block([[line, 0 * line], [0 * line, line]]) if coupled else line
+    y = rng.normal(size=size)
+    value, p = twin_likelihood(expected + noise, h, y)
+    assert core.log_likelihood(k + noise, size, h, len(h), y, np.empty((len(h) + 1, size))) == pytest.approx(
+        value, abs=1e-9
+    )
+    proj, beta, cov = np.empty((size, size)), np.empty(len(h)), np.empty((len(h), len(h)))
+    assert core.project(k + noise, size, h, len(h), y, proj, beta, cov)
+    np.testing.assert_allclose(proj, p, atol=1e-8)
+    inverse = np.linalg.inv(expected + noise)
+    np.testing.assert_allclose(cov, np.linalg.inv(h @ inverse @ h.T), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(beta, cov @ h @ inverse @ y, rtol=1e-8, atol=1e-10)
+
+
+def simulated(n=300, offset=0.0, seed=0, sigma=0.3):
+    rng = np.random.default_rng(seed)
+    v = rng.normal(0, 3, (n, 2))
+    dt = EPOCHS - 2016.0
+    error = np.full((n, EPOCHS.size), sigma)
+    x = v[:, :1] * dt + rng.normal(size=error.shape) * error
+    y = v[:, 1:] * dt + rng.normal(size=error.shape) * error + offset * GROUP
+    return v, x, y, error
+
+
+def test_straight_line_equals_weighted_least_squares():
+    _, x, y, error = simulated(20)
+    error = error * np.random.default_rng(1).uniform(0.5, 2, error.shape)
+    fits = fit_motions(EPOCHS, x, y, error, error, models="linear", outlier_sigma=0)
+    for s in range(20):
+        w = error[s] ** -2
+        t0 = np.sum(w * EPOCHS) / w.sum()
+        assert fits.t0[s] == pytest.approx(t0)
+        c, v = np.polyfit(EPOCHS - t0, x[s], 1, w=1 / error[s], cov="unscaled")
+        np.testing.assert_allclose(fits.coefficients[s, [1, 0]], c, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(fits.motion_error[s, 0], np.sqrt(v[0, 0]), rtol=1e-9)
+
+
+def test_group_offset_is_found_and_its_errors_are_honest():
+    v, x, y, error = simulated(offset=1.0)
+    linear = fit_motions(EPOCHS, x, y, error, error, models="linear")
+    auto = fit_motions(EPOCHS, x, y, error, error, models="auto", group=GROUP)
+    assert np.mean(auto.model == MODEL_CODES["group"]) > 0.9
+    pull = (auto.motion - v) / auto.motion_error
+    np.testing.assert_allclose(pull.std(0), 1.0, atol=0.12)
+    assert auto.used.mean() > 0.999
+    assert np.median(np.abs(auto.motion - v)[:, 1]) < 0.6 * np.median(np.abs(linear.motion - v)[:, 1])
+
+
+def test_outliers_go_worst_first():
+    _, x, y, error = simulated(100)
+    x[:, 4] += 15 * error[:, 4]
+    fits = fit_motions(EPOCHS, x, y, error, error, models="linear")
+    assert not fits.used[:, 4].any()
+    assert fits.used[:, np.arange(EPOCHS.size) != 4].mean() > 0.995
+
+
+def test_leave_one_out_equals_refits():
+    _, x, y, error = simulated(1)
+    fits = fit_motions(EPOCHS, x, y, error, error, models="linear", outlier_sigma=0)
+    for k in range(EPOCHS.size):
+        keep = np.arange(EPOCHS.size) != k
+        c, cov = np.polyfit(EPOCHS[keep] - 2016, x[0, keep], 1, w=1 / error[0, keep], cov="unscaled")
+        h = np.array([EPOCHS[k] - 2016, 1.0])
+        assert fits.loo_mean[0, 0, k] == pytest.approx(h @ c, abs=1e-9)
+        assert fits.loo_error[0, 0, k] == pytest.approx(np.sqrt(h @ cov @ h + error[0, k] ** 2), rel=1e-9)
+
+
+def test_few_epochs_get_a_line_and_bad_values_are_left_out():
+    _, x, y, error = simulated(4)
+    x[0, 2:] = np.nan
+    x[1, 3:] = np.nan
+    error[2, 0], error[2, 1] = 0.0, np.nan
+    x[3, 1:] = np.nan
+    fits = fit_motions(EPOCHS, x, y, error, error, models="auto", group=GROUP)
+    assert list(fits.used.sum(1)) == [2, 3, EPOCHS.size - 2, 0] or fits.used[3].sum() <= 1
+    assert fits.model[0] == fits.model[1] == 0
+    assert fits.model[3] == -1
+    assert np.isnan(fits.elpd[0, 0])
+    assert np.isfinite(fits.elpd[1, 0])
+    assert np.isfinite(fits.motion_error[:3]).all()
+
+
+def test_parallax_and_acceleration_are_linear_terms():
+    rng = np.random.default_rng(5)
+    _, x, y, error = simulated(200, sigma=0.1)
+    factors = rng.normal(size=(2, EPOCHS.size))
+    plx = rng.uniform(0, 2, 200)
+    fits = fit_motions(
+        EPOCHS, x + plx[:, None] * factors[0], y + plx[:, None] * factors[1], error, error,
+        models="h25", factors=factors, outlier_sigma=0,
+    )  # fmt: skip
+    z = (fits.coefficients[:, -1] - plx) / np.sqrt(fits.covariance[:, -1, -1])
+    assert z.std() == pytest.approx(1.0, abs=0.2)
+    dt = EPOCHS - 2016.0
+    bent = fit_motions(
+        EPOCHS, x + 0.05 * dt**2, y, error, error, models="linear", acceleration=True, outlier_sigma=0
+    )
+    z = (bent.coefficients[:, 2] - 0.1) / np.sqrt(bent.covariance[:, 2, 2])
+    assert abs(z.mean()) < 0.3
+    assert z.std() == pytest.approx(1.0, abs=0.15)
+
+
+def test_results_do_not_depend_on_the_chunks():
+    _, x, y, error = simulated(7, offset=0.5)
+    one = fit_motions(EPOCHS, x, y, error, error, models="auto", group=GROUP)
+    two = fit_motions(EPOCHS, x, y, error, error, models="auto", group=GROUP, chunk=3)
+    for name in ("model", "coefficients", "covariance", "elpd"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_margin_and_wrong_names():
+    assert elpd_margin(0.997) == pytest.approx(5.806, abs=1e-3)
+    with pytest.raises(ParameterError):
+        elpd_margin(1.0)
+    with pytest.raises(ParameterError):
+        fit_motions(
+            EPOCHS, np.zeros((1, 11)), np.zeros((1, 11)), np.ones((1, 11)), np.ones((1, 11)), models="spline"
+        )
