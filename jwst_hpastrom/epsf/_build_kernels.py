@@ -24,8 +24,7 @@ from jwst_hpastrom.epsf._kernels import (
 @njit(cache=True, nogil=True, fastmath=FAST)
 def model_window(coeff, os):
     """Work space of `add_one` for the whole ePSF."""
-    side = coeff.shape[1] + 2 * os + 2
-    return np.empty((side, side)), np.empty((4, 4))
+    return np.empty(coeff.shape[1] + os), np.empty((4, 4))
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

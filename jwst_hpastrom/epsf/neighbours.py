@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _build_kernels
 from jwst_hpastrom.epsf.frames import find_peaks, light_centres, mesh_sky, sky_image
@@ -94,7 +96,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
     for _ in range(passes):
         if detect:
             resid[frame.bad] = 0.0
-            j, i = find_peaks(resid, noise, 0.15 * (data - resid - level))
+            j, i = find_peaks(resid, noise, _model_errors(data - resid - level))
             new_x, new_y, new_flux = light_centres(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
@@ -105,7 +107,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
         weight[frame.bad] = 0.0
         order = np.argsort(-flux, kind="stable")
         _build_kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
-        keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level)
+        keep = _are_stars(x, y, flux, flux * top, noise)
         keep[:n_bright] = True
         gone = ~keep
         _build_kernels.subtract_catalog(resid, *lib, x[gone], y[gone], -flux[gone], radius[gone])
@@ -124,9 +126,20 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
     return (x, y, flux, half, sky), out
 
 
-def _are_stars(x, y, flux, peak, noise, model):
-    """Catalogue entries bright enough for stars of their own, and not bumps in a brighter one's wings."""
-    ny, nx = model.shape
-    j, i = np.clip(np.round(y).astype(int), 0, ny - 1), np.clip(np.round(x).astype(int), 0, nx - 1)
-    others = np.maximum(model[j, i] - peak, 0.0)
-    return (peak > 3.5 * noise) & (peak > 0.05 * others) & (flux > 0)
+def _model_errors(model):
+    """What a wrong ePSF may leave at a pixel: shares of the brightest model within 1 and within 3 pixels.
+
+    Without it the residuals of a model that is still wrong become companions, which then keep it wrong.
+    """
+    near = ndimage.maximum_filter(model, 3, mode="nearest")
+    return np.maximum(0.15 * near, 0.06 * ndimage.maximum_filter(near, 5, mode="nearest"))
+
+
+def _are_stars(x, y, flux, peak, noise):
+    """Catalogue entries bright enough for stars of their own, and not a brighter star's misfit."""
+    keep = (peak > 3.5 * noise) & (flux > 0)
+    for i, k in cKDTree(np.c_[x, y]).query_pairs(3.0):
+        faint, bright = (i, k) if flux[i] < flux[k] else (k, i)
+        if flux[faint] < 0.06 * flux[bright]:
+            keep[faint] = False
+    return keep
