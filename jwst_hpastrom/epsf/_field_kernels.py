@@ -147,3 +147,17 @@ def sweep(
                 outer, window, psis, taps, quality[s],
             )  # fmt: skip
         add_one(residual, coeff, gx, gy, os, x[s], y[s], -flux[s], min(radius[s], half_width), line, taps)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def wing_levels(image, x, y, level, inner, outer):
+    """Raise the image to each star's level (inner / r)³ between two radii: light beyond the ePSF's border."""
+    ny, nx = image.shape
+    reach = int(outer)
+    for s in range(x.size):
+        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        for j in range(max(py - reach, 0), min(py + reach, ny - 1) + 1):
+            for i in range(max(px - reach, 0), min(px + reach, nx - 1) + 1):
+                r2 = (i - x[s]) ** 2 + (j - y[s]) ** 2
+                if r2 >= inner * inner and r2 <= outer * outer:
+                    image[j, i] = max(image[j, i], level[s] * (inner * inner / r2) ** 1.5)

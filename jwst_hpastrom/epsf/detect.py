@@ -130,7 +130,7 @@ def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=
     The flux of a star centred on every pixel is fitted together with a constant local sky, pixels without
     weight left out; a star is a local maximum of that flux that exceeds ``threshold`` times its standard
     error (from ``image.err``). Groups of saturated pixels are stars, too; peaks on their rims are not. Peaks
-    much sharper than a star can be (hot pixels, single-pixel cosmic rays) are left out.
+    narrower along one axis than a star can be (hot pixels, cosmic rays) are left out.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=
     return peaks(data, np.asarray(image.err, np.float32), good, image, library, threshold, fwhm, reach)
 
 
-def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, sharp=1.6):
+def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7):
     """Find the peaks of sky-subtracted data (0 where not good); see `find_stars`."""
     kernel = detection_kernel(library, fwhm=fwhm, side=reach)
     flux = np.empty(data.shape, np.float32)
@@ -171,7 +171,7 @@ def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, sharp=1
     x, y, f, s = (np.empty(data.size // 9 + 1) for _ in range(4))
     n = kernels.local_maxima(flux, err, good, kernel, threshold, x, y, f, s)
     x, y, f, s = x[:n], y[:n], f[:n], s[:n]
-    keep = _not_too_sharp(data, err, good, kernel, x, y, f, sharp)
+    keep = _wide_enough(data, err, good, x, y, narrowest(library, fwhm=fwhm))
     x, y, f, s = x[keep], y[keep], f[keep], s[keep]
     sx, sy, sr = saturated_cores(image.saturated)
     # brighter than anything that is not saturated: only the order matters
@@ -190,25 +190,57 @@ def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, sharp=1
     return out[np.argsort(-out.flux, kind="stable")]
 
 
-def _not_too_sharp(data, err, good, kernel, x, y, f, limit):
-    """Whether the peak pixel's excess over its four neighbours is one that a star's image can have.
+def narrowest(library=None, *, fwhm=1.6):
+    """Least sum of two opposite neighbours of the brightest pixel, over that pixel, that a star can have.
 
-    A star's sharpest image is the one centred on a pixel; a hot pixel puts everything into one.
+    It is that of a star centred on a pixel; any offset or blend makes the image wider along both axes.
     """
+    phase = np.linspace(-0.5, 0.5, 11)
+    py, px = np.meshgrid(phase, phase, indexing="ij")
+    least = np.inf
+    nodes = [(0.0, 0.0)] if library is None else [(x, y) for x in library.x for y in library.y]
+    for node in nodes:
+
+        def psi(dx, dy, node=node):
+            if library is None:
+                return np.exp(-4 * np.log(2) * ((dx - px) ** 2 + (dy - py) ** 2) / fwhm**2)
+            return library.evaluate(dx - px, dy - py, *node)
+
+        middle = psi(0, 0)
+        for pair in (psi(1, 0) + psi(-1, 0), psi(0, 1) + psi(0, -1)):
+            least = min(least, float((pair / middle).min()))
+    return max(least, 0.0)
+
+
+def _wide_enough(data, err, good, x, y, least):
+    """Whether the image is as wide along both axes as a star's must be; hot pixels and cosmic rays are not.
+
+    Half of the least width must be there, three standard errors granted. Along an axis with a pixel missing
+    nothing can be said.
+    """
+    ny, nx = data.shape
     j, i = np.rint(y).astype(int), np.rint(x).astype(int)
-    inside = (j > 0) & (i > 0) & (j < data.shape[0] - 1) & (i < data.shape[1] - 1)
-    j, i = np.where(inside, j, 1), np.where(inside, i, 1)
-    around = np.stack([data[j - 1, i], data[j + 1, i], data[j, i - 1], data[j, i + 1]])
-    known = np.stack([good[j - 1, i], good[j + 1, i], good[j, i - 1], good[j, i + 1]])
-    n = known.sum(0)
-    ok = inside & good[j, i] & (n >= 2)
-    ring = np.where(known, around, 0).sum(0) / np.maximum(n, 1)
-    c = kernel.shape[0] // 2
-    side = kernel[[c - 1, c + 1, c, c], [c, c, c - 1, c + 1]].mean()
-    # share of the ring in the centre: the kernel is blurred by the pixel phase, a centred star is sharper
-    lowest = side / kernel[c, c] / limit / 2.0
-    noise = 3.0 * err[j, i] / np.sqrt(np.maximum(n, 1))
-    return ~ok | (ring + noise > lowest * data[j, i])
+    inside = (j > 1) & (i > 1) & (j < ny - 2) & (i < nx - 2)
+    j, i = (
+        (np.where(inside, a, 2) for a in (j, i)) if min(ny, nx) > 4 else (np.zeros_like(j), np.zeros_like(i))
+    )
+    if min(ny, nx) <= 4:
+        return np.ones(x.size, bool)
+    # the brightest good pixel of the nine
+    box = [(dj, di) for dj in (-1, 0, 1) for di in (-1, 0, 1)]
+    value = np.stack([np.where(good[j + dj, i + di], data[j + dj, i + di], -np.inf) for dj, di in box])
+    best = np.argmax(value, 0)
+    dj, di = np.array(box).T
+    j, i = j + dj[best], i + di[best]
+    peak = data[j, i]
+    ok = ~inside | ~good[j, i]
+    enough = np.ones(x.size, bool)
+    for a, b in ((0, 1), (1, 0)):
+        one, two = (j - a, i - b), (j + a, i + b)
+        known = good[one] & good[two]
+        noise = np.sqrt(np.where(known, err[one], 0) ** 2 + np.where(known, err[two], 0) ** 2)
+        enough &= ~known | (data[one] + data[two] + 3 * noise > 0.5 * least * peak)
+    return ok | enough
 
 
 def saturated_cores(saturated):

@@ -32,6 +32,8 @@ SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
 REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbours be fitted again
 SETTLED = 0.05  # standard errors: smaller changes count as none
 TILE = 128  # pixels
+CONTRAST = 4.0  # a residual peak over the residual light around it
+BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is missing
 
 
 def measure_stars(
@@ -112,7 +114,12 @@ def measure_stars(
         field.prune(threshold, min_separation)
     field.measure_sky()
     table = field.final(mode, sky)
-    table = table[np.argsort(-np.nan_to_num(table["flux"]), kind="stable")]
+    ny, nx = image.shape
+    listed = np.isfinite(table["flux"]) & np.isfinite(table["x_err"]) & np.isfinite(table["y_err"])
+    for p, n in ((table["x"], nx), (table["y"], ny)):
+        listed &= (p >= BORDER) & (p <= n - 1 - BORDER)
+    table = table[listed]
+    table = table[np.argsort(-table["flux"], kind="stable")]
     mark_shapes(table)
     _mark_crowded(table, isolation_radius)
     if drop_cosmic_rays:
@@ -182,6 +189,7 @@ class _Field:
         self.radius = self._radii(self.flux)
         self._keep(self.flux > 0)
         self._add(-1.0, slice(None))
+        self._see_wings()
 
     def _keep(self, rows):
         for name in self.COLUMNS:
@@ -196,6 +204,15 @@ class _Field:
     def _add(self, sign, rows):
         stars = (getattr(self, name)[rows] for name in ("x", "y", "flux"))
         add_models(self.residual.data, self.library, *stars, sign, self.radius[rows])
+
+    def _see_wings(self):
+        """Map the light of bright stars that lies beyond the ePSF's border, as an error of the residuals."""
+        self.wings = np.zeros(self.image.shape, np.float32)
+        radius, peak = self.profile
+        border = max(self.library.half_width - 1.5, 0.5)
+        level = self.flux * np.interp(border, radius, peak)
+        rows = level > self.faintest
+        _field_kernels.wing_levels(self.wings, self.x[rows], self.y[rows], level[rows], border, 2 * border)
 
     def measure_sky(self, rows=slice(None)):
         """Read the annulus skies from the residual image."""
@@ -267,7 +284,8 @@ class _Field:
         i = np.clip(np.rint(self.x).astype(int), 0, self.image.shape[1] - 1)
         peak = self.profile[1][0]
         others = self.pixels.data[j, i] - self.sky - self.flux * peak
-        return np.hypot(self.flux_err, MODEL_ERROR * np.maximum(others, 0) / peak)
+        extra = np.hypot(MODEL_ERROR * np.maximum(others, 0), self.wings[j, i])
+        return np.hypot(self.flux_err, extra / peak)
 
     def add_from_residuals(self, threshold):
         """Add the peaks of the residual image; return how many."""
@@ -275,9 +293,9 @@ class _Field:
         level = self.mesh.image(self.image.shape)
         data = np.where(good, self.residual.data - level, 0).astype(np.float32)
         subtracted = np.maximum(self.pixels.data - self.residual.data, 0)
-        err = np.hypot(np.asarray(self.image.err, np.float32), MODEL_ERROR * subtracted)
+        err = np.hypot(np.asarray(self.image.err, np.float32), np.hypot(MODEL_ERROR * subtracted, self.wings))
         found = peaks(data, err, good, self.image, self.library, threshold)
-        found = found[found.saturation_radius == 0]
+        found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
         if len(found) and self.x.size:
             distance, _ = cKDTree(np.c_[self.x, self.y]).query(np.c_[found.x, found.y])
             found = found[distance > 0.8]
@@ -292,6 +310,17 @@ class _Field:
             setattr(self, name, np.concatenate([getattr(self, name), values]))
         self.measure_sky(slice(self.x.size - n, None))
         return n
+
+    def _stands_out(self, found, data, good):
+        """Whether residual peaks rise above the light around them: a galaxy must not be cut into stars."""
+        dj, di = (k.ravel() for k in np.mgrid[-4:5, -4:5])
+        ring = (dj**2 + di**2 > 4) & (dj**2 + di**2 <= 16)
+        ny, nx = data.shape
+        j = np.rint(found.y).astype(int)[:, None] + dj[ring]
+        i = np.rint(found.x).astype(int)[:, None] + di[ring]
+        j, i = np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)
+        around = np.median(np.where(good[j, i], data[j, i], 0), axis=1) if len(found) else np.empty(0)
+        return found.flux * self.profile[1][0] > CONTRAST * around
 
     def final(self, mode, sky):
         """Fit once more, on the image as it is or with the neighbours subtracted, and make the table."""
