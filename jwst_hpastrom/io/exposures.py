@@ -85,11 +85,11 @@ class Exposure:
 
 
 def exposure_root(name):
-    """File name without folder, extension and pipeline suffix (``_cal``, ``_crf``, ``_hpcal``)."""
+    """File name without folder, extension and suffix (``_cal``, ``_crf``, ``_hpcal``, ``_master``)."""
     stem = Path(name).name
     for ext in (".gz", ".fits", ".asdf", ".ecsv"):
         stem = stem.removesuffix(ext)
-    for suffix in ("_cal", "_crf", "_hpcal", "_tweakregstep", "_assignwcsstep", "_rate"):
+    for suffix in ("_cal", "_crf", "_hpcal", "_tweakregstep", "_assignwcsstep", "_rate", "_master"):
         stem = stem.removesuffix(suffix)
     return stem
 
