@@ -28,15 +28,19 @@ def strun():
 
 @pytest.fixture(scope="session")
 def field(tmp_path_factory):
-    """A small field on disk: (files, in-memory field)."""
-    sky = simulate_field(size=640, n_exposures=9, n_stars=1600, mag_faint=-4.0, dither_arcsec=4.0, seed=5)
-    files = write_field(sky, tmp_path_factory.mktemp("field"))
-    return files, sky
+    """A sparse full-frame field on disk: (files, in-memory field)."""
+    sky = simulate_field(n_exposures=5, n_stars=5000, mag_faint=-4.0, dither_arcsec=12.0, seed=5)
+    return write_field(sky, tmp_path_factory.mktemp("field")), sky
+
+
+@pytest.fixture(scope="session")
+def subarray(tmp_path_factory):
+    """One exposure of a small part of the detector on disk."""
+    sky = simulate_field(size=512, n_exposures=1, n_stars=500, mag_faint=-4.0, seed=6)
+    return write_field(sky, tmp_path_factory.mktemp("subarray")).exposures[0]
 
 
 @pytest.fixture
-def exposure(field, tmp_path):
+def exposure(subarray, tmp_path):
     """A copy of one exposure that a test may spoil."""
-    path = tmp_path / Path(field[0].exposures[0]).name
-    shutil.copy(field[0].exposures[0], path)
-    return path
+    return Path(shutil.copy(subarray, tmp_path))
