@@ -130,14 +130,22 @@ def perturb_library(
     n = good.size
     begin = np.stack([cx[:n], cy[:n], cf[:n]])
     half = np.arange(n) % 2 == 0
-    parts = [_iterate(library, stamps, frame.slope, begin, k, nodes, n_iterations) for k in (half, ~half)]
-    first, second = (p - library.data for p in parts)
-    gain = _shared(first, second, library.oversampling)
-    perturbed = _finish(library, library.data + gain * 0.5 * (first + second))
     before = _qfit(library, stamps, frame.slope, begin)
+    halves, perturbed, gain = [library, library], library, 0.0
+    steps = [_zone_nodes(frame, "global", 0, 1)] + ([nodes] if nodes[0].size > 1 else [])
+    for one in steps:  # the whole detector first, what the zones differ by on top of it
+        parts = [
+            _iterate(old, stamps, frame.slope, begin, k, one, n_iterations)
+            for old, k in zip((perturbed, perturbed), (half, ~half), strict=True)
+        ]
+        first, second = (p - perturbed.data for p in parts)
+        share = _shared(first, second, library.oversampling)
+        halves = [_finish(h, h.data + share * d) for h, d in zip(halves, (first, second), strict=True)]
+        perturbed = _finish(perturbed, perturbed.data + share * 0.5 * (first + second))
+        gain = share if np.isscalar(gain) else gain
     after = np.full(n, np.nan)
-    for k, own in ((half, second), (~half, first)):  # each star with the perturbation of the others
-        after[k] = _qfit(_finish(library, library.data + gain * own), stamps, frame.slope, begin)[k]
+    for k, others in ((half, halves[1]), (~half, halves[0])):  # each star with the perturbation of the others
+        after[k] = _qfit(others, stamps, frame.slope, begin)[k]
     table = _zone_table(library, perturbed, nodes, begin, before, after, gain)
     log.info(
         "perturbed with %d stars, %d zones: median QFIT %.4f -> %.4f",

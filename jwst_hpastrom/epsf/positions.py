@@ -232,7 +232,7 @@ class Averager:
             averaged,
             dx,
             dy,
-            (robust_sigma(dx), robust_sigma(dy)),
+            (robust_sigma(dx[averaged]), robust_sigma(dy[averaged])),
             list(self._transforms),
         )
 

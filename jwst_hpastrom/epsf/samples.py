@@ -196,7 +196,7 @@ def mean_residuals(samples, ridge, oversampling):
         matrix = samples.overlap[r] / max(samples.overlap[r].sum(), 1e-300)
         lumped = matrix.sum(1)
         per_point = counts[r] * lumped / max((pixel_ring == r).sum(), 1)
-        damping = np.minimum(FIELD_DAMPING + 5.0 / np.maximum(per_point, 1e-3), 1e3)
+        damping = np.minimum(FIELD_DAMPING + 1.5 / np.maximum(per_point, 1e-3), 1e3)
         k = pixel_ring == r
         update[:, k] = np.linalg.solve(matrix + np.diag(damping * lumped + 1e-9), mean[:, k])
     return update

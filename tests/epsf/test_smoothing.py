@@ -1,0 +1,37 @@
+"""Smoothing and centring of ePSF grids."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf.smoothing import centre_offsets, low_pass, recentre, smooth_update
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_low_pass_response(order):
+    kernel = low_pass(order)
+    k = np.arange(kernel.size) - order
+    f = np.linspace(0, 0.5, 50)
+    response = (kernel * np.cos(2 * np.pi * f[:, None] * k)).sum(1)
+    np.testing.assert_allclose(response, 1 - np.sin(np.pi * f) ** (2 * order), atol=1e-12)
+    assert (response > -1e-12).all()
+
+
+def test_smoothing_keeps_slow_and_kills_dots():
+    jj, ii = np.mgrid[-50:51, -50:51] / 4.0
+    slow = (1 + 0.1 * ii - 0.05 * jj)[None]
+    np.testing.assert_allclose(smooth_update(slow, 4)[0, 12:-12, 12:-12], slow[0, 12:-12, 12:-12], atol=1e-12)
+    dots = ((-1.0) ** np.add.outer(np.arange(101), np.arange(101)))[None]
+    assert np.abs(smooth_update(dots, 4)).max() < 1e-12
+    core = np.exp(-(ii**2 + jj**2) / (2 * 0.4**2))[None]  # as sharp as F090W
+    lost = (core - smooth_update(core, 4))[0, 50, 50]
+    assert 0 < lost < 0.03
+
+
+def test_recentre():
+    jj, ii = np.mgrid[-50:51, -50:51] / 4.0
+    psf = [np.exp(-((ii - a) ** 2 + (jj - b) ** 2) / (2 * 0.5**2)) for a, b in ((0.08, -0.03), (-0.2, 0.15))]
+    centred, offsets = recentre(np.array(psf), 4)
+    np.testing.assert_allclose(offsets, [(0.08, -0.03), (-0.2, 0.15)], atol=2e-4)
+    for one in centred:
+        np.testing.assert_allclose(centre_offsets(one, 4), 0, atol=2e-4)
+        np.testing.assert_allclose(one[50, 48], one[50, 52], rtol=2e-3)
