@@ -1,9 +1,28 @@
 """Effective PSFs: the library, its building and perturbation, and star finding and fitting with it."""
 
+from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.detect import Detections, find_stars, sky_map
 from jwst_hpastrom.epsf.fit import fit_stars
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.model import GriddedEPSFModel
 from jwst_hpastrom.epsf.passes import measure_stars
+from jwst_hpastrom.epsf.perturb import perturb_library
+from jwst_hpastrom.epsf.photutils_tables import ab_magnitudes, from_photutils, to_init_params, to_photutils
 
-__all__ = ["Detections", "EPSFLibrary", "Image", "find_stars", "fit_stars", "measure_stars", "sky_map"]
+__all__ = [
+    "Detections",
+    "EPSFLibrary",
+    "GriddedEPSFModel",
+    "Image",
+    "ab_magnitudes",
+    "build_library",
+    "find_stars",
+    "fit_stars",
+    "from_photutils",
+    "measure_stars",
+    "perturb_library",
+    "sky_map",
+    "to_init_params",
+    "to_photutils",
+]

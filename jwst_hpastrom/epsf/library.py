@@ -143,6 +143,33 @@ class EPSFLibrary:
             raise ParameterError(f"an ePSF with sum {volumes.min():.3g}", "positive sums within 5 pixels")
         return replace(self, data=self.data / volumes[:, None, None])
 
+    def perturbed(self, delta, *, x=None, y=None):
+        """Return the library with an addition to its ePSFs, normalised again.
+
+        Parameters
+        ----------
+        delta : ndarray, shape (n, n) or (k, n, n)
+            Added to all ePSFs, to each of them, or bilinear between the nodes of another grid of positions.
+
+        x, y : array-like, optional
+            Columns and rows of that other grid, 0-based pixels.
+
+        Returns
+        -------
+        `EPSFLibrary`
+        """
+        delta = np.asarray(delta, float)
+        if delta.ndim not in (2, 3) or delta.shape[-2:] != self.data.shape[-2:]:
+            raise ParameterError(f"an addition of shape {delta.shape}", f"{self.data.shape[-2:]} samples")
+        if x is not None or y is not None:
+            nodes = EPSFLibrary(delta, 0.0 if x is None else x, 0.0 if y is None else y, self.oversampling)
+            delta = np.array([nodes.at(a, b) for b in self.y for a in self.x])
+        elif delta.ndim == 3 and len(delta) != len(self.data):
+            raise ParameterError(
+                f"{len(delta)} additions", f"{len(self.data)}, or the positions x and y of them"
+            )
+        return replace(self, data=self.data + delta).normalised()
+
     def shifted(self, dx, dy):
         """Return the library for a detector frame whose origin lies elsewhere: positions plus (dx, dy).
 

@@ -1,0 +1,158 @@
+"""Star lists to and from photutils' tables, and fluxes in Jy and AB magnitudes."""
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+
+from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
+from jwst_hpastrom.errors import BadCatalogError
+
+__all__ = ["ab_magnitudes", "from_photutils", "to_init_params", "to_photutils"]
+
+AB_ZERO_JY = 3631.0
+
+# photutils' flag -> ours
+FLAGS = {
+    1: Flag.BAD_PIXELS,
+    2: Flag.NEAR_EDGE,
+    4: Flag.NOT_CONVERGED,
+    8: Flag.NOT_CONVERGED,
+    16: Flag.NOT_CONVERGED,
+    32: Flag.NOT_CONVERGED,
+    64: Flag.NOT_CONVERGED,
+    128: Flag.NOT_CONVERGED,
+    256: Flag.FEW_PIXELS,
+    512: Flag.NOT_CONVERGED,
+    1024: Flag.NOT_CONVERGED,
+    2048: Flag.SKY_FALLBACK,
+}
+# star list -> results of PSFPhotometry
+RESULTS = {
+    "x": "x_fit", "y": "y_fit", "flux": "flux_fit", "x_err": "x_err", "y_err": "y_err",
+    "flux_err": "flux_err", "sky": "local_bkg", "qfit": "qfit", "n_pixels": "n_pixels_fit",
+    "chi2": "reduced_chi2",
+}  # fmt: skip
+NEEDED = ("x_fit", "y_fit", "flux_fit")
+
+
+def to_init_params(stars):
+    """Turn a star list into ``init_params`` of `~photutils.psf.PSFPhotometry`.
+
+    Parameters
+    ----------
+    stars : `~astropy.table.Table`
+        Star list; fluxes and skies as plain numbers, so that the image may be an array.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Columns id (from 1, as photutils wants it), x_init, y_init, flux_init, local_bkg.
+    """
+    out = QTable()
+    out["id"] = np.asarray(stars["id"], int) + 1
+    for name in ("x", "y", "flux"):
+        out[f"{name}_init"] = np.asarray(stars[name], float)
+    out["local_bkg"] = np.asarray(stars["sky"], float)
+    return out
+
+
+def to_photutils(stars):
+    """Turn a star list into a table with the result columns of `~photutils.psf.PSFPhotometry`.
+
+    Parameters
+    ----------
+    stars : `~astropy.table.Table`
+        Star list.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Columns id, x_fit, y_fit, flux_fit, their errors, local_bkg, qfit, n_pixels_fit, reduced_chi2 and
+        ``flags`` in photutils' bits; the star list's own bits are in ``hpastrom_flags``.
+    """
+    out = QTable()
+    out["id"] = np.asarray(stars["id"], int) + 1
+    for ours, theirs in RESULTS.items():
+        if ours in stars.colnames:
+            out[theirs] = np.asarray(stars[ours])
+    own = np.asarray(stars["flags"], np.int64)
+    flags = np.zeros(len(stars), int)
+    for theirs, ours in (
+        (1, Flag.BAD_PIXELS | Flag.SATURATED),
+        (8, Flag.NOT_CONVERGED),
+        (256, Flag.FEW_PIXELS),
+    ):
+        flags[(own & int(ours)) > 0] |= theirs
+    out["flags"], out["hpastrom_flags"] = flags, own
+    return out
+
+
+def from_photutils(results):
+    """Turn a results table of `~photutils.psf.PSFPhotometry` into a star list.
+
+    Parameters
+    ----------
+    results : `~astropy.table.Table`
+        With columns x_fit, y_fit, flux_fit; those it lacks are left out. photutils gives no covariance of x
+        and y: xy_cov is 0.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Star list; flags translated to `~jwst_hpastrom.columns.Flag`.
+    """
+    missing = [c for c in NEEDED if c not in results.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "a results table of PSFPhotometry")
+    data = {
+        ours: np.asarray(u.Quantity(results[theirs]).value)
+        for ours, theirs in RESULTS.items()
+        if theirs in results.colnames
+    }
+    n = len(results)
+    flux = np.asarray(data["flux"], float)
+    data["id"] = np.asarray(results["id"], int) - 1 if "id" in results.colnames else np.arange(n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        data["mag"] = np.where(flux > 0, -2.5 * np.log10(np.abs(flux)), np.nan)
+        if "flux_err" in data:
+            data["mag_err"] = 2.5 / np.log(10) * data["flux_err"] / np.abs(flux)
+    data["xy_cov"] = np.zeros(n)
+    data["flags"] = np.zeros(n, np.int64)
+    if "flags" in results.colnames:
+        theirs = np.asarray(results["flags"], int)
+        for bit, flag in FLAGS.items():
+            data["flags"][(theirs & bit) > 0] |= int(flag)
+    return make_table(STAR_LIST, data, results.meta)
+
+
+def ab_magnitudes(flux, pixel_area_sr, flux_err=None):
+    """Turn fluxes of a star list into Jy and AB magnitudes.
+
+    Parameters
+    ----------
+    flux : array-like
+        Sum of surface brightness over pixels, MJy/sr: the column ``flux``.
+
+    pixel_area_sr : float
+        Pixel area (keyword PIXAR_SR, ``meta["pixel_area_sr"]`` of a star list), sr.
+
+    flux_err : array-like, optional
+        Its standard error.
+
+    Returns
+    -------
+    jy, mag : ndarray
+        Flux density in Jy within the ePSF's normalisation radius of 5 pixels (no aperture correction to
+        infinity is made), and AB magnitude; NaN where the flux is not positive.
+
+    jy_err, mag_err : ndarray
+        Their errors, where ``flux_err`` is given.
+    """
+    flux = np.asarray(flux, float)
+    jy = flux * 1e6 * float(pixel_area_sr)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mag = np.where(jy > 0, -2.5 * np.log10(np.abs(jy) / AB_ZERO_JY), np.nan)
+        if flux_err is None:
+            return jy, mag
+        flux_err = np.asarray(flux_err, float)
+        return jy, mag, flux_err * 1e6 * float(pixel_area_sr), 2.5 / np.log(10) * flux_err / np.abs(flux)
