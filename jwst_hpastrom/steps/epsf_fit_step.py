@@ -1,6 +1,7 @@
 """EPSFFitStep: exposures and an ePSF library -> star lists."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from jwst.stpipe import record_step_status
 from tqdm import tqdm
 
 from jwst_hpastrom import __version__
-from jwst_hpastrom.epsf import measure_stars
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.errors import BadReferenceFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
@@ -17,11 +19,13 @@ from jwst_hpastrom.io.regions import write_regions
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.stdpsf import write_stdpsf
 from jwst_hpastrom.io.writing import atomic_path, write_table
-from jwst_hpastrom.steps._base import HPStep, spec_from
+from jwst_hpastrom.steps._base import HPStep, errors_by_cause, spec_from
 
 __all__ = ["EPSFFitStep"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
+
+EPSF_VARIABLE = "HPASTROM_EPSF_FILE"  # names the ePSF where no parameter can, as in strun's hooks
 
 
 class EPSFFitStep(HPStep):
@@ -29,22 +33,28 @@ class EPSFFitStep(HPStep):
 
     class_alias = "hp_epsf_fit"
 
-    spec = """
-    epsf_file = string(default=None)  # ePSF library, .fits (STDPSF) or .asdf
+    spec = (
+        """
+    epsf_file = string(default=None)  # ePSF library, .fits (STDPSF) or .asdf; else $HPASTROM_EPSF_FILE
     perturb = option('none', 'global', 'zones', default='none')  # adapt the library to each exposure
     list_format = option('ecsv', 'parquet', default='ecsv')  # format of the star lists
     regions = boolean(default=False)  # write a ds9 region file beside each star list
-    """ + spec_from(measure_stars)
+    """
+        + spec_from(measure_stars)
+        + spec_from(perturb_library, exclude=("zones",))
+    )
 
     def run_step(self, inputs):
         """Fit each exposure; write star lists, the catalogue file of tweakreg and the quality table."""
-        if not self.epsf_file:
+        epsf_file = self.epsf_file or os.environ.get(EPSF_VARIABLE)
+        if not epsf_file:
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
-        library = read_epsf(self.epsf_file)
+        library = read_epsf(epsf_file)
         task = {
-            "library": library, "folder": self.output_folder(), "perturb": self.perturb, "force": self.force,
+            "library": library, "folder": self.output_folder(), "force": self.force,
             "list_format": self.list_format, "regions": self.regions,
             "parameters": self.parameters_of(measure_stars),
+            "perturbation": self.parameters_of(perturb_library) | {"zones": self.perturb},
         }  # fmt: skip
         rows, lists = [], {}
         with self.executor() as executor:
@@ -81,66 +91,55 @@ class EPSFFitStep(HPStep):
             member.meta.hpastrom = {**plain, "version": __version__}
 
 
-def fit_exposure(member, *, library, folder, perturb, force, list_format, regions, parameters):
+def fit_exposure(member, *, library, folder, force, list_format, regions, parameters, perturbation):
     """Measure one exposure, write its star list, and return its row of the quality table."""
     exposure = read_exposure(member, force=force, need_wcs=True)
-    try:
-        return _fit(exposure, library, Path(folder), perturb, list_format, regions, parameters)
-    except HPAstromError as err:
-        raise err.about(exposure.path) from err
+    with errors_by_cause(exposure.path):
+        return _fit(exposure, library, Path(folder), list_format, regions, parameters, perturbation)
 
 
-def _fit(exposure, library, folder, perturb, list_format, regions, parameters):
-    meta = exposure.meta
+def _fit(exposure, library, folder, list_format, regions, parameters, perturbation):
+    meta, image = exposure.meta, exposure.image
     made_for = library.meta.get("filter")
     if made_for and made_for != meta["filter"]:
         raise BadReferenceFileError(
             f"an ePSF of {made_for} ({library.meta.get('epsf_file')}) for an exposure in {meta['filter']}",
-            f"an ePSF of {meta['filter']}", "give another epsf_file", exposure.path,
+            f"an ePSF of {meta['filter']}", "give another epsf_file",
         )  # fmt: skip
-    local = library.shifted(1 - meta["xstart"], 1 - meta["ystart"])
+    x0, y0 = meta["xstart"] - 1, meta["ystart"] - 1
+    local = library.shifted(-x0, -y0)
     row = {"filename": meta["filename"], "epoch": meta["epoch"] or np.nan}
-    if perturb != "none":
-        from jwst_hpastrom.epsf.perturb import perturb_library
-
-        first = measure_stars(exposure.image, local, **{**parameters, "mode": "isolated"})
-        result = perturb_library(exposure.image, local, first, zones=perturb)
-        row["qfit_before"] = _median_qfit(first)
-        row["central_before"] = float(local.central_value(*_middle(exposure)))
-        local = result.library
-        full = local.shifted(meta["xstart"] - 1, meta["ystart"] - 1)
-        write_stdpsf(full, folder / f"{exposure.name}_pepsf.fits")
-    stars = measure_stars(exposure.image, local, **parameters)
+    if perturbation["zones"] != "none":
+        first = measure_stars(image, local, **{**parameters, "mode": "isolated"})
+        result = perturb_library(image, local, first, **perturbation)
+        local, zones = result.library, result.table
+        for name in ("central_before", "central_after", "qfit_before", "qfit_after"):
+            known = np.isfinite(zones[name])
+            row[name] = float(np.average(zones[name][known], weights=zones["n_stars"][known]))
+        write_stdpsf(local.shifted(x0, y0), folder / f"{exposure.name}_pepsf.fits")
+    stars = measure_stars(image, local, **parameters)
     if len(stars) == 0:
-        raise NotEnoughStarsError(
-            "no star", "at least one", "check the exposure and the threshold", exposure.path
-        )
+        raise NotEnoughStarsError("no star", "at least one", "check the exposure and the threshold")
     stars["ra"], stars["dec"] = exposure.to_sky(stars["x"], stars["y"])
     stars["ra"].unit = stars["dec"].unit = "deg"
     stars.meta = {
-        **meta, "epsf_file": str(library.meta.get("epsf_file")), "perturb": perturb,
+        **meta, "epsf_file": str(library.meta.get("epsf_file")), "perturb": perturbation["zones"],
         "version": __version__, "parameters": dict(parameters),
     }  # fmt: skip
     path = star_list_path(exposure.name, folder, list_format)
     write_table(stars, path)
     if regions:
         write_regions(stars, path.with_suffix(".reg"))
+    middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     return {
         **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars),
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
-        "central_value": float(local.central_value(*_middle(exposure))),
+        "central_value": float(local.central_value(*middle)),
     }  # fmt: skip
-
-
-def _middle(exposure):
-    ny, nx = exposure.image.shape
-    return (nx - 1) / 2, (ny - 1) / 2
 
 
 def _median_qfit(stars, snr=100.0):
     """Median QFIT of the clean stars with S/N above ``snr``, of all stars where there are none."""
-    good = (np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])) & (
-        np.asarray(stars["flags"]) == 0
-    )
-    rows = stars["qfit"][good] if good.any() else stars["qfit"]
-    return float(np.nanmedian(rows)) if len(rows) else np.nan
+    bright = np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
+    good = bright & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
+    return float(np.nanmedian(stars["qfit"][good] if good.any() else stars["qfit"]))
