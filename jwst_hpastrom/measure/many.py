@@ -1,0 +1,341 @@
+"""Many-exposure measurement: the face (METHODS §3; the task of KS2, Anderson et al. 2008)."""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table, vstack
+from scipy.spatial import cKDTree
+from tqdm import tqdm
+
+from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.measure.stack import Stack, ToRaw
+from jwst_hpastrom.measure.tile import TileSettings, measure_tile
+
+__all__ = ["ManyResult", "measure_many"]
+
+log = logging.getLogger("stpipe.hpastrom.measure")
+
+HALO = 20.0  # pixels around a tile that are measured with it
+MARGIN = 16  # pixels of cut-outs beyond that: half an ePSF library
+PENDING = 4  # tiles in flight at most, which bounds the memory
+
+
+@dataclass(frozen=True, eq=False)
+class ManyResult:
+    """Result of `measure_many`.
+
+    Attributes
+    ----------
+    table : `~astropy.table.Table`
+        Columns of `jwst_hpastrom.columns.MASTER`, and chi2 (per pixel and degree of freedom).
+
+    field : `Field`
+        Exposures and tiles, for artificial stars.
+    """
+
+    table: Table
+    field: "Field"
+
+
+class Field:
+    """All exposures of a field, on the corrected pixels of the central one, and its tiles."""
+
+    def __init__(self, images, libraries, frame, tile_size, pixel_area):
+        n = len(frame.transforms)
+        images = list(images)
+        if len(images) != n:
+            raise ParameterError(f"{len(images)} images", f"the {n} of the master frame, in the same order")
+        own = isinstance(libraries, list | tuple)
+        self.libraries = list(libraries) if own else [libraries]
+        if own and len(self.libraries) != n:
+            raise ParameterError(f"{len(self.libraries)} ePSF libraries", f"one, or {n}: one for each image")
+        shapes = {(lib.data.shape, lib.oversampling) for lib in self.libraries}
+        if len(shapes) > 1:
+            raise ParameterError(f"ePSF libraries of shapes {shapes}", "libraries of one shape")
+        self.lib = np.arange(n) if own else np.zeros(n, np.int64)
+        self.frame, self.pixel_area = frame, pixel_area
+        self.to_master = frame.transforms[frame.central]
+        self.to_raw = [
+            ToRaw(self.to_master.then(t.inverted()), c)
+            for t, c in zip(frame.transforms, frame.corrections, strict=True)
+        ]
+        zero = np.asarray(frame.exposures["zero_point"], float)
+        self.zp = 10 ** (0.4 * np.nan_to_num(zero))
+        self.data, self.weight, self.slope = [], [], np.empty(n)
+        for e, image in enumerate(images):
+            data, weight, self.slope[e] = _pixels(image() if callable(image) else image)
+            self.data.append(data)
+            self.weight.append(weight)
+        self.given = self._saturated()
+        self.cores = self._tiles(tile_size)
+
+    def _saturated(self):
+        table = self.frame.table
+        rows = np.flatnonzero(np.asarray(table["flags"]) & int(Flag.SATURATED))
+        x, y = self.to_master.inverse(
+            np.asarray(table["x"], float)[rows], np.asarray(table["y"], float)[rows]
+        )
+        self.saturated_rows = rows
+        return np.c_[x, y, 10 ** (-0.4 * np.asarray(table["mag"], float)[rows])]
+
+    def _tiles(self, size):
+        corners = []
+        for e, data in enumerate(self.data):
+            ny, nx = data.shape
+            edge = np.linspace(0, 1, 9)
+            x = np.r_[edge * (nx - 1), edge * (nx - 1), 0 * edge, 0 * edge + nx - 1]
+            y = np.r_[0 * edge, 0 * edge + ny - 1, edge * (ny - 1), edge * (ny - 1)]
+            correction = self.frame.corrections[e]
+            u, v = (x, y) if correction is None else correction.forward(x, y)
+            corners.append(np.array(self.to_raw[e].linear.inverse(u, v)))
+        corners = np.concatenate(corners, axis=1)
+        low, high = corners.min(1) - 2, corners.max(1) + 2
+        n = np.maximum(1, np.rint((high - low) / size).astype(int))
+        xs, ys = (np.linspace(low[k], high[k], n[k] + 1) for k in range(2))
+        return [(xs[i], xs[i + 1], ys[j], ys[j + 1]) for j in range(ys.size - 1) for i in range(xs.size - 1)]
+
+    def stack(self, core):
+        """Cut out the exposures of one tile; None where there are none."""
+        a, b, c, d = core
+        t = np.linspace(0, 1, 5)
+        gx, gy = np.meshgrid(a - HALO + t * (b - a + 2 * HALO), c - HALO + t * (d - c + 2 * HALO))
+        boxes, chosen = [], []
+        for e, data in enumerate(self.data):
+            x, y = self.to_raw[e](gx.ravel(), gy.ravel())
+            ny, nx = data.shape
+            ok = np.isfinite(x + y)
+            if not ok.any():
+                continue
+            i0, i1 = int(max(x[ok].min() - MARGIN, 0)), int(min(x[ok].max() + MARGIN, nx - 1)) + 1
+            j0, j1 = int(max(y[ok].min() - MARGIN, 0)), int(min(y[ok].max() + MARGIN, ny - 1)) + 1
+            if i1 - i0 > 5 and j1 - j0 > 5:
+                boxes.append((i0, i1, j0, j1))
+                chosen.append(e)
+        if not chosen:
+            return None
+        shape = (len(chosen), max(q[3] - q[2] for q in boxes), max(q[1] - q[0] for q in boxes))
+        pixels, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for k, (e, (i0, i1, j0, j1)) in enumerate(zip(chosen, boxes, strict=True)):
+            pixels[k, : j1 - j0, : i1 - i0] = self.data[e][j0:j1, i0:i1]
+            weight[k, : j1 - j0, : i1 - i0] = self.weight[e][j0:j1, i0:i1]
+        own, lib = np.unique(self.lib[chosen], return_inverse=True)
+        x, y = self.given[:, 0], self.given[:, 1]
+        reach = HALO + MARGIN
+        near = (x > a - reach) & (x < b + reach) & (y > c - reach) & (y < d + reach)
+        return Stack(
+            pixels, weight, np.array([(q[0], q[2]) for q in boxes], float), [self.to_raw[e] for e in chosen],
+            self.zp[chosen] / self._area(chosen, core), self.slope[chosen], lib.astype(np.int64),
+            [self.libraries[k] for k in own], core, HALO, np.ascontiguousarray(self.given[near]),
+        )  # fmt: skip
+
+    def _area(self, chosen, core, h=32.0):
+        """Area of a raw pixel in corrected ones at the tile, 1 without the pixel-area correction."""
+        out = np.ones(len(chosen))
+        x, y = 0.5 * (core[0] + core[1]), 0.5 * (core[2] + core[3])
+        for k, e in enumerate(chosen):
+            correction = self.frame.corrections[e]
+            if self.pixel_area and correction is not None:
+                (u,), (v,) = self.to_raw[e](np.array([x]), np.array([y]))
+                p, q = correction.forward(np.array([u + h, u - h, u, u]), np.array([v, v, v + h, v - h]))
+                det = (p[0] - p[1]) * (q[2] - q[3]) - (p[2] - p[3]) * (q[0] - q[1])
+                out[k] = abs(det) / (4 * h * h)
+        return out
+
+
+def _pixels(image):
+    """Pixels and weights, zero where there is nothing, and the growth of the variance with the signal."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        good = image.good & np.isfinite(image.data) & np.isfinite(image.err) & (image.err > 0)
+        variance = np.square(np.asarray(image.err, float))
+        weight = np.where(good, 1.0 / variance, 0.0).astype(np.float32)
+    data = np.where(good, image.data, 0).astype(np.float32)
+    d, v = data[good][::31].astype(float), variance[good][::31]
+    slope = 0.0
+    if d.size > 100 and np.ptp(d) > 0:
+        bright = d > np.quantile(d, 0.95)
+        level = np.median(d)
+        if bright.any():
+            rise = (v[bright] - np.median(v)) / np.maximum(d[bright] - level, 1e-30)
+            slope = max(float(np.median(rise)), 0.0)
+    return data, weight, slope
+
+
+def run_tiles(field, cores, settings, executor, progress, change=None):
+    """Measure tiles, in this process or by an executor, in order; yield (core, result).
+
+    ``change(stack)``, if given, may alter a stack (in this process) before it is measured.
+    """
+    waiting = deque()
+    with tqdm(total=len(cores), desc="tiles", unit="tile", disable=not progress) as bar:
+
+        def finished():
+            core, job = waiting.popleft()
+            bar.update()
+            return core, job.result() if hasattr(job, "result") else job
+
+        for core in cores:
+            stack = field.stack(core)
+            if stack is None or not (stack.weight > 0).any():
+                bar.update()
+                continue
+            if change is not None:
+                change(stack)
+            job = (
+                measure_tile(stack, settings)
+                if executor is None
+                else executor.submit(measure_tile, stack, settings)
+            )
+            waiting.append((core, job))
+            if len(waiting) >= (1 if executor is None else PENDING):
+                yield finished()
+        while waiting:
+            yield finished()
+
+
+def measure_many(
+    images,
+    libraries,
+    frame,
+    *,
+    threshold=5.0,
+    passes=5,
+    fit_box=5,
+    min_exposures=3,
+    min_separation=0.9,
+    model_error=0.03,
+    sigma=4.0,
+    tile_size=512,
+    pixel_area=True,
+    executor=None,
+    progress=False,
+):
+    """Find and measure stars in all exposures of a field at once.
+
+    Stars are found as peaks of the sum of all exposures' matched-filter images, in passes from bright to
+    faint, each on the residuals of the stars found before. A star is fitted in all exposures together,
+    position and flux, with its neighbours subtracted; exposures that disagree are left out. This goes below
+    what single exposures show.
+
+    Parameters
+    ----------
+    images : sequence of `~jwst_hpastrom.epsf.Image` or of callables that return one
+        In the order of the star lists that ``frame`` was built from.
+
+    libraries : `~jwst_hpastrom.epsf.EPSFLibrary` or list of them
+        One for all, or one for each exposure.
+
+    frame : `~jwst_hpastrom.frame.MasterFrame`
+        Its transformations, corrections and zero points are used; its saturated stars are taken over as
+        they are.
+
+    threshold : float
+        Significance of a star in all exposures together.
+
+    passes : int
+        Passes of finding; the threshold falls by a factor of four from each to the next.
+
+    fit_box : int
+        Side of the fitted box, pixels, odd.
+
+    min_exposures : int
+        Fewest exposures that a star must lie in (fewer if there are not as many).
+
+    min_separation : float
+        Stars closer than this (pixels) are not told apart.
+
+    model_error : float
+        Relative error of the subtracted models: residuals below this share of the light that was there are
+        not stars.
+
+    sigma : float
+        Clipping of exposures.
+
+    tile_size : int
+        Side of the tiles that the field is worked in, pixels.
+
+    pixel_area : bool
+        Correct fluxes for the pixels' area, as `build_master` does.
+
+    executor : `concurrent.futures.Executor`, optional
+        Tiles are its tasks; results do not depend on it.
+
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    `ManyResult`
+
+    Notes
+    -----
+    ``x_rms`` is the scatter of the exposures' own solutions, linearised about the combined one; for stars
+    that no single exposure shows it is that of its noise. ``n_found`` counts the exposures that have pixels
+    of the star.
+    """
+    if fit_box % 2 == 0 or fit_box < 3 or passes < 1:
+        raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")
+    settings = TileSettings(
+        threshold=threshold, passes=passes, fit_box=fit_box, min_separation=min_separation,
+        model_error=model_error, sigma=sigma, min_exposures=min_exposures,
+    )  # fmt: skip
+    field = Field(images, libraries, frame, tile_size, pixel_area)
+    parts = [result for _, result in run_tiles(field, field.cores, settings, executor, progress)]
+    x, y, flux, out = (np.concatenate([p[k] for p in parts]) for k in range(4))
+    if x.size == 0:
+        raise NotEnoughStarsError("no star", "at least one")
+    table = _table(field, x, y, flux, out, min_exposures)
+    log.info("many-exposure measurement: %d stars", len(table))
+    return ManyResult(table, field)
+
+
+def to_master_errors(transform, ex, ey, correlation):
+    """Turn errors (or scatters) in the common frame into those in the master frame."""
+    m: np.ndarray = transform.matrix if isinstance(transform, LinearTransform) else np.eye(2)
+    c = np.nan_to_num(correlation) * ex * ey
+    return tuple(
+        np.sqrt(np.maximum(m[k, 0] ** 2 * ex**2 + m[k, 1] ** 2 * ey**2 + 2 * m[k, 0] * m[k, 1] * c, 0))
+        for k in range(2)
+    )
+
+
+def _table(field, x, y, flux, out, min_exposures):
+    frame = field.frame
+    u, v = field.to_master.forward(x, y)
+    xi, eta = frame.plane.from_pixels(u, v)
+    ra, dec = frame.plane.to_sky(xi, eta)
+    fx, fy = to_master_errors(field.to_master, out[:, 4], out[:, 5], out[:, 14])
+    rx, ry = to_master_errors(field.to_master, out[:, 7], out[:, 8], out[:, 15])
+    n_found, n_used = out[:, 9].astype(int), out[:, 10].astype(int)
+    root = np.sqrt(np.maximum(n_used, 1))
+    to_mag = 2.5 / np.log(10) / flux
+    flags = np.zeros(x.size, np.int64)
+    n_min = min(min_exposures, len(frame.transforms))
+    flags[n_used < n_found] |= int(Flag.CLIPPED)
+    flags[n_used < n_min] |= int(Flag.FEW_EXPOSURES)
+    pairs = cKDTree(np.c_[x, y]).query_pairs(7.0, output_type="ndarray")
+    for a, b in (pairs.T, pairs.T[::-1]) if pairs.size else ():
+        flags[np.unique(a)] |= int(Flag.SUBTRACTED)
+        flags[np.unique(a[flux[b] > 0.1 * flux[a]])] |= int(Flag.CROWDED)
+    mag_rms = out[:, 6] * to_mag
+    data = {
+        "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec, "x_rms": rx, "y_rms": ry,
+        "x_err": rx / root, "y_err": ry / root, "x_err_formal": fx, "y_err_formal": fy,
+        "mag": -2.5 * np.log10(flux), "mag_rms": mag_rms,
+        "mag_err": np.where(n_used > 1, mag_rms / root, out[:, 3] * to_mag),
+        "qfit": out[:, 11], "radxs": out[:, 12], "n_found": n_found, "n_used": n_used, "flags": flags,
+        "chi2": out[:, 13],
+    }  # fmt: skip
+    meta = {**frame.table.meta, "mode": "many", "min_exposures": n_min}
+    table = make_table(MASTER, {"id": np.arange(x.size), **data}, meta)
+    saturated = frame.table[field.saturated_rows]
+    if len(saturated):
+        saturated.meta.clear()
+        table = vstack([saturated, table], metadata_conflicts="silent")
+    table.sort("mag")
+    table["id"] = np.arange(len(table))
+    table.meta.update(meta)
+    return table

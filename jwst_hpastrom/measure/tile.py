@@ -1,0 +1,346 @@
+"""One tile: find, fit, subtract, from bright to faint, in all exposures at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.epsf._detect_kernels import bilinear_map, sky_boxes
+from jwst_hpastrom.measure import _kernels
+
+__all__ = ["Tile", "TileSettings", "measure_tile"]
+
+STEP = 0.5  # pixels between the nodes of the detection grid
+SPACING = 32.0  # pixels between exactly mapped nodes
+PHASES = 4  # of the detection kernels, per pixel and axis
+FAINTER = 4.0  # the threshold falls by this from pass to pass
+N_OUT = 16
+
+
+@dataclass(frozen=True)
+class TileSettings:
+    """Parameters of the measurement; see `jwst_hpastrom.measure.measure_many`."""
+
+    threshold: float = 5.0
+    passes: int = 5
+    fit_box: int = 5
+    min_separation: float = 0.9
+    model_error: float = 0.03
+    sigma: float = 4.0
+    sky_box: int = 48
+    min_exposures: int = 3
+
+
+class Tile:
+    """The stars of a tile and the stack with their models subtracted."""
+
+    def __init__(self, stack, settings):
+        self.stack, self.set = stack, settings
+        self.data = np.array(stack.data, np.float32)
+        self.weight = stack.weight
+        self.jac = stack.jacobians()
+        self.library = stack.library_arguments()
+        self.half = settings.fit_box // 2
+        self.bank = self._kernel_bank()
+        self.profile = self._profile()
+        self.sky = np.zeros_like(self.data)
+        self.x = self.y = self.flux = self.flux_err = self.radius = np.zeros(0)
+        self.px = self.py = np.zeros((0, self.data.shape[0]))
+        self.inside = self.use = np.zeros((0, self.data.shape[0]), bool)
+        self._coarse()
+        self._given = np.zeros_like(self.data) if len(stack.given) else None
+        self.update_sky()
+        self.noise = self._noise()
+        if len(stack.given):
+            self._subtract_given()
+            self.update_sky()
+
+    # -- set-up
+    def _kernel_bank(self):
+        phase = (np.arange(PHASES) + 0.5) / PHASES - 0.5
+        offset = np.arange(-self.half, self.half + 1)
+        fy, fx, dy, dx = np.meshgrid(phase, phase, offset, offset, indexing="ij")
+        out = []
+        a, b, c, d = self.stack.core
+        for k, library in enumerate(self.stack.libraries):
+            e = int(np.flatnonzero(self.stack.lib == k)[0])
+            x, y = self.stack.to_raw[e](np.array([0.5 * (a + b)]), np.array([0.5 * (c + d)]))
+            out.append(library.evaluate(dx - fx, dy - fy, float(x[0]), float(y[0])))
+        return np.array(out)
+
+    def _profile(self):
+        """Radii in half pixels, and the largest ψ from each outwards."""
+        library = self.stack.libraries[0]
+        n = library.data.shape[1]
+        offset = np.abs(np.arange(n) - n // 2) / library.oversampling
+        ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
+        peak = np.zeros(ring.max() + 1)
+        np.maximum.at(peak, ring, np.abs(library.data).max(0).ravel())
+        peak = np.maximum.accumulate(peak[::-1])[::-1]
+        inside = np.arange(peak.size) / 2 <= library.half_width
+        return np.arange(peak.size)[inside] / 2.0, peak[inside]
+
+    def _coarse(self):
+        a, b, c, d = self.stack.bounds
+        nx, ny = int(np.ceil((b - a) / SPACING)) + 2, int(np.ceil((d - c) / SPACING)) + 2
+        gx, gy = np.meshgrid(a + SPACING * np.arange(nx), c + SPACING * np.arange(ny))
+        px, py = self.stack.positions(gx.ravel(), gy.ravel())
+        shape = (self.data.shape[0], ny, nx)
+        self.coarse = tuple(np.nan_to_num(p.T.reshape(shape), nan=-1e6) for p in (px, py))
+        self.grid = (int((d - c) / STEP) + 1, int((b - a) / STEP) + 1)
+
+    def _noise(self):
+        """Typical pixel error, the scale below which a star's wings do not matter."""
+        w = self.weight[self.weight > 0]
+        return float(np.median(w)) ** -0.5 if w.size else 1.0
+
+    def _radii(self, flux):
+        radius, peak = self.profile
+        k = np.searchsorted(-peak, -0.05 * self.noise / np.maximum(flux, 1e-30), side="right")
+        return np.maximum(radius[np.minimum(k, radius.size - 1)], self.half + 1.0)
+
+    def _subtract_given(self):
+        x, y, flux = self.stack.given.T.copy()
+        px, py = self.stack.positions(x, y)
+        radius = np.full(x.size, self.profile[0][-1])
+        _kernels.add_models(
+            self._given, *self.library, px, py, self.stack.zp, flux, np.isfinite(px + py), radius, 1.0,
+            np.ones(x.size, bool),
+        )  # fmt: skip
+        self.data -= self._given
+
+    # -- sky
+    def update_sky(self):
+        """Subtract what is left of a smooth background."""
+        size = self.set.sky_box
+        n, ny, nx = self.data.shape
+        shape = (-(-ny // size), -(-nx // size))
+        level, sigma, count = np.empty(shape), np.empty(shape), np.empty(shape, np.int64)
+        smooth = np.empty((ny, nx), np.float32)
+        for e in range(n):
+            sky_boxes(self.data[e], self.weight[e] > 0, size, 2, level, sigma, count)
+            known = np.isfinite(level)
+            if not known.any():
+                continue
+            bilinear_map(np.where(known, level, np.median(level[known])), size, smooth)
+            self.data[e] -= smooth
+            self.sky[e] += smooth
+
+    # -- stars
+    def _inside(self, px, py):
+        _, ny, nx = self.data.shape
+        reach = self.profile[0][-1]
+        return (px > -reach) & (py > -reach) & (px < nx - 1 + reach) & (py < ny - 1 + reach)
+
+    def add(self, x, y, flux):
+        """Add stars without subtracting them yet."""
+        px, py = self.stack.positions(x, y)
+        _, ny, nx = self.data.shape
+        use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
+        zero = np.zeros(x.size)
+        for name, value in (
+            ("x", x), ("y", y), ("flux", zero), ("flux_err", zero), ("radius", self._radii(flux)),
+            ("px", px), ("py", py), ("inside", self._inside(px, py)), ("use", use),
+        ):  # fmt: skip
+            setattr(self, name, np.ascontiguousarray(np.concatenate([getattr(self, name), value])))
+
+    def _keep(self, rows):
+        for name in ("x", "y", "flux", "flux_err", "radius", "px", "py", "inside", "use"):
+            setattr(self, name, np.ascontiguousarray(getattr(self, name)[rows]))
+
+    def remove(self, gone):
+        """Put the light of stars back and forget them."""
+        if gone.any():
+            self._models(1.0, gone)
+            self._keep(~gone)
+
+    def _models(self, sign, chosen):
+        _kernels.add_models(
+            self.data, *self.library, self.px, self.py, self.stack.zp, self.flux, self.inside, self.radius,
+            sign, chosen,
+        )  # fmt: skip
+
+    def refresh(self):
+        """Map the stars exactly to all exposures and grow the radii of those that turned out brighter."""
+        everyone = np.ones(self.x.size, bool)
+        self._models(1.0, everyone)
+        self.px, self.py = self.stack.positions(self.x, self.y)
+        self.inside = self._inside(self.px, self.py)
+        self.radius = self._radii(self.flux)
+        self._models(-1.0, everyone)
+
+    def sweep(self, times, *, free=True):
+        """Fit all stars in turn, brightest first."""
+        if self.x.size == 0:
+            return
+        self._keep(np.argsort(-self.flux, kind="stable"))
+        n = self.x.size
+        pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(2 * self.half + 3.0, output_type="ndarray")
+        both = np.concatenate([pairs, pairs[:, ::-1]]) if pairs.size else np.zeros((0, 2), int)
+        both = both[np.argsort(both[:, 0], kind="stable")]
+        first = np.searchsorted(both[:, 0], np.arange(n + 1))
+        active, can_move = np.ones(n, bool), np.full(n, free)
+        for _ in range(times):
+            moved = _kernels.sweep(
+                self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, self.flux,
+                self.x, self.y, self.inside, self.use, self.half, self.radius, active, first,
+                np.ascontiguousarray(both[:, 1]), can_move, 0.3,
+            )  # fmt: skip
+            if moved == 0:
+                break
+
+    def find(self, threshold):
+        """Add the peaks of the combined residuals; return how many."""
+        model = np.maximum(self.stack.data - self.sky - self.data, 0)
+        with np.errstate(divide="ignore"):
+            weight = 1.0 / (1.0 / self.weight + (self.set.model_error * model) ** 2)
+        top, bottom = np.zeros(self.grid), np.zeros(self.grid)
+        a, b = self.stack.bounds[0], self.stack.bounds[2]
+        _kernels.score(
+            self.data,
+            weight,
+            self.library[0],
+            self.bank,
+            self.stack.zp,
+            *self.coarse,
+            SPACING,
+            STEP,
+            top,
+            bottom,
+        )
+        n_max = top.size // 16 + 16
+        i, j, f, s = (np.empty(n_max) for _ in range(4))
+        n = _kernels.maxima(top, bottom, float(threshold), 2, i, j, f, s)
+        x, y, f = a + STEP * i[:n], b + STEP * j[:n], f[:n]
+        if n and self.x.size:
+            distance, _ = cKDTree(np.c_[self.x, self.y]).query(np.c_[x, y])
+            ok = distance > self.set.min_separation
+            x, y, f = x[ok], y[ok], f[ok]
+        if x.size:
+            ok = self._supported(x, y, weight, threshold)
+            x, y, f = x[ok], y[ok], f[ok]
+        if x.size:
+            self.add(x, y, f)
+        return x.size
+
+    def _supported(self, x, y, weight, threshold):
+        """Whether a source is left without the strongest exposures (hot pixels, cosmic rays)."""
+        px, py = self.stack.positions(x, y)
+        _, ny, nx = self.data.shape
+        use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
+        eq = np.empty((x.size, self.data.shape[0], 13))
+        _kernels.all_equations(
+            self.data,
+            weight,
+            *self.library,
+            px,
+            py,
+            self.jac,
+            self.stack.zp,
+            np.zeros(x.size),
+            use,
+            self.half,
+            eq,
+        )
+        a, g = eq[:, :, 0], eq[:, :, 6]
+        count = (a > 0).sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            single = np.where(a > 0, g / np.sqrt(a), -np.inf)
+        order = np.argsort(-single, axis=1)
+        rank = np.argsort(order, axis=1)
+        drop = np.where(count >= 3, np.maximum(1, np.ceil(0.2 * count)), 0)
+        left = (rank >= drop[:, None]) & (a > 0)
+        total_a, total_g = (a * left).sum(1), (g * left).sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rest = total_g / np.sqrt(total_a)
+            whole = g.sum(1) / np.sqrt(a.sum(1))
+        needed = min(self.set.min_exposures, self.data.shape[0])
+        # without its best fifth a real source keeps 0.5 of its significance or so at the threshold
+        return (whole > 0.8 * threshold) & (rest > 0.3 * threshold) & (count >= needed)
+
+    def solve(self):
+        """Combine the exposures with clipping; update which are used. Returns the combination's table."""
+        eq = np.empty((self.x.size, self.data.shape[0], 13))
+        _, ny, nx = self.data.shape
+        use = (self.px > -0.5) & (self.py > -0.5) & (self.px < nx - 0.5) & (self.py < ny - 0.5)
+        _kernels.all_equations(
+            self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, self.flux, use,
+            self.half, eq,
+        )  # fmt: skip
+        out, keep = np.empty((self.x.size, N_OUT)), np.zeros(use.shape, bool)
+        least = 0.6 * (2 * self.half + 1) ** 2
+        _kernels.combine(eq, self.flux, least, self.set.sigma, keep, out)
+        self.use = np.where(keep.any(1)[:, None], keep, use)
+        return out
+
+    def crowding(self):
+        """Error of the fluxes by the neighbours under the stars, if their models are off by model_error."""
+        n, ny, nx = self.data.shape
+        total = np.zeros(self.x.size)
+        count = np.zeros(self.x.size)
+        peak = self.profile[1][0]
+        for e in range(n):
+            i, j = np.rint(self.px[:, e]).astype(int), np.rint(self.py[:, e]).astype(int)
+            ok = (i >= 0) & (j >= 0) & (i < nx) & (j < ny)
+            i, j = i[ok], j[ok]
+            light = self.stack.data[e, j, i] - self.sky[e, j, i] - self.data[e, j, i]
+            others = np.maximum(light / self.stack.zp[e] - peak * self.flux[ok], 0)
+            good = self.weight[e, j, i] > 0
+            total[ok] += np.where(good, others, 0)
+            count[ok] += good
+        return self.set.model_error * total / np.maximum(count, 1) / peak
+
+    def prune(self, out, threshold):
+        """Drop stars that are not significant, not in enough exposures, or have run into a brighter one."""
+        with np.errstate(invalid="ignore"):
+            noise = np.hypot(out[:, 3], self.crowding())
+            keep = self.flux > threshold * noise
+        keep &= out[:, 10] >= min(self.set.min_exposures, self.data.shape[0])
+        pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.set.min_separation, output_type="ndarray")
+        if pairs.size:
+            both = pairs[keep[pairs].all(1)]
+            keep[np.where(self.flux[both[:, 0]] < self.flux[both[:, 1]], both[:, 0], both[:, 1])] = False
+        self.remove(~keep)
+        return out[keep]
+
+
+def measure_tile(stack, settings):
+    """Find and measure the stars of a tile.
+
+    Parameters
+    ----------
+    stack : `~jwst_hpastrom.measure.stack.Stack`
+
+    settings : `TileSettings`
+
+    Returns
+    -------
+    x, y, flux : ndarray, shape (n,)
+        Stars of the core, common frame; flux on the common scale.
+
+    out : ndarray, shape (n, 16)
+        What `_kernels.combine` gives (its corrections are already applied).
+    """
+    tile = Tile(stack, settings)
+    thresholds = [settings.threshold * FAINTER**k for k in range(settings.passes - 1, -1, -1)]
+    for threshold in [*thresholds, settings.threshold]:
+        new = tile.find(threshold)
+        if new:
+            tile.sweep(1, free=False)
+            tile.sweep(3)
+        if tile.x.size:
+            tile.prune(tile.solve(), 0.8 * settings.threshold)
+            tile.refresh()
+        tile.update_sky()
+    for last in (False, True):
+        if tile.x.size == 0:
+            break
+        tile.sweep(6)
+        tile.prune(tile.solve(), settings.threshold)
+        if not last:
+            tile.refresh()
+    out = tile.solve() if tile.x.size else np.empty((0, N_OUT))
+    x, y, flux = (v + np.nan_to_num(out[:, k]) for v, k in ((tile.x, 1), (tile.y, 2), (tile.flux, 0)))
+    a, b, c, d = stack.core
+    core = (x >= a) & (x < b) & (y >= c) & (y < d) & (out[:, 10] > 0)
+    return x[core], y[core], flux[core], out[core]

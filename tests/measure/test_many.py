@@ -1,0 +1,76 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.columns import MASTER
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.geometry import fit_linear, match_nearest
+from jwst_hpastrom.measure import measure_many
+
+
+@pytest.fixture(scope="module")
+def result(scene):
+    return measure_many(scene.images, scene.library, scene.frame, tile_size=100)
+
+
+def compare(scene, table):
+    x, y = scene.truth()
+    i, j, _ = match_nearest(table["x"], table["y"], x, y, 1.0)
+    fit = fit_linear(np.asarray(table["x"])[i], np.asarray(table["y"])[i], x[j], y[j])
+    u, v = fit.transform.forward(np.asarray(table["x"]), np.asarray(table["y"]))
+    i, j, _ = match_nearest(u, v, x, y, 0.7)
+    return i, j, u[i] - x[j], v[i] - y[j]
+
+
+def test_positions_fluxes_and_errors(scene, result):
+    table = result.table
+    i, j, dx, dy = compare(scene, table)
+    assert [c.name for c in MASTER if c.name not in table.colnames] == []
+    inside = np.abs(scene.truth()[0] - 10000 - 75) < 60
+    inside &= np.abs(scene.truth()[1] - 10000 - 75) < 60
+    found = np.isin(np.arange(scene.mag.size), j)
+    assert found[inside & (scene.mag < -2)].mean() > 0.97
+    assert found[inside & (scene.mag < 0)].mean() > 0.8
+    for d, e in ((dx, "x_err_formal"), (dy, "y_err_formal")):
+        pull = d / np.asarray(table[e])[i]
+        assert 1.4826 * np.median(np.abs(pull)) < 1.35
+        assert np.median(np.abs(d[scene.mag[j] < -6])) < 0.002
+    dm = np.asarray(table["mag"])[i] - scene.mag[j]
+    assert abs(np.median(dm[scene.mag[j] < -4])) < 0.003
+    assert np.nanmedian(table["x_err"] / table["x_err_formal"]) == pytest.approx(1, abs=0.25)
+
+
+def test_few_false_stars(scene, result):
+    i, *_ = compare(scene, result.table)
+    assert len(result.table) - i.size <= 0.03 * len(result.table)
+
+
+def test_goes_deeper_than_a_single_exposure(scene):
+    """A star at 2.5 sigma in each exposure is found in their sum."""
+    deep = measure_many(scene.images, scene.library, scene.frame)
+    one = measure_many(scene.images, scene.library, scene.frame, threshold=5 * np.sqrt(6))
+    assert len(deep.table) > len(one.table)
+    assert np.max(deep.table["mag"]) > np.max(one.table["mag"]) + 0.5
+
+
+def test_tiles_and_executors_change_nothing(scene, result):
+    with ThreadPoolExecutor(2) as pool:
+        again = measure_many(scene.images, scene.library, scene.frame, tile_size=100, executor=pool).table
+    for name in ("x", "y", "mag", "x_rms"):
+        np.testing.assert_array_equal(again[name], result.table[name])
+    lazy = [lambda k=k: scene.images[k] for k in range(len(scene.images))]
+    whole = measure_many(lazy, scene.library, scene.frame, tile_size=1000).table
+    i, _, d = match_nearest(whole["x"], whole["y"], again["x"], again["y"], 0.5)
+    bright = np.asarray(whole["mag"])[i] < -4
+    assert i.size > 0.95 * len(again)
+    assert np.median(d[bright]) < 0.002
+
+
+def test_refusals(scene):
+    with pytest.raises(ParameterError, match="found 2 images"):
+        measure_many(scene.images[:2], scene.library, scene.frame)
+    with pytest.raises(ParameterError, match="odd box"):
+        measure_many(scene.images, scene.library, scene.frame, fit_box=4)
+    with pytest.raises(ParameterError, match="libraries"):
+        measure_many(scene.images, [scene.library] * 2, scene.frame)
