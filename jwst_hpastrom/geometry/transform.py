@@ -143,7 +143,36 @@ class PolynomialTransform(Mapping):
             )
 
         norm = LinearTransform(np.eye(2) / self.half_width, np.zeros(2), self.centre).to_astropy()
-        return norm | AxisMapping((0, 1, 0, 1)) | poly(self.a) & poly(self.b)
+        model = norm | AxisMapping((0, 1, 0, 1)) | poly(self.a) & poly(self.b)
+        model.inverse = self._fitted_inverse()
+        return model
+
+    def _fitted_inverse(self, degree=9, n=64, margin=1.04):
+        """Polynomial of higher degree fitted to this one's inverse within ``margin`` half-widths."""
+        nodes = margin * self.half_width * np.cos(np.pi * (np.arange(n) + 0.5) / n)
+        x, y = (c.ravel() for c in np.meshgrid(nodes + self.centre[0], nodes + self.centre[1]))
+        linear = LinearTransform(
+            np.array([[self.a[1], self.a[2]], [self.b[1], self.b[2]]]) / self.half_width,
+            np.array([self.a[0], self.b[0]]),
+            np.zeros(2),
+        ).inverted()
+        p, q = (c / self.half_width for c in linear.forward(*self.forward(x, y)))
+        terms = polynomial_terms(degree)
+        design = np.stack([p**i * q**j for i, j in terms], 1)
+        parts = [
+            Polynomial2D(
+                degree,
+                **{
+                    f"c{i}_{j}": float(v)
+                    for (i, j), v in zip(terms, np.linalg.lstsq(design, t, rcond=None)[0], strict=True)
+                },
+            )
+            for t in (x, y)
+        ]
+        scaled = LinearTransform(
+            linear.matrix / self.half_width, linear.offset / self.half_width, linear.centre
+        )
+        return scaled.to_astropy() | AxisMapping((0, 1, 0, 1)) | parts[0] & parts[1]
 
     def __eq__(self, other):
         return (

@@ -1,0 +1,35 @@
+"""Residuals become a correction, raw positions corrected ones, the correction a V2V3 transform."""
+
+from jwst_hpastrom.distortion.correction import (
+    DistortionCorrection,
+    PixelMapCorrection,
+    PolynomialCorrection,
+    TableCorrection,
+    pixel_area_magnitude,
+    table_nodes,
+)
+from jwst_hpastrom.distortion.official import FramePlacement, place_frame, to_v2v3
+from jwst_hpastrom.distortion.pairs import Pairs, check_one_filter, match_reference, select_stars
+from jwst_hpastrom.distortion.pixel_map import build_pixel_map
+from jwst_hpastrom.distortion.pixel_scale import pixel_scale
+from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
+
+__all__ = [
+    "DistortionCorrection",
+    "DistortionSolution",
+    "FramePlacement",
+    "Pairs",
+    "PixelMapCorrection",
+    "PolynomialCorrection",
+    "TableCorrection",
+    "build_pixel_map",
+    "check_one_filter",
+    "match_reference",
+    "pixel_area_magnitude",
+    "pixel_scale",
+    "place_frame",
+    "select_stars",
+    "solve_distortion",
+    "table_nodes",
+    "to_v2v3",
+]

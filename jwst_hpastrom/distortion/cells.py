@@ -1,0 +1,99 @@
+"""Residuals averaged in square cells of the detector."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.distortion import _kernels
+from jwst_hpastrom.geometry import clipped_median
+
+__all__ = ["CellGrid", "fill_cells"]
+
+
+@dataclass
+class CellGrid:
+    """Assignment of positions to n × n cells of the detector.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        Raw positions, 0-based pixels.
+
+    n : int
+        Cells along each axis.
+
+    shape : tuple of int
+        Detector (ny, nx).
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    n: int
+    shape: tuple
+
+    def __post_init__(self):
+        n, (ny, nx) = self.n, self.shape
+        i = np.clip(((self.x + 0.5) * n / nx).astype(int), 0, n - 1)
+        j = np.clip(((self.y + 0.5) * n / ny).astype(int), 0, n - 1)
+        self.cell = j * n + i
+        self.order = np.argsort(self.cell, kind="stable")
+        self.start = np.searchsorted(self.cell[self.order], np.arange(n * n + 1))
+        found = np.maximum(np.diff(self.start), 1)
+        # where the residuals are, which is not exactly the cell's centre
+        self.mean_x = np.bincount(self.cell, self.x, n * n) / found
+        self.mean_y = np.bincount(self.cell, self.y, n * n) / found
+
+    def means(self, values, weights=None, *, sigma=3.0):
+        """Return clipped mean, its standard error and the count of each cell, each of shape (n*n,)."""
+        size = self.n * self.n
+        mean, error, count = np.empty(size), np.empty(size), np.empty(size, np.int64)
+        weights = np.ones(values.size) if weights is None else np.ascontiguousarray(weights, float)
+        _kernels.cell_means(
+            self.order,
+            self.start,
+            np.ascontiguousarray(values, float),
+            weights,
+            float(sigma),
+            mean,
+            error,
+            count,
+        )
+        return mean, error, count
+
+    def clip(self, values, sigma):
+        """Return the values with those clipped from their cells' means replaced by NaN."""
+        out = np.asarray(values, float).copy()
+        for lo, hi in zip(self.start[:-1], self.start[1:], strict=True):
+            k = self.order[lo:hi]
+            _, _, keep = clipped_median(out[k], sigma=sigma)
+            out[k[~keep]] = np.nan
+        return out
+
+
+def fill_cells(values, count, minimum=3):
+    """Give cells with fewer than ``minimum`` residuals the mean of their nearest filled neighbours.
+
+    Parameters
+    ----------
+    values, count : ndarray, shape (ny, nx)
+
+    minimum : int
+
+    Returns
+    -------
+    ndarray, shape (ny, nx)
+    """
+    known = (count >= minimum) & np.isfinite(values)
+    out = np.where(known, values, 0.0)
+    while not known.all() and known.any():
+        total, number = np.zeros(out.shape), np.zeros(out.shape)
+        padded, mask = np.pad(np.where(known, out, 0.0), 1), np.pad(known, 1)
+        ny, nx = out.shape
+        for j in range(3):
+            for i in range(3):
+                total += padded[j : j + ny, i : i + nx]
+                number += mask[j : j + ny, i : i + nx]
+        new = ~known & (number > 0)
+        out[new] = total[new] / number[new]
+        known = known | new
+    return out

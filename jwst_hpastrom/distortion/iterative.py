@@ -1,0 +1,368 @@
+"""The published solution: half steps of a polynomial, then of a look-up table (L23 §4.1, §4.2)."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from jwst_hpastrom.distortion.cells import CellGrid, fill_cells
+from jwst_hpastrom.distortion.correction import DistortionCorrection, PolynomialCorrection, TableCorrection
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import fit_linear, polynomial_terms, robust_sigma
+
+__all__ = ["IterativeResult", "fix_gauge", "residuals", "solve_polynomial", "solve_table"]
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
+
+
+@dataclass
+class IterativeResult:
+    """A part of the solution.
+
+    Attributes
+    ----------
+    correction : `DistortionCorrection`
+        With the part in it.
+    iterations : int
+    increment : float
+        Largest change at a cell in the last iteration, pixels.
+    cells : dict of str to ndarray
+        Means, errors and counts of the cells after the last iteration.
+    """
+
+    correction: DistortionCorrection
+    iterations: int
+    increment: float
+    cells: dict
+
+
+def check_coverage(pairs, shape, *, zones=4, min_stars=20):
+    """Raise `NotEnoughStarsError` where a zone of the detector has too few stars to hold the polynomial."""
+    use = pairs.fitted
+    grid = CellGrid(pairs.x[use], pairs.y[use], zones, shape)
+    count = np.diff(grid.start).reshape(zones, zones)
+    if count.min() < min_stars:
+        j, i = np.unravel_index(np.argmin(count), count.shape)
+        sx, sy = shape[1] // zones, shape[0] // zones
+        raise NotEnoughStarsError(
+            f"{count.min()} stars in pixels x {i * sx}..{(i + 1) * sx - 1}, y {j * sy}..{(j + 1) * sy - 1}",
+            f"{min_stars} in every {sx} x {sy} zone of the detector",
+            "add exposures that cover it, or relax the selection",
+        )
+
+
+def fix_gauge(a, b, gauge):
+    """Take the similarity out of a polynomial's first-order terms.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        Coefficients in the order of ``polynomial_terms(degree, 1)``: (1, 0), (0, 1), ...
+
+    gauge : {"centre", "bb10"}
+        See `PolynomialCorrection`.
+
+    Returns
+    -------
+    a, b : ndarray
+    """
+    a, b = a.copy(), b.copy()
+    if gauge == "centre":
+        scale, turn = 0.5 * (a[0] + b[1]), 0.5 * (b[0] - a[1])
+    elif gauge == "bb10":
+        scale, turn = a[0], -a[1]
+    else:
+        raise ParameterError(f"gauge {gauge!r}", "'centre' or 'bb10'")
+    a[0], b[1] = a[0] - scale, b[1] - scale
+    a[1], b[0] = a[1] + turn, b[0] - turn
+    return a, b
+
+
+def fit_exposures(pairs, corrected, use, *, parameters=4, keep=None):
+    """Fit each exposure's transformation from its ideal plane to corrected pixels.
+
+    Returns
+    -------
+    list of `~jwst_hpastrom.geometry.LinearTransform`
+    """
+    out = []
+    for e in range(len(pairs.planes)):
+        k = use & (pairs.exposure == e) if keep is None else use & keep & (pairs.exposure == e)
+        w = 1.0 / (0.5 * (pairs.x_err[k] ** 2 + pairs.y_err[k] ** 2) + reference_variance(pairs)[k])
+        fit = fit_linear(
+            pairs.u[k], pairs.v[k], corrected[0][k], corrected[1][k], parameters=parameters, weights=w,
+            sigma=3.0 if keep is None else None,
+        )  # fmt: skip
+        out.append(fit.transform)
+    return out
+
+
+def reference_variance(pairs, scale=0.0656):
+    """Variance of the reference positions per axis, in raw pixels²."""
+    s = np.nanmean(pairs.sigma**2, axis=1)
+    s = np.where(np.isfinite(s), s, np.nanmedian(s) if np.isfinite(s).any() else 0.0)
+    return s[pairs.star] / scale**2
+
+
+def residuals(pairs, correction, transforms):
+    """Return reference minus corrected position, pixels.
+
+    Parameters
+    ----------
+    pairs : `Pairs`
+    correction : `~jwst_hpastrom.geometry.Mapping`
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Ideal plane to corrected pixels.
+
+    Returns
+    -------
+    dx, dy : ndarray
+    """
+    cx, cy = correction.forward(pairs.x, pairs.y)
+    dx, dy = np.empty(len(pairs)), np.empty(len(pairs))
+    for e, t in enumerate(transforms):
+        k = pairs.exposure == e
+        u, v = t.forward(pairs.u[k], pairs.v[k])
+        dx[k], dy[k] = u - cx[k], v - cy[k]
+    return dx, dy
+
+
+class _Similarities:
+    """Four-parameter fits of all exposures at once on fixed pairs: cheap enough for many iterations."""
+
+    def __init__(self, pairs, transforms, weights):
+        self.pairs, self.n = pairs, len(pairs.planes)
+        self.e, self.w = pairs.exposure, weights
+        # the ideal positions in pixels; what is left to fit is an offset, a rotation and a scale near unity
+        self.base = np.empty((2, len(pairs)))
+        for e, t in enumerate(transforms):
+            k = self.e == e
+            self.base[:, k] = t.forward(pairs.u[k], pairs.v[k])
+        total = self._sum(np.ones(len(pairs)))
+        self.total = np.where(total > 0, total, 1.0)
+        self.centre = np.array([self._sum(b) / self.total for b in self.base])
+        self.dx, self.dy = self.base - self.centre[:, self.e]
+        self.moment = self._sum(self.dx**2 + self.dy**2)
+        self.moment = np.where(self.moment > 0, self.moment, 1.0)
+
+    def _sum(self, values):
+        return np.bincount(self.e, self.w * values, self.n)
+
+    def residuals(self, cx, cy):
+        tx, ty = cx - self.base[0], cy - self.base[1]
+        ox, oy = self._sum(tx) / self.total, self._sum(ty) / self.total
+        s = self._sum(tx * self.dx + ty * self.dy) / self.moment
+        r = self._sum(ty * self.dx - tx * self.dy) / self.moment
+        self.solution = ox, oy, s, r
+        fx = ox[self.e] + s[self.e] * self.dx - r[self.e] * self.dy
+        fy = oy[self.e] + s[self.e] * self.dy + r[self.e] * self.dx
+        return fx - tx, fy - ty
+
+
+def _clip_pairs(pairs, dx, dy, use, sigma):
+    """Pairs whose residuals are within sigma of their exposure's median, on both axes."""
+    keep = np.zeros(len(pairs), bool)
+    for e in range(len(pairs.planes)):
+        k = np.flatnonzero(use & (pairs.exposure == e))
+        good = np.ones(k.size, bool)
+        for r in (dx[k], dy[k]):
+            good &= np.abs(r - np.median(r)) <= sigma * max(robust_sigma(r), 1e-6)
+        keep[k] = good
+    return keep
+
+
+def solve_polynomial(
+    pairs, *, degree=5, n_cells=20, gauge="centre", step=0.5, tolerance=1e-5, max_iterations=100,
+    sigma=3.0, shape=(2048, 2048), progress=False,
+):  # fmt: skip
+    """Solve the polynomial part by iteration (L23 §4.1).
+
+    Residuals after four-parameter transformations are clipped and averaged in cells; the cell means are
+    fitted; ``step`` of the coefficients is added, until the increment at every cell is below ``tolerance``.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+
+    degree : int
+        Total degree.
+
+    n_cells : int
+        Cells along each axis.
+
+    gauge : {"centre", "bb10"}
+        Which similarity the polynomial keeps, see `PolynomialCorrection`.
+
+    step, tolerance, max_iterations, sigma
+        Fraction added, largest increment (pixels), bound, clipping.
+
+    shape : tuple of int
+        Detector (ny, nx).
+
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    `IterativeResult`
+    """
+    check_coverage(pairs, shape)
+    use = pairs.fitted
+    terms = polynomial_terms(degree, 1)
+    centre, half = np.array([shape[1] / 2 - 1.0, shape[0] / 2 - 1.0]), max(shape) / 2.0
+    grid = CellGrid(pairs.x[use], pairs.y[use], n_cells, shape)
+    p, q = (grid.mean_x - centre[0]) / half, (grid.mean_y - centre[1]) / half
+    design = np.stack([np.ones_like(p)] + [p**i * q**j for i, j in terms], 1)
+    part = PolynomialCorrection(degree, np.zeros(len(terms)), np.zeros(len(terms)), centre, half, gauge)
+    correction = DistortionCorrection(part, shape=shape)
+    weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)
+    keep = None
+    increment, iteration = np.inf, 0
+    bar = tqdm(total=max_iterations, desc="polynomial", disable=not progress)
+    for iteration in range(1, max_iterations + 1):
+        corrected = correction.forward(pairs.x, pairs.y)
+        if iteration in (1, 4, 8, 12):
+            transforms = fit_exposures(pairs, corrected, use)
+            dx, dy = residuals(pairs, correction, transforms)
+            # as long as the polynomial is missing, its 2.6 px are no reason to reject a star
+            keep = _clip_pairs(pairs, dx, dy, use, 5.0 if iteration == 1 else sigma)
+            fitter = _Similarities(pairs, transforms, np.where(keep, weights, 0.0))
+        dx, dy = fitter.residuals(*corrected)
+        steps, means, errors, counts = [], [], [], []
+        for r in (dx, dy):
+            mean, error, count = grid.means(r[use], weights[use], sigma=sigma)
+            good = count >= 3
+            w = np.sqrt(count[good])
+            c = np.linalg.lstsq(design[good] * w[:, None], mean[good] * w, rcond=None)[0]
+            steps.append(c[1:] * step)
+            means.append(mean)
+            errors.append(error)
+            counts.append(count)
+        old = correction.polynomial
+        a, b = fix_gauge(old.a + steps[0], old.b + steps[1], gauge)
+        increment = max(
+            np.abs(design[good, 1:] @ (a - old.a)).max(), np.abs(design[good, 1:] @ (b - old.b)).max()
+        )
+        correction = replace(correction, polynomial=replace(old, a=a, b=b))
+        bar.update()
+        if increment < tolerance and iteration > 13:
+            break
+    bar.close()
+    if not increment < tolerance:
+        log.warning("polynomial: increment still %.1e px after %d iterations", increment, iteration)
+    cells = {
+        "dx": means[0],
+        "dy": means[1],
+        "dx_err": errors[0],
+        "dy_err": errors[1],
+        "count": np.minimum(*counts),
+    }
+    covariance = np.zeros((2 * len(terms), 2 * len(terms)))
+    for k, (m, e, n) in enumerate(zip(means, errors, counts, strict=True)):
+        g = (n >= 3) & (e > 0)
+        d = design[g] / e[g, None]
+        left = (m[g] - design[g] @ np.linalg.lstsq(design[g], m[g], rcond=None)[0]) / e[g]
+        full = np.linalg.pinv(d.T @ d) * max(np.mean(left**2), 1.0)
+        s = slice(k * len(terms), (k + 1) * len(terms))
+        covariance[s, s] = full[1:, 1:]
+    correction = replace(correction, polynomial=replace(correction.polynomial, covariance=covariance))
+    return IterativeResult(
+        correction, iteration, float(increment), {k: v.reshape(n_cells, n_cells) for k, v in cells.items()}
+    )
+
+
+def solve_table(
+    pairs, correction, *, n_cells=32, step=0.5, tolerance=1e-5, max_iterations=250, sigma=3.0, min_count=3,
+    progress=False,
+):  # fmt: skip
+    """Solve the look-up table on top of a polynomial by iteration (L23 §4.2).
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+
+    correction : `DistortionCorrection`
+        With its polynomial.
+
+    n_cells : int
+        Cells along each axis.
+
+    step, tolerance, max_iterations, sigma
+        As in `solve_polynomial`.
+
+    min_count : int
+        Cells with fewer residuals borrow their neighbours' mean and have count 0.
+
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    `IterativeResult`
+    """
+    use, shape = pairs.fitted, correction.shape
+    base = correction.forward(pairs.x, pairs.y)
+    transforms = fit_exposures(pairs, base, use)
+    dx, dy = residuals(pairs, correction, transforms)
+    weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)
+    keep = _clip_pairs(pairs, dx, dy, use, sigma)
+    fitter = _Similarities(pairs, transforms, np.where(keep, weights, 0.0))
+    grid = CellGrid(pairs.x[use], pairs.y[use], n_cells, shape)
+    table = TableCorrection(np.zeros((n_cells, n_cells)), np.zeros((n_cells, n_cells)), shape=shape)
+    increment, iteration = np.inf, 0
+    clip = sigma
+    values = weights[use], weights[use].copy()
+    bar = tqdm(total=max_iterations, desc="table", disable=not progress)
+    for iteration in range(1, max_iterations + 1):
+        tx, ty = table.delta(pairs.x, pairs.y)
+        r = fitter.residuals(base[0] + tx, base[1] + ty)
+        if iteration == 12:
+            # from here on the same residuals stay out: stars on the limit would keep the cells moving
+            values = tuple(
+                np.where(np.isfinite(grid.clip(v[use], sigma)), w, 0.0)
+                for v, w in zip(r, values, strict=True)
+            )
+            clip = np.inf
+        new, errors, counts = [], [], []
+        for value, w, old in zip(r, values, (table.dx, table.dy), strict=True):
+            mean, error, count = (
+                c.reshape(n_cells, n_cells)
+                for c in grid.means(np.where(w > 0, value[use], np.nan), w, sigma=clip)
+            )
+            new.append(old + step * np.where(count >= min_count, mean, 0.0))
+            errors.append(error)
+            counts.append(count)
+        count = np.where(np.minimum(*counts) >= min_count, np.minimum(*counts), 0)
+        new = _without_similarity(*[fill_cells(v, count, min_count) for v in new], table.nodes)
+        increment = max(np.abs(new[0] - table.dx).max(), np.abs(new[1] - table.dy).max())
+        table = replace(table, dx=new[0], dy=new[1])
+        bar.update()
+        if increment < tolerance:
+            break
+    bar.close()
+    errors = [fill_cells(e, count, min_count) * np.where(count > 0, 1.0, 2.0) for e in errors]
+    table = replace(table, dx_err=errors[0], dy_err=errors[1], count=count)
+    if (count == 0).any():
+        log.warning(
+            "%d of %d table cells have too few stars and borrow from their neighbours",
+            (count == 0).sum(),
+            count.size,
+        )
+    return IterativeResult(
+        replace(correction, table=table), iteration, float(increment),
+        {"dx": table.dx, "dy": table.dy, "dx_err": errors[0], "dy_err": errors[1], "count": count},
+    )  # fmt: skip
+
+
+def _without_similarity(dx, dy, nodes):
+    """Take offset, scale and rotation out of a table: they are the exposures', and would drift."""
+    x, y = np.meshgrid(nodes[0] - np.mean(nodes[0]), nodes[1] - np.mean(nodes[1]))
+    total = np.sum(x**2 + y**2)
+    scale, turn = np.sum(dx * x + dy * y) / total, np.sum(dy * x - dx * y) / total
+    return dx - dx.mean() - scale * x + turn * y, dy - dy.mean() - scale * y - turn * x
+
+
+def exposure_transforms(pairs, correction, *, parameters=4):
+    """Fit every exposure's transformation with a finished correction."""
+    return fit_exposures(pairs, correction.forward(pairs.x, pairs.y), pairs.fitted, parameters=parameters)

@@ -1,0 +1,329 @@
+"""Star lists against a reference: selection, epoch, matching; the pairs that every solution starts from."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.distortion.ideal import IdealPlane
+from jwst_hpastrom.errors import (
+    BadCatalogError,
+    HPAstromError,
+    MissingDataError,
+    MixedExposuresError,
+    NoOverlapError,
+    NotEnoughStarsError,
+)
+from jwst_hpastrom.geometry import (
+    TangentPlane,
+    fit_polynomial,
+    match_blind,
+    match_nearest,
+    propagate,
+    robust_sigma,
+)
+
+__all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
+_BAD = (
+    Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS | Flag.CROWDED | Flag.COSMIC_RAY | Flag.EXTENDED
+    | Flag.NEAR_EDGE
+)  # fmt: skip
+
+
+@dataclass
+class Pairs:
+    """Measured positions and their reference stars; all arrays have shape (n,) unless said.
+
+    Attributes
+    ----------
+    exposure, star : ndarray of int
+        Indices of the exposure and of the reference star.
+    x, y, x_err, y_err : ndarray
+        Raw full-frame positions, 0-based pixels.
+    u, v : ndarray
+        Reference positions in the exposure's ideal plane at its epoch, arcsec.
+    sigma : ndarray, shape (n_stars, 2)
+        Standard errors of the reference positions along xi and eta, arcsec (NaN: unknown).
+    rotations : ndarray, shape (n_exposures, 2, 2)
+        ∂(ideal)/∂(xi, eta).
+    planes : list of `~jwst_hpastrom.distortion.ideal.IdealPlane`
+    metas : list of dict
+    held_out : ndarray of bool, shape (n_stars,)
+        Reference stars that no fit may use.
+    mag : ndarray
+    n_found, shift : list
+        Per exposure: pairs found, and the pointing offset that was taken out, arcsec.
+    """
+
+    exposure: np.ndarray
+    star: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    x_err: np.ndarray
+    y_err: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    sigma: np.ndarray
+    rotations: np.ndarray
+    planes: list
+    metas: list
+    held_out: np.ndarray
+    mag: np.ndarray
+    n_found: list
+    shift: list
+
+    @property
+    def fitted(self):
+        """Pairs that fits may use."""
+        return ~self.held_out[self.star]
+
+    def __len__(self):
+        return self.x.size
+
+
+def check_one_filter(star_lists):
+    """Raise `MixedExposuresError` unless all lists are of one instrument, detector and filter."""
+    for key in ("instrument", "detector", "filter"):
+        values = sorted({str(t.meta[key]) for t in star_lists if t.meta.get(key)})
+        if len(values) > 1:
+            raise MixedExposuresError(
+                f"exposures of {' and '.join(values)}", f"one {key}",
+                "solve each filter by itself; give the others' star lists to the pixel map",
+            )  # fmt: skip
+
+
+def select_stars(table, *, qfit_max=0.1, error_max=0.05):
+    """Return which stars of a list are well measured: QFIT, flags, position errors.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Star list.
+
+    qfit_max : float
+        Largest QFIT (L23: 0.1).
+
+    error_max : float
+        Largest position error per axis, pixels.
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    good = np.isfinite(table["x"]) & np.isfinite(table["y"])
+    if "qfit" in table.colnames:
+        good &= np.asarray(table["qfit"], float) < qfit_max
+    if "flags" in table.colnames:
+        good &= (np.asarray(table["flags"], int) & int(_BAD)) == 0
+    for c in ("x_err", "y_err"):
+        if c in table.colnames:
+            e = np.asarray(table[c], float)
+            good &= (e > 0) & (e <= error_max)
+    return good
+
+
+def _column(table, name, default=np.nan):
+    if name in table.colnames:
+        column = table[name]
+        return np.asarray(
+            np.ma.filled(column.astype(float), np.nan) if np.ma.isMaskedArray(column) else column, float
+        )
+    return np.full(len(table), default)
+
+
+def _full_frame(table):
+    m = table.meta
+    return (
+        _column(table, "x") + int(m.get("xstart") or 1) - 1,
+        _column(table, "y") + int(m.get("ystart") or 1) - 1,
+    )
+
+
+def match_reference(
+    star_lists,
+    reference,
+    *,
+    qfit_max=0.1,
+    error_max=0.05,
+    max_shift=10.0,
+    match_radius=0.1,
+    min_stars=50,
+    held_out=0.2,
+    motion_error=0.3,
+    rng=None,
+):
+    """Pair the stars of each exposure with a reference catalogue moved to the exposure's epoch.
+
+    Parameters
+    ----------
+    star_lists : list of `~astropy.table.Table`
+        Star lists with ``ra dec`` through the exposures' WCS.
+
+    reference : `~astropy.table.Table`
+        Standard catalogue: ra, dec (deg), ra_error, dec_error (mas), pmra, pmdec (mas/yr), mag; meta epoch.
+
+    qfit_max, error_max
+        Selection, see `select_stars`.
+
+    max_shift : float
+        Largest pointing error, arcsec.
+
+    match_radius : float
+        Radius of the final match, arcsec, after shift, rotation and scale have been taken out.
+
+    min_stars : int
+        Fewest pairs of an exposure.
+
+    held_out : float
+        Fraction of the reference stars that no fit may use.
+
+    motion_error : float
+        Standard error of an unknown proper motion, mas/yr, per axis.
+
+    rng : `numpy.random.Generator`, optional
+        Draws the held-out stars; by default a generator of seed 0.
+
+    Returns
+    -------
+    `Pairs`
+
+    Raises
+    ------
+    NoOverlapError
+        If an exposure and the reference have no stars in common.
+
+    NotEnoughStarsError
+        If an exposure has fewer than ``min_stars`` good stars or pairs.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    ra, dec = _column(reference, "ra"), _column(reference, "dec")
+    ok = np.isfinite(ra) & np.isfinite(dec)
+    if ok.sum() < min_stars:
+        raise NotEnoughStarsError(f"{ok.sum()} reference stars", f"{min_stars}")
+    plane = TangentPlane.from_meta(reference.meta)
+    if plane is None:
+        unit = np.stack([np.cos(np.deg2rad(ra[ok])), np.sin(np.deg2rad(ra[ok]))]).mean(1)
+        plane = TangentPlane(float(np.rad2deg(np.arctan2(unit[1], unit[0])) % 360), float(np.median(dec[ok])))
+    xi, eta = plane.from_sky(ra, dec)
+    pm = _column(reference, "pmra"), _column(reference, "pmdec")
+    unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
+    pm_err = [np.where(unknown | ~np.isfinite(e), motion_error, e)
+              for e in (_column(reference, "pmra_error"), _column(reference, "pmdec_error"))]  # fmt: skip
+    epoch = reference.meta.get("epoch")
+    epochs = [t.meta.get("epoch") for t in star_lists]
+    has_epoch = epoch is not None and all(e is not None for e in epochs)
+    if not has_epoch and not unknown.all():
+        raise BadCatalogError(
+            "proper motions without an epoch", "meta epoch in the reference and in every star list"
+        )
+    dts = [float(e) - float(epoch) if has_epoch else 0.0 for e in epochs]
+    mean_dt = float(np.mean(dts))
+    errors = [
+        np.where(np.isfinite(e), e, np.nan)
+        for e in (_column(reference, "ra_error"), _column(reference, "dec_error"))
+    ]
+    sigma = np.stack([np.hypot(e, p * mean_dt) for e, p in zip(errors, pm_err, strict=True)], 1) / 1e3
+    mags = _column(reference, "mag")
+    columns = {k: [] for k in ("exposure", "star", "x", "y", "x_err", "y_err", "u", "v", "mag")}
+    rotations, planes, metas, n_found, shifts = [], [], [], [], []
+    for e, (table, dt) in enumerate(zip(star_lists, dts, strict=True)):
+        name = table.meta.get("filename") or f"star list {e + 1}"
+        try:
+            found = _match_one(
+                table,
+                plane,
+                *propagate(xi, eta, *pm, dt),
+                mags,
+                qfit_max,
+                error_max,
+                max_shift,
+                match_radius,
+                min_stars,
+            )
+        except HPAstromError as error:
+            raise error.about(name) from None
+        i, j, own, u, v, shift = found
+        x, y = _full_frame(table)
+        columns["exposure"].append(np.full(i.size, e))
+        columns["star"].append(j)
+        columns["x"].append(x[i])
+        columns["y"].append(y[i])
+        for c in ("x_err", "y_err"):
+            columns[c].append(_column(table, c, 0.01)[i])
+        columns["mag"].append(_column(table, "mag")[i])
+        columns["u"].append(u[j])
+        columns["v"].append(v[j])
+        planes.append(own)
+        metas.append(dict(table.meta))
+        near = plane.from_sky(np.median(_column(table, "ra")[i]), np.median(_column(table, "dec")[i]))
+        rotations.append(own.rotation(plane, *near))
+        n_found.append(i.size)
+        shifts.append(shift)
+        log.info(
+            "%s: %d stars in common with the reference, pointing off by %.3f arcsec",
+            name,
+            i.size,
+            np.hypot(*shift),
+        )
+    data = {k: np.concatenate(v) for k, v in columns.items()}
+    chosen = rng.random(len(reference)) < held_out
+    return Pairs(
+        **data, sigma=sigma, rotations=np.array(rotations), planes=planes, metas=metas, held_out=chosen,
+        n_found=n_found, shift=shifts,
+    )  # fmt: skip
+
+
+def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, match_radius, min_stars):
+    if "ra" not in table.colnames or "dec" not in table.colnames:
+        raise MissingDataError("a star list without ra and dec", "sky positions through the exposure's WCS")
+    good = select_stars(table, qfit_max=qfit_max, error_max=error_max)
+    ra, dec = _column(table, "ra"), _column(table, "dec")
+    good &= np.isfinite(ra) & np.isfinite(dec)
+    index = np.flatnonzero(good)
+    if index.size < min_stars:
+        raise NotEnoughStarsError(
+            f"{index.size} well-measured stars of {len(table)}", f"{min_stars}", "relax qfit_max or error_max"
+        )
+    own = IdealPlane(dict(table.meta), (float(np.median(ra[index])), float(np.median(dec[index]))))
+    sx, sy = own.from_sky(ra[index], dec[index])
+    u, v = own.from_sky(*plane.to_sky(xi, eta))
+    margin = max_shift + 2.0
+    near = np.flatnonzero(
+        (u > sx.min() - margin) & (u < sx.max() + margin) & (v > sy.min() - margin) & (v < sy.max() + margin)
+    )
+    if near.size < min_stars:
+        raise NoOverlapError(
+            f"{near.size} reference stars within the exposure",
+            f"{min_stars}",
+            "is it a catalogue of this field?",
+        )
+    mag = _column(table, "mag")[index]
+    blind = match_blind(
+        sx, sy, u[near], v[near], mag1=mag, mag2=mags[near], max_shift=max_shift, max_rotation=0.3,
+        parameters=6, radius=match_radius,
+    )  # fmt: skip
+    tx, ty = blind.transform.forward(sx, sy)
+    # what the exposure's WCS lacks can exceed the radius in the corners: let a cubic follow it
+    for radius in (2 * match_radius, match_radius):
+        i, j, _ = match_nearest(tx, ty, u[near], v[near], radius)
+        if i.size < max(min_stars, 100):
+            break
+        fit = fit_polynomial(sx[i], sy[i], u[near][j], v[near][j], 3)
+        tx, ty = fit.transform.forward(sx, sy)
+    i, j, _ = match_nearest(tx, ty, u[near], v[near], match_radius)
+    difference = mag[i] - mags[near][j]
+    if np.isfinite(difference).sum() > 0.5 * i.size:
+        spread = max(robust_sigma(difference), 0.1)
+        keep = ~(np.abs(difference - np.nanmedian(difference)) > 5 * spread)
+        i, j = i[keep], j[keep]
+    chance = i.size and near.size * np.pi * match_radius**2 / max(np.ptp(sx) * np.ptp(sy), 1e-9) * index.size
+    if i.size < min_stars or i.size < 3 * chance:
+        raise NoOverlapError(
+            f"{i.size} pairs within {match_radius} arcsec, {chance:.0f} expected by chance", f"{min_stars}",
+            "is it a catalogue of this field?",
+        )  # fmt: skip
+    shift = tuple(np.array([np.median(tx), np.median(ty)]) - [np.median(sx), np.median(sy)])
+    return index[i], near[j], own, u, v, shift

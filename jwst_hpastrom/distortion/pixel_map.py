@@ -1,0 +1,91 @@
+"""The pixel map: at each pixel the clipped median of the nearest residuals of all filters (L23 §4.3)."""
+
+import numpy as np
+from tqdm import tqdm
+
+from jwst_hpastrom.distortion import _kernels
+from jwst_hpastrom.distortion.correction import PixelMapCorrection
+from jwst_hpastrom.errors import NotEnoughStarsError
+
+__all__ = ["build_pixel_map"]
+
+
+def _rows(y0, y1, nx, data, start, bins, bin_size, k, sigma, block):
+    out = np.empty((y1 - y0, nx, 2), np.float32)
+    err = np.empty((y1 - y0, nx, 2), np.float32)
+    count = np.empty((y1 - y0, nx), np.int16)
+    _kernels.map_rows(y0, y1, nx, *data, start, *bins, bin_size, k, sigma, block, out, err, count)
+    return y0, out, err, count
+
+
+def build_pixel_map(
+    x, y, dx, dy, *, n_nearest=50, sigma=2.5, shape=(2048, 2048), rows=128, executor=None, progress=False
+):
+    """Build the pixel map from residuals.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Raw positions of the residuals, 0-based pixels.
+
+    dx, dy : ndarray, shape (n,)
+        Residuals (reference minus corrected), pixels.
+
+    n_nearest : int
+        Residuals taken for each pixel, by distance; equal distances in any order.
+
+    sigma : float
+        Clipping about the median in units of 1.4826 MAD.
+
+    shape : tuple of int
+        Detector (ny, nx).
+
+    rows : int
+        Detector rows per task.
+
+    executor : `concurrent.futures.Executor`, optional
+        Runs the tasks; in this process by default.
+
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    `PixelMapCorrection`
+        With standard errors (1.2533 scatter/√n) and counts. Neighbouring pixels share most of their
+        residuals: their errors are correlated.
+
+    Raises
+    ------
+    NotEnoughStarsError
+        If there are fewer than ``n_nearest`` residuals.
+    """
+    x, y, dx, dy = (np.asarray(v, float) for v in (x, y, dx, dy))
+    good = np.isfinite(x + y + dx + dy)
+    if good.sum() < n_nearest:
+        raise NotEnoughStarsError(f"{good.sum()} residuals for the pixel map", f"{n_nearest}")
+    x, y, dx, dy = x[good], y[good], dx[good], dy[good]
+    ny, nx = shape
+    # about four residuals a bin
+    bin_size = float(max(np.sqrt(4.0 * nx * ny / x.size), 1.0))
+    n_bin_x, n_bin_y = int(np.ceil(nx / bin_size)), int(np.ceil(ny / bin_size))
+    i = np.clip((x / bin_size).astype(int), 0, n_bin_x - 1)
+    j = np.clip((y / bin_size).astype(int), 0, n_bin_y - 1)
+    order = np.argsort(j * n_bin_x + i, kind="stable")
+    start = np.searchsorted((j * n_bin_x + i)[order], np.arange(n_bin_x * n_bin_y + 1))
+    data = tuple(v[order].astype(np.float32) for v in (x, y, dx, dy))
+    radius = np.sqrt(n_nearest * nx * ny / (np.pi * x.size))
+    block = int(np.clip(radius / 3.0, 2, 12))
+    tasks = [(y0, min(y0 + rows, ny)) for y0 in range(0, ny, rows)]
+    common = (nx, data, start, (n_bin_x, n_bin_y), bin_size, n_nearest, float(sigma), block)
+    if executor is None:
+        parts = (_rows(*t, *common) for t in tasks)
+    else:
+        futures = [executor.submit(_rows, *t, *common) for t in tasks]
+        parts = (f.result() for f in futures)
+    out = np.empty((ny, nx, 2), np.float32)
+    err = np.empty((ny, nx, 2), np.float32)
+    count = np.empty((ny, nx), np.int16)
+    for y0, o, e, c in tqdm(parts, total=len(tasks), desc="pixel map", disable=not progress):
+        out[y0 : y0 + len(o)], err[y0 : y0 + len(o)], count[y0 : y0 + len(o)] = o, e, c
+    return PixelMapCorrection(out, err, count)

@@ -1,0 +1,108 @@
+"""`DistortionRefineStep`: star lists and a reference catalogue become the distortion reference files."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.distortion_reference import refine_exposure_wcs, write_distortion
+from jwst_hpastrom.io.exposures import exposure_root
+from jwst_hpastrom.io.stdgdc import write_stdgdc
+from jwst_hpastrom.steps._base import HPStep, Inputs, spec_from
+
+__all__ = ["DistortionRefineStep"]
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
+
+
+class DistortionRefineStep(HPStep):
+    """Solve polynomial, look-up table and pixel map; write them for assign_wcs, hst1pass and FITS readers."""
+
+    class_alias = "hp_distortion_refine"
+
+    spec = """
+    reference_catalog = string(default=None)  # catalogue with positions, motions and epoch
+    epsf_file = string(default=None)  # ePSF library, to make star lists that are missing
+    void_asn = force_list(default=None)  # associations of other filters for the pixel map; no commas in paths
+    save_exposures = boolean(default=False)  # write copies with the refined WCS, x_hpcal.fits
+    seed = integer(default=0)  # draws the stars that are held out of the fit
+    """ + spec_from(solve_distortion, exclude=("void_lists", "shape"))
+
+    def run_step(self, inputs):
+        """Solve and write all products; return the ladder of held-out residuals."""
+        if self.method != "self" and not self.reference_catalog:
+            raise ParameterError(
+                f"method={self.method} without reference_catalog",
+                "a catalogue",
+                "give one, or use --method=self",
+            )
+        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
+        lists = self.star_lists(inputs, self.epsf_file)
+        voids = [self._void_lists(path) for path in self.void_asn or () if path and path != "None"]
+        with self.executor() as executor:
+            solution = solve_distortion(
+                lists,
+                reference,
+                void_lists=voids,
+                executor=executor,
+                progress=True,
+                rng=np.random.default_rng(self.seed),
+                **self.parameters_of(solve_distortion, exclude=("void_lists", "shape")),
+            )
+        self._write(inputs, solution, lists)
+        return solution.ladder if inputs.returned is None else inputs.returned
+
+    def _void_lists(self, path):
+        association = read_association(path)
+        return self.star_lists(Inputs(association.product, association.members), self.epsf_file)
+
+    def _write(self, inputs, solution, lists):
+        scale = solution.pixel_scale
+        placement = place_frame(
+            solution.correction, lists, scale_mas=None if scale is None else scale.meta["pixel_scale_ideal"]
+        )
+        log.info(
+            "the sky positions change by up to %.2f mas, by %.4f mas in the mean",
+            placement.jump_mas, placement.mean_jump_mas,
+        )  # fmt: skip
+        meta = lists[0].meta
+        product = inputs.product
+        asdf_path = self.output_path(product, "distortion", "asdf")
+        write_distortion(asdf_path, solution.correction, placement, meta)
+        write_stdgdc(self.output_path(product, "stdgdc", "fits"), solution.correction, layout=1, meta=meta)
+        write_stdgdc(self.output_path(product, "gdc", "fits"), solution.correction, layout=2, meta=meta)
+        self.write_quality(product, quality_table(solution))
+        if scale is not None:
+            self.write_quality(f"{product}_scale", scale)
+        if self.save_exposures:
+            model = to_v2v3(solution.correction, placement)
+            for name, member in self.each_member(inputs):
+                if not isinstance(member, str) or not member.endswith(".fits"):
+                    continue
+                output = self.output_path(exposure_root(name), "hpcal", "fits")
+                refine_exposure_wcs(member, output, model, reference=Path(asdf_path).name)
+
+
+def quality_table(solution):
+    """Ladder of residuals with everything else that tells a solution's quality in its meta."""
+    table = Table(solution.ladder, copy=True) if solution.ladder is not None else Table({"stage": ["none"]})
+    correction = solution.correction
+    table.meta["method"] = solution.method
+    table.meta["undetermined"] = list(solution.undetermined)
+    table.meta["pairs"] = len(solution.pairs)
+    table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
+    table.meta["floor_px"] = float(correction.floor)
+    x, y = np.meshgrid(*[np.linspace(0, n - 1, 64) for n in correction.shape[::-1]])
+    ex, ey = correction.error(x, y)
+    table.meta["stated_error_px"] = float(np.sqrt(np.mean(ex**2 + ey**2) / 2))
+    if solution.pixel_scale is not None:
+        table.meta.update(solution.pixel_scale.meta)
+    table.meta["parameters"] = {
+        k: (list(v) if isinstance(v, tuple) else v) for k, v in solution.parameters.items() if k != "progress"
+    }
+    return table
