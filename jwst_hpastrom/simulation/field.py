@@ -310,7 +310,7 @@ def demo_config(*, quick=False, seed=1):
     Parameters
     ----------
     quick : bool
-        A quarter of the detector, few exposures.
+        Fewer exposures and stars.
 
     seed : int
 
@@ -320,8 +320,8 @@ def demo_config(*, quick=False, seed=1):
     """
     optics = OpticsConfig(n_field=5, n_wavelengths=3)
     if quick:
-        return FieldConfig(size=1024, n_exposures=5, n_stars=2500, optics=optics, seed=seed)
-    return FieldConfig(size=2048, n_exposures=9, n_stars=8000, optics=optics, seed=seed)
+        return FieldConfig(n_exposures=4, n_stars=1500, optics=optics, seed=seed)
+    return FieldConfig(n_exposures=9, n_stars=3000, optics=optics, seed=seed)
 
 
 def simulate_field(config=None, *, rng=None, **changes):
