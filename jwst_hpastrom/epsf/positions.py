@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import (
     IdentityMapping,
     LinearTransform,
@@ -14,7 +14,6 @@ from jwst_hpastrom.geometry import (
     fit_linear,
     fit_polynomial,
     group_means,
-    match_blind,
     match_nearest,
     robust_sigma,
 )
@@ -55,20 +54,53 @@ def cross_identify(planes, mags, *, max_shift=60.0, radius=1.5):
     mx, my, mm = (np.array(a, float) for a in (*planes[first], mags[first]))
     for e in order[1:]:
         x, y = planes[e]
-        try:
-            found = match_blind(
-                x, y, mx, my, mag1=mags[e], mag2=mm, max_shift=max_shift, max_rotation=0.2, radius=radius
-            )
-        except (NoOverlapError, NotEnoughStarsError) as err:
-            log.warning("exposure %d matches no other and is left out: %s", e, err)
+        shift = _pointing_error(x, y, mags[e], mx, my, mm, max_shift)
+        if shift is None:
+            log.warning("exposure %d matches no other: its own positions are used", e)
             continue
-        px, py = found.transform.forward(x, y)
+        px, py = _align(x + shift[0], y + shift[1], mx, my, radius)
         i, k, _ = match_nearest(px, py, mx, my, radius)
         ids[e][i] = k
         new = np.flatnonzero(ids[e] < 0)
         ids[e][new] = mx.size + np.arange(new.size)
         mx, my, mm = np.r_[mx, px[new]], np.r_[my, py[new]], np.r_[mm, mags[e][new]]
     return ids
+
+
+def _pointing_error(x1, y1, mag1, x2, y2, mag2, max_shift, *, n_bright=400, cell=3.0):
+    """Offset that brings most bright stars of list 1 onto list 2; None if chance explains as many."""
+    k1, k2 = np.argsort(mag1, kind="stable")[:n_bright], np.argsort(mag2, kind="stable")[: 2 * n_bright]
+    if k1.size < 3 or k2.size < 3:
+        return None
+    dx = (x2[k2] - x1[k1][:, None]).ravel()
+    dy = (y2[k2] - y1[k1][:, None]).ravel()
+    edges = np.arange(-max_shift - cell, max_shift + 2 * cell, cell)
+    votes = np.histogram2d(dy, dx, (edges, edges))[0]
+    votes = votes[:-1] + votes[1:]
+    votes = votes[:, :-1] + votes[:, 1:]
+    j, i = np.unravel_index(votes.argmax(), votes.shape)
+    chance = votes.mean()
+    if votes[j, i] < chance + 5 * np.sqrt(chance) + 5:
+        return None
+    sx, sy = edges[i + 1], edges[j + 1]
+    for reach in (1.5 * cell, cell, 0.5 * cell):
+        near = np.hypot(dx - sx, dy - sy) < reach
+        if near.any():
+            sx, sy = np.median(dx[near]), np.median(dy[near])
+    return sx, sy
+
+
+def _align(x, y, mx, my, radius):
+    """Take rotation and scale out, too, where there are enough stars to find them by."""
+    for reach in (4 * radius, radius):
+        i, k, _ = match_nearest(x, y, mx, my, reach)
+        if i.size >= 20:
+            try:
+                fit = fit_linear(x[i], y[i], mx[k], my[k], parameters=6, sigma=5.0)
+            except NotEnoughStarsError:
+                break
+            x, y = fit.transform.forward(x, y)
+    return x, y
 
 
 @dataclass
