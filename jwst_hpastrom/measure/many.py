@@ -35,10 +35,17 @@ class ManyResult:
 
     field : `Field`
         Exposures and tiles, for artificial stars.
+
+    stars : tuple of ndarray
+        x, y, flux in the field's own frame.
+
+    settings : `~jwst_hpastrom.measure.tile.TileSettings`
     """
 
     table: Table
     field: "Field"
+    stars: tuple
+    settings: TileSettings
 
 
 class Field:
@@ -167,7 +174,8 @@ def _pixels(image):
 def run_tiles(field, cores, settings, executor, progress, change=None):
     """Measure tiles, in this process or by an executor, in order; yield (core, result).
 
-    ``change(stack)``, if given, may alter a stack (in this process) before it is measured.
+    ``change(stack)``, if given, alters a stack (in this process) before it is measured, and returns the stars
+    to start from.
     """
     waiting = deque()
     with tqdm(total=len(cores), desc="tiles", unit="tile", disable=not progress) as bar:
@@ -182,12 +190,11 @@ def run_tiles(field, cores, settings, executor, progress, change=None):
             if stack is None or not (stack.weight > 0).any():
                 bar.update()
                 continue
-            if change is not None:
-                change(stack)
+            known = None if change is None else change(stack)
             job = (
-                measure_tile(stack, settings)
+                measure_tile(stack, settings, known)
                 if executor is None
-                else executor.submit(measure_tile, stack, settings)
+                else executor.submit(measure_tile, stack, settings, known)
             )
             waiting.append((core, job))
             if len(waiting) >= (1 if executor is None else PENDING):
@@ -207,7 +214,7 @@ def measure_many(
     min_exposures=3,
     min_separation=0.9,
     model_error=0.03,
-    sigma=4.0,
+    exposure_sigma=4.0,
     tile_size=512,
     pixel_area=True,
     executor=None,
@@ -251,8 +258,8 @@ def measure_many(
         Relative error of the subtracted models: residuals below this share of the light that was there are
         not stars.
 
-    sigma : float
-        Clipping of exposures.
+    exposure_sigma : float
+        Clipping of a star's exposures, in units of their errors.
 
     tile_size : int
         Side of the tiles that the field is worked in, pixels.
@@ -280,7 +287,7 @@ def measure_many(
         raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")
     settings = TileSettings(
         threshold=threshold, passes=passes, fit_box=fit_box, min_separation=min_separation,
-        model_error=model_error, sigma=sigma, min_exposures=min_exposures,
+        model_error=model_error, sigma=exposure_sigma, min_exposures=min_exposures,
     )  # fmt: skip
     field = Field(images, libraries, frame, tile_size, pixel_area)
     parts = [result for _, result in run_tiles(field, field.cores, settings, executor, progress)]
@@ -289,7 +296,7 @@ def measure_many(
         raise NotEnoughStarsError("no star", "at least one")
     table = _table(field, x, y, flux, out, min_exposures)
     log.info("many-exposure measurement: %d stars", len(table))
-    return ManyResult(table, field)
+    return ManyResult(table, field, (x, y, flux), settings)
 
 
 def to_master_errors(transform, ex, ey, correlation):

@@ -144,6 +144,13 @@ class Tile:
         ):  # fmt: skip
             setattr(self, name, np.ascontiguousarray(np.concatenate([getattr(self, name), value])))
 
+    def start_from(self, x, y, flux):
+        """Subtract stars that are known already."""
+        self.add(x, y, flux)
+        self.flux = np.array(flux, float)
+        self._models(-1.0, np.ones(self.x.size, bool))
+        self.update_sky()
+
     def _keep(self, rows):
         for name in ("x", "y", "flux", "flux_err", "radius", "px", "py", "inside", "use"):
             setattr(self, name, np.ascontiguousarray(getattr(self, name)[rows]))
@@ -189,20 +196,24 @@ class Tile:
             if moved == 0:
                 break
 
-    def find(self, threshold):
-        """Add the peaks of the combined residuals; return how many."""
-        model = np.maximum(self.stack.data - self.sky - self.data, 0)
+    def find(self, threshold, every=1, start=0):
+        """Add the peaks of the combined residuals of every so many exposures; return how many."""
+        some = slice(start % self.data.shape[0] if every > 1 else 0, None, every)
+        data, used = self.data[some], self.weight[some]
+        threshold = threshold * np.sqrt(data.shape[0] / self.data.shape[0])
+        model = np.maximum(self.stack.data[some] - self.sky[some] - data, 0)
         with np.errstate(divide="ignore"):
-            weight = 1.0 / (1.0 / self.weight + (self.set.model_error * model) ** 2)
+            weight = 1.0 / (1.0 / used + (self.set.model_error * model) ** 2)
         top, bottom = np.zeros(self.grid), np.zeros(self.grid)
         a, b = self.stack.bounds[0], self.stack.bounds[2]
+        coarse = [c[some] for c in self.coarse]
         _kernels.score(
-            self.data,
+            data,
             weight,
-            self.library[0],
+            self.library[0][some],
             self.bank,
-            self.stack.zp,
-            *self.coarse,
+            self.stack.zp[some],
+            *coarse,
             SPACING,
             STEP,
             top,
@@ -217,31 +228,24 @@ class Tile:
             ok = distance > self.set.min_separation
             x, y, f = x[ok], y[ok], f[ok]
         if x.size:
-            ok = self._supported(x, y, weight, threshold)
+            ok = self._supported(x, y, weight, threshold, some)
             x, y, f = x[ok], y[ok], f[ok]
         if x.size:
             self.add(x, y, f)
         return x.size
 
-    def _supported(self, x, y, weight, threshold):
+    def _supported(self, x, y, weight, threshold, some):
         """Whether a source is left without the strongest exposures (hot pixels, cosmic rays)."""
-        px, py = self.stack.positions(x, y)
-        _, ny, nx = self.data.shape
+        px, py = (np.ascontiguousarray(p[:, some]) for p in self.stack.positions(x, y))
+        data = self.data[some]
+        n, ny, nx = data.shape
         use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
-        eq = np.empty((x.size, self.data.shape[0], 13))
+        lib, coeff, gx, gy, os = self.library
+        eq = np.empty((x.size, n, 13))
         _kernels.all_equations(
-            self.data,
-            weight,
-            *self.library,
-            px,
-            py,
-            self.jac,
-            self.stack.zp,
-            np.zeros(x.size),
-            use,
-            self.half,
-            eq,
-        )
+            data, weight, lib[some], coeff, gx[some], gy[some], os, px, py, self.jac[some],
+            self.stack.zp[some], np.zeros(x.size), use, self.half, eq,
+        )  # fmt: skip
         a, g = eq[:, :, 0], eq[:, :, 6]
         count = (a > 0).sum(1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -254,7 +258,7 @@ class Tile:
         with np.errstate(invalid="ignore", divide="ignore"):
             rest = total_g / np.sqrt(total_a)
             whole = g.sum(1) / np.sqrt(a.sum(1))
-        needed = min(self.set.min_exposures, self.data.shape[0])
+        needed = min(self.set.min_exposures, n)
         # without its best fifth a real source keeps 0.5 of its significance or so at the threshold
         return (whole > 0.8 * threshold) & (rest > 0.3 * threshold) & (count >= needed)
 
@@ -304,7 +308,7 @@ class Tile:
         return out[keep]
 
 
-def measure_tile(stack, settings):
+def measure_tile(stack, settings, known=None):
     """Find and measure the stars of a tile.
 
     Parameters
@@ -312,6 +316,9 @@ def measure_tile(stack, settings):
     stack : `~jwst_hpastrom.measure.stack.Stack`
 
     settings : `TileSettings`
+
+    known : tuple of ndarray, optional
+        x, y, flux of stars that are there (of the tile and its halo), to start from.
 
     Returns
     -------
@@ -322,23 +329,28 @@ def measure_tile(stack, settings):
         What `_kernels.combine` gives (its corrections are already applied).
     """
     tile = Tile(stack, settings)
+    if known is not None and known[0].size:
+        tile.start_from(*known)
     thresholds = [settings.threshold * FAINTER**k for k in range(settings.passes - 1, -1, -1)]
-    for threshold in [*thresholds, settings.threshold]:
-        new = tile.find(threshold)
+    for k, threshold in enumerate([*thresholds, settings.threshold]):
+        # bright stars show in a few exposures; what is missed by them shows later
+        every = (
+            min(4, tile.data.shape[0] // settings.min_exposures) if threshold > 10 * settings.threshold else 1
+        )
+        new = tile.find(threshold, max(every, 1), k)
         if new:
             tile.sweep(1, free=False)
             tile.sweep(3)
         if tile.x.size:
             tile.prune(tile.solve(), 0.8 * settings.threshold)
-            tile.refresh()
         tile.update_sky()
     for last in (False, True):
         if tile.x.size == 0:
             break
-        tile.sweep(6)
-        tile.prune(tile.solve(), settings.threshold)
         if not last:
             tile.refresh()
+        tile.sweep(6)
+        tile.prune(tile.solve(), settings.threshold)
     out = tile.solve() if tile.x.size else np.empty((0, N_OUT))
     x, y, flux = (v + np.nan_to_num(out[:, k]) for v, k in ((tile.x, 1), (tile.y, 2), (tile.flux, 0)))
     a, b, c, d = stack.core

@@ -1,0 +1,214 @@
+"""Artificial stars, through the same code as the real ones: completeness, biases and errors."""
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.geometry import match_nearest, robust_sigma
+from jwst_hpastrom.measure import _kernels
+from jwst_hpastrom.measure.many import run_tiles, to_master_errors
+
+__all__ = ["artificial_stars", "summarise_artificial"]
+
+
+def _lattice(field, spacing, rng):
+    """Jittered positions, further apart than they could disturb each other, where there are pixels."""
+    x0, x1 = min(c[0] for c in field.cores), max(c[1] for c in field.cores)
+    y0, y1 = min(c[2] for c in field.cores), max(c[3] for c in field.cores)
+    phase = rng.uniform(0, spacing, 2)
+    gx, gy = np.meshgrid(np.arange(x0 + phase[0], x1, spacing), np.arange(y0 + phase[1], y1, spacing))
+    x, y = (g.ravel() + rng.uniform(-0.25, 0.25, g.size) * spacing for g in (gx, gy))
+    count = np.zeros(x.size, int)
+    for e, data in enumerate(field.data):
+        u, v = field.to_raw[e](x, y)
+        ny, nx = data.shape
+        with np.errstate(invalid="ignore"):
+            inside = (u > 3) & (v > 3) & (u < nx - 4) & (v < ny - 4)
+        i, j = (np.rint(np.where(inside, c, 0)).astype(int) for c in (u, v))
+        count += inside & (field.weight[e][j, i] > 0)
+    keep = count >= min(3, len(field.data))
+    order = rng.permutation(np.flatnonzero(keep))
+    return x[order], y[order]
+
+
+class _Injection:
+    """Adds the artificial stars of a tile to its stack."""
+
+    def __init__(self, x, y, flux, stars, rng):
+        self.x, self.y, self.flux, self.stars, self.rng = x, y, flux, stars, rng
+
+    def __call__(self, stack):
+        a, b, c, d = stack.bounds
+        near = (self.x > a) & (self.x < b) & (self.y > c) & (self.y < d)
+        x, y, flux = self.x[near], self.y[near], self.flux[near]
+        px, py = stack.positions(x, y)
+        model = np.zeros_like(stack.data)
+        radius = np.full(x.size, stack.libraries[0].half_width)
+        _kernels.add_models(
+            model, *stack.library_arguments(), px, py, stack.zp, flux, np.isfinite(px + py), radius, 1.0,
+            np.ones(x.size, bool),
+        )  # fmt: skip
+        more = stack.slope[:, None, None] * np.maximum(model, 0)
+        good = stack.weight > 0
+        stack.data = np.where(
+            good, stack.data + model + self.rng.normal(0, 1, model.shape) * np.sqrt(more), 0
+        ).astype(np.float32)
+        with np.errstate(divide="ignore"):
+            stack.weight = np.where(good, 1.0 / (1.0 / stack.weight + more), 0).astype(np.float32)
+        sx, sy, sf = self.stars
+        near = (sx > a) & (sx < b) & (sy > c) & (sy < d)
+        return sx[near], sy[near], sf[near]
+
+
+def artificial_stars(
+    result,
+    *,
+    rng,
+    n_stars=10000,
+    mag_min=None,
+    mag_max=None,
+    spacing=24.0,
+    radius=0.7,
+    mag_tolerance=0.75,
+    executor=None,
+    progress=False,
+):
+    """Add stars of known position and magnitude to all exposures, and measure them as the real ones were.
+
+    They stand on a jittered lattice, too far apart to disturb each other, and are added with their noise to
+    the images from which the real stars were measured. The search starts from the real stars found before.
+
+    Parameters
+    ----------
+    result : `~jwst_hpastrom.measure.ManyResult`
+
+    rng : `numpy.random.Generator`
+
+    n_stars : int
+        Artificial stars; several rounds are made where they do not fit at once.
+
+    mag_min, mag_max : float, optional
+        Instrumental magnitudes, uniform between; by default from the 2nd percentile of the real stars to one
+        magnitude below the faintest.
+
+    spacing : float
+        Lattice constant, pixels.
+
+    radius : float
+        Largest distance (pixels) at which a star counts as found.
+
+    mag_tolerance : float
+        Largest difference in magnitude at which a star counts as found.
+
+    executor : `concurrent.futures.Executor`, optional
+
+    progress : bool
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        x, y (master pixels), mag_true, found, mag, dx, dy (measured minus true, master pixels), x_err,
+        y_err (formal), n_used, neighbour (light of real stars within 5 pixels, magnitudes).
+    """
+    field = result.field
+    if n_stars < 1 or spacing < 10:
+        raise ParameterError(
+            f"n_stars={n_stars}, spacing={spacing}", "1 or more stars, 10 pixels or more apart"
+        )
+    real = -2.5 * np.log10(result.stars[2])
+    low = np.quantile(real, 0.02) if mag_min is None else mag_min
+    high = real.max() + 1.0 if mag_max is None else mag_max
+    rows, left = [], n_stars
+    while left > 0:
+        x, y = _lattice(field, spacing, rng)
+        x, y = x[:left], y[:left]
+        if x.size == 0:
+            raise ParameterError(f"spacing={spacing}", "a lattice that has room in the field")
+        mag = rng.uniform(low, high, x.size)
+        rows.append(_round(result, x, y, mag, rng, radius, mag_tolerance, executor, progress))
+        left -= x.size
+    columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    return Table(columns, meta={"mag_tolerance": mag_tolerance, "radius": radius, "spacing": spacing})
+
+
+def _round(result, x, y, mag, rng, radius, tolerance, executor, progress):
+    field, flux = result.field, 10 ** (-0.4 * mag)
+    change = _Injection(x, y, flux, result.stars, rng)
+    parts = [r for _, r in run_tiles(field, field.cores, result.settings, executor, progress, change)]
+    mx, my, mf, out = (np.concatenate([p[k] for p in parts]) for k in range(4))
+    # A real star nearby is not the artificial one: real stars claim their own first.
+    i, j, _ = match_nearest(
+        *(np.r_[a, b] for a, b in zip((x, y), result.stars[:2], strict=True)), mx, my, radius
+    )
+    mine = i < x.size
+    i, j = i[mine], j[mine]
+    seen = -2.5 * np.log10(mf[j])
+    ok = np.abs(seen - mag[i]) <= tolerance
+    i, j, seen = i[ok], j[ok], seen[ok]
+
+    def filled(values):
+        full = np.full(x.size, np.nan)
+        full[i] = values
+        return full
+
+    ex, ey = to_master_errors(field.to_master, out[j, 4], out[j, 5], out[j, 14])
+    u, v = field.to_master.forward(x, y)
+    fu, fv = field.to_master.forward(mx[j], my[j])
+    found = np.zeros(x.size, bool)
+    found[i] = True
+    return {
+        "x": u, "y": v, "mag_true": mag, "found": found, "mag": filled(seen), "dx": filled(fu - u[i]),
+        "dy": filled(fv - v[i]), "x_err": filled(ex), "y_err": filled(ey),
+        "n_used": np.nan_to_num(filled(out[j, 10])).astype(int), "neighbour": _neighbours(x, y, result.stars),
+    }  # fmt: skip
+
+
+def _neighbours(x, y, stars, reach=5.0):
+    from scipy.spatial import cKDTree
+
+    near = cKDTree(np.c_[stars[0], stars[1]]).query_ball_point(np.c_[x, y], reach)
+    light = np.array([stars[2][k].sum() if k else 0.0 for k in near])
+    with np.errstate(divide="ignore"):
+        return np.where(light > 0, -2.5 * np.log10(light), np.inf)
+
+
+def summarise_artificial(table, *, step=0.5):
+    """Completeness, bias, scatter and pulls against magnitude.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        From `artificial_stars`.
+
+    step : float
+        Width of the magnitude bins.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        mag (bin centre), n, completeness, completeness_error, mag_bias, mag_scatter, x_bias, x_scatter,
+        y_bias, y_scatter (master pixels), x_pull, y_pull (scatter over the formal errors).
+    """
+    mag = np.asarray(table["mag_true"], float)
+    rows = []
+    for low in np.arange(np.floor(mag.min() / step), np.ceil(mag.max() / step)) * step:
+        b = (mag >= low) & (mag < low + step)
+        n = int(b.sum())
+        if n == 0:
+            continue
+        f = b & np.asarray(table["found"])
+        share = f.sum() / n
+        row = {"mag": low + step / 2, "n": n, "completeness": share}
+        row["completeness_error"] = np.sqrt(max(share * (1 - share), 0.25 / n) / n)
+        dm = np.asarray(table["mag"] - table["mag_true"])[f]
+        row["mag_bias"], row["mag_scatter"] = (
+            (float(np.median(dm)), float(robust_sigma(dm))) if f.any() else (np.nan,) * 2
+        )
+        for axis in ("x", "y"):
+            d = np.asarray(table[f"d{axis}"])[f]
+            pull = d / np.asarray(table[f"{axis}_err"])[f]
+            row[f"{axis}_bias"] = float(np.median(d)) if f.any() else np.nan
+            row[f"{axis}_scatter"] = float(robust_sigma(d)) if f.any() else np.nan
+            row[f"{axis}_pull"] = float(robust_sigma(pull)) if f.any() else np.nan
+        rows.append(row)
+    return Table(rows=rows)
