@@ -8,6 +8,7 @@ from astropy.time import Time
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.writing import FORMATS
 
 __all__ = ["SYNONYMS", "read_catalog"]
 
@@ -55,7 +56,7 @@ def _read(path):
             return table
         if path.suffix in (".lis", ".calib", ".dat", ".txt"):
             return Table.read(path, format="ascii")
-        return Table.read(path)
+        return Table.read(path, format=FORMATS.get(path.suffix))
     except Exception as err:
         raise BadFileError(
             f"no readable table ({type(err).__name__}: {str(err)[:200]})",

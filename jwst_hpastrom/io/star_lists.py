@@ -6,6 +6,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.io.exposures import exposure_root
+from jwst_hpastrom.io.writing import FORMATS
 
 __all__ = ["find_star_list", "read_star_list", "star_list_path"]
 
@@ -60,7 +61,7 @@ def read_star_list(path, exposure=None):
         Columns are missing, or the list is of another exposure.
     """
     try:
-        table = Table.read(path)
+        table = Table.read(path, format=FORMATS.get(Path(path).suffix))
     except Exception as err:
         raise BadFileError(
             f"no readable star list ({type(err).__name__}: {str(err)[:200]})",

@@ -5,7 +5,10 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "write_table"]
+__all__ = ["FORMATS", "atomic_path", "write_table"]
+
+#: astropy's names of the table formats; parquet must be named, or another reader is tried
+FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
 
 
 @contextmanager
@@ -52,7 +55,6 @@ def write_table(table, path):
     str
         The path.
     """
-    formats = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
     with atomic_path(path) as temporary:
-        table.write(temporary, format=formats[Path(path).suffix], overwrite=True)
+        table.write(temporary, format=FORMATS[Path(path).suffix], overwrite=True)
     return str(path)
