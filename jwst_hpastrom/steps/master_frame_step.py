@@ -1,12 +1,19 @@
 """MasterFrameStep: star lists of dithered exposures -> a master frame."""
 
 import logging
+from functools import partial
 
-from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
+import numpy as np
+
+from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
+from jwst_hpastrom.io.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep, spec_from
 
 __all__ = ["MasterFrameStep"]
@@ -14,26 +21,36 @@ __all__ = ["MasterFrameStep"]
 log = logging.getLogger("stpipe.hpastrom.frame")
 
 OWN = ("correction", "reference", "plane", "progress")
+SHARED = ("min_exposures", "pixel_area", "executor", "progress")
 
 
 class MasterFrameStep(HPStep):
-    """Transform the star lists of all exposures to one frame and average them (L23 §4.4)."""
+    """Transform the star lists of all exposures to one frame and average them (L23 §4.4).
+
+    With ``mode = many`` the stars are then found and measured again in all exposures at once.
+    """
 
     class_alias = "hp_master_frame"
 
-    spec = """
+    spec = f"""
+    mode = option('average', 'many', default='average')  # average, or measure anew in all exposures
     distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
     reference_catalog = string(default=None)  # catalogue whose system the frame is brought to
-    epsf_file = string(default=None)  # ePSF library to make missing star lists with
-    """ + spec_from(build_master, exclude=OWN)
+    epsf_file = string(default=None)  # ePSF library: for missing star lists, and for mode many
+    n_artificial = integer(default=0, min=0)  # artificial stars to measure in mode many
+    seed = integer(default=1)  # of the artificial stars
+    {spec_from(build_master, exclude=OWN)}{spec_from(measure_many, exclude=SHARED)}"""
 
     def run_step(self, inputs):
         """Read the star lists, build the master frame, write it and the exposures' table."""
+        many = self.mode == "many"
+        if many and not self.epsf_file:
+            raise ParameterError("mode many without an ePSF library", "epsf_file", "give --epsf_file")
         tables = self.star_lists(inputs, self.epsf_file)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first", inputs.product)
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
-        correction = self._correction()
+        correction = read_distortion(self.distortion_file) if self.distortion_file else None
         try:
             frame = build_master(
                 tables,
@@ -42,12 +59,53 @@ class MasterFrameStep(HPStep):
                 progress=True,
                 **self.parameters_of(build_master, exclude=OWN),
             )
+            table = self._measure_many(inputs, tables, frame) if many else frame.table
         except HPAstromError as error:
             raise error.about(inputs.product) from None
-        path = write_table(frame.table, self.output_path(inputs.product, "master", "ecsv"))
+        path = write_table(table, self.output_path(inputs.product, "master", "ecsv"))
         self.write_quality(inputs.product, frame.exposures)
-        log.info("wrote %s: %d stars", path, len(frame.table))
-        return inputs.returned if inputs.in_memory else frame.table
+        log.info("wrote %s: %d stars", path, len(table))
+        return inputs.returned if inputs.in_memory else table
 
-    def _correction(self):
-        return read_distortion(self.distortion_file) if self.distortion_file else None
+    def _measure_many(self, inputs, tables, frame):
+        """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
+        wanted = [exposure_root(t.meta["filename"]) for t in tables]
+        images = {}
+        for name, member in self.each_member(inputs):
+            root = exposure_root(name)
+            image = partial(_image, name, self.force)
+            images[root] = image if isinstance(member, str) else self.read(member).image
+        with self.executor() as executor:
+            result = measure_many(
+                [images[root] for root in wanted],
+                self._libraries(wanted),
+                frame,
+                executor=executor,
+                progress=True,
+                **self.parameters_of(measure_many, exclude=("executor", "progress")),
+            )
+            if self.n_artificial:
+                made = artificial_stars(
+                    result,
+                    rng=np.random.default_rng(self.seed),
+                    n_stars=self.n_artificial,
+                    executor=executor,
+                    progress=True,
+                )
+                made.meta["seed"] = self.seed
+                write_table(made, self.output_path(inputs.product, "artificial", "ecsv"))
+                summary = summarise_artificial(made)
+                write_table(summary, self.output_path(inputs.product, "completeness", "ecsv"))
+        return result.table
+
+    def _libraries(self, roots):
+        """Each exposure's perturbed library where all have one beside the products, else the one given."""
+        own = [star_list_path(r, self.output_folder()).with_name(f"{r}_pepsf.fits") for r in roots]
+        if own and all(p.exists() for p in own):
+            log.info("using the exposures' perturbed ePSF libraries")
+            return [read_epsf(p) for p in own]
+        return read_epsf(self.epsf_file)
+
+
+def _image(path, force):
+    return read_exposure(path, force=force).image
