@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ["FORMATS", "atomic_path", "write_table"]
 
-#: astropy's names of the table formats; parquet must be named, or another reader is tried
+#: astropy's names of the table formats
 FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
 
 

@@ -142,7 +142,8 @@ def test_perturbed_library_and_regions_are_saved(field, files, epsf_file, tmp_pa
 
 
 def test_crf_files_and_parquet(field, files, epsf_file, tmp_path):
-    pytest.importorskip("pyarrow")
+    for needed in ("pyarrow", "pandas"):
+        pytest.importorskip(needed)
     crf = tmp_path / f"{field.exposures[0].name}_crf.fits"
     shutil.copy(files.exposures[0], crf)
     step(tmp_path, epsf_file, list_format="parquet").run(str(crf))
