@@ -270,7 +270,7 @@ def fit_stars(
 ):
     """Fit stars at given positions, each by itself (METHODS section 1, "Star fit").
 
-    Weighted least squares on the box around each star for x, y and flux; weights are 1/``image.err``², pixels
+    Weighted least squares on the box around each star for x, y and flux; weights are 1/err², pixels
     that are bad or saturated have none. The sky is the clipped mean of an annulus, read after all the stars
     given here were subtracted, or a fourth parameter of the fit. Errors come from the fit's covariance, the
     error of the annulus sky included.
