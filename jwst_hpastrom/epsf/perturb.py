@@ -62,7 +62,7 @@ def perturb_library(
     stars,
     *,
     zones="global",
-    n_iterations=8,
+    n_iterations=6,
     min_zone_stars=30,
     perturb_sn=100.0,
     max_zones=5,
@@ -89,7 +89,8 @@ def perturb_library(
         One perturbation for the whole detector, or one at each node of a grid as fine as the stars allow.
 
     n_iterations : int
-        Iterations (this project's choice).
+        Iterations (this project's choice). More sharpen the core slowly: without dithers the stars' fitted
+        positions take part of the noise for signal.
 
     min_zone_stars : int
         Fewest bright stars of a zone (this project's choice).
@@ -207,8 +208,8 @@ def _shared(first, second, oversampling):
     n = first.shape[-1]
     offset = (np.arange(n) - n // 2) / oversampling
     r = np.hypot(offset[:, None], offset)
-    edges = np.array([0, 0.75, 1.5, 2.5, 4, 6, 9, 100.0])
-    middle = np.array([0.4, 1.1, 2.0, 3.2, 5.0, 7.5, 11.0])
+    edges = np.array([0, 2.5, 5.0, 8.0, 100.0])
+    middle = np.array([2.0, 3.7, 6.5, 10.0])
     gains = np.ones((len(first), middle.size))
     for b in range(middle.size):
         k = (r >= edges[b]) & (r < edges[b + 1])
