@@ -138,10 +138,21 @@ def local_maxima(flux, err, good, kernel, threshold, x, y, f, snr):
     side = kernel.shape[0]
     h = side // 2
     found = 0
+    # no complete box has a smaller error than the image's least one gives; incomplete ones have larger ones
+    sk, skk, least = 0.0, 0.0, np.inf
+    for q in range(side):
+        for m in range(side):
+            sk += kernel[q, m]
+            skk += kernel[q, m] ** 2
+    for j in range(ny):
+        for i in range(nx):
+            if good[j, i] and err[j, i] < least:
+                least = err[j, i]
+    faintest = max(threshold * least * np.sqrt(side * side / (side * side * skk - sk * sk)), 0.0)
     for j in range(1, ny - 1):
         for i in range(1, nx - 1):
             v = flux[j, i]
-            if not v > 0:
+            if not v > faintest:
                 continue
             top = True
             for q in range(-1, 2):

@@ -150,14 +150,17 @@ def sweep(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def wing_levels(image, x, y, level, inner, outer):
+def wing_levels(image, x, y, level, inner, outer, faintest):
     """Raise the image to each star's level (inner / r)³ between two radii: light beyond the ePSF's border."""
     ny, nx = image.shape
-    reach = int(outer)
     for s in range(x.size):
+        if level[s] <= faintest:
+            continue
+        last = min(outer, inner * (level[s] / faintest) ** (1.0 / 3.0))
+        reach = int(last)
         px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
         for j in range(max(py - reach, 0), min(py + reach, ny - 1) + 1):
             for i in range(max(px - reach, 0), min(px + reach, nx - 1) + 1):
                 r2 = (i - x[s]) ** 2 + (j - y[s]) ** 2
-                if r2 >= inner * inner and r2 <= outer * outer:
-                    image[j, i] = max(image[j, i], level[s] * (inner * inner / r2) ** 1.5)
+                if r2 >= inner * inner and r2 <= last * last:
+                    image[j, i] = max(image[j, i], level[s] * inner**3 / (r2 * np.sqrt(r2)))

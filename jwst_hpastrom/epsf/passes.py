@@ -46,7 +46,7 @@ def measure_stars(
     sky="annulus",
     sky_inner=8.0,
     sky_outer=12.0,
-    passes=3,
+    passes=2,
     min_separation=1.0,
     isolation_radius=7.0,
     drop_cosmic_rays=True,
@@ -175,6 +175,7 @@ class _Field:
 
     def start(self, found):
         """Fit the detections on the image as it is, and subtract them."""
+        found = found[self._tiles(found.x, found.y).argsort(kind="stable")]
         self.saturation = found.saturation_radius
         self.halves = half_boxes(self.saturation, self.half)
         self.sky, scatter = self.mesh.at(found.x, found.y)
@@ -211,8 +212,7 @@ class _Field:
         radius, peak = self.profile
         border = max(self.library.half_width - 1.5, 0.5)
         level = self.flux * np.interp(border, radius, peak)
-        rows = level > self.faintest
-        _field_kernels.wing_levels(self.wings, self.x[rows], self.y[rows], level[rows], border, 2 * border)
+        _field_kernels.wing_levels(self.wings, self.x, self.y, level, border, 2 * border, self.faintest)
 
     def measure_sky(self, rows=slice(None)):
         """Read the annulus skies from the residual image."""
@@ -241,9 +241,13 @@ class _Field:
         self.moved[rows] = np.isfinite(error) & ((shift > SETTLED) | (change > SETTLED))
 
     def _order(self, rows):
-        tile = (self.y[rows] // TILE) * 1000 + self.x[rows] // TILE
         brightness = np.floor(-np.log(np.maximum(self.flux[rows], 1e-30)))
-        return rows[np.lexsort((tile, brightness))]
+        return rows[np.lexsort((self._tiles(self.x[rows], self.y[rows]), brightness))]
+
+    @staticmethod
+    def _tiles(x, y):
+        """Number of the tile of each position; what is worked on in this order stays in the cache."""
+        return (y // TILE) * 1000 + x // TILE
 
     def _sweep(self, order, *, update, fit_sky=False):
         lib, n = self.library, 0 if update else self.x.size
