@@ -41,8 +41,7 @@ def factor(a, n, b, m):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def invert_lower(a, n, out):
-    """Inverse of the factor (reciprocal diagonal) from `factor`, stored transposed: out[j, i] = (L⁻¹)_ij, i
-    >= j."""
+    """Inverse of the factor from `factor`, transposed: out[j, i] = (L⁻¹)_ij, i >= j."""
     for j in range(n):
         out[j, j] = a[j, j]
         for i in range(j):

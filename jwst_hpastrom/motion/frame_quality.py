@@ -118,6 +118,55 @@ def frame_bias(difference, error, epoch):
     return FrameBias(bias[:2], sigma[:2], bias[2:], sigma[2:], float(epoch), len(difference))
 
 
+@dataclass(frozen=True)
+class FrameCovariance:
+    """What a frame's realisation may be off, from `frame_covariance`.
+
+    Attributes
+    ----------
+    epoch : float
+        Reference epoch.
+
+    covariance : ndarray, shape (2, 2, 2)
+        Per axis, of position at the epoch (mas) and motion (mas/yr).
+    """
+
+    epoch: float
+    covariance: np.ndarray
+
+
+def frame_covariance(common, error, epochs, group=None):
+    """Errors of position and motion that all stars share, from the common errors of the ties.
+
+    Parameters
+    ----------
+    common : ndarray, shape (2, n_epochs, n_epochs)
+        Covariance of the stars' mean displacement per axis, mas².
+
+    error : ndarray, shape (2, n_epochs)
+        Error of a typical star, mas: the weights of its fit.
+
+    epochs : ndarray, shape (n_epochs,)
+
+    group : ndarray of int, shape (n_epochs,), optional
+        Groups of epochs with free offsets in the stars' fits.
+
+    Returns
+    -------
+    `FrameCovariance`
+    """
+    w = np.where(np.isfinite(error), error, np.inf) ** -2.0
+    t0 = float(np.sum(w * epochs) / w.sum())
+    rows = [np.ones(len(epochs)), epochs - t0]
+    if group is not None:
+        rows += [(group == g) * 1.0 for g in np.unique(group)[1:]]
+    h, out = np.stack(rows), np.empty((2, 2, 2))
+    for axis in (0, 1):
+        operator = np.linalg.pinv((h * w[axis]) @ h.T) @ (h * w[axis])
+        out[axis] = (operator @ common[axis] @ operator.T)[:2, :2]
+    return FrameCovariance(t0, out)
+
+
 def error_budget(terms):
     """Add error terms in quadrature (H25 Table 5).
 

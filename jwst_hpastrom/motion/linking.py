@@ -44,6 +44,11 @@ class LinkedStars:
     mag: np.ndarray
     usable: np.ndarray
 
+    def take(self, rows):
+        """Return some of the stars."""
+        names = ("index", "x", "y", "x_err", "y_err", "mag", "usable")
+        return LinkedStars(*(getattr(self, n)[rows] for n in names))
+
 
 def check_lists(lists):
     """Sort star lists by epoch and refuse what no motion can be made from.

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
-from tqdm import tqdm
 
-from jwst_hpastrom.columns import MOTION, Flag, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.motion.frame_quality import FrameBias, common_epoch, frame_bias
-from jwst_hpastrom.motion.frame_tie import resamples, tie_epoch
+from jwst_hpastrom.motion.epoch_table import motion_table
+from jwst_hpastrom.motion.frame_quality import FrameBias, frame_bias, frame_covariance
+from jwst_hpastrom.motion.frame_tie import bootstrap_errors, formal_errors
 from jwst_hpastrom.motion.linking import (
     LinkedStars,
     check_lists,
@@ -26,7 +25,12 @@ from jwst_hpastrom.motion.reference import (
     match_reference,
     reference_stars,
     select_gaia,
-    sky_axes,
+)
+from jwst_hpastrom.motion.reference_choice import (
+    choose_reference,
+    compare_with_reference,
+    gaia_factors,
+    measured,
 )
 
 __all__ = ["EpochMotions", "fit_epochs"]
@@ -55,7 +59,7 @@ class EpochMotions:
     fits : `MotionFits`
         Models and leave-one-out predictions.
 
-    ties : list of `EpochTie`
+    ties : list of `~jwst_hpastrom.motion.frame_tie.EpochTie`
 
     reference : `ReferenceStars`
         The reference stars that were kept, and their stars.
@@ -118,79 +122,6 @@ def _groups(lists, group_by):
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _measured(links, ties, n_epochs):
-    """Positions and their list errors on the plane, mas, (2, n, n_epochs) each."""
-    n = len(links.index)
-    position, error = np.full((2, n, n_epochs), np.nan), np.full((2, n, n_epochs), np.nan)
-    for k, tie in enumerate(ties):
-        ok = np.isfinite(links.x[:, k] + links.y[:, k])
-        x, y = links.x[ok, k], links.y[ok, k]
-        position[:, ok, k] = tie.apply(x, y)
-        j = tie.jacobian(x, y)
-        variance = np.stack([links.x_err[ok, k], links.y_err[ok, k]], -1) ** 2
-        error[:, ok, k] = np.sqrt(np.einsum("nij,nj->in", j**2, variance))
-    return position, error
-
-
-def _transformation_covariance(links, ties, n_epochs, full):
-    """Bootstrap errors at every star: σ (2, n, n_epochs), and with ``full`` the covariance between epochs."""
-    n = len(links.index)
-    sigma = np.full((2, n, n_epochs), np.nan)
-    covariance = np.zeros((n, 2, n_epochs, n_epochs)) if full else None
-    for first in range(0, n, 2000):
-        s = slice(first, min(first + 2000, n))
-        deviation = np.zeros((len(ties[0].samples), 2, s.stop - first, n_epochs))
-        for k, tie in enumerate(ties):
-            ok = np.isfinite(links.x[s, k] + links.y[s, k])
-            deviation[:, :, ok, k] = tie.scatter(links.x[s, k][ok], links.y[s, k][ok])
-        scale = 1 / max(deviation.shape[0] - 1, 1)
-        sigma[:, s] = np.sqrt((deviation**2).sum(0) * scale)
-        if full:
-            covariance[s] = np.einsum("bank,banl->nakl", deviation, deviation, optimize=True) * scale
-    return sigma, covariance
-
-
-def _tie_all(reference, star, links, list_error, epochs, counts, degree):
-    ties = []
-    for k, epoch in enumerate(epochs):
-        xi, eta, c = reference.at(epoch)
-        x = np.where(links.usable[star, k], links.x[star, k], np.nan)
-        variance = list_error[:, star, k] ** 2 + np.stack([c[:, 0, 0], c[:, 1, 1]])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weights = np.nan_to_num(1 / variance)
-        try:
-            ties.append(tie_epoch(x, links.y[star, k], xi, eta, weights, counts, degree=degree))
-        except NotEnoughStarsError as err:
-            raise err.about(f"epoch {epoch:.4f}") from None
-    return ties
-
-
-def _subset(links, rows):
-    return LinkedStars(
-        *(getattr(links, n)[rows] for n in ("index", "x", "y", "x_err", "y_err", "mag", "usable"))
-    )
-
-
-def _compare(reference, fits):
-    """Differences fit − Gaia and their errors for position (at the common epoch) and motion, (n, 4)."""
-    c = reference.covariance
-    sigma_g = np.sqrt(np.stack([c[:, 2, 2], c[:, 3, 3]], -1))
-    with np.errstate(invalid="ignore"):
-        ok = (fits.model >= 0) & np.isfinite(fits.motion_error).all(1)
-    t = common_epoch(fits.motion_error[ok], fits.t0[ok], sigma_g[ok], reference.epoch[ok])
-    here, e_here = fits.at(t)
-    xi, eta, cov = reference.at(t)
-    d = np.c_[
-        here[:, 0] - xi, here[:, 1] - eta, fits.motion - np.stack([reference.pm_xi, reference.pm_eta], -1)
-    ]
-    e = np.c_[
-        np.hypot(e_here[:, 0], np.sqrt(cov[:, 0, 0])),
-        np.hypot(e_here[:, 1], np.sqrt(cov[:, 1, 1])),
-        np.hypot(fits.motion_error, sigma_g),
-    ]
-    return t, d, e, ok
-
-
 def fit_epochs(
     epoch_lists,
     gaia,
@@ -202,7 +133,7 @@ def fit_epochs(
     pixel_scale_mas=None,
     degree=2,
     n_bootstrap=100,
-    transformation_errors="covariance",
+    transformation_errors="model",
     reference_sigma=5.0,
     bright_limit=None,
     reference_parallax=False,
@@ -255,9 +186,11 @@ def fit_epochs(
     n_bootstrap : int
         Bootstrap samples of the reference stars.
 
-    transformation_errors : {"covariance", "diagonal"}
-        Treat an epoch's transformation error as correlated with the other epochs', as the bootstrap finds it
-        (reference stars with a wrong motion bend all epochs together), or as independent, as H25 does.
+    transformation_errors : {"model", "formal", "bootstrap"}
+        How the transformations' errors at the stars are found: "bootstrap" over the reference stars, epochs
+        independent (H25); "formal": propagated from the reference stars' and the lists' errors with their
+        correlation between epochs, less what is common to all stars; "model": bootstrap for h25 and linear,
+        formal for auto.
 
     reference_sigma : float
         Reference stars further than this from Gaia in position or motion go, worst first.
@@ -395,7 +328,7 @@ def fit_epochs(
             max_motion=max_motion,
             max_mag_difference=max_mag_difference,
         )
-    links = _subset(links, (links.index >= 0).sum(1) >= min(min_epochs, len(lists)))
+    links = links.take((links.index >= 0).sum(1) >= min(min_epochs, len(lists)))
     if len(links.index) == 0:
         raise NotEnoughStarsError(f"no star in {min_epochs} epochs", f"stars found in {min_epochs} or more")
     log.info("%d stars in %d or more of %d epochs", len(links.index), min_epochs, len(lists))
@@ -432,29 +365,30 @@ def fit_epochs(
     ]
     pixel = scale * np.array(ratio) / ratio[anchor]
     list_error = np.stack([links.x_err, links.y_err]) * pixel
-    full = transformation_errors == "covariance"
-    kept, table_of = _choose_reference(
-        reference,
-        star,
-        links,
-        list_error,
-        epochs,
-        degree,
-        n_bootstrap,
-        rng,
-        settings,
-        full,
-        reference_sigma,
-        progress,
-    )
+    if transformation_errors == "model":
+        transformation_errors = "formal" if models == "auto" else "bootstrap"
+    formal = transformation_errors == "formal"
+    kept, ties, candidates = choose_reference(
+        reference, star, links, list_error, epochs,
+        degree=degree, limit=reference_sigma, n_bootstrap=0 if formal else n_bootstrap, rng=rng,
+        progress=progress, **settings,
+    )  # fmt: skip
     reference, star = reference.take(kept), star[kept]
-    counts = resamples(len(star), n_bootstrap, (degree + 1) * (degree + 2) // 2, rng)
-    ties = _tie_all(reference, star, links, list_error, epochs, counts, degree)
-    fits, position, error = _fit(links, ties, epochs, settings, full, executor, progress)
-
-    t_common, d, e, ok = _compare(reference, _rows(fits, star))
+    position, error = measured(links, ties, len(epochs))
+    covariance, common = formal_errors(ties, links.x, links.y, gaia_factors(reference, epochs), relative=True)
+    if not formal:
+        covariance = bootstrap_errors(ties, links.x, links.y)
+    fits = fit_motions(
+        epochs, position[0], position[1], error[0], error[1],
+        use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
+    )  # fmt: skip
+    error = np.hypot(error, np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0)))
+    with np.errstate(all="ignore"):
+        typical = np.nanmedian(error, axis=1)
+    frame = frame_covariance(common, typical, epochs, groups if "group" in MODEL_SETS[models] else None)
+    t_common, d, e, ok = compare_with_reference(reference, fits.take(star))
     bias = frame_bias(d[ok], e[ok], t_common)
-    out = _table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models)
+    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame)
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]
     out.meta["frame_bias_pm_error_mas_yr"] = [float(v) for v in bias.motion_error]
     out.meta["frame_bias_position_mas"] = [float(v) for v in bias.position]
@@ -480,7 +414,7 @@ def fit_epochs(
         ties,
         reference,
         bias,
-        table_of,
+        candidates,
         plane,
     )
 
@@ -494,162 +428,3 @@ def _tangent_plane(lists, gaia, keep, ra_ref, dec_ref):
         turned = (ra - ra[0] + 180.0) % 360.0 - 180.0  # a field may straddle 0 h
         ra_ref, dec_ref = (ra[0] + np.median(turned)) % 360.0, np.median(dec)
     return TangentPlane(float(ra_ref), float(dec_ref))
-
-
-def _fit(links, ties, epochs, settings, full, executor=None, progress=False):
-    position, error = _measured(links, ties, len(epochs))
-    sigma, covariance = _transformation_covariance(links, ties, len(epochs), full)
-    total = np.hypot(error, sigma)
-    used = error if full else total
-    fits = fit_motions(
-        epochs,
-        position[0],
-        position[1],
-        used[0],
-        used[1],
-        use=links.usable,
-        extra_covariance=covariance,
-        executor=executor,
-        progress=progress,
-        **settings,
-    )
-    return fits, position, total
-
-
-def _rows(fits, rows):
-    names = (
-        "model",
-        "t0",
-        "coefficients",
-        "covariance",
-        "elpd",
-        "chi2_loo",
-        "theta",
-        "used",
-        "loo_mean",
-        "loo_error",
-    )
-    return MotionFits(*(getattr(fits, n)[rows] for n in names), fits.degree, fits.has_parallax)
-
-
-def _choose_reference(
-    reference, star, links, list_error, epochs, degree, n_bootstrap, rng, settings, full, limit, progress
-):
-    """One-at-a-time rejection of reference stars, worst first, refitting everything in between."""
-    n, n_terms = star.size, (degree + 1) * (degree + 2) // 2
-    kept, z_out, d_out = np.ones(n, bool), np.full(n, np.nan), np.full((n, 4), np.nan)
-    all_counts = resamples(n, n_bootstrap, n_terms, rng)
-    bar = tqdm(desc="reference stars", unit="fit", disable=not progress)
-    while True:
-        bar.update()
-        rows = np.flatnonzero(kept)
-        counts = all_counts[:, rows] if kept.all() else resamples(rows.size, n_bootstrap, n_terms, rng)
-        part = _subset(links, star[rows])
-        ties = _tie_all(reference.take(rows), star[rows], links, list_error, epochs, counts, degree)
-        fits, _, _ = _fit(part, ties, epochs, settings, full)
-        _, d, e, ok = _compare(reference.take(rows), fits)
-        with np.errstate(invalid="ignore"):
-            z = np.where(ok, np.max(np.abs(d) / e, axis=1), np.inf)
-        z_out[rows], d_out[rows] = z, d
-        worst = int(np.argmax(z))
-        if not z[worst] > limit:
-            break
-        if rows.size - 1 < max(n_terms + 1, 6):
-            raise NotEnoughStarsError(
-                f"{rows.size - 1} reference stars left of {n}",
-                f"{max(n_terms + 1, 6)} for polynomials of degree {degree}",
-                "use a lower degree, weaker cuts or a larger reference_sigma",
-            )
-        kept[rows[worst]] = False
-    bar.close()
-    table = Table(
-        {
-            "gaia_row": reference.row,
-            "star": star,
-            "kept": kept,
-            "significance": z_out,
-            "d_xi": d_out[:, 0],
-            "d_eta": d_out[:, 1],
-            "d_pm_xi": d_out[:, 2],
-            "d_pm_eta": d_out[:, 3],
-        },
-        meta={
-            "units": "fit − Gaia at the common epoch, mas and mas/yr; significance: the largest in units of σ"
-        },
-    )
-    return kept, table
-
-
-def _table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models):
-    n = len(links.index)
-    xi, eta = fits.position.T / 1e3
-    ra, dec = plane.to_sky(xi, eta)
-    back = np.linalg.inv(sky_axes(plane, np.nan_to_num(xi), np.nan_to_num(eta)))
-    motion = np.einsum("nij,nj->ni", back, fits.motion)
-    covariance = back @ fits.motion_covariance @ np.swapaxes(back, 1, 2)
-    pos_cov = back @ fits.block(0, fits.degree + 1) @ np.swapaxes(back, 1, 2)
-    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    pos_error = np.sqrt(np.diagonal(pos_cov, axis1=1, axis2=2))
-    flags = np.zeros(n, np.int64)
-    n_used, n_found = fits.used.sum(1), (links.index >= 0).sum(1)
-    n_bad = ((links.index >= 0) & ~links.usable).sum(1)
-    flags[n_used < 5] |= Flag.LINEAR_FIT
-    flags[n_bad > 0] |= Flag.BAD_ERRORS
-    flags[links.usable.sum(1) > n_used] |= Flag.REJECTED_EPOCHS
-    flags[star] |= Flag.REFERENCE
-    gaia_id = np.full(n, "", dtype="U20")
-    if "source_id" in gaia.colnames:
-        gaia_id[star] = np.asarray(gaia["source_id"])[reference.row].astype(str)
-    first = np.argmax(links.index >= 0, axis=1)
-    names = []
-    for s in range(n):
-        t = lists[first[s]]
-        label = next((c for c in ("name", "id") if c in t.colnames), None)
-        row = links.index[s, first[s]]
-        names.append(str(t[label][row]) if label else f"{first[s]}:{row}")
-    mean = np.average(np.stack([reference.pm_xi, reference.pm_eta], -1), axis=0)
-    chosen = np.take_along_axis(fits.elpd, np.maximum(fits.model, 0)[:, None], 1)[:, 0]
-    with np.errstate(all="ignore"):
-        mag = np.array([np.median(m[np.isfinite(m)]) if np.isfinite(m).any() else np.nan for m in links.mag])
-    data = {
-        "id": np.arange(1, n + 1),
-        "ra": ra,
-        "dec": dec,
-        "ra_error": pos_error[:, 0],
-        "dec_error": pos_error[:, 1],
-        "ref_epoch": fits.t0,
-        "pmra": motion[:, 0],
-        "pmdec": motion[:, 1],
-        "pmra_error": error[:, 0],
-        "pmdec_error": error[:, 1],
-        "pmra_pmdec_corr": covariance[:, 0, 1] / (error[:, 0] * error[:, 1]),
-        "mag": mag,
-        "pmra_rel": motion[:, 0] - mean[0],
-        "pmdec_rel": motion[:, 1] - mean[1],
-        "model": fits.model,
-        "elpd": chosen,
-        "chi2_loo_ra": fits.chi2_loo[:, 0],
-        "chi2_loo_dec": fits.chi2_loo[:, 1],
-        "n_epochs": n_used,
-        "n_rejected": links.usable.sum(1) - n_used,
-        "flags": flags,
-        "source_name": np.array(names),
-        "gaia_source_id": gaia_id,
-        "n_found": n_found,
-    }
-    if fits.has_parallax:
-        data["parallax"] = fits.coefficients[:, -1]
-        data["parallax_error"] = np.sqrt(fits.covariance[:, -1, -1])
-    if fits.degree == 2:
-        for axis, name in ((2, "ra"), (5, "dec")):
-            data[f"acceleration_{name}"] = fits.coefficients[:, axis]
-            data[f"acceleration_{name}_error"] = np.sqrt(fits.covariance[:, axis, axis])
-    meta = {
-        "epochs": [float(e) for e in epochs],
-        "models": list(MODEL_SETS.get(models, models)) if isinstance(models, str) else list(models),
-        "n_reference": int(star.size),
-        "common_epoch": float(bias.epoch),
-        "frame": "Gaia's, by polynomials through the reference stars",
-        **plane.to_meta(),
-    }
-    return make_table(MOTION, data, meta)

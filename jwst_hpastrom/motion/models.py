@@ -89,6 +89,11 @@ class MotionFits:
         """Velocity at t0, shape (n, 2)."""
         return self.coefficients[:, [1, self.degree + 2]]
 
+    def take(self, rows):
+        """Return some of the stars."""
+        arrays = (getattr(self, f.name)[rows] for f in fields(self)[:-2])
+        return MotionFits(*arrays, self.degree, self.has_parallax)
+
     def block(self, *index):
         """Covariance of some coefficients, shape (n, k, k)."""
         return self.covariance[:, index][:, :, index]
