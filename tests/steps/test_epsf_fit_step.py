@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from jwst.datamodels import ModelContainer, ModelLibrary
+from jwst.stpipe import Step
 from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.columns import STAR_LIST
@@ -150,6 +151,27 @@ def test_crf_files_and_parquet(field, files, epsf_file, tmp_path):
     stars = read_star_list(tmp_path / f"{field.exposures[0].name}_stars.parquet", exposure=crf)
     assert len(stars) > 90
     assert stars["x"].unit == "pix"
+
+
+class Nothing(Step):
+    """A pipeline Step to hang hooks on."""
+
+    class_alias = "nothing"
+    spec = ""
+
+    def process(self, model):
+        return model
+
+
+@pytest.mark.parametrize("hook", ["instance", "name"])
+def test_as_hook_of_another_step(field, files, epsf_file, tmp_path, monkeypatch, hook):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPASTROM_EPSF_FILE", str(epsf_file))
+    hooks = [EPSFFitStep()] if hook == "instance" else ["jwst_hpastrom.steps.EPSFFitStep"]
+    with ImageModel(files.exposures[0]) as model:
+        result = Nothing(post_hooks=hooks).run(model)
+        assert result.meta.cal_step.instance["hp_epsf_fit"] == "COMPLETE"
+        good(result.meta.tweakreg_catalog, field.exposures[0].truth)
 
 
 def test_epsf_by_environment(files, epsf_file, tmp_path, monkeypatch):
