@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError
-from jwst_hpastrom.geometry import TangentPlane, fit_polynomial
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.stdpsf import write_stdpsf
@@ -41,30 +41,35 @@ class EPSFBuildStep(HPStep):
             raise NotEnoughStarsError("no exposure", "at least one")
         meta = _common(exposures, inputs.product)
         planes = _planes(exposures)
+        origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
         with self.executor() as executor:
             result = build_library(
                 [e.image for e in exposures],
                 planes,
-                correction=self._correction(),
+                correction=self._correction(*origin),
                 executor=executor,
                 progress=True,
                 **self.parameters_of(build_library, exclude=OWN),
             )
-        result.library.meta.update(meta)
+        library = result.library.shifted(*origin)  # field positions on the full detector
+        library.meta.update(meta)
         path = self.output_path(inputs.product, "epsf", "fits")
-        write_stdpsf(result.library, path)
-        write_epsf_reference(result.library, path.with_suffix(".asdf"))
+        write_stdpsf(library, path)
+        write_epsf_reference(library, path.with_suffix(".asdf"))
         self.write_quality(inputs.product, result.convergence)
-        log.info("wrote %s and its .asdf: %d ePSFs", path, len(result.library.data))
+        log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
         return inputs.returned if inputs.in_memory else result.convergence
 
-    def _correction(self):
-        return read_distortion(self.distortion_file) if self.distortion_file else None
+    def _correction(self, x0, y0):
+        if not self.distortion_file:
+            return None
+        correction = read_distortion(self.distortion_file)
+        return LinearTransform(offset=np.array([x0, y0], float)) | correction if x0 or y0 else correction
 
 
 def _common(exposures, product):
     """Metadata shared by all exposures; an error where they differ."""
-    for key in ("instrument", "detector", "filter"):
+    for key in ("instrument", "detector", "filter", "xstart", "ystart"):
         found = sorted({str(e.meta[key]) for e in exposures})
         if len(found) > 1:
             raise MixedExposuresError(

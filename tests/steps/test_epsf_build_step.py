@@ -1,0 +1,71 @@
+"""EPSFBuildStep on an association of small exposures."""
+
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError
+from jwst_hpastrom.io.epsf_reference import read_epsf_reference
+from jwst_hpastrom.io.stdpsf import read_stdpsf
+from jwst_hpastrom.simulation import simulate_field, write_field
+from jwst_hpastrom.steps import EPSFBuildStep
+
+QUICK = {"n_iterations": 6, "n_global": 3, "n_fitted": 1, "grid": 2, "mesh": 50}
+
+
+@pytest.fixture(scope="module")
+def field():
+    return simulate_field(size=300, n_exposures=4, n_stars=200, mag_faint=-4.0, filter="F200W", seed=4)
+
+
+@pytest.fixture(scope="module")
+def files(field, tmp_path_factory):
+    return write_field(field, tmp_path_factory.mktemp("field"))
+
+
+def test_every_parameter_of_the_builder_is_one_of_the_step():
+    step = EPSFBuildStep()
+    for p in inspect.signature(build_library).parameters.values():
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("correction", "executor", "progress"):
+            assert getattr(step, p.name) == p.default, p.name
+
+
+def test_products(field, files, tmp_path):
+    table = EPSFBuildStep(output_dir=str(tmp_path), **QUICK).run(files.association)
+    product = json.loads(Path(files.association).read_text())["products"][0]["name"]
+    library = read_stdpsf(tmp_path / f"{product}_epsf.fits")
+    reference = read_epsf_reference(tmp_path / f"{product}_epsf.asdf")
+    np.testing.assert_allclose(library.data, reference.data, atol=1e-6)
+    assert reference.meta["filter"] == "F200W"
+    # field positions are on the full detector
+    x0 = field.config.origin[0]
+    np.testing.assert_allclose(reference.x, [x0, x0 + 299])
+    offset = (np.arange(101) - 50) / 4
+    true = field.epsf.evaluate(offset, offset[:, None], 1023.5, 1023.5)
+    r = np.hypot(offset, offset[:, None])
+    true /= true[r <= 5].sum() / 16
+    error = (reference.at(1023.5, 1023.5) - true) / true.max()
+    assert np.sqrt(np.mean(error[r < 2] ** 2)) < 0.01
+    quality = Table.read(tmp_path / f"{product}_epsf_build_quality.ecsv")
+    assert len(quality) == len(table) == 6
+    assert quality["x_rms"][-1] < 0.02
+
+
+def test_mixed_filters_and_no_stars(files, tmp_path):
+    other = simulate_field(size=300, n_exposures=1, n_stars=30, mag_faint=-4.0, filter="F277W", seed=4)
+    member = write_field(other, tmp_path / "other").exposures[0]
+    asn = json.loads(Path(files.association).read_text())
+    names = [str(member), str(files.exposures[0])]
+    asn["products"][0]["members"] = [{"expname": n, "exptype": "science"} for n in names]
+    path = tmp_path / "mixed_asn.json"
+    path.write_text(json.dumps(asn))
+    with pytest.raises(MixedExposuresError, match=r"F200W.*F277W"):
+        EPSFBuildStep(output_dir=str(tmp_path)).run(str(path))
+    with pytest.raises(NotEnoughStarsError, match="bright isolated"):
+        EPSFBuildStep(output_dir=str(tmp_path), min_sn=1e6).run(files.association)
+    assert not list(tmp_path.glob("*_epsf.*"))
