@@ -133,7 +133,8 @@ def match_blind(
         -1 where the first list is mirrored (x to the other side).
 
     radius : float, optional
-        Final matching radius, units of list 2; by default five times the scatter that the fit itself finds.
+        Final matching radius, units of list 2; by default the one at which a star has a chance partner in one
+        case in a hundred, but five times the scatter of the fit at least and twenty times at most.
 
     n_bright : int
         Stars of each list that vote (four times as many where those do not decide).
@@ -294,11 +295,17 @@ def _refine_bright(start, x1, y1, x2, y2, first_radius, min_stars):
     return best
 
 
+def _chance_radius(x2, y2, share=0.01):
+    """Radius within which this share of stars has a partner by chance."""
+    ok = np.isfinite(x2 + y2)
+    density = ok.sum() / max(np.ptp(x2[ok]) * np.ptp(y2[ok]), 1e-300)
+    return float(np.sqrt(share / np.pi / density))
+
+
 def _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters):
     """From bright stars to all."""
-    t, r = best.transform, best.radius
-    if radius is not None:
-        r = max(radius, min(r, 2 * radius))
+    t, chance = best.transform, _chance_radius(x2, y2)
+    r = max(best.radius, chance) if radius is None else max(radius, min(best.radius, 2 * radius))
     need = max(min_stars, parameters // 2 + 1)
     for _ in range(3):
         i, j, _ = match_nearest(*t.forward(x1, y1), x2, y2, r)
@@ -306,7 +313,7 @@ def _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters):
             x1[i], y1[i], x2[j], y2[j], parameters=parameters if i.size >= need else 4, min_stars=3
         )
         t = fit.transform
-        r = radius if radius is not None else float(np.clip(5 * fit.rms, 1e-12, 1.5 * best.radius))
+        r = radius if radius is not None else float(np.clip(chance, 5 * fit.rms, 20 * fit.rms + 1e-12))
     i, j, _ = match_nearest(*t.forward(x1, y1), x2, y2, r)
     if i.size < min_stars:
         raise NotEnoughStarsError(f"{i.size} pairs", f"{min_stars}")

@@ -56,11 +56,25 @@ def _slope(s, v, e2):
     return 0.5 * float(np.sum((v - m) ** 2 / var**2 - 1.0 / var))
 
 
-def _fit(v, e, confidence, min_stars):
+def _fit(v, e, confidence, min_stars, clip):
+    """Fit, leaving out stars that are off by ``clip`` of their own total widths, until none is."""
     v, e = np.atleast_2d(np.asarray(v, float)), np.atleast_2d(np.asarray(e, float))
     ok = np.all(np.isfinite(v) & np.isfinite(e) & (e >= 0), axis=0)
-    v, e2 = v[:, ok], e[:, ok] ** 2
-    n = int(ok.sum())
+    for _ in range(50):
+        result = _fit_all(v[:, ok], e[:, ok], confidence, min_stars)
+        if clip is None:
+            break
+        width = np.sqrt(result[2] ** 2 + e**2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            new = ok & np.all(np.abs(v - result[0][:, None]) <= clip * width, axis=0)
+        if np.array_equal(new, ok):
+            break
+        ok = new
+    return result
+
+
+def _fit_all(v, e, confidence, min_stars):
+    e2, n = e**2, v.shape[1]
     if n < min_stars:
         raise NotEnoughStarsError(f"{n} stars with motions and errors", f"{min_stars} for a dispersion")
     # Exact zeros in the errors would make the likelihood infinite at zero dispersion.
@@ -98,7 +112,7 @@ def _one_sided(confidence):
     return ndtri(confidence)
 
 
-def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3):
+def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
     """Mean and intrinsic dispersion of one axis: maximum of Π N(v; mean, σ² + e²).
 
     Parameters
@@ -112,6 +126,10 @@ def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3):
     min_stars : int
         Fewest stars.
 
+    clip : float or None
+        Stars further from the mean than this, in units of √(σ² + e²), are left out, and the fit is
+        repeated: blends and wrong pairs have errors that no column tells. None: all stars.
+
     Returns
     -------
     `Dispersion`
@@ -121,18 +139,18 @@ def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3):
     What the errors do not contain (systematic errors of either epoch) is part of σ: where σ is not much
     larger than the errors it is an upper limit of the true dispersion.
     """
-    mean, mean_error, *rest = _fit(motion, error, confidence, min_stars)
+    mean, mean_error, *rest = _fit(motion, error, confidence, min_stars, clip)
     return Dispersion(float(mean[0]), float(mean_error[0]), *rest)
 
 
-def fit_isotropic(pmra, pmdec, pmra_error, pmdec_error, *, confidence=0.95, min_stars=3):
+def fit_isotropic(pmra, pmdec, pmra_error, pmdec_error, *, confidence=0.95, min_stars=3, clip=4.0):
     """Mean motion and one dispersion common to both axes.
 
     Parameters
     ----------
     pmra, pmdec, pmra_error, pmdec_error : ndarray, shape (n,)
 
-    confidence, min_stars
+    confidence, min_stars, clip
         As `fit_dispersion`.
 
     Returns
@@ -141,5 +159,5 @@ def fit_isotropic(pmra, pmdec, pmra_error, pmdec_error, *, confidence=0.95, min_
         ``mean`` and ``mean_error`` have two elements.
     """
     return Dispersion(
-        *_fit(np.stack([pmra, pmdec]), np.stack([pmra_error, pmdec_error]), confidence, min_stars)
+        *_fit(np.stack([pmra, pmdec]), np.stack([pmra_error, pmdec_error]), confidence, min_stars, clip)
     )

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = ["ProjectedGroups", "fit_projected_groups", "project"]
 
@@ -196,7 +197,10 @@ def fit_projected_groups(
         c, _s = histogram(along[pick], error[pick], max(20, n_realisations // 20))
         samples.append(_values(_solve(c, edges, best)[0]))
     fraction, mean, width = _values(best)
-    spread = np.std(samples, axis=0, ddof=1) if n_bootstrap > 1 else np.full((3, n_groups), np.nan)
+    # robust: in some samples two groups change places
+    spread = (
+        robust_sigma(samples, axis=0).reshape(3, -1) if n_bootstrap > 1 else np.full((3, n_groups), np.nan)
+    )
     inner = width**2 - 2 * median_error**2
     sigma = np.where(inner > 0, np.sqrt(np.maximum(inner, 0)), np.nan)
     return ProjectedGroups(

@@ -19,7 +19,7 @@ __all__ = ["ManyResult", "measure_many"]
 
 log = logging.getLogger("stpipe.hpastrom.measure")
 
-HALO = 20.0  # pixels around a tile that are measured with it
+HALO = 28.0  # pixels around a tile that are measured with it
 MARGIN = 16  # pixels of cut-outs beyond that: half an ePSF library
 PENDING = 4  # tiles in flight at most, which bounds the memory
 
@@ -160,15 +160,18 @@ def _pixels(image):
         variance = np.square(np.asarray(image.err, float))
         weight = np.where(good, 1.0 / variance, 0.0).astype(np.float32)
     data = np.where(good, image.data, 0).astype(np.float32)
-    d, v = data[good][::31].astype(float), variance[good][::31]
-    slope = 0.0
-    if d.size > 100 and np.ptp(d) > 0:
-        bright = d > np.quantile(d, 0.95)
-        level = np.median(d)
-        if bright.any():
-            rise = (v[bright] - np.median(v)) / np.maximum(d[bright] - level, 1e-30)
-            slope = max(float(np.median(rise)), 0.0)
-    return data, weight, slope
+    return data, weight, _variance_slope(data[good].astype(float), variance[good])
+
+
+def _variance_slope(d, v):
+    """Growth of the variance with the signal, from the pixels well above the background."""
+    if d.size < 100:
+        return 0.0
+    level, base = np.median(d[::7]), np.median(v[::7])
+    bright = d > level + 20 * np.sqrt(base)
+    if bright.sum() < 20:
+        return 0.0
+    return max(float(np.median((v[bright] - base) / (d[bright] - level))), 0.0)
 
 
 def run_tiles(field, cores, settings, executor, progress, change=None):

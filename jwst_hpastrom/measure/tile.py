@@ -13,6 +13,7 @@ __all__ = ["Tile", "TileSettings", "measure_tile"]
 STEP = 0.5  # pixels between the nodes of the detection grid
 SPACING = 32.0  # pixels between exactly mapped nodes
 PHASES = 4  # of the detection kernels, per pixel and axis
+WINGS = 3.0  # speckles beyond the border, in units of the ePSF there: wider than stars, so that they fit as more
 FAINTER = 4.0  # the threshold falls by this from pass to pass
 N_OUT = 16
 
@@ -229,6 +230,7 @@ class Tile:
             x, y, f = x[ok], y[ok], f[ok]
         if x.size:
             ok = self._supported(x, y, weight, threshold, some)
+            ok &= ~self.beyond_wings(x, y, f)
             x, y, f = x[ok], y[ok], f[ok]
         if x.size:
             self.add(x, y, f)
@@ -294,12 +296,37 @@ class Tile:
             count[ok] += good
         return self.set.model_error * total / np.maximum(count, 1) / peak
 
+    def beyond_wings(self, x, y, flux):
+        """Whether stars may be speckles of brighter ones beyond the border of the ePSF library.
+
+        What lies there is not known; it is taken to fall as r^-2.5 from the largest value along the border.
+        """
+        radius, peak = self.profile
+        border, level = radius[-1], WINGS * peak[max(radius.size - 4, 0)] / peak[0]
+        given = self.stack.given
+        sx, sy = np.r_[self.x, given[:, 0]], np.r_[self.y, given[:, 1]]
+        light = level * np.r_[self.flux, given[:, 2]]
+        out = np.zeros(x.size, bool)
+        if x.size == 0 or sx.size == 0:
+            return out
+        faintest = max(float(np.min(flux)), 1e-30)
+        bright = np.flatnonzero(light > faintest)
+        reach = border * np.minimum((light[bright] / faintest) ** 0.4, 3.0)
+        tree = cKDTree(np.c_[x, y])
+        for k, near in zip(bright, tree.query_ball_point(np.c_[sx, sy][bright], reach), strict=True):
+            near = np.asarray(near, int)
+            r = np.hypot(x[near] - sx[k], y[near] - sy[k])
+            speckle = light[k] * (border / np.maximum(r, border)) ** 2.5
+            out[near[(r > 0.95 * border) & (flux[near] < speckle)]] = True
+        return out
+
     def prune(self, out, threshold):
         """Drop stars that are not significant, not in enough exposures, or have run into a brighter one."""
         with np.errstate(invalid="ignore"):
             noise = np.hypot(out[:, 3], self.crowding())
             keep = self.flux > threshold * noise
         keep &= out[:, 10] >= min(self.set.min_exposures, self.data.shape[0])
+        keep &= ~self.beyond_wings(self.x, self.y, self.flux)
         pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.set.min_separation, output_type="ndarray")
         if pairs.size:
             both = pairs[keep[pairs].all(1)]
