@@ -1,0 +1,159 @@
+"""The numba cores of fit and field against slow, obvious numpy."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions, residual_statistics, saturated_counts
+from tests.epsf.conftest import make_field
+
+RING = (1.0, 2.5)
+
+
+def lib(library):
+    return library.coefficients, library.x, library.y, library.oversampling
+
+
+@pytest.fixture
+def stars():
+    rng = np.random.default_rng(2)
+    return *rng.uniform(-3, 130, (2, 30)), rng.uniform(1, 100, 30)
+
+
+def test_added_stars(library, stars):
+    x, y, flux = stars
+    flux[3] = np.nan
+    radius = np.random.default_rng(1).uniform(1, 14, 30)
+    image = np.zeros((128, 120))
+    _kernels.add_many(image, *lib(library), x, y, flux, -1.0, radius)
+    jj, ii = np.mgrid[:128, :120]
+    twin = np.zeros_like(image)
+    for a, b, z, r in zip(x, y, flux, radius, strict=True):
+        if np.isfinite(z):
+            inside = np.hypot(ii - a, jj - b) <= min(r, 12.5)
+            twin -= np.where(inside, z * library.evaluate(ii - a, jj - b, a, b), 0)
+    np.testing.assert_allclose(image, twin, atol=1e-12)
+    again = np.zeros_like(image)
+    _kernels.add_stars(again, *lib(library), x, y, flux, -1.0, 6.0)
+    _kernels.add_many(again, *lib(library), x, y, flux, 1.0, np.full(30, 6.0))
+    assert np.abs(again).max() < 1e-12
+
+
+def test_residual_statistics(grid_field, library):
+    pixels, n = Pixels.of(grid_field.image), grid_field.x.size
+    fit = fit_positions(pixels, library, grid_field.x, grid_field.y, np.full(n, 0.3), np.zeros(n), 2)
+    got = residual_statistics(pixels, library, fit)
+    jj, ii = np.mgrid[:128, :128]
+    for k in range(0, n, 7):
+        dx, dy = ii - fit.x[k], jj - fit.y[k]
+        psi = library.evaluate(dx, dy, fit.x[k], fit.y[k])
+        r = pixels.data - fit.sky[k] - fit.flux[k] * psi
+        i, j = np.rint(fit.x[k]).astype(int), np.rint(fit.y[k]).astype(int)
+        box = (np.abs(ii - i) <= 2) & (np.abs(jj - j) <= 2)
+        ring = (np.hypot(dx, dy) > RING[0]) & (np.hypot(dx, dy) <= RING[1])
+        twin = np.abs(r[box]).sum(), r[ring].sum(), (1 / pixels.weight[ring]).sum(), r[j, i], psi[box].sum()
+        np.testing.assert_allclose(got[k], twin, rtol=1e-5, atol=1e-5)
+
+
+def test_flux_changes(grid_field, library):
+    pixels, n = Pixels.of(grid_field.image), grid_field.x.size
+    out = np.empty(n)
+    sky = np.full(n, grid_field.sky)
+    _field_kernels.flux_changes(
+        pixels.data, pixels.weight, *lib(library), grid_field.x, grid_field.y, sky, 2, out
+    )
+    jj, ii = np.mgrid[:128, :128]
+    for k in range(0, n, 9):
+        x, y = grid_field.x[k], grid_field.y[k]
+        box = (np.abs(ii - np.rint(x)) <= 2) & (np.abs(jj - np.rint(y)) <= 2)
+        psi = library.evaluate(ii[box] - x, jj[box] - y, x, y)
+        w = pixels.weight[box]
+        twin = np.sum(w * psi * (pixels.data[box] - 0.3)) / np.sum(w * psi**2)
+        assert out[k] == pytest.approx(twin, rel=1e-5)
+
+
+def test_sweep_is_a_fit_without_the_neighbours(library):
+    """Two blended stars: the sweep's fixed point is where each is the fit to the image less the other."""
+    field = make_field([60.2, 62.1], [60.1, 61.0], [200.0, 120.0], rng=np.random.default_rng(4))
+    pixels = Pixels.of(field.image)
+    x, y, flux = field.x + 0.1, field.y - 0.1, np.array([180.0, 100.0])
+    residual = pixels.data.copy()
+    wide = np.full(2, 12.5)
+    _kernels.add_many(residual, *lib(library), x, y, flux, -1.0, wide)
+    sky, sky_err, half, error = np.full(2, 0.3), np.zeros(2), np.full(2, 2), np.zeros(2)
+    none = np.empty((0, _kernels.N_OUT)), np.empty((0, _field_kernels.N_QUALITY))
+    profile = np.array([0.0, 12.5]), np.array([1.0, 1e-30])
+    args = (*lib(library), np.arange(2), x, y, flux, error, sky, sky_err, half, wide)
+    for _ in range(40):
+        _field_kernels.sweep(
+            residual, pixels.weight, *args, False, 30, 1e-5, 1.0, *profile, 1e-20, True, *RING, *none
+        )
+    for k in range(2):
+        other = pixels.data.copy()
+        _kernels.add_many(other, *lib(library), *(a[[1 - k]] for a in (x, y, flux)), -1.0, wide[:1])
+        fit = fit_positions(
+            Pixels(other, pixels.weight, pixels.saturated), library, x[[k]], y[[k]], sky[:1], sky_err[:1], 2
+        )
+        np.testing.assert_allclose((fit.x[0], fit.y[0], fit.flux[0]), (x[k], y[k], flux[k]), atol=2e-3)
+        assert error[k] == pytest.approx(np.sqrt(fit.flux_var[0]), rel=1e-3)
+    model = np.zeros(residual.shape)
+    _kernels.add_many(model, *lib(library), x, y, flux, 1.0, wide)
+    np.testing.assert_allclose(residual + model, pixels.data, atol=2e-4)  # float32 arithmetic
+    fits, quality = np.empty((2, _kernels.N_OUT)), np.empty((2, _field_kernels.N_QUALITY))
+    before = residual.copy()
+    _field_kernels.sweep(
+        residual, pixels.weight, *args, False, 30, 1e-5, 1.0, *profile, 1e-20, False, *RING, fits, quality
+    )
+    np.testing.assert_allclose(residual, before, atol=2e-4)
+    np.testing.assert_allclose(fits[:, 0], x, atol=1e-3)
+    assert np.isfinite(quality).all()
+
+
+def test_wing_levels():
+    image = np.zeros((60, 70), np.float32)
+    _field_kernels.wing_levels(image, np.array([30.3]), np.array([25.8]), np.array([2.0]), 8.0, 16.0, 0.01)
+    jj, ii = np.mgrid[:60, :70]
+    r = np.hypot(ii - 30.3, jj - 25.8)
+    np.testing.assert_allclose(image, np.where((r >= 8) & (r <= 16), 2 * (8 / r) ** 3, 0), rtol=1e-5)
+
+
+def test_selection():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 7, 100, 251):
+        v = rng.integers(0, 40, n).astype(np.float32)  # with ties
+        for k in {0, n // 2, n - 1}:
+            assert _detect_kernels.select(v.copy(), n, k) == np.sort(v)[k]
+
+
+def test_saturated_counts():
+    rng = np.random.default_rng(0)
+    saturated = rng.uniform(size=(40, 50)) < 0.05
+    x, y = rng.uniform(0, 49, 20), rng.uniform(0, 39, 20)
+    half = rng.integers(1, 4, 20)
+    got = saturated_counts(saturated, x, y, half)
+    for k in range(20):
+        i, j, h = round(x[k]), round(y[k]), half[k]
+        assert got[k] == saturated[max(j - h, 0) : j + h + 1, max(i - h, 0) : i + h + 1].sum()
+    assert not saturated_counts(saturated & False, x, y, half).any()
+
+
+def test_cholesky():
+    rng = np.random.default_rng(0)
+    m = rng.normal(size=(4, 4))
+    a = m @ m.T + np.eye(4)
+    f, b = a.copy(), rng.normal(size=4)
+    x = b.copy()
+    assert _kernels.cholesky(f, 4)
+    _kernels.cholesky_solve(f, 4, x)
+    np.testing.assert_allclose(a @ x, b, atol=1e-12)
+    assert not _kernels.cholesky(np.zeros((4, 4)), 3)
+
+
+def test_spline_weights():
+    w, d = np.empty(4), np.empty(4)
+    for t in np.linspace(0, 0.999, 7):
+        _kernels.spline_weights(t, w, d)
+        assert w.sum() == pytest.approx(1)
+        assert d.sum() == pytest.approx(0, abs=1e-15)
+        assert w @ [-1, 0, 1, 2] == pytest.approx(t)
+        assert d @ [-1, 0, 1, 2] == pytest.approx(1)
