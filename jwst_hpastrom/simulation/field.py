@@ -321,7 +321,7 @@ def demo_config(*, quick=False, seed=1):
     optics = OpticsConfig(n_field=5, n_wavelengths=3)
     if quick:
         return FieldConfig(n_exposures=4, n_stars=1500, optics=optics, seed=seed)
-    return FieldConfig(n_exposures=9, n_stars=3000, optics=optics, seed=seed)
+    return FieldConfig(n_exposures=6, n_stars=3500, optics=optics, seed=seed)
 
 
 def simulate_field(config=None, *, rng=None, **changes):
@@ -376,15 +376,16 @@ def _pointings(config, distortion, plane, rng):
     """Header's and true pointing of every exposure."""
     side = int(np.ceil(np.sqrt(config.n_exposures)))
     steps = (np.arange(side) - (side - 1) / 2) * config.dither
-    dithers = [(a, b) for b in steps for a in steps][: config.n_exposures]
+    dithers = np.array([(a, b) for b in steps for a in steps][: config.n_exposures])
+    dithers -= dithers.mean(0)
     x0, y0 = config.origin
     middle = distortion.official.forward(x0 + (config.shape[1] - 1) / 2, y0 + (config.shape[0] - 1) / 2)
     out = []
-    for k, (east, north) in enumerate(dithers):
+    for k, dither in enumerate(dithers):
         for _ in range(config.n_repeat):
             roll = config.roll + config.rolls[k % len(config.rolls)]
             # small random steps, so that stars fall everywhere in the pixels
-            de, dn = np.array([east, north]) + rng.uniform(-0.15, 0.15, 2)
+            de, dn = dither + rng.uniform(-0.15, 0.15, 2)
             wanted = plane.to_sky(de, dn)
             header = Pointing(float(wanted[0]), float(wanted[1]), roll, config.va_scale)
             # move the reference point so that the middle of the exposure, not the aperture, looks there
