@@ -25,16 +25,16 @@ def epoch(name):
 @needs_data
 @pytest.mark.parametrize(("first", "second"), [("2011", "2012"), ("2011", "2013"), ("2012", "2013")])
 def test_most_stars_in_both_frames_are_matched(first, second):
-    """Of the shorter list's stars in the other's frame; the faintest are in one list only, whatever the radius."""
+    """Of the shorter list's stars in the other's frame; the faintest are often in one list only."""
     (x1, y1, m1), (x2, y2, m2) = sorted((epoch(first), epoch(second)), key=lambda e: e[0].size)
     found = match_blind(x1, y1, x2, y2, mag1=m1, mag2=m2, max_rotation=15)
     at = np.transpose(found.transform.forward(x1, y1))
     inside = Delaunay(np.c_[x2, y2]).find_simplex(at) >= 0
     hit = np.isin(np.arange(x1.size), found.i1)
-    bright = inside & (m1 < np.quantile(m1, 0.75))
+    bright = inside & (m1 < np.quantile(m1, 0.9))
     present = inside & (cKDTree(np.c_[x2, y2]).query(at)[0] < 1.0)
     assert inside.sum() > 3500
     assert hit[inside].mean() > 0.93
     assert hit[bright].mean() >= 0.95
     assert hit[present].mean() >= 0.99
-    assert found.rms < 0.1
+    assert found.rms < 0.12
