@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.epoch_table import motion_table
 from jwst_hpastrom.motion.frame_quality import FrameBias, frame_bias, frame_covariance
@@ -275,6 +275,8 @@ def fit_epochs(
     flagged ``REJECTED_EPOCHS``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the
     mean of the reference stars' own motions, the same for all.
     """
+    if models not in MODEL_SETS or match not in ("position", "name"):
+        raise ParameterError(f"models={models}, match={match}", f"{', '.join(MODEL_SETS)}; position or name")
     rng = np.random.default_rng(1) if rng is None else rng
     lists, epochs = check_lists(list(epoch_lists))
     keep = select_gaia(
@@ -286,12 +288,12 @@ def fit_epochs(
         max_ruwe=max_ruwe,
         min_g_mag=min_g_mag,
     )
+    if keep.sum() < 6:
+        raise NotEnoughStarsError(
+            f"{int(keep.sum())} Gaia stars after the cuts (of {len(gaia)})", "6", "weaken the cuts"
+        )
     plane = _tangent_plane(lists, gaia, keep, ra_ref, dec_ref)
     reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax)
-    if len(reference.xi) < 6:
-        raise NotEnoughStarsError(
-            f"{len(reference.xi)} Gaia stars after the cuts (of {len(gaia)})", "6", "weaken the cuts"
-        )
 
     mappings, anchor, _ = register_lists(lists, degree=degree, pixel_scale_mas=pixel_scale_mas)
     meta, table = lists[anchor].meta, lists[anchor]

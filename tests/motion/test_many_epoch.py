@@ -1,0 +1,283 @@
+"""Star lists of many epochs to motions: a small field with a known truth."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.errors import (
+    BadCatalogError,
+    DegenerateSolutionError,
+    NoOverlapError,
+    NotEnoughStarsError,
+    ParameterError,
+)
+from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts, compare_catalogs
+from jwst_hpastrom.motion.many_epoch import fit_epochs
+from jwst_hpastrom.motion.parallax import parallax_factors
+from jwst_hpastrom.motion.reference import reference_stars, select_gaia, sky_axes
+from jwst_hpastrom.motion.systematics import group_motions, group_offsets
+
+RA, DEC, SCALE = 266.4, -29.0, 100.0
+EPOCHS = (2011.0, 2012.5, 2014.2, 2016.1, 2018.3, 2020.0, 2021.7, 2023.1)
+ANGLES = (-45.0, -45.0, 135.0, -45.0, 135.0, 135.0, -45.0, 135.0)
+
+
+def field(seed=0, n=250, n_gaia=30, offset=0.0, with_meta=True, bad=0):
+    """Lists, Gaia's table and true motions; the first n_gaia stars are Gaia's."""
+    rng = np.random.default_rng(seed)
+    e, h = rng.uniform(-30e3, 30e3, (2, n))
+    mag = rng.uniform(14, 18, n)
+    mag[:n_gaia] = rng.uniform(14, 16, n_gaia)
+    pm = rng.normal((-3.0, -5.0), 2.0, (n, 2))
+    lists = []
+    for k, (t, angle) in enumerate(zip(EPOCHS, ANGLES, strict=True)):
+        a, dt = np.deg2rad(angle), t - 2016.0
+        east, north = e + pm[:, 0] * dt, h + pm[:, 1] * dt
+        x, y = -east * np.cos(a) + north * np.sin(a), east * np.sin(a) + north * np.cos(a)
+        x, y = (x + offset) / SCALE, (y + offset) / SCALE
+        error = np.full(n, 0.2 / SCALE)
+        x, y = x + 2e-6 * x * y + 500 + rng.normal(size=n) * error, y + 300 + rng.normal(size=n) * error
+        order = rng.permutation(n)[: n - 5]
+        meta = {"epoch": t, "filename": f"list{k}"}
+        if with_meta:
+            meta |= {"position_angle": angle, "pixel_scale_mas": SCALE}
+        columns = {"x": x, "y": y, "x_err": error, "y_err": error, "mag": mag + rng.normal(0, 0.01, n)}
+        table = Table({c: v[order] for c, v in columns.items()}, meta=meta)
+        table["name"] = [f"S{i}" for i in order]
+        lists.append(table)
+    g = slice(0, n_gaia)
+    err = np.full(n_gaia, 0.05)
+    ra, dec = TangentPlane(RA, DEC).to_sky(
+        (e[g] + rng.normal(size=n_gaia) * err) / 1e3, (h[g] + rng.normal(size=n_gaia) * err) / 1e3
+    )
+    shift = np.zeros((n_gaia, 2))
+    shift[:bad] = 4.0
+    gaia = Table(
+        {
+            "source_id": np.arange(n_gaia) + 1000,
+            "ra": ra, "dec": dec, "ra_error": err, "dec_error": err,
+            "pmra": pm[g, 0] + rng.normal(size=n_gaia) * err + shift[:, 0],
+            "pmdec": pm[g, 1] + rng.normal(size=n_gaia) * err + shift[:, 1],
+            "pmra_error": err, "pmdec_error": err,
+            "phot_g_mean_mag": mag[g] + 2, "ruwe": np.ones(n_gaia), "ref_epoch": np.full(n_gaia, 2016.0),
+        }
+    )  # fmt: skip
+    return lists, gaia, pm
+
+
+def star_numbers(table):
+    return np.array([int(n[1:]) for n in table["source_name"]])
+
+
+@pytest.fixture(scope="module")
+def result():
+    lists, gaia, pm = field(offset=0.5, bad=3)
+    return fit_epochs(lists, gaia), pm
+
+
+def test_motions_in_gaias_frame(result):
+    out, pm = result
+    t = out.table
+    assert len(t) == 250
+    d = np.stack([t["pmra"], t["pmdec"]], -1) - pm[star_numbers(t)]
+    total = np.stack([t["pmra_error_total"], t["pmdec_error_total"]], -1)
+    error = np.stack([t["pmra_error"], t["pmdec_error"]], -1)
+    assert np.all(np.abs(np.median(d, 0)) < 3.5 * np.array(t.meta["frame_pm_error_mas_yr"]))
+    np.testing.assert_allclose(((d - np.median(d, 0)) / error).std(0), 1.0, atol=0.25)
+    assert np.all(total >= error)
+    assert not out.references["kept"][:3].any()
+    assert out.references["kept"].sum() >= 25
+    assert np.all(np.abs(out.bias.motion) < 3 * out.bias.motion_error)
+    assert (np.asarray(t["flags"]) & int(Flag.REFERENCE) > 0).sum() == out.references["kept"].sum()
+    plane = TangentPlane(RA, DEC)
+    assert np.ptp(plane.from_sky(t["ra"], t["dec"])[0]) > 55
+
+
+def test_every_entry_belongs_to_its_star(result):
+    out, _ = result
+    rows = out.residuals()
+    assert np.mean(rows["used"]) > 0.97
+    z = rows["loo_residual_ra"][rows["used"]] / rows["loo_error_ra"][rows["used"]]
+    assert z.std() == pytest.approx(1.0, abs=0.2)
+    assert (out.links.index >= 0).sum() == 245 * 8
+
+
+def test_without_metadata_origin_rotation_and_scale_are_found(result):
+    lists, gaia, pm = field(offset=0.5, with_meta=False)
+    for models in ("linear", "h25"):
+        out = fit_epochs(lists[::3], gaia, models=models, group_by="none", ra_ref=RA, dec_ref=DEC)
+        t = out.table
+        d = np.stack([t["pmra"], t["pmdec"]], -1) - pm[star_numbers(t)]
+        assert np.median(np.abs(d)) < 0.15
+        assert np.all(np.asarray(t["flags"]) & int(Flag.LINEAR_FIT))
+
+
+def test_workers_do_not_change_the_result(result):
+    out, _ = result
+    lists, gaia, _ = field(offset=0.5, bad=3)
+    with ThreadPoolExecutor(2) as pool:
+        again = fit_epochs(lists[::-1], gaia, executor=pool)  # nor does the order of the lists
+    for name in ("pmra", "pmdec_error", "elpd"):
+        np.testing.assert_array_equal(again.table[name], out.table[name])
+
+
+def test_names_are_identity_only_on_request(result):
+    lists, gaia, pm = field()
+    out = fit_epochs(lists, gaia, match="name", models="linear").table
+    d = np.asarray(out["pmra"]) - pm[star_numbers(out), 0]
+    assert np.median(np.abs(d)) < 0.05
+    for table in lists:
+        table["name"] = "same"
+    assert len(fit_epochs(lists, gaia, models="linear").table) == 250
+    with pytest.raises(BadCatalogError, match="duplicate names"):
+        fit_epochs(lists, gaia, match="name")
+
+
+def test_bad_errors_are_flagged_and_left_out():
+    lists, gaia, _ = field()
+    row = int(np.flatnonzero(lists[2]["name"] == "S100")[0])
+    lists[2]["x_err"][row] = 0.0
+    lists[3]["x_err"][:] = np.nan
+    with pytest.raises(NotEnoughStarsError, match=r"2016\.1"):
+        fit_epochs(lists, gaia, models="linear")
+    t = fit_epochs(lists[:3] + lists[4:], gaia, models="linear").table
+    star = t[list(t["source_name"]).index("S100")]
+    assert star["flags"] & int(Flag.BAD_ERRORS)
+    assert star["n_epochs"] == star["n_found"] - 1
+
+
+def test_inputs_without_a_motion_are_refused():
+    lists, gaia, _ = field()
+    with pytest.raises(NotEnoughStarsError, match="two epochs"):
+        fit_epochs(lists[:1], gaia)
+    same = [t.copy() for t in lists]
+    for t in same:
+        t.meta["epoch"] = 2015.0
+    with pytest.raises(DegenerateSolutionError, match="epochs that differ"):
+        fit_epochs(same, gaia)
+    lost = gaia.copy()
+    lost["pmra"] = np.nan
+    with pytest.raises(BadCatalogError, match="motions"):
+        fit_epochs(lists, lost)
+    with pytest.raises(NotEnoughStarsError, match="after the cuts"):
+        fit_epochs(lists, gaia, max_ruwe=0.5)
+    del same[1].meta["epoch"]
+    with pytest.raises(BadCatalogError, match="list1"):
+        fit_epochs(same, gaia)
+    same[1].meta["epoch"] = 2012.0
+    same[1].remove_column("x_err")
+    with pytest.raises(BadCatalogError, match="x_err"):
+        fit_epochs(same, gaia)
+    elsewhere = gaia.copy()
+    rng = np.random.default_rng(5)
+    elsewhere["ra"] = RA + rng.uniform(-0.008, 0.008, len(gaia))
+    elsewhere["dec"] = DEC + rng.uniform(-0.008, 0.008, len(gaia))
+    with pytest.raises(NoOverlapError, match="Gaia"):
+        fit_epochs(lists, elsewhere)
+    with pytest.raises(ParameterError):
+        fit_epochs(lists, gaia, models="spline")
+
+
+def test_cuts_follow_the_paper():
+    _, gaia, _ = field()
+    n = len(gaia)
+    gaia["astrometric_params_solved"] = 31
+    gaia["duplicated_source"] = False
+    gaia["parallax_over_error"] = 0.0
+    gaia["astrometric_excess_noise_sig"] = 2.0
+    assert select_gaia(gaia).all()
+    gaia["astrometric_params_solved"][0] = 95
+    gaia["duplicated_source"][1] = True
+    gaia["parallax_over_error"][2] = -10.1
+    gaia["astrometric_excess_noise_sig"][3] = 2.1
+    gaia["ruwe"][4] = 1.4
+    gaia["phot_g_mean_mag"][5] = 13.0
+    gaia["pmra_error"][6] = 0.0
+    assert list(np.flatnonzero(~select_gaia(gaia))) == list(range(7))
+    assert select_gaia(gaia, params_solved=0, allow_duplicated=True, max_ruwe=2.0).sum() == n - 4
+
+
+def test_propagation_with_covariance_against_astropy():
+    from astropy import units as u
+    from astropy.coordinates import Distance, SkyCoord
+    from astropy.time import Time
+
+    _, gaia, _ = field()
+    gaia["ra_pmra_corr"] = 0.4
+    gaia["ra_dec_corr"] = -0.3
+    plane = TangentPlane(RA, DEC)
+    reference = reference_stars(gaia, np.ones(len(gaia), bool), plane)
+    xi, eta, covariance = reference.at(2026.0)
+    sky = SkyCoord(
+        gaia["ra"] * u.deg, gaia["dec"] * u.deg, pm_ra_cosdec=gaia["pmra"] * u.mas / u.yr,
+        pm_dec=gaia["pmdec"] * u.mas / u.yr, distance=Distance(np.full(len(gaia), 8.0) * u.kpc),
+        obstime=Time(2016.0, format="jyear", scale="tdb"), radial_velocity=0 * u.km / u.s,
+    )  # fmt: skip
+    moved = sky.apply_space_motion(Time(2026.0, format="jyear", scale="tdb"))
+    x, y = plane.from_sky(moved.ra.deg, moved.dec.deg)
+    np.testing.assert_allclose(xi, x * 1e3, atol=2e-3)
+    np.testing.assert_allclose(eta, y * 1e3, atol=2e-3)
+    # position variance σ_p² + σ_µ² Δt² + 2 ρ σ_p σ_µ Δt; the field's rotation of the axes is 1e-4
+    np.testing.assert_allclose(covariance[:, 0, 0], 0.05**2 * (1 + 100 + 2 * 0.4 * 10), rtol=1e-3)
+    np.testing.assert_allclose(covariance[:, 0, 1], -0.3 * 0.05**2, atol=0.05**2 * 0.02)
+    axes = sky_axes(plane, xi / 1e3, eta / 1e3)
+    np.testing.assert_allclose(np.linalg.det(axes), 1.0, atol=1e-6)
+
+
+def test_parallax_factors_against_astropy():
+    from astropy import units as u
+    from astropy.coordinates import BarycentricTrueEcliptic, SkyCoord
+
+    t = np.linspace(2016, 2017, 200)
+    pole = SkyCoord(0 * u.deg, 90 * u.deg, frame=BarycentricTrueEcliptic).icrs
+    f = parallax_factors(t, pole.ra.deg, pole.dec.deg)
+    np.testing.assert_allclose(np.hypot(*f), 1.0, atol=0.03)  # a circle, seen from the ecliptic's pole
+    np.testing.assert_allclose(
+        parallax_factors(t, 10, 20, l2=True) / parallax_factors(t, 10, 20), 1.01, rtol=0.02
+    )
+    # At the March equinox the Earth is at ecliptic longitude 180 degrees: a star at (90°, 0) moves East.
+    assert parallax_factors(np.array([2016.217]), 90.0, 0.0)[0, 0] == pytest.approx(-1.0, abs=0.02)
+
+
+def test_offsets_between_position_angles(result):
+    out, _ = result
+    group = np.array([0 if a < 0 else 1 for a in ANGLES])
+    mag = np.asarray(out.table["mag"])
+    table = group_offsets(
+        out.epochs, out.xi, out.eta, out.xi_error, out.eta_error, group, mag, position_angle=135.0
+    )
+    # 0.5 mas on both detector axes, of all stars alike: the ties take it out
+    assert np.all(np.abs(table["x"]) < 0.3)
+    fits = group_motions(out.epochs, out.xi, out.eta, out.xi_error, out.eta_error, group)
+    d = fits[0].motion - fits[1].motion
+    z = d / np.hypot(fits[0].motion_error, fits[1].motion_error)
+    assert np.nanstd(z) < 1.3
+    with pytest.raises(ParameterError):
+        group_offsets(out.epochs, out.xi, out.eta, out.xi_error, out.eta_error, 0 * group, mag)
+
+
+def test_cuts_and_comparison_with_another_catalogue(result):
+    out, _ = result
+    t = out.table.copy()
+    t["pmra_error"][0] = 3.0
+    t["chi2_loo_dec"][1] = 6.0
+    t["mag"][2] = 21.0
+    keep = apply_quality_cuts(t)
+    assert not keep[:3].any()
+    assert keep.mean() > 0.9
+    assert np.all((np.asarray(t["flags"]) & int(Flag.QUALITY_CUT) > 0) == ~keep)
+    i, j, bias = compare_catalogs(out.table, out.table[::2])
+    assert i.size == 125
+    np.testing.assert_array_equal(i, 2 * j)
+    np.testing.assert_allclose(bias.motion, 0, atol=1e-9)
+    assert compare_catalogs(out.table, _far(out.table))[2] is None
+
+
+def _far(table):
+    far = table[:2].copy()
+    far["dec"] += 0.01
+    return far
