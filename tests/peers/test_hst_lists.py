@@ -37,4 +37,4 @@ def test_most_stars_in_both_frames_are_matched(first, second):
     assert hit[inside].mean() > 0.93
     assert hit[bright].mean() >= 0.95
     assert hit[present].mean() >= 0.99
-    assert found.rms < 0.12
+    assert found.rms < 0.15  # two years of motions
