@@ -33,6 +33,8 @@ REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neigh
 SETTLED = 0.05  # standard errors: smaller changes count as none
 TILE = 128  # pixels
 CONTRAST = 4.0  # a residual peak over the residual light around it
+HALO = 6.0  # pixels around a source
+TOO_MANY = 3  # residual peaks that appear at once in the halo of a brighter source are a galaxy's light
 BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is missing
 
 
@@ -301,8 +303,12 @@ class _Field:
         found = peaks(data, err, good, self.image, self.library, threshold)
         found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
         if len(found) and self.x.size:
-            distance, _ = cKDTree(np.c_[self.x, self.y]).query(np.c_[found.x, found.y])
-            found = found[distance > 0.8]
+            hosts, peaked = cKDTree(np.c_[self.x, self.y]), cKDTree(np.c_[found.x, found.y])
+            keep = hosts.query(peaked.data)[0] > 0.8
+            for host, near in enumerate(hosts.query_ball_tree(peaked, HALO)):
+                if len(near) >= TOO_MANY and (found.flux[near] < self.flux[host]).all():
+                    keep[near] = False
+            found = found[keep]
         n = len(found)
         level, scatter = self.mesh.at(found.x, found.y)
         added = {

@@ -95,6 +95,26 @@ def test_wings_of_bright_stars_are_no_stars():
         assert len(measure_stars(image, lib, mode=mode)) == 1
 
 
+def test_galaxies_are_left_whole_and_flagged(psf):
+    rng = np.random.default_rng(2)
+    y, x = (g.ravel() + rng.uniform(-0.5, 0.5, 16) for g in np.mgrid[30:226:4j, 30:226:4j])
+    stars = make_field(*rng.uniform(4, 252, (2, 60)), np.full(60, 60.0), shape=(256, 256), one_sigma=SIGMA)
+    jj, ii = np.mgrid[:256, :256]
+    data = stars.image.data.copy()
+    for a, b, r in zip(x, y, np.linspace(1.5, 4, 16), strict=True):
+        data += 200 / (2 * np.pi * r**2) * np.exp(-np.hypot(ii - a, jj - b) / r)
+    err = np.sqrt(0.05**2 + data / 300)
+    none = np.zeros(data.shape, bool)
+    table = measure_stars(Image(data + rng.normal(0, err), err, none, none), psf, mode="catalog")
+    tree = cKDTree(np.c_[table["x"], table["y"]])
+    d, k = tree.query(np.c_[x, y])
+    extended = (np.asarray(table["flags"])[k] & int(Flag.EXTENDED)) > 0
+    assert (d < 1.5).mean() > 0.9
+    assert extended[d < 1.5].mean() > 0.9
+    pieces = [len(p) for p in tree.query_ball_point(np.c_[x, y], 6)]
+    assert np.mean(pieces) < 2.5
+
+
 def test_one_star_only_and_none(psf):
     one = make_field([64.2], [63.9], [200.0], one_sigma=SIGMA, rng=np.random.default_rng(0))
     none = make_field([], [], [], rng=np.random.default_rng(0))
