@@ -320,8 +320,8 @@ def demo_config(*, quick=False, seed=1):
     """
     optics = OpticsConfig(n_field=5, n_wavelengths=3)
     if quick:
-        return FieldConfig(n_exposures=4, n_stars=1500, optics=optics, seed=seed)
-    return FieldConfig(n_exposures=6, n_stars=3500, optics=optics, seed=seed)
+        return FieldConfig(n_exposures=4, n_stars=1200, optics=optics, seed=seed)
+    return FieldConfig(n_exposures=6, n_stars=2500, optics=optics, seed=seed)
 
 
 def simulate_field(config=None, *, rng=None, **changes):
