@@ -163,8 +163,11 @@ def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=
     return peaks(data, np.asarray(image.err, np.float32), good, image, library, threshold, fwhm, reach)
 
 
-def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7):
-    """Find the peaks of sky-subtracted data (0 where not good); see `find_stars`."""
+def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, rim=2.5):
+    """Find the peaks of sky-subtracted data (0 where not good); see `find_stars`.
+
+    Peaks nearer than ``rim`` pixels to the edge of a saturated core are parts of it.
+    """
     kernel = detection_kernel(library, fwhm=fwhm, side=reach)
     flux = np.empty(data.shape, np.float32)
     kernels.matched_filter(data, good, kernel, flux)
@@ -177,7 +180,7 @@ def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7):
     # brighter than anything that is not saturated: only the order matters
     sf = 1e3 * float(np.max(image.data, where=image.good, initial=1.0)) * sr**2
     if sx.size and x.size:
-        near = cKDTree(np.c_[x, y]).query_ball_point(np.c_[sx, sy], sr + 2.5)
+        near = cKDTree(np.c_[x, y]).query_ball_point(np.c_[sx, sy], sr + rim)
         rim = np.unique(np.concatenate([np.asarray(k, int) for k in near]))
         x, y, f, s = (np.delete(a, rim) for a in (x, y, f, s))
     out = Detections(

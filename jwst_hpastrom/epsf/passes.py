@@ -300,7 +300,7 @@ class _Field:
         data = np.where(good, self.residual.data - level, 0).astype(np.float32)
         subtracted = np.maximum(self.pixels.data - self.residual.data, 0)
         err = np.hypot(np.asarray(self.image.err, np.float32), np.hypot(MODEL_ERROR * subtracted, self.wings))
-        found = peaks(data, err, good, self.image, self.library, threshold)
+        found = peaks(data, err, good, self.image, self.library, threshold, rim=1.0)
         found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
         if len(found) and self.x.size:
             hosts, peaked = cKDTree(np.c_[self.x, self.y]), cKDTree(np.c_[found.x, found.y])
