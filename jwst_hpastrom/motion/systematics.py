@@ -1,107 +1,139 @@
-"""Diagnostics of offsets between groups of epochs, such as position angles (H25 App. A)."""
+"""What is left of systematic errors in two-epoch motions, and how they compare with another catalogue's."""
 
 from itertools import pairwise
 
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.geometry import clipped_mean
-from jwst_hpastrom.motion.models import fit_motions
+from jwst_hpastrom.errors import NoOverlapError
+from jwst_hpastrom.geometry import TangentPlane, clipped_mean, match_nearest, robust_sigma
 
-__all__ = ["group_motions", "group_offsets"]
-
-
-def _pairs(group):
-    labels = np.unique(group)
-    if labels.size < 2:
-        raise ParameterError("one group of epochs", "at least two, such as two position angles")
-    return labels
+__all__ = ["compare_motions", "motion_systematics"]
 
 
-def group_offsets(t, x, y, x_err, y_err, group, mag, *, position_angle=None, bin_edges=None):
-    """Offset of one group of epochs from another against magnitude.
+def _bins(values, n):
+    """Edges of n bins with equal numbers of stars."""
+    return np.unique(np.quantile(values, np.linspace(0, 1, n + 1)))
+
+
+def motion_systematics(table, *, by=("mag", "x", "y", "colour"), n_bins=8, sigma=3.0):
+    """Mean relative motions in bins of magnitude, position and colour.
 
     Parameters
     ----------
-    t, x, y, x_err, y_err
-        As in `~jwst_hpastrom.motion.models.fit_motions`.
+    table : `~astropy.table.Table`
+        Motions; one population (the reference stars, say), so that its means should not vary.
 
-    group : ndarray of int, shape (n_epochs,)
-        The second label's epochs are compared with the first's.
+    by : sequence of str
+        Columns; those that the table lacks are left out.
 
-    mag : ndarray, shape (n_stars,)
+    n_bins : int
+        Bins of equal numbers of stars.
 
-    position_angle : float, optional
-        Of the second group (degrees): adds the offsets turned to that group's detector axes. Halving an
-        offset between two angles 180 degrees apart gives the shift on the detector.
-
-    bin_edges : ndarray, optional
-        Magnitudes; by default bins of one magnitude.
+    sigma : float
+        Clipping of the means.
 
     Returns
     -------
     `~astropy.table.Table`
-        Per bin: mean magnitude, number, clipped weighted mean offset and error, mas East and North.
-
-    Notes
-    -----
-    Every star's offset is the coefficient of the second group in a weighted straight line with an offset.
+        by, low, high, n, and for either axis the clipped mean less that of all stars, and its standard
+        error, mas/yr.
     """
-    labels = _pairs(group)
-    second = (np.asarray(group) == labels[1]) * 1.0
-    member = np.isin(group, labels[:2])
-    use = np.isfinite(x + y) & (x_err > 0) & (y_err > 0) & member
-    value, error = np.full((len(x), 2), np.nan), np.full((len(x), 2), np.nan)
-    dt = t - t.mean()
-    design = np.stack([np.ones_like(dt), dt, second], -1)
-    for axis, (c, e) in enumerate(((x, x_err), (y, y_err))):
-        w = np.where(use, np.where(use, e, 1.0) ** -2.0, 0.0)
-        normal = np.einsum("nk,ki,kj->nij", w, design, design)
-        right = np.einsum("nk,ki->ni", w * np.where(use, c, 0.0), design)
-        n_in, n_out = (use * second).sum(1), (use * (1 - second)).sum(1)
-        ok = (n_in >= 1) & (n_out >= 1) & (n_in + n_out >= 4)
-        ok &= np.linalg.cond(normal) < 1e12
-        inverse = np.linalg.inv(normal[ok])
-        value[ok, axis] = np.einsum("ni,ni->n", inverse[:, 2], right[ok])
-        error[ok, axis] = np.sqrt(inverse[:, 2, 2])
-    edges = (
-        np.arange(np.floor(np.nanmin(mag)), np.ceil(np.nanmax(mag)) + 1) if bin_edges is None else bin_edges
-    )
+    columns = ("pmra_rel", "pmdec_rel") if "pmra_rel" in table.colnames else ("pmra", "pmdec")
+    motions = [np.asarray(table[c], float) for c in columns]
+    whole = [clipped_mean(m, sigma=sigma)[0] for m in motions]
     rows = []
-    for low, high in pairwise(edges):
-        s = (mag >= low) & (mag < high) & np.isfinite(value).all(1)
-        if s.sum() < 3:
+    for name in by:
+        if name not in table.colnames:
             continue
-        east, east_error, _ = clipped_mean(value[s, 0], error[s, 0] ** -2.0)
-        north, north_error, _ = clipped_mean(value[s, 1], error[s, 1] ** -2.0)
-        row = {"mag": mag[s].mean(), "n": int(s.sum()), "east": east, "east_error": east_error}
-        row |= {"north": north, "north_error": north_error}
-        if position_angle is not None:
-            a = np.deg2rad(position_angle)
-            row |= {"x": -east * np.cos(a) + north * np.sin(a), "y": east * np.sin(a) + north * np.cos(a)}
-        rows.append(row)
-    return Table(rows)
+        values = np.asarray(table[name], float)
+        ok = np.isfinite(values)
+        if ok.sum() < 2 * n_bins:
+            continue
+        edges = _bins(values[ok], n_bins)
+        for low, high in pairwise(edges):
+            b = ok & (values >= low) & ((values < high) | (high == edges[-1]))
+            row = {"by": name, "low": low, "high": high, "n": int(b.sum())}
+            for axis, m, mean in zip(("pmra", "pmdec"), motions, whole, strict=True):
+                here, error, _ = clipped_mean(m[b], sigma=sigma)
+                row[axis], row[f"{axis}_error"] = here - mean, error
+            rows.append(row)
+    return Table(rows=rows) if rows else Table(names=("by", "n"), dtype=(str, int))
 
 
-def group_motions(t, x, y, x_err, y_err, group):
-    """Straight-line motions from each group of epochs alone (H25 Fig. 11).
+def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
+    """Compare motions with those of another catalogue, Gaia's for example (L23 Fig. 21).
 
     Parameters
     ----------
-    t, x, y, x_err, y_err, group
-        As in `group_offsets`.
+    table : `~astropy.table.Table`
+        Motions, metadata ``ref_epoch`` column or not: positions are compared at its own epoch.
+
+    other : `~astropy.table.Table`
+        ra, dec (deg), pmra, pmdec and their errors (mas/yr), mag; metadata ``epoch``. Its motions carry it
+        to the epoch of ``table``.
+
+    radius_mas : float
+        Matching radius.
+
+    edges : sequence of float, optional
+        Edges of bins in the other catalogue's magnitude; by default one bin a magnitude.
+
+    min_stars : int
+        Bins with fewer are left out.
 
     Returns
     -------
-    dict of int to `~jwst_hpastrom.motion.models.MotionFits`
-        By label; groups with fewer than two different epochs are left out.
+    `~astropy.table.Table`
+        mag_low, mag_high, n, and for either axis the mean difference (table minus other) with its error,
+        the scatter of both catalogues' motions, and the scatter of the difference in units of its errors.
+        The last row is all stars.
+
+    Raises
+    ------
+    NoOverlapError
+        If fewer than ``min_stars`` are in common.
     """
-    out = {}
-    for label in _pairs(group):
-        s = np.asarray(group) == label
-        if np.ptp(np.asarray(t)[s]) > 0:
-            out[int(label)] = fit_motions(
-                np.asarray(t)[s], x[:, s], y[:, s], x_err[:, s], y_err[:, s], models="linear"
-            )
-    return out
+    plane = TangentPlane(float(np.median(table["ra"])), float(np.median(table["dec"])), 1.0)
+    x, y = plane.to_pixels(*plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float)))
+    values = {
+        c: np.ma.filled(np.ma.asarray(other[c]).astype(float), np.nan) for c in other.colnames if c in _NEEDED
+    }
+    epoch = np.nanmedian(np.asarray(table["ref_epoch"], float)) if "ref_epoch" in table.colnames else np.nan
+    dt = epoch - float(other.meta.get("epoch") or np.nan)
+    dt = dt if np.isfinite(dt) else 0.0
+    xi, eta = plane.from_sky(values["ra"], values["dec"])
+    u, v = plane.to_pixels(
+        xi + np.nan_to_num(values["pmra"]) * dt / 1e3, eta + np.nan_to_num(values["pmdec"]) * dt / 1e3
+    )
+    i, j, _ = match_nearest(x, y, u, v, radius_mas)
+    known = np.isfinite(values["pmra"][j] + values["pmdec"][j])
+    i, j = i[known], j[known]
+    if i.size < min_stars:
+        raise NoOverlapError(
+            f"{i.size} stars with motions in common", f"{min_stars}", "check the field and epochs"
+        )
+    mag = values.get("mag", np.full(u.size, np.nan))[j]
+    if edges is None:
+        finite = mag[np.isfinite(mag)]
+        edges = np.arange(np.floor(finite.min()), np.ceil(finite.max()) + 1) if finite.size else []
+    chosen = [(low, high, (mag >= low) & (mag < high)) for low, high in pairwise(edges)]
+    rows = []
+    for low, high, b in [*chosen, (np.nan, np.nan, np.ones(i.size, bool))]:
+        if b.sum() < min_stars:
+            continue
+        row = {"mag_low": float(low), "mag_high": float(high), "n": int(b.sum())}
+        for c in ("pmra", "pmdec"):
+            ours, theirs = np.asarray(table[c], float)[i][b], values[c][j][b]
+            e1 = np.asarray(table[f"{c}_error"], float)[i][b]
+            e2 = values.get(f"{c}_error", np.zeros(u.size))[j][b]
+            error = np.hypot(e1, np.nan_to_num(e2))
+            mean, mean_error, _ = clipped_mean(ours - theirs, 1.0 / error**2)
+            row[f"{c}_difference"], row[f"{c}_difference_error"] = mean, mean_error
+            row[f"{c}_scatter"], row[f"{c}_scatter_other"] = robust_sigma(ours), robust_sigma(theirs)
+            row[f"{c}_pull"] = robust_sigma((ours - theirs) / error)
+        rows.append(row)
+    return Table(rows=rows)
+
+
+_NEEDED = ("ra", "dec", "pmra", "pmdec", "pmra_error", "pmdec_error", "mag")
