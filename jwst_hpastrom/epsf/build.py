@@ -283,7 +283,6 @@ class _State:
             [library] * len(self.frames),
             detect=detect,
             passes=1 if detect else 2,
-            wings=detect,  # the first model still has its neighbours in the wings
             mesh=mesh,
         )
         for frame, ((x, y, flux, half, sky), _) in zip(self.frames, done, strict=True):

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
-from scipy.signal import fftconvolve
-from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _build_kernels
@@ -51,58 +49,12 @@ def plain_stamps(frame):
     return out
 
 
-RADII = np.array([4.0, 6.0, 9.0, HALF - 0.5])  # of subtraction; beyond them, see `_far_light`
-FAR = 20.0  # pixels; farther out a star's light is sky
-
-
 def _radii(flux, noise):
     """Radius of each star's subtraction: where its wings, ~ 0.05 flux / r³, are a tenth of the noise."""
-    wanted = np.cbrt(0.5 * np.maximum(flux, 0) / noise)
-    return RADII[np.minimum(np.searchsorted(RADII, wanted), RADII.size - 1)]
+    return np.clip(np.cbrt(0.5 * np.maximum(flux, 0) / noise), 4.0, HALF - 0.5)
 
 
-def _far_light(shape, x, y, flux, radius, library, step=4):
-    """Light of all stars beyond the radii that they are subtracted to, out to FAR; smooth, on a coarse grid.
-
-    Left in the image it would go into the mesh sky, most of it near the bright stars, whose wings would then
-    come out too low. The profile is the library's mean, continued as 1/r³ beyond its grid.
-    """
-    n = library.data.shape[-1]
-    offset = (np.arange(n) - n // 2) / library.oversampling
-    r = np.hypot(offset[:, None], offset)
-    edges = np.arange(0, library.half_width + 1e-6, 0.5)
-    ring = np.digitize(r.ravel(), edges) - 1
-    inside = r.ravel() < edges[-1]
-    mean = np.bincount(ring[inside], library.data.mean(0).ravel()[inside]) / np.bincount(ring[inside])
-    outer = (r > 0.8 * edges[-1]) & (r <= edges[-1])
-    scale = max((library.data.mean(0) * r**3)[outer].mean(), 0.0)
-    k = np.arange(-int(FAR / step) - 1, int(FAR / step) + 2) * step
-    p = k[:, None] + np.arange(step) - (step - 1) / 2
-    distance = np.hypot(p[:, None, :, None], p[None, :, None, :])  # of each coarse cell's pixels
-    profile = np.interp(distance, edges[:-1] + 0.25, np.maximum(mean, 0.0))
-    profile = np.where(distance > edges[-1], scale / np.maximum(distance, 1.0) ** 3, profile)
-    size = (shape[0] // step + 2, shape[1] // step + 2)
-    j, i = (np.clip(((c + 0.5) // step).astype(int), 0, m - 1) for c, m in zip((y, x), size, strict=True))
-    total = np.zeros(size)
-    for limit in RADII:
-        own = radius == limit
-        if own.any():
-            kernel = (profile * ((distance > limit) & (distance < FAR))).mean((2, 3))
-            light = np.bincount(j[own] * size[1] + i[own], flux[own], size[0] * size[1]).reshape(size)
-            total += fftconvolve(light, kernel, mode="same")
-    weights = [_coarse_weights(s, m, step) for s, m in zip(shape, size, strict=True)]
-    return weights[0] @ total @ weights[1].T
-
-
-def _coarse_weights(n, m, step):
-    """Linear interpolation from m cells of ``step`` pixels to n pixels, as a sparse matrix."""
-    p = np.clip((np.arange(n) + 0.5) / step - 0.5, 0, m - 1.001)
-    k = p.astype(int)
-    rows = np.arange(n)
-    return csr_array((np.r_[1 - (p - k), p - k], (np.r_[rows, rows], np.r_[k, k + 1])), (n, m))
-
-
-def refresh_stamps(frame, library, *, detect, passes, mesh, wings=True):
+def refresh_stamps(frame, library, *, detect, passes, mesh):
     """Fit all stars of the exposure with a library, take a new mesh sky, and cut new stamps.
 
     Parameters
@@ -122,9 +74,6 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, wings=True):
     mesh : int
         Size of the sky boxes, pixels.
 
-    wings : bool
-        Trust the library's wings: take the stars' light beyond the radius of subtraction from them.
-
     Returns
     -------
     catalog : tuple
@@ -139,17 +88,16 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, wings=True):
     n_bright = frame.bright.size
     x, y, flux, half = (getattr(frame, name)[rows].copy() for name in ("x", "y", "flux", "half_box"))
     radius = _radii(flux, noise)
-    radius[:n_bright] = RADII[-1]
+    radius[:n_bright] = HALF - 0.5
     sky, data = frame.sky, frame.data.astype(float)
     level = sky_image(sky, shape)
     resid = data - level
     _build_kernels.subtract_catalog(resid, *lib, x, y, flux, radius)
 
     def new_sky(resid, level):
-        """Mesh sky of the residual image; the sky under all stars is it and their far light."""
-        far = _far_light(shape, x, y, flux, radius, library) if wings else 0.0
-        mesh_values = mesh_sky(resid + level - far, frame.bad | (data - resid - level > 3 * noise), mesh)
-        return mesh_values, sky_image(mesh_values, shape) + far
+        """Mesh sky of the residual image, pixels with much starlight left out."""
+        mesh_values = mesh_sky(resid + level, frame.bad | (data - resid - level > 3 * noise), mesh)
+        return mesh_values, sky_image(mesh_values, shape)
 
     top = library.central_value((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     for _ in range(passes):

@@ -1,14 +1,12 @@
 """The builder's cores against slow, obvious twins."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf import _build_kernels as kernels
 from jwst_hpastrom.epsf._kernels import N_OUT
 from jwst_hpastrom.epsf.frames import mesh_sky, sky_image, variance_law
-from jwst_hpastrom.epsf.neighbours import HALF, _far_light
+from jwst_hpastrom.epsf.neighbours import HALF
 from jwst_hpastrom.epsf.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
 
 SIDE = 2 * HALF + 1
@@ -207,19 +205,3 @@ def test_sample_scatter():
     scatter = sample_scatter(histogram)
     np.testing.assert_allclose(scatter[3], 2.5, rtol=0.03)
     assert np.isinf(scatter[0])
-
-
-def test_far_light_is_what_the_subtraction_leaves(library):
-    """Stars cut at a radius plus their far light hold all of the library's light."""
-    radius = np.array([4.0])
-    x, y, flux = np.array([150.3]), np.array([141.8]), np.array([100.0])
-    wide = library.data + 1e-4 / (1 + np.hypot(*np.mgrid[-50:51, -50:51] / 16.0)) ** 3  # wings
-    winged = replace(library, data=wide)
-    far = _far_light((300, 300), x, y, flux, radius, winged)
-    offset = np.hypot(*np.mgrid[-50:51, -50:51] / 4.0)
-    beyond = 100 * wide.mean(0)[(offset > 4) & (offset < 12.5)].sum() / 16
-    jj, ii = np.mgrid[:300, :300]
-    r = np.hypot(ii - x, jj - y)
-    np.testing.assert_allclose(far[r < 12.5].sum(), beyond, rtol=0.1)
-    assert np.abs(far[r > 28]).max() < 1e-12
-    assert np.median(far[(r > 8) & (r < 10)]) > 2 * np.median(far[(r > 14) & (r < 16)])
