@@ -283,8 +283,9 @@ def measure_many(
     Notes
     -----
     ``x_rms`` is the scatter of the exposures' own solutions, linearised about the combined one; for stars
-    that no single exposure shows it is that of its noise. ``n_found`` counts the exposures that have pixels
-    of the star.
+    that no single exposure shows it is that of their noise. ``n_found`` counts the exposures that have
+    pixels of the star. Galaxies become clumps of stars with the flag EXTENDED. What bright stars put beyond
+    the border of the ePSF library is not known: stars there that may be speckles are left out.
     """
     if fit_box % 2 == 0 or fit_box < 3 or passes < 1:
         raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")
@@ -326,6 +327,8 @@ def _table(field, x, y, flux, out, min_exposures):
     n_min = min(min_exposures, len(frame.transforms))
     flags[n_used < n_found] |= int(Flag.CLIPPED)
     flags[n_used < n_min] |= int(Flag.FEW_EXPOSURES)
+    # no star's image: residuals far above the noise that are a good part of its light (galaxies, mostly)
+    flags[(out[:, 13] > 3.0) & (out[:, 11] > 0.3)] |= int(Flag.EXTENDED)
     pairs = cKDTree(np.c_[x, y]).query_pairs(7.0, output_type="ndarray")
     for a, b in (pairs.T, pairs.T[::-1]) if pairs.size else ():
         flags[np.unique(a)] |= int(Flag.SUBTRACTED)

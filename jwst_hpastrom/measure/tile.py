@@ -13,7 +13,9 @@ __all__ = ["Tile", "TileSettings", "measure_tile"]
 STEP = 0.5  # pixels between the nodes of the detection grid
 SPACING = 32.0  # pixels between exactly mapped nodes
 PHASES = 4  # of the detection kernels, per pixel and axis
-WINGS = 3.0  # speckles beyond the border, in units of the ePSF there: wider than stars, so that they fit as more
+WINGS = (
+    5.0  # speckles beyond the border, in units of the ePSF there: wider than stars, so that they fit as more
+)
 FAINTER = 4.0  # the threshold falls by this from pass to pass
 N_OUT = 16
 
@@ -299,7 +301,7 @@ class Tile:
     def beyond_wings(self, x, y, flux):
         """Whether stars may be speckles of brighter ones beyond the border of the ePSF library.
 
-        What lies there is not known; it is taken to fall as r^-2.5 from the largest value along the border.
+        What lies there is not known; it is taken to fall as r^-2 from the largest value along the border.
         """
         radius, peak = self.profile
         border, level = radius[-1], WINGS * peak[max(radius.size - 4, 0)] / peak[0]
@@ -311,12 +313,12 @@ class Tile:
             return out
         faintest = max(float(np.min(flux)), 1e-30)
         bright = np.flatnonzero(light > faintest)
-        reach = border * np.minimum((light[bright] / faintest) ** 0.4, 3.0)
+        reach = border * np.minimum((light[bright] / faintest) ** 0.5, 2.2)
         tree = cKDTree(np.c_[x, y])
         for k, near in zip(bright, tree.query_ball_point(np.c_[sx, sy][bright], reach), strict=True):
             near = np.asarray(near, int)
             r = np.hypot(x[near] - sx[k], y[near] - sy[k])
-            speckle = light[k] * (border / np.maximum(r, border)) ** 2.5
+            speckle = light[k] * (border / np.maximum(r, border)) ** 2
             out[near[(r > 0.95 * border) & (flux[near] < speckle)]] = True
         return out
 
