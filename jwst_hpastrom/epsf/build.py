@@ -46,6 +46,10 @@ class BuildResult:
         Every measurement of the last iteration: exposure, star, x, y (fitted), flux, x_err, y_err, dx, dy
         (fitted less predicted by the exposures' mean), used.
 
+    phases : `~astropy.table.Table`
+        Pixel-phase diagram (L23 Fig. 1, 3) before and after: phase (bin centres), and for the first and the
+        last iteration the number of stars and the median of dx and dy at that phase of x and y.
+
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
         Corrected pixels of each exposure to the builder's master frame.
     """
@@ -53,6 +57,7 @@ class BuildResult:
     library: EPSFLibrary
     convergence: Table
     stars: Table
+    phases: Table
     transforms: list
 
 
@@ -207,6 +212,8 @@ def build_library(
         predicted = averager.update(
             state.x, state.y, state.flux, state.err, rounds=5 if it == 0 else 2, learn=it > 0
         )
+        if it == 0:
+            first = (state.x, state.y, predicted)
         fitted = it >= last_fitted
         moved = state.place(predicted, fitted)
         use = state.usable(predicted)
@@ -233,7 +240,11 @@ def build_library(
     predicted = averager.update(state.x, state.y, state.flux, state.err)
     meta = {"n_exposures": len(frames), "n_stars": int(use.sum()), "n_iterations": len(rows)}
     return BuildResult(
-        replace(library, meta=meta), Table(rows), state.table(star, predicted, use), predicted.transforms
+        replace(library, meta=meta),
+        Table(rows),
+        state.table(star, predicted, use),
+        _phases(first, (state.x, state.y, predicted), use),
+        predicted.transforms,
     )
 
 
@@ -398,6 +409,21 @@ def _phase_amplitude(position, offset, ok):
     return float(
         0.5 * np.ptp(c[1] * np.sin(p) + c[2] * np.cos(p) + c[3] * np.sin(2 * p) + c[4] * np.cos(2 * p))
     )
+
+
+def _phases(first, last, use, bins=20):
+    """Numbers of stars and median offsets against pixel phase, in the first and the last iteration."""
+    edges = np.linspace(-0.5, 0.5, bins + 1)
+    out = {"phase": 0.5 * (edges[1:] + edges[:-1])}
+    for name, (x, y, predicted) in (("first", first), ("last", last)):
+        for axis, p, offset in (("x", x, predicted.dx), ("y", y, predicted.dy)):
+            k = use & np.isfinite(p)
+            b = np.clip(np.digitize(p[k] - np.round(p[k]), edges) - 1, 0, bins - 1)
+            d = offset[k]
+            groups = [d[(b == n) & np.isfinite(d)] for n in range(bins)]
+            out[f"n_{axis}_{name}"] = np.bincount(b, minlength=bins)
+            out[f"d{axis}_{name}"] = [np.median(g) if g.size else np.nan for g in groups]
+    return Table(out)
 
 
 def _report(it, fitted, library, state, use, predicted, samples, change, moved):

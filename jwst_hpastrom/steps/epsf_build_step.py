@@ -10,6 +10,7 @@ from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._base import HPStep, spec_from
 
 __all__ = ["EPSFBuildStep"]
@@ -57,6 +58,7 @@ class EPSFBuildStep(HPStep):
         write_stdpsf(library, path)
         write_epsf_reference(library, path.with_suffix(".asdf"))
         self.write_quality(inputs.product, result.convergence)
+        write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
         log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
         return inputs.returned if inputs.in_memory else result.convergence
 

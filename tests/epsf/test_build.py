@@ -111,6 +111,9 @@ def test_positions_and_convergence(field, result):
     assert table["model_change"][-1] < 0.01 < table["model_change"][1]
     assert max(table["x_rms"][-1], table["y_rms"][-1]) < 0.006
     assert list(table["positions"][-2:]) == ["fitted"] * 2
+    phases = result.phases
+    assert phases["n_x_first"].sum() == phases["n_x_last"].sum() == result.stars["used"].sum()
+    assert np.nanstd(phases["dy_last"]) < 0.3 * np.nanstd(phases["dy_first"])
     stars = result.stars[result.stars["used"]]
     one = stars[stars["exposure"] == 2]
     d = np.hypot(one["x"][:, None] - field.x[2], one["y"][:, None] - field.y[2])

@@ -53,6 +53,7 @@ def test_products(field, files, tmp_path):
     assert np.sqrt(np.mean(error[r < 2] ** 2)) < 0.01
     quality = Table.read(tmp_path / f"{product}_epsf_build_quality.ecsv")
     assert len(quality) == len(table) == 6
+    assert len(Table.read(tmp_path / f"{product}_epsf_build_phase_quality.ecsv")) == 20
     assert quality["x_rms"][-1] < 0.02
 
 
