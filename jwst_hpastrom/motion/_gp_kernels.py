@@ -11,6 +11,8 @@ from numba import njit
 
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 LOG_2PI = np.log(2 * np.pi)
+# Integers that are no literals: numba compiles every function anew for each literal argument.
+NO, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -232,7 +234,7 @@ def small_inverse(g, p, out):
 @njit(cache=True, nogil=True, fastmath=FAST)
 def objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, dk, b):
     """Log likelihood plus log prior."""
-    build(model, t, group, aux, theta, k, dk, False)
+    build(model, t, group, aux, theta, k, dk, NO)
     for i in range(n):
         for j in range(i + 1):
             k[i, j] += noise[i, j]
@@ -253,7 +255,7 @@ def climb(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par,
     grad, info, new = np.empty(2), np.zeros((2, 2)), np.empty(2)
     damp = 1e-2
     for _ in range(30):
-        build(model, t, group, aux, theta, k, dk, True)
+        build(model, t, group, aux, theta, k, dk, ONE)
         for i in range(n):
             for j in range(n):
                 k[i, j] += noise[i, j]

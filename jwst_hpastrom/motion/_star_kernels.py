@@ -3,7 +3,17 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.motion._gp_kernels import FAST, build, climb, leave_one_out, project, search
+from jwst_hpastrom.motion._gp_kernels import (
+    FAST,
+    NO,
+    ONE,
+    TWO,
+    build,
+    climb,
+    leave_one_out,
+    project,
+    search,
+)
 
 
 @njit(cache=True, nogil=True)
@@ -65,7 +75,7 @@ def evaluate(code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parall
         proj[: 2 * n, : 2 * n] = 0.0
         cov[:, :] = 0.0
         for axis in range(2):
-            build(code, t, group, aux, theta[axis], k, dk, False)
+            build(code, t, group, aux, theta[axis], k, dk, NO)
             for i in range(n):
                 for j in range(n):
                     k[i, j] += noise[axis, i, j]
@@ -81,11 +91,11 @@ def evaluate(code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parall
         return True
     k, dk = np.zeros((2 * n, 2 * n)), np.empty((0, n, n))
     if code == 1:
-        build(code, t, group, aux, theta[0], k, dk, False)
+        build(code, t, group, aux, theta[0], k, dk, NO)
     else:
         one = np.empty((n, n))
         for axis in range(2):
-            build(code, t, group, aux, theta[axis], one, dk, False)
+            build(code, t, group, aux, theta[axis], one, dk, NO)
             k[axis * n : axis * n + n, axis * n : axis * n + n] = one
     for axis in range(2):
         for i in range(n):
@@ -112,7 +122,7 @@ def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, de
     speed = np.hypot(aux[0], aux[1])
     p = axis_terms.shape[1]
     if code != 1:
-        n_par = 2 if (code == 2 or code == 5) else 1
+        n_par = TWO if (code == 2 or code == 5) else ONE
         for axis in range(2):
             s = sx if axis == 0 else sy
             r = res[axis, :n]
@@ -128,7 +138,7 @@ def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, de
     full[n:, n:] = noise[1]
     k, dk, b = np.empty((m, m)), np.empty((2, m, m)), np.empty((q + 1, m))
     proj, beta, cov, new = np.empty((m, m)), np.empty(q), np.empty((q, q)), np.empty(5)
-    search(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, 2, max(1, n_starts - 1))
+    search(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, TWO, max(ONE, n_starts - 1))
     for _ in range(3):  # the motion that the kernel assumes, and the motion that it gives
         if not evaluate(
             code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parallax, proj, beta, cov
@@ -139,7 +149,7 @@ def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, de
         for i in range(5):
             moved = max(moved, abs(new[i] - aux[i]) / (abs(aux[i]) + 1e-6 + np.sqrt(abs(aux[2] + aux[4]))))
             aux[i] = 0.5 * (aux[i] + new[i])
-        climb(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, 2, k, dk, b)
+        climb(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, TWO, k, dk, b)
         if moved < 0.02:
             break
 
@@ -208,7 +218,7 @@ def fit_stars(
             theta, res = np.zeros((2, 2)), np.zeros((2, n))
             mean, var = np.empty((2, n)), np.empty((n, 3))
             done = evaluate(
-                0, t, group, aux, theta, noise, n, axis_terms, joint, yj, parallax, proj, beta, cov
+                NO, t, group, aux, theta, noise, n, axis_terms, joint, yj, parallax, proj, beta, cov
             )
             if not done:
                 break
@@ -239,7 +249,7 @@ def fit_stars(
                         yj,
                         parallax,
                         degree,
-                        1,
+                        ONE,
                         res,
                         theta,
                     )

@@ -18,6 +18,7 @@ from jwst_hpastrom.motion.linking import (
     link_by_position,
     register_lists,
 )
+from jwst_hpastrom.motion.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.models import MODEL_SETS, MotionFits, fit_motions
 from jwst_hpastrom.motion.parallax import parallax_factors
 from jwst_hpastrom.motion.reference import (
@@ -71,6 +72,9 @@ class EpochMotions:
         All candidate reference stars: star, differences from Gaia, whether kept.
 
     plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    settings : dict
+        Errors, covariances and groups that went into the fits.
     """
 
     table: Table
@@ -86,6 +90,21 @@ class EpochMotions:
     bias: FrameBias
     references: Table
     plane: TangentPlane
+    settings: dict
+
+    def expected_chi2(self, **kwargs):
+        """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
+
+        Parameters
+        ----------
+        **kwargs
+            ``recipe``, ``n_draws``, ``rng``.
+
+        Returns
+        -------
+        ndarray, shape (n_stars, n_draws, 2)
+        """
+        return expected_chi2_loo(self.epochs, fits=self.fits, **self.settings, **kwargs)
 
     def residuals(self):
         """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""
@@ -384,6 +403,8 @@ def fit_epochs(
         epochs, position[0], position[1], error[0], error[1],
         use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
     )  # fmt: skip
+    inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
+    inputs["factors"] = factors
     error = np.hypot(error, np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0)))
     with np.errstate(all="ignore"):
         typical = np.nanmedian(error, axis=1)
@@ -418,6 +439,7 @@ def fit_epochs(
         bias,
         candidates,
         plane,
+        inputs,
     )
 
 

@@ -16,10 +16,10 @@ from jwst_hpastrom.errors import (
 )
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts, compare_catalogs
+from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.parallax import parallax_factors
 from jwst_hpastrom.motion.reference import reference_stars, select_gaia, sky_axes
-from jwst_hpastrom.motion.systematics import group_motions, group_offsets
 
 RA, DEC, SCALE = 266.4, -29.0, 100.0
 EPOCHS = (2011.0, 2012.5, 2014.2, 2016.1, 2018.3, 2020.0, 2021.7, 2023.1)

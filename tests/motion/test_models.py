@@ -5,6 +5,7 @@ import pytest
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion import _gp_kernels as core
+from jwst_hpastrom.motion.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.models import MODEL_CODES, elpd_margin, fit_motions
 
 EPOCHS = np.array(
@@ -189,3 +190,15 @@ def test_margin_and_wrong_names():
         fit_motions(
             EPOCHS, np.zeros((1, 11)), np.zeros((1, 11)), np.ones((1, 11)), np.ones((1, 11)), models="spline"
         )
+
+
+def test_expected_chi2_has_mean_one_and_matches_the_observed():
+    _, x, y, error = simulated(200, offset=0.8)
+    fits = fit_motions(EPOCHS, x, y, error, error, models="auto", group=GROUP)
+    draws = expected_chi2_loo(EPOCHS, error, error, fits, group=GROUP, n_draws=100)
+    assert np.nanmean(draws) == pytest.approx(1.0, abs=0.02)
+    assert np.median(fits.chi2_loo) == pytest.approx(np.nanmedian(draws), rel=0.15)
+    literal = expected_chi2_loo(EPOCHS, error, error, fits, group=GROUP, recipe="h25", n_draws=100)
+    assert np.nanmean(literal) < 1.0  # predictions are less certain than the measurements alone
+    with pytest.raises(ParameterError):
+        expected_chi2_loo(EPOCHS, error, error, fits, recipe="other")
