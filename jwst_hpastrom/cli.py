@@ -29,7 +29,7 @@ def _parser():
     demo.add_argument(
         "--output-dir", default="hpastrom_demo", help="folder for everything (default: %(default)s)"
     )
-    demo.add_argument("--quick", action="store_true", help="a small field; less than a minute")
+    demo.add_argument("--quick", action="store_true", help="fewer exposures and stars")
     demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
     demo.add_argument(
         "--workers", type=int, default=None, help="processes (default: 2 where there are as many cores)"
@@ -53,6 +53,12 @@ def _parser():
     convert.add_argument("target")
     convert.add_argument(
         "--epoch", type=float, default=None, help="Julian year, where a catalogue does not say"
+    )
+    convert.add_argument(
+        "--kind",
+        choices=("catalog", "epoch", "gaia"),
+        default=None,
+        help="what a table is: a catalogue (default), one epoch's star list (.calib is), a Gaia table",
     )
     convert.set_defaults(run=_convert)
 
@@ -175,7 +181,9 @@ def _convert(args):
 
     ePSF libraries:   STDPSF (.fits) <-> ASDF reference (.asdf), where either name has "psf" in it
     distortions:      *_distortion.asdf or STDGDC -> *_stdgdc.fits (format 1), *_gdc.fits (format 2)
-    catalogues:       .ecsv .fits .parquet .csv .xym* .lis .calib -> .ecsv .fits .parquet, standard columns
+    catalogues:       .ecsv .fits .parquet .csv .xym* .lis -> .ecsv .fits .parquet, standard columns
+    epochs' lists:    the same, and flystar's .calib (the epoch from the date in the name, or --epoch)
+    Gaia tables:      Gaia's columns, or flystar's x0 y0 vx vy, with --kind=gaia
     """
     source, target = Path(args.source), Path(args.target)
     if not source.exists():
@@ -185,7 +193,8 @@ def _convert(args):
     elif target.stem.endswith("gdc"):
         print(_convert_distortion(source, target))
     elif target.suffix in (".ecsv", ".fits", ".parquet"):
-        print(_convert_catalog(source, target, args.epoch))
+        kind = args.kind or ("epoch" if source.suffix == ".calib" else "catalog")
+        print(_convert_table(source, target, kind, args.epoch))
     else:
         raise ParameterError(
             f"a target {target.name}",
@@ -213,11 +222,20 @@ def _convert_distortion(source, target):
     return write_stdgdc(target, read_distortion(source), layout=layout, meta=meta)
 
 
-def _convert_catalog(source, target, epoch):
+def _convert_table(source, target, kind, epoch):
     from jwst_hpastrom.io.catalogs import read_catalog
+    from jwst_hpastrom.io.epochs import convert_flystar_list, read_epoch_list
+    from jwst_hpastrom.io.gaia import read_gaia
     from jwst_hpastrom.io.writing import write_table
 
-    return write_table(read_catalog(source, epoch=epoch, need_sky=False), target)
+    if kind == "gaia":
+        table = read_gaia(source)
+    elif kind == "epoch":
+        read = convert_flystar_list if source.suffix == ".calib" else read_epoch_list
+        table = read(source, epoch=epoch)
+    else:
+        table = read_catalog(source, epoch=epoch, need_sky=False)
+    return write_table(table, target)
 
 
 def _info(args):

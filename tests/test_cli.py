@@ -70,6 +70,25 @@ def test_convert_a_catalogue(tmp_path, capsys):
     assert "ParameterError" in capsys.readouterr().err
 
 
+def test_convert_a_flystar_list(tmp_path):
+    source, target = tmp_path / "2011_10_31_F606W.calib", tmp_path / "epoch.ecsv"
+    source.write_text(
+        "x y m xe ye me name t\n1.0 2.0 18.0 0.01 0.02 0.03 N1 2019.7\n3.0 4.0 19.0 0.01 0.02 0.03 N2 2019\n"
+    )
+    assert main(["convert", str(source), str(target)]) == 0
+    out = Table.read(target)
+    assert {"x", "y", "x_err", "y_err", "mag"} <= set(out.colnames)
+    # the date in the name, not the wrong column t
+    assert abs(out.meta["epoch"] - 2011.83) < 0.01
+    gaia = tmp_path / "gaia.csv"
+    columns = (
+        "source_id,ra,dec,ra_error,dec_error,pmra,pmdec,pmra_error,pmdec_error,phot_g_mean_mag,ref_epoch\n"
+    )
+    gaia.write_text(columns + "1,10.0,20.0,0.1,0.1,1.0,2.0,0.1,0.1,17.0,2016.0\n")
+    assert main(["convert", str(gaia), str(tmp_path / "gaia.ecsv"), "--kind", "gaia"]) == 0
+    assert Table.read(tmp_path / "gaia.ecsv")["pmdec"][0] == 2.0
+
+
 def test_convert_an_epsf_library(tmp_path):
     axis = (np.arange(101) - 50) / 4
     psf = np.exp(-0.5 * (axis[:, None] ** 2 + axis[None, :] ** 2))
