@@ -252,7 +252,9 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, inne
         "sky": fit.sky, "sky_err": fit.sky_err, "qfit": qfit, "radxs": radxs, "chi2": chi2,
         "n_pixels": fit.n_pixels, "n_saturated": n_saturated, "flags": bits, "radxs_err": radxs_err,
     }  # fmt: skip
-    return make_table(STAR_LIST, {**data, **columns})
+    table = make_table(STAR_LIST, {**data, **columns})
+    table["radxs_err"].description = "standard error of radxs from the errors of the pixels"
+    return table
 
 
 def fit_stars(

@@ -115,6 +115,34 @@ def test_galaxies_are_left_whole_and_flagged(psf):
     assert np.mean(pieces) < 2.5
 
 
+@pytest.mark.parametrize("mode", ["isolated", "catalog"])
+def test_fitted_sky_and_larger_boxes(psf, mode):
+    rng = np.random.default_rng(12)
+    y, x = (g.ravel() + rng.uniform(-0.5, 0.5, 36) for g in np.mgrid[16:112:6j, 16:112:6j])
+    field = make_field(x, y, np.full(36, 80.0), one_sigma=SIGMA, rng=rng)
+    table = measure_stars(field.image, psf, mode=mode, sky="fit", fit_box=9)
+    hit, k = matched(table, field)
+    assert hit.all()
+    assert 0.75 < np.std((table["x"][k] - field.x) / table["x_err"][k]) < 1.35
+    assert np.median(table["sky"]) == pytest.approx(field.sky, abs=0.01)
+    assert not table["sky_err"].any()
+    assert np.median(table["n_pixels"]) == 81
+
+
+def test_borders_of_bad_pixels_and_dead_columns(psf):
+    """Reference pixels around the image, a dead column: no sources made of them, no NaN in the list."""
+    field = crowded(8, n=150, shape=(128, 128))
+    bad = np.zeros((128, 128), bool)
+    bad[:4], bad[-4:], bad[:, :4], bad[:, -4:], bad[:, 60] = True, True, True, True, True
+    data = np.where(bad, np.nan, field.image.data)
+    err = np.where(bad, np.nan, field.image.err)
+    table = measure_stars(Image(data, err, bad, bad & False), psf, mode="catalog")
+    for name in ("x", "y", "flux", "x_err", "qfit", "sky"):
+        assert np.isfinite(table[name]).all()
+    d, _ = cKDTree(np.c_[field.x, field.y]).query(np.c_[table["x"], table["y"]])
+    assert np.mean(d > 1.5) < 0.05
+
+
 def test_one_star_only_and_none(psf):
     one = make_field([64.2], [63.9], [200.0], one_sigma=SIGMA, rng=np.random.default_rng(0))
     none = make_field([], [], [], rng=np.random.default_rng(0))
