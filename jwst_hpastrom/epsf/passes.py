@@ -62,9 +62,9 @@ def measure_stars(
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
     mode : {"isolated", "catalog"}
-        In ``isolated`` mode every star is fitted by itself on the image as it is. In ``catalog`` mode all
-        other stars are subtracted first, the fits are repeated until the models agree with each other, and
-        stars that appear in the residuals are added.
+        Fit every star by itself on the image as it is, or with all others subtracted. In ``catalog`` mode
+        the fits are repeated until the models agree with each other, and stars that appear in the residuals
+        are added.
 
     threshold : float
         Significance that a detection needs: its flux over the flux's standard error.
@@ -82,10 +82,10 @@ def measure_stars(
         Searches for more stars in the residuals, in ``catalog`` mode.
 
     min_separation : float
-        Pixels; of two stars that the fit brings closer together the fainter one is dropped.
+        Least distance of two stars in pixels: where a fit brings them closer the fainter one is dropped.
 
     isolation_radius : float
-        Pixels; a star with a comparable or brighter one within gets the flag CROWDED.
+        Radius in pixels within which a star of a tenth of the light or more gives the flag CROWDED.
 
     drop_cosmic_rays : bool
         Leave out detections that are far too sharp for a star and too faint to be of use; those kept have
