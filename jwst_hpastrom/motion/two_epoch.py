@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import MOTION, Flag, make_table
@@ -262,7 +262,9 @@ def two_epoch_motions(
         "pmra": pm[0], "pmdec": pm[1], "pmra_error": error[0], "pmdec_error": error[1],
         "pmra_pmdec_corr": np.zeros(i.size), "mag": mag[i], "pmra_rel": relative[0], "pmdec_rel": relative[1],
         "n_epochs": np.full(i.size, 2), "flags": flag,
-        "x": fu[i], "y": fv[i], "qfit": _column(master, "qfit")[i], "n_local": n_used,
+        "x": Column(fu[i], name="x", unit="pix", description="first epoch's frame, to the West"),
+        "y": Column(fv[i], name="y", unit="pix", description="first epoch's frame, to the North"),
+        "qfit": _column(master, "qfit")[i], "n_local": n_used,
         "first_epoch_row": j, "master_row": i,
     }  # fmt: skip
     if "colour" in master.colnames or "colour" in first_epoch.colnames:
