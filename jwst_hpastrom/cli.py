@@ -60,6 +60,7 @@ def _parser():
         default=None,
         help="what a table is: a catalogue (default), one epoch's star list (.calib is), a Gaia table",
     )
+    convert.add_argument("--like", default=None, help="distortion reference whose place in V2V3 to take")
     convert.set_defaults(run=_convert)
 
     info = sub.add_parser("info", help="versions, or what a product holds")
@@ -180,7 +181,8 @@ def _convert(args):
     """Convert a file; the names say how.
 
     ePSF libraries:   STDPSF (.fits) <-> ASDF reference (.asdf), where either name has "psf" in it
-    distortions:      *_distortion.asdf or STDGDC -> *_stdgdc.fits (format 1), *_gdc.fits (format 2)
+    distortions:      *_distortion.asdf or STDGDC -> *_stdgdc.fits (format 1), *_gdc.fits (format 2);
+                      STDGDC -> *.asdf, placed in V2V3 as the reference given by --like is
     catalogues:       .ecsv .fits .parquet .csv .xym* .lis -> .ecsv .fits .parquet, standard columns
     epochs' lists:    the same, and flystar's .calib (the epoch from the date in the name, or --epoch)
     Gaia tables:      Gaia's columns, or flystar's x0 y0 vx vy, with --kind=gaia
@@ -190,15 +192,15 @@ def _convert(args):
         raise BadFileError("no such file", "a file to convert", "check the path", source)
     if "psf" in source.name.lower():
         print(_convert_epsf(source, target))
-    elif target.stem.endswith("gdc"):
-        print(_convert_distortion(source, target))
+    elif target.stem.endswith("gdc") or target.suffix == ".asdf":
+        print(_convert_distortion(source, target, args.like))
     elif target.suffix in (".ecsv", ".fits", ".parquet"):
         kind = args.kind or ("epoch" if source.suffix == ".calib" else "catalog")
         print(_convert_table(source, target, kind, args.epoch))
     else:
         raise ParameterError(
             f"a target {target.name}",
-            ".ecsv, .fits or .parquet for a catalogue",
+            ".ecsv, .fits or .parquet for a table, .asdf for a reference file",
             "see hpastrom convert --help",
         )
 
@@ -213,10 +215,22 @@ def _convert_epsf(source, target):
     return writers[target.suffix](read_epsf(source), target)
 
 
-def _convert_distortion(source, target):
-    from jwst_hpastrom.io.distortion_reference import read_distortion, reference_meta
+def _convert_distortion(source, target, like):
+    from jwst_hpastrom.io.distortion_reference import (
+        placement_like,
+        read_distortion,
+        reference_meta,
+        write_distortion,
+    )
     from jwst_hpastrom.io.stdgdc import write_stdgdc
 
+    if target.suffix == ".asdf":
+        if like is None:
+            raise ParameterError(
+                "no --like", "a distortion reference", "a correction alone has no place in V2V3", target
+            )
+        correction = read_distortion(source)
+        return write_distortion(target, correction, placement_like(correction, like), reference_meta(like))
     layout = 1 if target.stem.endswith("stdgdc") else 2
     meta = reference_meta(source) if source.suffix == ".asdf" else None
     return write_stdgdc(target, read_distortion(source), layout=layout, meta=meta)

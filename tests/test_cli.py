@@ -3,6 +3,7 @@
 import os
 import sys
 
+import asdf
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -12,6 +13,7 @@ from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.simulation import write_official_distortion
 
 
 def test_arguments(capsys):
@@ -100,6 +102,22 @@ def test_convert_an_epsf_library(tmp_path):
     np.testing.assert_allclose(read_epsf(tmp_path / "a_epsf.asdf").data, library.data, atol=1e-7)
     assert main(["convert", str(tmp_path / "a_epsf.asdf"), str(tmp_path / "b_epsf.fits")]) == 0
     assert main(["convert", str(tmp_path / "a_epsf.asdf"), str(tmp_path / "b_epsf.txt")]) == 1
+
+
+def test_convert_a_distortion_there_and_back(tmp_path, capsys):
+    official = write_official_distortion(tmp_path / "official_distortion.asdf", "F150W")
+    assert main(["convert", official, str(tmp_path / "a_gdc.fits")]) == 0
+    back = tmp_path / "b_distortion.asdf"
+    assert main(["convert", str(tmp_path / "a_gdc.fits"), str(back)]) == 1
+    assert "--like" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "a_gdc.fits"), str(back), "--like", official]) == 0
+    x, y = np.random.default_rng(1).uniform(0, 2047, (2, 300))
+    models = []
+    for path in (official, back):
+        with asdf.open(path, memmap=False, lazy_load=False) as tree:
+            models.append(np.array(tree["model"](x, y)))
+    # a similarity cannot take the skew of the official linear part along: that stays in the correction
+    assert np.abs(models[1] - models[0]).max() < 1e-4
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
