@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
@@ -105,6 +106,8 @@ def _demo(args):
     from jwst_hpastrom.simulation import demo_config, simulate_field, write_field
     from jwst_hpastrom.simulation.comparison import compare, format_summary
 
+    if find_spec("matplotlib") is None:  # say so before minutes of work
+        raise ParameterError("no matplotlib", "it for the plots", "pip install 'jwst_hpastrom[demo]'", "demo")
     started = time.monotonic()
     folder = Path(args.output_dir)
     workers = args.workers or min(2, os.cpu_count() or 1)
