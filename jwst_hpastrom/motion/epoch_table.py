@@ -1,15 +1,112 @@
-"""The catalogue of a many-epoch run."""
+"""The result of a many-epoch run, and its catalogue."""
+
+from dataclasses import dataclass
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import MOTION, Flag, make_table
-from jwst_hpastrom.motion.models import MODEL_SETS
-from jwst_hpastrom.motion.reference import sky_axes
+from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.motion.frame_quality import FrameBias
+from jwst_hpastrom.motion.linking import LinkedStars
+from jwst_hpastrom.motion.loo_check import expected_chi2_loo
+from jwst_hpastrom.motion.models import MODEL_SETS, MotionFits
+from jwst_hpastrom.motion.reference import ReferenceStars, sky_axes
 
-__all__ = ["motion_table"]
+__all__ = ["EpochMotions", "motion_table"]
 
 
-def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame):
+@dataclass(frozen=True)
+class EpochMotions:
+    """Result of `fit_epochs`.
+
+    Attributes
+    ----------
+    table : `~astropy.table.Table`
+        Columns of `~jwst_hpastrom.columns.MOTION`, then ``source_name`` (the star's name or number in the
+        first list that has it), ``gaia_source_id``, ``acceleration_*`` where fitted.
+
+    epochs : ndarray, shape (n_epochs,)
+
+    xi, eta, xi_error, eta_error : ndarray, shape (n_stars, n_epochs)
+        Positions on the tangent plane, mas; the errors include those of the transformation.
+
+    links : `LinkedStars`
+        Rows of the lists.
+
+    fits : `MotionFits`
+        Models and leave-one-out predictions.
+
+    ties : list of `~jwst_hpastrom.motion.frame_tie.EpochTie`
+
+    reference : `ReferenceStars`
+        The reference stars that were kept, and their stars.
+
+    bias : `~jwst_hpastrom.motion.frame_quality.FrameBias`
+        Of the motions and positions against Gaia (H25 eq. 10-12).
+
+    references : `~astropy.table.Table`
+        All candidate reference stars: star, differences from Gaia, whether kept.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    settings : dict
+        Errors, covariances and groups that went into the fits.
+    """
+
+    table: Table
+    epochs: np.ndarray
+    xi: np.ndarray
+    eta: np.ndarray
+    xi_error: np.ndarray
+    eta_error: np.ndarray
+    links: LinkedStars
+    fits: MotionFits
+    ties: list
+    reference: ReferenceStars
+    bias: FrameBias
+    references: Table
+    plane: TangentPlane
+    settings: dict
+
+    def expected_chi2(self, **kwargs):
+        """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
+
+        Parameters
+        ----------
+        **kwargs
+            ``recipe``, ``n_draws``, ``rng``.
+
+        Returns
+        -------
+        ndarray, shape (n_stars, n_draws, 2)
+        """
+        return expected_chi2_loo(self.epochs, fits=self.fits, **self.settings, **kwargs)
+
+    def residuals(self):
+        """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""
+        star, epoch = np.nonzero(self.links.index >= 0)
+        fits = self.fits
+        return Table(
+            {
+                "id": self.table["id"][star],
+                "epoch": self.epochs[epoch],
+                "list_row": self.links.index[star, epoch],
+                "xi": self.xi[star, epoch],
+                "eta": self.eta[star, epoch],
+                "xi_error": self.xi_error[star, epoch],
+                "eta_error": self.eta_error[star, epoch],
+                "loo_residual_ra": self.xi[star, epoch] - fits.loo_mean[star, 0, epoch],
+                "loo_residual_dec": self.eta[star, epoch] - fits.loo_mean[star, 1, epoch],
+                "loo_error_ra": fits.loo_error[star, 0, epoch],
+                "loo_error_dec": fits.loo_error[star, 1, epoch],
+                "used": fits.used[star, epoch],
+            },
+            meta={"units": "mas on the tangent plane, East and North; epochs in Julian years"},
+        )
+
+
+def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, absolute):
     """Build the table of `~jwst_hpastrom.motion.many_epoch.EpochMotions` from the parts of a run."""
     n = len(links.index)
     xi, eta = fits.position.T / 1e3
@@ -67,13 +164,15 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         "gaia_source_id": gaia_id,
         "n_found": n_found,
     }
-    dt = fits.t0 - frame.epoch
-    for axis, name in enumerate(("ra", "dec")):
-        c = frame.covariance[axis]
-        data[f"{name}_error_total"] = np.sqrt(
-            pos_error[:, axis] ** 2 + c[0, 0] + 2 * dt * c[0, 1] + dt**2 * c[1, 1]
-        )
-        data[f"pm{name}_error_total"] = np.sqrt(error[:, axis] ** 2 + c[1, 1])
+    data["pmra_rel_error"], data["pmdec_rel_error"] = error[:, 0], error[:, 1]
+    if absolute:
+        dt = fits.t0 - frame.epoch
+        for axis, name in enumerate(("ra", "dec")):
+            c = frame.covariance[axis]
+            drift = c[0, 0] + 2 * dt * c[0, 1] + dt**2 * c[1, 1]
+            data[f"{name}_error"] = np.sqrt(pos_error[:, axis] ** 2 + drift)
+            data[f"pm{name}_error"] = np.sqrt(error[:, axis] ** 2 + c[1, 1])
+        data["pmra_pmdec_corr"] = covariance[:, 0, 1] / (data["pmra_error"] * data["pmdec_error"])
     if fits.has_parallax:
         data["parallax"] = fits.coefficients[:, -1]
         data["parallax_error"] = np.sqrt(fits.covariance[:, -1, -1])
@@ -88,6 +187,7 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         "common_epoch": float(bias.epoch),
         "frame_pm_error_mas_yr": [float(np.sqrt(c[1, 1])) for c in frame.covariance],
         "frame_position_error_mas": [float(np.sqrt(c[0, 0])) for c in frame.covariance],
+        "errors": "absolute, the frame's included" if absolute else "of the fits, with bootstrap errors",
         "frame_error_epoch": float(frame.epoch),
         "frame": "Gaia's, by polynomials through the reference stars",
         **plane.to_meta(),

@@ -1,28 +1,23 @@
 """Star lists of many epochs and Gaia's table become motions in Gaia's frame (H25 §3)."""
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Table
 
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.motion.epoch_table import motion_table
-from jwst_hpastrom.motion.frame_quality import FrameBias, frame_bias, frame_covariance
+from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
+from jwst_hpastrom.motion.frame_quality import frame_bias, frame_covariance
 from jwst_hpastrom.motion.frame_tie import bootstrap_errors, formal_errors
 from jwst_hpastrom.motion.linking import (
-    LinkedStars,
     check_lists,
     link_by_name,
     link_by_position,
     register_lists,
 )
-from jwst_hpastrom.motion.loo_check import expected_chi2_loo
-from jwst_hpastrom.motion.models import MODEL_SETS, MotionFits, fit_motions
+from jwst_hpastrom.motion.models import MODEL_SETS, fit_motions
 from jwst_hpastrom.motion.parallax import parallax_factors
 from jwst_hpastrom.motion.reference import (
-    ReferenceStars,
     match_reference,
     reference_stars,
     select_gaia,
@@ -33,100 +28,11 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
+from jwst_hpastrom.motion.tie_refinement import add_frame_errors, refine_ties
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
-
-
-@dataclass(frozen=True)
-class EpochMotions:
-    """Result of `fit_epochs`.
-
-    Attributes
-    ----------
-    table : `~astropy.table.Table`
-        Columns of `~jwst_hpastrom.columns.MOTION`, then ``source_name`` (the star's name or number in the
-        first list that has it), ``gaia_source_id``, ``acceleration_*`` where fitted.
-
-    epochs : ndarray, shape (n_epochs,)
-
-    xi, eta, xi_error, eta_error : ndarray, shape (n_stars, n_epochs)
-        Positions on the tangent plane, mas; the errors include those of the transformation.
-
-    links : `LinkedStars`
-        Rows of the lists.
-
-    fits : `MotionFits`
-        Models and leave-one-out predictions.
-
-    ties : list of `~jwst_hpastrom.motion.frame_tie.EpochTie`
-
-    reference : `ReferenceStars`
-        The reference stars that were kept, and their stars.
-
-    bias : `~jwst_hpastrom.motion.frame_quality.FrameBias`
-        Of the motions and positions against Gaia (H25 eq. 10-12).
-
-    references : `~astropy.table.Table`
-        All candidate reference stars: star, differences from Gaia, whether kept.
-
-    plane : `~jwst_hpastrom.geometry.TangentPlane`
-
-    settings : dict
-        Errors, covariances and groups that went into the fits.
-    """
-
-    table: Table
-    epochs: np.ndarray
-    xi: np.ndarray
-    eta: np.ndarray
-    xi_error: np.ndarray
-    eta_error: np.ndarray
-    links: LinkedStars
-    fits: MotionFits
-    ties: list
-    reference: ReferenceStars
-    bias: FrameBias
-    references: Table
-    plane: TangentPlane
-    settings: dict
-
-    def expected_chi2(self, **kwargs):
-        """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
-
-        Parameters
-        ----------
-        **kwargs
-            ``recipe``, ``n_draws``, ``rng``.
-
-        Returns
-        -------
-        ndarray, shape (n_stars, n_draws, 2)
-        """
-        return expected_chi2_loo(self.epochs, fits=self.fits, **self.settings, **kwargs)
-
-    def residuals(self):
-        """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""
-        star, epoch = np.nonzero(self.links.index >= 0)
-        fits = self.fits
-        return Table(
-            {
-                "id": self.table["id"][star],
-                "epoch": self.epochs[epoch],
-                "list_row": self.links.index[star, epoch],
-                "xi": self.xi[star, epoch],
-                "eta": self.eta[star, epoch],
-                "xi_error": self.xi_error[star, epoch],
-                "eta_error": self.eta_error[star, epoch],
-                "loo_residual_ra": self.xi[star, epoch] - fits.loo_mean[star, 0, epoch],
-                "loo_residual_dec": self.eta[star, epoch] - fits.loo_mean[star, 1, epoch],
-                "loo_error_ra": fits.loo_error[star, 0, epoch],
-                "loo_error_dec": fits.loo_error[star, 1, epoch],
-                "used": fits.used[star, epoch],
-            },
-            meta={"units": "mas on the tangent plane, East and North; epochs in Julian years"},
-        )
 
 
 def _groups(lists, group_by):
@@ -205,11 +111,12 @@ def fit_epochs(
     n_bootstrap : int
         Bootstrap samples of the reference stars.
 
-    transformation_errors : {"model", "formal", "bootstrap"}
+    transformation_errors : {"model", "refined", "formal", "bootstrap"}
         How the transformations' errors at the stars are found: "bootstrap" over the reference stars, epochs
         independent (H25); "formal": propagated from the reference stars' and the lists' errors with their
-        correlation between epochs, less what is common to all stars; "model": bootstrap for h25 and linear,
-        formal for auto.
+        correlation between epochs, less what is common to all stars; "refined": in addition all stars
+        hold the epochs together (`~jwst_hpastrom.motion.tie_refinement.refine_ties`), which leaves only a
+        drift of the frame; "model": bootstrap for h25 and linear, refined for auto.
 
     reference_sigma : float
         Reference stars further than this from Gaia in position or motion go, worst first.
@@ -289,10 +196,14 @@ def fit_epochs(
 
     Notes
     -----
-    Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with
-    fewer than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``; rejected epochs are
-    flagged ``REJECTED_EPOCHS``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the
-    mean of the reference stars' own motions, the same for all.
+    Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with fewer
+    than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``; rejected epochs are flagged
+    ``REJECTED_EPOCHS``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
+    reference stars' own motions, the same for all.
+
+    With transformation errors by bootstrap ``*_error`` are the fits' errors, as in H25, else absolute
+    errors that include what the frame itself may be off, which all stars share (``frame_pm_error_mas_yr`` in
+    the metadata), and ``pmra_rel_error``, ``pmdec_rel_error`` leave that out.
     """
     if models not in MODEL_SETS or match not in ("position", "name"):
         raise ParameterError(f"models={models}, match={match}", f"{', '.join(MODEL_SETS)}; position or name")
@@ -387,8 +298,8 @@ def fit_epochs(
     pixel = scale * np.array(ratio) / ratio[anchor]
     list_error = np.stack([links.x_err, links.y_err]) * pixel
     if transformation_errors == "model":
-        transformation_errors = "formal" if models == "auto" else "bootstrap"
-    formal = transformation_errors == "formal"
+        transformation_errors = "refined" if models == "auto" else "bootstrap"
+    formal = transformation_errors != "bootstrap"
     kept, ties, candidates = choose_reference(
         reference, star, links, list_error, epochs,
         degree=degree, limit=reference_sigma, n_bootstrap=0 if formal else n_bootstrap, rng=rng,
@@ -397,21 +308,31 @@ def fit_epochs(
     reference, star = reference.take(kept), star[kept]
     position, error = measured(links, ties, len(epochs))
     covariance, common = formal_errors(ties, links.x, links.y, gaia_factors(reference, epochs), relative=True)
+    refined = False
+    if transformation_errors == "refined":
+        ties, refined = refine_ties(
+            ties, links, epochs, groups, outlier_sigma=outlier_sigma, executor=executor
+        )
+        position, error = measured(links, ties, len(epochs))
     if not formal:
         covariance = bootstrap_errors(ties, links.x, links.y)
+    with np.errstate(all="ignore"):
+        typical = np.nanmedian(error, axis=1)
+    frame = frame_covariance(common, typical, epochs, groups if "group" in MODEL_SETS[models] else None)
+    drift, covariance = covariance, None if refined else covariance
     fits = fit_motions(
         epochs, position[0], position[1], error[0], error[1],
         use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
     )  # fmt: skip
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
     inputs["factors"] = factors
-    error = np.hypot(error, np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0)))
-    with np.errstate(all="ignore"):
-        typical = np.nanmedian(error, axis=1)
-    frame = frame_covariance(common, typical, epochs, groups if "group" in MODEL_SETS[models] else None)
+    if refined:
+        fits = add_frame_errors(fits, drift, frame.operator, frame.epoch)
+    else:
+        error = np.hypot(error, np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0)))
     t_common, d, e, ok = compare_with_reference(reference, fits.take(star))
     bias = frame_bias(d[ok], e[ok], t_common)
-    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame)
+    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, formal)
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]
     out.meta["frame_bias_pm_error_mas_yr"] = [float(v) for v in bias.motion_error]
     out.meta["frame_bias_position_mas"] = [float(v) for v in bias.position]
