@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jwst.datamodels import ModelContainer, ModelLibrary
 from jwst.stpipe import Step
+from stpipe.exceptions import ValidationError
 from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.errors import HPAstromError, MissingDataError, ParameterError, UnexpectedError
@@ -21,7 +22,7 @@ from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 
-__all__ = ["HPStep", "Inputs", "errors_by_cause", "spec_from"]
+__all__ = ["HPStep", "Inputs", "ParametersByName", "errors_by_cause", "spec_from"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -142,7 +143,19 @@ def errors_by_cause(name):
         ) from err
 
 
-class HPStep(Step):
+class ParametersByName:
+    """Mixin: a parameter with a value that makes no sense is a `ParameterError` too."""
+
+    @classmethod
+    def from_config_section(cls, *args, **kwargs):
+        """Make a Step from its configuration (stpipe's own, with our error)."""
+        try:
+            return super().from_config_section(*args, **kwargs)
+        except ValidationError as err:
+            raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
+
+
+class HPStep(ParametersByName, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None

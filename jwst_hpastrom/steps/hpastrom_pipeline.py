@@ -8,7 +8,7 @@ from jwst.stpipe import Pipeline
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
-from jwst_hpastrom.steps._base import HPStep, errors_by_cause
+from jwst_hpastrom.steps._base import HPStep, ParametersByName, errors_by_cause
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
@@ -20,7 +20,7 @@ __all__ = ["HPAstromPipeline"]
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
-class HPAstromPipeline(Pipeline):
+class HPAstromPipeline(ParametersByName, Pipeline):
     """Build the ePSF, fit, solve the distortion, build and fit again with it, average, measure motions.
 
     It returns None and uses no reference types, so that it runs without CRDS.

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, UnexpectedError
+from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
 from jwst_hpastrom.steps._base import HPStep, spec_from
 
 
@@ -148,3 +148,9 @@ def test_workers(workers):
         results = list(pool.map(square, range(4)))
     assert [r[1] for r in results] == [0, 1, 4, 9]
     assert all(r[0] != os.getpid() for r in results)
+
+
+@pytest.mark.parametrize("value", ["medium", "12"])
+def test_a_parameter_that_makes_no_sense(value):
+    with pytest.raises(ParameterError, match="mode"):
+        ToyStep.from_config_section(ToyStep.load_spec_file().__class__({"mode": value}))
