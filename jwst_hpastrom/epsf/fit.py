@@ -14,7 +14,7 @@ __all__ = ["FitResult", "Pixels", "fit_positions", "fit_stars", "local_sky", "st
 
 CONVERGED = 1e-4  # pixels: the last step of a converged fit is smaller
 LARGEST_HALF_BOX = 10  # pixels, for saturated stars
-RADXS_RING = (1.0, 2.5)  # METHODS section 1
+RADXS_RING = (1.0, 2.5)  # Methods §1
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +270,7 @@ def fit_stars(
     saturation_radius=None,
     sky_mesh=None,
 ):
-    """Fit stars at given positions, each by itself (METHODS section 1, "Star fit").
+    """Fit stars at given positions, each by itself (Methods §1, "Star fit").
 
     Weighted least squares on the box around each star for x, y and flux; weights are 1/err², pixels
     that are bad or saturated have none. The sky is the clipped mean of an annulus, read after all the stars

@@ -16,7 +16,7 @@ NORMALISATION_RADIUS = 5.0  # pixels; L23 section 3
 
 @dataclass(frozen=True, eq=False)
 class EPSFLibrary:
-    """Effective PSFs at the nodes of a rectangular grid of detector positions (METHODS section 1).
+    """Effective PSFs at the nodes of a rectangular grid of detector positions (Methods §1).
 
     An effective PSF already holds the pixel's response: it is sampled at pixel offsets from the star, never
     integrated. Values between the samples come from an interpolating cubic spline, values between the

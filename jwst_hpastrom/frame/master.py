@@ -1,4 +1,4 @@
-"""The master frame: transform all exposures to one frame, average, and again (L23 §3, §4.4; METHODS §3)."""
+"""The master frame: transform all exposures to one frame, average, and again (L23 §3, §4.4; Methods §3)."""
 
 import logging
 from dataclasses import dataclass
@@ -173,7 +173,7 @@ def build_master(
         Worst QFIT of a detection that may define a transformation.
 
     pixel_area : bool
-        Correct magnitudes for the pixels' area where a correction is given (METHODS §2.7).
+        Correct magnitudes for the pixels' area where a correction is given (Methods §2.7).
 
     max_shift, max_rotation : float
         Largest error of an exposure's WCS, arcsec and degrees.

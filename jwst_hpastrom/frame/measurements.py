@@ -168,7 +168,7 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         Worst QFIT of a detection that may define a transformation.
 
     pixel_area : bool
-        Add the pixel-area correction −2.5 log10|∂corrected/∂raw| to the magnitudes (METHODS §2.7).
+        Add the pixel-area correction −2.5 log10|∂corrected/∂raw| to the magnitudes (Methods §2.7).
 
     Returns
     -------

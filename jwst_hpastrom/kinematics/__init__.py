@@ -1,4 +1,4 @@
-"""Motions -> dispersions, populations, members (L23 §5; METHODS §4)."""
+"""Motions -> dispersions, populations, members (L23 §5; Methods §4)."""
 
 from jwst_hpastrom.kinematics.dispersion import Dispersion, fit_dispersion, fit_isotropic
 from jwst_hpastrom.kinematics.members import BulkMotion, bulk_motion, select_members

@@ -1,4 +1,4 @@
-"""Many-exposure measurement: the face (METHODS §3; the task of KS2, Anderson et al. 2008)."""
+"""Many-exposure measurement: the face (Methods §3; the task of KS2, Anderson et al. 2008)."""
 
 import logging
 from collections import deque

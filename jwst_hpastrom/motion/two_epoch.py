@@ -1,4 +1,4 @@
-"""Proper motions from a master frame and a first epoch (L23 §5; METHODS §4)."""
+"""Proper motions from a master frame and a first epoch (L23 §5; Methods §4)."""
 
 import logging
 from dataclasses import dataclass
