@@ -492,7 +492,7 @@ class DistortionCorrection(_Part):
 
 
 def pixel_area_magnitude(correction, x, y, *, centre=None):
-    """Magnitude to add to one measured on surface brightness: ``-2.5 log10(|J| / |J_centre|)`` (METHODS §2.7).
+    """Magnitude to add to one measured on surface brightness: ``-2.5 log10(|J| / |J_centre|)``.
 
     Parameters
     ----------

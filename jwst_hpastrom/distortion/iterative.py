@@ -100,7 +100,7 @@ def fit_exposures(pairs, corrected, use, *, parameters=4, keep=None):
 
 def reference_variance(pairs, scale=0.0656):
     """Variance of the reference positions per axis, in raw pixels²."""
-    s = np.nanmean(pairs.sigma**2, axis=1)
+    s = np.mean(pairs.sigma**2, axis=1)
     s = np.where(np.isfinite(s), s, np.nanmedian(s) if np.isfinite(s).any() else 0.0)
     return s[pairs.star] / scale**2
 

@@ -49,6 +49,8 @@ class Pairs:
         Standard errors of the reference positions along xi and eta, arcsec (NaN: unknown).
     rotations : ndarray, shape (n_exposures, 2, 2)
         ∂(ideal)/∂(xi, eta).
+    sky : ndarray, shape (n_stars, 2)
+        Reference stars on a common tangent plane, arcsec East and North.
     planes : list of `~jwst_hpastrom.distortion.ideal.IdealPlane`
     metas : list of dict
     held_out : ndarray of bool, shape (n_stars,)
@@ -68,6 +70,7 @@ class Pairs:
     v: np.ndarray
     sigma: np.ndarray
     rotations: np.ndarray
+    sky: np.ndarray
     planes: list
     metas: list
     held_out: np.ndarray
@@ -271,7 +274,8 @@ def match_reference(
     data = {k: np.concatenate(v) for k, v in columns.items()}
     chosen = rng.random(len(reference)) < held_out
     return Pairs(
-        **data, sigma=sigma, rotations=np.array(rotations), planes=planes, metas=metas, held_out=chosen,
+        **data, sigma=sigma, rotations=np.array(rotations), sky=np.stack([xi, eta], 1), planes=planes,
+        metas=metas, held_out=chosen,
         n_found=n_found, shift=shifts,
     )  # fmt: skip
 

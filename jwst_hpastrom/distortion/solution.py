@@ -7,15 +7,18 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection, PolynomialCorrection
+from jwst_hpastrom.distortion.fine_map import build_fine_map, structure_floor
 from jwst_hpastrom.distortion.iterative import (
     exposure_transforms,
     residuals,
     solve_polynomial,
     solve_table,
 )
+from jwst_hpastrom.distortion.joint import solve_joint
 from jwst_hpastrom.distortion.pairs import check_one_filter, match_reference
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
 from jwst_hpastrom.distortion.pixel_scale import pixel_scale
+from jwst_hpastrom.distortion.selfcal import solve_self
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
 
@@ -145,6 +148,8 @@ def solve_distortion(
     table_cells=32,
     pixel_map=True,
     n_nearest=50,
+    map_width=7.0,
+    amplifiers=4,
     qfit_max=0.1,
     error_max=0.05,
     max_shift=10.0,
@@ -188,7 +193,13 @@ def solve_distortion(
         Build the map of the finest structure.
 
     n_nearest : int
-        Residuals that each pixel of the map is made from.
+        Residuals that each pixel of the map is made from (iterative).
+
+    map_width : float
+        Width of the map's regression in pixels, a Gaussian's standard deviation (joint, self).
+
+    amplifiers : int
+        Bands along y across which the map does not average (joint, self).
 
     qfit_max : float
         Largest QFIT of the stars used.
@@ -262,15 +273,25 @@ def solve_distortion(
     result = _solve_one(star_lists, reference, matching, one, rng)
     correction = result.correction
     if pixel_map:
-        samples = [_map_samples(result)]
+        solved = [result]
         for other in void_lists:
             check_one_filter(other)
-            samples.append(_map_samples(_solve_one(other, reference, matching, one, rng)))
-        samples = [np.concatenate(v) for v in zip(*samples, strict=True)]
-        found = build_pixel_map(
-            *samples, n_nearest=n_nearest, shape=shape, executor=executor, progress=progress
-        )
-        correction = replace(correction, pixel_map=found)
+            solved.append(_solve_one(other, reference, matching, one, rng))
+        if method == "iterative":
+            samples = [np.concatenate(v) for v in zip(*map(_map_samples, solved), strict=True)]
+            found = build_pixel_map(
+                *samples, n_nearest=n_nearest, shape=shape, executor=executor, progress=progress
+            )
+            correction = replace(correction, pixel_map=found)
+        else:
+            found = build_fine_map(
+                [(s.pairs, s.joint) for s in solved], width=map_width, bands=amplifiers,
+                prior=method != "self", rng=rng, progress=progress,
+            )  # fmt: skip
+            correction = replace(correction, pixel_map=found)
+            if held_out:
+                floor = structure_floor(result.pairs, correction, result.joint.transforms, result.joint.noise)
+                correction = replace(correction, floor=floor)
     pairs = result.pairs
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
@@ -303,20 +324,33 @@ class _One:
     residuals: tuple
     cells: dict
     undetermined: list
+    joint: object = None
 
 
 def _solve_one(star_lists, reference, matching, one, rng):
     """Polynomial and table of one filter, and the residuals that they leave."""
+    if one["method"] == "self":
+        pairs, joint = solve_self(
+            star_lists, rng=rng, degree=one["degree"], gauge=one["gauge"], n_cells=one["table_cells"],
+            shape=one["shape"], matching=matching, progress=one["progress"],
+        )  # fmt: skip
+        left = residuals(pairs, joint.correction, joint.transforms)
+        return _One(pairs, joint.correction, left, {}, [], joint)
     pairs = match_reference(star_lists, reference, rng=rng, **matching)
     common = {k: one[k] for k in ("degree", "gauge", "shape", "progress")}
     first = solve_polynomial(pairs, n_cells=one["polynomial_cells"], **common)
-    cells = {"polynomial": first.cells}
+    cells, joint = {"polynomial": first.cells}, None
     correction = first.correction
-    if one["table_cells"]:
+    if one["method"] == "joint":
+        joint = solve_joint(
+            pairs, correction, n_cells=one["table_cells"], gauge=one["gauge"], progress=one["progress"]
+        )
+        correction = joint.correction
+    elif one["table_cells"]:
         second = solve_table(pairs, correction, n_cells=one["table_cells"], progress=one["progress"])
         correction, cells["table"] = second.correction, second.cells
     transforms = exposure_transforms(pairs, correction)
-    return _One(pairs, correction, residuals(pairs, correction, transforms), cells, [])
+    return _One(pairs, correction, residuals(pairs, correction, transforms), cells, [], joint)
 
 
 def _map_samples(result):

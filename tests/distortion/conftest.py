@@ -39,6 +39,7 @@ def make_lists(
     va_scale=0.99995,
     filt="F277W",
     scale=SCALE,
+    known=0.0,
 ):
     """Return star lists, a reference catalogue at another epoch, and the stars' truth."""
     from jwst_hpastrom.distortion.ideal import IdealPlane
@@ -69,10 +70,10 @@ def make_lists(
         x, y = x[inside], y[inside]
         n = x.size
         x, y = x + rng.normal(0, noise, n), y + rng.normal(0, noise, n)
-        # the user's WCS: pointing off by 0.7 arcsec, a linear distortion only
-        sky = plane_inverse(
-            own, (x - 255) * scale * va_scale / 1e3 + 0.6, (y - 255) * scale * va_scale / 1e3 - 0.3
-        )
+        # the user's WCS: pointing off by 0.7 arcsec and a linear distortion, but for the known fraction
+        dx, dy = (known * d for d in true_delta(x, y))
+        size, off = scale * va_scale / 1e3, 1 - known
+        sky = plane_inverse(own, (x + dx - 255) * size + 0.6 * off, (y + dy - 255) * size - 0.3 * off)
         lists.append(
             Table(
                 {

@@ -1,0 +1,431 @@
+"""One sparse weighted least-squares problem: distortion, exposures and the stars' own positions (METHODS §2).
+
+The stars' 2 × 2 blocks are eliminated (Schur complement), the rest is solved by Cholesky's method, so that
+the full covariance comes with it. The catalogue is a prior on the stars' positions; without one
+(self-calibration) the stars are free and the exposures share one scale.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import blas, cho_factor, cho_solve
+from tqdm import tqdm
+
+from jwst_hpastrom.distortion.correction import (
+    DistortionCorrection,
+    PolynomialCorrection,
+    TableCorrection,
+    table_nodes,
+)
+from jwst_hpastrom.distortion.design import Layout, distortion_rows, exposure_rows, star_blocks
+from jwst_hpastrom.distortion.iterative import fit_exposures, fix_gauge
+from jwst_hpastrom.geometry import LinearTransform, robust_sigma
+
+__all__ = ["JointResult", "Problem", "StarFrame", "solve_joint"]
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
+TUKEY = 4.685
+
+
+@dataclass
+class JointResult:
+    """Solution of the joint problem.
+
+    Attributes
+    ----------
+    correction : `DistortionCorrection`
+        Polynomial and table, with covariance and errors.
+    transforms : list of `LinearTransform`
+        Ideal plane (arcsec) to corrected pixels.
+    displacement : ndarray, shape (n_stars, 2)
+        Stars' positions minus the catalogue's, pixels along xi and eta.
+    noise : float
+        Noise per axis beyond the stated errors that the residuals call for, pixels.
+    weights : tuple of ndarray
+        Final weights of the pairs' x and y, 0 where rejected.
+    covariance : ndarray
+        Of polynomial and table.
+    layout : `Layout`
+    """
+
+    correction: DistortionCorrection
+    transforms: list
+    displacement: np.ndarray
+    noise: float
+    weights: tuple
+    covariance: np.ndarray
+    layout: Layout
+
+
+class Problem:
+    """The linear system about a starting solution.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    correction : `DistortionCorrection`
+        Start.
+    transforms : list of `LinearTransform`
+        Start.
+    layout : `Layout`
+    use : ndarray of bool
+        Pairs that take part.
+    scale : float
+        Arcsec per unit of a star's displacement (about a pixel).
+    """
+
+    def __init__(self, pairs, correction, transforms, layout, use, scale):
+        self.layout, self.use = layout, np.flatnonzero(use)
+        k = self.use
+        self.exposure, star = pairs.exposure[k], pairs.star[k]
+        self.stars, self.star = np.unique(star, return_inverse=True)
+        base = np.empty((2, k.size))
+        centre = np.zeros((2, layout.n_exposures))
+        for e, t in enumerate(transforms):
+            m = self.exposure == e
+            base[:, m] = t.forward(pairs.u[k][m], pairs.v[k][m])
+            centre[:, e] = base[:, m].mean(1) if m.any() else 0.0
+        self.centre = centre
+        cx, cy = correction.forward(pairs.x[k], pairs.y[k])
+        self.r = np.stack([base[0] - cx, base[1] - cy])
+        arm = (base - centre[:, self.exposure]) / layout.half_width
+        self.matrices = (
+            np.stack([t.matrix @ r for t, r in zip(transforms, pairs.rotations, strict=True)]) * scale
+        )
+        rows = distortion_rows(layout, pairs.x[k], pairs.y[k])
+        moves = exposure_rows(layout, self.exposure, *arm)
+        self.rows = [sparse.hstack([a, b], "csr") for a, b in zip(rows, moves, strict=True)]
+        self.blocks = star_blocks(self.exposure, self.star, self.matrices, self.stars.size)
+        variance = (pairs.sigma[self.stars] / scale) ** 2
+        typical = np.nanmedian(variance) if np.isfinite(variance).any() else np.inf
+        self.star_variance = np.where(np.isfinite(variance), variance, typical)
+
+    def normal(self, weights, star_weight, chunk=1500):
+        """Return the reduced normal matrix and right side, and what back-substitution needs."""
+        n = self.layout.n
+        star_rhs = np.zeros(2 * self.stars.size)
+        c = np.zeros((self.stars.size, 2, 2))
+        c[:, [0, 1], [0, 1]] = star_weight
+        matrix, rhs, cross = np.zeros((n, n)), np.zeros(n), None
+        for k in (0, 1):
+            w = np.sqrt(weights[k])
+            j = sparse.diags_array(w) @ self.rows[k]
+            g = sparse.diags_array(w) @ self.blocks[k]
+            r = w * self.r[k]
+            matrix += (j.T @ j).toarray()
+            rhs += j.T @ r
+            star_rhs += g.T @ r
+            b = (g.T @ j).tocsr()
+            cross = b if cross is None else cross + b
+            m = self.matrices[self.exposure, k]
+            for a in (0, 1):
+                for d in (0, 1):
+                    c[:, a, d] += np.bincount(self.star, weights[k] * m[:, a] * m[:, d], self.stars.size)
+        root = np.linalg.inv(np.linalg.cholesky(c))
+        size = self.stars.size
+        row = np.repeat(np.arange(2 * size), 2)
+        column = (2 * np.repeat(np.arange(size), 4).reshape(-1, 4) + np.array([0, 1, 0, 1])).ravel()
+        lower = sparse.csr_array((root.reshape(-1), (row, column)), shape=(2 * size, 2 * size))
+        z = (lower @ cross).tocsr()
+        y = lower @ star_rhs
+        for first in range(0, 2 * size, chunk):
+            dense = z[first : first + chunk].toarray(order="F")
+            matrix = blas.dsyrk(-1.0, dense, beta=1.0, c=matrix.T, trans=True, lower=False).T
+        # dsyrk wrote one triangle only
+        lower_part = np.tril(matrix)
+        matrix = lower_part + np.tril(lower_part, -1).T
+        rhs = rhs - z.T @ y
+        return matrix, rhs, (lower, z, y)
+
+    @staticmethod
+    def stars_of(theta, back):
+        """Stars' displacements for given other unknowns, shape (n, 2)."""
+        lower, z, y = back
+        return (lower.T @ (y - z @ theta)).reshape(-1, 2)
+
+    def left(self, theta, displacement):
+        """Residuals of the pairs, shape (2, n)."""
+        d = displacement.ravel()
+        return np.stack([self.r[k] - self.rows[k] @ theta - self.blocks[k] @ d for k in (0, 1)])
+
+
+def _tukey(z2):
+    t = z2 / TUKEY**2
+    return np.where(t < 1, (1 - t) ** 2, 0.0)
+
+
+def table_prior(layout, sigma):
+    """Diagonal of the inverse prior covariance: the table is zero within sigma, all else is free."""
+    out = np.zeros(layout.n)
+    if layout.n_cells:
+        out[layout.n_polynomial : layout.n_distortion] = 1.0 / sigma**2
+    return out
+
+
+def solve_joint(
+    pairs,
+    start,
+    *,
+    n_cells=32,
+    n_iterations=4,
+    free_stars=False,
+    table_sigma=0.05,
+    gauge="centre",
+    progress=False,
+):
+    """Solve distortion, exposures and stars together.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+
+    start : `DistortionCorrection`
+        With a polynomial good to a fraction of a pixel; its table is left out.
+
+    n_cells : int
+        Table cells along each axis; 0: none.
+
+    n_iterations : int
+        Solutions with robust reweighting (Tukey's biweight) and re-estimated noise and table prior.
+
+    free_stars : bool
+        Self-calibration: no prior on the stars' positions, one scale for all exposures.
+
+    table_sigma : float
+        First guess of the table's own scatter (its prior's width), pixels; it is re-estimated.
+
+    gauge : {"centre", "bb10"}
+
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    `JointResult`
+    """
+    base = replace(start, table=None, pixel_map=None)
+    degree, shape = base.polynomial.degree, base.shape
+    layout = Layout(degree, n_cells, len(pairs.planes), free_stars, shape)
+    use = pairs.fitted
+    transforms = starting_transforms(pairs, base, use, free_stars)
+    scale = float(np.mean([1.0 / t.scale for t in transforms]))
+    problem = Problem(pairs, base, transforms, layout, use, scale)
+    errors2 = np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2])
+    noise2 = 0.01**2
+    star_weight = np.zeros_like(problem.star_variance) + 1e-8 if free_stars else 1.0 / problem.star_variance
+    robust = _first_weights(problem)
+    prior_factor = np.ones(problem.stars.size)
+    for _ in tqdm(range(n_iterations), desc="joint solution", disable=not progress):
+        weights = robust / (errors2 + noise2)
+        matrix, rhs, back = problem.normal(weights, star_weight * prior_factor[:, None])
+        matrix[np.diag_indices(layout.n)] += table_prior(layout, table_sigma) + 1e-9
+        factor = cho_factor(matrix, lower=True)
+        theta = cho_solve(factor, rhs)
+        displacement = problem.stars_of(theta, back)
+        left = problem.left(theta, displacement)
+        # noise beyond the stated errors: structure finer than the table, and whatever the errors do not know
+        good = robust.min(0) > 0.1
+        spread2 = np.mean([robust_sigma(r[good]) ** 2 for r in left])
+        share = 1.0 - problem.stars.size / max(good.sum(), 1)
+        noise2 = max(spread2 / max(share, 0.1) - np.median(errors2[:, good]), 1e-8)
+        z2 = np.sum(left**2 / (errors2 + noise2), 0)
+        robust = np.broadcast_to(_tukey(0.5 * z2), left.shape).copy()
+        if not free_stars:
+            z2 = np.sum(displacement**2 / problem.star_variance, 1)
+            prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)
+        covariance = cho_solve(factor, np.eye(layout.n)[:, : layout.n_distortion])[: layout.n_distortion]
+        if n_cells:
+            k = slice(layout.n_polynomial, layout.n_distortion)
+            table_sigma = float(np.sqrt(np.mean(theta[k] ** 2 + np.diag(covariance)[k])))
+    return _finish(
+        pairs,
+        base,
+        problem,
+        theta,
+        displacement,
+        covariance,
+        noise2,
+        robust / (errors2 + noise2),
+        gauge,
+        scale,
+    )
+
+
+def starting_transforms(pairs, correction, use, shared_scale):
+    """Four-parameter transformations; in self-calibration their scale is the mean one but for VA_SCALE."""
+    transforms = fit_exposures(pairs, correction.forward(pairs.x, pairs.y), use)
+    if not shared_scale:
+        return transforms
+    va = np.array([float(m.get("va_scale") or 1.0) for m in pairs.metas])
+    mean = np.mean([t.scale * v for t, v in zip(transforms, va, strict=True)])
+    return [
+        LinearTransform(t.matrix * (mean / v / t.scale), t.offset, t.centre)
+        for t, v in zip(transforms, va, strict=True)
+    ]
+
+
+def _first_weights(problem):
+    """Reject pairs far from their exposure's median residual before the first solution."""
+    keep = np.ones(problem.r.shape[1], bool)
+    for e in range(problem.layout.n_exposures):
+        m = problem.exposure == e
+        for r in problem.r[:, m]:
+            keep[m] &= np.abs(r - np.median(r)) < 5 * robust_sigma(r)
+    return np.broadcast_to(np.where(keep, 1.0, 0.0), problem.r.shape).copy()
+
+
+def _finish(pairs, base, problem, theta, displacement, covariance, noise2, weights, gauge, scale):
+    layout = problem.layout
+    p = base.polynomial
+    da, db = layout.coefficients(theta)
+    a, b = fix_gauge(p.a + da, p.b + db, gauge)
+    polynomial = PolynomialCorrection(
+        p.degree, a, b, p.centre, p.half_width, gauge, _polynomial_covariance(layout, covariance)
+    )
+    table = None
+    if layout.n_cells:
+        dx, dy = layout.tables(theta)
+        ex, ey = shape_errors(layout, covariance)
+        counts = np.zeros(layout.n_cells**2)
+        k = problem.use
+        i = np.clip(
+            ((pairs.x[k] + 0.5) * layout.n_cells / layout.shape[1]).astype(int), 0, layout.n_cells - 1
+        )
+        j = np.clip(
+            ((pairs.y[k] + 0.5) * layout.n_cells / layout.shape[0]).astype(int), 0, layout.n_cells - 1
+        )
+        np.add.at(counts, j * layout.n_cells + i, weights.min(0) > 0)
+        table = TableCorrection(dx, dy, ex, ey, counts.reshape(dx.shape).astype(int), layout.shape)
+    correction = DistortionCorrection(polynomial, table, shape=layout.shape)
+    full = np.zeros((2, len(pairs)))
+    full[:, problem.use] = weights
+    moved = np.zeros((pairs.held_out.size, 2))
+    moved[problem.stars] = displacement
+    corrected = correction.forward(pairs.x, pairs.y)
+    transforms = _transforms_of(pairs, corrected, moved * scale, full)
+    return JointResult(correction, transforms, moved, float(np.sqrt(noise2)), tuple(full), covariance, layout)
+
+
+def _transforms_of(pairs, corrected, displacement, weights):
+    """Exposures' similarities from the stars' own positions (arcsec displacements) to the corrected ones."""
+    out = []
+    for e in range(len(pairs.planes)):
+        k = (pairs.exposure == e) & (weights.min(0) > 0)
+        d = pairs.rotations[e] @ displacement[pairs.star[k]].T
+        u, v = pairs.u[k] + d[0], pairs.v[k] + d[1]
+        out.append(_weighted_similarity(u, v, corrected[0][k], corrected[1][k], weights[:, k].mean(0)))
+    return out
+
+
+def _weighted_similarity(u, v, x, y, w):
+    w = w / w.sum()
+    u0, v0, x0, y0 = (np.sum(w * c) for c in (u, v, x, y))
+    du, dv, dx, dy = u - u0, v - v0, x - x0, y - y0
+    best = None
+    for parity in (1, -1):
+        s = np.sum(w * (du * dx + parity * dv * dy))
+        r = np.sum(w * (du * dy - parity * dv * dx))
+        total = np.sum(w * (du**2 + dv**2))
+        m = np.array([[s, -parity * r], [r, parity * s]]) / total
+        cost = np.sum(w * ((dx - m[0, 0] * du - m[0, 1] * dv) ** 2 + (dy - m[1, 0] * du - m[1, 1] * dv) ** 2))
+        if best is None or cost < best[0]:
+            best = (cost, m)
+    return LinearTransform(best[1], np.array([x0, y0]), np.array([u0, v0]))
+
+
+def _polynomial_covariance(layout, covariance):
+    """Covariance of (a..., b...) from that of the gauge-free unknowns."""
+    m = layout.n_polynomial
+    n = len(layout.terms) + 2
+    full = np.zeros((2 * n, m))
+    for k in range(m):
+        unit = np.zeros(layout.n)
+        unit[k] = 1.0
+        full[:, k] = np.r_[layout.coefficients(unit)]
+    return full @ covariance[:m, :m] @ full.T
+
+
+def shape_errors(layout, covariance):
+    """Standard errors of polynomial plus table at the table's nodes, a six-parameter transformation removed.
+
+    Returns
+    -------
+    ex, ey : ndarray, shape (n_cells, n_cells)
+    """
+    n = layout.n_cells
+    x, y = (c.ravel() for c in np.meshgrid(table_nodes(n, layout.shape[1]), table_nodes(n, layout.shape[0])))
+    linear = np.stack([np.ones_like(x), x / layout.shape[1], y / layout.shape[0]], 1)
+    q, _ = np.linalg.qr(linear)
+    out = []
+    for rows in distortion_rows(layout, x, y):
+        f = rows.toarray()
+        f -= q @ (q.T @ f)
+        out.append(np.sqrt(np.maximum(np.einsum("ij,ij->i", f @ covariance, f), 0)).reshape(n, n))
+    return out
+
+
+class StarFrame:
+    """Residuals about the stars' own positions: means over their exposures, the catalogue counting too.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    transforms : list of `LinearTransform`
+        Ideal plane to corrected pixels.
+    weights : tuple of ndarray
+        Of the pairs' x and y; a pair with weight zero does not count.
+    prior : bool
+        Whether the catalogue counts.
+    scale : float
+        Arcsec per pixel, for the catalogue's errors.
+    """
+
+    def __init__(self, pairs, transforms, weights, *, prior=True, scale=0.0656):
+        self.pairs, self.transforms, self.scale = pairs, transforms, scale
+        self.w = np.minimum(*weights)
+        self.matrices = np.stack(
+            [t.matrix @ r * scale for t, r in zip(transforms, pairs.rotations, strict=True)]
+        )
+        self.inverses = np.linalg.inv(self.matrices)
+        variance = np.mean((pairs.sigma / scale) ** 2, axis=1) if prior else np.full(len(pairs.sigma), np.inf)
+        self.variance = np.where(np.isfinite(variance), np.maximum(variance, 1e-12), np.inf)
+        self.total = np.bincount(pairs.star, self.w, self.variance.size) + 1.0 / self.variance
+        self.safe = np.where(self.total > 0, self.total, 1.0)
+
+    @property
+    def share(self):
+        """Weight of each pair in its own star's position, 0..1."""
+        return self.w / self.safe[self.pairs.star]
+
+    def raw(self, correction):
+        """Catalogue (transformed) minus corrected position, shape (2, n)."""
+        p = self.pairs
+        out = -np.stack(correction.forward(p.x, p.y))
+        for e, t in enumerate(self.transforms):
+            k = p.exposure == e
+            out[:, k] += t.forward(p.u[k], p.v[k])
+        return out
+
+    def displacement(self, r):
+        """Stars' own positions minus the catalogue's, shape (2, n_stars), pixels along xi and eta."""
+        p, n = self.pairs, self.variance.size
+        back = self.inverses[p.exposure]
+        sky = [back[:, k, 0] * r[0] + back[:, k, 1] * r[1] for k in (0, 1)]
+        return np.stack([np.bincount(p.star, self.w * s, n) / self.safe for s in sky])
+
+    def about(self, r, displacement):
+        """Residuals of `raw` about the displaced stars."""
+        m, d = self.matrices[self.pairs.exposure], displacement[:, self.pairs.star]
+        return np.stack([r[k] - m[:, k, 0] * d[0] - m[:, k, 1] * d[1] for k in (0, 1)])
+
+    def simulate(self, rng):
+        """Draw `raw` residuals of pure noise: errors of the measurements and of the catalogue."""
+        p = self.pairs
+        d = rng.normal(size=(2, self.variance.size)) * np.sqrt(
+            np.where(np.isfinite(self.variance), self.variance, 0.0)
+        )
+        m = self.matrices[p.exposure]
+        noise = rng.normal(size=(2, len(p))) / np.sqrt(np.where(self.w > 0, self.w, np.inf))
+        return np.stack([m[:, k, 0] * d[0, p.star] + m[:, k, 1] * d[1, p.star] for k in (0, 1)]) + noise

@@ -1,0 +1,154 @@
+"""Self-calibration: the exposures against each other; what they cannot determine is named (METHODS §2)."""
+
+import logging
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.distortion.design import Layout
+from jwst_hpastrom.distortion.ideal import IdealPlane
+from jwst_hpastrom.distortion.iterative import solve_polynomial
+from jwst_hpastrom.distortion.joint import Problem, solve_joint, starting_transforms
+from jwst_hpastrom.distortion.pairs import match_reference, select_stars
+from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
+from jwst_hpastrom.geometry import TangentPlane, match_nearest
+
+__all__ = ["common_list", "solve_self", "undetermined_terms"]
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
+
+
+def common_list(star_lists, *, qfit_max=0.1, error_max=0.05, match_radius=0.3):
+    """Merge star lists into one list of stars by their WCS positions.
+
+    Parameters
+    ----------
+    star_lists : list of `~astropy.table.Table`
+        With ``ra dec``, pointing keywords in meta; the exposures' WCS agree to ``match_radius``.
+
+    qfit_max, error_max
+        Selection, see `~jwst_hpastrom.distortion.select_stars`.
+
+    match_radius : float
+        Arcsec.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ra, dec, mag of stars seen at least twice: mean positions through the exposures' WCS.
+    """
+    for t in star_lists:
+        if "ra" not in t.colnames:
+            raise MissingDataError(
+                "a star list without ra and dec", "sky positions through the exposure's WCS",
+                file=t.meta.get("filename"),
+            )  # fmt: skip
+    centre = [float(np.nanmedian(np.concatenate([t[c] for t in star_lists]))) for c in ("ra", "dec")]
+    plane = TangentPlane(*centre)
+    x, y, mag, n = (np.zeros(0) for _ in range(4))
+    for t in star_lists:
+        k = select_stars(t, qfit_max=qfit_max, error_max=error_max)
+        k &= np.isfinite(np.asarray(t["ra"], float))
+        u, v = plane.from_sky(np.asarray(t["ra"], float)[k], np.asarray(t["dec"], float)[k])
+        m = np.asarray(t["mag"], float)[k] if "mag" in t.colnames else np.full(u.size, np.nan)
+        i, j, _ = match_nearest(u, v, x, y, match_radius)
+        for old, new in ((x, u), (y, v)):
+            old[j] += (new[i] - old[j]) / (n[j] + 1)
+        n[j] += 1
+        rest = np.setdiff1d(np.arange(u.size), i)
+        x, y, mag, n = np.r_[x, u[rest]], np.r_[y, v[rest]], np.r_[mag, m[rest]], np.r_[n, np.ones(rest.size)]
+    good = n >= 2
+    if good.sum() < 50:
+        raise NotEnoughStarsError(
+            f"{good.sum()} stars in more than one exposure", "50", "self-calibration needs overlap"
+        )
+    ra, dec = plane.to_sky(x[good], y[good])
+    return Table({"ra": ra, "dec": dec, "mag": mag[good]}, meta={**plane.to_meta(), "epoch": None})
+
+
+def undetermined_terms(pairs, correction, *, limit=0.05):
+    """Find combinations of polynomial terms that the exposures do not determine.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    correction : `DistortionCorrection`
+    limit : float
+        Standard error, in pixels at the detector's edge, above which a combination counts as undetermined.
+
+    Returns
+    -------
+    list of (float, dict)
+        Standard error of each such combination, and its largest terms with their shares.
+    """
+    layout = Layout(correction.polynomial.degree, 0, len(pairs.planes), True, correction.shape)
+    use = pairs.fitted
+    transforms = starting_transforms(pairs, correction, use, True)
+    problem = Problem(
+        pairs, correction, transforms, layout, use, float(np.mean([1 / t.scale for t in transforms]))
+    )
+    weights = 1.0 / (np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2]) + 0.005**2)
+    matrix, _, _ = problem.normal(weights, np.full_like(problem.star_variance, 1e-8))
+    matrix[np.diag_indices(layout.n)] += 1e-6
+    m = layout.n_polynomial
+    rest = np.linalg.solve(matrix[m:, m:], matrix[m:, :m])
+    information = matrix[:m, :m] - matrix[:m, m:] @ rest
+    value, vector = np.linalg.eigh(0.5 * (information + information.T))
+    errors = 1.0 / np.sqrt(np.maximum(value, 1e-12))
+    names = layout.names()
+    out = []
+    for k in np.flatnonzero(errors > limit):
+        v = vector[:, k]
+        order = np.argsort(-np.abs(v))
+        out.append((float(errors[k]), {names[i]: float(v[i]) for i in order if abs(v[i]) > 0.25}))
+    return out
+
+
+def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, progress=False):
+    """Solve polynomial and table from the exposures alone.
+
+    Parameters
+    ----------
+    star_lists : list of `~astropy.table.Table`
+    rng : `numpy.random.Generator`
+    degree, gauge, n_cells, shape, progress
+        See `~jwst_hpastrom.distortion.solve_distortion`.
+    matching : dict
+        Parameters of `~jwst_hpastrom.distortion.match_reference`.
+
+    Returns
+    -------
+    pairs : `Pairs`
+    result : `JointResult`
+
+    Raises
+    ------
+    DegenerateSolutionError
+        If there are terms that these exposures cannot determine; it names them.
+    """
+    if len(star_lists) < 2:
+        raise DegenerateSolutionError(
+            "one exposure",
+            "several, dithered and at several rolls",
+            "give more exposures or a reference catalogue",
+        )
+    if not all(IdealPlane(dict(t.meta), (np.nan, np.nan)).has_pointing for t in star_lists):
+        raise MissingDataError("star lists without pointing keywords", "v2_ref ... roll_ref in meta")
+    merged = common_list(star_lists, qfit_max=matching["qfit_max"], error_max=matching["error_max"])
+    pairs = match_reference(star_lists, merged, rng=rng, **matching)
+    start = solve_polynomial(pairs, degree=degree, shape=shape, progress=progress).correction
+    # without the table, which would share the smooth terms with the polynomial
+    lost = undetermined_terms(pairs, start)
+    if lost:
+        terms = sorted({name for _, parts in lost for name in parts})
+        rolls = [float(t.meta["roll_ref"]) for t in star_lists]
+        raise DegenerateSolutionError(
+            f"{len(star_lists)} exposures within {np.ptp(rolls):.2f} degrees of roll that leave {len(lost)} "
+            f"combinations of the terms {', '.join(terms)} undetermined",
+            "exposures at several rolls and pointings",
+            "add rolls, or use a reference catalogue (method=joint)",
+        )
+    result = solve_joint(
+        pairs, start, n_cells=n_cells, free_stars=True, gauge=gauge, n_iterations=5, progress=progress
+    )
+    return pairs, result

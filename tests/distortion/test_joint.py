@@ -1,0 +1,123 @@
+"""The joint solution and self-calibration against truth and against the direct solution."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.distortion import solve_distortion
+from jwst_hpastrom.distortion.design import Layout
+from jwst_hpastrom.distortion.fine_map import leftover_variance
+from jwst_hpastrom.distortion.iterative import exposure_transforms, solve_polynomial
+from jwst_hpastrom.distortion.joint import Problem, solve_joint
+from jwst_hpastrom.distortion.pairs import match_reference
+from jwst_hpastrom.errors import DegenerateSolutionError
+
+SMALL = {"polynomial_cells": 12, "table_cells": 12, "map_width": 7.0, "amplifiers": 1}
+
+
+@pytest.fixture(scope="module")
+def pairs(scene):
+    return match_reference(*scene)
+
+
+@pytest.fixture(scope="module")
+def start(pairs, tools):
+    return solve_polynomial(pairs, n_cells=12, shape=tools.shape).correction
+
+
+@pytest.fixture(scope="module")
+def solution(scene, tools):
+    return solve_distortion(*scene, method="joint", shape=tools.shape, **SMALL)
+
+
+def test_elimination_equals_the_direct_solution(pairs, start, tools):
+    use = pairs.fitted & (pairs.star < 800)
+    layout = Layout(5, 6, len(pairs.planes), False, tools.shape)
+    problem = Problem(pairs, start, exposure_transforms(pairs, start), layout, use, 0.0656)
+    rng = np.random.default_rng(2)
+    weights = rng.uniform(0.5, 2, problem.r.shape) * 1e4
+    star_weight = 1.0 / problem.star_variance
+    matrix, rhs, back = problem.normal(weights, star_weight, chunk=97)
+    matrix[np.diag_indices(layout.n)] += 1.0
+    theta = np.linalg.solve(matrix, rhs)
+    stars = problem.stars_of(theta, back)
+    # all unknowns at once
+    design = np.vstack(
+        [np.hstack([r.toarray(), b.toarray()]) for r, b in zip(problem.rows, problem.blocks, strict=True)]
+    )
+    w = np.concatenate(weights)
+    full = design.T @ (design * w[:, None])
+    full[np.diag_indices(len(full))] += np.r_[np.full(layout.n, 1.0), star_weight.ravel()]
+    direct = np.linalg.solve(full, design.T @ (w * np.concatenate(problem.r)))
+    np.testing.assert_allclose(theta, direct[: layout.n], atol=1e-8)
+    np.testing.assert_allclose(stars.ravel(), direct[layout.n :], atol=1e-8)
+    inverse = np.linalg.inv(full)[: layout.n, : layout.n]
+    np.testing.assert_allclose(np.linalg.inv(matrix), inverse, rtol=1e-5, atol=1e-10)
+
+
+def test_joint_beats_the_published_way(scene, tools, solution):
+    published = solve_distortion(*scene, shape=tools.shape, polynomial_cells=12, table_cells=12, n_nearest=40)
+    true = tools.true_rms(solution.correction)
+    assert true < 0.0035
+    assert true < 0.8 * tools.true_rms(published.correction)
+
+
+def test_stated_errors_are_of_the_true_size(solution, tools):
+    x, y = np.meshgrid(*[np.arange(0, n, 8.0) for n in tools.shape])
+    ex, ey = solution.correction.error(x, y)
+    stated = np.sqrt(np.mean(ex**2 + ey**2) / 2)
+    assert 0.6 < stated / tools.true_rms(solution.correction) < 1.5
+
+
+def test_table_errors_without_map(pairs, start, tools):
+    result = solve_joint(pairs, start, n_cells=12)
+    assert np.all(result.correction.table.dx_err > 0)
+    assert 0.0005 < np.median(result.correction.table.dx_err) < 0.006
+    assert result.correction.table.count.sum() == pytest.approx(pairs.fitted.sum(), rel=0.05)
+    assert result.noise < 0.012
+
+
+def test_mismatched_stars_do_not_matter(scene, tools):
+    rng = np.random.default_rng(8)
+    lists = []
+    for t in scene[0]:
+        t = t.copy()
+        k = rng.random(len(t)) < 0.3
+        t["x"][k] += rng.normal(0, 0.4, k.sum())
+        t["y"][k] += rng.normal(0, 0.4, k.sum())
+        lists.append(t)
+    solution = solve_distortion(lists, scene[1], method="joint", shape=tools.shape, **SMALL)
+    assert tools.true_rms(solution.correction) < 0.006
+
+
+def test_self_calibration_with_rolls(tools):
+    rng = np.random.default_rng(5)
+    lists, _ = tools.make_lists(rng, rolls=(0.0, 40.0, 80.0), dither=6.0, known=0.97)
+    solution = solve_distortion(lists, None, method="self", shape=tools.shape, **SMALL)
+    assert tools.true_rms(solution.correction) < 0.006
+    assert solution.pixel_scale is None
+
+
+def test_one_roll_names_what_it_cannot_determine(scene, tools):
+    with pytest.raises(DegenerateSolutionError, match=r"a01\+b10, a10-b01"):
+        solve_distortion(scene[0], None, method="self", shape=tools.shape, **SMALL)
+
+
+def test_one_pointing_is_refused(scene, tools):
+    same = [scene[0][4].copy() for _ in range(4)]
+    with pytest.raises(DegenerateSolutionError, match="undetermined"):
+        solve_distortion(same, None, method="self", shape=tools.shape, **SMALL)
+    with pytest.raises(DegenerateSolutionError, match="one exposure"):
+        solve_distortion(same[:1], None, method="self", shape=tools.shape, **SMALL)
+
+
+def test_leftover_variance_sees_structure_and_not_noise():
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(0, 300, (2, 6000))
+    star = np.arange(6000)
+    noise = rng.normal(0, 0.02, (2, 6000))
+    wave = 0.01 * np.sin(x / 20)
+    variance, error, n = leftover_variance(x, y, star, noise[0] + wave, noise[1] + wave, radius=4.0)
+    assert n > 1000
+    assert variance == pytest.approx(5e-5, abs=4 * error)
+    variance, error, _ = leftover_variance(x, y, star, *noise, radius=4.0)
+    assert abs(variance) < 4 * error
