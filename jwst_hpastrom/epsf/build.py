@@ -1,4 +1,4 @@
-"""Build a grid of effective PSFs from dithered exposures (L23 section 3, METHODS section 1)."""
+"""Build a grid of effective PSFs from dithered exposures (L23 section 3, Methods §1)."""
 
 import logging
 from dataclasses import dataclass, replace

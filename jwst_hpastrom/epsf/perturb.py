@@ -1,4 +1,4 @@
-"""Perturb a library to one exposure's own PSF (L23 section 3.2, METHODS section 1)."""
+"""Perturb a library to one exposure's own PSF (L23 section 3.2, Methods §1)."""
 
 import logging
 from dataclasses import dataclass, replace
