@@ -134,7 +134,7 @@ def test_conversion_between_the_formats(correction, tmp_path):
 
 
 def test_real_values_follow_the_conventions():
-    """25 values of a real file: x is the fast axis, 1-based, and magnitudes follow the area of its own maps."""
+    """25 values of a real file: x is the fast axis, 1-based, magnitudes follow the area of its own maps."""
     root = Path(os.environ.get("HPASTROM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
     path = root / "stdgdc_nrcb1_f212n_spots" / "stdgdc_nrcb1_f212n_spots.ecsv"
     if not path.exists():
