@@ -148,10 +148,12 @@ def read_epoch_lists(paths, *, epochs=None, pixel_scale_mas=None):
     if epochs is not None and len(epochs) != len(paths):
         raise ParameterError(f"{len(epochs)} epochs for {len(paths)} lists", "one epoch a list")
     given = epochs if epochs is not None else [None] * len(paths)
-    return [
-        read_epoch_list(p, epoch=e, pixel_scale_mas=pixel_scale_mas)
-        for p, e in zip(paths, given, strict=True)
-    ]
+    out = []
+    for path, epoch in zip(paths, given, strict=True):
+        flystar = Path(path).suffix == ".calib"  # these have converter and pixel scale of their own
+        scale = {} if flystar and pixel_scale_mas is None else {"pixel_scale_mas": pixel_scale_mas}
+        out.append((convert_flystar_list if flystar else read_epoch_list)(path, epoch=epoch, **scale))
+    return out
 
 
 def convert_flystar_list(path, *, epoch=None, pixel_scale_mas=39.77):

@@ -298,8 +298,8 @@ def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, d
             continue
         if best is None or found.i1.size > best.i1.size:
             best = found
-        # A wrong scale matches a few by chance; most of the sparser list is no chance.
-        if scaled or best.i1.size > max(12, 0.4 * min(len(xi), np.isfinite(u).sum())):
+        # A wrong scale matches a few by chance; a quarter of the sparser list is no chance.
+        if scaled or best.i1.size > max(12, 0.25 * min(len(xi), np.isfinite(u).sum())):
             break
     if best is None:
         raise NoOverlapError(
