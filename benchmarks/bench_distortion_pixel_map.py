@@ -55,10 +55,8 @@ def main():
     other = (time.perf_counter() - other) * rows / part
     other_cpu = (time.process_time() - other_cpu) * rows / part
     print(f"{n} residuals, {rows} x 2048 pixels: {wall:.1f} s (CPU {cpu:.1f} s), peak memory {memory:.2f} GB")
-    print(
     print(f"cKDTree(workers=2) + numpy: {other:.1f} s (CPU {other_cpu:.1f} s)")
     print(f"ratio {other / wall:.1f} (CPU {other_cpu / cpu:.1f})")
-    )
 
 
 if __name__ == "__main__":
