@@ -52,10 +52,8 @@ def main():
     print(f"forward: {n / forward:.3g} positions/s/core (CPU time), random positions, all three parts")
     print(f"inverse: {n / inverse:.3g} positions/s/core, largest error {worst:.1e} px")
     print(f"astropy, as in gwcs: 1e5 forward {astropy_forward:.3f} s, inverse {astropy_inverse:.3f} s")
-    print(
     ratios = 10 * astropy_forward / forward, 10 * astropy_inverse / inverse
     print(f"ratio to it: forward {ratios[0]:.0f}, inverse {ratios[1]:.0f}")
-    )
     print(f"astropy round trip: {astropy_worst:.1e} px")
 
 
