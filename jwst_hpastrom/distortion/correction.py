@@ -374,7 +374,7 @@ def _pixel_tables(tables, quantum, sign):
 
 @dataclass(frozen=True, eq=False)
 class DistortionCorrection(_Part):
-    """raw + δ_polynomial(raw) + δ_table(raw) + δ_pixels(raw) (METHODS §2).
+    """raw + δ_polynomial(raw) + δ_table(raw) + δ_pixels(raw) (Methods §2).
 
     Outside the detector the polynomial goes on, table and pixel map keep the values of their edges.
 

@@ -1,4 +1,4 @@
-"""One sparse weighted least-squares problem: distortion, exposures and the stars' own positions (METHODS §2).
+"""One sparse weighted least-squares problem: distortion, exposures and the stars' own positions (Methods §2).
 
 The stars' 2 × 2 blocks are eliminated (Schur complement), the rest is solved by Cholesky's method, so that
 the full covariance comes with it. The catalogue is a prior on the stars' positions; without one

@@ -1,4 +1,4 @@
-"""Self-calibration: the exposures against each other; what they cannot determine is named (METHODS §2)."""
+"""Self-calibration: the exposures against each other; what they cannot determine is named (Methods §2)."""
 
 import logging
 

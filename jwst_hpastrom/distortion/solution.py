@@ -163,7 +163,7 @@ def solve_distortion(
     executor=None,
     progress=False,
 ):
-    """Solve the geometric distortion of one detector and filter (L23 §4, METHODS §2).
+    """Solve the geometric distortion of one detector and filter (L23 §4, Methods §2).
 
     Parameters
     ----------

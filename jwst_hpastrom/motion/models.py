@@ -239,7 +239,7 @@ def fit_motions(
 
     Notes
     -----
-    METHODS: y ~ N(H β, K_sys + diag(σ²)) with the polynomial projected out; hyper-parameters by maximum
+    Methods: y ~ N(H β, K_sys + diag(σ²)) with the polynomial projected out; hyper-parameters by maximum
     marginal likelihood. Priors and bounds, this project's choice: ln A normal about ln of the residuals'
     scatter with sd 2, A between 0.02 σ and five times the largest residual; ln τ normal about the middle of
     [ln(shortest gap/2), ln(baseline)] with half its width as sd, and inside it; the confusion length
