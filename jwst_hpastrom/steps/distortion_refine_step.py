@@ -13,7 +13,8 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import refine_exposure_wcs, write_distortion
 from jwst_hpastrom.io.exposures import exposure_root
 from jwst_hpastrom.io.stdgdc import write_stdgdc
-from jwst_hpastrom.steps._base import HPStep, Inputs, spec_from
+from jwst_hpastrom.steps._base import HPStep, Inputs
+from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["DistortionRefineStep"]
 

@@ -11,7 +11,8 @@ from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.stdpsf import write_stdpsf
 from jwst_hpastrom.io.writing import write_table
-from jwst_hpastrom.steps._base import HPStep, spec_from
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["EPSFBuildStep"]
 

@@ -14,7 +14,8 @@ from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
-from jwst_hpastrom.steps._base import HPStep, spec_from
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["MasterFrameStep"]
 

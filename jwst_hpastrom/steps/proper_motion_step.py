@@ -11,7 +11,8 @@ from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
-from jwst_hpastrom.steps._base import HPStep, spec_from
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["ProperMotionStep"]
 

@@ -3,7 +3,8 @@ import os
 import pytest
 
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
-from jwst_hpastrom.steps._base import HPStep, spec_from
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._spec import spec_from
 
 
 def science(
