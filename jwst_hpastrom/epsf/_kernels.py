@@ -12,7 +12,8 @@ from numba import njit
 PAD = 3  # rows and columns of mirrored coefficients around each grid
 SLACK = 2  # grid steps a star may move before its window is blended again
 N_OUT = 14  # columns of a fit's result
-FAST = {"contract", "reassoc", "arcp", "nsz"}
+# no reordering or fusing: results must not depend on what was compiled when
+FAST = {"nsz"}
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
