@@ -122,6 +122,7 @@ def _demo(args):
     products = folder / "products"
     command = ["strun", "calwebb_hpastrom", files.association]
     command += [f"--reference_catalog={files.reference_catalog}", f"--output_dir={products}"]
+    command += ["--mode=isolated"]  # a sparse field: no neighbours to subtract
     command += [f"--workers={workers}"]
     print("\nSTPIPE_DISABLE_CRDS_STEPPARS=true " + shlex.join(command))
     _run_pipeline(command, folder / "strun.log")

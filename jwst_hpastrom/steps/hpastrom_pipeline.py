@@ -31,6 +31,7 @@ class HPAstromPipeline(ParametersByName, Pipeline):
     spec = (
         """
     reference_catalog = string(default=None)  # first-epoch catalogue that all refers to
+    mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbours subtracted, or not
     resume = boolean(default=False)  # skip products that are there and newer than what they are made from
     """
         + HPStep.spec
@@ -70,10 +71,10 @@ class HPAstromPipeline(ParametersByName, Pipeline):
         catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
 
         if catalog and not self._done([distortion], exposures + catalog):
-            self._build_and_fit(input_data, epsf, lists, exposures, None)
+            self._build_and_fit(input_data, epsf, lists, exposures, None, "isolated")
             self.hp_distortion_refine.reference_catalog = self.reference_catalog
             self.hp_distortion_refine.run(input_data)
-        self._build_and_fit(input_data, epsf, lists, exposures, distortion if catalog else None)
+        self._build_and_fit(input_data, epsf, lists, exposures, distortion if catalog else None, self.mode)
         if not self._done([master], lists):
             self.hp_master_frame.distortion_file = str(distortion) if catalog else None
             self.hp_master_frame.reference_catalog = self.reference_catalog
@@ -84,13 +85,13 @@ class HPAstromPipeline(ParametersByName, Pipeline):
             self.hp_proper_motion.first_epoch = self.reference_catalog
             self.hp_proper_motion.run(str(master))
 
-    def _build_and_fit(self, input_data, epsf, lists, exposures, distortion):
+    def _build_and_fit(self, input_data, epsf, lists, exposures, distortion, mode):
         before = [distortion] if distortion else []
         if not self._done([epsf], exposures + before):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
             self.hp_epsf_build.run(input_data)
         if not self._done(lists, [*exposures, epsf]):
-            self.hp_epsf_fit.epsf_file = str(epsf)
+            self.hp_epsf_fit.epsf_file, self.hp_epsf_fit.mode = str(epsf), mode
             self.hp_epsf_fit.run(input_data)
 
     def _done(self, products, sources):
