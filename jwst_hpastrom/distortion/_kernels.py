@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.geometry._kernels import select
+
 # no reordering or fusing: results must not depend on what was compiled when
 FAST = {"nsz"}
 
@@ -213,26 +215,7 @@ def invert(
 def _median(v, n):
     # v[:n] is reordered
     m = n // 2
-    lo, hi = 0, n - 1
-    while lo < hi:
-        pivot = v[(lo + hi) // 2]
-        i, j = lo, hi
-        while i <= j:
-            while v[i] < pivot:
-                i += 1
-            while v[j] > pivot:
-                j -= 1
-            if i <= j:
-                v[i], v[j] = v[j], v[i]
-                i += 1
-                j -= 1
-        if m <= j:
-            hi = j
-        elif m >= i:
-            lo = i
-        else:
-            break
-    top = v[m]
+    top = select(v, n, m)
     if n % 2:
         return top
     below = v[0]
@@ -310,32 +293,6 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
         count[c] = m
         if m > 1:
             error[c] = np.sqrt(s2 * m / (m - 1.0)) / sw
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
-def _kth(d, n, k):
-    """The k-th smallest (k from 1) of d[:n], which is reordered."""
-    lo, hi = 0, n - 1
-    k -= 1
-    while lo < hi:
-        pivot = d[(lo + hi) // 2]
-        i, j = lo, hi
-        while i <= j:
-            while d[i] < pivot:
-                i += 1
-            while d[j] > pivot:
-                j -= 1
-            if i <= j:
-                d[i], d[j] = d[j], d[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            hi = j
-        elif k >= i:
-            lo = i
-        else:
-            break
-    return d[k]
 
 
 @njit(cache=True, nogil=True)
@@ -422,7 +379,7 @@ def map_rows(
                     dist[s] = gx[s] * gx[s] + gy[s] * gy[s]
                     work[s] = dist[s]
                 kk = min(k_nearest, n)
-                radius = np.sqrt(_kth(work, n, kk))
+                radius = np.sqrt(select(work, n, kk - 1))
                 if whole or radius + 2.0 * diagonal <= reach:
                     break
                 reach = (radius + 2.0 * diagonal) * 1.0001
@@ -451,7 +408,7 @@ def map_rows(
                         dist[s] = (hx[s] - fx) * (hx[s] - fx) + (hy[s] - fy) * (hy[s] - fy)
                     for s in range(m):
                         work[s] = dist[s]
-                    last = _kth(work, m, kk)
+                    last = select(work, m, kk - 1)
                     n = 0
                     for s in range(m):
                         value[n] = sx[s]

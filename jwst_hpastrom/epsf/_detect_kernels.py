@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.geometry._kernels import select
+
 # no reordering or fusing: results must not depend on what was compiled when
 FAST = {"nsz"}
 
@@ -194,31 +196,6 @@ def local_maxima(flux, err, good, kernel, threshold, x, y, f, snr):
                 y[found] += min(max(0.5 * (b - a) / c, -0.5), 0.5)
             found += 1
     return found
-
-
-@njit(cache=True, nogil=True)
-def select(v, n, k):
-    """Value of rank k of v[:n]; reorders v (Hoare's quickselect)."""
-    low, high = 0, n - 1
-    while low < high:
-        pivot = v[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while v[i] < pivot:
-                i += 1
-            while v[j] > pivot:
-                j -= 1
-            if i <= j:
-                v[i], v[j] = v[j], v[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    return v[k]
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,31 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
+def select(v, n, k):
+    """Value of rank k of v[:n]; reorders v (Hoare's quickselect)."""
+    low, high = 0, n - 1
+    while low < high:
+        pivot = v[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while v[i] < pivot:
+                i += 1
+            while v[j] > pivot:
+                j -= 1
+            if i <= j:
+                v[i], v[j] = v[j], v[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return v[k]
+
+
+@njit(cache=True, nogil=True)
 def clipped_group_means(order, start, values, weights, sigma, used):
     n_groups = start.size - 1
     mean = np.full(n_groups, np.nan)

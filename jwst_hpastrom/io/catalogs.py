@@ -66,8 +66,8 @@ def _read(path):
         ) from err
 
 
-def _plain(column, unit):
-    """Column as floats in ``unit``; masked entries become NaN."""
+def plain_values(column, unit):
+    """Return a column as floats in ``unit``; masked entries become NaN, magnitudes stay as they are."""
     values = np.ma.asarray(column.value if hasattr(column, "value") else column)
     values = np.ma.filled(values.astype(float), np.nan)
     own = getattr(column, "unit", None)
@@ -113,7 +113,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
         for s in synonyms:
             if s in table.colnames:
                 used.add(s)
-                out[name] = table[s] if name == "id" else _plain(table[s], UNITS.get(name))
+                out[name] = table[s] if name == "id" else plain_values(table[s], UNITS.get(name))
                 if name in UNITS:
                     out[name].unit = UNITS[name]
                 break

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.catalogs import plain_values
 from jwst_hpastrom.io.writing import write_table
 
 __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
@@ -42,14 +43,6 @@ GAIA_UNITS = {
     "pmra_pmdec_corr": "",
 }
 NEEDED = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
-
-
-def _plain(column, unit):
-    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
-    own = getattr(column, "unit", None)
-    if unit not in ("", "mag") and own is not None and str(own) not in ("", unit):
-        values = (values * own).to_value(unit)
-    return values
 
 
 def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
@@ -105,7 +98,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     out = Table(meta=dict(table.meta))
     for name, unit in GAIA_UNITS.items():
         if name in names:
-            out[name] = _plain(table[names[name]], unit)
+            out[name] = plain_values(table[names[name]], unit)
             if unit:
                 out[name].unit = unit
     ids = next((names[n] for n in ("source_id", "designation", "id") if n in names), None)
