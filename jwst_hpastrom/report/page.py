@@ -9,8 +9,8 @@ import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.writing import atomic_path
-from jwst_hpastrom.report import figures
-from jwst_hpastrom.report.products import find_products, frame_residuals
+from jwst_hpastrom.report import distortion_figures, epsf_figures, motion_figures
+from jwst_hpastrom.report.products import find_products
 
 __all__ = ["write_page", "write_report"]
 
@@ -114,32 +114,8 @@ def report_sections(products):
     list
     """
     sections = [("What there is", _overview(products))]
-    if products.epsf is not None:
-        sections.append(
-            ("Effective PSF", [(figures.epsf_grid(products.epsf), "ePSFs over the detector (L23 Fig. 4)")])
-        )
-    if products.stars:
-        name, stars = next(iter(products.stars.items()))
-        contents = [(figures.qfit_radxs(stars), f"{name}: QFIT and RADXS (L23 Fig. 5, 6)")]
-        sections.append(("Star lists", contents))
-    residuals = frame_residuals(products)
-    if residuals is not None:
-        contents = [
-            (figures.pixel_phase(residuals), "pixel phase (L23 Fig. 1, 3)"),
-            (figures.distortion_map(residuals), "residuals about the master frame (L23 Fig. 9, 11)"),
-            (figures.residual_scatter(residuals), "bright stars about the master frame (L23 Fig. 12)"),
-        ]
-        sections.append(("Distortion", contents))
-    if products.master is not None:
-        scale = float(products.master.meta.get("scale_mas", 50.0))
-        contents = [(figures.rms_against_magnitude(products.master, scale), "precision (L23 Fig. 16)")]
-        sections.append(("Master frame", contents))
-    if products.motions is not None:
-        contents = [
-            (figures.motion_errors(products.motions), "errors (L23 Fig. 20)"),
-            (figures.motion_diagram(products.motions), "vector-point diagram (L23 Fig. 21)"),
-        ]
-        sections.append(("Proper motions", contents))
+    for subject in (epsf_figures, distortion_figures, motion_figures):
+        sections += subject.sections(products)
     if products.quality:
         contents = []
         for name, table in products.quality.items():

@@ -1,6 +1,7 @@
 """Find and read the products in a folder; nothing is computed anew that a Step could have written."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,11 @@ class Products:
     master: Table | None = None
     motions: Table | None = None
     notes: list = field(default_factory=list)
+
+    @cached_property
+    def residuals(self):
+        """Residuals about the master frame, see `frame_residuals`."""
+        return frame_residuals(self)
 
 
 def _product_name(folder):

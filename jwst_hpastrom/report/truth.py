@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.report.figures import _figure, _sample
+from jwst_hpastrom.report.drawing import new_figure, thin
 
 __all__ = ["distortion_errors", "motion_truth", "position_errors", "write_truth_plots"]
 
@@ -43,11 +43,11 @@ def position_errors(stars):
     -------
     `~matplotlib.figure.Figure`
     """
-    figure, axes = _figure(11, 4.4, 1, 2)
+    figure, axes = new_figure(11, 4.4, 1, 2)
     s = stars[np.asarray(stars["isolated"], bool)]
     mag, dx, dy = (np.asarray(s[c], float) for c in ("mag", "dx", "dy"))
     axis = axes[0][0]
-    k = _sample(np.random.default_rng(0), mag.size)
+    k = thin(np.random.default_rng(0), mag.size)
     axis.semilogy(mag[k], np.abs(dx[k]), ",", color="0.6")
     centre, chosen = _binned(mag, dx)
     if len(centre):
@@ -79,7 +79,7 @@ def distortion_errors(before, after):
     -------
     `~matplotlib.figure.Figure`
     """
-    figure, axes = _figure(10.5, 8.2, 2, 2)
+    figure, axes = new_figure(10.5, 8.2, 2, 2)
     for row, table, title in zip(axes, (before, after), ("official", "refined"), strict=True):
         side = round(np.sqrt(len(table)))
         x, y = np.asarray(table["x"]), np.asarray(table["y"])
@@ -107,7 +107,7 @@ def motion_truth(motions):
     -------
     `~matplotlib.figure.Figure`
     """
-    figure, axes = _figure(13.5, 4.4, 1, 3)
+    figure, axes = new_figure(13.5, 4.4, 1, 3)
     m = motions[np.asarray(motions["isolated"], bool)]
     mag = np.asarray(m["mag"], float)
     axis = axes[0][0]
