@@ -1,6 +1,7 @@
 """Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
 
 import io
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,10 @@ _META = {
     "dec_ref": ("DEC_REF", "wcsinfo.dec_ref", False),
     "roll_ref": ("ROLL_REF", "wcsinfo.roll_ref", False),
 }
+EXPOSURE_NAME = re.compile(
+    r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
+)
+SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 IMAGING = {"NIRISS": "NIS_IMAGE", "NIRCAM": "NRC_IMAGE", "MIRI": "MIR_IMAGE", "FGS": "FGS_IMAGE"}
 
 
@@ -85,13 +90,16 @@ class Exposure:
 
 
 def exposure_root(name):
-    """File name without folder, extension and suffix (``_cal``, ``_crf``, ``_hpcal``, ``_master``)."""
+    """File name without folder, extension and what processing added (``_cal``, ``_a3001_crf``…).
+
+    The name of an exposure of JWST ends with its detector; other names lose the suffixes known here.
+    """
     stem = Path(name).name
+    if found := EXPOSURE_NAME.match(stem):
+        return found[0]
     for ext in (".gz", ".fits", ".asdf", ".ecsv"):
         stem = stem.removesuffix(ext)
-    for suffix in ("_cal", "_crf", "_hpcal", "_tweakregstep", "_assignwcsstep", "_rate", "_master"):
-        stem = stem.removesuffix(suffix)
-    return stem
+    return SUFFIXES.sub("", stem)
 
 
 def _from_fits(path):

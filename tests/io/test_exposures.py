@@ -109,7 +109,17 @@ def test_no_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["jw1_nis_cal.fits", "a/b/jw1_nis_crf.fits", "jw1_nis", "jw1_nis_hpcal.fits.gz"]
+    ("name", "root"),
+    [
+        ("a1_nis_cal.fits", "a1_nis"),
+        ("a/b/a1_nis_crf.fits", "a1_nis"),
+        ("a1_nis", "a1_nis"),
+        ("a1_nis_hpcal.fits.gz", "a1_nis"),
+        ("a1_nis_image2pipeline.fits", "a1_nis"),
+        ("x/jw01086004001_02101_00001_nis_a3001_crf.fits", "jw01086004001_02101_00001_nis"),
+        ("jw01086004001_02101_00001-seg001_nrcblong_cal.fits", "jw01086004001_02101_00001-seg001_nrcblong"),
+        ("jw01086-o001_t001_niriss_clear-f150w_master.ecsv", "jw01086-o001_t001_niriss_clear-f150w"),
+    ],
 )
-def test_root(name):
-    assert exposure_root(name) == "jw1_nis"
+def test_root(name, root):
+    assert exposure_root(name) == root
