@@ -42,6 +42,9 @@ def _parser():
         "folder", nargs="?", default=".", help="folder with products (default: the current one)"
     )
     report.add_argument("--output", default=None, help="the page (default: FOLDER/PRODUCT_report.html)")
+    report.add_argument(
+        "--exposures", default=None, help="folder with the exposures, for figures that need pixels"
+    )
     report.set_defaults(run=_report)
 
     convert = sub.add_parser(
@@ -129,7 +132,7 @@ def _demo(args):
     summary, details = compare(field, products, official=files.distortion)
     summary.write(folder / "comparison.ecsv", format="ascii.ecsv", overwrite=True)
     plots = write_truth_plots(details, folder / "plots")
-    page = write_report(products)
+    page = write_report(products, exposures=folder / "exposures")
     print("\nMeasured against the truth (scatter: robust; pull: scatter over the stated error, 1 is honest;")
     print("/bound: scatter over the Cramer-Rao bound, 1 is perfect; distortion: root mean square):\n")
     print(format_summary(summary))
@@ -178,7 +181,7 @@ def _run_pipeline(command, log):
 def _report(args):
     from jwst_hpastrom.report import write_report
 
-    print(write_report(args.folder, args.output))
+    print(write_report(args.folder, args.output, args.exposures))
 
 
 def _convert(args):

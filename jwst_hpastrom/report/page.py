@@ -124,7 +124,7 @@ def report_sections(products):
     return sections
 
 
-def write_report(folder, output=None):
+def write_report(folder, output=None, exposures=None):
     """Write the report of the products in a folder.
 
     Parameters
@@ -133,6 +133,9 @@ def write_report(folder, output=None):
 
     output : path-like, optional
         The page; by default ``FOLDER/PRODUCT_report.html``.
+
+    exposures : path-like, optional
+        Folder with the exposures, for the figures that need pixels; by default ``folder`` itself.
 
     Returns
     -------
@@ -151,6 +154,6 @@ def write_report(folder, output=None):
         import matplotlib  # noqa: F401
     except ImportError as err:
         raise ParameterError("no matplotlib", "pip install 'jwst_hpastrom[report]'") from err
-    products = find_products(folder)
+    products = find_products(folder, exposures=exposures)
     path = Path(output) if output else products.folder / f"{products.name}_report.html"
     return write_page(path, f"{products.name}: report", report_sections(products))

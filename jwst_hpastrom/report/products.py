@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadFileError, HPAstromError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest
+from jwst_hpastrom.io.exposures import exposure_root
 from jwst_hpastrom.io.star_lists import read_star_list
 
 __all__ = ["Products", "find_products", "frame_residuals"]
@@ -36,6 +37,9 @@ class Products:
 
     notes : list of str
         What could not be read, and why.
+
+    exposures : dict of str to `~pathlib.Path`
+        Exposures that were found, by name.
     """
 
     folder: Path
@@ -47,6 +51,7 @@ class Products:
     master: Table | None = None
     motions: Table | None = None
     notes: list = field(default_factory=list)
+    exposures: dict = field(default_factory=dict)
 
     @cached_property
     def residuals(self):
@@ -62,7 +67,7 @@ def _product_name(folder):
     return None
 
 
-def find_products(folder, name=None):
+def find_products(folder, name=None, exposures=None):
     """Read the products in a folder.
 
     Parameters
@@ -71,6 +76,9 @@ def find_products(folder, name=None):
 
     name : str, optional
         Product name; by default that of the furthest product there.
+
+    exposures : path-like, optional
+        Folder with the exposures, for the figures that need pixels; by default ``folder`` itself.
 
     Returns
     -------
@@ -107,6 +115,9 @@ def find_products(folder, name=None):
         table = attempt(path, read_star_list)
         if table is not None:
             out.stars[path.name.removesuffix("_stars.ecsv")] = table
+    for path in sorted(Path(exposures or folder).glob("*.fits")):
+        if exposure_root(path) in out.stars and path.stem.endswith(("_cal", "_crf")):
+            out.exposures[exposure_root(path)] = path
     for path in sorted(folder.glob("*_quality.ecsv")):
         table = attempt(path, Table.read)
         if table is not None:

@@ -7,10 +7,13 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, make_table
+from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
 from jwst_hpastrom.errors import BadFileError
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.geometry import TangentPlane, robust_sigma
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.report import describe, find_products, frame_residuals, write_report, write_truth_plots
+from jwst_hpastrom.report.epsf_figures import central_value_history, qfit_change, samplings
+from jwst_hpastrom.simulation import simulate_field
 
 pytest.importorskip("matplotlib")
 
@@ -125,3 +128,28 @@ def test_truth_plots(tmp_path):
     assert [p.rsplit("/", 1)[1] for p in paths] == ["positions.png", "distortion.png", "motions.png"]
     for p in paths:
         assert Path(p).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_figures_that_need_pixels():
+    """Samples across the core lie on the ePSF from fitted positions, not from light centres."""
+    sky = simulate_field(size=200, n_exposures=1, n_stars=400, mag_faint=-5.0, filter="F090W", seed=3)
+    true, offset = sky.epsf, (np.arange(101) - 50) / 4
+    dx, dy = (g.ravel() for g in np.meshgrid(offset, offset))
+    data = [true.evaluate(dx, dy, x, y).reshape(101, 101) for y in true.y for x in true.x]
+    library = EPSFLibrary(np.array(data), true.x, true.y, 4, meta={"filter": "F090W"}).normalised()
+    image = sky.exposures[0].image
+    stars = measure_stars(image, library)
+    figure = samplings(image, stars, library, width=0.06)
+    scatter = []
+    for axis in figure.axes:
+        points, curve = axis.lines
+        wanted = np.interp(points.get_xdata(), *curve.get_data())
+        scatter.append(robust_sigma(points.get_ydata() - wanted))
+    assert max(scatter[1], scatter[3]) < 0.5 * min(scatter[0], scatter[2])
+
+    change = qfit_change(stars, stars)
+    assert change.axes[0].get_title().split("stars")[1] == change.axes[1].get_title().split("stars")[1]
+    quality = Table({"epoch": [2022.3, 2022.4], "central_before": [0.4, 0.4], "central_after": [0.41, 0.4]})
+    quality["qfit_before"], quality["qfit_after"] = [0.02, 0.02], [0.01, 0.02]
+    history = central_value_history(quality)
+    assert list(history.axes[0].lines[1].get_ydata()) == [0.41, 0.4]
