@@ -1,15 +1,15 @@
 """Residuals become a correction, raw positions corrected ones, the correction a V2V3 transform."""
 
-from jwst_hpastrom.distortion.correction import (
-    DistortionCorrection,
+from jwst_hpastrom.distortion.correction import DistortionCorrection, pixel_area_magnitude
+from jwst_hpastrom.distortion.error_model import ErrorModel
+from jwst_hpastrom.distortion.official import FramePlacement, place_frame, to_v2v3
+from jwst_hpastrom.distortion.pairs import Pairs, check_one_filter, match_reference, select_stars
+from jwst_hpastrom.distortion.parts import (
     PixelMapCorrection,
     PolynomialCorrection,
     TableCorrection,
-    pixel_area_magnitude,
     table_nodes,
 )
-from jwst_hpastrom.distortion.official import FramePlacement, place_frame, to_v2v3
-from jwst_hpastrom.distortion.pairs import Pairs, check_one_filter, match_reference, select_stars
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
 from jwst_hpastrom.distortion.pixel_scale import pixel_scale
 from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
@@ -17,6 +17,7 @@ from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distorti
 __all__ = [
     "DistortionCorrection",
     "DistortionSolution",
+    "ErrorModel",
     "FramePlacement",
     "Pairs",
     "PixelMapCorrection",

@@ -14,8 +14,9 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import gaussian_filter, map_coordinates
 from tqdm import tqdm
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection, PixelMapCorrection
+from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.joint import StarFrame
+from jwst_hpastrom.distortion.parts import PixelMapCorrection
 
 __all__ = ["FineField", "SplineBase", "build_fine_map", "leftover_variance", "structure_floor"]
 

@@ -7,7 +7,8 @@ import numpy as np
 from tqdm import tqdm
 
 from jwst_hpastrom.distortion.cells import CellGrid, fill_cells
-from jwst_hpastrom.distortion.correction import DistortionCorrection, PolynomialCorrection, TableCorrection
+from jwst_hpastrom.distortion.correction import DistortionCorrection
+from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import fit_linear, polynomial_terms, robust_sigma
 

@@ -13,14 +13,10 @@ from scipy import sparse
 from scipy.linalg import blas, cho_factor, cho_solve
 from tqdm import tqdm
 
-from jwst_hpastrom.distortion.correction import (
-    DistortionCorrection,
-    PolynomialCorrection,
-    TableCorrection,
-    table_nodes,
-)
+from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.design import Layout, distortion_rows, exposure_rows, star_blocks
 from jwst_hpastrom.distortion.iterative import fit_exposures, fix_gauge
+from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection, table_nodes
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
 __all__ = ["JointResult", "Problem", "StarFrame", "solve_joint"]

@@ -4,7 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jwst_hpastrom.distortion import _kernels
-from jwst_hpastrom.distortion.correction import PixelMapCorrection
+from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["build_pixel_map"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection, PolynomialCorrection
-from jwst_hpastrom.distortion.fine_map import build_fine_map, structure_floor
+from jwst_hpastrom.distortion.correction import DistortionCorrection
+from jwst_hpastrom.distortion.fine_map import build_fine_map
 from jwst_hpastrom.distortion.iterative import (
     exposure_transforms,
     residuals,
@@ -16,6 +16,7 @@ from jwst_hpastrom.distortion.iterative import (
 )
 from jwst_hpastrom.distortion.joint import StarFrame, solve_joint
 from jwst_hpastrom.distortion.pairs import check_one_filter, match_reference
+from jwst_hpastrom.distortion.parts import PolynomialCorrection
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
 from jwst_hpastrom.distortion.pixel_scale import pixel_scale
 from jwst_hpastrom.distortion.selfcal import solve_self
@@ -289,9 +290,6 @@ def solve_distortion(
                 prior=method != "self", rng=rng, progress=progress,
             )  # fmt: skip
             correction = replace(correction, pixel_map=found)
-            if held_out:
-                floor = structure_floor(result.pairs, correction, result.joint.transforms, result.joint.noise)
-                correction = replace(correction, floor=floor)
     pairs = result.pairs
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)

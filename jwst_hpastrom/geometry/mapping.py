@@ -75,6 +75,38 @@ class Mapping(ABC):
         zero = np.zeros(np.broadcast(x, y).shape)
         return zero, zero.copy()
 
+    def mean_error(self, x, y, group, n_groups, weights=None):
+        """Return the standard errors, due to the map itself, of means of outputs over groups of inputs.
+
+        Parameters
+        ----------
+        x, y : ndarray, shape (n,)
+            Input positions.
+
+        group : ndarray of int, shape (n,)
+            Group (star) of each position, 0 <= group < n_groups; negative ones are left out.
+
+        n_groups : int
+
+        weights : ndarray, shape (n,) or (2, n), optional
+            Weights in the mean, of the two outputs; 1 by default.
+
+        Returns
+        -------
+        u_err, v_err : ndarray, shape (n_groups,)
+            NaN for groups without weight. Where nothing is known of the errors' correlation, those of a
+            group are taken as one and the same.
+        """
+        group = np.asarray(group, np.int64)
+        weights = np.broadcast_to(1.0 if weights is None else np.asarray(weights, float), (2, group.size))
+        keep = group >= 0
+        out = []
+        for e, w in zip(self.error(x, y), weights, strict=True):
+            total = np.bincount(group[keep], w[keep], n_groups)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                out.append(np.bincount(group[keep], (w * e)[keep], n_groups) / total)
+        return tuple(out)
+
     def inverse(self, u, v, *, tolerance=1e-7, max_iterations=50):
         """Map outputs back to inputs by Newton's method.
 

@@ -13,11 +13,14 @@ from astropy.time import Time
 import jwst_hpastrom
 from jwst_hpastrom.distortion import (
     DistortionCorrection,
+    ErrorModel,
     FramePlacement,
     PixelMapCorrection,
     PolynomialCorrection,
+    TableCorrection,
     to_v2v3,
 )
+from jwst_hpastrom.distortion.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, polynomial_terms
 from jwst_hpastrom.io.writing import atomic_path
@@ -84,11 +87,52 @@ def write_distortion(path, correction, placement, meta, *, description=None):
     m.hpastrom = {"gauge": getattr(getattr(correction, "polynomial", None), "gauge", "none"),
                   "linear": {"matrix": placement.transform.matrix.tolist(),
                              "offset": placement.transform.offset.tolist(),
-                             "centre": placement.transform.centre.tolist()}}  # fmt: skip
+                             "centre": placement.transform.centre.tolist()},
+                  **_parts_meta(correction)}  # fmt: skip
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(str(temporary))
     return str(path)
+
+
+def _parts_meta(correction):
+    """Polynomial, table and errors as plain lists: read back, they are the ones that were solved for."""
+    polynomial, table = (getattr(correction, n, None) for n in ("polynomial", "table"))
+    uncertainty, out = getattr(correction, "uncertainty", None), {}
+    if polynomial is None:
+        return out
+    out["polynomial"] = {
+        "degree": int(polynomial.degree), "a": np.asarray(polynomial.a, float).tolist(),
+        "b": np.asarray(polynomial.b, float).tolist(), "centre": [float(c) for c in polynomial.centre],
+        "half_width": float(polynomial.half_width),
+    }  # fmt: skip
+    if table is not None:
+        out["table"] = {k: np.asarray(getattr(table, k), float).tolist() for k in ("dx", "dy")}
+    if uncertainty is not None:
+        out["uncertainty"] = uncertainty.to_meta()
+    out["pixel_map"] = correction.pixel_map is not None
+    return out
+
+
+def _own_correction(model, meta, shape):
+    """The correction in a file that `write_distortion` made, or None if it is not one."""
+    if "polynomial" not in meta or "pixel_map" not in meta:
+        return None
+    p = meta["polynomial"]
+    polynomial = PolynomialCorrection(
+        int(p["degree"]), np.array(p["a"], float), np.array(p["b"], float), np.array(p["centre"], float),
+        float(p["half_width"]), str(meta.get("gauge", "file")),
+    )  # fmt: skip
+    table = pixels = None
+    if "table" in meta:
+        table = TableCorrection(*(np.array(meta["table"][k], float) for k in ("dx", "dy")), shape=shape)
+    if meta["pixel_map"]:
+        data = find_pixel_tables(model, shape)
+        if data is None:
+            return None
+        pixels = PixelMapCorrection(data)
+    errors = ErrorModel.from_meta(meta["uncertainty"]) if "uncertainty" in meta else None
+    return DistortionCorrection(polynomial, table, pixels, errors, shape)
 
 
 def _wheels(meta):
@@ -188,8 +232,9 @@ def read_distortion(path, *, shape=(2048, 2048)):
     Returns
     -------
     `DistortionCorrection`
-        From ASDF, the polynomial that fits best and, where that leaves something, a pixel map of the rest
-        (exact at pixel centres up to the file's int16 quantum).
+        From ASDF that this package wrote, the parts and their errors, the pixel map up to the file's int16
+        quantum; from any other, the polynomial that fits best and, where that leaves something, a pixel map
+        of the rest, exact at pixel centres.
 
     Raises
     ------
@@ -213,7 +258,19 @@ def read_distortion(path, *, shape=(2048, 2048)):
     linear = None
     if own:
         linear = LinearTransform(*(np.array(own[k], float) for k in ("matrix", "offset", "centre")))
+        correction = _own_correction(model, meta["hpastrom"], tuple(shape))
+        if correction is not None and _says_the_same(correction, linear, model):
+            return correction
     return correction_from_model(model, shape=shape, gauge_from=linear)
+
+
+def _says_the_same(correction, linear, model, tolerance=1e-5):
+    """Whether parts from the metadata are the file's model: somebody may have changed one of the two."""
+    ny, nx = correction.shape
+    x, y = np.random.default_rng(0).uniform(0, 1, (2, 200)) * [[nx - 1], [ny - 1]]
+    u, v = linear.inverse(*model(x, y))
+    a, b = correction.forward(x, y)
+    return bool(np.hypot(u - a, v - b).max() < tolerance)
 
 
 def refine_exposure_wcs(path, output, model, *, reference=None):

@@ -177,7 +177,6 @@ def _part_hdus(correction, small_only=False):
         if m.count is not None:
             out.append(fits.ImageHDU(np.asarray(m.count, ">i2"), name="VOIDN"))
     if out:
-        out[0].header["HPFLOOR"] = (correction.floor, "error by structure finer than the parts, pix")
         out[0].header["HPWHOLE"] = (not small_only or m is None, "all parts are here")
     return out
 
@@ -213,7 +212,7 @@ def _read_parts(hdus, shape):
         )
         count = _native(hdus["VOIDN"], np.int16) if "VOIDN" in names else None
         pixels = PixelMapCorrection(data, err, count)
-    return DistortionCorrection(polynomial, table, pixels, float(first.header["HPFLOOR"]), shape)
+    return DistortionCorrection(polynomial, table, pixels, shape=shape)
 
 
 def _layers(hdus):

@@ -1,6 +1,7 @@
 """The official reference file, and the exposure with a refined WCS."""
 
 import os
+from dataclasses import replace
 
 import asdf
 import numpy as np
@@ -9,6 +10,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.distortion import (
     DistortionCorrection,
+    ErrorModel,
     FramePlacement,
     PixelMapCorrection,
     PolynomialCorrection,
@@ -17,6 +19,7 @@ from jwst_hpastrom.distortion import (
     to_v2v3,
 )
 from jwst_hpastrom.distortion.ideal import IdealPlane
+from jwst_hpastrom.distortion.standard_models import quantised
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.distortion_reference import (
@@ -68,7 +71,7 @@ def test_the_file_says_what_the_correction_says(correction, placement, tmp_path)
     v2, v3 = model(x, y)
     px, py = placement.transform.inverse(v2, v3)
     u, v = correction.forward(x, y)
-    assert np.hypot(px - u, py - v).max() < 1e-6 + correction.pixel_map.quantised()[1]
+    assert np.hypot(px - u, py - v).max() < 1e-6 + quantised(correction.pixel_map.data)[1]
     bx, by = model.inverse(v2, v3)
     assert np.hypot(bx - x, by - y).max() < 2e-4
 
@@ -132,3 +135,26 @@ def test_bad_files_are_named(tmp_path):
     asdf.AsdfFile({"data": [1, 2]}).write_to(tmp_path / "other.asdf")
     with pytest.raises(BadReferenceFileError, match="no model of two"):
         read_distortion(tmp_path / "other.asdf")
+
+
+def test_our_own_file_gives_parts_and_errors_back(correction, placement, tmp_path):
+    rng = np.random.default_rng(3)
+    variance = rng.uniform(1e-6, 1e-5, (2, 9, 9))
+    errors = ErrorModel(variance, np.array([0.7, 0.3]), np.array([8.0, 64.0]), SHAPE)
+    solved = replace(correction, uncertainty=errors)
+    path = write_distortion(tmp_path / "x_distortion.asdf", solved, placement, META)
+    back = read_distortion(path, shape=SHAPE)
+    assert back.polynomial == solved.polynomial
+    assert back.table == solved.table
+    assert back.uncertainty == errors
+    x, y = rng.uniform(-0.5, 255.5, (2, 2000))
+    difference = np.hypot(*np.subtract(back.forward(x, y), solved.forward(x, y)))
+    assert difference.max() <= 1.5 * quantised(solved.pixel_map.data)[1]
+    # a file whose model somebody has changed is read by its model
+    with asdf.open(path, memmap=False, lazy_load=False) as af:
+        af.tree["meta"]["hpastrom"]["polynomial"]["a"][3] += 0.1
+        af.write_to(tmp_path / "changed.asdf")
+    other = read_distortion(tmp_path / "changed.asdf", shape=SHAPE)
+    assert other.uncertainty is None
+    i, j = rng.integers(0, 256, (2, 500)).astype(float)
+    assert np.hypot(*np.subtract(other.forward(i, j), solved.forward(i, j))).max() < 1e-4

@@ -32,8 +32,7 @@ def correction():
         ),
         TableCorrection(*rng.normal(0, 0.02, (4, 6, 8)), count=np.full((6, 8), 31), shape=SHAPE),
         PixelMapCorrection(fine, np.full_like(fine, 0.002), np.full(SHAPE, 48, np.int16)),
-        0.0015,
-        SHAPE,
+        shape=SHAPE,
     )
 
 

@@ -1,0 +1,155 @@
+"""What is known of a correction's error: its size over the detector, and how far it reaches."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.optimize import nnls
+
+from jwst_hpastrom.distortion import _error_kernels
+
+__all__ = ["ErrorModel"]
+
+#: standard deviations, pixels, of the Gaussians that the correlation is put together from
+LENGTHS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorModel:
+    """Standard errors of a correction (its shape: a six-parameter transformation is free) and their reach.
+
+    The errors at two raw positions a distance d apart have the correlation Σ share exp(-d²/2 length²).
+
+    Parameters
+    ----------
+    variance : ndarray, shape (2, ny, nx)
+        Variances of the corrections of x and y, pixels², on uniform nodes from edge to edge of the detector.
+    share, length : ndarray
+        Shares of the variance, and how far each reaches, pixels.
+    shape : tuple of int
+        Detector (ny, nx).
+    """
+
+    variance: np.ndarray
+    share: np.ndarray
+    length: np.ndarray
+    shape: tuple
+
+    @classmethod
+    def from_samples(cls, samples, shape, *, smooth=48.0, spacing=32.0):
+        """Measure size and reach from samples of the error.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (n, 2, my, mx)
+            Errors (found minus true) of simulations on square bins that cover the detector.
+        shape : tuple of int
+            Detector (ny, nx).
+        smooth : float
+            Standard deviation, pixels, of the Gaussian over which squares are averaged.
+        spacing : float
+            Distance of the nodes, pixels, about.
+
+        Returns
+        -------
+        `ErrorModel`
+        """
+        samples = np.asarray(samples, float)
+        step = shape[0] / samples.shape[2]
+        x, y = np.meshgrid(np.linspace(-1, 1, samples.shape[3]), np.linspace(-1, 1, samples.shape[2]))
+        q, _ = np.linalg.qr(np.stack([np.ones(x.size), x.ravel(), y.ravel()], 1))
+        flat = samples.reshape(len(samples) * 2, -1)
+        samples = (flat - (flat @ q) @ q.T).reshape(samples.shape)
+        square = np.mean(samples**2, 0)
+        width = smooth / step
+        variance = np.stack([gaussian_filter(v, width, mode="reflect", truncate=3.0) for v in square])
+        nodes = [max(round(n / spacing) + 1, 3) for n in shape]
+        along = [np.linspace(-0.5, n / step - 0.5, m) for n, m in zip(shape, nodes, strict=True)]
+        places = np.meshgrid(*along, indexing="ij")
+        coarse = np.stack([map_coordinates(v, places, order=1, mode="nearest") for v in variance])
+        share, length = _reach(samples / np.sqrt(np.maximum(variance, 1e-30)), step)
+        return cls(coarse, share, length, tuple(shape))
+
+    def error(self, x, y):
+        """Return the standard errors of the correction at raw positions, pixels."""
+        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        my, mx = self.variance.shape[1:]
+        at = [y * (my - 1) / (self.shape[0] - 1.0), x * (mx - 1) / (self.shape[1] - 1.0)]
+        out = (map_coordinates(v, at, order=1, mode="nearest") for v in self.variance)
+        return tuple(np.sqrt(np.maximum(v, 0.0)) for v in out)
+
+    def mean_error(self, x, y, group, n_groups, weights=None):
+        """Return the standard errors of the weighted means of the correction over groups of raw positions.
+
+        Parameters
+        ----------
+        x, y : ndarray, shape (n,)
+            Raw positions, 0-based pixels.
+        group : ndarray of int, shape (n,)
+            Group (star) of each position, 0 <= group < n_groups; negative ones are left out.
+        n_groups : int
+        weights : ndarray, shape (n,) or (2, n), optional
+            Weights in the mean, of x and y; 1 by default.
+
+        Returns
+        -------
+        x_err, y_err : ndarray, shape (n_groups,)
+            Pixels; NaN for groups without weight.
+        """
+        x, y = np.asarray(x, float).ravel(), np.asarray(y, float).ravel()
+        group = np.asarray(group, np.int64).ravel()
+        weights = np.broadcast_to(1.0 if weights is None else np.asarray(weights, float), (2, x.size))
+        order = np.argsort(group, kind="stable")
+        start = np.searchsorted(group[order], np.arange(n_groups + 1))
+        out = np.empty((2, n_groups))
+        _error_kernels.mean_variances(
+            order, start, x, y, np.ascontiguousarray(weights), np.stack(self.error(x, y)),
+            np.asarray(self.share, float), 0.5 / np.asarray(self.length, float) ** 2, out,
+        )  # fmt: skip
+        return np.sqrt(out[0]), np.sqrt(out[1])
+
+    def to_meta(self):
+        """Return plain lists, for a file's metadata."""
+        return {
+            "variance": np.asarray(self.variance, float).tolist(), "share": np.asarray(self.share).tolist(),
+            "length": np.asarray(self.length).tolist(), "shape": [int(n) for n in self.shape],
+        }  # fmt: skip
+
+    @classmethod
+    def from_meta(cls, meta):
+        """Make it from what `to_meta` returned."""
+        arrays = (np.array(meta[k], float) for k in ("variance", "share", "length"))
+        return cls(*arrays, tuple(int(n) for n in meta["shape"]))
+
+    def scaled(self, factor):
+        """Return the model with other variances: multiplied by a number or an array over its nodes."""
+        return ErrorModel(self.variance * factor, self.share, self.length, self.shape)
+
+    def __eq__(self, other):
+        return isinstance(other, ErrorModel) and all(
+            np.array_equal(getattr(self, k), getattr(other, k))
+            for k in ("variance", "share", "length", "shape")
+        )
+
+    __hash__ = None
+
+
+def _reach(unit, step):
+    """Shares and lengths of Gaussians that add up to the autocorrelation of unit-variance samples."""
+    ny, nx = unit.shape[2:]
+    size = (2 * ny, 2 * nx)
+    power = np.mean(np.abs(np.fft.rfft2(unit, size)) ** 2, axis=(0, 1))
+    overlap = np.fft.irfft2(np.abs(np.fft.rfft2(np.ones((ny, nx)), size)) ** 2, size)
+    raw = np.fft.irfft2(power, size)
+    top = max(int(min(ny, nx) * 0.5), 2)
+    j, i = np.mgrid[:top, -top + 1 : top]
+    distance = step * np.hypot(i, j).ravel()
+    correlation = (raw[j, i] / np.maximum(overlap[j, i], 1.0)).ravel()
+    edges = np.r_[0.0, step * np.unique(np.round(np.geomspace(0.6, top, 24), 1))]
+    which = np.digitize(distance, edges)
+    d, c = (np.array([np.mean(v[which == k]) for k in np.unique(which)]) for v in (distance, correlation))
+    lengths = np.array([s for s in LENGTHS if step <= 2 * s and s <= 0.25 * step * min(ny, nx)])
+    share, _ = nnls(np.exp(-0.5 * (d[:, None] / lengths) ** 2), c)
+    share = np.where(share > 0.005, share, 0.0)
+    keep = share > 0
+    return share[keep] / share.sum(), lengths[keep]
