@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
 from jwst_hpastrom.epsf.frames import open_frame
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.neighbours import plain_stamps, refresh_stamps
@@ -29,6 +30,7 @@ __all__ = ["BuildResult", "build_library"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
+MODEL_ERRORS = (0.15, 0.05)  # share of a star's light: one model, and the grid (this project's choice)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def build_library(
     clip=3.5,
     mesh=64,
     oversampling=4,
+    band_limit=None,
     executor=None,
     progress=False,
 ):
@@ -137,6 +140,10 @@ def build_library(
 
     oversampling : int
         Samples per pixel.
+
+    band_limit : float, optional
+        Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step, which 0
+        switches off. Noise beyond it is taken out of every update (this project's choice).
 
     executor : `concurrent.futures.Executor`, optional
         Works on the exposures in parallel; the result is the same without.
@@ -222,12 +229,12 @@ def build_library(
                 f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
             )
         samples = state.sample(job, library, use, limit)
-        new = _improve(library, samples, state, use, min_cell_stars if it >= n_global else 0.0)
+        new = _improve(library, samples, state, use, min_cell_stars if it >= n_global else 0.0, band_limit)
         change = np.abs(new.data - library.data).max() / new.data.max()
         if it > 0:
             limit = clip * sample_scatter(samples.histogram)
         library = new
-        rows.append(_report(it, fitted, library, state, use, predicted, samples, change, moved))
+        rows.append(report_row(it, fitted, library, state, use, predicted, samples, change, moved))
         log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", it + 1, change, moved)
         bar.update()
         it += 1
@@ -243,7 +250,7 @@ def build_library(
         replace(library, meta=meta),
         Table(rows),
         state.table(star, predicted, use),
-        _phases(first, (state.x, state.y, predicted), use),
+        phase_diagram(first, (state.x, state.y, predicted), use),
         predicted.transforms,
     )
 
@@ -288,6 +295,7 @@ class _State:
 
     def refresh(self, job, library, *, detect, mesh):
         """Measure all stars, neighbours too, and the sky with the current model; cut new stamps."""
+        error = MODEL_ERRORS[len(library.data) > 1]
         done = job.map(
             refresh_stamps,
             self.frames,
@@ -295,6 +303,7 @@ class _State:
             detect=detect,
             passes=1 if detect else 2,
             mesh=mesh,
+            model_error=error,
         )
         for frame, ((x, y, flux, half, sky), _) in zip(self.frames, done, strict=True):
             frame.x, frame.y, frame.flux, frame.half_box, frame.sky = x, y, flux, half, sky
@@ -369,11 +378,10 @@ class _State:
         )
 
 
-def _improve(library, samples, state, use, min_cell_stars):
+def _improve(library, samples, state, use, min_cell_stars, band_limit):
     """Add the smoothed mean residuals to the model; centre and normalise it."""
-    data = library.data + smooth_update(
-        mean_residuals(samples, 0.02, library.oversampling), library.oversampling
-    )
+    update = mean_residuals(samples, 0.02, library.oversampling)
+    data = library.data + smooth_update(update, library.oversampling, band_limit=band_limit or None)
     borrowed = np.zeros(len(data), bool)
     if len(data) > 1:
         data, borrowed = _borrow(data, library, state, use, min_cell_stars)
@@ -394,55 +402,3 @@ def _borrow(data, library, state, use, min_cell_stars):
         w = np.where(thin, 0.0, 1.0 / ((x - x[k]) ** 2 + (y - y[k]) ** 2 + 1.0))
         data[k] = np.tensordot(w / w.sum(), data, 1)
     return data, thin
-
-
-def _phase_amplitude(position, offset, ok):
-    """Amplitude (half the range) of the first two harmonics of an offset against pixel phase."""
-    k = ok & np.isfinite(offset)
-    if k.sum() < 50:
-        return np.nan
-    t = 2 * np.pi * position[k]
-    clipped = np.clip(offset[k], *(np.median(offset[k]) + np.array([-4, 4]) * robust_sigma(offset[k])))
-    design = np.stack([np.ones_like(t), np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)], 1)
-    c = np.linalg.lstsq(design, clipped, rcond=None)[0]
-    p = np.linspace(0, 2 * np.pi, 100)
-    return float(
-        0.5 * np.ptp(c[1] * np.sin(p) + c[2] * np.cos(p) + c[3] * np.sin(2 * p) + c[4] * np.cos(2 * p))
-    )
-
-
-def _phases(first, last, use, bins=20):
-    """Numbers of stars and median offsets against pixel phase, in the first and the last iteration."""
-    edges = np.linspace(-0.5, 0.5, bins + 1)
-    out = {"phase": 0.5 * (edges[1:] + edges[:-1])}
-    for name, (x, y, predicted) in (("first", first), ("last", last)):
-        for axis, p, offset in (("x", x, predicted.dx), ("y", y, predicted.dy)):
-            k = use & np.isfinite(p)
-            b = np.clip(np.digitize(p[k] - np.round(p[k]), edges) - 1, 0, bins - 1)
-            d = offset[k]
-            groups = [d[(b == n) & np.isfinite(d)] for n in range(bins)]
-            out[f"n_{axis}_{name}"] = np.bincount(b, minlength=bins)
-            out[f"d{axis}_{name}"] = [np.median(g) if g.size else np.nan for g in groups]
-    return Table(out)
-
-
-def _report(it, fitted, library, state, use, predicted, samples, change, moved):
-    middle = len(library.data) // 2
-    n = library.data.shape[-1] // 2
-    return {
-        "iteration": it + 1,
-        "grid": library.x.size,
-        "positions": "fitted" if fitted else "averaged",
-        "n_stars": int(use.sum()),
-        "n_averaged": int((use & predicted.averaged).sum()),
-        "n_samples": int(samples.used),
-        "clipped": samples.dropped / max(samples.used + samples.dropped, 1),
-        "model_change": float(change),
-        "position_change": moved,
-        "central_value": float(library.data[middle, n, n]),
-        "x_rms": predicted.rms[0],
-        "y_rms": predicted.rms[1],
-        "x_phase": _phase_amplitude(state.x, predicted.dx, use),
-        "y_phase": _phase_amplitude(state.y, predicted.dy, use),
-        "n_borrowed": int(library.borrowed.sum()),
-    }

@@ -54,7 +54,7 @@ def _radii(flux, noise):
     return np.clip(np.cbrt(0.5 * np.maximum(flux, 0) / noise), 4.0, HALF - 0.5)
 
 
-def refresh_stamps(frame, library, *, detect, passes, mesh):
+def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     """Fit all stars of the exposure with a library, take a new mesh sky, and cut new stamps.
 
     Parameters
@@ -73,6 +73,9 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
 
     mesh : int
         Size of the sky boxes, pixels.
+
+    model_error : float
+        Share of a star's light by which the library may be wrong: fainter companions are not believed.
 
     Returns
     -------
@@ -106,7 +109,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
             resid += level - new_level
             level = new_level
             resid[frame.bad] = 0.0
-            j, i = find_peaks(resid, noise, _model_errors(data - resid - level))
+            j, i = find_peaks(resid, noise, _misfits(data - resid - level, model_error))
             new_x, new_y, new_flux = light_centres(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
@@ -117,7 +120,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
         weight[frame.bad] = 0.0
         order = np.argsort(-flux, kind="stable")
         _build_kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
-        keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level)
+        keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level, model_error)
         keep[:n_bright] = True
         gone = ~keep
         _build_kernels.subtract_catalog(resid, *lib, x[gone], y[gone], -flux[gone], radius[gone])
@@ -134,21 +137,21 @@ def refresh_stamps(frame, library, *, detect, passes, mesh):
     return (x, y, flux, half, sky), out
 
 
-def _model_errors(model):
+def _misfits(model, error):
     """What a wrong ePSF may leave at a pixel: shares of the brightest model within 1 and within 3 pixels.
 
     Without it the residuals of a model that is still wrong become companions, which then keep it wrong.
     """
     near = ndimage.maximum_filter(model, 3, mode="nearest")
-    return np.maximum(0.15 * near, 0.06 * ndimage.maximum_filter(near, 5, mode="nearest"))
+    return error * np.maximum(near, 0.4 * ndimage.maximum_filter(near, 5, mode="nearest"))
 
 
-def _are_stars(x, y, flux, peak, noise, model):
+def _are_stars(x, y, flux, peak, noise, model, error):
     """Catalogue entries bright enough for stars of their own, and not a brighter star's misfit."""
     j, i = (np.clip(np.round(c).astype(int), 0, n - 1) for c, n in zip((y, x), model.shape, strict=True))
-    keep = (peak > 3.5 * noise) & (peak > 0.15 * (model[j, i] - peak)) & (flux > 0)
+    keep = (peak > 3.5 * noise) & (peak > error * (model[j, i] - peak)) & (flux > 0)
     for i, k in cKDTree(np.c_[x, y]).query_pairs(3.0):
         faint, bright = (i, k) if flux[i] < flux[k] else (k, i)
-        if flux[faint] < 0.06 * flux[bright]:
+        if flux[faint] < 0.4 * error * flux[bright]:
             keep[faint] = False
     return keep

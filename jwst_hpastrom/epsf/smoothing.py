@@ -1,9 +1,12 @@
 """Constraints on an ePSF grid: radius-dependent smoothing and the centring convention."""
 
 import numpy as np
+from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import convolve1d, map_coordinates, shift, spline_filter
 
-__all__ = ["centre_offsets", "low_pass", "recentre", "smooth_update"]
+__all__ = ["centre_offsets", "low_pass", "recentre", "smooth_update", "within_band"]
+
+TAPER = 1.2  # waves are let through up to the band limit, and none beyond this many times it
 
 
 def low_pass(order):
@@ -40,7 +43,29 @@ def _ramp(r, inner, outer):
     return np.clip((r - inner) / (outer - inner), 0.0, 1.0)
 
 
-def smooth_update(update, oversampling, *, radii=(1.0, 2.5, 5.0, 7.5), orders=(4, 2, 1)):
+def within_band(stack, limit):
+    """Take the waves beyond a band limit out of ePSFs or their updates.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (n_fields, n, n)
+
+    limit : float
+        Cycles per sample: the response is 1 up to here and falls to 0 at `TAPER` times as much.
+
+    Returns
+    -------
+    ndarray, shape (n_fields, n, n)
+    """
+    border = min(16, stack.shape[-1] - 1)  # mirrored: the wings do not end at the grid's border
+    padded = np.pad(stack, ((0, 0), (border, border), (border, border)), mode="reflect")
+    f = fftfreq(padded.shape[-1])
+    beyond = np.clip((np.hypot(f, f[:, None]) / limit - 1) / (TAPER - 1), 0, 1)
+    out = ifft2(fft2(padded) * np.cos(0.5 * np.pi * beyond) ** 2).real
+    return out[:, border:-border, border:-border]
+
+
+def smooth_update(update, oversampling, *, band_limit=None, radii=(1.0, 2.5, 5.0, 7.5), orders=(4, 2, 1)):
     """Smooth updates of ePSFs, the more the larger the radius (L23 section 3; Anderson 2016).
 
     The *update* is smoothed, not the model: what the data hold in the pass band comes back in later
@@ -54,6 +79,9 @@ def smooth_update(update, oversampling, *, radii=(1.0, 2.5, 5.0, 7.5), orders=(4
 
     oversampling : int
         Samples per pixel.
+
+    band_limit : float, optional
+        Highest spatial frequency that an ePSF can hold, cycles per pixel (see `diffraction.band_limit`).
 
     radii : tuple of float
         Pixels: the first kernel inside radii[0], the second between radii[1] and radii[2], the third (applied
@@ -72,7 +100,8 @@ def smooth_update(update, oversampling, *, radii=(1.0, 2.5, 5.0, 7.5), orders=(4
     core, middle, wing = (_separable(update, low_pass(order)) for order in orders)
     wing = _separable(wing, low_pass(orders[2]))
     first, second = _ramp(r, radii[0], radii[1]), _ramp(r, radii[2], radii[3])
-    return (1 - first) * core + first * ((1 - second) * middle + second * wing)
+    smooth = (1 - first) * core + first * ((1 - second) * middle + second * wing)
+    return smooth if band_limit is None else within_band(smooth, band_limit / oversampling)
 
 
 def centre_offsets(psf, oversampling):

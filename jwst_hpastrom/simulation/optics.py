@@ -5,25 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
+from jwst_hpastrom.epsf.diffraction import BANDS
 from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["BANDS", "OpticsConfig", "TrueEPSF", "make_epsf", "pupil_segments"]
-
-#: filter: (central wavelength, width) in micrometres, of the bands of NIRISS
-BANDS = {
-    "F090W": (0.901, 0.194),
-    "F115W": (1.152, 0.226),
-    "F140M": (1.405, 0.142),
-    "F150W": (1.498, 0.338),
-    "F158M": (1.585, 0.198),
-    "F200W": (1.990, 0.464),
-    "F277W": (2.770, 0.715),
-    "F356W": (3.593, 0.914),
-    "F380M": (3.825, 0.206),
-    "F430M": (4.280, 0.210),
-    "F444W": (4.436, 1.100),
-    "F480M": (4.815, 0.298),
-}
 
 PIXEL_ARCSEC = 0.0656
 FLAT_TO_FLAT = 1.32  # of a segment, metres

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.diffraction import BANDS, band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
 from jwst_hpastrom.io.distortion_reference import read_distortion
@@ -42,7 +43,10 @@ class EPSFBuildStep(HPStep):
         if not exposures:
             raise NotEnoughStarsError("no exposure", "at least one")
         meta = _common(exposures, inputs.product)
-        planes = _planes(exposures)
+        planes, pixel_arcsec = _planes(exposures)
+        parameters = self.parameters_of(build_library, exclude=OWN)
+        if parameters["band_limit"] is None and meta["filter"] in BANDS:
+            parameters["band_limit"] = band_limit(meta["filter"], pixel_arcsec)
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
         with self.executor() as executor:
             result = build_library(
@@ -51,7 +55,7 @@ class EPSFBuildStep(HPStep):
                 correction=self._correction(*origin),
                 executor=executor,
                 progress=True,
-                **self.parameters_of(build_library, exclude=OWN),
+                **parameters,
             )
         library = result.library.shifted(*origin)  # field positions on the full detector
         library.meta.update(meta)
@@ -93,7 +97,7 @@ def _common(exposures, product):
 
 
 def _planes(exposures):
-    """Per exposure, raw pixels to approximate common tangent-plane pixels, through its WCS."""
+    """Raw pixels to approximate common tangent-plane pixels, per exposure through its WCS; a pixel's side."""
     ny, nx = exposures[0].image.shape
     y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
     sky = [e.to_sky(x, y) for e in exposures]
@@ -102,7 +106,8 @@ def _planes(exposures):
     area = np.nanmedian(np.abs(np.linalg.det(_jacobian(x, y, xi, eta))))
     plane = TangentPlane(*middle, scale_mas=1e3 * np.sqrt(area))
     targets = [plane.to_pixels(*plane.from_sky(*s)) for s in sky]
-    return [fit_polynomial(x, y, *t, PLANE_DEGREE, sigma=None).transform.forward for t in targets]
+    planes = [fit_polynomial(x, y, *t, PLANE_DEGREE, sigma=None).transform.forward for t in targets]
+    return planes, float(np.sqrt(area))
 
 
 def _jacobian(x, y, u, v):

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.smoothing import centre_offsets, low_pass, recentre, smooth_update
+from jwst_hpastrom.epsf.smoothing import (
+    centre_offsets,
+    low_pass,
+    recentre,
+    smooth_update,
+    within_band,
+)
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])
@@ -35,3 +41,14 @@ def test_recentre():
     for one in centred:
         np.testing.assert_allclose(centre_offsets(one, 4), 0, atol=2e-4)
         np.testing.assert_allclose(one[50, 48], one[50, 52], rtol=2e-3)
+
+
+def test_within_band_keeps_what_optics_pass_and_nothing_else():
+    jj, ii = np.mgrid[-50:51, -50:51] / 4.0
+    packet = np.exp(-(ii**2 + jj**2) / (2 * 4.0**2))[None]
+    slow, fast = (packet * np.cos(2 * np.pi * f * (0.6 * ii + 0.8 * jj)) for f in (0.2, 0.7))
+    np.testing.assert_allclose(within_band(slow, 0.1), slow, atol=0.005)
+    assert np.abs(within_band(fast, 0.1)).max() < 0.005
+    noise = np.random.default_rng(1).normal(size=(30, 101, 101))
+    core = (slice(None), slice(46, 55), slice(46, 55))
+    assert smooth_update(noise, 4, band_limit=0.4)[core].std() < 0.35 * smooth_update(noise, 4)[core].std()
