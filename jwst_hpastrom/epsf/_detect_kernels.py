@@ -7,6 +7,7 @@ from jwst_hpastrom.geometry._kernels import select
 
 # no reordering or fusing: results must not depend on what was compiled when
 FAST = {"nsz"}
+AXES = ((0, 1), (1, 0), (1, 1), (1, -1))  # x, y and the two diagonals, as steps (j, i)
 
 
 @njit(cache=True, nogil=True)
@@ -240,3 +241,32 @@ def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err,
             middle, spread = mean, np.sqrt(max(square / kept - (total / kept) ** 2, 0.0)) + 1e-30
         if kept >= least:
             sky[s], sky_err[s], n_sky[s] = mean, spread / np.sqrt(kept), kept
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def sharpness(data, weight, x, y, sky, least, slack, out):
+    """How far the pixels around each star are sharper than any sum of stars, in standard errors.
+
+    least: smallest sum of a pixel's two neighbours over that pixel, along x, y and the two diagonals. A pixel
+    with less light in a pair of neighbours counts; ``slack`` is the relative error of ``least``. out: the
+    largest of the 3 x 3 pixels and four axes.
+    """
+    ny, nx = data.shape
+    for s in range(x.size):
+        ic, jc = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        out[s] = 0.0
+        for j in range(max(jc - 1, 1), min(jc + 2, ny - 1)):
+            for i in range(max(ic - 1, 1), min(ic + 2, nx - 1)):
+                w = weight[j, i]
+                c = data[j, i] - sky[s]
+                if not (w > 0.0 and c > 0.0 and c * c * w > 16.0):
+                    continue
+                for k in range(4):
+                    dj, di = AXES[k]
+                    a, b = weight[j - dj, i - di], weight[j + dj, i + di]
+                    if not (a > 0.0 and b > 0.0):
+                        continue
+                    lack = least[k] * c - (data[j - dj, i - di] + data[j + dj, i + di] - 2.0 * sky[s])
+                    if lack > 0.0:
+                        variance = 1.0 / a + 1.0 / b + least[k] * least[k] * (1.0 / w + slack * slack * c * c)
+                        out[s] = max(out[s], lack / np.sqrt(variance))

@@ -20,7 +20,7 @@ from jwst_hpastrom.epsf.fit import (
     local_sky,
     star_table,
 )
-from jwst_hpastrom.epsf.quality import mark_shapes
+from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
 from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["measure_stars"]
@@ -123,6 +123,7 @@ def measure_stars(
     table = table[listed]
     table = table[np.argsort(-table["flux"], kind="stable")]
     mark_shapes(table)
+    mark_cosmic_rays(table, field.pixels, library)
     _mark_crowded(table, isolation_radius)
     if drop_cosmic_rays:
         table = table[~_useless(table)]

@@ -3,10 +3,13 @@
 import numpy as np
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.epsf import _detect_kernels
 
-__all__ = ["mark_shapes", "radxs_band"]
+__all__ = ["least_widths", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
 
 N_SIGMA = 3.0
+N_SIGMA_SHARP = 5.0  # of 36 pairs of pixels a source (this project's choice)
+LEAST_ERROR = 0.1  # relative, of the least widths: the library's error and the offsets between those tried
 
 
 def radxs_band(mag, radxs, radxs_err, *, per_bin=200):
@@ -56,3 +59,51 @@ def mark_shapes(table):
         high, low = radxs - centre > N_SIGMA * sigma, radxs - centre < -N_SIGMA * sigma
     table["flags"][high] |= int(Flag.EXTENDED)
     table["flags"][low] |= int(Flag.COSMIC_RAY)
+
+
+def least_widths(library):
+    """Smallest sum of a pixel's two opposite neighbours, over that pixel, that a star can have.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    Returns
+    -------
+    ndarray, shape (4,)
+        Along x, y, and the diagonals; of stars within 1.25 pixels of the pixel, at all field positions. What
+        holds for every star holds for their sum, too.
+    """
+    dx, dy = (a.ravel() for a in np.meshgrid(*2 * [np.arange(-1.25, 1.26, 0.25)]))
+    x, y = np.tile(library.x, library.y.size), np.repeat(library.y, library.x.size)
+    around = [(0, 0), (1, 0), (0, 1), (1, 1), (-1, 1)]
+    psi = {
+        (sign * i, sign * j): library.evaluate(dx + sign * i, dy + sign * j, x[:, None], y[:, None])
+        for i, j in around
+        for sign in (1, -1)
+    }
+    middle = psi[0, 0]
+    bright = middle > 0.05 * middle.max()
+    widths = [((psi[i, j] + psi[-i, -j]) / middle)[bright].min() for i, j in around[1:]]
+    return np.maximum(widths, 0.0)
+
+
+def mark_cosmic_rays(table, pixels, library):
+    """Set the flag COSMIC_RAY where pixels are sharper than any sum of stars can be, in place.
+
+    A track of a cosmic ray may be as extended as a galaxy; but at its sides the light ends within a pixel.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Star list.
+
+    pixels : `~jwst_hpastrom.epsf.fit.Pixels`
+        The image as it is.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+    """
+    x, y, sky = (np.ascontiguousarray(table[c], float) for c in ("x", "y", "sky"))
+    out = np.zeros(x.size)
+    _detect_kernels.sharpness(pixels.data, pixels.weight, x, y, sky, least_widths(library), LEAST_ERROR, out)
+    table["flags"][out > N_SIGMA_SHARP] |= int(Flag.COSMIC_RAY)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.columns import Flag
-from jwst_hpastrom.epsf import Image, fit_stars
-from jwst_hpastrom.epsf.quality import mark_shapes, radxs_band
+from jwst_hpastrom.epsf import Image, _detect_kernels, fit_stars
+from jwst_hpastrom.epsf.fit import Pixels
+from jwst_hpastrom.epsf.quality import least_widths, mark_cosmic_rays, mark_shapes, radxs_band
 from tests.epsf.conftest import make_field, make_library
 
 
@@ -64,3 +65,57 @@ def test_few_stars_have_a_band_from_their_errors():
     centre, sigma = radxs_band(np.array([-5.0, -4]), np.array([0.5, 0.0]), np.array([0.01, 0.02]))
     assert centre.tolist() == [0, 0]
     assert sigma.tolist() == [0.01, 0.02]
+
+
+def test_tracks_are_sharper_than_any_sum_of_stars():
+    rng = np.random.default_rng(11)
+    x, y = (g.ravel() + rng.uniform(-0.5, 0.5, 100) for g in np.mgrid[14:186:10j, 14:186:10j])
+    flux = 10 ** rng.uniform(1.0, 2.5, 100)
+    near = rng.uniform(-2.5, 2.5, (2, 100))  # each star has a companion
+    field = make_field(
+        np.r_[x, x + near[0]], np.r_[y, y + near[1]], np.r_[flux, 0.5 * flux], shape=(201, 201), rng=rng,
+        one_sigma=0.7,
+    )  # fmt: skip
+    library = make_library(0.7, np.array([0.0, 100, 200]))
+    tx, ty = (g.ravel() for g in np.meshgrid(np.arange(20, 190, 18), np.arange(20, 190, 18)))
+    for k, (a, b) in enumerate(zip(tx, ty, strict=True)):  # tracks of three pixels, in four directions
+        di, dj = [(1, 0), (0, 1), (1, 1), (-1, 1)][k % 4]
+        for step in range(3):
+            field.image.data[b + dj * step, a + di * step] += 8.0
+    everything = fit_stars(field.image, library, np.r_[x, tx + 0.1], np.r_[y, ty])
+    everything["flags"] = 0
+    mark_cosmic_rays(everything, Pixels.of(field.image), library)
+    marked = (np.asarray(everything["flags"]) & int(Flag.COSMIC_RAY)) > 0
+    track = np.r_[np.zeros(100, bool), np.ones(tx.size, bool)]
+    hit = np.hypot(x[:, None] - tx - 1, y[:, None] - ty - 1).min(1) < 5
+    assert not marked[~track][~hit].any()
+    assert marked[track].mean() > 0.9
+
+
+def test_sharpness_against_the_obvious_way():
+    rng = np.random.default_rng(5)
+    data, weight = rng.exponential(1.0, (20, 22)), rng.uniform(20, 90, (20, 22))
+    weight[rng.random(weight.shape) < 0.1] = 0
+    x, y, sky = rng.uniform(2, 19, 30), rng.uniform(2, 17, 30), rng.normal(0.1, 0.05, 30)
+    least, slack, out = np.array([0.5, 0.4, 0.2, 0.3]), 0.1, np.zeros(30)
+    _detect_kernels.sharpness(data, weight, x, y, sky, least, slack, out)
+    for s in range(30):
+        worst = 0.0
+        for j in range(round(y[s]) - 1, round(y[s]) + 2):
+            for i in range(round(x[s]) - 1, round(x[s]) + 2):
+                c = data[j, i] - sky[s]
+                if weight[j, i] == 0 or c <= 0 or c**2 * weight[j, i] <= 16:
+                    continue
+                for (dj, di), f in zip([(0, 1), (1, 0), (1, 1), (1, -1)], least, strict=True):
+                    one, two = weight[j - dj, i - di], weight[j + dj, i + di]
+                    if one > 0 and two > 0:
+                        lack = f * c - data[j - dj, i - di] - data[j + dj, i + di] + 2 * sky[s]
+                        error = np.sqrt(1 / one + 1 / two + f**2 * (1 / weight[j, i] + (slack * c) ** 2))
+                        worst = max(worst, lack / error)
+        np.testing.assert_allclose(out[s], worst, atol=1e-12)
+
+
+def test_least_widths_are_those_of_a_centred_gaussian():
+    sigma = 0.7
+    expected = 2 * np.exp(-np.array([1, 1, 2, 2]) / (2 * sigma**2))
+    np.testing.assert_allclose(least_widths(make_library(sigma)), expected, rtol=0.02)
