@@ -1,8 +1,15 @@
 """Star lists -> matched, transformed, averaged: the master frame."""
 
 from jwst_hpastrom.frame.colours import combine_filters
-from jwst_hpastrom.frame.errors import position_errors
+from jwst_hpastrom.frame.errors import combine_errors, position_errors
 from jwst_hpastrom.frame.master import MasterFrame, build_master
 from jwst_hpastrom.frame.quality import rms_against_magnitude
 
-__all__ = ["MasterFrame", "build_master", "combine_filters", "position_errors", "rms_against_magnitude"]
+__all__ = [
+    "MasterFrame",
+    "build_master",
+    "combine_errors",
+    "combine_filters",
+    "position_errors",
+    "rms_against_magnitude",
+]

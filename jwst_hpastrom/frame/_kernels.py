@@ -5,10 +5,11 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def average_stars(start, x, y, vx, vy, sigma, mean, rms, formal, n_used, used):
+def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, n_used, used):
     """Clipped weighted mean positions of stars whose measurements lie in start[g]:start[g + 1].
 
-    A measurement off in either axis is dropped in both. Outputs (mean, rms, formal: (n, 2)) are overwritten.
+    A measurement off in either axis is dropped in both; ``extra`` (2,) is variance that their own, vx and vy,
+    lack when it comes to dropping. Outputs (mean, rms, formal: (n, 2)) are overwritten.
     """
     used[:] = False
     for g in range(start.size - 1):
@@ -28,8 +29,8 @@ def average_stars(start, x, y, vx, vy, sigma, mean, rms, formal, n_used, used):
             if ok.sum() < 3:
                 break
             mx, my = np.median(dx[ok]), np.median(dy[ok])
-            sx = max(1.4826 * np.median(np.abs(dx[ok] - mx)), np.sqrt(np.median(vx[a:b][ok])))
-            sy = max(1.4826 * np.median(np.abs(dy[ok] - my)), np.sqrt(np.median(vy[a:b][ok])))
+            sx = max(1.4826 * np.median(np.abs(dx[ok] - mx)), np.sqrt(np.median(vx[a:b][ok]) + extra[0]))
+            sy = max(1.4826 * np.median(np.abs(dy[ok] - my)), np.sqrt(np.median(vy[a:b][ok]) + extra[1]))
             changed = False
             for k in range(n):
                 now = abs(dx[k] - mx) <= sigma * sx and abs(dy[k] - my) <= sigma * sy

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.frame.errors import combine_errors
 from jwst_hpastrom.frame.photometry import mean_magnitudes
 
 __all__ = ["master_table"]
@@ -27,7 +28,7 @@ def _common_flags(star, flags, use, n):
     return out
 
 
-def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transform, meta):
+def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transform, systematic, meta):
     """Fill the master table.
 
     Parameters
@@ -51,6 +52,9 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     in_transform : ndarray of bool
         Detections that defined transformations.
 
+    systematic : callable
+        (x, y, mag, flags) of the stars -> systematic errors (2, n), master pixels.
+
     meta : dict
         Metadata of the table.
 
@@ -69,10 +73,10 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     use = averages.used
     zeroed = m.mag + zero[m.exposure]
     mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n)
-    empirical = mags.rms / np.sqrt(np.maximum(mags.n_used, 1))
+    mag_err = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), mags.formal)
     root = np.sqrt(averages.n_used)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = averages.rms / root
+        empirical = (averages.rms / root).T
     mine = star >= 0
     flags = _common_flags(star, m.flags, use, n)
     flags[averages.n_used < averages.n_found] |= int(Flag.CLIPPED)
@@ -80,14 +84,21 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
         flags[averages.n_found < min_exposures] |= int(Flag.FEW_EXPOSURES)
     flags[np.bincount(star[mine & in_transform], minlength=n) > 0] |= int(Flag.REFERENCE)
     u, v = averages.mean.T
+    common = systematic(u, v, mags.mean, flags)
+    error = [
+        combine_errors(empirical[k], averages.formal[:, k], averages.n_used, mags.mean, common[k])
+        for k in (0, 1)
+    ]
     xi, eta = plane.from_pixels(u, v)
     ra, dec = plane.to_sky(xi, eta)
     order = np.argsort(mags.mean, kind="stable")
     data = {
         "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec,
-        "x_rms": averages.rms[:, 0], "y_rms": averages.rms[:, 1], "x_err": error[:, 0], "y_err": error[:, 1],
+        "x_rms": averages.rms[:, 0], "y_rms": averages.rms[:, 1], "x_err": error[0], "y_err": error[1],
+        "x_err_empirical": empirical[0], "y_err_empirical": empirical[1],
         "x_err_formal": averages.formal[:, 0], "y_err_formal": averages.formal[:, 1],
-        "mag": mags.mean, "mag_rms": mags.rms, "mag_err": np.where(mags.n_used > 1, empirical, mags.formal),
+        "x_err_systematic": common[0], "y_err_systematic": common[1],
+        "mag": mags.mean, "mag_rms": mags.rms, "mag_err": mag_err,
         "qfit": _mean_over(star, m.qfit, use, n), "radxs": _mean_over(star, m.radxs, use, n),
         "n_found": averages.n_found, "n_used": averages.n_used, "flags": flags,
     }  # fmt: skip

@@ -1,13 +1,48 @@
-"""One error for each position of a master frame, from the empirical and the formal one."""
+"""One error for each position of a master frame, from the empirical, the formal and the systematic one."""
 
 import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
 
-__all__ = ["position_errors"]
+__all__ = ["combine_errors", "position_errors"]
 
 #: degrees of freedom that the formal error counts for
 PRIOR_DOF = 4.0
+
+
+def combine_errors(empirical, formal, n_used, mag, systematic=0.0):
+    """Standard error of means that have few measurements each.
+
+    The RMS/√N of N measurements and of four imaginary ones, whose scatter is the formal error times the
+    median ratio of the two at this magnitude, plus in quadrature what the measurements have in common. An
+    RMS of three measurements is itself uncertain by half, and motions divided by such errors have no
+    meaningful χ²; with many exposures it becomes the empirical one.
+
+    Parameters
+    ----------
+    empirical, formal : ndarray, shape (n,)
+        RMS/√N, and what the fits' errors propagate to; NaN where unknown.
+
+    n_used : ndarray of int, shape (n,)
+        N.
+
+    mag : ndarray, shape (n,)
+
+    systematic : float or ndarray
+        Errors that do not fall with N.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN where there is neither.
+    """
+    empirical, formal, n = (np.asarray(a, float) for a in (empirical, formal, n_used))
+    expected = formal * _ratio(np.asarray(mag, float), empirical, formal, n)
+    dof = np.maximum(n - 1, 0)
+    var = PRIOR_DOF * expected**2 + dof * np.where(dof > 0, empirical, 0.0) ** 2
+    combined = np.sqrt(var / (PRIOR_DOF + dof))
+    either = np.where(np.isfinite(empirical), empirical, formal)
+    return np.hypot(np.where(np.isfinite(combined), combined, either), np.nan_to_num(systematic))
 
 
 def position_errors(table, kind="combined"):
@@ -16,14 +51,12 @@ def position_errors(table, kind="combined"):
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Master frame: x_err, y_err, x_err_formal, y_err_formal, n_used, mag.
+        Master frame: x_err, y_err, n_used, mag, optional x_err_formal, x_err_empirical and the same of y.
 
     kind : {'combined', 'empirical', 'formal'}
-        'empirical' is RMS/√N, with the formal error where N = 1. 'formal' is the fits' own. 'combined' is the
-        RMS/√N of N measurements and of four imaginary ones, whose scatter is the formal error times the
-        median ratio of the two at this magnitude: an RMS of three measurements is itself uncertain by half,
-        and motions divided by such errors have no meaningful χ². With many exposures it becomes the
-        empirical one.
+        'combined' is the table's own x_err; where the table has no x_err_empirical its x_err is that, and
+        `combine_errors` makes the combined one. 'empirical' is RMS/√N, with the formal error where N = 1.
+        'formal' is the fits' own.
 
     Returns
     -------
@@ -35,23 +68,20 @@ def position_errors(table, kind="combined"):
     n = np.asarray(table["n_used"], float)
     out = []
     for axis in ("x", "y"):
-        empirical = np.asarray(table[f"{axis}_err"], float)
-        formal = (
-            np.asarray(table[f"{axis}_err_formal"], float)
-            if f"{axis}_err_formal" in table.colnames
-            else np.full(n.size, np.nan)
+        total, empirical, formal = (
+            np.asarray(table[c], float) if c in table.colnames else None
+            for c in (f"{axis}_err", f"{axis}_err_empirical", f"{axis}_err_formal")
         )
+        formal = np.full(n.size, np.nan) if formal is None else formal
         if kind == "formal":
             out.append(formal)
-        elif kind == "empirical":
-            out.append(np.where(np.isfinite(empirical) & (n > 1), empirical, formal))
+        elif kind == "combined" and empirical is not None:
+            out.append(total)
+        elif kind == "combined":
+            out.append(combine_errors(total, formal, n, table["mag"]))
         else:
-            expected = formal * _ratio(np.asarray(table["mag"], float), empirical, formal, n)
-            dof = np.maximum(n - 1, 0)
-            var = PRIOR_DOF * expected**2 + dof * np.where(dof > 0, empirical, 0.0) ** 2
-            combined = np.sqrt(var / (PRIOR_DOF + dof))
-            either = np.where(np.isfinite(empirical), empirical, formal)
-            out.append(np.where(np.isfinite(combined), combined, either))
+            empirical = total if empirical is None else empirical
+            out.append(np.where(np.isfinite(empirical) & (n > 1), empirical, formal))
     return tuple(out)
 
 

@@ -15,6 +15,7 @@ from jwst_hpastrom.frame.measurements import collect
 from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
 from jwst_hpastrom.frame.registration import choose_plane, first_transforms, through_wcs
+from jwst_hpastrom.frame.systematics import SharedErrors
 from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
 
@@ -67,7 +68,7 @@ class MasterFrame:
 class _Averages:
     """Clipped means of the measurements, star by star."""
 
-    def __init__(self, m, star, n_stars, sigma):
+    def __init__(self, m, star, n_stars, sigma, extra=(0.0, 0.0)):
         which = np.flatnonzero(star >= 0)
         which = which[np.argsort(star[which], kind="stable")]
         start = np.searchsorted(star[which], np.arange(n_stars + 1))
@@ -75,11 +76,23 @@ class _Averages:
         self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
         used = np.zeros(which.size, np.bool_)
         average_stars(
-            start, m.u[which], m.v[which], m.vu[which], m.vv[which], float(sigma),
+            start, m.u[which], m.v[which], m.vu[which], m.vv[which], np.asarray(extra, float), float(sigma),
             self.mean, self.rms, self.formal, self.n_used, used,
         )  # fmt: skip
         self.used = np.zeros(star.size, bool)
         self.used[which] = used
+
+    def extra(self):
+        """Variance that the bright stars' measurements have beyond their own errors, of either axis."""
+        rows = np.flatnonzero((self.n_used >= 3) & np.isfinite(self.formal).all(1))
+        if rows.size == 0:
+            return np.zeros(2)
+        single = self.formal[rows] ** 2 * self.n_used[rows, None]
+        best = single.sum(1) <= 1.001 * np.quantile(single.sum(1), 0.2)
+        rows, single = rows[best], single[best]
+        dof = self.n_used[rows, None] - 1
+        typical = (1 - 2 / (9 * dof)) ** 3  # median of χ² per degree of freedom
+        return np.maximum(np.median(self.rms[rows] ** 2 / typical - single, axis=0), 0.0)
 
 
 def _refit(m, star, averages, k, n_min, parameters):
@@ -195,10 +208,11 @@ def build_master(
 
     Notes
     -----
-    ``x_err`` is empirical, RMS/√N, and has few degrees of freedom where there are few exposures;
-    ``x_err_formal`` is the
-    propagated error of the fits and knows nothing of what they do not model. Exposures at one pointing share
-    the errors of the distortion correction, which neither of the two contains.
+    ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
+    (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
+    exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
+    on the detector, and the wings of neighbours that were not subtracted. What no dither shows and no
+    correction states is not in it.
     """
     if n_iterations < 1 or min_exposures < 1:
         raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
@@ -224,9 +238,9 @@ def build_master(
     wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
     star, n_stars = identify(m, order, 1.5 * radius)
     shown.update()
-    in_transform = np.zeros(m.u.size, bool)
+    in_transform, extra = np.zeros(m.u.size, bool), np.zeros(2)
     for _ in range(n_iterations):
-        averages = _Averages(m, star, n_stars, sigma)
+        averages = _Averages(m, star, n_stars, sigma, extra)
         in_transform[:] = False
         for k in range(m.n_exposures):
             try:
@@ -235,20 +249,21 @@ def build_master(
                 raise error.about(names[k]) from None
             in_transform[rows] = True
             m.apply(k, transforms[k])
-        averages = _Averages(m, star, n_stars, sigma)
+        averages = _Averages(m, star, n_stars, sigma, extra)
+        extra = averages.extra()
         keep = drop_doubles(*averages.mean.T, averages.n_used, 0.5 * radius)
         star, n_stars = identify(m, order, radius, *averages.mean[keep].T)
         shown.update()
-    averages = _Averages(m, star, n_stars, sigma)
+    averages = _Averages(m, star, n_stars, sigma, extra)
     solid = averages.n_used >= n_min
 
     # The averages' own frame is that of the central exposure's WCS so far.
     if reference is not None:
-        final, tie_meta = tie_to_reference(
+        final, tie_meta, tie = tie_to_reference(
             m, star, averages, solid, reference, plane, epoch, max_shift * px, max_rotation
         )
     else:
-        final, tie_meta = tie_to_wcs(m, wcs_uv)
+        final, tie_meta, tie = tie_to_wcs(m, wcs_uv)
     transforms = [t.then(final) for t in transforms]
     for k in range(m.n_exposures):
         m.apply(k, transforms[k])
@@ -261,7 +276,7 @@ def build_master(
     renumber = np.full(n_stars, -1)
     renumber[solid] = np.arange(solid.size)
     star = np.where(star >= 0, renumber[star], -1)
-    averages = _Averages(m, star, solid.size, sigma)
+    averages = _Averages(m, star, solid.size, sigma, extra)
     meta = {
         "epoch": epoch,
         "filter": str(star_lists[central].meta.get("filter", "")),
@@ -271,8 +286,14 @@ def build_master(
         **plane.to_meta(),
         **tie_meta,
     }
+    shared = SharedErrors(m, star, averages, transforms, corrections, meta["filter"], tie)
+    for k, c in enumerate("xy"):
+        for name in ("smooth", "curvature"):
+            profile = shared.curvature if name == "curvature" else shared.detector.smooth
+            meta[f"{c}_{name}_error"] = float(np.sqrt(np.mean(profile.error[k] ** 2)))
+        meta[f"{c}_local_error"] = float(shared.detector.local[k])
     table, residuals, dmag = master_table(
-        m, star, averages, zero, plane, n_min, min_exposures, in_transform, meta
+        m, star, averages, zero, plane, n_min, min_exposures, in_transform, shared, meta
     )
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
     mine = star >= 0

@@ -31,6 +31,9 @@ class Measurements:
     row : ndarray of int
         Row in its star list.
 
+    raw_x, raw_y : ndarray
+        Positions as measured, pixels.
+
     x, y : ndarray
         Distortion-corrected positions, pixels.
 
@@ -56,6 +59,8 @@ class Measurements:
     exposure: np.ndarray
     first: np.ndarray
     row: np.ndarray
+    raw_x: np.ndarray
+    raw_y: np.ndarray
     x: np.ndarray
     y: np.ndarray
     vx: np.ndarray
@@ -144,7 +149,7 @@ def _one(table, correction, qfit_max, pixel_area):
         raise NotEnoughStarsError(f"{int(ok.sum())} usable stars", "4 in every exposure", file=name)
     qfit = _column(table, "qfit", np.nan, n)
     data = {
-        "row": np.arange(n), "x": xc, "y": yc, "vx": vx, "vy": vy, "vxy": vxy,
+        "row": np.arange(n), "raw_x": x, "raw_y": y, "x": xc, "y": yc, "vx": vx, "vy": vy, "vxy": vxy,
         "ra": _column(table, "ra", np.nan, n), "dec": _column(table, "dec", np.nan, n),
         "mag": mag, "mag_var": _column(table, "mag_err", np.nan, n) ** 2,
         "qfit": qfit, "radxs": _column(table, "radxs", np.nan, n), "flags": flags,

@@ -58,6 +58,9 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
 
     meta : dict
         Number of stars and scatter of the tie, for the table's metadata.
+
+    residuals : tuple of ndarray
+        Positions of the stars used, residuals (frame minus catalogue), and their weights in either axis.
     """
     x, y, ex, ey = reference_positions(reference, plane, epoch)
     u, v = averages.mean[solid].T
@@ -87,13 +90,20 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
         w = tuple(1.0 / (e[j] ** 2 + f[i] ** 2 + (0.1 * floor) ** 2) for e, f in ((ex, fu), (ey, fv)))
         fit = fit_linear(u[i], v[i], x[j], y[j], parameters=6 if i.size >= 6 else 4, weights=w)
         t = fit.transform
-    return t, {
-        "tied_to": "reference",
-        "n_tie": fit.n_used,
-        "tie_rms_mas": fit.rms * plane.scale_mas,
-        "tie_rotation_deg": t.rotation,
-        "tie_scale": t.scale,
-    }
+    i, j = i[fit.keep], j[fit.keep]
+    at = t.forward(u[i], v[i])
+    residuals = (*at, at[0] - x[j], at[1] - y[j], tuple(a[fit.keep] for a in w))
+    return (
+        t,
+        {
+            "tied_to": "reference",
+            "n_tie": fit.n_used,
+            "tie_rms_mas": fit.rms * plane.scale_mas,
+            "tie_rotation_deg": t.rotation,
+            "tie_scale": t.scale,
+        },
+        residuals,
+    )
 
 
 def tie_to_wcs(m, wcs_uv):
@@ -101,8 +111,8 @@ def tie_to_wcs(m, wcs_uv):
 
     Returns
     -------
-    transform, meta
-        As `tie_to_reference`.
+    transform, meta, residuals
+        As `tie_to_reference`; no residuals.
     """
     fit = fit_linear(m.u, m.v, *wcs_uv, parameters=6)
-    return fit.transform, {"tied_to": "exposure WCS", "n_tie": fit.n_used}
+    return fit.transform, {"tied_to": "exposure WCS", "n_tie": fit.n_used}, None

@@ -254,7 +254,7 @@ def test_average_against_twin():
     vx, vy = rng.uniform(0.5, 2, (2, n))
     mean, rms, formal = (np.empty((counts.size, 2)) for _ in range(3))
     n_used, used = np.zeros(counts.size, np.int64), np.zeros(n, bool)
-    average_stars(start, x, y, vx, vy, 3.0, mean, rms, formal, n_used, used)
+    average_stars(start, x, y, vx, vy, np.zeros(2), 3.0, mean, rms, formal, n_used, used)
     for g in range(counts.size):
         s = slice(start[g], start[g + 1])
         if counts[g] == 0:

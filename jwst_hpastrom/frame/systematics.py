@@ -1,0 +1,383 @@
+"""What a star's repeated measurements have in common, and their scatter therefore does not show."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.geometry import robust_sigma
+
+__all__ = [
+    "DetectorErrors",
+    "Profile",
+    "SharedErrors",
+    "correction_errors",
+    "curvature_error",
+    "detector_errors",
+    "light_errors",
+]
+
+#: measurements that the detector's pattern is found from, and the fewest that it is looked for in
+MOST, FEWEST = 60000, 1500
+#: detector pixels within which an error of the detector's is the same
+CORRELATED = 16.0
+#: degrees of the polynomial pattern; dithers do not show a lower one
+DEGREES = (3, 4)
+#: reach of the ePSF libraries, pixels: closer neighbours that were subtracted leave nothing behind
+REACH = 12.5
+#: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
+WINGS = 0.13
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Position errors against the distance from the middle of the field, master pixels.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (2,)
+        Middle of the field.
+
+    radius : ndarray, shape (n,)
+        Distances, rising.
+
+    error : ndarray, shape (2, n)
+        Standard errors at these distances.
+    """
+
+    centre: np.ndarray
+    radius: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def zero(cls):
+        return cls(np.zeros(2), np.zeros(1), np.zeros((2, 1)))
+
+    @classmethod
+    def of(cls, x, y, variance):
+        """Mean of variances (n, 2) in rings of equal numbers of stars; negative ones count as zero."""
+        centre = np.array([np.mean(x), np.mean(y)])
+        r = np.hypot(x - centre[0], y - centre[1])
+        rings = np.array_split(np.argsort(r), max(1, min(10, r.size // 100)))
+        error = np.sqrt(np.maximum([variance[k].mean(axis=0) for k in rings], 0.0)).T
+        return cls(centre, np.array([np.median(r[k]) for k in rings]), error)
+
+    def at(self, x, y):
+        """Errors of stars at (x, y), shape (2, n)."""
+        r = np.hypot(x - self.centre[0], y - self.centre[1])
+        return np.stack([np.interp(r, self.radius, e) for e in self.error])
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorErrors:
+    """Position errors that stay at one place of the detector, as dithers show them; master pixels.
+
+    Attributes
+    ----------
+    smooth : `Profile`
+        Error of a star's mean by the smooth part (a polynomial), which dithers do not average.
+
+    local : ndarray, shape (2,)
+        Error of one measurement by the part that neighbouring stars share; exposures at other places of the
+        detector are independent of it.
+    """
+
+    smooth: Profile
+    local: np.ndarray
+
+
+def _zero():
+    return DetectorErrors(Profile.zero(), np.zeros(2))
+
+
+def _without_means(columns, group, n_groups):
+    count = np.bincount(group, minlength=n_groups)
+    for c in columns:
+        c -= (np.bincount(group, c, minlength=n_groups) / count)[group]
+
+
+def _without_linear(columns, exposure, x, y):
+    """Take out, exposure by exposure, what its transformation absorbs."""
+    for k in np.unique(exposure):
+        s = exposure == k
+        base = np.linalg.qr(np.c_[np.ones(s.sum()), x[s], y[s]])[0]
+        for c in columns:
+            c[s] -= base @ (base.T @ c[s])
+
+
+def detector_errors(m, star, averages, together, *, sigma=4.0):
+    """Estimate the errors that belong to places of the detector from the residuals of bright stars.
+
+    A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
+    minus its mean over all; lower degrees look like the exposures' transformations and stay hidden
+    (`curvature_error`). What is left of the residuals is compared between stars that are neighbours in one
+    exposure, and between exposures that have a star at the same place: noise is not common to them, an error
+    of the ePSF or of the distortion is.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    star : ndarray of int
+        Star of each detection; negative for none.
+
+    averages
+        Means of the stars and the measurements used.
+
+    together : ndarray of bool, shape (n_exposures, n_exposures)
+        Which exposures have a star at the same place of the detector (`same_places`).
+
+    sigma : float
+        Residuals beyond this are left out.
+
+    Returns
+    -------
+    `DetectorErrors`
+        Zero where there are too few stars or dithers to tell.
+    """
+    rows = np.flatnonzero(averages.used & m.reference & (averages.n_used[star] >= 3))
+    if rows.size < FEWEST:
+        return _zero()
+    variance = m.vu[rows] + m.vv[rows]
+    if rows.size > MOST:
+        rows = rows[variance <= np.partition(variance, MOST)[MOST]]
+    z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
+    width = np.array([robust_sigma(c) for c in z])[:, None]
+    good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
+    rows, z = rows[good], z[:, good]
+    if rows.size < FEWEST:
+        return _zero()
+    x, y, exposure = m.x[rows], m.y[rows], m.exposure[rows]
+    who, group = np.unique(star[rows], return_inverse=True)
+    half = 0.5 * max(np.ptp(x), np.ptp(y))
+    p, q = (x - x.mean()) / half, (y - y.mean()) / half
+    terms = [p**i * q ** (d - i) for d in DEGREES for i in range(d + 1)]
+    shown = [t.copy() for t in terms]
+    for _ in range(3):  # the two are not orthogonal: in turn
+        _without_means(shown, group, who.size)
+        _without_linear(shown, exposure, p, q)
+    design = np.stack(shown, 1)
+    left, size, right = np.linalg.svd(design, full_matrices=False)
+    seen = size > 1e-3 * np.sqrt(rows.size)  # combinations that the dithers show at all
+    back = right[seen].T / size[seen]
+    coefficients = back @ (left[:, seen].T @ z.T)
+    z = z - (design @ coefficients).T
+
+    # the pattern's mean over each star's dithers, less what the tie to the sky absorbs
+    means = np.stack(terms, 1)
+    _without_means(means.T, group, who.size)
+    means = np.stack(terms, 1) - means
+    first = np.unique(group, return_index=True)[1]
+    means = means[first]
+    u, v = averages.mean[who].T
+    base = np.linalg.qr(np.c_[np.ones(who.size), u - u.mean(), v - v.mean()])[0]
+    means -= base @ (base.T @ means)
+    noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.mean(z**2, axis=1)
+    smooth = Profile.of(u, v, (means @ coefficients) ** 2 - noise)
+    local = np.sqrt(np.maximum(_of_neighbours(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
+    return DetectorErrors(smooth, local)
+
+
+def curvature_error(x, y, dx, dy, weights):
+    """Error by a quadratic pattern, which only a catalogue can show: dithers take it for transformations.
+
+    Parameters
+    ----------
+    x, y, dx, dy : ndarray, shape (n,)
+        Stars of the catalogue in the master frame, and their residuals about the six-parameter tie.
+
+    weights : tuple of ndarray
+        1/σ² of dx and dy.
+
+    Returns
+    -------
+    `Profile`
+        Freed of the residuals' noise.
+    """
+    if x.size < 100:
+        return Profile.zero()
+    half = 0.5 * max(np.ptp(x), np.ptp(y))
+    p, q = (x - x.mean()) / half, (y - y.mean()) / half
+    design = np.stack([np.ones(x.size), p, q, p * p, p * q, q * q], 1)
+    variance = []
+    for d, w in zip((dx, dy), weights, strict=True):
+        root = np.sqrt(w)
+        basis, r = np.linalg.qr(design * root[:, None])
+        c = basis[:, 3:].T @ (d * root)
+        noise = robust_sigma(d * root - basis[:, 3:] @ c) ** 2
+        own = design @ np.linalg.inv(r)[:, 3:]
+        variance.append((own @ c) ** 2 - noise * np.sum(own**2, axis=1))
+    return Profile.of(x, y, np.stack(variance, 1))
+
+
+def _of_neighbours(x, y, exposure, z):
+    """Mean product of residuals of neighbours in one exposure, of either axis; zero where negative."""
+    total, n = np.zeros(2), 0
+    for k in np.unique(exposure):
+        s = np.flatnonzero(exposure == k)
+        i, j = cKDTree(np.c_[x[s], y[s]]).query_pairs(CORRELATED, output_type="ndarray").reshape(-1, 2).T
+        product = z[:, s[i]] * z[:, s[j]]
+        total, n = total + product.sum(1), n + i.size
+    if n < 100:
+        return np.zeros(2)
+    return np.maximum(total / n, 0.0)
+
+
+def _of_repeats(group, exposure, z, together):
+    """Mean product of a star's residuals at the same place over that at different places, of either axis."""
+    size, n = len(together), group.max() + 1
+    there = np.zeros((n, size))
+    there[group, exposure] = 1.0
+    counts = there.T @ there
+    pairs = [np.triu(together, 1), np.triu(~together, 1)]
+    if min(counts[p].sum() for p in pairs) < 100:
+        return np.zeros(2)
+    out = []
+    for values in z:
+        table = np.zeros((n, size))
+        table[group, exposure] = values
+        products = table.T @ table
+        same, other = (products[p].sum() / counts[p].sum() for p in pairs)
+        out.append(max(same - other, 0.0))
+    return np.array(out)
+
+
+def same_places(m, transforms):
+    """Which exposures put the sky on the same pixels, (n_exposures, n_exposures) bool."""
+    corner = np.array([[m.x.min(), m.x.max()], [m.y.min(), m.y.max()]])
+    sky = [t.forward(*corner) for t in transforms]
+    at = np.array([[t.inverse(*s) for t in transforms] for s in sky])  # exposure of the sky, detector
+    return np.all(np.hypot(*(at - corner).transpose(2, 0, 1, 3)) < CORRELATED, axis=-1)
+
+
+def shared_weight(m, star, used, together, n_stars):
+    """How much more than 1/N the variance of a star's mean holds of a local error of one measurement.
+
+    Zero where all its exposures are at different places of the detector.
+    """
+    member = np.zeros((n_stars, m.n_exposures), np.float32)
+    rows = np.flatnonzero(used)
+    member[star[rows], m.exposure[rows]] = 1.0
+    n = np.maximum(member.sum(1), 1.0)
+    pairs = np.einsum("ij,ij->i", member @ together.astype(np.float32), member)
+    return np.maximum(pairs / n**2 - 1.0 / n, 0.0)
+
+
+def _wavelength(name):
+    """Central wavelength in µm of a filter of JWST by its name; NaN for others."""
+    found = re.fullmatch(r"F(\d{3})[WMN]2?", str(name).strip().upper())
+    return int(found.group(1)) / 100 if found and int(found.group(1)) <= 500 else np.nan
+
+
+def light_errors(x, y, mag, flags, name, pixel):
+    """Errors by other stars' light that was not subtracted.
+
+    The envelope of a diffraction pattern falls as λ/r³, and a gradient of the light shifts a star by it times
+    the square of the star's own width. Neighbours within the ePSF library's reach count only where they were
+    not subtracted (no flag SUBTRACTED). Exposures of one orientation share these errors.
+
+    Parameters
+    ----------
+    x, y, mag : ndarray, shape (n,)
+        Stars in the master frame.
+
+    flags : ndarray of int
+
+    name : str
+        Filter; for one that is not JWST's the errors are zero.
+
+    pixel : float
+        Master pixels per detector pixel.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Error of either coordinate, master pixels.
+    """
+    error = np.zeros(x.size)
+    wavelength = _wavelength(name)
+    ok = np.flatnonzero(np.isfinite(x + y + mag))
+    if not np.isfinite(wavelength) or ok.size < 2:
+        return error
+    flux = 10 ** (-0.4 * (mag - mag[ok].min()))
+    subtracted = flags & int(Flag.SUBTRACTED) != 0
+    # the brightest stars reach far, the others as far as they have any effect
+    bright = ok[flux[ok] >= np.partition(flux[ok], -max(1, ok.size // 8))[-max(1, ok.size // 8)]]
+    variance = np.zeros(x.size)
+    tree = cKDTree(np.c_[x[ok], y[ok]])
+    for others, low, high in ((ok, 0.0, 2 * REACH), (bright, 2 * REACH, 4 * REACH)):
+        if others is ok:
+            i, j = tree.query_pairs(high * pixel, output_type="ndarray").reshape(-1, 2).T
+            a, b = np.r_[ok[i], ok[j]], np.r_[ok[j], ok[i]]
+        else:
+            near = cKDTree(np.c_[x[others], y[others]]).query_ball_tree(tree, high * pixel)
+            b = np.repeat(others, [len(k) for k in near])
+            a = ok[np.concatenate([np.asarray(k, int) for k in near])]
+        r = np.hypot(x[a] - x[b], y[a] - y[b]) / pixel
+        keep = (r > low) & (r <= high) & ~(subtracted[a] & (r < REACH))
+        a, b, r = a[keep], b[keep], r[keep]
+        ratio = flux[b] / flux[a]
+        shift = np.minimum(ratio * np.minimum(WINGS * wavelength**2 / r**3, 0.2), 1.0)
+        variance += np.bincount(a, shift**2, minlength=x.size)
+    return np.sqrt(variance) * pixel
+
+
+def correction_errors(m, star, used, transforms, corrections, n_stars):
+    """Error of each star's mean by the distortion correction's own, in master pixels, shape (2, n_stars).
+
+    Exposures that share a correction share its errors (`~jwst_hpastrom.geometry.Mapping.mean_error`); those
+    of different corrections are independent.
+    """
+    variance = np.zeros((2, n_stars))
+    total = np.maximum(np.bincount(star[used], minlength=n_stars), 1)
+    for own in {id(c): c for c in corrections}.values():
+        which = [k for k, c in enumerate(corrections) if c is own]
+        s = np.flatnonzero(used & np.isin(m.exposure, which))
+        share = np.bincount(star[s], minlength=n_stars) / total
+        error = own.mean_error(m.raw_x[s], m.raw_y[s], star[s], n_stars)
+        turn = np.mean([transforms[k].matrix ** 2 for k in which], axis=0)
+        variance += share**2 * (turn @ np.nan_to_num(np.stack(error)) ** 2)
+    return np.sqrt(variance)
+
+
+class SharedErrors:
+    """Systematic errors of a master frame's stars: of the distortion, of the detector, of other stars' light.
+
+    Parameters
+    ----------
+    m, star, averages, transforms, corrections
+        As the frame has them in the end.
+
+    name : str
+        Filter.
+
+    tie : tuple or None
+        Arguments of `curvature_error`, where the frame is tied to a catalogue.
+
+    Attributes
+    ----------
+    detector : `DetectorErrors`
+
+    curvature : `Profile`
+    """
+
+    def __init__(self, m, star, averages, transforms, corrections, name, tie=None):
+        n = averages.n_used.size
+        self.pixel = float(np.median([t.scale for t in transforms]))
+        self.name = name
+        together = same_places(m, transforms)
+        self.detector = detector_errors(m, star, averages, together)
+        known = correction_errors(m, star, averages.used, transforms, corrections, n)
+        extra = shared_weight(m, star, averages.used, together, n)
+        self.curvature = Profile.zero() if tie is None else curvature_error(*tie)
+        at = averages.mean.T
+        found = self.detector.smooth.at(*at) ** 2 + self.curvature.at(*at) ** 2
+        found = np.sqrt(found + extra * self.detector.local[:, None] ** 2)
+        # dithers show the correction's errors, too: not the same ones twice
+        self.positions = np.maximum(known, found)
+
+    def __call__(self, x, y, mag, flags):
+        """Return the errors of stars at (x, y), shape (2, n), master pixels."""
+        return np.hypot(self.positions, light_errors(x, y, mag, flags, self.name, self.pixel))

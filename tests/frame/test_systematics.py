@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.frame import build_master, combine_errors, position_errors
+from jwst_hpastrom.frame.systematics import curvature_error, light_errors
+from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, fit_linear, match_nearest
+
+PLANE = TangentPlane(80.4875, -69.4975)
+SCALE = 65.57
+ERROR = 0.003
+
+
+def smooth_pattern(x, y):
+    p, q = x / 1024 - 1, y / 1024 - 1
+    return 0.004 * (p**3 - q * q * p), 0.004 * (q**3 - 0.5 * p * p * q)
+
+
+def local_pattern(rng, cell=32, size=0.004):
+    """A random error for every cell of the detector."""
+    table = rng.normal(0, size, (2, 70, 70))
+    return lambda x, y: tuple(t[(y / cell).astype(int), (x / cell).astype(int)] for t in table)
+
+
+def lists(rng, pattern, n=6000, n_repeat=1, step=24.0):
+    """Nine dithers of stars whose positions err by a pattern of the detector; the truth."""
+    xi, eta = rng.uniform(-95, 95, (2, n))
+    mag = rng.uniform(-8, -5, n)
+    out = []
+    for k in range(9):
+        for r in range(n_repeat):
+            du, dv = step * (k % 3 - 1), step * (k // 3 - 1)
+            x = 1023.5 - (xi - du) * 1e3 / SCALE
+            y = 1023.5 + (eta - dv) * 1e3 / SCALE
+            s = np.flatnonzero((x > 0) & (x < 2047) & (y > 0) & (y < 2047))
+            x, y = x[s], y[s]
+            dx, dy = pattern(x, y)
+            ra, dec = PLANE.to_sky(xi[s], eta[s])
+            error = np.full(s.size, ERROR)
+            out.append(
+                Table(
+                    {"x": x + dx + rng.normal(0, ERROR, s.size), "y": y + dy + rng.normal(0, ERROR, s.size),
+                     "x_err": error, "y_err": error, "mag": mag[s] + rng.normal(0, 0.003, s.size),
+                     "mag_err": np.full(s.size, 0.003), "flags": np.zeros(s.size, int), "ra": ra, "dec": dec},
+                    meta={"filename": f"e{k}{r}_cal.fits", "filter": "", "epoch": 2022.33},
+                )
+            )  # fmt: skip
+    return out, PLANE.to_pixels(xi, eta)
+
+
+def pulls(table, truth):
+    i, j, _ = match_nearest(table["x"], table["y"], *truth, 0.5)
+    x, y = np.asarray(table["x"])[i], np.asarray(table["y"])[i]
+    u, v = fit_linear(x, y, truth[0][j], truth[1][j]).transform.forward(x, y)
+    return (u - truth[0][j]) / table["x_err"][i], (v - truth[1][j]) / table["y_err"][i]
+
+
+def no_pattern(x, y):
+    return 0 * x, 0 * x
+
+
+@pytest.mark.parametrize(
+    "pattern, n_repeat", [("none", 2), ("smooth", 1), ("smooth", 2), ("local", 1), ("local", 2)]
+)
+def test_errors_hold_what_dithers_share(pattern, n_repeat):
+    rng = np.random.default_rng(5)
+    of = {"none": no_pattern, "smooth": smooth_pattern, "local": local_pattern(rng)}[pattern]
+    made, truth = lists(rng, of, n_repeat=n_repeat)
+    frame = build_master(made, correction=IdentityMapping(), plane=PLANE)
+    table = frame.table
+    for p, axis in zip(pulls(table, truth), "xy", strict=True):
+        assert 0.9 < np.std(p[np.abs(p) < 6]) < (1.17 if pattern == "local" else 1.12)
+        share = np.median(table[f"{axis}_err_systematic"] / table[f"{axis}_err"])
+        assert share < 0.35 if pattern == "none" else share > (0.25 if pattern == "smooth" else -1)
+        np.testing.assert_allclose(
+            table[f"{axis}_err_empirical"] * np.sqrt(table["n_used"]), table[f"{axis}_rms"], rtol=1e-12
+        )
+    if pattern == "local":
+        f = SCALE / 50 * 0.004
+        # neighbours within half a cell share it half of the time, repeats always
+        expected = f if n_repeat == 2 else f / np.sqrt(2)
+        assert frame.table.meta["x_local_error"] == pytest.approx(expected, rel=0.2)
+        assert frame.table.meta["x_smooth_error"] < 0.2 * f
+        # one pointing's exposures share it, different pointings' do not
+        assert (np.median(table["x_err_systematic"]) > 0.2 * f) == (n_repeat == 2)
+
+
+def test_correction_errors_are_those_of_the_mean():
+    class Uncertain(LinearTransform):
+        def error(self, x, y):
+            return np.full(np.shape(x), 0.01), np.full(np.shape(x), 0.02)
+
+    rng = np.random.default_rng(6)
+    made, _ = lists(rng, no_pattern, n=1500)
+    turned = Uncertain(np.array([[0.0, -1.0], [1.0, 0.0]]), np.array([2047.0, 0.0]))
+    for correction, n in ((turned, 1), ([Uncertain(turned.matrix, turned.offset) for _ in made], 9)):
+        table = build_master(made, correction=correction, plane=PLANE).table
+        full = table[table["n_used"] == 9]
+        # the correction turns by a right angle, the frame turns back
+        np.testing.assert_allclose(full["x_err_systematic"], 0.02 * SCALE / 50 / np.sqrt(n), rtol=0.02)
+        np.testing.assert_allclose(full["y_err_systematic"], 0.01 * SCALE / 50 / np.sqrt(n), rtol=0.02)
+
+
+def test_light_errors_against_all_pairs():
+    rng = np.random.default_rng(7)
+    n, pixel = 400, 1.3
+    x, y = rng.uniform(0, 200, (2, n))
+    mag, flags = rng.uniform(-9, -3, n), np.where(rng.uniform(size=n) < 0.5, int(Flag.SUBTRACTED), 0)
+    got = light_errors(x, y, mag, flags, "F150W", pixel)
+    brightest = np.argsort(mag)[: n // 8]
+    for k in range(0, n, 7):
+        r = np.hypot(x - x[k], y - y[k]) / pixel
+        near = (r > (12.5 if flags[k] else 0)) & (r <= 25) & (np.arange(n) != k)
+        far = (r > 25) & (r <= 50) & np.isin(np.arange(n), brightest)
+        near |= far
+        shift = 10 ** (-0.4 * (mag[near] - mag[k])) * np.minimum(0.13 * 1.5**2 / r[near] ** 3, 0.2)
+        assert got[k] == pytest.approx(pixel * np.sqrt(np.sum(np.minimum(shift, 1) ** 2)), rel=1e-9)
+    assert not light_errors(x, y, mag, flags, "F814W", pixel).any()
+    assert not light_errors(x[:1], y[:1], mag[:1], flags[:1], "F150W", pixel).any()
+
+
+def test_kinds_of_errors():
+    n = 60
+    columns = {
+        "mag": np.linspace(-7, -4, n), "n_used": np.full(n, 5), "x_err": np.full(n, 0.5),
+        "x_err_empirical": np.full(n, 0.03), "x_err_formal": np.full(n, 0.02),
+    }  # fmt: skip
+    columns |= {c.replace("x_", "y_"): v for c, v in columns.items() if c.startswith("x_")}
+    table = make_table(MASTER, columns)
+    assert position_errors(table)[0][0] == 0.5
+    assert position_errors(table, "empirical")[1][0] == 0.03
+    assert position_errors(table, "formal")[0][0] == 0.02
+    old = table[[c for c in table.colnames if not c.endswith("empirical")]]
+    old["x_err"] = 0.03
+    expected = combine_errors(table["x_err_empirical"], table["x_err_formal"], table["n_used"], table["mag"])
+    np.testing.assert_allclose(position_errors(old)[0], expected)
+    with_more = combine_errors(0.03 * np.ones(n), 0.02 * np.ones(n), table["n_used"], table["mag"], 0.04)
+    np.testing.assert_allclose(with_more, np.hypot(expected, 0.04))
+
+
+def test_curvature_needs_a_catalogue():
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(-1000, 1000, (2, 4000))
+    noise, truth = 0.01, 0.003 * (x / 1000) ** 2
+    weights = (np.full(x.size, noise**-2),) * 2
+    dx, dy = truth + rng.normal(0, noise, x.size), rng.normal(0, noise, x.size)
+    profile = curvature_error(x, y, dx, dy, weights)
+    true = np.std(truth)  # the linear part is none by symmetry
+    assert np.sqrt(np.mean(profile.error[0] ** 2)) == pytest.approx(true, rel=0.2)
+    assert np.sqrt(np.mean(profile.error[1] ** 2)) < 0.3 * true
+    assert not curvature_error(x[:50], y[:50], dx[:50], dy[:50], (weights[0][:50],) * 2).error.any()
