@@ -80,6 +80,16 @@ def solve3(m, step, inverse):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def add_star(data, lib, coeff, gx, gy, os, px, py, zp, flux, inside, radius, line, taps):
+    """Add the models of one star to the exposures that it may reach."""
+    if flux == 0.0:
+        return
+    for e in range(px.size):
+        if inside[e]:
+            add_one(data[e], coeff[lib[e]], gx[e], gy[e], os, px[e], py[e], flux * zp[e], radius, line, taps)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def sweep(
     data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, flux, x, y, inside, use, half, radius,
     active, first, near, free, most,
@@ -123,38 +133,13 @@ def sweep(
         elif abs(df) < 0.1 * noise:
             continue
         old = flux[s]
+        add_star(data, lib, coeff, gx, gy, os, px[s], py[s], zp, old, inside[s], radius[s], line, line_taps)
         for e in range(n_exp):
-            if inside[s, e]:
-                if old != 0.0:
-                    add_one(
-                        data[e],
-                        coeff[lib[e]],
-                        gx[e],
-                        gy[e],
-                        os,
-                        px[s, e],
-                        py[s, e],
-                        old * zp[e],
-                        radius[s],
-                        line,
-                        line_taps,
-                    )
-                px[s, e] += jac[e, 0, 0] * dx + jac[e, 0, 1] * dy
-                py[s, e] += jac[e, 1, 0] * dx + jac[e, 1, 1] * dy
-                if old + df != 0.0:
-                    add_one(
-                        data[e],
-                        coeff[lib[e]],
-                        gx[e],
-                        gy[e],
-                        os,
-                        px[s, e],
-                        py[s, e],
-                        -(old + df) * zp[e],
-                        radius[s],
-                        line,
-                        line_taps,
-                    )
+            px[s, e] += jac[e, 0, 0] * dx + jac[e, 0, 1] * dy
+            py[s, e] += jac[e, 1, 0] * dx + jac[e, 1, 1] * dy
+        add_star(
+            data, lib, coeff, gx, gy, os, px[s], py[s], zp, -(old + df), inside[s], radius[s], line, line_taps
+        )
         x[s] += dx
         y[s] += dy
         flux[s] = old + df
@@ -170,22 +155,9 @@ def add_models(data, lib, coeff, gx, gy, os, px, py, zp, flux, inside, radius, s
     """Add sign × the models of the chosen stars to all exposures."""
     line, taps = np.empty(coeff.shape[2] + os), np.empty((4, 4))
     for s in range(px.shape[0]):
-        if chosen[s] and flux[s] != 0.0:
-            for e in range(px.shape[1]):
-                if inside[s, e]:
-                    add_one(
-                        data[e],
-                        coeff[lib[e]],
-                        gx[e],
-                        gy[e],
-                        os,
-                        px[s, e],
-                        py[s, e],
-                        sign * flux[s] * zp[e],
-                        radius[s],
-                        line,
-                        taps,
-                    )
+        if chosen[s]:
+            z, r = sign * flux[s], radius[s]
+            add_star(data, lib, coeff, gx, gy, os, px[s], py[s], zp, z, inside[s], r, line, taps)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -206,8 +178,8 @@ def all_equations(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, flux, u
 def combine(eq, flux, least, sigma, keep, out):
     """Combine a star's equations of all exposures, leaving out those that disagree.
 
-    An exposure's own solution may differ from the combined one by ``sigma`` of its errors, these scaled up
-    by the exposures' scatter. ``least``: pixels with weight that an exposure needs. keep (n_stars,
+    An exposure's own solution may differ from their median by ``sigma`` of its errors, these scaled up by the
+    exposures' scatter. ``least``: pixels with weight that an exposure needs. keep (n_stars,
     n_exposures) is overwritten. out (n_stars, 16): δf, δX, δY, their standard errors, weighted scatters of
     f, X, Y over the exposures, exposures found and used, mean QFIT, mean RADXS, χ² per pixel, correlation
     of the errors of X and Y, and of their scatter.
@@ -215,6 +187,7 @@ def combine(eq, flux, least, sigma, keep, out):
     n_star, n_exp = eq.shape[0], eq.shape[1]
     step, inverse, single = np.empty(3), np.empty((3, 3)), np.empty((3, 3))
     own, var, wild = np.empty((n_exp, 3)), np.empty((n_exp, 3)), np.empty(n_exp)
+    middle = np.empty(3)
     for s in range(n_star):
         out[s, :] = np.nan
         found = 0
@@ -239,12 +212,19 @@ def combine(eq, flux, least, sigma, keep, out):
                 break
             if n < 3:
                 break
+            for k in range(3):
+                m = 0
+                for e in range(n_exp):
+                    if keep[s, e]:
+                        wild[m] = own[e, k]
+                        m += 1
+                middle[k] = np.median(wild[:m])
             m = 0
             for e in range(n_exp):
                 if keep[s, e]:
                     wild[m] = 0.0
                     for k in range(3):
-                        wild[m] = max(wild[m], abs(own[e, k] - step[k]) / np.sqrt(var[e, k]))
+                        wild[m] = max(wild[m], abs(own[e, k] - middle[k]) / np.sqrt(var[e, k]))
                     m += 1
             # the largest of three normal deviates has median 1.27
             scale = max(1.0, np.median(wild[:m]) / 1.27)
@@ -253,7 +233,7 @@ def combine(eq, flux, least, sigma, keep, out):
                 if keep[s, e]:
                     z = 0.0
                     for k in range(3):
-                        z = max(z, abs(own[e, k] - step[k]) / np.sqrt(var[e, k]))
+                        z = max(z, abs(own[e, k] - middle[k]) / np.sqrt(var[e, k]))
                     if z > worst:
                         worst, arg = z, e
             if worst <= sigma * scale or n <= 0.6 * found:

@@ -11,7 +11,10 @@ from tqdm import tqdm
 
 from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.frame import combine_errors
+from jwst_hpastrom.frame.systematics import light_errors
 from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
 from jwst_hpastrom.measure.stack import Stack, ToRaw
 from jwst_hpastrom.measure.tile import TileSettings, measure_tile
 
@@ -289,16 +292,16 @@ def measure_many(
     """
     if fit_box % 2 == 0 or fit_box < 3 or passes < 1:
         raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")
+    field = Field(images, libraries, frame, tile_size, pixel_area)
     settings = TileSettings(
         threshold=threshold, passes=passes, fit_box=fit_box, min_separation=min_separation,
-        model_error=model_error, sigma=exposure_sigma, min_exposures=min_exposures,
+        model_error=model_error, sigma=exposure_sigma, min_exposures=min(min_exposures, len(field.data)),
     )  # fmt: skip
-    field = Field(images, libraries, frame, tile_size, pixel_area)
     parts = [result for _, result in run_tiles(field, field.cores, settings, executor, progress)]
     x, y, flux, out = (np.concatenate([p[k] for p in parts]) for k in range(4))
     if x.size == 0:
         raise NotEnoughStarsError("no star", "at least one")
-    table = _table(field, x, y, flux, out, min_exposures)
+    table = _table(field, x, y, flux, out, settings.min_exposures, fit_box)
     log.info("many-exposure measurement: %d stars", len(table))
     return ManyResult(table, field, (x, y, flux), settings)
 
@@ -313,7 +316,23 @@ def to_master_errors(transform, ex, ey, correlation):
     )
 
 
-def _table(field, x, y, flux, out, min_exposures):
+def _systematic(frame, x, y, mag):
+    """Errors that the exposures share, master pixels, shape (2, n): the frame's, where the stars are.
+
+    The frame's stars have those of others' light, too; here all neighbours within the ePSF are subtracted.
+    """
+    table, name = frame.table, str(frame.table.meta.get("filter", ""))
+    pixel = float(np.median([t.scale for t in frame.transforms]))
+    place = np.array([np.asarray(table[c], float) for c in ("x", "y")])
+    light = light_errors(*place, np.asarray(table["mag"], float), np.asarray(table["flags"]), name, pixel)
+    known = np.array([np.asarray(table[f"{c}_err_systematic"], float) for c in "xy"])
+    known = np.sqrt(np.maximum(np.nan_to_num(known) ** 2 - light**2, 0.0))
+    _, near = cKDTree(place.T).query(np.c_[x, y])
+    subtracted = np.full(x.size, int(Flag.SUBTRACTED))
+    return np.hypot(known[:, near], light_errors(x, y, mag, subtracted, name, pixel))
+
+
+def _table(field, x, y, flux, out, n_min, fit_box):
     frame = field.frame
     u, v = field.to_master.forward(x, y)
     xi, eta = frame.plane.from_pixels(u, v)
@@ -322,28 +341,39 @@ def _table(field, x, y, flux, out, min_exposures):
     rx, ry = to_master_errors(field.to_master, out[:, 7], out[:, 8], out[:, 15])
     n_found, n_used = out[:, 9].astype(int), out[:, 10].astype(int)
     root = np.sqrt(np.maximum(n_used, 1))
+    empirical = np.array(
+        to_master_errors(field.to_master, out[:, 7] * out[:, 17], out[:, 8] * out[:, 18], out[:, 15])
+    )
+    empirical /= root
     to_mag = 2.5 / np.log(10) / flux
     flags = np.zeros(x.size, np.int64)
-    n_min = min(min_exposures, len(frame.transforms))
     flags[n_used < n_found] |= int(Flag.CLIPPED)
     flags[n_used < n_min] |= int(Flag.FEW_EXPOSURES)
-    # no star's image: residuals far above the noise that are a good part of its light (galaxies, mostly)
-    flags[(out[:, 13] > 3.0) & (out[:, 11] > 0.3)] |= int(Flag.EXTENDED)
+    misfits = misfit(out[:, 11], out[:, 13], fit_box**2 * n_used)
+    flags[misfits > EXTENDED] |= int(Flag.EXTENDED)
     pairs = cKDTree(np.c_[x, y]).query_pairs(7.0, output_type="ndarray")
     for a, b in (pairs.T, pairs.T[::-1]) if pairs.size else ():
         flags[np.unique(a)] |= int(Flag.SUBTRACTED)
         flags[np.unique(a[flux[b] > 0.1 * flux[a]])] |= int(Flag.CROWDED)
+    head = clumps(x, y, flux, misfits, (out[:, 13] > 1.1) & (out[:, 11] > 0.7))
+    light = np.bincount(head, flux, minlength=x.size)
+    mag = -2.5 * np.log10(np.where(light > 0, light, flux))
     mag_rms = out[:, 6] * to_mag
+    shared = _systematic(frame, u, v, mag)
+    ex, ey = (
+        combine_errors(e, f, n_used, mag, s) for e, f, s in zip(empirical, (fx, fy), shared, strict=True)
+    )
     data = {
         "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec, "x_rms": rx, "y_rms": ry,
-        "x_err": rx / root, "y_err": ry / root, "x_err_formal": fx, "y_err_formal": fy,
-        "mag": -2.5 * np.log10(flux), "mag_rms": mag_rms,
-        "mag_err": np.where(n_used > 1, mag_rms / root, out[:, 3] * to_mag),
+        "x_err": ex, "y_err": ey, "x_err_empirical": empirical[0], "y_err_empirical": empirical[1],
+        "x_err_formal": fx, "y_err_formal": fy, "x_err_systematic": shared[0], "y_err_systematic": shared[1],
+        "mag": mag, "mag_rms": mag_rms,
+        "mag_err": np.where(n_used > 1, mag_rms * out[:, 16] / root, out[:, 3] * to_mag),
         "qfit": out[:, 11], "radxs": out[:, 12], "n_found": n_found, "n_used": n_used, "flags": flags,
         "chi2": out[:, 13],
     }  # fmt: skip
     meta = {**frame.table.meta, "mode": "many", "min_exposures": n_min}
-    table = make_table(MASTER, {"id": np.arange(x.size), **data}, meta)
+    table = make_table(MASTER, {"id": np.arange(x.size), **data}, meta)[light > 0]
     saturated = frame.table[field.saturated_rows]
     if len(saturated):
         saturated.meta.clear()

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf._detect_kernels import bilinear_map, sky_boxes
 from jwst_hpastrom.measure import _kernels
+from jwst_hpastrom.measure.blends import error_inflation, resolve_blends
 
 __all__ = ["Tile", "TileSettings", "measure_tile"]
 
@@ -47,7 +48,8 @@ class Tile:
         self.bank = self._kernel_bank()
         self.profile = self._profile()
         self.sky = np.zeros_like(self.data)
-        self.x = self.y = self.flux = self.flux_err = self.radius = np.zeros(0)
+        self.x = self.y = self.flux = self.radius = np.zeros(0)
+        self.joint = np.zeros(0, bool)  # one of two stars told apart by their joint fit
         self.px = self.py = np.zeros((0, self.data.shape[0]))
         self.inside = self.use = np.zeros((0, self.data.shape[0]), bool)
         self._coarse()
@@ -140,22 +142,28 @@ class Tile:
         px, py = self.stack.positions(x, y)
         _, ny, nx = self.data.shape
         use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
-        zero = np.zeros(x.size)
         for name, value in (
-            ("x", x), ("y", y), ("flux", zero), ("flux_err", zero), ("radius", self._radii(flux)),
-            ("px", px), ("py", py), ("inside", self._inside(px, py)), ("use", use),
+            ("x", x), ("y", y), ("flux", np.zeros(x.size)), ("radius", self._radii(flux)), ("px", px),
+            ("py", py), ("inside", self._inside(px, py)), ("use", use), ("joint", np.zeros(x.size, bool)),
         ):  # fmt: skip
             setattr(self, name, np.ascontiguousarray(np.concatenate([getattr(self, name), value])))
 
+    def subtract(self, x, y, flux, *, joint=False):
+        """Add stars and subtract them."""
+        n = self.x.size
+        self.add(x, y, flux)
+        self.flux[n:] = flux
+        self.joint[n:] = joint
+        self._models(-1.0, np.arange(self.x.size) >= n)
+
     def start_from(self, x, y, flux):
         """Subtract stars that are known already."""
-        self.add(x, y, flux)
-        self.flux = np.array(flux, float)
-        self._models(-1.0, np.ones(self.x.size, bool))
+        close = cKDTree(np.c_[x, y]).query_pairs(self.set.min_separation, output_type="ndarray")
+        self.subtract(x, y, flux, joint=np.isin(np.arange(x.size), close))
         self.update_sky()
 
     def _keep(self, rows):
-        for name in ("x", "y", "flux", "flux_err", "radius", "px", "py", "inside", "use"):
+        for name in ("x", "y", "flux", "radius", "px", "py", "inside", "use", "joint"):
             setattr(self, name, np.ascontiguousarray(getattr(self, name)[rows]))
 
     def remove(self, gone):
@@ -262,9 +270,9 @@ class Tile:
         with np.errstate(invalid="ignore", divide="ignore"):
             rest = total_g / np.sqrt(total_a)
             whole = g.sum(1) / np.sqrt(a.sum(1))
-        needed = min(self.set.min_exposures, n)
+            share = (total_g / total_a) / (g.sum(1) / a.sum(1))
         # without its best fifth a real source keeps 0.5 of its significance or so at the threshold
-        return (whole > 0.8 * threshold) & (rest > 0.3 * threshold) & (count >= needed)
+        return (whole > 0.8 * threshold) & ((count < 3) | (rest > 0.4 * threshold) & (share > 0.3))
 
     def solve(self):
         """Combine the exposures with clipping; update which are used. Returns the combination's table."""
@@ -323,15 +331,18 @@ class Tile:
         return out
 
     def prune(self, out, threshold):
-        """Drop stars that are not significant, not in enough exposures, or have run into a brighter one."""
+        """Drop stars that are not significant, or have run into a brighter one.
+
+        Stars in fewer exposures than asked for stay: their light has to be subtracted.
+        """
         with np.errstate(invalid="ignore"):
             noise = np.hypot(out[:, 3], self.crowding())
             keep = self.flux > threshold * noise
-        keep &= out[:, 10] >= min(self.set.min_exposures, self.data.shape[0])
+        keep &= out[:, 10] >= 1
         keep &= ~self.beyond_wings(self.x, self.y, self.flux)
         pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.set.min_separation, output_type="ndarray")
         if pairs.size:
-            both = pairs[keep[pairs].all(1)]
+            both = pairs[keep[pairs].all(1) & ~self.joint[pairs].all(1)]
             keep[np.where(self.flux[both[:, 0]] < self.flux[both[:, 1]], both[:, 0], both[:, 1])] = False
         self.remove(~keep)
         return out[keep]
@@ -354,8 +365,9 @@ def measure_tile(stack, settings, known=None):
     x, y, flux : ndarray, shape (n,)
         Stars of the core, common frame; flux on the common scale.
 
-    out : ndarray, shape (n, 16)
-        What `_kernels.combine` gives (its corrections are already applied).
+    out : ndarray, shape (n, 19)
+        What `_kernels.combine` gives (its corrections are applied already, and its errors are those with
+        close neighbours unknown), and the factors of `error_inflation`.
     """
     tile = Tile(stack, settings)
     if known is not None and known[0].size:
@@ -379,9 +391,13 @@ def measure_tile(stack, settings, known=None):
         if not last:
             tile.refresh()
         tile.sweep(6)
-        tile.prune(tile.solve(), settings.threshold)
-    out = tile.solve() if tile.x.size else np.empty((0, N_OUT))
+        good = tile.prune(tile.solve(), settings.threshold)
+        if not last and tile.x.size:
+            resolve_blends(tile, good)
+    out = np.c_[tile.solve(), error_inflation(tile)] if tile.x.size else np.empty((0, N_OUT + 3))
+    out[:, 3:6] *= out[:, N_OUT:]
     x, y, flux = (v + np.nan_to_num(out[:, k]) for v, k in ((tile.x, 1), (tile.y, 2), (tile.flux, 0)))
     a, b, c, d = stack.core
     core = (x >= a) & (x < b) & (y >= c) & (y < d) & (out[:, 10] > 0)
+    core &= out[:, 9] >= settings.min_exposures
     return x[core], y[core], flux[core], out[core]
