@@ -1,36 +1,27 @@
 """Build a grid of effective PSFs from dithered exposures (L23 section 3, Methods §1)."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from jwst_hpastrom.epsf.bright_stars import BrightStars, Job
 from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
 from jwst_hpastrom.epsf.frames import open_frame
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.neighbours import plain_stamps, refresh_stamps
+from jwst_hpastrom.epsf.neighbours import plain_stamps
 from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
-from jwst_hpastrom.epsf.samples import (
-    RINGS,
-    Samples,
-    collect_samples,
-    fit_in_stamps,
-    hat_weights,
-    mean_residuals,
-    sample_scatter,
-)
+from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals, sample_scatter
 from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = ["BuildResult", "build_library"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
-MODEL_ERRORS = (0.15, 0.05)  # share of a star's light: one model, and the grid (this project's choice)
 
 
 @dataclass(frozen=True)
@@ -81,6 +72,7 @@ def build_library(
     mesh=64,
     oversampling=4,
     band_limit=None,
+    checkpoint=None,
     executor=None,
     progress=False,
 ):
@@ -145,6 +137,10 @@ def build_library(
         Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step, which 0
         switches off. Noise beyond it is taken out of every update (this project's choice).
 
+    checkpoint : object, optional
+        With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
+        or None (see `~jwst_hpastrom.io.checkpoint.Checkpoint`): the build goes on from there.
+
     executor : `concurrent.futures.Executor`, optional
         Works on the exposures in parallel; the result is the same without.
 
@@ -169,7 +165,7 @@ def build_library(
         raise ParameterError(
             f"n_iterations={n_iterations}, grid={grid}, oversampling={oversampling}", "at least 2, 1 and 1"
         )
-    job = _Job(executor)
+    job = Job(executor)
     options = {"min_sn": min_sn, "isolation": isolation, "max_stars": max_stars, "mesh": mesh}
     frames = job.map(open_frame, images, **options)
     count = [f.bright.size for f in frames]
@@ -182,31 +178,19 @@ def build_library(
             frames[0].name if len(frames) == 1 else None,
         )
     shape = frames[0].data.shape
-    stamps = job.map(plain_stamps, frames)
-    state = _State(frames, stamps)
-    planes = [t(f.x[f.bright], f.y[f.bright]) for f, t in zip(frames, to_plane, strict=True)]
-    mags = [-2.5 * np.log10(np.maximum(f.flux[f.bright], 1e-30)) for f in frames]
-    star = np.concatenate(cross_identify(planes, mags))
-    base = plane_polynomial(to_plane[int(np.argmax(count))], shape) if correction is None else correction
-    averager = Averager(
-        state.exposure,
-        star,
-        state.x,
-        state.y,
-        shape,
-        base=base,
-        learn_polynomial=correction is None,
-        min_exposures=min_exposures,
-    )
-    n = 2 * int(HALF_WIDTH * oversampling) + 1
-    centre = ((np.array(shape[::-1]) - 1) / 2).tolist()
-    library = EPSFLibrary(np.zeros((1, n, n)), [centre[0]], [centre[1]], oversampling)
     n_global = min(n_global, n_iterations - 1)
     refresh_at = _refresh_plan(n_iterations, n_global, n_fitted)
-    limit, rows = np.full(RINGS, np.inf), []
-    bar = tqdm(range(n_iterations), desc="ePSF", disable=not progress, unit="iteration")
-    it, last_fitted = 0, n_iterations - n_fitted
-    while it < n_iterations:
+    run = checkpoint.load() if checkpoint else None
+    if run is None:
+        run = _start(job, frames, to_plane, correction, min_exposures, oversampling)
+        run.n_iterations, run.last_fitted = n_iterations, n_iterations - n_fitted
+    else:
+        log.info("%d iterations are done", run.it)
+        run.stars.reopen(job, frames)
+    stars, averager = run.stars, run.averager
+    bar = tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=not progress, unit="iteration")
+    while not run.done:
+        it, library = run.it, run.library
         if it == n_global and grid > 1:
             nodes = [np.linspace(0, s - 1, grid) for s in shape[::-1]]
             library = replace(
@@ -214,45 +198,91 @@ def build_library(
             )
         if it > 0:
             if it in refresh_at:
-                state.refresh(job, library, detect=it in refresh_at[1:], mesh=mesh)
-            state.fit(job, library)
+                stars.refresh(job, library, detect=it in refresh_at[1:], mesh=mesh)
+            stars.fit(job, library)
         predicted = averager.update(
-            state.x, state.y, state.flux, state.err, rounds=5 if it == 0 else 2, learn=it > 0
+            stars.x, stars.y, stars.flux, stars.err, rounds=5 if it == 0 else 2, learn=it > 0
         )
         if it == 0:
-            first = (state.x, state.y, predicted)
-        fitted = it >= last_fitted
-        moved = state.place(predicted, fitted)
-        use = state.usable(predicted)
+            run.first = (stars.x, stars.y, predicted)
+        fitted = it >= run.last_fitted
+        moved = stars.place(predicted, fitted)
+        use = stars.usable(predicted)
         if use.sum() < 20:
             raise NotEnoughStarsError(
                 f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
             )
-        samples = state.sample(job, library, use, limit)
-        new = _improve(library, samples, state, use, min_cell_stars if it >= n_global else 0.0, band_limit)
+        samples = stars.sample(job, library, use, run.limit)
+        new = _improve(library, samples, stars, use, min_cell_stars if it >= n_global else 0.0, band_limit)
         change = np.abs(new.data - library.data).max() / new.data.max()
         if it > 0:
-            limit = clip * sample_scatter(samples.histogram)
-        library = new
-        rows.append(report_row(it, fitted, library, state, use, predicted, samples, change, moved))
+            run.limit = clip * sample_scatter(samples.histogram)
+        run.library, run.use = new, use
+        run.rows.append(report_row(it, fitted, new, stars, use, predicted, samples, change, moved))
         log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", it + 1, change, moved)
         bar.update()
-        it += 1
-        if change < 1e-4 and moved < 1e-3 and n_global < it:
-            if it > last_fitted:
-                break
-            last_fitted, n_iterations = it, it + n_fitted
+        run.it += 1
+        run.done = run.it >= run.n_iterations
+        if change < 1e-4 and moved < 1e-3 and n_global < run.it:
+            if run.it > run.last_fitted:
+                run.done = True
+            else:
+                run.last_fitted, run.n_iterations = run.it, run.it + n_fitted
+        if checkpoint:
+            checkpoint.save(run)
     bar.close()
-    state.fit(job, library)
-    predicted = averager.update(state.x, state.y, state.flux, state.err)
-    meta = {"n_exposures": len(frames), "n_stars": int(use.sum()), "n_iterations": len(rows)}
+    stars.fit(job, run.library)
+    predicted = averager.update(stars.x, stars.y, stars.flux, stars.err)
+    meta = {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
     return BuildResult(
-        replace(library, meta=meta),
-        Table(rows),
-        state.table(star, predicted, use),
-        phase_diagram(first, (state.x, state.y, predicted), use),
+        replace(run.library, meta=meta),
+        Table(run.rows),
+        stars.table(run.star, predicted, run.use),
+        phase_diagram(run.first, (stars.x, stars.y, predicted), run.use),
         predicted.transforms,
     )
+
+
+@dataclass
+class _Run:
+    """All that an iteration leaves to the next one."""
+
+    stars: BrightStars
+    averager: Averager
+    star: np.ndarray
+    library: EPSFLibrary
+    limit: np.ndarray
+    n_iterations: int = 0
+    last_fitted: int = 0
+    it: int = 0
+    done: bool = False
+    first: tuple = None
+    use: np.ndarray = None
+    rows: list = field(default_factory=list)
+
+
+def _start(job, frames, to_plane, correction, min_exposures, oversampling):
+    """Identify the bright stars in all exposures, around an empty model."""
+    shape = frames[0].data.shape
+    stars = BrightStars(frames, job.map(plain_stamps, frames))
+    planes = [t(f.x[f.bright], f.y[f.bright]) for f, t in zip(frames, to_plane, strict=True)]
+    mags = [-2.5 * np.log10(np.maximum(f.flux[f.bright], 1e-30)) for f in frames]
+    star = np.concatenate(cross_identify(planes, mags))
+    most = int(np.argmax([f.bright.size for f in frames]))
+    averager = Averager(
+        stars.exposure,
+        star,
+        stars.x,
+        stars.y,
+        shape,
+        base=plane_polynomial(to_plane[most], shape) if correction is None else correction,
+        learn_polynomial=correction is None,
+        min_exposures=min_exposures,
+    )
+    n = 2 * int(HALF_WIDTH * oversampling) + 1
+    middle = [(s - 1) / 2 for s in shape[::-1]]
+    library = EPSFLibrary(np.zeros((1, n, n)), [middle[0]], [middle[1]], oversampling)
+    return _Run(stars, averager, star, library, np.full(RINGS, np.inf))
 
 
 def _refresh_plan(n_iterations, n_global, n_fitted):
@@ -261,137 +291,20 @@ def _refresh_plan(n_iterations, n_global, n_fitted):
     return sorted(p for p in plan if 0 < p < n_iterations) or [1]
 
 
-class _Job:
-    """The executor, or none: one function over all exposures."""
-
-    def __init__(self, executor):
-        self.executor = executor
-
-    def map(self, function, *sequences, **kwargs):
-        if self.executor is None:
-            return [function(*args, **kwargs) for args in zip(*sequences, strict=True)]
-        futures = [self.executor.submit(function, *args, **kwargs) for args in zip(*sequences, strict=True)]
-        return [f.result() for f in futures]
-
-
-class _State:
-    """All bright stars of all exposures, as flat arrays, and the exposures they are in."""
-
-    def __init__(self, frames, stamps):
-        self.frames, self.stamps = frames, stamps
-        self.exposure = np.repeat(np.arange(len(frames)), [f.bright.size for f in frames])
-        self.x, self.y, self.flux = (
-            np.concatenate([getattr(f, name)[f.bright] for f in frames]) for name in ("x", "y", "flux")
-        )
-        self.err = np.full(self.x.size, 0.05)
-        self.x_err, self.y_err = self.err.copy(), self.err.copy()
-        self.at = (self.x.copy(), self.y.copy(), self.flux.copy())  # where the samples are taken
-        self.ok = np.ones(self.x.size, bool)
-        self.misfit = np.full(self.x.size, np.nan)
-
-    def split(self, *arrays):
-        bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]
-        return [np.split(a, bounds) for a in arrays]
-
-    def refresh(self, job, library, *, detect, mesh):
-        """Measure all stars, neighbours too, and the sky with the current model; cut new stamps."""
-        error = MODEL_ERRORS[len(library.data) > 1]
-        done = job.map(
-            refresh_stamps,
-            self.frames,
-            [library] * len(self.frames),
-            detect=detect,
-            passes=1 if detect else 2,
-            mesh=mesh,
-            model_error=error,
-        )
-        for frame, ((x, y, flux, half, sky), _) in zip(self.frames, done, strict=True):
-            frame.x, frame.y, frame.flux, frame.half_box, frame.sky = x, y, flux, half, sky
-            frame.bright = np.arange(frame.bright.size)
-        self.stamps = [s for _, s in done]
-
-    def fit(self, job, library):
-        """Fit all bright stars in their stamps."""
-        slopes = [f.slope for f in self.frames]
-        out = np.concatenate(
-            job.map(fit_in_stamps, self.stamps, [library] * len(slopes), *self.split(*self.at), slopes)
-        )
-        self.ok = np.isfinite(out[:, 4]) & (out[:, 11] > 0) & (out[:, 2] > 0) & (out[:, 9] >= 15)
-        self.x, self.y, self.flux = (np.where(self.ok, out[:, k], np.nan) for k in range(3))
-        self.x_err, self.y_err = (np.sqrt(np.where(self.ok, out[:, k], np.nan)) for k in (4, 5))
-        self.err = np.sqrt(0.5 * (self.x_err**2 + self.y_err**2))
-
-    def place(self, predicted, fitted):
-        """Choose the positions and fluxes of the samples; return the RMS move."""
-        x, y = (self.x, self.y) if fitted else (predicted.x, predicted.y)
-        old = self.at
-        good = np.isfinite(x + y + predicted.flux) & (predicted.flux > 0)
-        self.ok &= good
-        self.at = tuple(np.where(good, new, o) for new, o in zip((x, y, predicted.flux), old, strict=True))
-        moves = np.hypot(self.at[0] - old[0], self.at[1] - old[1])[self.ok]
-        return float(1.4826 * np.median(moves)) if moves.size else 0.0
-
-    def usable(self, predicted):
-        """Stars that fit: converged, where the other exposures have them, no misfit for their magnitude."""
-        use = self.ok.copy()
-        spread = max(*np.nan_to_num(predicted.rms), 1e-3)
-        off = np.hypot(predicted.dx, predicted.dy)
-        use &= ~(off > 4 * np.sqrt(spread**2 + np.nan_to_num(self.err) ** 2))
-        ratio = np.abs(self.flux / self.at[2] - 1)
-        use &= ~(predicted.averaged & (ratio > 5 * max(robust_sigma(ratio[use]), 0.02)))
-        known = np.flatnonzero(use & np.isfinite(self.misfit))
-        if known.size > 200:
-            parts = np.array_split(
-                known[np.argsort(self.at[2][known], kind="stable")], min(known.size // 100, 30)
-            )
-            for part in parts:
-                m = self.misfit[part]
-                use[part[m > np.median(m) + 5 * robust_sigma(m)]] = False
-        return use
-
-    def sample(self, job, library, use, limit):
-        """Grid the samples of all exposures."""
-        n = len(self.frames)
-        slopes = [f.slope for f in self.frames]
-        parts = job.map(
-            collect_samples, self.stamps, [library] * n, *self.split(*self.at, use), slopes, [limit] * n
-        )
-        samples = Samples.total(parts)
-        self.misfit = samples.misfit
-        return samples
-
-    def table(self, star, predicted, use):
-        """All measurements as a table."""
-        return Table(
-            {
-                "exposure": self.exposure,
-                "star": star,
-                "x": self.x,
-                "y": self.y,
-                "flux": self.flux,
-                "x_err": self.x_err,
-                "y_err": self.y_err,
-                "dx": predicted.dx,
-                "dy": predicted.dy,
-                "used": use,
-            }
-        )
-
-
-def _improve(library, samples, state, use, min_cell_stars, band_limit):
+def _improve(library, samples, bright, use, min_cell_stars, band_limit):
     """Add the smoothed mean residuals to the model; centre and normalise it."""
     update = mean_residuals(samples, 0.02, library.oversampling)
     data = library.data + smooth_update(update, library.oversampling, band_limit=band_limit or None)
     borrowed = np.zeros(len(data), bool)
     if len(data) > 1:
-        data, borrowed = _borrow(data, library, state, use, min_cell_stars)
+        data, borrowed = _borrow(data, library, bright, use, min_cell_stars)
     data, _ = recentre(data, library.oversampling)
     return replace(library, data=data, borrowed=borrowed).normalised()
 
 
-def _borrow(data, library, state, use, min_cell_stars):
+def _borrow(data, library, bright, use, min_cell_stars):
     """Replace ePSFs with too few stars by a mean of the others, weighted by 1/distance²."""
-    stars = hat_weights((library.x, library.y), state.at[0][use], state.at[1][use]).sum(0)
+    stars = hat_weights((library.x, library.y), bright.at[0][use], bright.at[1][use]).sum(0)
     thin = stars < min_cell_stars
     if thin.all():
         raise NotEnoughStarsError(

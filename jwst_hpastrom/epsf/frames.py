@@ -52,6 +52,9 @@ class Frame:
         Rows of the stars that the ePSF is built from.
 
     name : str
+
+    radius : ndarray, optional
+        Radius that each star is subtracted to, pixels.
     """
 
     data: np.ndarray
@@ -66,6 +69,7 @@ class Frame:
     half_box: np.ndarray
     bright: np.ndarray
     name: str
+    radius: np.ndarray = None
 
 
 def variance_law(data, err, good):

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.epsf import _build_kernels
 from jwst_hpastrom.epsf.frames import find_peaks, light_centres, mesh_sky, sky_image
 
-__all__ = ["Stamps", "plain_stamps", "refresh_stamps"]
+__all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
 
 HALF = 13  # stamps reach 13 pixels: an ePSF of 12.5, and the star anywhere in its pixel
 
@@ -54,6 +54,33 @@ def _radii(flux, noise):
     return np.clip(np.cbrt(0.5 * np.maximum(flux, 0) / noise), 4.0, HALF - 0.5)
 
 
+def _subtracted(frame, library, x, y, flux, radius):
+    """Sky level, and the image without sky and stars."""
+    level = sky_image(frame.sky, frame.data.shape)
+    resid = frame.data.astype(float) - level
+    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    _build_kernels.subtract_catalog(resid, *lib, x, y, flux, radius)
+    return level, resid
+
+
+def _cut(frame, library, resid, x, y, flux, radius):
+    """Stamps of the bright stars (the first of the catalogue) with all other stars subtracted."""
+    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    b = slice(0, frame.bright.size)
+    out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(frame.bright.size)))
+    _build_kernels.cut_stamps(
+        frame.data.astype(float), resid, frame.bad, *lib, x[b], y[b], flux[b], radius[b], out.ox, out.oy,
+        frame.var0, frame.slope, out.clean, out.base,
+    )  # fmt: skip
+    return out
+
+
+def cut_again(frame, library):
+    """Cut stamps with a frame's catalogue and sky as they are; the bright stars are its first."""
+    catalog = frame.x, frame.y, frame.flux, frame.radius
+    return _cut(frame, library, _subtracted(frame, library, *catalog)[1], *catalog)
+
+
 def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     """Fit all stars of the exposure with a library, take a new mesh sky, and cut new stamps.
 
@@ -80,7 +107,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     Returns
     -------
     catalog : tuple
-        (x, y, flux, half_box, sky mesh); the bright stars come first, in their order.
+        (x, y, flux, half_box, radius, sky mesh); the bright stars come first, in their order.
 
     stamps : `Stamps`
     """
@@ -90,12 +117,10 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     rows = np.r_[frame.bright, others]
     n_bright = frame.bright.size
     x, y, flux, half = (getattr(frame, name)[rows].copy() for name in ("x", "y", "flux", "half_box"))
+    sky, data = frame.sky, frame.data.astype(float)
     radius = _radii(flux, noise)
     radius[:n_bright] = HALF - 0.5
-    sky, data = frame.sky, frame.data.astype(float)
-    level = sky_image(sky, shape)
-    resid = data - level
-    _build_kernels.subtract_catalog(resid, *lib, x, y, flux, radius)
+    level, resid = _subtracted(frame, library, x, y, flux, radius)
 
     def new_sky(resid, level):
         """Mesh sky of the residual image, pixels with much starlight left out."""
@@ -128,13 +153,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         sky, new_level = new_sky(resid, level)
         resid += level - new_level
         level = new_level
-    out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(n_bright)))
-    b = slice(0, n_bright)
-    _build_kernels.cut_stamps(
-        data, resid, frame.bad, *lib, x[b], y[b], flux[b], radius[b], out.ox, out.oy, frame.var0, frame.slope,
-        out.clean, out.base,
-    )  # fmt: skip
-    return (x, y, flux, half, sky), out
+    return (x, y, flux, half, radius, sky), _cut(frame, library, resid, x, y, flux, radius)
 
 
 def _misfits(model, error):

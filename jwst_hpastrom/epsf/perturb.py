@@ -65,7 +65,7 @@ def perturb_library(
     n_iterations=6,
     min_zone_stars=30,
     perturb_sn=100.0,
-    max_zones=5,
+    max_zones=3,
 ):
     """Perturb a library to the PSF of one exposure.
 
@@ -99,7 +99,7 @@ def perturb_library(
         Smallest signal-to-noise ratio of the stars used (this project's choice).
 
     max_zones : int
-        Most zones along an axis.
+        Most zones along an axis (this project's choice); five leave few stars in an exposure's corners.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def perturb_library(
     frame = frame_from_list(image, x[finite], y[finite], flux[finite], (np.cumsum(finite) - 1)[good])
     nodes = _zone_nodes(frame, zones, min_zone_stars, max_zones)
     start = refresh_stamps(frame, library, detect=False, passes=1, mesh=64)
-    (cx, cy, cf, _, _), stamps = start
+    (cx, cy, cf, *_), stamps = start
     n = good.size
     begin = np.stack([cx[:n], cy[:n], cf[:n]])
     half = np.arange(n) % 2 == 0

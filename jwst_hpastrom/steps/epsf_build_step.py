@@ -4,10 +4,12 @@ import logging
 
 import numpy as np
 
+from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.diffraction import BANDS, band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
+from jwst_hpastrom.io.checkpoint import Checkpoint
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.stdpsf import write_stdpsf
@@ -19,7 +21,7 @@ __all__ = ["EPSFBuildStep"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-OWN = ("correction", "executor", "progress")
+OWN = ("correction", "checkpoint", "executor", "progress")
 PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
 
 
@@ -30,6 +32,7 @@ class EPSFBuildStep(HPStep):
 
     spec = """
     distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
+    resume = boolean(default=False)  # go on after the last iteration of an interrupted build
     """ + spec_from(build_library, exclude=OWN)
 
     def run_step(self, inputs):
@@ -48,11 +51,16 @@ class EPSFBuildStep(HPStep):
         if parameters["band_limit"] is None and meta["filter"] in BANDS:
             parameters["band_limit"] = band_limit(meta["filter"], pixel_arcsec)
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
+        key = (__version__, [e.name for e in exposures], str(self.distortion_file), parameters)
+        checkpoint = Checkpoint(
+            self.output_path(inputs.product, "epsf_build_checkpoint", "pkl"), key, resume=self.resume
+        )
         with self.executor() as executor:
             result = build_library(
                 [e.image for e in exposures],
                 planes,
                 correction=self._correction(*origin),
+                checkpoint=checkpoint,
                 executor=executor,
                 progress=True,
                 **parameters,
@@ -64,6 +72,7 @@ class EPSFBuildStep(HPStep):
         write_epsf_reference(library, path.with_suffix(".asdf"))
         self.write_quality(inputs.product, result.convergence)
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
+        checkpoint.remove()
         log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
         return inputs.returned if inputs.in_memory else result.convergence
 

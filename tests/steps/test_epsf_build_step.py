@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from jwst_hpastrom.epsf import build
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError
 from jwst_hpastrom.io.epsf_reference import read_epsf_reference
@@ -31,7 +32,7 @@ def files(field, tmp_path_factory):
 def test_every_parameter_of_the_builder_is_one_of_the_step():
     step = EPSFBuildStep()
     for p in inspect.signature(build_library).parameters.values():
-        if p.kind is p.KEYWORD_ONLY and p.name not in ("correction", "executor", "progress"):
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("correction", "checkpoint", "executor", "progress"):
             assert getattr(step, p.name) == p.default, p.name
 
 
@@ -70,3 +71,39 @@ def test_mixed_filters_and_no_stars(files, tmp_path):
     with pytest.raises(NotEnoughStarsError, match="bright isolated"):
         EPSFBuildStep(output_dir=str(tmp_path), min_sn=1e6).run(files.association)
     assert not list(tmp_path.glob("*_epsf.*"))
+
+
+def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
+    quick = QUICK | {"n_iterations": 5, "n_global": 2}
+    whole = EPSFBuildStep(output_dir=str(tmp_path / "whole"), **quick).run(files.association)
+    report, calls = build.report_row, []
+
+    def killed(it, *args):
+        if it == 3:
+            raise KeyboardInterrupt
+        calls.append(it)
+        return report(it, *args)
+
+    folder = tmp_path / "resumed"
+    monkeypatch.setattr(build, "report_row", killed)
+    with pytest.raises(KeyboardInterrupt):
+        EPSFBuildStep(output_dir=str(folder), **quick).run(files.association)
+    assert calls == [0, 1, 2]
+    (checkpoint,) = folder.iterdir()
+    monkeypatch.setattr(build, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
+    table = EPSFBuildStep(output_dir=str(folder), resume=True, **quick).run(files.association)
+    assert calls == [0, 1, 2, 3, 4]
+    assert not checkpoint.exists()
+    np.testing.assert_allclose(table["central_value"], whole["central_value"], rtol=1e-5)
+    product = json.loads(Path(files.association).read_text())["products"][0]["name"]
+    one, two = (read_epsf_reference(d / f"{product}_epsf.asdf").data for d in (folder, tmp_path / "whole"))
+    np.testing.assert_allclose(one, two, atol=1e-4 * two.max())
+    # without --resume, or with other parameters, it begins anew
+    monkeypatch.setattr(build, "report_row", killed)
+    with pytest.raises(KeyboardInterrupt):
+        EPSFBuildStep(output_dir=str(folder), **quick).run(files.association)
+    for changed in ({}, {"resume": True, "clip": 4.0}):
+        calls.clear()
+        monkeypatch.setattr(build, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
+        EPSFBuildStep(output_dir=str(folder), **quick, **changed).run(files.association)
+        assert calls[0] == 0
