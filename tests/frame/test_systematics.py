@@ -61,7 +61,7 @@ def no_pattern(x, y):
 
 
 @pytest.mark.parametrize(
-    "pattern, n_repeat", [("none", 2), ("smooth", 1), ("smooth", 2), ("local", 1), ("local", 2)]
+    ("pattern", "n_repeat"), [("none", 2), ("smooth", 1), ("smooth", 2), ("local", 1), ("local", 2)]
 )
 def test_errors_hold_what_dithers_share(pattern, n_repeat):
     rng = np.random.default_rng(5)
