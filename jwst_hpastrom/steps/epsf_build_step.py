@@ -51,7 +51,8 @@ class EPSFBuildStep(HPStep):
         if parameters["band_limit"] is None and meta["filter"] in BANDS:
             parameters["band_limit"] = band_limit(meta["filter"], pixel_arcsec)
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
-        key = (__version__, [e.name for e in exposures], str(self.distortion_file), parameters)
+        pixels = [(e.name, float(np.nansum(e.image.data, dtype=float))) for e in exposures]
+        key = (__version__, pixels, str(self.distortion_file), parameters)
         checkpoint = Checkpoint(
             self.output_path(inputs.product, "epsf_build_checkpoint", "pkl"), key, resume=self.resume
         )

@@ -89,6 +89,7 @@ class HPAstromPipeline(ParametersByName, Pipeline):
         before = [distortion] if distortion else []
         if not self._done([epsf], exposures + before):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
+            self.hp_epsf_build.resume = self.resume
             self.hp_epsf_build.run(input_data)
         if not self._done(lists, [*exposures, epsf]):
             self.hp_epsf_fit.epsf_file, self.hp_epsf_fit.mode = str(epsf), mode
