@@ -172,8 +172,8 @@ def _neighbours(x, y, stars, reach=5.0):
         return np.where(light > 0, -2.5 * np.log10(light), np.inf)
 
 
-def summarise_artificial(table, *, step=0.5):
-    """Completeness, bias, scatter and pulls against magnitude.
+def summarise_artificial(table, *, step=0.5, faintest_neighbour=2.0):
+    """Completeness, bias, scatter and pulls against magnitude, of all stars and of the crowded ones.
 
     Parameters
     ----------
@@ -183,32 +183,40 @@ def summarise_artificial(table, *, step=0.5):
     step : float
         Width of the magnitude bins.
 
+    faintest_neighbour : float
+        A star is crowded if the light of the real stars within 5 pixels is at most so many magnitudes
+        fainter than itself.
+
     Returns
     -------
     `~astropy.table.Table`
         mag (bin centre), n, completeness, completeness_error, mag_bias, mag_scatter, x_bias, x_scatter,
-        y_bias, y_scatter (master pixels), x_pull, y_pull (scatter over the formal errors).
+        y_bias, y_scatter (master pixels), x_pull, y_pull (scatter over the formal errors), and all but
+        ``mag`` again of the crowded stars, with ``_crowded`` at the end of the name.
     """
     mag = np.asarray(table["mag_true"], float)
+    crowded = np.asarray(table["neighbour"], float) < mag + faintest_neighbour
     rows = []
     for low in np.arange(np.floor(mag.min() / step), np.ceil(mag.max() / step)) * step:
         b = (mag >= low) & (mag < low + step)
-        n = int(b.sum())
-        if n == 0:
-            continue
-        f = b & np.asarray(table["found"])
-        share = f.sum() / n
-        row = {"mag": low + step / 2, "n": n, "completeness": share}
-        row["completeness_error"] = np.sqrt(max(share * (1 - share), 0.25 / n) / n)
-        dm = np.asarray(table["mag"] - table["mag_true"])[f]
-        row["mag_bias"], row["mag_scatter"] = (
-            (float(np.median(dm)), float(robust_sigma(dm))) if f.any() else (np.nan,) * 2
-        )
-        for axis in ("x", "y"):
-            d = np.asarray(table[f"d{axis}"])[f]
-            pull = d / np.asarray(table[f"{axis}_err"])[f]
-            row[f"{axis}_bias"] = float(np.median(d)) if f.any() else np.nan
-            row[f"{axis}_scatter"] = float(robust_sigma(d)) if f.any() else np.nan
-            row[f"{axis}_pull"] = float(robust_sigma(pull)) if f.any() else np.nan
-        rows.append(row)
-    return Table(rows=rows)
+        if b.any():
+            few = {f"{name}_crowded": value for name, value in _summary(table, b & crowded).items()}
+            rows.append({"mag": low + step / 2, **_summary(table, b), **few})
+    return Table(rows=rows, meta={"faintest_neighbour": faintest_neighbour, **table.meta})
+
+
+def _summary(table, rows):
+    n = int(rows.sum())
+    found = rows & np.asarray(table["found"])
+    share = found.sum() / n if n else np.nan
+    out = {"n": n, "completeness": share}
+    out["completeness_error"] = np.sqrt(max(share * (1 - share), 0.25 / n) / n) if n else np.nan
+    values = {"mag": np.asarray(table["mag"] - table["mag_true"])[found]}
+    values |= {axis: np.asarray(table[f"d{axis}"])[found] for axis in "xy"}
+    for name, d in values.items():
+        out[f"{name}_bias"] = float(np.median(d)) if d.size else np.nan
+        out[f"{name}_scatter"] = float(robust_sigma(d)) if d.size else np.nan
+    for axis in "xy":
+        pull = values[axis] / np.asarray(table[f"{axis}_err"])[found]
+        out[f"{axis}_pull"] = float(robust_sigma(pull)) if pull.size else np.nan
+    return out

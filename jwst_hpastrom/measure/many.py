@@ -57,6 +57,10 @@ class Field:
     def __init__(self, images, libraries, frame, tile_size, pixel_area):
         n = len(frame.transforms)
         images = list(images)
+        if n < 2:
+            raise ParameterError(
+                "one exposure", "2 or more for a many-exposure measurement", "use mode average"
+            )
         if len(images) != n:
             raise ParameterError(f"{len(images)} images", f"the {n} of the master frame, in the same order")
         own = isinstance(libraries, list | tuple)

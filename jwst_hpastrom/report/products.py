@@ -32,8 +32,8 @@ class Products:
     quality : dict of str to `~astropy.table.Table`
         Quality tables by file name.
 
-    epsf, correction, master, motions : object or None
-        ePSF library, distortion correction, master frame, motions.
+    epsf, correction, master, motions, artificial : object or None
+        ePSF library, distortion correction, master frame, motions, artificial stars.
 
     notes : list of str
         What could not be read, and why.
@@ -50,6 +50,7 @@ class Products:
     correction: object = None
     master: Table | None = None
     motions: Table | None = None
+    artificial: Table | None = None
     notes: list = field(default_factory=list)
     exposures: dict = field(default_factory=dict)
 
@@ -124,6 +125,7 @@ def find_products(folder, name=None, exposures=None):
             out.quality[path.name] = table
     out.master = attempt(folder / f"{name}_master.ecsv", Table.read)
     out.motions = attempt(folder / f"{name}_pm.ecsv", Table.read)
+    out.artificial = attempt(folder / f"{name}_artificial.ecsv", Table.read)
     for candidate in (folder / f"{name}_epsf.asdf", folder / f"{name}_epsf.fits"):
         if out.epsf is None:
             out.epsf = attempt(candidate, _read_epsf)

@@ -5,7 +5,13 @@ from functools import partial
 
 import numpy as np
 
-from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import (
+    BadReferenceFileError,
+    HPAstromError,
+    MixedExposuresError,
+    NotEnoughStarsError,
+    ParameterError,
+)
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
@@ -70,7 +76,14 @@ class MasterFrameStep(HPStep):
 
     def _measure_many(self, inputs, tables, frame):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
-        wanted = [exposure_root(t.meta["filename"]) for t in tables]
+        metas = [t.meta for t in tables]
+        for key in ("instrument", "detector", "filter", "xstart", "ystart"):
+            values = sorted({str(meta.get(key)) for meta in metas})
+            if len(values) > 1:
+                raise MixedExposuresError(
+                    f"exposures of several {key}s, {', '.join(values)}", "one", "measure them one by one"
+                )
+        wanted = [exposure_root(meta["filename"]) for meta in metas]
         images = {}
         for name, member in self.each_member(inputs):
             root = exposure_root(name)
@@ -79,7 +92,7 @@ class MasterFrameStep(HPStep):
         with self.executor() as executor:
             result = measure_many(
                 [images[root] for root in wanted],
-                self._libraries(wanted),
+                self._libraries(wanted, metas[0]),
                 frame,
                 executor=executor,
                 progress=True,
@@ -99,13 +112,21 @@ class MasterFrameStep(HPStep):
                 write_table(summary, self.output_path(inputs.product, "completeness", "ecsv"))
         return result.table
 
-    def _libraries(self, roots):
+    def _libraries(self, roots, meta):
         """Each exposure's perturbed library where all have one beside the products, else the one given."""
+        x0, y0 = (int(meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
         own = [star_list_path(r, self.output_folder()).with_name(f"{r}_pepsf.fits") for r in roots]
         if own and all(p.exists() for p in own):
             log.info("using the exposures' perturbed ePSF libraries")
-            return [read_epsf(p) for p in own]
-        return read_epsf(self.epsf_file)
+            return [read_epsf(p).shifted(-x0, -y0) for p in own]
+        library = read_epsf(self.epsf_file)
+        made_for = library.meta.get("filter")
+        if made_for and made_for != meta.get("filter"):
+            raise BadReferenceFileError(
+                f"an ePSF of {made_for} for exposures in {meta.get('filter')}",
+                f"an ePSF of {meta.get('filter')}", "give another epsf_file", self.epsf_file,
+            )  # fmt: skip
+        return library.shifted(-x0, -y0)
 
 
 def _image(path, force):

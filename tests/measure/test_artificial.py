@@ -48,6 +48,17 @@ def test_summary(table):
     assert np.all(np.abs(rows["mag_bias"][:2]) < 0.02)
 
 
+def test_summary_against_numpy(table):
+    table = table[table["mag_true"] < 0]
+    row = summarise_artificial(table, step=20.0)[0]
+    found = np.asarray(table["found"])
+    crowded = np.asarray(table["neighbour"]) < np.asarray(table["mag_true"]) + 2.0
+    assert (row["n"], row["n_crowded"]) == (len(table), crowded.sum())
+    assert row["completeness_crowded"] == pytest.approx(found[crowded].mean())
+    dx = np.asarray(table["dx"])[found & crowded]
+    assert row["x_scatter_crowded"] == pytest.approx(1.4826 * np.median(np.abs(dx - np.median(dx))), rel=1e-3)
+
+
 def test_rounds_and_refusals(result):
     few = artificial_stars(
         result, rng=np.random.default_rng(2), n_stars=40, mag_min=-6, mag_max=-4, spacing=40

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.columns import MASTER
+from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.geometry import fit_linear, match_nearest
+from jwst_hpastrom.frame import build_master
+from jwst_hpastrom.geometry import IdentityMapping, fit_linear, match_nearest
 from jwst_hpastrom.measure import measure_many
+from tests.measure.conftest import GAIN, PLANE
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +70,35 @@ def test_tiles_and_executors_change_nothing(scene, result):
     assert np.median(d[bright]) < 0.002
 
 
+def test_stars_of_too_few_exposures_are_subtracted_but_not_listed(scene):
+    """A bright star that the other exposures do not show is no clump of faint ones."""
+    rng = np.random.default_rng(4)
+    x, y = np.array([40.3]), np.array([55.7])
+    images = []
+    for e, (image, transform) in enumerate(zip(scene.images, scene.frame.transforms, strict=True)):
+        data, err, bad = image.data.copy(), image.err.copy(), image.bad.copy()
+        (u,), (v,) = transform.inverse(x + 10000, y + 10000)
+        jj, ii = np.mgrid[: data.shape[0], : data.shape[1]]
+        if e < 2:
+            place = np.full(ii.shape, u), np.full(ii.shape, v)
+            extra = 400.0 * scene.library.evaluate(ii - u, jj - v, *place)
+            err = np.hypot(err, np.sqrt(extra / GAIN))
+            data += extra + rng.normal(0, 1, extra.shape) * np.sqrt(extra / GAIN)
+        else:
+            bad |= np.hypot(ii - u, jj - v) < 7
+        images.append(Image(data, err, bad, image.saturated, image.name))
+    table = measure_many(images, scene.library, scene.frame).table
+    near = np.hypot(np.asarray(table["x"]) - x - 10000, np.asarray(table["y"]) - y - 10000) < 7
+    true = np.hypot(scene.x - x, scene.y - y) < 7
+    assert near.sum() <= true.sum()
+
+
 def test_refusals(scene):
     with pytest.raises(ParameterError, match="found 2 images"):
         measure_many(scene.images[:2], scene.library, scene.frame)
+    alone = build_master(scene.lists[:1], correction=IdentityMapping(), plane=PLANE)
+    with pytest.raises(ParameterError, match="found one exposure"):
+        measure_many(scene.images[:1], scene.library, alone)
     with pytest.raises(ParameterError, match="odd box"):
         measure_many(scene.images, scene.library, scene.frame, fit_box=4)
     with pytest.raises(ParameterError, match="libraries"):

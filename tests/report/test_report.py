@@ -153,3 +153,20 @@ def test_figures_that_need_pixels():
     quality["qfit_before"], quality["qfit_after"] = [0.02, 0.02], [0.01, 0.02]
     history = central_value_history(quality)
     assert list(history.axes[0].lines[1].get_ydata()) == [0.41, 0.4]
+
+
+def test_artificial_stars(folder, tmp_path):
+    rng = np.random.default_rng(5)
+    true = rng.uniform(-6, 0, 2000)
+    found = rng.uniform(size=2000) < 1 / (1 + np.exp(3 * (true + 2)))
+    error = 10 ** (0.4 * true)
+    data = {"mag_true": true, "found": found, "mag": np.where(found, true + rng.normal(0, error), np.nan)}
+    for axis in "xy":
+        data |= {f"d{axis}": np.where(found, rng.normal(0, error), np.nan), f"{axis}_err": error}
+    data["neighbour"] = np.where(rng.uniform(size=2000) < 0.3, true + 1, np.inf)
+    write_table(Table(data), tmp_path / "field_artificial.ecsv")
+    (tmp_path / "field_master.ecsv").symlink_to(folder / "field_master.ecsv")
+    text = Path(write_report(tmp_path)).read_text(encoding="utf-8")
+    assert "2000 artificial stars" in text
+    at = float(text.split("half of them at magnitude ")[1].split(".</p>")[0])
+    assert at == pytest.approx(-2, abs=0.3)

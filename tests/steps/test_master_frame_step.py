@@ -7,10 +7,10 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.errors import MissingDataError, ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError, MixedExposuresError, ParameterError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import match_nearest
-from jwst_hpastrom.io.epsf_reference import write_epsf_reference
+from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.measure import measure_many
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFFitStep, MasterFrameStep
@@ -74,7 +74,24 @@ def test_refusals(folder, tmp_path):
         (lonely / name).symlink_to(folder / name)
     with pytest.raises(MissingDataError, match="no star list"):
         run(lonely, tmp_path / "empty")
-    assert not list(tmp_path.glob("*_master.ecsv"))
+    other = read_epsf(folder / "true_epsf.asdf")
+    other.meta["filter"] = "F090W"
+    write_epsf_reference(other, tmp_path / "other_epsf.asdf")
+    with pytest.raises(BadReferenceFileError, match="an ePSF of F090W for exposures in F200W"):
+        run(folder, tmp_path, mode="many", epsf_file=str(tmp_path / "other_epsf.asdf"))
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for path in folder.glob("field_asn.json"), folder.glob("*_cal.fits"), folder.glob("*_stars.ecsv"):
+        for p in path:
+            (mixed / p.name).symlink_to(p)
+    one = sorted(mixed.glob("*_stars.ecsv"))[1]
+    table = Table.read(one)
+    table.meta["filter"] = "F150W"
+    one.unlink()
+    table.write(one)
+    with pytest.raises(MixedExposuresError, match="several filters, F150W, F200W"):
+        run(mixed, mixed, mode="many", epsf_file=str(folder / "true_epsf.asdf"))
+    assert not list(tmp_path.rglob("*_master.ecsv"))
 
 
 def test_defaults_are_those_of_the_functions():
