@@ -121,9 +121,11 @@ class ErrorModel:
         arrays = (np.array(meta[k], float) for k in ("variance", "share", "length"))
         return cls(*arrays, tuple(int(n) for n in meta["shape"]))
 
-    def scaled(self, factor):
-        """Return the model with other variances: multiplied by a number or an array over its nodes."""
-        return ErrorModel(self.variance * factor, self.share, self.length, self.shape)
+    def with_structure(self, variance, length):
+        """Return the model with an independent error of constant variance and its own reach added."""
+        mean = float(self.variance.mean())
+        share = np.r_[np.asarray(self.share) * mean, variance] / max(mean + variance, 1e-30)
+        return ErrorModel(self.variance + variance, share, np.r_[self.length, length], self.shape)
 
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(

@@ -1,24 +1,32 @@
-"""The pixel map of the joint solution: local linear regression of all filters' residuals, stars re-estimated.
+"""The pixel map of the joint solution: the posterior mean of a random field, from all filters' residuals.
 
 Beyond L23's median of the nearest residuals: a residual about a star's own mean position has lost the part of
-the structure that the star's exposures share, so map and stars are estimated in turn until nothing is lost;
-the residuals count with their weights; and the table is followed by a spline, since the kinks of its bilinear
+the structure that the star's exposures share, so the stars are eliminated together with the map; the
+residuals count with their weights; how strong the structure is, how far it reaches and where, is taken from
+the residuals themselves; and the table is followed by a spline, since the kinks of its bilinear
 interpolation are not the detector's.
 """
 
 import logging
-from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import gaussian_filter, map_coordinates
 from tqdm import tqdm
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.joint import StarFrame
+from jwst_hpastrom.distortion.error_model import ErrorModel
+from jwst_hpastrom.distortion.joint import StarFrame, excess_variance, tukey
 from jwst_hpastrom.distortion.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.random_field import (
+    LENGTHS,
+    Grid,
+    RandomField,
+    autocorrelation,
+    fit_power,
+    solve_field,
+)
 
-__all__ = ["FineField", "SplineBase", "build_fine_map", "leftover_variance", "structure_floor"]
+__all__ = ["FineStructure", "SplineBase", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
@@ -53,130 +61,94 @@ class SplineBase:
         return u + a, v + b
 
 
-class FineField:
-    """Local linear regression with a Gaussian weight on bins of a few pixels, band by band.
+class FineStructure:
+    """Pairs of all filters about one random field.
 
     Parameters
     ----------
-    width : float
-        Standard deviation of the Gaussian, pixels.
-    shape : tuple of int
-        Detector (ny, nx).
-    bands : int
-        Bands along y (amplifiers) across which nothing is averaged.
-    bin_size : int
-        Pixels per bin.
+    solved : list of (`Pairs`, `JointResult`)
+    grid : `Grid`
+    prior : bool
+        Whether the catalogue counts in the stars' positions.
     """
 
-    def __init__(self, width, shape, bands=4, bin_size=4):
-        self.width, self.shape, self.bands = width, shape, bands
-        self.bin = bin_size
-        self.ny, self.nx = shape[0] // bin_size, shape[1] // bin_size
-        self.values = np.zeros((2, self.ny, self.nx))
-        self.variance = np.full((2, self.ny, self.nx), np.inf)
-        self.number = np.zeros((self.ny, self.nx))
+    def __init__(self, solved, grid, *, prior=True):
+        self.solved, self.grid, self.prior = solved, grid, prior
+        self.frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
+        self.keep = [f.w > 0 for f in self.frames]
+        self.raw = [f.raw(SplineBase(r.correction)) for f, (_, r) in zip(self.frames, solved, strict=True)]
+        self._positions()
 
-    def _band_slices(self):
-        edges = np.linspace(0, self.ny, self.bands + 1).astype(int)
-        return [slice(a, b) for a, b in pairwise(edges)]
+    def _positions(self):
+        self.bounds = np.cumsum([0] + [k.sum() for k in self.keep])
+        xy = [np.concatenate([getattr(p, c)[k] for (p, _), k in zip(self.solved, self.keep, strict=True)])
+              for c in "xy"]  # fmt: skip
+        self.evaluate = self.grid.bilinear(*xy)
+        self.w = np.concatenate([f.w[k] for f, k in zip(self.frames, self.keep, strict=True)])
 
-    def _smooth(self, image, width):
-        return gaussian_filter(image, width / self.bin, mode="constant", truncate=4.0)
+    def gather(self, values):
+        """Values of the pairs that count, of all filters, from lists of (2, n)."""
+        return np.concatenate([v[:, k] for v, k in zip(values, self.keep, strict=True)], 1)
 
-    def prepare(self, x, y, weights):
-        """Take over positions and weights (2, n); the moments of the weights are kept for all fits."""
-        self.i = np.clip(((x + 0.5) / self.bin).astype(int), 0, self.nx - 1)
-        self.j = np.clip(((y + 0.5) / self.bin).astype(int), 0, self.ny - 1)
-        self.flat = self.j * self.nx + self.i
-        # positions within the bin and the bin's own, in units of the width
-        self.x, self.y, self.w = x / self.width, y / self.width, weights
-        self.gx = ((np.arange(self.nx) + 0.5) * self.bin - 0.5) / self.width
-        self.gy = (((np.arange(self.ny) + 0.5) * self.bin - 0.5) / self.width)[:, None]
-        self.bounds = self._band_slices()
-        self.moments = []
-        for k, w in enumerate(weights):
-            p = [self._sum(w * m) for m in (1.0, self.x, self.y, self.x**2, self.x * self.y, self.y**2)]
-            self.moments.append(p)
-            # Σ w K² / (Σ w K)²; the square of a Gaussian is one of width/√2
-            narrow = self._sum(w, self.width / np.sqrt(2)) * (self.bin / self.width) ** 2 / (4 * np.pi)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self.variance[k] = np.where(p[0] > 0, narrow / p[0] ** 2, np.inf)
-        one = (weights.min(0) > 0).astype(float)
-        narrow = self._sum(one, self.width / np.sqrt(2)) * (self.bin / self.width) ** 2 / (4 * np.pi)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self.number = np.where(narrow > 0, self._sum(one) ** 2 / narrow, 0.0)
-
-    def _sum(self, values, width=None):
-        image = np.bincount(self.flat, values * np.ones(self.flat.size), self.ny * self.nx).reshape(
-            self.ny, self.nx
-        )
-        out = np.empty_like(image)
-        for s in self.bounds:
-            out[s] = self._smooth(image[s], self.width if width is None else width)
+    def about(self, r):
+        """Residuals about the stars' own positions, shape (2, n)."""
+        out = np.empty_like(r)
+        for frame, k, a, b in zip(self.frames, self.keep, self.bounds, self.bounds[1:], strict=False):
+            whole = np.zeros((2, k.size))
+            whole[:, k] = r[:, a:b]
+            out[:, a:b] = frame.about(whole, frame.displacement(whole))[:, k]
         return out
 
-    def fit(self, d):
-        """Fit values d (2, n) at the prepared positions."""
-        for k in (0, 1):
-            s0, sx, sy, sxx, sxy, syy = self.moments[k]
-            w = self.w[k]
-            t0, tx, ty = (self._sum(w * d[k] * m) for m in (1.0, self.x, self.y))
-            gx, gy = self.gx, self.gy
-            # moments about the bin's centre
-            cx, cy = sx - gx * s0, sy - gy * s0
-            cxx = sxx - 2 * gx * sx + gx**2 * s0
-            cyy = syy - 2 * gy * sy + gy**2 * s0
-            cxy = sxy - gx * sy - gy * sx + gx * gy * s0
-            ux, uy = tx - gx * t0, ty - gy * t0
-            # ridge on the slopes: where the neighbours do not surround a bin, the plain mean
-            ridge = 0.05 * s0
-            cxx, cyy = cxx + ridge, cyy + ridge
-            det = s0 * (cxx * cyy - cxy**2) - cx * (cx * cyy - cxy * cy) + cy * (cx * cxy - cxx * cy)
-            top = t0 * (cxx * cyy - cxy**2) - cx * (ux * cyy - cxy * uy) + cy * (ux * cxy - cxx * uy)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                value = top / det
-            good = (s0 > 1e-6 * np.max(s0)) & np.isfinite(value)
-            self.values[k] = np.where(good, value, 0.0)
+    def solve(self, prior, r, **options):
+        """Posterior mean of the field, see `solve_field`."""
+        return solve_field(prior, self.evaluate, lambda v: self.w * self.about(v), r, **options)
 
-    def __call__(self, x, y, order=1):
-        """Evaluate at positions, within their own band."""
-        fx = (x + 0.5) / self.bin - 0.5
-        fy = (y + 0.5) / self.bin - 0.5
-        out = np.zeros((2, *np.shape(x)))
-        row = np.clip((y + 0.5) / self.bin, 0, self.ny - 1e-9).astype(int)
-        for s in self.bounds:
-            m = (row >= s.start) & (row < s.stop)
-            for k in (0, 1):
-                out[k][m] = map_coordinates(
-                    self.values[k][s], [fy[m] - s.start, fx[m]], order=order, mode="nearest"
-                )
-        return out
+    def sample(self, prior, rng, **options):
+        """Draw field, stars and noise, solve, and return what comes out too much, scale by scale."""
+        parts = prior.parts(rng.standard_normal(prior.white, np.float32))
+        noise = self.gather([f.simulate(rng) for f in self.frames])
+        return self.solve(prior, noise + self.at_pairs(parts), **options) - parts
 
-    def full(self, image, order=3):
-        """Blow an image of the bins up to pixels, band by band."""
-        nx = self.shape[1]
-        out = np.empty(self.shape)
-        fx = (np.arange(nx) + 0.5) / self.bin - 0.5
-        for s in self.bounds:
-            rows = np.arange(s.start * self.bin, s.stop * self.bin)
-            fy = (rows + 0.5) / self.bin - 0.5 - s.start
-            grid = np.meshgrid(fy, fx, indexing="ij")
-            out[rows] = map_coordinates(image[s], grid, order=order, mode="nearest")
-        return out
+    def at_pairs(self, parts):
+        """A field given scale by scale, at the pairs, shape (2, n)."""
+        return np.stack([self.evaluate @ v.ravel() for v in parts.sum(0)])
+
+    def first_prior(self):
+        """Prior from the covariance of neighbouring residuals about the stars."""
+        d = self.about(self.gather(self.raw))
+        lost = np.concatenate([f.share[k] for f, k in zip(self.frames, self.keep, strict=True)])
+        kept = np.average((1 - lost) ** 2, weights=self.w)
+        back, size = self.evaluate.T.tocsr(), self.grid.size
+        weight = (back @ self.w).reshape(size)
+        power = []
+        for v in d:
+            mean = (back @ (self.w * v)).reshape(size) / np.maximum(weight, 1e-30)
+            distance, product, norm = autocorrelation(mean, weight, self.grid)
+            # not the first two: one residual is spread over four bins
+            power.append(fit_power(distance[2:], product[2:] / kept, norm[2:]))
+        deviation = np.sqrt(np.array(power, np.float32).T)[..., None, None]
+        return RandomField(self.grid, np.broadcast_to(deviation, (*deviation.shape[:2], *size)))
+
+    def reweigh(self, found):
+        """Estimate noise and outliers anew, now that the structure is known."""
+        about = self.about(self.gather(self.raw) - self.at_pairs(found))
+        for n, ((p, r), k) in enumerate(zip(self.solved, self.keep, strict=True)):
+            a, b = self.bounds[n : n + 2]
+            share = np.clip(self.frames[n].share[k], 0, 0.9)
+            left = about[:, a:b] / np.sqrt(1 - share)
+            variance = np.stack([p.x_err[k] ** 2, p.y_err[k] ** 2])
+            noise2 = excess_variance(left, variance)
+            z2 = np.sum(left**2 / (variance + noise2), 0)
+            w = np.zeros((2, k.size))
+            w[:, k] = tukey(0.5 * z2) / (variance + noise2)
+            self.frames[n] = StarFrame(p, r.transforms, tuple(w), prior=self.prior)
+            log.info("noise beyond the stated errors: %.4f px", np.sqrt(noise2))
+        keep = [f.w > 0 for f in self.frames]
+        self.keep = keep
+        self._positions()
 
 
-def build_fine_map(
-    solved,
-    *,
-    width=7.0,
-    bands=4,
-    sky_width=20.0,
-    n_iterations=16,
-    relaxation=1.5,
-    prior=True,
-    rng=None,
-    progress=False,
-):
+def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_samples=2, progress=False):
     """Build the pixel map of the first filter from the residuals of all.
 
     Parameters
@@ -184,197 +156,70 @@ def build_fine_map(
     solved : list of (`Pairs`, `JointResult`)
         One per filter; the first is the one that the map is for.
 
-    width : float
-        Standard deviation of the Gaussian weight, pixels.
-
     bands : int
         Bands along y (amplifiers) that are kept apart.
-
-    sky_width : float
-        Width, pixels, of the Gaussian over which the stars' displacements from the catalogue are averaged on
-        the sky, once, halfway: what neighbours have in common is structure that repeats at the dither steps
-        more likely than an error of the catalogue, and goes back to the map. 0: none does.
-
-    n_iterations : int
-        Turns of map and stars.
-
-    relaxation : float
-        Factor on each turn's step.
 
     prior : bool
         Whether the catalogue counts in the stars' positions.
 
     rng : `numpy.random.Generator`, optional
-        Draws the noise that the map's errors are measured with; by default a generator of seed 0.
+        Draws the simulations that the errors are measured with; by default a generator of seed 0.
+
+    n_turns : int
+        Turns in which the strength of the structure is estimated.
+
+    n_samples : int
+        Simulations for the errors.
 
     progress : bool
         Show a bar.
 
     Returns
     -------
-    `PixelMapCorrection`
-        With standard errors: pure noise is sent through the same turns, so that they hold what the stars and
-        the catalogue add. Structure that repeats at the dither steps is held by the catalogue alone, where
-        it is coherent over ``sky_width``; finer structure of that kind is lost.
+    pixel_map : `PixelMapCorrection`
+
+    errors : `ErrorModel`
+        Of the whole correction: fields, stars and noise are drawn and sent through the same solution, so
+        that what the map cannot follow counts as much as what the noise adds.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     shape = solved[0][1].correction.shape
-    bases = [SplineBase(result.correction) for _, result in solved]
-    frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
-    keep = [f.w > 0 for f in frames]
-    x, y = (np.concatenate([getattr(p, c)[k] for (p, _), k in zip(solved, keep, strict=True)]) for c in "xy")
-    w = np.concatenate([np.stack(r.weights)[:, k] for (_, r), k in zip(solved, keep, strict=True)], 1)
-    field = FineField(width, shape, bands=bands, bin_size=4 if min(shape) >= 1024 else 2)
-    field.prepare(x, y, w)
-    bar = tqdm(total=3 * n_iterations, desc="fine structure", disable=not progress)
-
-    def turns(raw):
-        field.values[:] = 0.0
-        for turn in range(n_iterations):
-            now, samples, rests, first = field(x, y), [], [], 0
-            for r, k in zip(raw, keep, strict=True):
-                rests.append(r.copy())
-                rests[-1][:, k] -= now[:, first : first + k.sum()]
-                first += k.sum()
-            moved = [f.displacement(r) for f, r in zip(frames, rests, strict=True)]
-            once = prior and sky_width and turn == n_iterations // 2
-            common = coherent(frames, moved, sky_width) if once else 0.0
-            for frame, r, d, k in zip(frames, rests, moved, keep, strict=True):
-                samples.append(frame.about(r, d - common)[:, k])
-            step = relaxation if turn else 1.0
-            field.fit(step * np.concatenate(samples, 1) + now)
-            bar.update()
-        return field.values.copy()
-
-    noise = turns([f.simulate(rng) for f in frames])
-    values = turns([f.raw(b) for f, b in zip(frames, bases, strict=True)])
-    # the structure found, without noise, through the same turns: what they lose of it is lost of the true one
-    again = turns([np.stack(field_at(values, field, p.x, p.y)) for p, _ in solved])
+    data = FineStructure(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands), prior=prior)
+    bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=not progress)
+    field = data.first_prior()
+    for turn in range(n_turns):
+        found = data.solve(field, data.gather(data.raw), tolerance=2e-2)
+        bar.update()
+        if turn == 0:
+            data.reweigh(found)
+        error = data.sample(field, rng, tolerance=2e-2)
+        bar.update()
+        field = field.improved(found, error, np.maximum(4.0 * LENGTHS, 24.0))
+        typical = np.sqrt(np.mean(field.deviation**2, axis=(2, 3)))
+        log.info(
+            "fine structure of scales %s px: %s px",
+            LENGTHS.tolist(),
+            [[round(float(v), 4) for v in row] for row in typical],
+        )
+    found = data.solve(field, data.gather(data.raw))
+    bar.update()
+    samples = []
+    for _ in range(n_samples):
+        samples.append(data.sample(field, rng, tolerance=5e-3).sum(0))
+        bar.update()
     bar.close()
-    known = np.isfinite(field.variance) & (field.number >= 3)
-    variance = np.where(known, field.variance, np.nanmax(np.where(known, field.variance, np.nan)))
-    known = np.broadcast_to(known, noise.shape)
-    factor = np.sqrt(np.mean(noise[known] ** 2) / np.mean(variance[known]))
-    lost = np.mean((again - values)[known] ** 2)
-    log.info("fine structure: noise %.2f times the residuals' own, %.4f px lost", factor, np.sqrt(lost))
-    data = np.stack([field.full(v) for v in values], -1)
-    errors = np.stack([np.sqrt(factor**2 * field.full(v, order=1) + lost) for v in variance], -1)
-    xs, ys = np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float)
-    if bases[0].table is not None:
-        bilinear = bases[0].table.delta(*np.meshgrid(xs, ys))
+    errors = ErrorModel.from_samples(np.array(samples), shape)
+    base = SplineBase(solved[0][1].correction)
+    out = np.stack([data.grid.full(v) for v in found.sum(0)], -1)
+    if base.table is not None:
+        xs, ys = np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float)
+        bilinear = base.table.delta(*np.meshgrid(xs, ys))
         for k in (0, 1):
-            data[..., k] += bases[0].splines[k](ys, xs) - bilinear[k]
-    number = np.clip(field.full(field.number, order=1), 0, 32000).astype(np.int16)
-    return PixelMapCorrection(data.astype(np.float32), errors.astype(np.float32), number)
-
-
-def structure_floor(pairs, correction, transforms, noise):
-    """Error by structure that the map has not followed, from held-out stars.
-
-    What neighbouring residuals of different held-out stars have in common is the map's whole error, but for
-    what repeats at the dither steps; the map's own noise is taken off.
-
-    Returns
-    -------
-    floor : float
-        Standard error per axis, pixels.
-    """
-    weights = tuple(1.0 / (e**2 + noise**2) for e in (pairs.x_err, pairs.y_err))
-    test = ~pairs.fitted
-    weights = tuple(np.where(test, w, 0.0) for w in weights)
-    frame = StarFrame(pairs, transforms, weights)
-    r = frame.raw(correction)
-    about = frame.about(r, frame.displacement(r))
-    good = test & (np.max(np.abs(about) * np.sqrt(frame.w), 0) < 5)
-    frame = StarFrame(pairs, transforms, tuple(np.where(good, w, 0.0) for w in weights))
-    about = frame.about(r, frame.displacement(r))
-    found = np.bincount(pairs.star[good], minlength=pairs.held_out.size)[pairs.star]
-    good &= found >= 6
-    if good.sum() < 100:
-        return 0.0
-    variance, error, _ = leftover_variance(
-        pairs.x[good], pairs.y[good], pairs.star[good], about[0][good], about[1][good], radius=10.0
-    )
-    own = np.mean([np.mean(e**2) for e in correction.error(pairs.x[good], pairs.y[good])])
-    log.info("held-out stars: common variance (%.2f +- %.2f)e-6 px²", 1e6 * variance, 1e6 * error)
-    return float(np.sqrt(max(variance - own, 0.0)))
-
-
-def field_at(values, field, x, y):
-    """Evaluate other values on a field's bins."""
-    kept, field.values = field.values, values
-    try:
-        return field(x, y)
-    finally:
-        field.values = kept
-
-
-def coherent(frames, moved, width, bin_size=4.0):
-    """Part of the stars' displacements that neighbours on the sky share.
-
-    Parameters
-    ----------
-    frames : list of `StarFrame`
-    moved : list of ndarray, shape (2, n_stars)
-    width : float
-        Standard deviation of the Gaussian, pixels.
-    bin_size : float
-        Pixels per bin of the average.
-
-    Returns
-    -------
-    ndarray, shape (2, n_stars)
-    """
-    scale = frames[0].scale * bin_size
-    sky = frames[0].pairs.sky / scale
-    start = np.floor(np.nanmin(sky, 0))
-    i, j = np.nan_to_num(sky - start).astype(int).T
-    nx, ny = i.max() + 1, j.max() + 1
-    total, sums = np.zeros(nx * ny), np.zeros((2, nx * ny))
-    for frame, d in zip(frames, moved, strict=True):
-        # the displacement as the exposures alone have it, and its weight: the catalogue's noise dominates
-        own = frame.total - 1.0 / frame.variance
-        seen = own > 0
-        w = np.where(seen, 1.0 / (frame.variance + 1.0 / np.where(seen, own, 1.0)), 0.0)
-        free = d * np.where(seen, frame.total / np.where(seen, own, 1.0), 0.0)
-        # a wrong match must not move its neighbours
-        w = w * (np.sum(free**2, 0) * w < 25.0)
-        total += np.bincount(j * nx + i, w, nx * ny)
-        for k in (0, 1):
-            sums[k] += np.bincount(j * nx + i, w * free[k], nx * ny)
-    smooth = [gaussian_filter(v.reshape(ny, nx), width / bin_size, mode="constant") for v in (total, *sums)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack([np.where(smooth[0] > 0, s / smooth[0], 0.0)[j, i] for s in smooth[1:]])
-
-
-def leftover_variance(x, y, star, dx, dy, *, radius=6.0):
-    """Variance per axis of what neighbouring residuals of different stars have in common.
-
-    Parameters
-    ----------
-    x, y : ndarray
-        Raw positions.
-    star : ndarray of int
-    dx, dy : ndarray
-        Residuals of stars that took no part in the map, pixels.
-    radius : float
-        Largest separation, pixels.
-
-    Returns
-    -------
-    variance : float
-        May be negative by its own noise.
-    error : float
-        Its standard error.
-    n_pairs : int
-    """
-    from scipy.spatial import cKDTree
-
-    pairs = cKDTree(np.c_[x, y]).query_pairs(radius, output_type="ndarray")
-    a, b = pairs[:, 0], pairs[:, 1]
-    other = star[a] != star[b]
-    a, b = a[other], b[other]
-    if a.size < 100:
-        return 0.0, np.inf, int(a.size)
-    product = 0.5 * (dx[a] * dx[b] + dy[a] * dy[b])
-    return float(product.mean()), float(product.std() / np.sqrt(a.size)), int(a.size)
+            out[..., k] += base.splines[k](ys, xs) - bilinear[k]
+    x, y = np.meshgrid(np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float))
+    stated = np.stack(errors.error(x, y), -1).astype(np.float32)
+    # residuals within a circle of 10 pixels
+    number = np.asarray(data.evaluate.T @ np.ones(data.w.size)).reshape(data.grid.size)
+    number = data.grid.full(data.grid.smooth(number, 7.1), order=1) * 4 * np.pi * 7.1**2 / data.grid.bin**2
+    count = np.clip(number, 0, 32000).astype(np.int16)
+    return PixelMapCorrection(out.astype(np.float32), stated, count), errors

@@ -19,7 +19,7 @@ from jwst_hpastrom.distortion.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection, table_nodes
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
-__all__ = ["JointResult", "Problem", "StarFrame", "solve_joint"]
+__all__ = ["JointResult", "Problem", "StarFrame", "excess_variance", "solve_joint", "tukey"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 TUKEY = 4.685
@@ -147,7 +147,15 @@ class Problem:
         return np.stack([self.r[k] - self.rows[k] @ theta - self.blocks[k] @ d for k in (0, 1)])
 
 
-def _tukey(z2):
+def excess_variance(left, variance, brightest=0.3):
+    """Variance of residuals beyond the stated one, of the stars whose own is smallest: they say it best."""
+    own = variance.mean(0)
+    k = own <= np.quantile(own, brightest)
+    return max(float(np.mean([robust_sigma(v[k]) ** 2 for v in left]) - np.mean(variance[:, k])), 1e-8)
+
+
+def tukey(z2):
+    """Tukey's biweight of the squares of normalised residuals."""
     t = z2 / TUKEY**2
     return np.where(t < 1, (1 - t) ** 2, 0.0)
 
@@ -223,11 +231,10 @@ def solve_joint(
         left = problem.left(theta, displacement)
         # noise beyond the stated errors: structure finer than the table, and whatever the errors do not know
         good = robust.min(0) > 0.1
-        spread2 = np.mean([robust_sigma(r[good]) ** 2 for r in left])
         share = 1.0 - problem.stars.size / max(good.sum(), 1)
-        noise2 = max(spread2 / max(share, 0.1) - np.median(errors2[:, good]), 1e-8)
+        noise2 = excess_variance(left[:, good] / np.sqrt(max(share, 0.1)), errors2[:, good])
         z2 = np.sum(left**2 / (errors2 + noise2), 0)
-        robust = np.broadcast_to(_tukey(0.5 * z2), left.shape).copy()
+        robust = np.broadcast_to(tukey(0.5 * z2), left.shape).copy()
         if not free_stars:
             z2 = np.sum(displacement**2 / problem.star_variance, 1)
             prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)

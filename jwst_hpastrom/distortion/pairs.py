@@ -27,10 +27,10 @@ from jwst_hpastrom.geometry import (
 __all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+# not the crowded ones: where a neighbour spoils the position, QFIT says so
 _BAD = (
-    Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS | Flag.CROWDED | Flag.COSMIC_RAY | Flag.EXTENDED
-    | Flag.NEAR_EDGE
-)  # fmt: skip
+    Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS | Flag.COSMIC_RAY | Flag.EXTENDED | Flag.NEAR_EDGE
+)
 
 
 @dataclass

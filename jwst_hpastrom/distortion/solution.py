@@ -8,17 +8,12 @@ from astropy.table import Table
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.fine_map import build_fine_map
-from jwst_hpastrom.distortion.iterative import (
-    exposure_transforms,
-    residuals,
-    solve_polynomial,
-    solve_table,
-)
-from jwst_hpastrom.distortion.joint import StarFrame, solve_joint
+from jwst_hpastrom.distortion.iterative import exposure_transforms, residuals, solve_polynomial
+from jwst_hpastrom.distortion.joint import solve_joint
 from jwst_hpastrom.distortion.pairs import check_one_filter, match_reference
 from jwst_hpastrom.distortion.parts import PolynomialCorrection
-from jwst_hpastrom.distortion.pixel_map import build_pixel_map
 from jwst_hpastrom.distortion.pixel_scale import pixel_scale
+from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.selfcal import solve_self
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
@@ -58,9 +53,6 @@ class DistortionSolution:
 
     method : str
 
-    undetermined : list of str
-        Terms that the data cannot determine (self-calibration); they are zero in the correction.
-
     parameters : dict
         What the solution was made with.
     """
@@ -73,7 +65,6 @@ class DistortionSolution:
     residuals: tuple
     cells: dict
     method: str
-    undetermined: list = field(default_factory=list)
     parameters: dict = field(default_factory=dict)
 
 
@@ -149,7 +140,6 @@ def solve_distortion(
     table_cells=32,
     pixel_map=True,
     n_nearest=50,
-    map_width=7.0,
     amplifiers=4,
     qfit_max=0.1,
     error_max=0.05,
@@ -195,9 +185,6 @@ def solve_distortion(
 
     n_nearest : int
         Residuals that each pixel of the map is made from (iterative).
-
-    map_width : float
-        Width of the map's regression in pixels, a Gaussian's standard deviation (joint, self).
 
     amplifiers : int
         Bands along y across which the map does not average (joint, self).
@@ -263,7 +250,7 @@ def solve_distortion(
         )
     rng = np.random.default_rng(0) if rng is None else rng
     one = {
-        "method": method, "degree": degree, "gauge": gauge, "polynomial_cells": polynomial_cells,
+        "degree": degree, "gauge": gauge, "polynomial_cells": polynomial_cells,
         "table_cells": table_cells, "shape": shape, "progress": progress,
     }  # fmt: skip
     matching = {
@@ -271,26 +258,29 @@ def solve_distortion(
         "min_stars": min_stars, "held_out": held_out, "motion_error": motion_error,
     }  # fmt: skip
     check_one_filter(star_lists)
-    result = _solve_one(star_lists, reference, matching, one, rng)
-    correction = result.correction
-    if pixel_map:
-        solved = [result]
-        for other in void_lists:
-            check_one_filter(other)
-            solved.append(_solve_one(other, reference, matching, one, rng))
-        if method == "iterative":
-            samples = [np.concatenate(v) for v in zip(*map(_map_samples, solved), strict=True)]
-            found = build_pixel_map(
-                *samples, n_nearest=n_nearest, shape=shape, executor=executor, progress=progress
+    filters = [star_lists, *(void_lists if pixel_map else ())]
+    for other in filters[1:]:
+        check_one_filter(other)
+    if method == "iterative":
+        pairs = [match_reference(lists, reference, rng=rng, **matching) for lists in filters]
+        way = {**one, "pixel_map": pixel_map, "n_nearest": n_nearest, "executor": executor}
+        solved, correction = solve_published(pairs, **way)
+        cells = solved[0].cells
+        errors = simulated_errors(
+            solved, correction, lambda drawn: solve_published(drawn, **{**way, "progress": False})[1], rng
+        )
+    else:
+        ways = {**one, "method": method}
+        solved = [_solve_jointly(lists, reference, matching, ways, rng) for lists in filters]
+        pairs, correction, cells = [p for p, _ in solved], solved[0][1].correction, {}
+        errors = None
+        if pixel_map:
+            found, errors = build_fine_map(
+                solved, bands=amplifiers, prior=method != "self", rng=rng, progress=progress
             )
             correction = replace(correction, pixel_map=found)
-        else:
-            found = build_fine_map(
-                [(s.pairs, s.joint) for s in solved], width=map_width, bands=amplifiers,
-                prior=method != "self", rng=rng, progress=progress,
-            )  # fmt: skip
-            correction = replace(correction, pixel_map=found)
-    pairs = result.pairs
+    correction = replace(correction, uncertainty=errors)
+    pairs = pairs[0]
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
     ladder = make_ladder([held_out_row(s, pairs, c) for s, c in _stages(correction)]) if held_out else None
@@ -308,60 +298,32 @@ def solve_distortion(
         transforms=transforms,
         pairs=pairs,
         residuals=(dx, dy),
-        cells=result.cells,
+        cells=cells,
         method=method,
-        undetermined=result.undetermined,
-        parameters={**one, **matching, "n_nearest": n_nearest, "n_filters": 1 + len(void_lists)},
+        parameters={
+            **one,
+            **matching,
+            "method": method,
+            "n_nearest": n_nearest,
+            "n_filters": 1 + len(void_lists),
+        },
     )
 
 
-@dataclass
-class _One:
-    pairs: object
-    correction: DistortionCorrection
-    residuals: tuple
-    cells: dict
-    undetermined: list
-    joint: object = None
-
-
-def _solve_one(star_lists, reference, matching, one, rng):
-    """Polynomial and table of one filter, and the residuals that they leave."""
+def _solve_jointly(star_lists, reference, matching, one, rng):
+    """Pairs and joint solution of one filter."""
     if one["method"] == "self":
-        pairs, joint = solve_self(
+        return solve_self(
             star_lists, rng=rng, degree=one["degree"], gauge=one["gauge"], n_cells=one["table_cells"],
             shape=one["shape"], matching=matching, progress=one["progress"],
         )  # fmt: skip
-        left = residuals(pairs, joint.correction, joint.transforms)
-        return _One(pairs, joint.correction, left, {}, [], joint)
     pairs = match_reference(star_lists, reference, rng=rng, **matching)
-    common = {k: one[k] for k in ("degree", "gauge", "shape", "progress")}
-    first = solve_polynomial(pairs, n_cells=one["polynomial_cells"], **common)
-    cells, joint = {"polynomial": first.cells}, None
-    correction = first.correction
-    if one["method"] == "joint":
-        joint = solve_joint(
-            pairs, correction, n_cells=one["table_cells"], gauge=one["gauge"], progress=one["progress"]
-        )
-        correction = joint.correction
-    elif one["table_cells"]:
-        second = solve_table(pairs, correction, n_cells=one["table_cells"], progress=one["progress"])
-        correction, cells["table"] = second.correction, second.cells
-    transforms = exposure_transforms(pairs, correction)
-    return _One(pairs, correction, residuals(pairs, correction, transforms), cells, [], joint)
-
-
-def _map_samples(result):
-    """Residuals for the published map, about the stars' positions averaged over exposures and catalogue.
-
-    L23 does not say which; against the catalogue alone, its own errors (one star is in every exposure) would
-    be the map's.
-    """
-    pairs = result.pairs
-    k = pairs.fitted
-    r = np.stack(result.residuals)
-    good = k & (np.max([np.abs(v - np.median(v[k])) / robust_sigma(v[k]) for v in r], 0) < 5)
-    weights = tuple(np.where(good, 1.0 / (e**2 + 0.005**2), 0.0) for e in (pairs.x_err, pairs.y_err))
-    frame = StarFrame(pairs, exposure_transforms(pairs, result.correction), weights)
-    dx, dy = frame.about(r, frame.displacement(r))
-    return pairs.x[good], pairs.y[good], dx[good], dy[good]
+    start = solve_polynomial(
+        pairs,
+        n_cells=one["polynomial_cells"],
+        **{k: one[k] for k in ("degree", "gauge", "shape", "progress")},
+    )
+    joint = solve_joint(
+        pairs, start.correction, n_cells=one["table_cells"], gauge=one["gauge"], progress=one["progress"]
+    )
+    return pairs, joint

@@ -94,7 +94,6 @@ def quality_table(solution):
     table = Table(solution.ladder, copy=True) if solution.ladder is not None else Table({"stage": ["none"]})
     correction = solution.correction
     table.meta["method"] = solution.method
-    table.meta["undetermined"] = list(solution.undetermined)
     table.meta["pairs"] = len(solution.pairs)
     table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
     if correction.uncertainty is not None:

@@ -5,13 +5,12 @@ import pytest
 
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.design import Layout
-from jwst_hpastrom.distortion.fine_map import leftover_variance
 from jwst_hpastrom.distortion.iterative import exposure_transforms, solve_polynomial
 from jwst_hpastrom.distortion.joint import Problem, solve_joint
 from jwst_hpastrom.distortion.pairs import match_reference
 from jwst_hpastrom.errors import DegenerateSolutionError
 
-SMALL = {"polynomial_cells": 12, "table_cells": 12, "map_width": 7.0, "amplifiers": 1}
+SMALL = {"polynomial_cells": 12, "table_cells": 12, "amplifiers": 1}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def test_stated_errors_are_of_the_true_size(solution, tools):
     x, y = np.meshgrid(*[np.arange(0, n, 8.0) for n in tools.shape])
     ex, ey = solution.correction.error(x, y)
     stated = np.sqrt(np.mean(ex**2 + ey**2) / 2)
-    assert 0.6 < stated / tools.true_rms(solution.correction) < 1.5
+    assert 0.75 < stated / tools.true_rms(solution.correction) < 1.3
 
 
 def test_table_errors_without_map(pairs, start, tools):
@@ -108,16 +107,3 @@ def test_one_pointing_is_refused(scene, tools):
         solve_distortion(same, None, method="self", shape=tools.shape, **SMALL)
     with pytest.raises(DegenerateSolutionError, match="one exposure"):
         solve_distortion(same[:1], None, method="self", shape=tools.shape, **SMALL)
-
-
-def test_leftover_variance_sees_structure_and_not_noise():
-    rng = np.random.default_rng(4)
-    x, y = rng.uniform(0, 300, (2, 6000))
-    star = np.arange(6000)
-    noise = rng.normal(0, 0.02, (2, 6000))
-    wave = 0.01 * np.sin(x / 20)
-    variance, error, n = leftover_variance(x, y, star, noise[0] + wave, noise[1] + wave, radius=4.0)
-    assert n > 1000
-    assert variance == pytest.approx(5e-5, abs=4 * error)
-    variance, error, _ = leftover_variance(x, y, star, *noise, radius=4.0)
-    assert abs(variance) < 4 * error

@@ -1,0 +1,218 @@
+"""The published solution of one or several filters, and its errors from a simulation of itself (L23 §4)."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jwst_hpastrom.distortion.correction import DistortionCorrection
+from jwst_hpastrom.distortion.error_model import ErrorModel
+from jwst_hpastrom.distortion.iterative import (
+    exposure_transforms,
+    residuals,
+    solve_polynomial,
+    solve_table,
+)
+from jwst_hpastrom.distortion.joint import StarFrame, excess_variance
+from jwst_hpastrom.distortion.pixel_map import build_pixel_map
+from jwst_hpastrom.distortion.random_field import Grid, autocorrelation
+from jwst_hpastrom.geometry import robust_sigma
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
+__all__ = ["Published", "simulated_errors", "simulated_pairs", "solve_published"]
+
+
+@dataclass
+class Published:
+    """Polynomial and table of one filter.
+
+    Attributes
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    correction : `DistortionCorrection`
+        Without the pixel map.
+    cells : dict
+        Means, errors and counts of the cells of ``"polynomial"`` and ``"table"``.
+    """
+
+    pairs: object
+    correction: DistortionCorrection
+    cells: dict
+
+
+def solve_published(
+    pairs, *, degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, executor=None,
+    progress=False,
+):  # fmt: skip
+    """Solve every filter by half steps, and the pixel map from the residuals of all.
+
+    Parameters
+    ----------
+    pairs : list of `~jwst_hpastrom.distortion.pairs.Pairs`
+        One per filter; the first is the one that the correction is for.
+    degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, executor, progress
+        See `~jwst_hpastrom.distortion.solve_distortion`.
+
+    Returns
+    -------
+    solved : list of `Published`
+    correction : `DistortionCorrection`
+        Of the first filter, with the pixel map.
+    """
+    common = {"degree": degree, "gauge": gauge, "shape": shape, "progress": progress}
+    solved = []
+    for p in pairs if pixel_map else pairs[:1]:
+        first = solve_polynomial(p, n_cells=polynomial_cells, **common)
+        correction, cells = first.correction, {"polynomial": first.cells}
+        if table_cells:
+            second = solve_table(p, correction, n_cells=table_cells, progress=progress)
+            correction, cells["table"] = second.correction, second.cells
+        solved.append(Published(p, correction, cells))
+    correction = solved[0].correction
+    if pixel_map:
+        samples = [np.concatenate(v) for v in zip(*map(_map_samples, solved), strict=True)]
+        found = build_pixel_map(
+            *samples, n_nearest=n_nearest, shape=shape, executor=executor, progress=progress
+        )
+        correction = replace(correction, pixel_map=found)
+    return solved, correction
+
+
+def _good(pairs, r):
+    """Fitted pairs whose residuals (2, n) are no outliers."""
+    k = pairs.fitted
+    return k & (np.max([np.abs(v - np.median(v[k])) / robust_sigma(v[k]) for v in r], 0) < 5)
+
+
+def _frame(pairs, transforms, good, noise=0.005):
+    weights = tuple(np.where(good, 1.0 / (e**2 + noise**2), 0.0) for e in (pairs.x_err, pairs.y_err))
+    return StarFrame(pairs, transforms, weights)
+
+
+def _map_samples(result):
+    """Residuals for the published map, about the stars' positions averaged over exposures and catalogue.
+
+    L23 does not say which; against the catalogue alone, its own errors (one star is in every exposure) would
+    be the map's.
+    """
+    pairs = result.pairs
+    transforms = exposure_transforms(pairs, result.correction)
+    r = np.stack(residuals(pairs, result.correction, transforms))
+    good = _good(pairs, r)
+    frame = _frame(pairs, transforms, good)
+    dx, dy = frame.about(r, frame.displacement(r))
+    return pairs.x[good], pairs.y[good], dx[good], dy[good]
+
+
+def simulated_pairs(pairs, correction, rng):
+    """Pairs of the same stars and exposures, whose distortion is the given correction.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    correction : `DistortionCorrection`
+    rng : `numpy.random.Generator`
+        Draws the errors of catalogue and measurements; what the residuals show beyond the latter counts too.
+
+    Returns
+    -------
+    `~jwst_hpastrom.distortion.pairs.Pairs`
+    """
+    transforms = exposure_transforms(pairs, correction)
+    r = np.stack(residuals(pairs, correction, transforms))
+    good = _good(pairs, r)
+    frame = _frame(pairs, transforms, good)
+    left = frame.about(r, frame.displacement(r))[:, good] / np.sqrt(np.clip(1 - frame.share[good], 0.1, 1))
+    variance = np.stack([pairs.x_err**2, pairs.y_err**2])
+    variance = variance + excess_variance(left, variance[:, good])
+    typical = np.nanmedian(pairs.sigma) if np.isfinite(pairs.sigma).any() else 0.0
+    sigma = np.where(np.isfinite(pairs.sigma), pairs.sigma, typical)
+    moved = rng.normal(size=sigma.shape) * sigma
+    cx, cy = np.stack(correction.forward(pairs.x, pairs.y)) + rng.normal(size=variance.shape) * np.sqrt(
+        variance
+    )
+    u, v = np.empty(len(pairs)), np.empty(len(pairs))
+    for e, t in enumerate(transforms):
+        k = pairs.exposure == e
+        d = pairs.rotations[e] @ moved[pairs.star[k]].T
+        a, b = t.inverse(cx[k], cy[k])
+        u[k], v[k] = a + d[0], b + d[1]
+    return replace(pairs, u=u, v=v)
+
+
+def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
+    """Errors of a solution: the whole way once more on simulated pairs, with the solution as the truth.
+
+    What the simulation cannot know, structure finer than the solution, is added from what neighbouring
+    held-out stars have in common beyond the simulated ones.
+
+    Parameters
+    ----------
+    solved : list of `Published`
+    correction : `DistortionCorrection`
+        Of the first filter.
+    solve : callable
+        List of pairs -> correction of the first filter.
+    rng : `numpy.random.Generator`
+    n_samples : int
+    spacing : int
+        Pixels between the points at which the errors are taken.
+
+    Returns
+    -------
+    `ErrorModel`
+    """
+    ny, nx = correction.shape
+    along = [np.arange(n // spacing) * spacing + 0.5 * (spacing - 1) for n in (nx, ny)]
+    x, y = np.meshgrid(*along)
+    true = [replace(s.correction, pixel_map=correction.pixel_map) for s in solved]
+    here = np.stack(correction.forward(x, y))
+    pairs = solved[0].pairs
+    test = _HeldOut(pairs, correction)
+    samples, drawn_covariance = [], []
+    for _ in range(n_samples):
+        drawn = [simulated_pairs(s.pairs, c, rng) for s, c in zip(solved, true, strict=True)]
+        found = solve(drawn)
+        samples.append(np.stack(found.forward(x, y)) - here)
+        drawn_covariance.append(test.covariance(-np.stack(found.forward(pairs.x, pairs.y)) + test.here))
+    # cells of the table are few: neighbours within some of them are averaged
+    errors = ErrorModel.from_samples(np.array(samples), correction.shape, smooth=0.09 * min(ny, nx))
+    structure = test.covariance(test.raw) - np.mean(drawn_covariance)
+    log.info("structure finer than the parts: variance %.2e px² of %.2e", structure, errors.variance.mean())
+    return errors.with_structure(max(structure, 0.0), 12.0) if np.isfinite(structure) else errors
+
+
+class _HeldOut:
+    """What neighbouring residuals of different held-out stars about their own positions have in common."""
+
+    def __init__(self, pairs, correction):
+        self.pairs = pairs
+        transforms = exposure_transforms(pairs, correction)
+        self.raw = np.stack(residuals(pairs, correction, transforms))
+        self.here = np.stack(correction.forward(pairs.x, pairs.y))
+        test = ~pairs.fitted
+        self.frame = _frame(pairs, transforms, test)
+        left = self._about(self.raw)
+        good = test & (np.max(np.abs(left) * np.sqrt(self.frame.w), 0) < 5)
+        self.frame = _frame(pairs, transforms, good)
+        self.k = self.frame.w > 0
+        self.grid = Grid(tuple(correction.shape), 4, 1)
+
+    def _about(self, r):
+        return self.frame.about(r, self.frame.displacement(r))
+
+    def covariance(self, r, nearest=6.0, farthest=18.0):
+        """Mean product of residuals (2, n) of stars some pixels apart, per axis; NaN for too few stars."""
+        if self.k.sum() < 500:
+            return np.nan
+        r, w, share = self._about(r)[:, self.k], self.frame.w[self.k], self.frame.share[self.k]
+        flat = self.grid.bilinear(self.pairs.x[self.k], self.pairs.y[self.k]).indices[::4]
+        ny, nx = self.grid.size
+        weight = np.bincount(flat, w, ny * nx).reshape(ny, nx)
+        products = []
+        for v in r:
+            mean = np.bincount(flat, w * v, ny * nx).reshape(ny, nx) / np.maximum(weight, 1e-30)
+            distance, product, norm = autocorrelation(mean, weight, self.grid)
+            use = (distance >= nearest) & (distance <= farthest)
+            products.append(np.average(product[use], weights=norm[use]))
+        return float(np.mean(products) / np.average((1 - share) ** 2, weights=w))
