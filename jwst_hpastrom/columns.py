@@ -130,6 +130,10 @@ MOTION = _columns("""
     pmra_error   | mas / yr | f8 | standard error of pmra
     pmdec_error  | mas / yr | f8 | standard error of pmdec
     pmra_pmdec_corr |       | f8 | correlation of pmra and pmdec
+    ra_error_total    | mas      | f8 | ra_error with the frame's own error, which all stars share
+    dec_error_total   | mas      | f8 | dec_error with the frame's own error
+    pmra_error_total  | mas / yr | f8 | pmra_error with the frame's own error
+    pmdec_error_total | mas / yr | f8 | pmdec_error with the frame's own error
     mag          | mag      | f8 | mean magnitude
     pmra_rel     | mas / yr | f8 | pmra relative to the reference stars
     pmdec_rel    | mas / yr | f8 | pmdec relative to the reference stars

@@ -106,7 +106,7 @@ class EpochMotions:
         )
 
 
-def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, absolute):
+def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame):
     """Build the table of `~jwst_hpastrom.motion.many_epoch.EpochMotions` from the parts of a run."""
     n = len(links.index)
     xi, eta = fits.position.T / 1e3
@@ -165,14 +165,12 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         "n_found": n_found,
     }
     data["pmra_rel_error"], data["pmdec_rel_error"] = error[:, 0], error[:, 1]
-    if absolute:
-        dt = fits.t0 - frame.epoch
-        for axis, name in enumerate(("ra", "dec")):
-            c = frame.covariance[axis]
-            drift = c[0, 0] + 2 * dt * c[0, 1] + dt**2 * c[1, 1]
-            data[f"{name}_error"] = np.sqrt(pos_error[:, axis] ** 2 + drift)
-            data[f"pm{name}_error"] = np.sqrt(error[:, axis] ** 2 + c[1, 1])
-        data["pmra_pmdec_corr"] = covariance[:, 0, 1] / (data["pmra_error"] * data["pmdec_error"])
+    dt = fits.t0 - frame.epoch
+    for axis, name in enumerate(("ra", "dec")):
+        c = frame.covariance[axis]
+        drift = c[0, 0] + 2 * dt * c[0, 1] + dt**2 * c[1, 1]
+        data[f"{name}_error_total"] = np.sqrt(pos_error[:, axis] ** 2 + drift)
+        data[f"pm{name}_error_total"] = np.sqrt(error[:, axis] ** 2 + c[1, 1])
     if fits.has_parallax:
         data["parallax"] = fits.coefficients[:, -1]
         data["parallax_error"] = np.sqrt(fits.covariance[:, -1, -1])
@@ -187,7 +185,7 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         "common_epoch": float(bias.epoch),
         "frame_pm_error_mas_yr": [float(np.sqrt(c[1, 1])) for c in frame.covariance],
         "frame_position_error_mas": [float(np.sqrt(c[0, 0])) for c in frame.covariance],
-        "errors": "absolute, the frame's included" if absolute else "of the fits, with bootstrap errors",
+        "errors": "*_error of the fits, *_error_total with the frame's error, which all stars share",
         "frame_error_epoch": float(frame.epoch),
         "frame": "Gaia's, by polynomials through the reference stars",
         **plane.to_meta(),

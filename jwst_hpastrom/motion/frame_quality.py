@@ -129,14 +129,10 @@ class FrameCovariance:
 
     covariance : ndarray, shape (2, 2, 2)
         Per axis, of position at the epoch (mas) and motion (mas/yr).
-
-    operator : ndarray, shape (2, 2, n_epochs)
-        Per axis, from displacements of the epochs to position and motion.
     """
 
     epoch: float
     covariance: np.ndarray
-    operator: np.ndarray
 
 
 def frame_covariance(common, error, epochs, group=None):
@@ -164,12 +160,11 @@ def frame_covariance(common, error, epochs, group=None):
     rows = [np.ones(len(epochs)), epochs - t0]
     if group is not None:
         rows += [(group == g) * 1.0 for g in np.unique(group)[1:]]
-    h, out, operators = np.stack(rows), np.empty((2, 2, 2)), np.empty((2, 2, len(epochs)))
+    h, out = np.stack(rows), np.empty((2, 2, 2))
     for axis in (0, 1):
-        operator = np.linalg.pinv((h * w[axis]) @ h.T) @ (h * w[axis])
-        operators[axis] = operator[:2]
-        out[axis] = operators[axis] @ common[axis] @ operators[axis].T
-    return FrameCovariance(t0, out, operators)
+        operator = (np.linalg.pinv((h * w[axis]) @ h.T) @ (h * w[axis]))[:2]
+        out[axis] = operator @ common[axis] @ operator.T
+    return FrameCovariance(t0, out)
 
 
 def error_budget(terms):

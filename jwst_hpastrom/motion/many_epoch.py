@@ -17,6 +17,7 @@ from jwst_hpastrom.motion.linking import (
 )
 from jwst_hpastrom.motion.models import MODEL_SETS, fit_motions
 from jwst_hpastrom.motion.parallax import parallax_factors
+from jwst_hpastrom.motion.plate_solution import add_frame_errors, solve_plates
 from jwst_hpastrom.motion.reference import (
     match_reference,
     reference_stars,
@@ -28,7 +29,6 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
-from jwst_hpastrom.motion.tie_refinement import add_frame_errors, refine_ties
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
@@ -57,6 +57,7 @@ def fit_epochs(
     dec_ref=None,
     pixel_scale_mas=None,
     degree=2,
+    regularised_degree=3,
     n_bootstrap=100,
     transformation_errors="model",
     reference_sigma=5.0,
@@ -108,15 +109,19 @@ def fit_epochs(
     degree : int
         Degree of the polynomials from pixels to Gaia's frame.
 
+    regularised_degree : int
+        With transformation errors "joint": terms above ``degree`` up to this one are fitted with a normal
+        prior, as wide as the epochs make likely.
+
     n_bootstrap : int
         Bootstrap samples of the reference stars.
 
-    transformation_errors : {"model", "refined", "formal", "bootstrap"}
-        How the transformations' errors at the stars are found: "bootstrap" over the reference stars, epochs
-        independent (H25); "formal": propagated from the reference stars' and the lists' errors with their
-        correlation between epochs, less what is common to all stars; "refined": in addition all stars
-        hold the epochs together (`~jwst_hpastrom.motion.tie_refinement.refine_ties`), which leaves only a
-        drift of the frame; "model": bootstrap for h25 and linear, refined for auto.
+    transformation_errors : {"model", "joint", "formal", "bootstrap"}
+        How the transformations and their errors at the stars are found: "bootstrap" over the reference stars,
+        epochs independent (H25); "formal": propagated from the reference stars' and the lists' errors with
+        their correlation between epochs, less what is common to all stars; "joint": one solution for all
+        epochs, in which all stars hold them together (`~jwst_hpastrom.motion.plate_solution.solve_plates`),
+        which leaves only a drift of the frame; "model": bootstrap for h25 and linear, joint for auto.
 
     reference_sigma : float
         Reference stars further than this from Gaia in position or motion go, worst first.
@@ -201,9 +206,10 @@ def fit_epochs(
     ``REJECTED_EPOCHS``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
     reference stars' own motions, the same for all.
 
-    With transformation errors by bootstrap ``*_error`` are the fits' errors, as in H25, else absolute
-    errors that include what the frame itself may be off, which all stars share (``frame_pm_error_mas_yr`` in
-    the metadata), and ``pmra_rel_error``, ``pmdec_rel_error`` leave that out.
+    ``*_error`` are the fits' errors, those of the transformations at the star included; ``*_error_total``
+    have in addition, in quadrature, what the frame itself may be off, which all stars share
+    (``frame_pm_error_mas_yr`` in the metadata). With bootstrap transformation errors (H25) ``*_error``
+    already hold part of the frame's, as if independent between epochs.
     """
     if models not in MODEL_SETS or match not in ("position", "name"):
         raise ParameterError(f"models={models}, match={match}", f"{', '.join(MODEL_SETS)}; position or name")
@@ -298,7 +304,7 @@ def fit_epochs(
     pixel = scale * np.array(ratio) / ratio[anchor]
     list_error = np.stack([links.x_err, links.y_err]) * pixel
     if transformation_errors == "model":
-        transformation_errors = "refined" if models == "auto" else "bootstrap"
+        transformation_errors = "joint" if models == "auto" else "bootstrap"
     formal = transformation_errors != "bootstrap"
     kept, ties, candidates = choose_reference(
         reference, star, links, list_error, epochs,
@@ -308,31 +314,33 @@ def fit_epochs(
     reference, star = reference.take(kept), star[kept]
     position, error = measured(links, ties, len(epochs))
     covariance, common = formal_errors(ties, links.x, links.y, gaia_factors(reference, epochs), relative=True)
-    refined = False
-    if transformation_errors == "refined":
-        ties, refined = refine_ties(
-            ties, links, epochs, groups, outlier_sigma=outlier_sigma, executor=executor
-        )
+    plates = None
+    if transformation_errors == "joint":
+        plates = solve_plates(
+            ties, links, epochs, reference, star, group=groups, regularised_degree=regularised_degree,
+            outlier_sigma=outlier_sigma, executor=executor,
+        )  # fmt: skip
+    if plates is not None:
+        ties, covariance = plates.ties, None
         position, error = measured(links, ties, len(epochs))
-    if not formal:
+    elif not formal:
         covariance = bootstrap_errors(ties, links.x, links.y)
-    with np.errstate(all="ignore"):
-        typical = np.nanmedian(error, axis=1)
-    frame = frame_covariance(common, typical, epochs, groups if "group" in MODEL_SETS[models] else None)
-    drift, covariance = covariance, None if refined else covariance
     fits = fit_motions(
         epochs, position[0], position[1], error[0], error[1],
         use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
     )  # fmt: skip
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
     inputs["factors"] = factors
-    if refined:
-        fits = add_frame_errors(fits, drift, frame.operator, frame.epoch)
+    if plates is not None:
+        fits, frame = add_frame_errors(fits, plates, links, error, epochs, groups)
     else:
+        with np.errstate(all="ignore"):
+            typical = np.nanmedian(error, axis=1)
+        frame = frame_covariance(common, typical, epochs, groups if "group" in MODEL_SETS[models] else None)
         error = np.hypot(error, np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0)))
     t_common, d, e, ok = compare_with_reference(reference, fits.take(star))
     bias = frame_bias(d[ok], e[ok], t_common)
-    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, formal)
+    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame)
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]
     out.meta["frame_bias_pm_error_mas_yr"] = [float(v) for v in bias.motion_error]
     out.meta["frame_bias_position_mas"] = [float(v) for v in bias.position]

@@ -1,0 +1,339 @@
+"""All epochs' transformations in one solution: Gaia gives the frame, straight paths hold the epochs."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.motion.frame_quality import FrameCovariance
+from jwst_hpastrom.motion.models import MODEL_CODES, fit_motions
+from jwst_hpastrom.motion.reference_choice import measured
+
+__all__ = ["PlateSolution", "add_frame_errors", "solve_plates"]
+
+log = logging.getLogger("stpipe.hpastrom.motion")
+
+
+@dataclass(frozen=True)
+class PlateSolution:
+    """Transformations of all epochs, from `solve_plates`.
+
+    Attributes
+    ----------
+    ties : list of `~jwst_hpastrom.motion.frame_tie.EpochTie`
+
+    covariance : ndarray, shape (2, n_epochs n_terms, n_epochs n_terms)
+        Of all their coefficients, mas², East and North; epoch by epoch.
+
+    width : float
+        Standard deviation, mas, of the terms above the degree: what the prior took it to be.
+    """
+
+    ties: list
+    covariance: np.ndarray
+    width: float
+
+
+def _raised(tie, degree):
+    """Give a tie the terms of a higher degree, with zero coefficients."""
+    coefficients = np.zeros((2, len(polynomial_terms(degree))))
+    coefficients[:, : tie.coefficients.shape[1]] = tie.coefficients
+    return replace(tie, degree=degree, coefficients=coefficients)
+
+
+def cubic_of_inverse(coefficients):
+    """Cubic terms of the inverse of a quadratic map, from its terms up to the second order.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (2, 6) or more
+        1, p, q, p², pq, q² of u and v, where (p, q) is a polynomial of second degree in (u, v).
+
+    Returns
+    -------
+    ndarray, shape (2, 4)
+        p³, p²q, pq², q³.
+
+    Notes
+    -----
+    With u = L p + Q(p, p) + C(p, p, p) + …, Q bilinear: C(p, p, p) = 2 Q(p, L⁻¹ Q(p, p)).
+    """
+    quadratic = coefficients[:, 3:6]
+    back = np.linalg.solve(coefficients[:, 1:3], quadratic)  # L⁻¹ Q: its p² , pq and q² by row
+    by_p, by_q = (np.pad(back, ((0, 0), pad)) for pad in ((0, 1), (1, 0)))  # times p, times q
+    a, b, c = (quadratic[:, k, None] for k in range(3))
+    return 2 * a * by_p[0] + b * (by_p[1] + by_q[0]) + 2 * c * by_q[1]
+
+
+def _designs(ties, x, y, use):
+    """Polynomial terms of every measurement, (n, n_epochs, n_terms); zero where not used."""
+    out = np.zeros((*x.shape, ties[0].coefficients.shape[1]))
+    for k, tie in enumerate(ties):
+        out[use[:, k], k] = tie.design(x[use[:, k], k], y[use[:, k], k])
+    return out
+
+
+def _line(epochs, t0, group, degree=1):
+    """Powers of time about t0, then one column a group; (n, n_epochs, n_columns)."""
+    dt = epochs[None, :] - t0[:, None]
+    columns = [dt**r / max(r, 1) for r in range(degree + 1)]
+    columns += [np.broadcast_to(group == g, dt.shape) * 1.0 for g in np.unique(group)]
+    return np.stack(columns, -1)
+
+
+def _weighted(weight, basis, precision):
+    """Left inverse (n, m, n_epochs) of a basis with prior precisions, and what remains of the weights."""
+    wg = weight[:, :, None] * basis
+    normal = np.swapaxes(basis, 1, 2) @ wg + precision
+    scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
+    normal = normal * scale[:, :, None] * scale[:, None, :] + 1e-12 * np.eye(normal.shape[-1])
+    operator = scale[:, :, None] * np.linalg.solve(normal, scale[:, :, None] * np.swapaxes(wg, 1, 2))
+    rest = -wg @ operator
+    k = np.arange(weight.shape[1])
+    rest[:, k, k] += weight
+    return operator, rest
+
+
+def _accumulate(normal, right, rest, design, y):
+    """Add stars to the normal equations of the coefficients."""
+    n_epochs, n_terms = design.shape[1:]
+    py = np.einsum("nef,nf->ne", rest, y)
+    for e in range(n_epochs):
+        a = slice(e * n_terms, (e + 1) * n_terms)
+        right[a] -= design[:, e].T @ py[:, e]
+        for f in range(e, n_epochs):
+            b = slice(f * n_terms, (f + 1) * n_terms)
+            block = design[:, e].T @ (rest[:, e, f, None] * design[:, f])
+            normal[a, b] += block
+            if f > e:
+                normal[b, a] += block.T
+
+
+def solve_plates(
+    ties,
+    links,
+    epochs,
+    reference,
+    star,
+    *,
+    group=None,
+    regularised_degree=3,
+    outlier_sigma=5.0,
+    n_iterations=3,
+    executor=None,
+):
+    """Solve for the transformations of all epochs at once.
+
+    Parameters
+    ----------
+    ties : list of `~jwst_hpastrom.motion.frame_tie.EpochTie`
+        First transformations.
+
+    links : `~jwst_hpastrom.motion.linking.LinkedStars`
+
+    epochs : ndarray
+
+    reference : `~jwst_hpastrom.motion.reference.ReferenceStars`
+
+    star : ndarray of int
+        Their stars in ``links``.
+
+    group : ndarray of int, optional
+        Groups of epochs in which every star has an offset of its own.
+
+    regularised_degree : int
+        Terms above the ties' degree, up to this one, are fitted with a normal prior whose width is the one
+        that the epochs make most likely: about zero or, if they then need less width, about the cubic terms
+        of a quadratic's inverse (a distortion may be quadratic from pixels to the sky, or the other way).
+
+    outlier_sigma : float
+        As in `~jwst_hpastrom.motion.models.fit_motions`.
+
+    n_iterations : int
+        Solutions; between them the stars' outlying measurements are found anew.
+
+    executor : `concurrent.futures.Executor`, optional
+        For the stars' fits.
+
+    Returns
+    -------
+    `PlateSolution` or None
+        None where an epoch has fewer than ten stars a term to hold it.
+
+    Notes
+    -----
+    Beyond H25, where every epoch stands on its reference stars alone (0.2-0.5 mas an epoch). Generalised
+    least squares: a field star has a free position and motion, and free offsets by group; a reference star
+    has Gaia's, with Gaia's covariance as prior, and offsets by group as large as its own fit found, or as a
+    measurement's error. What the field stars leave undetermined, a polynomial that is linear in time, is
+    the frame: only the reference stars determine it, each with one weight at all epochs.
+    """
+    n, n_epochs = links.index.shape
+    group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
+    has_group = 1 < np.unique(group).size < n_epochs
+    group = group if has_group else np.zeros(n_epochs, int)
+    models, n_groups = ("poly", "group") if has_group else ("poly",), np.unique(group).size
+    terms = polynomial_terms(max(regularised_degree, ties[0].degree))
+    soft = np.tile([i + j > ties[0].degree for i, j in terms], n_epochs)
+    n_hard = ties[0].coefficients.shape[1]
+    ties = [_raised(tie, max(regularised_degree, tie.degree)) for tie in ties]
+    field = np.ones(n, bool)
+    field[star] = False
+    for _ in range(n_iterations):
+        position, error = measured(links, ties, n_epochs)
+        fits = fit_motions(
+            epochs, position[0], position[1], error[0], error[1],
+            models=models, group=group, use=links.usable, outlier_sigma=outlier_sigma, executor=executor,
+        )  # fmt: skip
+        with np.errstate(invalid="ignore"):
+            worst = fits.chi2_loo.max(1)
+            good = (fits.used.sum(1) >= 5) & (worst < 4 * max(1.0, np.nanmedian(worst)))
+        rows = np.flatnonzero(field & good)
+        if (fits.used[rows].sum(0) < 10 * n_hard).any():
+            log.info("too few stars to hold the epochs together: transformations not refined")
+            return None
+        normal, right = np.zeros((2, soft.size, soft.size)), np.zeros((2, soft.size))
+        for first in range(0, rows.size, 5000):
+            _field_stars(
+                normal, right, rows[first : first + 5000], ties, links, epochs, group, fits, position, error
+            )
+        _reference_stars(normal, right, reference, star, ties, links, epochs, group, fits, position, error)
+        old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
+        start = 3 * float(np.nanmedian(error))
+        solutions = [_solve(normal, right, old, soft, centre, start) for centre in _centres(ties, soft)]
+        new, covariance, width = min(solutions, key=lambda solution: solution[2])
+        ties = [
+            replace(t, coefficients=c)
+            for t, c in zip(ties, np.swapaxes(new.reshape(2, n_epochs, -1), 0, 1), strict=True)
+        ]
+    log.info(
+        "%d stars and %d reference stars hold %d epochs of %d groups; regularised terms have %.3f mas",
+        rows.size, star.size, n_epochs, n_groups, width,
+    )  # fmt: skip
+    return PlateSolution(ties, covariance, width)
+
+
+def _field_stars(normal, right, rows, ties, links, epochs, group, fits, position, error):
+    basis = _line(epochs, fits.t0[rows], group)[:, :, 1:]  # the groups' columns add to the constant
+    design = _designs(ties, links.x[rows], links.y[rows], fits.used[rows])
+    used = fits.used[rows]
+    for axis in (0, 1):
+        weight = np.where(used, np.nan_to_num(error[axis, rows], nan=1.0) ** -2.0, 0.0)
+        offset = np.nan_to_num(position[axis, rows] - fits.coefficients[rows, (fits.degree + 1) * axis, None])
+        _, rest = _weighted(weight, basis, 0.0)
+        _accumulate(normal[axis], right[axis], rest, design, np.where(used, offset, 0.0))
+
+
+def _reference_stars(normal, right, reference, star, ties, links, epochs, group, fits, position, error):
+    used, n_groups = fits.used[star], np.unique(group).size
+    basis = _line(epochs, reference.epoch, group)
+    design = _designs(ties, links.x[star], links.y[star], used)
+    gaia = np.stack([np.stack(reference.at(t)[:2]) for t in epochs], -1)
+    for axis in (0, 1):
+        sigma = np.nan_to_num(error[axis, star], nan=1.0)
+        weight = np.where(used, sigma**-2.0, 0.0)
+        precision = np.zeros((star.size, 2 + n_groups, 2 + n_groups))
+        pair = [axis, axis + 2]
+        precision[:, :2, :2] = np.linalg.inv(reference.covariance[:, pair][:, :, pair])
+        spread = np.median(sigma, axis=1) * (1.0 if n_groups > 1 else 1e-4)
+        has = fits.model[star] == MODEL_CODES["group"]
+        spread = np.where(has, np.maximum(np.exp(fits.theta[star, axis, 0]), spread), spread)
+        for g in range(n_groups):
+            precision[:, 2 + g, 2 + g] = spread**-2.0
+        _, rest = _weighted(weight, basis, precision)
+        y = np.where(used, np.nan_to_num(position[axis, star] - gaia[axis]), 0.0)
+        _accumulate(normal[axis], right[axis], rest, design, y)
+
+
+def _centres(ties, soft):
+    """What the prior may expect of the terms above the degree: nothing, or the inverse of a quadratic map."""
+    yield np.zeros((2, soft.size))
+    if ties[0].degree > 2 and soft[3:6].sum() == 0 and soft[6:10].all():
+        out = np.zeros((2, len(ties), soft.size // len(ties)))
+        for k, tie in enumerate(ties):
+            out[:, k, 6:10] = cubic_of_inverse(tie.coefficients)
+        yield out.reshape(2, -1)
+
+
+def _solve(normal, right, old, soft, centre, width):
+    """Coefficients, their covariance, and the prior's width by expectation and maximisation."""
+    new, covariance = old.copy(), np.empty_like(normal)
+    for _ in range(60):
+        prior = soft / width**2
+        for axis in (0, 1):
+            covariance[axis] = np.linalg.inv(normal[axis] + np.diag(prior))
+            new[axis] = old[axis] + covariance[axis] @ (right[axis] - prior * (old - centre)[axis])
+        if not soft.any():
+            return new, covariance, 0.0
+        variance = np.diagonal(covariance, axis1=1, axis2=2)[:, soft]
+        last, width = width, max(float(np.sqrt(np.mean((new - centre)[:, soft] ** 2 + variance))), 1e-4)
+        if abs(width / last - 1) < 0.01:
+            break
+    return new, covariance, width
+
+
+def add_frame_errors(fits, plates, links, error, epochs, group=None):
+    """Add what the transformations' errors do to each star's position and motion, less what is common to all.
+
+    Parameters
+    ----------
+    fits : `~jwst_hpastrom.motion.models.MotionFits`
+
+    plates : `PlateSolution`
+
+    links : `~jwst_hpastrom.motion.linking.LinkedStars`
+
+    error : ndarray, shape (2, n_stars, n_epochs)
+        Errors of the lists, mas.
+
+    epochs : ndarray
+
+    group : ndarray of int, optional
+
+    Returns
+    -------
+    fits : `~jwst_hpastrom.motion.models.MotionFits`
+        With the larger covariances.
+
+    frame : `~jwst_hpastrom.motion.frame_quality.FrameCovariance`
+        Of the mean displacement of all stars.
+    """
+    n, k = fits.t0.size, fits.degree + 1
+    if group is None or not (fits.model == MODEL_CODES["group"]).any():
+        group = np.zeros(len(epochs), int)
+    fitted = np.flatnonzero(fits.model >= 0)
+    epoch = float(np.median(fits.t0[fitted]))
+    out, common = fits.covariance.copy(), np.empty((2, 2, 2))
+    for axis in (0, 1):
+        mean, effect = np.zeros((2, plates.covariance.shape[1])), np.zeros((n, k, plates.covariance.shape[1]))
+        for first in range(0, fitted.size, 2000):
+            s = fitted[first : first + 2000]
+            effect[s] = _effect(fits, s, axis, plates.ties, links, error[axis], epochs, group)
+        shift = (epoch - fits.t0)[:, None]
+        mean[0] = np.mean(effect[fitted, 0] + shift[fitted] * effect[fitted, 1], 0)
+        mean[1] = np.mean(effect[fitted, 1], 0)
+        common[axis] = mean @ plates.covariance[axis] @ mean.T
+        effect[fitted, 1] -= mean[1]
+        effect[fitted, 0] -= mean[0] - shift[fitted] * mean[1]
+        rows = slice(k * axis, k * axis + k)
+        for first in range(0, fitted.size, 2000):
+            s = fitted[first : first + 2000]
+            out[s, rows, rows] += (effect[s] @ plates.covariance[axis]) @ np.swapaxes(effect[s], 1, 2)
+    return replace(fits, covariance=out), FrameCovariance(epoch, common)
+
+
+def _effect(fits, stars, axis, ties, links, error, epochs, group):
+    """Derivatives of the stars' polynomial in time by the transformations' coefficients, (n, k, E·T)."""
+    k, used = fits.degree + 1, fits.used[stars]
+    basis = _line(epochs, fits.t0[stars], group, fits.degree)
+    sigma = np.nan_to_num(error[stars], nan=1.0)
+    spread = 1e-3 * np.median(sigma, axis=1)
+    has = fits.model[stars] == MODEL_CODES["group"]
+    spread = np.where(has, np.maximum(np.exp(fits.theta[stars, axis, 0]), spread), spread)
+    precision = np.zeros((stars.size, basis.shape[-1], basis.shape[-1]))
+    for g in range(k, basis.shape[-1]):
+        precision[:, g, g] = spread**-2.0
+    operator, _ = _weighted(np.where(used, sigma**-2.0, 0.0), basis, precision)
+    design = _designs(ties, links.x[stars], links.y[stars], used)
+    return (operator[:, :k, :, None] * design[:, None]).reshape(stars.size, k, -1)
