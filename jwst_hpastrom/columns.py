@@ -129,6 +129,8 @@ MOTION = _columns("""
     pmdec        | mas / yr | f8 | proper motion in declination
     pmra_error   | mas / yr | f8 | standard error of pmra
     pmdec_error  | mas / yr | f8 | standard error of pmdec
+    pmra_error_systematic | mas / yr | f8 | part of pmra_error that neighbouring stars may share
+    pmdec_error_systematic | mas / yr | f8 | part of pmdec_error that neighbouring stars may share
     pmra_pmdec_corr |       | f8 | correlation of pmra and pmdec
     ra_error_total    | mas      | f8 | ra_error with the frame's own error, which all stars share
     dec_error_total   | mas      | f8 | dec_error with the frame's own error

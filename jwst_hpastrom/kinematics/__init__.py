@@ -1,5 +1,6 @@
 """Motions -> dispersions, populations, members (L23 §5; Methods §4)."""
 
+from jwst_hpastrom.kinematics.cluster import ClusterMotion, cluster_motion
 from jwst_hpastrom.kinematics.dispersion import Dispersion, fit_dispersion, fit_isotropic
 from jwst_hpastrom.kinematics.members import BulkMotion, bulk_motion, select_members
 from jwst_hpastrom.kinematics.populations import ProjectedGroups, fit_projected_groups, project
@@ -8,9 +9,11 @@ from jwst_hpastrom.kinematics.velocities import to_km_s
 
 __all__ = [
     "BulkMotion",
+    "ClusterMotion",
     "Dispersion",
     "ProjectedGroups",
     "bulk_motion",
+    "cluster_motion",
     "fit_dispersion",
     "fit_isotropic",
     "fit_projected_groups",

@@ -2,9 +2,20 @@
 
 import numpy as np
 
+from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import ParameterError
 
-__all__ = ["inside_polygon", "parse_polygon", "select_cmd"]
+__all__ = ["inside_polygon", "parse_polygon", "select_cmd", "well_measured"]
+
+#: stars that were not measured, or are not single stars
+POOR = (
+    Flag.SATURATED
+    | Flag.NOT_CONVERGED
+    | Flag.FEW_EXPOSURES
+    | Flag.COSMIC_RAY
+    | Flag.EXTENDED
+    | Flag.QUALITY_CUT
+)
 
 
 def parse_polygon(text):
@@ -88,4 +99,43 @@ def select_cmd(mag, colour=None, *, mag_range=(None, None), colour_range=(None, 
             keep &= values <= high
     if polygon is not None:
         keep &= inside_polygon(colour, mag, polygon)
+    return keep
+
+
+def well_measured(table, *, share=0.9, width=0.5, flags=POOR):
+    """Choose stars by their flags and, at each magnitude, by QFIT.
+
+    Blends that were fitted as one star move with neither of the two: a few per cent of them widen a
+    population's dispersion by more than its error.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        mag; flags and qfit where it has them.
+
+    share : float
+        Share of the stars with the best QFIT that is kept at each magnitude.
+
+    width : float
+        Magnitudes that are taken together.
+
+    flags : int
+        Stars with any of these bits of `jwst_hpastrom.columns.Flag` are left out.
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    mag = np.asarray(table["mag"], float)
+    keep = np.isfinite(mag)
+    if "flags" in table.colnames:
+        keep &= np.asarray(table["flags"], np.int64) & int(flags) == 0
+    if "qfit" in table.colnames:
+        qfit = np.asarray(table["qfit"], float)
+        keep &= np.isfinite(qfit)
+        if keep.any():
+            part = np.floor(mag / width)
+            for k in np.unique(part[keep]):
+                here = keep & (part == k)
+                keep[here] = qfit[here] <= np.quantile(qfit[here], share)
     return keep

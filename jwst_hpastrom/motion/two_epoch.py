@@ -14,14 +14,12 @@ from jwst_hpastrom.frame.registration import align
 from jwst_hpastrom.frame.tie import reference_positions
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear, match_nearest, robust_sigma
 from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
-from jwst_hpastrom.motion.selection import select_cmd
+from jwst_hpastrom.motion.selection import POOR, select_cmd
 from jwst_hpastrom.motion.zero_point import zero_point
 
 __all__ = ["TwoEpochMotions", "two_epoch_motions"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
-
-POOR = Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_EXPOSURES | Flag.COSMIC_RAY | Flag.EXTENDED
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +258,8 @@ def two_epoch_motions(
         "ra_error": ex2[i] * plane.scale_mas, "dec_error": ey2[i] * plane.scale_mas,
         "ref_epoch": np.full(i.size, float(t2)),
         "pmra": pm[0], "pmdec": pm[1], "pmra_error": error[0], "pmdec_error": error[1],
+        "pmra_error_systematic": _column(master, "x_err_systematic")[i] * scale * abs(f),
+        "pmdec_error_systematic": _column(master, "y_err_systematic")[i] * scale * abs(f),
         "pmra_pmdec_corr": np.zeros(i.size), "mag": mag[i], "pmra_rel": relative[0], "pmdec_rel": relative[1],
         "n_epochs": np.full(i.size, 2), "flags": flag,
         "x": Column(fu[i], name="x", unit="pix", description="first epoch's frame, to the West"),

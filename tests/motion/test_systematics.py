@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import NoOverlapError
+from jwst_hpastrom.motion.selection import well_measured
 from jwst_hpastrom.motion.systematics import compare_motions, motion_systematics
 
 
@@ -58,3 +60,18 @@ def test_comparison_with_a_catalogue():
     other["dec"] += 1.0
     with pytest.raises(NoOverlapError):
         compare_motions(table, other)
+
+
+def test_well_measured_by_flags_and_qfit():
+    rng = np.random.default_rng(9)
+    n = 2000
+    mag = rng.uniform(-7, -3, n)
+    typical = 0.01 * 10 ** (0.2 * (mag + 7))
+    flags = np.where(np.arange(n) < 100, int(Flag.EXTENDED), int(Flag.SUBTRACTED))
+    table = Table({"mag": mag, "qfit": typical * rng.uniform(0.8, 1.2, n), "flags": flags})
+    keep = well_measured(table)
+    assert not keep[:100].any()
+    for low in (-7, -5):
+        here = (mag >= low) & (mag < low + 1)
+        assert keep[100:][here[100:]].mean() == pytest.approx(0.9, abs=0.02)
+    assert well_measured(table[["mag"]]).all()
