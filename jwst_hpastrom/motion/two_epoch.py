@@ -15,7 +15,7 @@ from jwst_hpastrom.frame.tie import reference_positions
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear, match_nearest, robust_sigma
 from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
 from jwst_hpastrom.motion.selection import POOR, select_cmd
-from jwst_hpastrom.motion.zero_point import zero_point
+from jwst_hpastrom.motion.zero_point import zero_point, zero_point_surface
 
 __all__ = ["TwoEpochMotions", "two_epoch_motions"]
 
@@ -99,6 +99,7 @@ def two_epoch_motions(
     qfit_max=0.1,
     match_radius=100.0,
     sigma=3.0,
+    zero_point_degree=0,
     errors="combined",
     max_shift=5.0,
     max_rotation=1.0,
@@ -145,6 +146,11 @@ def two_epoch_motions(
 
     sigma : float
         Clipping of reference stars and of the zero point.
+
+    zero_point_degree : int
+        With 1 or more the zero point varies over the field as a polynomial of this degree, fitted to all
+        stars with absolute motions: it takes out what is left of the distortions, and puts the catalogue's
+        own systematic errors in their place.
 
     errors : {'combined', 'empirical', 'formal'}
         Errors of the master positions, see `jwst_hpastrom.frame.position_errors`.
@@ -244,12 +250,27 @@ def two_epoch_motions(
     absolute_error = np.stack([_column(first_epoch, "pmra_error")[j], _column(first_epoch, "pmdec_error")[j]])
     zero, zero_error, n_zero = zero_point(relative, error, absolute, absolute_error, sigma=sigma)
     pm = relative + zero[:, None] if np.isfinite(zero).all() else relative
+    if zero_point_degree > 0 and np.isfinite(zero).all():
+        surface, surface_error = zero_point_surface(
+            fu[i],
+            fv[i],
+            relative,
+            error,
+            absolute,
+            absolute_error,
+            zero,
+            degree=zero_point_degree,
+            sigma=sigma,
+        )
+        pm, error = pm + surface, np.hypot(error, surface_error)
     meta = {
         "baseline": baseline, "first_epoch": float(t1), "transformation": transformation,
         "motions": "absolute" if np.isfinite(zero).all() else "relative",
         "zero_point_pmra": float(zero[0]), "zero_point_pmdec": float(zero[1]),
         "zero_point_pmra_error": float(zero_error[0]), "zero_point_pmdec_error": float(zero_error[1]),
-        "n_zero_point": n_zero, "n_reference": int(is_reference.sum()), "local_gain": gain,
+        "n_zero_point": n_zero,
+        "zero_point_degree": int(zero_point_degree),
+        "n_reference": int(is_reference.sum()), "local_gain": gain,
         "filter": master.meta.get("filter", ""), **plane.to_meta(),
     }  # fmt: skip
     data = {

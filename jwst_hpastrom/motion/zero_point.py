@@ -2,7 +2,9 @@
 
 import numpy as np
 
-__all__ = ["zero_point"]
+from jwst_hpastrom.errors import NotEnoughStarsError
+
+__all__ = ["zero_point", "zero_point_surface"]
 
 
 def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_stars=3):
@@ -48,3 +50,56 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
         ok = new
     excess = np.maximum(np.mean(pull[:, ok] ** 2, axis=1), 1.0)
     return zero, np.sqrt(excess / w.sum(axis=1)), int(ok.sum())
+
+
+def zero_point_surface(x, y, relative, error, absolute, absolute_error, zero, *, degree=2, sigma=3.0):
+    """Polynomial over the field of (absolute − relative) less its zero point.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Positions.
+
+    relative, error, absolute, absolute_error : ndarray, shape (2, n)
+        As in `zero_point`.
+
+    zero : ndarray, shape (2,)
+        Zero point.
+
+    degree : int
+        Of the polynomial.
+
+    sigma : float
+        Clipping.
+
+    Returns
+    -------
+    surface, surface_error : ndarray, shape (2, n)
+        At every star; the surface has a weighted mean of zero.
+    """
+    half = max(0.5 * max(np.ptp(x), np.ptp(y)), 1e-300)
+    p, q = (x - np.mean(x)) / half, (y - np.mean(y)) / half
+    design = np.stack([p**i * q ** (d - i) for d in range(degree + 1) for i in range(d + 1)], 1)
+    surface, surface_error = np.empty((2, p.size)), np.empty((2, p.size))
+    for k in range(2):
+        d = absolute[k] - relative[k] - zero[k]
+        var = error[k] ** 2 + np.where(np.isfinite(absolute_error[k]), absolute_error[k], 0.0) ** 2
+        ok = np.isfinite(d) & np.isfinite(var) & (var > 0)
+        for _ in range(5):
+            if ok.sum() < 10 * design.shape[1]:
+                raise NotEnoughStarsError(
+                    f"{int(ok.sum())} stars with absolute motions",
+                    f"{10 * design.shape[1]} for degree {degree}",
+                )
+            root = 1.0 / np.sqrt(var[ok])
+            basis, r = np.linalg.qr(design[ok] * root[:, None])
+            c = np.linalg.solve(r, basis.T @ (d[ok] * root))
+            pull = np.abs(d - design @ c) / np.sqrt(np.where(var > 0, var, np.inf))
+            new = np.isfinite(d) & (var > 0) & (pull <= sigma * 1.4826 * np.median(pull[ok]))
+            if np.array_equal(new, ok):
+                break
+            ok = new
+        value = design @ c
+        surface[k] = value - np.average(value[ok], weights=1.0 / var[ok])
+        surface_error[k] = np.linalg.norm(np.linalg.solve(r.T, design.T), axis=0)
+    return surface, surface_error

@@ -8,7 +8,7 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
 from jwst_hpastrom.motion.selection import inside_polygon, parse_polygon, select_cmd
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
-from jwst_hpastrom.motion.zero_point import zero_point
+from jwst_hpastrom.motion.zero_point import zero_point, zero_point_surface
 
 PLANE = TangentPlane(80.4875, -69.4975)
 T1, T2 = 2006.39, 2022.33
@@ -155,6 +155,27 @@ def test_zero_point_is_robust():
     assert np.all(np.abs(zero - [2.0, 0.5]) < 3.5 * zero_error)
     assert 460 < n <= 480
     assert np.isnan(zero_point(relative, error, absolute * np.nan, error)[0]).all()
+
+
+def test_zero_point_that_varies_over_the_field():
+    rng = np.random.default_rng(11)
+    n = 3000
+    x, y = rng.uniform(0, 4000, (2, n))
+    p, q = x / 2000 - 1, y / 2000 - 1
+    wave = np.stack([0.03 * (p * p - 1 / 3), 0.02 * p * q])
+    relative, error = rng.normal(0, 0.1, (2, n)), np.full((2, n), 0.03)
+    absolute = relative + np.array([[2.0], [0.5]]) + wave + rng.normal(0, 0.05, (2, n))
+    absolute[:, :30] += 5
+    absolute[:, -500:] = np.nan
+    known = np.full((2, n), 0.04)
+    zero, *_ = zero_point(relative, error, absolute, known)
+    surface, surface_error = zero_point_surface(x, y, relative, error, absolute, known, zero)
+    pull = (surface - wave) / surface_error
+    assert np.sqrt(np.mean(pull**2)) < 2
+    assert np.abs(surface - wave).max() < 0.01
+    assert np.all(surface_error < 0.006)
+    with pytest.raises(NotEnoughStarsError, match="degree 2"):
+        zero_point_surface(x[:40], y[:40], *(a[:, :40] for a in (relative, error, absolute, known)), zero)
 
 
 def twin(x, y, rx, ry, rdx, rdy, rw, sigma):
