@@ -121,6 +121,7 @@ def solve_plates(
     regularised_degree=3,
     outlier_sigma=5.0,
     n_iterations=3,
+    max_stars=5000,
     executor=None,
 ):
     """Solve for the transformations of all epochs at once.
@@ -153,6 +154,9 @@ def solve_plates(
     n_iterations : int
         Solutions; between them the stars' outlying measurements are found anew.
 
+    max_stars : int
+        Field stars that take part: those of smallest errors.
+
     executor : `concurrent.futures.Executor`, optional
         For the stars' fits.
 
@@ -169,6 +173,7 @@ def solve_plates(
     measurement's error. What the field stars leave undetermined, a polynomial that is linear in time, is
     the frame: only the reference stars determine it, each with one weight at all epochs.
     """
+    links, star = _best_stars(links, star, max_stars)
     n, n_epochs = links.index.shape
     group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
     has_group = 1 < np.unique(group).size < n_epochs
@@ -212,6 +217,16 @@ def solve_plates(
         rows.size, star.size, n_epochs, n_groups, width,
     )  # fmt: skip
     return PlateSolution(ties, covariance, width)
+
+
+def _best_stars(links, star, most):
+    """Reference stars, then the field stars whose mean position is best known."""
+    weight = np.where(links.usable, 1.0, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weight /= np.where(links.usable, links.x_err**2 + links.y_err**2, 1.0)
+    rank = np.argsort(-weight.sum(1), kind="stable")
+    rows = np.concatenate([star, rank[~np.isin(rank, star)][:most]])
+    return links.take(rows), np.arange(star.size)
 
 
 def _field_stars(normal, right, rows, ties, links, epochs, group, fits, position, error):

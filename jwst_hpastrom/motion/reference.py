@@ -278,7 +278,7 @@ def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, d
     xi, eta, _ = reference.at(epoch)
     u, v = mapping.forward(x, y)
     best, problem = None, None
-    for turn, scale, tolerance in _trials(oriented, scaled, (u, v), (xi, eta)):
+    for turn, scale, tolerance, n_bright in _trials(oriented, scaled, (u, v), (xi, eta)):
         try:
             # From the sparse list to the dense one: the voting cells then suit the denser.
             found = match_blind(
@@ -291,6 +291,7 @@ def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, d
                 max_rotation=turn,
                 scale=1 / scale,
                 scale_tolerance=tolerance,
+                n_bright=n_bright,
                 parameters=6 if len(xi) > 12 else 4,
             )
         except (NoOverlapError, NotEnoughStarsError) as err:
@@ -319,11 +320,12 @@ def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, d
 
 
 def _trials(oriented, scaled, a, b):
-    """Ranges of rotation and scale to search, the likely ones first."""
+    """Ranges of rotation and scale to search and numbers of stars to use, the likely ones first."""
     if scaled and oriented:
-        yield 3.0, 1.0, 0.02
+        yield 3.0, 1.0, 0.02, 400
+        yield 0.5, 1.0, 0.003, a[0].size  # red and crowded: Gaia's stars are not among the brightest
     if scaled:
-        yield 180.0, 1.0, 0.02
+        yield 180.0, 1.0, 0.02, 400
         return
     # Unknown pixel size: scales from a tenth to ten times the ratio of the two fields' sizes.
     ratio = np.hypot(*(np.ptp(c[np.isfinite(c)]) for c in b)) / np.hypot(
@@ -331,4 +333,4 @@ def _trials(oriented, scaled, a, b):
     )
     steps = np.arange(0, 36)
     for k in sorted(np.r_[-steps[1:], steps], key=abs):
-        yield 180.0, ratio * 1.065**k, 0.035
+        yield 180.0, ratio * 1.065**k, 0.035, 400
