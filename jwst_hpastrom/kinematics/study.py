@@ -1,0 +1,239 @@
+"""L23 §5 in one go: populations, their groups and dispersions, and a cluster, from a table of motions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
+from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.kinematics.cluster import ClusterMotion, cluster_motion
+from jwst_hpastrom.kinematics.dispersion import Dispersion, fit_isotropic
+from jwst_hpastrom.kinematics.members import select_members
+from jwst_hpastrom.kinematics.populations import ProjectedGroups, fit_projected_groups, project
+from jwst_hpastrom.kinematics.velocities import to_km_s
+from jwst_hpastrom.motion.selection import select_cmd, well_measured
+
+__all__ = ["Study", "colour_split", "densest_place", "study_field"]
+
+MOTIONS = ("pmra", "pmdec", "pmra_error", "pmdec_error")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Result of `study_field`; what the stars do not allow is None.
+
+    Attributes
+    ----------
+    motions : `~astropy.table.Table`
+        The table studied.
+
+    split : float
+        Colour between the young (blue) and the old (red) population.
+
+    good, old, young : ndarray of bool
+        Well-measured stars, and the two populations among the bright of them.
+
+    old_dispersion, young_dispersion : `~jwst_hpastrom.kinematics.Dispersion` or None
+
+    centre : tuple of float
+        Of the cluster, degrees.
+
+    cluster : `~jwst_hpastrom.kinematics.ClusterMotion` or None
+        Its ``membership`` is that of the rows ``cluster_rows``.
+
+    cluster_rows, members : ndarray of int, ndarray of bool
+        Rows that the cluster was sought among; its likely members of all magnitudes (L23 Fig. 25).
+
+    groups : `~jwst_hpastrom.kinematics.ProjectedGroups` or None
+        Of the young stars.
+
+    along : ndarray
+        Motions of the young stars along the groups' axis, mas/yr.
+
+    origin : tuple of float
+        Zero of that axis, mas/yr.
+
+    summary : `~astropy.table.Table`
+        quantity, value, error, unit.
+    """
+
+    motions: Table
+    split: float
+    good: np.ndarray
+    old: np.ndarray
+    young: np.ndarray
+    old_dispersion: Dispersion | None
+    young_dispersion: Dispersion | None
+    centre: tuple
+    cluster: ClusterMotion | None
+    cluster_rows: np.ndarray
+    members: np.ndarray
+    groups: ProjectedGroups | None
+    along: np.ndarray
+    origin: tuple
+    summary: Table
+
+
+def colour_split(colour, n_bins=64):
+    """Return the colour that divides a sample in two with the least scatter within either (Otsu 1979)."""
+    colour = np.asarray(colour, float)
+    colour = colour[np.isfinite(colour)]
+    if colour.size < 10:
+        raise NotEnoughStarsError(f"{colour.size} stars with colours", "10 to divide them")
+    low, high = np.quantile(colour, [0.005, 0.995])
+    counts, edges = np.histogram(colour, n_bins, (low, high))
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    n, total = np.cumsum(counts)[:-1], np.cumsum(counts * middle)[:-1]
+    rest = counts.sum() - n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = n * rest * (total / n - ((counts * middle).sum() - total) / rest) ** 2
+    best = np.flatnonzero(between >= np.nanmax(between) * (1 - 1e-9))
+    return float(np.mean(edges[1:-1][best]))
+
+
+def densest_place(ra, dec, radius=10.0):
+    """Return the place (ra, dec in degrees) with the most stars within ``radius`` arcsec."""
+    ra, dec = np.asarray(ra, float), np.asarray(dec, float)
+    squeeze = np.cos(np.deg2rad(np.median(dec)))
+    points = np.c_[(ra - ra[0] + 180.0) % 360.0 - 180.0, dec] * [3600.0 * squeeze, 3600.0]
+    tree = cKDTree(points)
+    near = tree.query_ball_point(points, radius)
+    best = max(near, key=len)
+    for _ in range(5):
+        middle = points[best].mean(axis=0)
+        best = tree.query_ball_point(middle, radius)
+    return float(ra[0] + middle[0] / 3600.0 / squeeze), float(middle[1] / 3600.0)
+
+
+def study_field(
+    motions,
+    *,
+    rng,
+    split=None,
+    bright=(-6.5, -5.0),
+    centre=None,
+    radius=25.0,
+    n_groups=3,
+    n_realisations=1000,
+    distance_kpc=49.5,
+    distance_error=0.0,
+):
+    """Study the kinematics of a field as L23 §5 does.
+
+    Parameters
+    ----------
+    motions : `~astropy.table.Table`
+        Motions with columns mag and colour (`~jwst_hpastrom.motion.two_epoch_motions`).
+
+    rng : `numpy.random.Generator`
+        Of the noise realisations.
+
+    split : float, optional
+        Colour between the populations; by default the one that divides the bright stars best.
+
+    bright : tuple of float
+        Magnitudes of the stars with the best motions.
+
+    centre : tuple of float, optional
+        Of the cluster, degrees; by default the densest place of the young stars.
+
+    radius : float
+        Of the cluster, arcsec.
+
+    n_groups, n_realisations : int
+        See `fit_projected_groups`.
+
+    distance_kpc, distance_error : float
+
+    Returns
+    -------
+    `Study`
+
+    Raises
+    ------
+    BadCatalogError
+        If the table has no colours.
+    """
+    if "colour" not in motions.colnames:
+        raise BadCatalogError("motions without colours", "a column colour", "combine two filters")
+    mag, colour = (np.asarray(motions[c], float) for c in ("mag", "colour"))
+    good = well_measured(motions)
+    in_range = good & select_cmd(mag, mag_range=bright) & np.isfinite(colour)
+    split = colour_split(colour[in_range]) if split is None else float(split)
+    old, young = in_range & (colour > split), in_range & (colour <= split)
+
+    def dispersion(rows):
+        return fit_isotropic(*(motions[c][rows] for c in MOTIONS)) if rows.sum() >= 10 else None
+
+    blue = np.flatnonzero(good & (colour <= split) & (mag >= bright[0] - 1.5) & (mag <= bright[1] + 0.5))
+    cluster, place = None, centre
+    try:
+        if place is None and blue.size:
+            place = densest_place(motions["ra"][blue], motions["dec"][blue])
+        if place is not None:
+            cluster = cluster_motion(motions[blue], ra=place[0], dec=place[1], radius=radius)
+    except NotEnoughStarsError:
+        pass
+    members = np.zeros(len(motions), bool)
+    if cluster is not None:
+        at = {"ra": place[0], "dec": place[1], "radius": radius, "motion": cluster.motion}
+        members = good & select_members(motions, **at)
+
+    groups, along, origin = None, np.zeros(0), (0.0, 0.0)
+    if young.sum() >= 30 * n_groups:
+        stars = motions[young]
+        v = np.stack([np.asarray(stars[c], float) for c in MOTIONS[:2]])
+        middle = np.median(v, axis=1)
+        keep = np.all(np.abs(v - middle[:, None]) < [[6 * robust_sigma(c)] for c in v], axis=0)
+        axis = np.linalg.eigh(np.cov(v[:, keep]))[1][:, -1]
+        axis *= np.sign(axis[0])
+        angle = float(np.rad2deg(np.arctan2(axis[1], axis[0])))
+        origin = tuple(cluster.motion if cluster is not None else middle)
+        along, error = project(*(stars[c] for c in MOTIONS), angle=angle, origin=origin)
+        start = None
+        if cluster is not None and n_groups == 3:  # the cluster's place in the histogram is known
+            share = min(max(2.0 * cluster.dispersion.n / young.sum() / 3.0, 0.02), 0.5)
+            width = float(np.hypot(np.sqrt(2) * np.median(error), cluster.dispersion.sigma))
+            low, high = np.quantile(along, [0.06, 0.6])
+            start = [(0.12, low, 2 * width), (share, 0.0, width), (0.88 - share, high, robust_sigma(along))]
+        groups = fit_projected_groups(
+            along, error, rng=rng, n_groups=n_groups, n_realisations=n_realisations, start=start, angle=angle
+        )
+    found = dispersion(old), dispersion(young)
+    rows = _summary(split, *found, cluster, groups, distance_kpc, distance_error)
+    return Study(
+        motions, split, good, old, young, *found, place, cluster, blue, members, groups, along, origin, rows
+    )
+
+
+def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):
+    rows = [("colour between the populations", split, np.nan, "mag")]
+    for name, d in (("old", old), ("young", young)):
+        if d is not None:
+            rows += [
+                (f"{name} stars", float(d.n), np.nan, ""),
+                (f"{name}: pmra", float(d.mean[0]), float(d.mean_error[0]), "mas/yr"),
+                (f"{name}: pmdec", float(d.mean[1]), float(d.mean_error[1]), "mas/yr"),
+                (f"{name}: dispersion", d.sigma, d.sigma_error, "mas/yr"),
+            ]
+            v = to_km_s(d.sigma, distance_kpc, motion_error=d.sigma_error, distance_error=distance_error)
+            rows.append((f"{name}: dispersion", *v, "km/s"))
+    if cluster is not None:
+        d = cluster.dispersion
+        rows += [
+            ("cluster: pmra", float(cluster.motion[0]), float(cluster.error[0]), "mas/yr"),
+            ("cluster: pmdec", float(cluster.motion[1]), float(cluster.error[1]), "mas/yr"),
+            ("cluster: dispersion", d.sigma, d.sigma_error, "mas/yr"),
+            ("cluster: dispersion, upper limit (95 %)", d.upper, np.nan, "mas/yr"),
+            ("cluster: dispersion, upper limit (95 %)", to_km_s(d.upper, distance_kpc)[0], np.nan, "km/s"),
+        ]
+    if groups is not None:
+        for k in range(groups.fraction.size):
+            rows += [
+                (f"group {k + 1}: fraction", groups.fraction[k], groups.fraction_error[k], ""),
+                (f"group {k + 1}: place on the axis", groups.mean[k], groups.mean_error[k], "mas/yr"),
+                (f"group {k + 1}: dispersion", groups.sigma[k], groups.width_error[k], "mas/yr"),
+            ]
+    return Table(rows=rows, names=("quantity", "value", "error", "unit"), dtype=(str, float, float, str))
