@@ -49,7 +49,7 @@ class Tile:
         self.profile = self._profile()
         self.sky = np.zeros_like(self.data)
         self.x = self.y = self.flux = self.radius = np.zeros(0)
-        self.joint = np.zeros(0, bool)  # one of two stars told apart by their joint fit
+        self.joint = self.fresh = np.zeros(0, bool)  # one of a resolved blend; just found
         self.px = self.py = np.zeros((0, self.data.shape[0]))
         self.inside = self.use = np.zeros((0, self.data.shape[0]), bool)
         self._coarse()
@@ -71,7 +71,7 @@ class Tile:
             e = int(np.flatnonzero(self.stack.lib == k)[0])
             x, y = self.stack.to_raw[e](np.array([0.5 * (a + b)]), np.array([0.5 * (c + d)]))
             out.append(library.evaluate(dx - fx, dy - fy, float(x[0]), float(y[0])))
-        return np.array(out)
+        return np.array(out, np.float32)
 
     def _profile(self):
         """Radii in half pixels, and the largest ψ from each outwards."""
@@ -145,6 +145,7 @@ class Tile:
         for name, value in (
             ("x", x), ("y", y), ("flux", np.zeros(x.size)), ("radius", self._radii(flux)), ("px", px),
             ("py", py), ("inside", self._inside(px, py)), ("use", use), ("joint", np.zeros(x.size, bool)),
+            ("fresh", np.ones(x.size, bool)),
         ):  # fmt: skip
             setattr(self, name, np.ascontiguousarray(np.concatenate([getattr(self, name), value])))
 
@@ -160,10 +161,11 @@ class Tile:
         """Subtract stars that are known already."""
         close = cKDTree(np.c_[x, y]).query_pairs(self.set.min_separation, output_type="ndarray")
         self.subtract(x, y, flux, joint=np.isin(np.arange(x.size), close))
+        self.fresh[:] = False
         self.update_sky()
 
     def _keep(self, rows):
-        for name in ("x", "y", "flux", "radius", "px", "py", "inside", "use", "joint"):
+        for name in ("x", "y", "flux", "radius", "px", "py", "inside", "use", "joint", "fresh"):
             setattr(self, name, np.ascontiguousarray(getattr(self, name)[rows]))
 
     def remove(self, gone):
@@ -187,8 +189,8 @@ class Tile:
         self.radius = self._radii(self.flux)
         self._models(-1.0, everyone)
 
-    def sweep(self, times, *, free=True):
-        """Fit all stars in turn, brightest first."""
+    def sweep(self, times, *, free=True, fresh=False):
+        """Fit all stars in turn, brightest first; or those just found and whom their fits wake."""
         if self.x.size == 0:
             return
         self._keep(np.argsort(-self.flux, kind="stable"))
@@ -197,7 +199,8 @@ class Tile:
         both = np.concatenate([pairs, pairs[:, ::-1]]) if pairs.size else np.zeros((0, 2), int)
         both = both[np.argsort(both[:, 0], kind="stable")]
         first = np.searchsorted(both[:, 0], np.arange(n + 1))
-        active, can_move = np.ones(n, bool), np.full(n, free)
+        active, can_move = np.full(n, not fresh), np.full(n, free)
+        active |= self.fresh
         for _ in range(times):
             moved = _kernels.sweep(
                 self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, self.flux,
@@ -380,8 +383,9 @@ def measure_tile(stack, settings, known=None):
         )
         new = tile.find(threshold, max(every, 1), k)
         if new:
-            tile.sweep(1, free=False)
-            tile.sweep(3)
+            tile.sweep(1, free=False, fresh=True)
+            tile.sweep(3, fresh=True)
+            tile.fresh[:] = False
         if tile.x.size:
             tile.prune(tile.solve(), 0.8 * settings.threshold)
         tile.update_sky()
