@@ -19,6 +19,7 @@ from astropy.table import Table
 from photutils.psf import EPSFBuilder, extract_stars
 
 from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.diffraction import band_limit
 from jwst_hpastrom.simulation import simulate_field
 
 
@@ -96,7 +97,9 @@ def main():
     build_library(images[:3], planes[:3], n_iterations=3, n_global=1, n_fitted=1, max_stars=50)  # compile
     before, start = cpu(), time.perf_counter()
     with ThreadPoolExecutor(args.workers) as executor:
-        result = build_library(images, planes, executor=executor, progress=True)
+        result = build_library(
+            images, planes, band_limit=band_limit(args.filter, 0.0656), executor=executor, progress=True
+        )
     wall, spent = time.perf_counter() - start, cpu() - before
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     iterations = len(result.convergence)
