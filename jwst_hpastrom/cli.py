@@ -47,6 +47,40 @@ def _parser():
     )
     report.set_defaults(run=_report)
 
+    kinematics = sub.add_parser(
+        "kinematics",
+        help="populations, their groups and dispersions, a cluster, from motions (L23 section 5)",
+    )
+    kinematics.add_argument("motions", help="motions with colours: PRODUCT_pm.ecsv of hp_proper_motion")
+    kinematics.add_argument("--split", type=float, help="colour between the populations (default: the best)")
+    kinematics.add_argument(
+        "--bright",
+        type=float,
+        nargs=2,
+        default=(-6.5, -5.0),
+        metavar="MAG",
+        help="magnitudes of the best motions",
+    )
+    kinematics.add_argument(
+        "--centre",
+        type=float,
+        nargs=2,
+        metavar="DEG",
+        help="of the cluster (default: where young stars are densest)",
+    )
+    kinematics.add_argument(
+        "--radius", type=float, default=25.0, help="of the cluster, arcsec (default: %(default)s)"
+    )
+    kinematics.add_argument("--distance", type=float, default=49.5, help="kpc (default: %(default)s)")
+    kinematics.add_argument("--distance-error", type=float, default=0.0, help="kpc (default: %(default)s)")
+    kinematics.add_argument(
+        "--seed", type=int, default=1, help="of the noise realisations (default: %(default)s)"
+    )
+    kinematics.add_argument(
+        "--output", default=None, help="the page (default: PRODUCT_kinematics.html beside)"
+    )
+    kinematics.set_defaults(run=_kinematics)
+
     convert = sub.add_parser(
         "convert",
         help="catalogues, ePSF libraries, distortions from one file format to another",
@@ -182,6 +216,35 @@ def _report(args):
     from jwst_hpastrom.report import write_report
 
     print(write_report(args.folder, args.output, args.exposures))
+
+
+def _kinematics(args):
+    import numpy as np
+    from astropy.table import Table
+
+    from jwst_hpastrom.kinematics import study_field
+    from jwst_hpastrom.report.kinematics_figures import study_contents
+    from jwst_hpastrom.report.page import write_page
+
+    path = Path(args.motions)
+    if not path.exists():
+        raise BadFileError("no such file", "PRODUCT_pm.ecsv of hp_proper_motion", "check the path", path)
+    study = study_field(
+        Table.read(path),
+        rng=np.random.default_rng(args.seed),
+        split=args.split,
+        bright=tuple(args.bright),
+        centre=None if args.centre is None else tuple(args.centre),
+        radius=args.radius,
+        distance_kpc=args.distance,
+        distance_error=args.distance_error,
+    )
+    for row in study.summary:
+        error = f" ± {row['error']:.4f}" if np.isfinite(row["error"]) else ""
+        print(f"{row['quantity']:42s} {row['value']:10.4f}{error} {row['unit']}")
+    name = path.stem.removesuffix("_pm")
+    output = args.output or path.with_name(f"{name}_kinematics.html")
+    print(write_page(output, f"{name}: kinematics", [("Kinematics", study_contents(study))]))
 
 
 def _convert(args):

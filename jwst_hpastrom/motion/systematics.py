@@ -8,7 +8,7 @@ from astropy.table import Table
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import TangentPlane, clipped_mean, match_nearest, robust_sigma
 
-__all__ = ["compare_motions", "motion_systematics"]
+__all__ = ["compare_motions", "match_motions", "motion_systematics"]
 
 
 def _bins(values, n):
@@ -61,6 +61,44 @@ def motion_systematics(table, *, by=("mag", "x", "y", "colour"), n_bins=8, sigma
     return Table(rows=rows) if rows else Table(names=("by", "n"), dtype=(str, int))
 
 
+def _read(other):
+    return {
+        c: np.ma.filled(np.ma.asarray(other[c]).astype(float), np.nan) for c in other.colnames if c in _NEEDED
+    }
+
+
+def match_motions(table, other, *, radius_mas=100.0):
+    """Find the stars of two catalogues of motions in each other, at the epoch of the first.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        ra, dec (deg); column ``ref_epoch`` or not.
+
+    other : `~astropy.table.Table`
+        ra, dec (deg), pmra, pmdec (mas/yr); metadata ``epoch``.
+
+    radius_mas : float
+        Matching radius.
+
+    Returns
+    -------
+    i, j : ndarray of int
+        Rows of either.
+    """
+    plane = TangentPlane(float(np.median(table["ra"])), float(np.median(table["dec"])), 1.0)
+    x, y = plane.to_pixels(*plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float)))
+    values = _read(other)
+    epoch = np.nanmedian(np.asarray(table["ref_epoch"], float)) if "ref_epoch" in table.colnames else np.nan
+    dt = epoch - float(other.meta.get("epoch") or np.nan)
+    dt = dt if np.isfinite(dt) else 0.0
+    xi, eta = plane.from_sky(values["ra"], values["dec"])
+    u, v = plane.to_pixels(
+        xi + np.nan_to_num(values["pmra"]) * dt / 1e3, eta + np.nan_to_num(values["pmdec"]) * dt / 1e3
+    )
+    return match_nearest(x, y, u, v, radius_mas)[:2]
+
+
 def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
     """Compare motions with those of another catalogue, Gaia's for example (L23 Fig. 21).
 
@@ -94,26 +132,15 @@ def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
     NoOverlapError
         If fewer than ``min_stars`` are in common.
     """
-    plane = TangentPlane(float(np.median(table["ra"])), float(np.median(table["dec"])), 1.0)
-    x, y = plane.to_pixels(*plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float)))
-    values = {
-        c: np.ma.filled(np.ma.asarray(other[c]).astype(float), np.nan) for c in other.colnames if c in _NEEDED
-    }
-    epoch = np.nanmedian(np.asarray(table["ref_epoch"], float)) if "ref_epoch" in table.colnames else np.nan
-    dt = epoch - float(other.meta.get("epoch") or np.nan)
-    dt = dt if np.isfinite(dt) else 0.0
-    xi, eta = plane.from_sky(values["ra"], values["dec"])
-    u, v = plane.to_pixels(
-        xi + np.nan_to_num(values["pmra"]) * dt / 1e3, eta + np.nan_to_num(values["pmdec"]) * dt / 1e3
-    )
-    i, j, _ = match_nearest(x, y, u, v, radius_mas)
+    values = _read(other)
+    i, j = match_motions(table, other, radius_mas=radius_mas)
     known = np.isfinite(values["pmra"][j] + values["pmdec"][j])
     i, j = i[known], j[known]
     if i.size < min_stars:
         raise NoOverlapError(
             f"{i.size} stars with motions in common", f"{min_stars}", "check the field and epochs"
         )
-    mag = values.get("mag", np.full(u.size, np.nan))[j]
+    mag = values.get("mag", np.full(len(other), np.nan))[j]
     if edges is None:
         finite = mag[np.isfinite(mag)]
         edges = np.arange(np.floor(finite.min()), np.ceil(finite.max()) + 1) if finite.size else []
@@ -126,7 +153,7 @@ def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
         for c in ("pmra", "pmdec"):
             ours, theirs = np.asarray(table[c], float)[i][b], values[c][j][b]
             e1 = np.asarray(table[f"{c}_error"], float)[i][b]
-            e2 = values.get(f"{c}_error", np.zeros(u.size))[j][b]
+            e2 = values.get(f"{c}_error", np.zeros(len(other)))[j][b]
             error = np.hypot(e1, np.nan_to_num(e2))
             mean, mean_error, _ = clipped_mean(ours - theirs, 1.0 / error**2)
             row[f"{c}_difference"], row[f"{c}_difference_error"] = mean, mean_error

@@ -9,7 +9,13 @@ import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.writing import atomic_path
-from jwst_hpastrom.report import artificial_figures, distortion_figures, epsf_figures, motion_figures
+from jwst_hpastrom.report import (
+    artificial_figures,
+    distortion_figures,
+    epsf_figures,
+    kinematics_figures,
+    motion_figures,
+)
 from jwst_hpastrom.report.products import find_products
 
 __all__ = ["write_page", "write_report"]
@@ -114,7 +120,8 @@ def report_sections(products):
     list
     """
     sections = [("What there is", _overview(products))]
-    for subject in (epsf_figures, distortion_figures, artificial_figures, motion_figures):
+    figures = (epsf_figures, distortion_figures, artificial_figures, motion_figures, kinematics_figures)
+    for subject in figures:
         sections += subject.sections(products)
     if products.quality:
         contents = []
