@@ -10,7 +10,7 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.frame_quality import FrameBias
 from jwst_hpastrom.motion.linking import LinkedStars
 from jwst_hpastrom.motion.loo_check import expected_chi2_loo
-from jwst_hpastrom.motion.models import MODEL_SETS, MotionFits
+from jwst_hpastrom.motion.models import MODEL_CODES, MODEL_SETS, MotionFits
 from jwst_hpastrom.motion.reference import ReferenceStars, sky_axes
 
 __all__ = ["EpochMotions", "motion_table"]
@@ -52,6 +52,9 @@ class EpochMotions:
 
     settings : dict
         Errors, covariances and groups that went into the fits.
+
+    position_angles : ndarray, shape (n_epochs,)
+        Degrees; NaN where the lists do not say.
     """
 
     table: Table
@@ -68,6 +71,7 @@ class EpochMotions:
     references: Table
     plane: TangentPlane
     settings: dict
+    position_angles: np.ndarray
 
     def expected_chi2(self, **kwargs):
         """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
@@ -82,6 +86,30 @@ class EpochMotions:
         ndarray, shape (n_stars, n_draws, 2)
         """
         return expected_chi2_loo(self.epochs, fits=self.fits, **self.settings, **kwargs)
+
+    def expected_chi2_quantiles(self, most=500, n_draws=200):
+        """Quantiles (0, 0.05, … 1) of the leave-one-out chi-square that the models expect, from some stars.
+
+        Parameters
+        ----------
+        most : int
+            Stars drawn from, evenly through the table.
+
+        n_draws : int
+            Realisations a star.
+
+        Returns
+        -------
+        list of float
+        """
+        rows = np.linspace(0, len(self.table) - 1, min(most, len(self.table))).astype(int)
+        part = {
+            k: v[rows] if k in ("x_err", "y_err", "extra_covariance") and v is not None else v
+            for k, v in self.settings.items()
+        }
+        draws = expected_chi2_loo(self.epochs, fits=self.fits.take(rows), n_draws=n_draws, **part)
+        finite = draws[np.isfinite(draws)]
+        return [float(v) for v in np.quantile(finite, np.linspace(0, 1, 21))] if finite.size else []
 
     def residuals(self):
         """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""
@@ -101,9 +129,39 @@ class EpochMotions:
                 "loo_error_ra": fits.loo_error[star, 0, epoch],
                 "loo_error_dec": fits.loo_error[star, 1, epoch],
                 "used": fits.used[star, epoch],
+                "mag": self.links.mag[star, epoch],
+                "group": self.settings["group"][epoch],
+                "position_angle": self.position_angles[epoch],
             },
             meta={"units": "mas on the tangent plane, East and North; epochs in Julian years"},
         )
+
+    def summary(self):
+        """One row of figures to compare kinematic models by: errors, fits, rejections, models chosen.
+
+        Returns
+        -------
+        dict
+        """
+        t = self.table
+        mag, codes = np.asarray(t["mag"], float), np.asarray(t["model"])
+        half = mag < np.nanmedian(mag)
+        error = np.hypot(t["pmra_error"], t["pmdec_error"]) / np.sqrt(2)
+        chi2 = np.concatenate([t["chi2_loo_ra"], t["chi2_loo_dec"]])
+        used, usable = self.fits.used.sum(), self.links.usable.sum()
+        row = {
+            "models": t.meta["model_set"],
+            "n_stars": int((codes >= 0).sum()),
+            "pm_error_bright": float(np.nanmedian(error[half])),
+            "pm_error_faint": float(np.nanmedian(error[~half])),
+            "frame_pm_error": float(np.mean(t.meta["frame_pm_error_mas_yr"])),
+            "bias_pmra": float(self.bias.motion[0]),
+            "bias_pmdec": float(self.bias.motion[1]),
+            "bias_error": float(np.mean(self.bias.motion_error)),
+            "chi2_loo": float(np.nanmedian(chi2)),
+            "rejected": float(1 - used / max(usable, 1)),
+        }
+        return row | {name: float(np.mean(codes == code)) for name, code in MODEL_CODES.items()}
 
 
 def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame):
@@ -180,6 +238,7 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
             data[f"acceleration_{name}_error"] = np.sqrt(fits.covariance[:, axis, axis])
     meta = {
         "epochs": [float(e) for e in epochs],
+        "model_set": models if isinstance(models, str) else "given",
         "models": list(MODEL_SETS.get(models, models)) if isinstance(models, str) else list(models),
         "n_reference": int(star.size),
         "common_epoch": float(bias.epoch),

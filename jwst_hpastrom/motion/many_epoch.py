@@ -313,7 +313,6 @@ def fit_epochs(
     )  # fmt: skip
     reference, star = reference.take(kept), star[kept]
     position, error = measured(links, ties, len(epochs))
-    covariance, common = formal_errors(ties, links.x, links.y, gaia_factors(reference, epochs), relative=True)
     plates = None
     if transformation_errors == "joint":
         plates = solve_plates(
@@ -323,8 +322,13 @@ def fit_epochs(
     if plates is not None:
         ties, covariance = plates.ties, None
         position, error = measured(links, ties, len(epochs))
-    elif not formal:
-        covariance = bootstrap_errors(ties, links.x, links.y)
+        transformation = plates.epoch_errors(links.x, links.y)
+    else:
+        gaia_part = gaia_factors(reference, epochs)
+        covariance, common = formal_errors(ties, links.x, links.y, gaia_part, relative=True)
+        if not formal:
+            covariance = bootstrap_errors(ties, links.x, links.y)
+        transformation = np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0))
     fits = fit_motions(
         epochs, position[0], position[1], error[0], error[1],
         use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
@@ -337,10 +341,12 @@ def fit_epochs(
         with np.errstate(all="ignore"):
             typical = np.nanmedian(error, axis=1)
         frame = frame_covariance(common, typical, epochs, groups if "group" in MODEL_SETS[models] else None)
-        error = np.hypot(error, np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0)))
+        error = np.hypot(error, transformation)
     t_common, d, e, ok = compare_with_reference(reference, fits.take(star))
     bias = frame_bias(d[ok], e[ok], t_common)
     out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame)
+    transformation = np.where(links.index >= 0, transformation, np.nan)
+    out.meta["transformation_error_mas"] = [float(v) for v in np.nanmedian(transformation, axis=(0, 1))]
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]
     out.meta["frame_bias_pm_error_mas_yr"] = [float(v) for v in bias.motion_error]
     out.meta["frame_bias_position_mas"] = [float(v) for v in bias.position]
@@ -369,6 +375,7 @@ def fit_epochs(
         candidates,
         plane,
         inputs,
+        np.array([float(np.nan if (a := t.meta.get("position_angle")) is None else a) for t in lists]),
     )
 
 

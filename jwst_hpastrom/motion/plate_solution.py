@@ -34,6 +34,16 @@ class PlateSolution:
     covariance: np.ndarray
     width: float
 
+    def epoch_errors(self, x, y):
+        """Errors of the transformations at pixel positions (n, n_epochs), mas; (2, n, n_epochs)."""
+        design = _designs(self.ties, x, y, np.isfinite(x + y))
+        n_terms, out = design.shape[2], np.empty((2, *x.shape))
+        for k in range(x.shape[1]):
+            s, d = slice(k * n_terms, (k + 1) * n_terms), design[:, k]
+            for axis in (0, 1):
+                out[axis, :, k] = np.sqrt(np.sum((d @ self.covariance[axis, s, s]) * d, 1))
+        return out
+
 
 def _raised(tie, degree):
     """Give a tie the terms of a higher degree, with zero coefficients."""

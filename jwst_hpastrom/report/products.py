@@ -35,6 +35,9 @@ class Products:
     epsf, correction, master, motions, artificial : object or None
         ePSF library, distortion correction, master frame, motions, artificial stars.
 
+    measurements : `~astropy.table.Table` or None
+        Every measurement of many-epoch motions, with its leave-one-out prediction.
+
     notes : list of str
         What could not be read, and why.
 
@@ -51,6 +54,7 @@ class Products:
     master: Table | None = None
     motions: Table | None = None
     artificial: Table | None = None
+    measurements: Table | None = None
     notes: list = field(default_factory=list)
     exposures: dict = field(default_factory=dict)
 
@@ -125,6 +129,7 @@ def find_products(folder, name=None, exposures=None):
             out.quality[path.name] = table
     out.master = attempt(folder / f"{name}_master.ecsv", Table.read)
     out.motions = attempt(folder / f"{name}_pm.ecsv", Table.read)
+    out.measurements = attempt(folder / f"{name}_pm_residuals.ecsv", Table.read)
     out.artificial = attempt(folder / f"{name}_artificial.ecsv", Table.read)
     for candidate in (folder / f"{name}_epsf.asdf", folder / f"{name}_epsf.fits"):
         if out.epsf is None:

@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.catalogs import read_catalog
@@ -10,6 +11,7 @@ from jwst_hpastrom.io.epochs import read_epoch_lists
 from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.motion.many_epoch import fit_epochs
+from jwst_hpastrom.motion.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
@@ -32,6 +34,7 @@ class ProperMotionStep(HPStep):
     epochs = float_list(default=None)  # Julian years of the members, where their files lack or mistake them
     seed = integer(default=1)  # of the bootstrap
     save_residuals = boolean(default=False)  # write every measurement with its leave-one-out prediction
+    compare = boolean(default=False)  # fit the other sets of kinematic models too, and write a table of all
     {spec_from(two_epoch_motions, exclude=OWN)}
     {spec_from(fit_epochs, exclude=OWN)}
     """
@@ -63,15 +66,23 @@ class ProperMotionStep(HPStep):
     def _many_epochs(self, inputs):
         lists = read_epoch_lists(inputs.members, epochs=self.epochs, pixel_scale_mas=self.pixel_scale_mas)
         gaia = read_gaia(self.gaia_catalog, ra_ref=self.ra_ref or 0.0, dec_ref=self.dec_ref or 0.0)
+        results = {}
         with self.executor() as executor:
-            result = fit_epochs(
-                lists,
-                gaia,
-                rng=np.random.default_rng(self.seed),
-                executor=executor,
-                progress=True,
-                **self.parameters_of(fit_epochs, OWN),
-            )
+            for models in (self.models, *(m for m in MODEL_SETS if self.compare and m != self.models)):
+                results[models] = fit_epochs(
+                    lists,
+                    gaia,
+                    rng=np.random.default_rng(self.seed),
+                    executor=executor,
+                    progress=True,
+                    **(self.parameters_of(fit_epochs, OWN) | {"models": models}),
+                )
+        result = results[self.models]
+        if self.compare:
+            rows = Table(rows=[r.summary() for r in results.values()])
+            write_table(rows, self.output_path(inputs.product, "motion_models_quality", "ecsv"))
+        if self.save_residuals:
+            result.table.meta["expected_chi2_loo"] = result.expected_chi2_quantiles()
         result.table.meta["seed"] = self.seed
         self.write_quality(inputs.product, result.references)
         if self.save_residuals:

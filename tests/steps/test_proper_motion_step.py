@@ -14,6 +14,7 @@ from jwst_hpastrom.errors import HPAstromError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
+from jwst_hpastrom.report import epochs_figures, find_products
 from jwst_hpastrom.steps.proper_motion_step import OWN, ProperMotionStep
 
 DATA = (
@@ -35,12 +36,13 @@ def write_field(folder, n=120, n_gaia=20):
     e, h, pm = rng.uniform(-20, 20, n), rng.uniform(-20, 20, n), rng.normal(0, 2, (n, 2))
     paths = []
     for k, t in enumerate((2012.0, 2014.0, 2016.0, 2018.0, 2020.0, 2022.0)):
-        x = 300 - (e * 1e3 + pm[:, 0] * (t - 2016)) / 65 + rng.normal(0, 0.003, n)
-        y = 300 + (h * 1e3 + pm[:, 1] * (t - 2016)) / 65 + rng.normal(0, 0.003, n)
+        turned = 1 - 2 * (k % 2)  # every second list upside down
+        x = 300 - turned * (e * 1e3 + pm[:, 0] * (t - 2016)) / 65 + rng.normal(0, 0.003, n)
+        y = 300 + turned * (h * 1e3 + pm[:, 1] * (t - 2016)) / 65 + rng.normal(0, 0.003, n)
         table = Table(
             {"x": x, "y": y, "x_err": [0.003] * n, "y_err": [0.003] * n, "mag": np.linspace(14, 17, n)}
         )
-        table.meta = {"epoch": t, "position_angle": 0.0, "pixel_scale_mas": 65.0}
+        table.meta = {"epoch": t, "position_angle": 180.0 * (k % 2), "pixel_scale_mas": 65.0}
         paths.append(folder / f"e{k}.ecsv")
         table.write(paths[-1])
     g = slice(0, n_gaia)
@@ -67,7 +69,7 @@ def test_many_epochs_through_the_step(tmp_path):
     asn, gaia = write_field(tmp_path)
     out = tmp_path / "out"
     table = ProperMotionStep.call(
-        asn, gaia_catalog=gaia, models="linear", save_residuals=True, output_dir=str(out)
+        asn, gaia_catalog=gaia, models="linear", save_residuals=True, compare=True, output_dir=str(out)
     )
     written = Table.read(out / "field_pm.ecsv")
     assert len(written) == len(table) == 120
@@ -75,6 +77,18 @@ def test_many_epochs_through_the_step(tmp_path):
     assert len(Table.read(out / "field_pm_residuals.ecsv")) == 720
     assert len(Table.read(out / "field_proper_motion_quality.ecsv")) == 20
     assert written.meta["seed"] == 1
+    models = Table.read(out / "field_motion_models_quality.ecsv")
+    assert set(models["models"]) == {"linear", "h25", "auto"}
+    assert np.all(models["n_stars"] == 120)
+    (heading, figures), *_ = epochs_figures.sections(find_products(out))
+    assert heading == "Many epochs"
+    captions = " ".join(caption for _, caption in figures)
+    assert all(f"Fig. {k})" in captions for k in (2, 3, 4, 5, 6, 10, 11))
+    offsets = figures[-2][0].axes[0].lines[0].get_ydata()
+    assert np.all(np.abs(offsets) < 0.2)  # mas: the lists have no offset between angles
+    differences = epochs_figures.catalog_differences(written, written[::3])
+    assert "40 stars" in differences.axes[0].get_title()
+    assert "0% more" in epochs_figures.error_ratio(written, written[::3]).axes[0].get_title()
     assert sorted(p.name for p in out.iterdir() if p.name.startswith(".")) == []
 
 
