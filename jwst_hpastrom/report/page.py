@@ -12,6 +12,7 @@ from jwst_hpastrom.io.writing import atomic_path
 from jwst_hpastrom.report import (
     artificial_figures,
     distortion_figures,
+    epochs_figures,
     epsf_figures,
     kinematics_figures,
     motion_figures,
@@ -120,7 +121,14 @@ def report_sections(products):
     list
     """
     sections = [("What there is", _overview(products))]
-    figures = (epsf_figures, distortion_figures, artificial_figures, motion_figures, kinematics_figures)
+    figures = (
+        epsf_figures,
+        distortion_figures,
+        artificial_figures,
+        motion_figures,
+        epochs_figures,
+        kinematics_figures,
+    )
     for subject in figures:
         sections += subject.sections(products)
     if products.quality:
