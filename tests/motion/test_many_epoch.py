@@ -14,12 +14,12 @@ from jwst_hpastrom.errors import (
     NotEnoughStarsError,
     ParameterError,
 )
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane
 from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts, compare_catalogs
 from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.parallax import parallax_factors
-from jwst_hpastrom.motion.reference import reference_stars, select_gaia, sky_axes
+from jwst_hpastrom.motion.reference import match_reference, reference_stars, select_gaia, sky_axes
 
 RA, DEC, SCALE = 266.4, -29.0, 100.0
 EPOCHS = (2011.0, 2012.5, 2014.2, 2016.1, 2018.3, 2020.0, 2021.7, 2023.1)
@@ -135,6 +135,39 @@ def test_names_are_identity_only_on_request(result):
     assert len(fit_epochs(lists, gaia, models="linear").table) == 250
     with pytest.raises(BadCatalogError, match="duplicate names"):
         fit_epochs(lists, gaia, match="name")
+
+
+def test_stars_in_two_epochs_get_a_line_without_a_test():
+    lists, gaia, pm = field()
+    far = np.arange(200, 230)  # these stars only in the first and the last list
+    short = [t[~np.isin(star_numbers({"source_name": t["name"]}), far)] for t in lists[1:-1]]
+    t = fit_epochs([lists[0], *short, lists[-1]], gaia, models="h25", n_bootstrap=20).table
+    t = t[np.isin(star_numbers(t), far)]
+    assert len(t) > 20
+    assert np.all(t["n_epochs"] == 2)
+    assert np.all(np.asarray(t["flags"]) & int(Flag.LINEAR_FIT))
+    assert np.all(np.isnan(t["chi2_loo_ra"]))
+    z = (t["pmra"] - pm[star_numbers(t), 0]) / t["pmra_error"]
+    assert np.std(z) == pytest.approx(1.0, abs=0.4)
+
+
+def test_gaia_stars_fainter_than_a_thousand_others_are_found():
+    """Gaia's stars are blue, a crowded red list is not: none of them is among its brightest."""
+    rng = np.random.default_rng(6)
+    x, y = rng.uniform(0, 1200, (2, 6000))
+    n = 45
+    mag = np.r_[rng.uniform(17, 18, n), rng.uniform(12, 17, 6000 - n)]
+    plane = TangentPlane(RA, DEC)
+    ra, dec = plane.to_sky((x[:n] - 600) * 0.1 + 0.3, (y[:n] - 600) * 0.1 - 0.2)
+    gaia = Table({"ra": ra, "dec": dec, "pmra": np.zeros(n), "pmdec": np.zeros(n)})
+    for name in ("ra_error", "dec_error", "pmra_error", "pmdec_error"):
+        gaia[name] = 0.05
+    gaia["phot_g_mean_mag"], gaia["ref_epoch"] = mag[:n] + 2, 2016.0
+    reference = reference_stars(gaia, np.ones(n, bool), plane)
+    mapping = LinearTransform(100.0 * np.eye(2), np.zeros(2), np.full(2, 600.0))
+    i, j, to_plane = match_reference(reference, 2016.0, mapping, x, y, mag, oriented=True, scaled=True)
+    np.testing.assert_array_equal(np.sort(j[i]), np.arange(n))
+    np.testing.assert_allclose(to_plane.forward(600.0, 600.0), [300, -200], atol=1e-3)
 
 
 def test_bad_errors_are_flagged_and_left_out():
