@@ -2,6 +2,7 @@
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection, pixel_area_magnitude
 from jwst_hpastrom.distortion.error_model import ErrorModel
+from jwst_hpastrom.distortion.filters import average_corrections, filter_differences
 from jwst_hpastrom.distortion.official import FramePlacement, place_frame, to_v2v3
 from jwst_hpastrom.distortion.pairs import Pairs, check_one_filter, match_reference, select_stars
 from jwst_hpastrom.distortion.parts import (
@@ -11,7 +12,7 @@ from jwst_hpastrom.distortion.parts import (
     table_nodes,
 )
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
-from jwst_hpastrom.distortion.pixel_scale import pixel_scale
+from jwst_hpastrom.distortion.pixel_scale import pixel_scale, pixel_scale_history
 from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
 
 __all__ = [
@@ -23,11 +24,14 @@ __all__ = [
     "PixelMapCorrection",
     "PolynomialCorrection",
     "TableCorrection",
+    "average_corrections",
     "build_pixel_map",
     "check_one_filter",
+    "filter_differences",
     "match_reference",
     "pixel_area_magnitude",
     "pixel_scale",
+    "pixel_scale_history",
     "place_frame",
     "select_stars",
     "solve_distortion",

@@ -121,11 +121,27 @@ class ErrorModel:
         arrays = (np.array(meta[k], float) for k in ("variance", "share", "length"))
         return cls(*arrays, tuple(int(n) for n in meta["shape"]))
 
-    def with_structure(self, variance, length):
-        """Return the model with an independent error of constant variance and its own reach added."""
+    def with_structure(self, variance, length, strength=None):
+        """Return the model with an independent error added, of its own reach.
+
+        Parameters
+        ----------
+        variance : float
+            Mean over the detector, pixels².
+        length : float
+            Reach, pixels.
+        strength : ndarray, shape (ny, nx), optional
+            Relative variance over the detector, on bins that cover it; by default the same everywhere.
+        """
         mean = float(self.variance.mean())
         share = np.r_[np.asarray(self.share) * mean, variance] / max(mean + variance, 1e-30)
-        return ErrorModel(self.variance + variance, share, np.r_[self.length, length], self.shape)
+        here = 1.0
+        if strength is not None:
+            my, mx = self.variance.shape[1:]
+            places = [np.linspace(0, n - 1, m) for n, m in zip(strength.shape, (my, mx), strict=True)]
+            here = map_coordinates(strength, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
+            here = here / here.mean()
+        return ErrorModel(self.variance + variance * here, share, np.r_[self.length, length], self.shape)
 
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.error_model import ErrorModel
+from jwst_hpastrom.distortion.held_out import HeldOutStars
 from jwst_hpastrom.distortion.joint import StarFrame, excess_variance, tukey
 from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.random_field import (
@@ -147,6 +148,23 @@ class FineStructure:
         self.keep = keep
         self._positions()
 
+    def add_structure(self, errors, prior, found, samples):
+        """Add what held-out stars of the first filter have in common beyond the samples to the errors.
+
+        It goes where the fine scales are strong.
+        """
+        pairs, result = self.solved[0]
+        at = self.grid.bilinear(pairs.x, pairs.y)
+        left = self.raw[0] - np.stack([at @ v.ravel() for v in found.sum(0)])
+        test = HeldOutStars(pairs, result.transforms, left, prior=self.prior)
+        drawn = [test.covariance(np.stack([at @ v.ravel() for v in e])) for e in samples]
+        structure = test.covariance(left) - np.mean(drawn)
+        log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
+        if not structure > 0:
+            return errors
+        strength = np.mean(prior.deviation[:2] ** 2, (0, 1), dtype=float)
+        return errors.with_structure(structure, 10.0, self.grid.smooth(strength, 32.0))
+
 
 def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_samples=2, progress=False):
     """Build the pixel map of the first filter from the residuals of all.
@@ -208,7 +226,7 @@ def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_sample
         samples.append(data.sample(field, rng, tolerance=5e-3).sum(0))
         bar.update()
     bar.close()
-    errors = ErrorModel.from_samples(np.array(samples), shape)
+    errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)
     base = SplineBase(solved[0][1].correction)
     out = np.stack([data.grid.full(v) for v in found.sum(0)], -1)
     if base.table is not None:

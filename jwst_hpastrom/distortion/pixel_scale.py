@@ -5,7 +5,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.geometry import polynomial_terms
 
-__all__ = ["pixel_scale", "smooth_area"]
+__all__ = ["pixel_scale", "pixel_scale_history", "smooth_area"]
 
 
 def _terms(x, y, centre, half, degree):
@@ -116,4 +116,48 @@ def pixel_scale(pairs, correction, transforms, dx, dy, *, degree=5):
     for name in ("pixel_scale", "pixel_scale_ideal"):
         table.meta[name] = float(np.average(table[name], weights=w))
     table.meta["pixel_scale_error"] = float(np.hypot(common * table.meta["pixel_scale"], scatter))
+    table.meta["filter"] = str(pairs.metas[0].get("filter") or "")
     return table
+
+
+def pixel_scale_history(tables):
+    """Pixel scales of several fields and filters: weighted means (L23 Table 1) and their course in time.
+
+    Parameters
+    ----------
+    tables : sequence of `~astropy.table.Table`
+        As `pixel_scale` returns them.
+
+    Returns
+    -------
+    summary : `~astropy.table.Table`
+        A row per filter: filter, n_exposures, pixel_scale and pixel_scale_error (mas per pixel; of the
+        exposures against each other), pixel_scale_total_error (with the reference catalogue's).
+    history : `~astropy.table.Table`
+        A row per exposure in the order of time: filter, epoch, pixel_scale, pixel_scale_error, relative (to
+        the filter's mean).
+    """
+    rows, history = [], []
+    by_filter = {}
+    for t in tables:
+        by_filter.setdefault(str(t.meta.get("filter") or "?"), []).append(t)
+    for name in sorted(by_filter):
+        scale, error, epoch = (
+            np.concatenate([np.asarray(t[c], float) for t in by_filter[name]])
+            for c in ("pixel_scale", "pixel_scale_error", "epoch")
+        )
+        w = 1.0 / error**2
+        mean, own = float(np.average(scale, weights=w)), float(w.sum() ** -0.5)
+        # several fields have their own reference stars: their errors average down
+        common = np.array([float(t.meta["pixel_scale_error"]) for t in by_filter[name]])
+        rows.append((name, scale.size, mean, own, float(np.hypot(own, np.sum(common**-2.0) ** -0.5))))
+        history += [(name, *v, v[1] / mean) for v in zip(epoch, scale, error, strict=True)]
+    names = ("filter", "n_exposures", "pixel_scale", "pixel_scale_error", "pixel_scale_total_error")
+    summary = Table(rows=rows, names=names)
+    out = Table(rows=history, names=("filter", "epoch", "pixel_scale", "pixel_scale_error", "relative"))
+    for table, columns in ((summary, names[2:]), (out, ("pixel_scale", "pixel_scale_error"))):
+        for c in columns:
+            table[c].unit = "mas / pix"
+    out["epoch"].unit = "yr"
+    out.sort("epoch")
+    return summary, out

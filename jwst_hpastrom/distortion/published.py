@@ -7,15 +7,15 @@ import numpy as np
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.error_model import ErrorModel
+from jwst_hpastrom.distortion.held_out import HeldOutStars, star_frame
 from jwst_hpastrom.distortion.iterative import (
     exposure_transforms,
     residuals,
     solve_polynomial,
     solve_table,
 )
-from jwst_hpastrom.distortion.joint import StarFrame, excess_variance
+from jwst_hpastrom.distortion.joint import excess_variance
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
-from jwst_hpastrom.distortion.random_field import Grid, autocorrelation
 from jwst_hpastrom.geometry import robust_sigma
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
@@ -84,11 +84,6 @@ def _good(pairs, r):
     return k & (np.max([np.abs(v - np.median(v[k])) / robust_sigma(v[k]) for v in r], 0) < 5)
 
 
-def _frame(pairs, transforms, good, noise=0.005):
-    weights = tuple(np.where(good, 1.0 / (e**2 + noise**2), 0.0) for e in (pairs.x_err, pairs.y_err))
-    return StarFrame(pairs, transforms, weights)
-
-
 def _map_samples(result):
     """Residuals for the published map, about the stars' positions averaged over exposures and catalogue.
 
@@ -99,7 +94,7 @@ def _map_samples(result):
     transforms = exposure_transforms(pairs, result.correction)
     r = np.stack(residuals(pairs, result.correction, transforms))
     good = _good(pairs, r)
-    frame = _frame(pairs, transforms, good)
+    frame = star_frame(pairs, transforms, good)
     dx, dy = frame.about(r, frame.displacement(r))
     return pairs.x[good], pairs.y[good], dx[good], dy[good]
 
@@ -121,7 +116,7 @@ def simulated_pairs(pairs, correction, rng):
     transforms = exposure_transforms(pairs, correction)
     r = np.stack(residuals(pairs, correction, transforms))
     good = _good(pairs, r)
-    frame = _frame(pairs, transforms, good)
+    frame = star_frame(pairs, transforms, good)
     left = frame.about(r, frame.displacement(r))[:, good] / np.sqrt(np.clip(1 - frame.share[good], 0.1, 1))
     variance = np.stack([pairs.x_err**2, pairs.y_err**2])
     variance = variance + excess_variance(left, variance[:, good])
@@ -168,51 +163,17 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
     true = [replace(s.correction, pixel_map=correction.pixel_map) for s in solved]
     here = np.stack(correction.forward(x, y))
     pairs = solved[0].pairs
-    test = _HeldOut(pairs, correction)
+    transforms = exposure_transforms(pairs, correction)
+    r = np.stack(residuals(pairs, correction, transforms))
+    test, there = HeldOutStars(pairs, transforms, r), np.stack(correction.forward(pairs.x, pairs.y))
     samples, drawn_covariance = [], []
     for _ in range(n_samples):
         drawn = [simulated_pairs(s.pairs, c, rng) for s, c in zip(solved, true, strict=True)]
         found = solve(drawn)
         samples.append(np.stack(found.forward(x, y)) - here)
-        drawn_covariance.append(test.covariance(-np.stack(found.forward(pairs.x, pairs.y)) + test.here))
+        drawn_covariance.append(test.covariance(np.stack(found.forward(pairs.x, pairs.y)) - there))
     # cells of the table are few: neighbours within some of them are averaged
     errors = ErrorModel.from_samples(np.array(samples), correction.shape, smooth=0.09 * min(ny, nx))
-    structure = test.covariance(test.raw) - np.mean(drawn_covariance)
+    structure = test.covariance(r) - np.mean(drawn_covariance)
     log.info("structure finer than the parts: variance %.2e px² of %.2e", structure, errors.variance.mean())
     return errors.with_structure(max(structure, 0.0), 12.0) if np.isfinite(structure) else errors
-
-
-class _HeldOut:
-    """What neighbouring residuals of different held-out stars about their own positions have in common."""
-
-    def __init__(self, pairs, correction):
-        self.pairs = pairs
-        transforms = exposure_transforms(pairs, correction)
-        self.raw = np.stack(residuals(pairs, correction, transforms))
-        self.here = np.stack(correction.forward(pairs.x, pairs.y))
-        test = ~pairs.fitted
-        self.frame = _frame(pairs, transforms, test)
-        left = self._about(self.raw)
-        good = test & (np.max(np.abs(left) * np.sqrt(self.frame.w), 0) < 5)
-        self.frame = _frame(pairs, transforms, good)
-        self.k = self.frame.w > 0
-        self.grid = Grid(tuple(correction.shape), 4, 1)
-
-    def _about(self, r):
-        return self.frame.about(r, self.frame.displacement(r))
-
-    def covariance(self, r, nearest=6.0, farthest=18.0):
-        """Mean product of residuals (2, n) of stars some pixels apart, per axis; NaN for too few stars."""
-        if self.k.sum() < 500:
-            return np.nan
-        r, w, share = self._about(r)[:, self.k], self.frame.w[self.k], self.frame.share[self.k]
-        flat = self.grid.bilinear(self.pairs.x[self.k], self.pairs.y[self.k]).indices[::4]
-        ny, nx = self.grid.size
-        weight = np.bincount(flat, w, ny * nx).reshape(ny, nx)
-        products = []
-        for v in r:
-            mean = np.bincount(flat, w * v, ny * nx).reshape(ny, nx) / np.maximum(weight, 1e-30)
-            distance, product, norm = autocorrelation(mean, weight, self.grid)
-            use = (distance >= nearest) & (distance <= farthest)
-            products.append(np.average(product[use], weights=norm[use]))
-        return float(np.mean(products) / np.average((1 - share) ** 2, weights=w))

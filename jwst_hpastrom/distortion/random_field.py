@@ -139,8 +139,8 @@ class RandomField:
     def improved(self, found, error, widths):
         """Prior as the data want it, from the posterior's mean and a sample of its error, scale by scale.
 
-        Where a scale is strong, the mean squares of both say; how strong it is altogether, those of the mean
-        over the share that the data determine (MacKay's rule, which takes few turns).
+        The mean's square is the prior's times the share that the data determine, s²/(s² + n²); the noise n²
+        is the same everywhere and follows from the sample's mean square (MacKay's rule, place by place).
 
         Parameters
         ----------
@@ -151,12 +151,11 @@ class RandomField:
         out = np.empty(self.deviation.shape, np.float32)
         for new, old, f, e, width in zip(out, self.deviation, found, error, widths, strict=True):
             for k in (0, 1):
-                own, lost = np.mean(f[k] ** 2, dtype=float), np.mean(e[k] ** 2, dtype=float)
-                before = np.mean(old[k] ** 2, dtype=float)
-                now = own / max(1.0 - lost / before, 0.02)
-                now = np.clip(now, before / 10, before * 10)
-                local = self.grid.smooth(f[k] ** 2 + e[k] ** 2, width)
-                new[k] = np.sqrt(now * np.clip(local / local.mean(), 0.05, 50.0))
+                before = np.asarray(old[k], float) ** 2
+                share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)
+                noise = before.mean() * (1.0 - share) / share
+                now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
+                new[k] = np.sqrt(np.clip(now, before / 10, before * 10))
         return RandomField(self.grid, out)
 
 

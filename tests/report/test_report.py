@@ -77,7 +77,7 @@ def test_page(folder):
     path = write_report(folder)
     text = Path(path).read_text(encoding="utf-8")
     assert path.endswith("field_report.html")
-    assert text.count("data:image/png;base64,") == 7
+    assert text.count("data:image/png;base64,") == 8
     assert "http" not in text.replace("http-equiv", "")  # nothing is fetched
     assert "field_master_frame_quality.ecsv" in text
     for heading in ("Star lists", "Distortion", "Master frame", "Proper motions", "Quality tables"):

@@ -1,0 +1,98 @@
+"""Solutions of several filters: their average, and what each differs from it by (L23 §4.5)."""
+
+from dataclasses import replace
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.distortion.correction import DistortionCorrection
+from jwst_hpastrom.distortion.parts import PixelMapCorrection, PolynomialCorrection, TableCorrection
+from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError
+
+__all__ = ["average_corrections", "filter_differences"]
+
+
+def average_corrections(corrections):
+    """Average the solutions of several filters, a proxy for one that does not depend on the filter.
+
+    Parameters
+    ----------
+    corrections : sequence of `DistortionCorrection`
+        Of one detector, with polynomials about one centre; a part that only some have is zero in the others.
+
+    Returns
+    -------
+    `DistortionCorrection`
+        Without errors.
+
+    Raises
+    ------
+    MixedExposuresError
+        The parts do not fit each other.
+    """
+    corrections = list(corrections)
+    if not corrections:
+        raise NotEnoughStarsError("no distortion solutions", "at least one")
+    n = len(corrections)
+    layouts = {
+        (tuple(c.shape), c.polynomial.degree, tuple(c.polynomial.centre), c.polynomial.half_width)
+        for c in corrections
+        if c.polynomial is not None
+    }
+    tables = [c.table for c in corrections if c.table is not None]
+    maps = [c.pixel_map.data for c in corrections if c.pixel_map is not None]
+    if len(layouts) != 1 or len({np.shape(t.dx) for t in tables}) > 1:
+        raise MixedExposuresError(
+            "distortion solutions with different parts", "one degree, centre and number of cells",
+            "solve all filters with the same parameters",
+        )  # fmt: skip
+    polynomials = [c.polynomial for c in corrections if c.polynomial is not None]
+    a, b = (sum(getattr(p, k) for p in polynomials) / n for k in "ab")
+    first = polynomials[0]
+    polynomial = PolynomialCorrection(first.degree, a, b, first.centre, first.half_width, first.gauge)
+    out = DistortionCorrection(polynomial, shape=corrections[0].shape)
+    if tables:
+        mean = [sum(np.asarray(getattr(t, k), float) for t in tables) / n for k in ("dx", "dy")]
+        out = replace(out, table=TableCorrection(*mean, shape=tables[0].shape))
+    if maps:
+        out = replace(out, pixel_map=PixelMapCorrection((sum(maps) / n).astype(np.float32)))
+    return out
+
+
+def filter_differences(corrections, *, n_grid=64):
+    """What each filter's solution differs from the average of all by (L23 Fig. 17).
+
+    Parameters
+    ----------
+    corrections : dict of str to `DistortionCorrection`
+        By filter.
+    n_grid : int
+        Points along each axis.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        filter, rms_x, rms_y, largest (pixels), and shape_x, shape_y: the RMS without a six-parameter
+        transformation, which the exposures' own would absorb.
+    x, y : ndarray, shape (n_grid, n_grid)
+        Raw positions.
+    differences : dict of str to ndarray, shape (2, n_grid, n_grid)
+        Filter minus average, pixels.
+    """
+    mean = average_corrections(corrections.values())
+    ny, nx = mean.shape
+    x, y = np.meshgrid(*[(np.arange(n_grid) + 0.5) * n / n_grid - 0.5 for n in (nx, ny)])
+    base = np.stack(mean.delta(x, y))
+    q, _ = np.linalg.qr(np.stack([np.ones(x.size), x.ravel() / nx, y.ravel() / ny], 1))
+    rows, differences = [], {}
+    for name, correction in corrections.items():
+        d = np.stack(correction.delta(x, y)) - base
+        flat = d.reshape(2, -1)
+        shape = flat - (flat @ q) @ q.T
+        differences[name] = d
+        rms = [float(np.sqrt(np.mean(v**2))) for v in (*flat, *shape)]
+        rows.append((name, *rms[:2], float(np.hypot(*flat).max()), *rms[2:]))
+    table = Table(rows=rows, names=("filter", "rms_x", "rms_y", "largest", "shape_x", "shape_y"))
+    for name in table.colnames[1:]:
+        table[name].unit = "pix"
+    return table, x, y, differences

@@ -1,0 +1,65 @@
+"""What held-out stars tell of a correction: neighbours' residuals about their own positions."""
+
+import numpy as np
+
+from jwst_hpastrom.distortion.joint import StarFrame
+from jwst_hpastrom.distortion.random_field import Grid, autocorrelation
+
+__all__ = ["HeldOutStars", "star_frame"]
+
+
+def star_frame(pairs, transforms, good, *, noise=0.005, prior=True):
+    """`StarFrame` of some of the pairs, weighted by their stated errors and ``noise`` (pixels)."""
+    weights = tuple(np.where(good, 1.0 / (e**2 + noise**2), 0.0) for e in (pairs.x_err, pairs.y_err))
+    return StarFrame(pairs, transforms, weights, prior=prior)
+
+
+class HeldOutStars:
+    """Residuals of the stars that no fit has used.
+
+    What neighbouring ones of different stars have in common is the correction's error, but for what repeats
+    at the dither steps and so moves the stars themselves.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Ideal plane to corrected pixels.
+    r : ndarray, shape (2, n)
+        Residuals of all pairs with the correction, pixels.
+    prior : bool
+        Whether the catalogue counts in the stars' positions.
+    """
+
+    def __init__(self, pairs, transforms, r, *, prior=True):
+        self.pairs = pairs
+        test = ~pairs.fitted
+        self.frame = star_frame(pairs, transforms, test, prior=prior)
+        left = self.about(r)
+        good = test & (np.max(np.abs(left) * np.sqrt(self.frame.w), 0) < 5)
+        self.frame = star_frame(pairs, transforms, good, prior=prior)
+        self.k = self.frame.w > 0
+        height, width = pairs.y.max() + 1.0, pairs.x.max() + 1.0
+        self.grid = Grid((int(np.ceil(height / 4)) * 4, int(np.ceil(width / 4)) * 4), 4, 1)
+
+    def about(self, r):
+        """Residuals (2, n) about the stars' own positions."""
+        return self.frame.about(r, self.frame.displacement(r))
+
+    def covariance(self, r, nearest=6.0, farthest=18.0):
+        """Mean product of residuals (2, n) of stars some pixels apart, per axis; NaN for too few stars."""
+        if self.k.sum() < 500:
+            return np.nan
+        r, w, share = self.about(r)[:, self.k], self.frame.w[self.k], self.frame.share[self.k]
+        ny, nx = self.grid.size
+        i, j = (np.clip((v[self.k] + 0.5) / 4, 0, n - 1).astype(int)
+                for v, n in ((self.pairs.x, nx), (self.pairs.y, ny)))  # fmt: skip
+        flat = j * nx + i
+        weight = np.bincount(flat, w, ny * nx).reshape(ny, nx)
+        products = []
+        for v in r:
+            mean = np.bincount(flat, w * v, ny * nx).reshape(ny, nx) / np.maximum(weight, 1e-30)
+            distance, product, norm = autocorrelation(mean, weight, self.grid)
+            use = (distance >= nearest) & (distance <= farthest)
+            products.append(np.average(product[use], weights=norm[use]))
+        return float(np.mean(products) / np.average((1 - share) ** 2, weights=w))
