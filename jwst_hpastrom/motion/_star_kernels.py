@@ -154,6 +154,18 @@ def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, de
             break
 
 
+@njit(cache=True, nogil=True, fastmath=FAST)
+def solve_model(
+    code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, degree, n_starts, res,
+    theta, proj, beta, cov,
+):  # fmt: skip
+    """Find a model's hyper-parameters, then its projector, coefficients and covariance."""
+    fit_model(
+        code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, degree, n_starts, res, theta
+    )  # fmt: skip
+    return evaluate(code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parallax, proj, beta, cov)
+
+
 @njit(cache=True, nogil=True)
 def fit_stars(
     t_all,
@@ -237,39 +249,11 @@ def fit_stars(
             if n >= min_epochs_models and outlier_sigma > 0:
                 worst, w_i = outlier_sigma, -1
                 if test_model != 0 and several:
-                    fit_model(
-                        test_model,
-                        t,
-                        group,
-                        aux,
-                        noise,
-                        n,
-                        axis_terms,
-                        joint,
-                        yj,
-                        parallax,
-                        degree,
-                        ONE,
-                        res,
-                        theta,
-                    )
                     tp, tb, tc = np.empty((2 * n, 2 * n)), np.empty(q), np.empty((q, q))
-                    ok = evaluate(
-                        test_model,
-                        t,
-                        group,
-                        aux,
-                        theta,
-                        noise,
-                        n,
-                        axis_terms,
-                        joint,
-                        yj,
-                        parallax,
-                        tp,
-                        tb,
-                        tc,
-                    )
+                    ok = solve_model(
+                        test_model, t, group, aux, noise, n, axis_terms, joint, yj, parallax, degree, ONE,
+                        res, theta, tp, tb, tc,
+                    )  # fmt: skip
                     if not ok:
                         tp[:, :] = proj
                 else:
@@ -299,26 +283,11 @@ def fit_stars(
                         continue
                     velocity(beta, cov, degree, aux)
                     th = np.zeros((2, 2))
-                    fit_model(
-                        code,
-                        t,
-                        group,
-                        aux,
-                        noise,
-                        n,
-                        axis_terms,
-                        joint,
-                        yj,
-                        parallax,
-                        degree,
-                        n_starts,
-                        res,
-                        th,
-                    )
                     mp, mb, mc = np.empty((2 * n, 2 * n)), np.empty(q), np.empty((q, q))
-                    ok = evaluate(
-                        code, t, group, aux, th, noise, n, axis_terms, joint, yj, parallax, mp, mb, mc
-                    )
+                    ok = solve_model(
+                        code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, degree, n_starts,
+                        res, th, mp, mb, mc,
+                    )  # fmt: skip
                     if not ok:
                         continue
                     e = leave_one_out(mp, yj, n, mean, var)
