@@ -12,6 +12,7 @@ from jwst_hpastrom.geometry import robust_sigma
 __all__ = ["BrightStars", "Job"]
 
 MODEL_ERRORS = (0.15, 0.05)  # share of a star's light: one model, and the grid (this project's choice)
+MISFIT = 5.0  # sigmas: stars that fit the model worse than others of their flux are left out
 
 
 class Job:
@@ -114,7 +115,7 @@ class BrightStars:
             )
             for part in parts:
                 m = self.misfit[part]
-                use[part[m > np.median(m) + 5 * robust_sigma(m)]] = False
+                use[part[m > np.median(m) + MISFIT * robust_sigma(m)]] = False
         return use
 
     def sample(self, job, library, use, limit):
