@@ -380,10 +380,9 @@ class SharedErrors:
         extra = shared_weight(m, star, averages.used, together, n)
         self.curvature = Profile.zero() if tie is None else curvature_error(*tie)
         at = averages.mean.T
-        found = self.detector.smooth.at(*at) ** 2 + self.curvature.at(*at) ** 2
-        found = np.sqrt(found + extra * self.detector.local[:, None] ** 2)
+        found = self.detector.smooth.at(*at) ** 2 + extra * self.detector.local[:, None] ** 2
         # dithers show the correction's errors, too: not the same ones twice
-        self.positions = np.maximum(known, found)
+        self.positions = np.sqrt(np.maximum(known**2, found) + self.curvature.at(*at) ** 2)
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""
