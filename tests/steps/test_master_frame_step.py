@@ -63,6 +63,9 @@ def test_many(folder, tmp_path):
     made = Table.read(tmp_path / "field_artificial.ecsv")
     assert len(made) == 20
     assert (tmp_path / "field_completeness.ecsv").exists()
+    alone = run(folder, tmp_path, mode="many", epsf_file=epsf)
+    for name in ("x", "y", "mag", "x_rms", "x_err", "flags"):
+        np.testing.assert_array_equal(alone[name], table[name])
 
 
 def test_refusals(folder, tmp_path):
