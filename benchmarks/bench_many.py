@@ -1,7 +1,9 @@
 """Many-exposure measurement and artificial stars: time, memory, depth.
 
 Claims: 18 full frames in at most 8 minutes on 2 cores and 8 GB; 10,000 artificial stars in at most 2
-minutes. What it is compared with is the average of single-exposure lists of the same images.
+minutes; half complete at least 0.7 magnitudes deeper than the average of single-exposure lists of the same
+images (neighbours subtracted in each), with at most 2 % false stars; crowded stars' errors at least 20 %
+smaller; artificial stars' completeness that of the true stars to 3 %.
 
     python benchmarks/bench_many.py [--size 1024] [--exposures 9] [--stars 12000] [--artificial 2000]
     [--workers 2]
@@ -15,6 +17,7 @@ from multiprocessing import get_context
 
 import numpy as np
 from astropy.table import Table
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
@@ -93,19 +96,39 @@ def main():
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"memory {rss:.1f} GB here, {worker:.1f} GB a worker")
-    half = {}
-    for name, table in (("average", frame.table), ("many", result.table)):
+    half, crowded = {}, {}
+    near = cKDTree(np.c_[x, y]).query_pairs(4.0, output_type="ndarray")
+    close = np.zeros(mag.size, bool)
+    for a, b in (near.T, near.T[::-1]):
+        close[a[mag[b] < mag[a] + 2]] = True
+    inside = (x > 20) & (x < args.size - 20) & (y > 20) & (y < args.size - 20)
+    edges = np.arange(-4, 2.01, 0.25)
+    rows = np.full((2, mag.size), -1)
+    tables = {"average": frame.table, "many": result.table}
+    for k, (name, table) in enumerate(tables.items()):
         i, j, _ = match_nearest(table["x"], table["y"], x + 9000, y + 9000, 0.7)
         ok = np.abs(np.asarray(table["mag"])[i] - mag[j]) < 0.75
-        found = np.isin(np.arange(mag.size), j[ok])
-        inside = (x > 20) & (x < args.size - 20) & (y > 20) & (y < args.size - 20)
-        edges = np.arange(-4, 2.01, 0.25)
+        rows[k, j[ok]] = i[ok]
+        found = rows[k] >= 0
         share = [found[inside & (mag >= a) & (mag < a + 0.25)].mean() for a in edges[:-1]]
         below = np.flatnonzero(np.array(share) < 0.5)
         half[name] = edges[below[0]] if below.size else edges[-1]
         false = 100 * (1 - i.size / len(table))
         print(f"{name}: {len(table)} stars, half complete at {half[name]:.2f}, {false:.1f} % false")
+    both = (rows >= 0).all(0) & inside & close & (mag > -6.5) & (mag < -3)
+    for k, (name, table) in enumerate(tables.items()):
+        d = [np.asarray(table[c])[rows[k, both]] - p[both] - 9000 for c, p in (("x", x), ("y", y))]
+        crowded[name] = np.sqrt(np.mean(np.clip([c - np.median(c) for c in d], -0.5, 0.5) ** 2))
     print(f"gain {half['many'] - half['average']:.2f} mag")
+    print(
+        f"{both.sum()} crowded stars of -6.5 < mag < -3: error {crowded['average']:.4f} pixel by the "
+        f"average, {crowded['many']:.4f} by many, ratio {crowded['many'] / crowded['average']:.2f}"
+    )
+    put, seen = np.asarray(made["mag_true"]), np.asarray(made["found"])
+    centres = np.arange(-3.5, 2.0)
+    real = np.array([(rows[1] >= 0)[inside & (np.abs(mag - c) < 0.5)].mean() for c in centres])
+    away = np.array([seen[np.abs(put - c) < 0.5].mean() for c in centres]) - real
+    print(f"completeness of artificial minus of true stars, bins of 1 mag: at most {np.abs(away).max():.3f}")
     summarise_artificial(made)["mag", "n", "completeness", "mag_bias", "x_scatter", "x_pull"].pprint_all()
 
 
