@@ -36,7 +36,7 @@ class ErrorModel:
     shape: tuple
 
     @classmethod
-    def from_samples(cls, samples, shape, *, smooth=48.0, spacing=32.0):
+    def from_samples(cls, samples, shape, *, smooth=32.0, spacing=32.0):
         """Measure size and reach from samples of the error.
 
         Parameters

@@ -15,6 +15,7 @@ from jwst_hpastrom.distortion.iterative import (
     solve_table,
 )
 from jwst_hpastrom.distortion.joint import excess_variance
+from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
 from jwst_hpastrom.geometry import robust_sigma
 
@@ -41,8 +42,8 @@ class Published:
 
 
 def solve_published(
-    pairs, *, degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, executor=None,
-    progress=False,
+    pairs, *, degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, map_step=1,
+    executor=None, progress=False,
 ):  # fmt: skip
     """Solve every filter by half steps, and the pixel map from the residuals of all.
 
@@ -52,6 +53,8 @@ def solve_published(
         One per filter; the first is the one that the correction is for.
     degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, executor, progress
         See `~jwst_hpastrom.distortion.solve_distortion`.
+    map_step : int
+        Pixels, along each axis, that share a value of the pixel map: simulations need no more.
 
     Returns
     -------
@@ -71,9 +74,14 @@ def solve_published(
     correction = solved[0].correction
     if pixel_map:
         samples = [np.concatenate(v) for v in zip(*map(_map_samples, solved), strict=True)]
+        step = map_step if shape[0] % map_step == shape[1] % map_step == 0 else 1
+        x, y = ((v + 0.5) / step - 0.5 for v in samples[:2])
         found = build_pixel_map(
-            *samples, n_nearest=n_nearest, shape=shape, executor=executor, progress=progress
-        )
+            x, y, *samples[2:], n_nearest=n_nearest, shape=(shape[0] // step, shape[1] // step),
+            executor=executor, progress=progress,
+        )  # fmt: skip
+        if step > 1:
+            found = PixelMapCorrection(found.data.repeat(step, 0).repeat(step, 1))
         correction = replace(correction, pixel_map=found)
     return solved, correction
 

@@ -18,6 +18,8 @@ __all__ = ["Grid", "RandomField", "autocorrelation", "fit_power", "solve_field"]
 
 #: scales, pixels: the covariance of each is a Gaussian of this standard deviation
 LENGTHS = np.array([5.0, 12.0, 30.0])
+#: no scale has less than this share of the variance anywhere: structure is not as smooth as Gaussians
+LEAST = 0.05
 _PAD = 5.0 * LENGTHS[-1]
 
 
@@ -155,8 +157,8 @@ class RandomField:
                 share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)
                 noise = before.mean() * (1.0 - share) / share
                 now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
-                new[k] = np.sqrt(np.clip(now, before / 10, before * 10))
-        return RandomField(self.grid, out)
+                new[k] = np.clip(now, before / 10, before * 10)
+        return RandomField(self.grid, np.sqrt(np.maximum(out, LEAST * out.sum(0))))
 
 
 def autocorrelation(values, weights, grid, reach=160.0):
@@ -194,7 +196,7 @@ def autocorrelation(values, weights, grid, reach=160.0):
     return grid.bin * np.arange(top)[good], (total[good] / norm[good]), norm[good]
 
 
-def fit_power(distance, product, weight, *, least=0.1):
+def fit_power(distance, product, weight, *, least=LEAST):
     """Variances of the scales (`LENGTHS`) that add up to a measured covariance.
 
     No scale gets less than the share ``least`` of all: what the average does not show may be there in places.

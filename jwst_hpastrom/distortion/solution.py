@@ -266,9 +266,8 @@ def solve_distortion(
         way = {**one, "pixel_map": pixel_map, "n_nearest": n_nearest, "executor": executor}
         solved, correction = solve_published(pairs, **way)
         cells = solved[0].cells
-        errors = simulated_errors(
-            solved, correction, lambda drawn: solve_published(drawn, **{**way, "progress": False})[1], rng
-        )
+        quick = {**way, "map_step": 4, "progress": False}
+        errors = simulated_errors(solved, correction, lambda drawn: solve_published(drawn, **quick)[1], rng)
     else:
         ways = {**one, "method": method}
         solved = [_solve_jointly(lists, reference, matching, ways, rng) for lists in filters]
