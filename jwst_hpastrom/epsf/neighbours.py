@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _build_kernels
@@ -134,7 +133,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
             resid += level - new_level
             level = new_level
             resid[frame.bad] = 0.0
-            j, i = find_peaks(resid, noise, _misfits(data - resid - level, model_error))
+            j, i = find_peaks(resid, noise, data - resid - level, model_error)
             new_x, new_y, new_flux = light_centres(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
@@ -154,15 +153,6 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         resid += level - new_level
         level = new_level
     return (x, y, flux, half, radius, sky), _cut(frame, library, resid, x, y, flux, radius)
-
-
-def _misfits(model, error):
-    """What a wrong ePSF may leave at a pixel: shares of the brightest model within 1 and within 3 pixels.
-
-    Without it the residuals of a model that is still wrong become companions, which then keep it wrong.
-    """
-    near = ndimage.maximum_filter(model, 3, mode="nearest")
-    return error * np.maximum(near, 0.4 * ndimage.maximum_filter(near, 5, mode="nearest"))
 
 
 def _are_stars(x, y, flux, peak, noise, model, error):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.modeling.models import AffineTransformation2D, Polynomial2D
 from astropy.modeling.models import Mapping as AxisMapping
+from numpy.polynomial.polynomial import polyder, polyval2d
 
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry.averaging import robust_sigma
@@ -106,29 +107,27 @@ class PolynomialTransform(Mapping):
     centre: np.ndarray
     half_width: float
 
-    def _design(self, x, y):
-        p = (np.asarray(x, float) - self.centre[0]) / self.half_width
-        q = (np.asarray(y, float) - self.centre[1]) / self.half_width
-        return p, q
+    def _coefficients(self, c):
+        """Return (i, j) -> coefficient as a matrix."""
+        out = np.zeros((self.degree + 1, self.degree + 1))
+        out[tuple(np.transpose(polynomial_terms(self.degree)))] = c
+        return out
+
+    def _normalised(self, x, y):
+        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        return (x - self.centre[0]) / self.half_width, (y - self.centre[1]) / self.half_width
 
     def forward(self, x, y):
-        p, q = self._design(x, y)
-        u, v = np.zeros(np.broadcast(p, q).shape), np.zeros(np.broadcast(p, q).shape)
-        for (i, j), a, b in zip(polynomial_terms(self.degree), self.a, self.b, strict=True):
-            t = p**i * q**j
-            u, v = u + a * t, v + b * t
-        return u, v
+        p, q = self._normalised(x, y)
+        return tuple(polyval2d(p, q, self._coefficients(c)) for c in (self.a, self.b))
 
     def jacobian(self, x, y):
-        p, q = self._design(x, y)
-        out = np.zeros((*np.broadcast(p, q).shape, 2, 2))
-        for (i, j), a, b in zip(polynomial_terms(self.degree), self.a, self.b, strict=True):
-            dp = i * p ** max(i - 1, 0) * q**j / self.half_width
-            dq = j * p**i * q ** max(j - 1, 0) / self.half_width
-            out[..., 0, 0] += a * dp
-            out[..., 0, 1] += a * dq
-            out[..., 1, 0] += b * dp
-            out[..., 1, 1] += b * dq
+        p, q = self._normalised(x, y)
+        out = np.empty((*p.shape, 2, 2))
+        for row, c in enumerate((self.a, self.b)):
+            for column in (0, 1):
+                slope = polyder(self._coefficients(c), axis=column) / self.half_width
+                out[..., row, column] = polyval2d(p, q, slope)
         return out
 
     def starting_point(self, u, v):

@@ -24,13 +24,13 @@ from jwst_hpastrom.errors import BadFileError, BadReferenceFileError
 from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.io.writing import atomic_path
 
-__all__ = ["convert_distortion", "read_stdgdc", "write_stdgdc"]
+__all__ = ["convert_distortion", "forward_layers", "read_stdgdc", "write_stdgdc"]
 
 QUANTUM, MAG_QUANTUM, OUTSIDE = 1e-5, 1e-4, -20000.0
 
 
-def _forward_layers(correction):
-    """Corrections and magnitudes at all pixel centres."""
+def forward_layers(correction):
+    """Return the corrections along x and y, and the pixel-area magnitudes, at all pixel centres."""
     ny, nx = correction.shape
     dx, dy, mag = (np.empty((ny, nx)) for _ in range(3))
     xs = np.arange(nx, dtype=float)
@@ -78,7 +78,7 @@ def _spots(header, title, values):
         header["COMMENT"] = f"Y={y:04d}  " + " ".join(f"{values[y - 1, x - 1]:9.4f}" for x in xs)
 
 
-def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True):
+def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True, layers=None):
     """Write a correction as an STDGDC file.
 
     Parameters
@@ -98,6 +98,9 @@ def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True):
         Append the parts (polynomial, cells, pixel map, with errors and counts), so that `read_stdgdc` gives
         back the same correction bit for bit; readers of the five layers do not see them.
 
+    layers : tuple of ndarray, optional
+        What `forward_layers` gives for the correction, where it is at hand.
+
     Returns
     -------
     str
@@ -105,7 +108,7 @@ def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True):
     """
     meta = dict(meta or {})
     ny, nx = correction.shape
-    dx, dy, mag = _forward_layers(correction)
+    dx, dy, mag = forward_layers(correction) if layers is None else layers
     primary = fits.PrimaryHDU()
     h = primary.header
     h["NAME_GDC"] = (Path(path).name[:60], "name of this file")

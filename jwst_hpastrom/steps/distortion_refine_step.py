@@ -12,7 +12,7 @@ from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import refine_exposure_wcs, write_distortion
 from jwst_hpastrom.io.exposures import exposure_root
-from jwst_hpastrom.io.stdgdc import write_stdgdc
+from jwst_hpastrom.io.stdgdc import forward_layers, write_stdgdc
 from jwst_hpastrom.steps._base import HPStep, Inputs
 from jwst_hpastrom.steps._spec import spec_from
 
@@ -75,8 +75,10 @@ class DistortionRefineStep(HPStep):
         product = inputs.product
         asdf_path = self.output_path(product, "distortion", "asdf")
         write_distortion(asdf_path, solution.correction, placement, meta)
-        write_stdgdc(self.output_path(product, "stdgdc", "fits"), solution.correction, layout=1, meta=meta)
-        write_stdgdc(self.output_path(product, "gdc", "fits"), solution.correction, layout=2, meta=meta)
+        layers = forward_layers(solution.correction)
+        for layout, suffix in ((1, "stdgdc"), (2, "gdc")):
+            path = self.output_path(product, suffix, "fits")
+            write_stdgdc(path, solution.correction, layout=layout, meta=meta, layers=layers)
         self.write_quality(product, quality_table(solution))
         if scale is not None:
             self.write_quality(f"{product}_scale", scale)
