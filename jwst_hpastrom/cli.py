@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
@@ -137,6 +138,20 @@ def main(argv=None):
     return 1
 
 
+def _compile_fits(path):
+    """Have the star fits compiled: numba keeps them on disk for every process that comes after."""
+    import numpy as np
+
+    from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
+    from jwst_hpastrom.io.exposures import read_exposure
+
+    image = read_exposure(path).image
+    nodes = [np.linspace(0, n - 1, 5) for n in image.shape]
+    r2 = np.add.outer(*2 * [np.linspace(-12.5, 12.5, 101) ** 2])
+    library = EPSFLibrary(np.tile(np.exp(-2 * r2), (25, 1, 1)), nodes[1], nodes[0]).normalised()
+    measure_stars(image, library)
+
+
 def _demo(args):
     """Simulate, run the pipeline as a user would, compare with the truth."""
     from jwst_hpastrom.report import write_report, write_truth_plots
@@ -156,6 +171,9 @@ def _demo(args):
     )
     field = simulate_field(config)
     files = write_field(field, folder / "exposures", progress=True)
+    if workers > 1:
+        # a first run compiles for minutes, one function after the other: the second core helps
+        get_context("spawn").Process(target=_compile_fits, args=(files.exposures[0],), daemon=True).start()
     products = folder / "products"
     command = ["strun", "calwebb_hpastrom", files.association]
     command += [f"--reference_catalog={files.reference_catalog}", f"--output_dir={products}"]
