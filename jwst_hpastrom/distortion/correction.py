@@ -7,6 +7,9 @@ import numpy as np
 from jwst_hpastrom.distortion.error_model import ErrorModel
 from jwst_hpastrom.distortion.parts import (
     DETECTOR,
+    NO_PIXELS,
+    NO_POLYNOMIAL,
+    NO_TABLE,
     Part,
     PixelMapCorrection,
     PolynomialCorrection,
@@ -54,12 +57,8 @@ class DistortionCorrection(Part):
 
     def _kernel_arguments(self):
         if self._arguments is None:
-            empty = PolynomialCorrection(1, np.zeros(2), np.zeros(2))
-            args = list((self.polynomial or empty)._kernel_arguments())
-            if self.table is not None:
-                args[4:11] = self.table._kernel_arguments()[4:11]
-            if self.pixel_map is not None:
-                args[11] = self.pixel_map._kernel_arguments()[11]
+            parts = (self.polynomial, NO_POLYNOMIAL), (self.table, NO_TABLE), (self.pixel_map, NO_PIXELS)
+            args = (a for part, none in parts for a in (none if part is None else part._own_arguments()))
             object.__setattr__(self, "_arguments", tuple(args))
         return self._arguments
 

@@ -11,10 +11,10 @@ from jwst_hpastrom.geometry import Mapping, PolynomialTransform, polynomial_term
 __all__ = ["DETECTOR", "Part", "PixelMapCorrection", "PolynomialCorrection", "TableCorrection", "table_nodes"]
 
 DETECTOR = (2048, 2048)
-_NO_POLY = np.zeros((1, 2))
-_NO_NODES = np.zeros((1, 2))
-_NO_TABLE = np.zeros((1, 1, 2))
-_NO_PIXELS = np.zeros((1, 1, 2), np.float32)
+# the kernel's arguments, for parts that are not there
+NO_POLYNOMIAL = (np.zeros((1, 2)), 0.0, 0.0, 1.0)
+NO_TABLE = (np.zeros((1, 1, 2)), np.zeros((1, 2)), np.zeros((1, 2)), 0.0, 0.0, 1.0, 1.0)
+NO_PIXELS = (np.zeros((1, 1, 2), np.float32),)
 
 
 def table_nodes(n_cells, n_pixels):
@@ -39,7 +39,12 @@ def table_nodes(n_cells, n_pixels):
 class Part(Mapping):
     """A correction δ(raw): forward is raw + δ."""
 
+    def _own_arguments(self):
+        """Arguments of the kernel that describe this part."""
+        raise NotImplementedError
+
     def _kernel_arguments(self):
+        """All arguments of the kernel."""
         raise NotImplementedError
 
     def delta(self, x, y):
@@ -115,21 +120,12 @@ class PolynomialCorrection(Part):
     gauge: str = "centre"
     covariance: np.ndarray | None = None
 
+    def _own_arguments(self):
+        x, y = map(float, self.centre)
+        return _horner(self.degree, self.a, self.b), x, y, 1.0 / self.half_width
+
     def _kernel_arguments(self):
-        return (
-            _horner(self.degree, self.a, self.b),
-            float(self.centre[0]),
-            float(self.centre[1]),
-            1.0 / self.half_width,
-            _NO_TABLE,
-            _NO_NODES,
-            _NO_NODES,
-            0.0,
-            0.0,
-            1.0,
-            1.0,
-            _NO_PIXELS,
-        )
+        return *self._own_arguments(), *NO_TABLE, *NO_PIXELS
 
     def jacobian(self, x, y):
         zero = [0.0]
@@ -197,15 +193,11 @@ class TableCorrection(Part):
         ny, nx = np.shape(self.dx)
         return table_nodes(nx, self.shape[1]), table_nodes(ny, self.shape[0])
 
-    def _kernel_arguments(self):
+    def _own_arguments(self):
         x, y = self.nodes
         ny, nx = np.shape(self.dx)
         sx, sy = self.shape[1] / nx, self.shape[0] / ny
         return (
-            _NO_POLY,
-            0.0,
-            0.0,
-            1.0,
             np.ascontiguousarray(np.stack([self.dx, self.dy], -1), float),
             _with_widths(x),
             _with_widths(y),
@@ -213,8 +205,10 @@ class TableCorrection(Part):
             0.5 * sy - 0.5,
             1 / sx,
             1 / sy,
-            _NO_PIXELS,
         )
+
+    def _kernel_arguments(self):
+        return *NO_POLYNOMIAL, *self._own_arguments(), *NO_PIXELS
 
     def error(self, x, y):
         if self.dx_err is None:
@@ -253,21 +247,11 @@ class PixelMapCorrection(Part):
     errors: np.ndarray | None = None
     count: np.ndarray | None = None
 
+    def _own_arguments(self):
+        return (np.ascontiguousarray(self.data, np.float32),)
+
     def _kernel_arguments(self):
-        return (
-            _NO_POLY,
-            0.0,
-            0.0,
-            1.0,
-            _NO_TABLE,
-            _NO_NODES,
-            _NO_NODES,
-            0.0,
-            0.0,
-            1.0,
-            1.0,
-            np.ascontiguousarray(self.data, np.float32),
-        )
+        return *NO_POLYNOMIAL, *NO_TABLE, *self._own_arguments()
 
     def error(self, x, y):
         if self.errors is None:
