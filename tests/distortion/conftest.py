@@ -125,6 +125,19 @@ def true_rms(correction):
     return float(np.sqrt(0.5 * (np.var(left[0]) + np.var(left[1]))))
 
 
+def mismatched(lists, share=0.3, sigma=0.4):
+    """The lists, with a share of their stars elsewhere (pixels)."""
+    rng = np.random.default_rng(8)
+    out = []
+    for t in lists:
+        t = t.copy()
+        k = rng.random(len(t)) < share
+        t["x"][k] += rng.normal(0, sigma, k.sum())
+        t["y"][k] += rng.normal(0, sigma, k.sum())
+        out.append(t)
+    return out
+
+
 @pytest.fixture(scope="session")
 def scene():
     """Nine exposures at one roll, a catalogue, no other filter."""
@@ -137,5 +150,10 @@ def tools():
     from types import SimpleNamespace
 
     return SimpleNamespace(
-        make_lists=make_lists, true_delta=true_delta, true_rms=true_rms, shape=SHAPE, scale=SCALE
+        make_lists=make_lists,
+        mismatched=mismatched,
+        true_delta=true_delta,
+        true_rms=true_rms,
+        shape=SHAPE,
+        scale=SCALE,
     )

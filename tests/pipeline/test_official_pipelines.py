@@ -1,6 +1,5 @@
 """The star fits as a hook inside the official pipelines."""
 
-import numpy as np
 import pytest
 from astropy.table import Table
 from jwst.pipeline import Image2Pipeline, Image3Pipeline
@@ -17,10 +16,7 @@ def files(tmp_path_factory):
     """Three exposures of a part of the detector, and the true ePSF."""
     folder = tmp_path_factory.mktemp("small")
     sky = simulate_field(size=320, n_exposures=3, n_stars=300, mag_faint=-4.0, dither_arcsec=4.0, seed=6)
-    true, offset = sky.epsf, (np.arange(101) - 50) / 4
-    dx, dy = (g.ravel() for g in np.meshgrid(offset, offset))
-    data = [true.evaluate(dx, dy, x, y).reshape(101, 101) for y in true.y for x in true.x]
-    library = EPSFLibrary(np.array(data), true.x, true.y, 4, meta={"filter": "F150W"}).normalised()
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F150W"}).normalised()
     return write_field(sky, folder), str(write_epsf_reference(library, folder / "true_epsf.asdf"))
 
 

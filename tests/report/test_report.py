@@ -133,10 +133,7 @@ def test_truth_plots(tmp_path):
 def test_figures_that_need_pixels():
     """Samples across the core lie on the ePSF from fitted positions, not from light centres."""
     sky = simulate_field(size=200, n_exposures=1, n_stars=400, mag_faint=-5.0, filter="F090W", seed=3)
-    true, offset = sky.epsf, (np.arange(101) - 50) / 4
-    dx, dy = (g.ravel() for g in np.meshgrid(offset, offset))
-    data = [true.evaluate(dx, dy, x, y).reshape(101, 101) for y in true.y for x in true.x]
-    library = EPSFLibrary(np.array(data), true.x, true.y, 4, meta={"filter": "F090W"}).normalised()
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F090W"}).normalised()
     image = sky.exposures[0].image
     stars = measure_stars(image, library)
     figure = samplings(image, stars, library, width=0.06)

@@ -39,11 +39,7 @@ def files(field, tmp_path_factory):
 @pytest.fixture(scope="module")
 def epsf_file(field, tmp_path_factory):
     """The true ePSF on the 4x grid."""
-    true = field.epsf
-    offset = (np.arange(101) - 50) / 4
-    dx, dy = (g.ravel() for g in np.meshgrid(offset, offset))
-    data = [true.evaluate(dx, dy, x, y).reshape(101, 101) for y in true.y for x in true.x]
-    library = EPSFLibrary(np.array(data), true.x, true.y, 4, meta={"filter": "F200W"}).normalised()
+    library = EPSFLibrary(*field.epsf.sampled(), meta={"filter": "F200W"}).normalised()
     return write_epsf_reference(library, tmp_path_factory.mktemp("epsf") / "true_epsf.asdf")
 
 

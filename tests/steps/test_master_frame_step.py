@@ -24,11 +24,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("field")
     field = simulate_field(size=SIZE, n_exposures=4, n_stars=200, mag_faint=-3.0, filter="F200W", seed=3)
     write_field(field, folder)
-    true = field.epsf
-    offset = (np.arange(101) - 50) / 4
-    dx, dy = (g.ravel() for g in np.meshgrid(offset, offset))
-    data = [true.evaluate(dx, dy, x, y).reshape(101, 101) for y in true.y for x in true.x]
-    library = EPSFLibrary(np.array(data), true.x, true.y, 4, meta={"filter": "F200W"}).normalised()
+    library = EPSFLibrary(*field.epsf.sampled(), meta={"filter": "F200W"}).normalised()
     write_epsf_reference(library, folder / "true_epsf.asdf")
     EPSFFitStep(output_dir=str(folder), epsf_file=str(folder / "true_epsf.asdf")).run(
         str(folder / "field_asn.json")
