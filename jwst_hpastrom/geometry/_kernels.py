@@ -91,23 +91,27 @@ def clipped_group_means(order, start, values, weights, sigma, used):
 
 
 @njit(cache=True, nogil=True)
-def vote_shifts(ax, ay, bx, by, cell, x_min, y_min, nx, ny, counts):
-    """Histogram the offsets b - a of all pairs into cells; counts is overwritten."""
+def vote_shifts(ax, ay, bx, by, counts):
+    """Count the offsets b - a of all pairs in unit cells; the 2 x 2 cells with most: number, column, row."""
     counts[:] = 0
+    ny, nx = counts.shape
     for i in range(ax.size):
         for j in range(bx.size):
-            kx = int(np.floor((bx[j] - ax[i] - x_min) / cell))
-            ky = int(np.floor((by[j] - ay[i] - y_min) / cell))
-            if 0 <= kx < nx and 0 <= ky < ny:
-                counts[ky * nx + kx] += 1
-    best, arg = -1, 0
+            dx, dy = bx[j] - ax[i], by[j] - ay[i]
+            if 0.0 <= dx < nx and 0.0 <= dy < ny:
+                counts[int(dy), int(dx)] += 1
+    best, row, column = -1, 0, 0
+    for ky in range(ny - 1):  # the row's best first: without an index the loop is vectorised
+        top = 0
+        for kx in range(nx - 1):
+            top = max(top, counts[ky, kx] + counts[ky, kx + 1] + counts[ky + 1, kx] + counts[ky + 1, kx + 1])
+        if top > best:
+            best, row = top, ky
     for kx in range(nx - 1):
-        for ky in range(ny - 1):
-            c = ky * nx + kx
-            n = counts[c] + counts[c + 1] + counts[c + nx] + counts[c + nx + 1]
-            if n > best:
-                best, arg = n, c
-    return best, arg
+        if counts[row, kx] + counts[row, kx + 1] + counts[row + 1, kx] + counts[row + 1, kx + 1] == best:
+            column = kx
+            break
+    return best, column, row
 
 
 @njit(cache=True, nogil=True)

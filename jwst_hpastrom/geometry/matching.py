@@ -137,7 +137,7 @@ def match_blind(
         case in a hundred, but five times the scatter of the fit at least and twenty times at most.
 
     n_bright : int
-        Stars of each list that vote (four times as many where those do not decide).
+        Stars of each list that vote (first a quarter, in the end four times as many, until it is decided).
 
     min_stars : int
         Fewest pairs allowed.
@@ -159,12 +159,12 @@ def match_blind(
     """
     x1, y1, x2, y2 = (np.asarray(a, float) for a in (x1, y1, x2, y2))
     k1, k2 = _overlap(x1 * parity, y1, x2, y2, scale, max_shift if max_rotation < 10 and parity > 0 else None)
+    if min(k1.size, k2.size) < min_stars:
+        raise NotEnoughStarsError(f"lists of {k1.size} and {k2.size} stars", f"{min_stars} stars in each")
     best, tried = None, 0
-    # Lists of different depth or colour share few of their brightest: then more stars vote.
-    for n in (n_bright, 4 * n_bright):
+    # A few decide quickly where they can; lists of different depth or colour share few of their brightest.
+    for n in (max(n_bright // 4, min_stars), n_bright, 4 * n_bright):
         b1, b2 = _brightest(k1, mag1, n), _brightest(k2, mag2, n)
-        if min(b1.size, b2.size) < min_stars:
-            raise NotEnoughStarsError(f"lists of {b1.size} and {b2.size} stars", f"{min_stars} stars in each")
         starts, n_cells = _vote(
             x1[b1], y1[b1], x2[b2], y2[b2], max_shift, max_rotation, scale, scale_tolerance, parity
         )
@@ -177,7 +177,7 @@ def match_blind(
                     break
         if best is not None and best.log_p < np.log(1e-4 / tried):
             break
-        if min(b1.size, b2.size) < n or max(k1.size, k2.size) <= n:
+        if max(k1.size, k2.size) <= n or (n >= n_bright and min(b1.size, b2.size) < n):
             break
     if best is None or best.log_p > np.log(1e-4 / tried):
         seen = (
@@ -235,20 +235,18 @@ def _vote(x1, y1, x2, y2, max_shift, max_rotation, scale, scale_tolerance, parit
     else:
         low, high = centre - max_shift - cell, centre + max_shift
     nx, ny = (int(n) + 3 for n in (high - low) / cell)
-    counts = np.zeros(nx * ny, np.int64)
+    counts = np.zeros((ny, nx), np.int32)
+    ax, ay, bx, by = ax / cell, ay / cell, (x2 - low[0]) / cell, (y2 - low[1]) / cell
     trials = []
     for s in scales:
         for angle in angles:
             c, q = s * np.cos(angle), s * np.sin(angle)
-            votes, arg = vote_shifts(
-                c * ax - q * ay, q * ax + c * ay, x2, y2, cell, low[0], low[1], nx, ny, counts
-            )
-            trials.append((votes, c, q, arg))
+            trials.append((*vote_shifts(c * ax - q * ay, q * ax + c * ay, bx, by, counts), c, q))
     trials.sort(key=lambda t: -t[0])
     starts = []
-    for _, c, q, arg in trials[:12]:
+    for _, column, row, c, q in trials[:12]:
         matrix = np.array([[c, -q], [q, c]]) @ np.diag([parity, 1.0])
-        offset = np.array([low[0] + (arg % nx + 1) * cell, low[1] + (arg // nx + 1) * cell])
+        offset = low + (np.array([column, row]) + 1) * cell
         starts.append((LinearTransform(matrix, offset, centre), 1.5 * cell))
     return starts, nx * ny * len(trials)
 

@@ -201,7 +201,7 @@ def register_lists(lists, *, degree=2, pixel_scale_mas=None):
         name = table.meta.get("filename", f"list {k + 1}")
         both = known[k] and known[anchor]
         found = None
-        for turn in (3.0, 180.0) if both else (15.0, 180.0):
+        for turn in (3.0, 180.0) if both else (180.0,):
             try:
                 found = _blind(uv[k], uv[anchor], mag[k], mag[anchor], turn, 0.02)
                 break
