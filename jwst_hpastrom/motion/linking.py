@@ -334,6 +334,29 @@ def _pair(predicted, variance, mag, u, v, error, list_mag, floor, radius, max_ma
     return pairs[:, 0], pairs[:, 1]
 
 
+def _adopt(index, k, predicted, mag, u, v, list_mag, max_mag_difference):
+    """Give stray entries of list k to the star that they lie on and that is missing there.
+
+    A stray belongs to a star seen in fewer lists, never in one with the other; it lies on that one if it is
+    closer than half the distance that 95 % of the list's entries keep from each other.
+    """
+    found = index >= 0
+    n_found = found.sum(1)
+    stray = np.flatnonzero(found[:, k] & (n_found < index.shape[1] / 2))
+    star = np.flatnonzero(~found[:, k] & (n_found > 2) & np.isfinite(predicted).all(1))
+    entries = np.c_[u, v][np.isfinite(u + v)]
+    if stray.size == 0 or star.size == 0 or len(entries) < 20:
+        return
+    reach = 0.5 * np.quantile(cKDTree(entries).query(entries, k=2)[0][:, 1], 0.05)
+    entry = index[stray, k]
+    distance, nearest = cKDTree(predicted[star]).query(np.c_[u, v][entry], distance_upper_bound=reach)
+    for a in np.argsort(distance, kind="stable")[: np.isfinite(distance).sum()]:
+        old, new = stray[a], star[nearest[a]]
+        apart = n_found[old] < n_found[new] and not (found[old] & found[new]).any()
+        if apart and index[new, k] < 0 and not abs(mag[new] - list_mag[entry[a]]) > max_mag_difference:
+            index[old, k], index[new, k] = -1, entry[a]
+
+
 def link_by_position(
     lists, epochs, mappings, anchor, unit_mas, *, max_motion=15.0, position_floor=3.0, max_mag_difference=1.0
 ):
@@ -368,7 +391,9 @@ def link_by_position(
     -----
     The lists join in order of their distance in time from the anchor; a second pass along the fitted motions
     mends early mistakes. Pairs are taken best first, in units of the predicted error, so that a star with a
-    well known motion is not lost to a chance neighbour. The search radius is six predicted errors.
+    well known motion is not lost to a chance neighbour. The search radius is six predicted errors. Last,
+    strays on a star that is missing in their list become the star's, for its fit to judge as outliers: left
+    alone they would join to stars of two or three epochs with motions wrong by any amount.
     """
     order = np.argsort(np.abs(epochs - epochs[anchor]), kind="stable")
     t0, n = float(np.mean(epochs)), len(lists)
@@ -415,6 +440,8 @@ def link_by_position(
             i, j = np.r_[i, rows], np.r_[j, fresh]
             index[i, k] = j
             tracks.add(i, epochs[k], u[j], v[j], np.hypot(err[k][j], position_floor), mags[k][j])
+    for k in order:
+        _adopt(index, k, *tracks.predict(epochs[k])[::2], *uv[k], mags[k], max_mag_difference)
     index = index[(index >= 0).any(1)]
     first = index[np.arange(len(index)), np.argmax(index >= 0, axis=1)]
     order = np.lexsort((first, np.argmax(index >= 0, axis=1)))

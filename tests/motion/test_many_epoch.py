@@ -106,6 +106,21 @@ def test_every_entry_belongs_to_its_star(result):
     assert (out.links.index >= 0).sum() == 245 * 8
 
 
+def test_displaced_entries_stay_their_stars_and_are_rejected():
+    lists, gaia, _ = field(4)
+    shifted = [f"S{i}" for i in range(100, 140)]
+    for k in (2, 5):  # 60 mas, three hundred errors: left alone the two would make a star of two epochs
+        lists[k]["x"][np.isin(lists[k]["name"], shifted)] += 60 / SCALE
+    out = fit_epochs(lists, gaia, models="linear")
+    t = out.table
+    assert len(set(t["source_name"])) == len(t)
+    rows = np.isin(t["source_name"], shifted)
+    assert rows.sum() == 40
+    assert not out.fits.used[rows][:, [2, 5]].any()
+    assert (out.links.index[rows][:, [2, 5]] >= 0).mean() > 0.95
+    assert np.all(t["n_epochs"][rows] >= 5)
+
+
 def test_without_metadata_origin_rotation_and_scale_are_found(result):
     lists, gaia, pm = field(offset=0.5, with_meta=False)
     for models in ("linear", "h25"):
