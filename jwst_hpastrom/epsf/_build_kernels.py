@@ -28,14 +28,6 @@ def model_window(coeff, os):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def subtract_catalog(image, coeff, gx, gy, os, x, y, flux, radius):
-    """Subtract every star's model out to its radius."""
-    window, taps = model_window(coeff, os)
-    for s in range(x.size):
-        add_one(image, coeff, gx, gy, os, x[s], y[s], -flux[s], radius[s], window, taps)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
 def refine_catalog(
     resid, weight, coeff, gx, gy, os, x, y, flux, radius, half_box, order, max_shift, tolerance
 ):

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from jwst_hpastrom.epsf.bends import Bends, find_bends, twice_as_fine
 from jwst_hpastrom.epsf.bright_stars import BrightStars, Job
 from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
 from jwst_hpastrom.epsf.frames import open_frame
@@ -22,6 +23,8 @@ __all__ = ["BuildResult", "build_library"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
+SETTLING = 3  # iterations of the grid before its bends are judged
+RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def build_library(
     correction=None,
     n_iterations=20,
     grid=5,
+    refine=True,
     n_global=8,
     n_fitted=3,
     min_sn=100.0,
@@ -102,6 +106,10 @@ def build_library(
 
     grid : int
         Field positions along each axis, corners of the detector included.
+
+    refine : bool
+        Add field positions halfway between those of the grid, if two halves of the stars agree that the ePSF
+        bends between them (this project's choice): 2 * grid - 1 positions along each axis, then.
 
     n_global : int
         First iterations, with one model for the whole detector (this project's choice).
@@ -179,6 +187,7 @@ def build_library(
         )
     shape = frames[0].data.shape
     n_global = min(n_global, n_iterations - 1)
+    bends_at = n_global + SETTLING if refine and grid > 1 else -1
     refresh_at = _refresh_plan(n_iterations, n_global, n_fitted)
     run = checkpoint.load() if checkpoint else None
     if run is None:
@@ -212,8 +221,16 @@ def build_library(
             raise NotEnoughStarsError(
                 f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
             )
+        if it == bends_at < run.last_fitted and not library.borrowed.any():
+            fine, odd = twice_as_fine(library), run.star % 2 == 1
+            halves = [stars.sample(job, fine, use & half, run.limit) for half in (odd, ~odd)]
+            run.bends = find_bends(halves, library, fine, RIDGE, band_limit)
+            if run.bends:
+                library = fine
         samples = stars.sample(job, library, use, run.limit)
-        new = _improve(library, samples, stars, use, min_cell_stars if it >= n_global else 0.0, band_limit)
+        new = _improve(
+            library, samples, stars, use, min_cell_stars if it >= n_global else 0.0, band_limit, run.bends
+        )
         change = np.abs(new.data - library.data).max() / new.data.max()
         if it > 0:
             run.limit = clip * sample_scatter(samples.histogram)
@@ -223,7 +240,7 @@ def build_library(
         bar.update()
         run.it += 1
         run.done = run.it >= run.n_iterations
-        if change < 1e-4 and moved < 1e-3 and n_global < run.it:
+        if change < 1e-4 and moved < 1e-3 and max(n_global, bends_at + 1) < run.it:
             if run.it > run.last_fitted:
                 run.done = True
             else:
@@ -256,6 +273,7 @@ class _Run:
     last_fitted: int = 0
     it: int = 0
     done: bool = False
+    bends: Bends = None
     first: tuple = None
     use: np.ndarray = None
     rows: list = field(default_factory=list)
@@ -291,12 +309,12 @@ def _refresh_plan(n_iterations, n_global, n_fitted):
     return sorted(p for p in plan if 0 < p < n_iterations) or [1]
 
 
-def _improve(library, samples, bright, use, min_cell_stars, band_limit):
+def _improve(library, samples, bright, use, min_cell_stars, band_limit, bends):
     """Add the smoothed mean residuals to the model; centre and normalise it."""
-    update = mean_residuals(samples, 0.02, library.oversampling)
+    update = mean_residuals(samples, RIDGE, library.oversampling, bends or None, library.data)
     data = library.data + smooth_update(update, library.oversampling, band_limit=band_limit or None)
     borrowed = np.zeros(len(data), bool)
-    if len(data) > 1:
+    if len(data) > 1 and not bends:
         data, borrowed = _borrow(data, library, bright, use, min_cell_stars)
     data, _ = recentre(data, library.oversampling)
     return replace(library, data=data, borrowed=borrowed).normalised()

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _build_kernels
+from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.frames import find_peaks, light_centres, mesh_sky, sky_image
 
 __all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
@@ -57,8 +58,7 @@ def _subtracted(frame, library, x, y, flux, radius):
     """Sky level, and the image without sky and stars."""
     level = sky_image(frame.sky, frame.data.shape)
     resid = frame.data.astype(float) - level
-    lib = (library.coefficients, library.x, library.y, library.oversampling)
-    _build_kernels.subtract_catalog(resid, *lib, x, y, flux, radius)
+    add_models(resid, library, x, y, flux, -1.0, radius)
     return level, resid
 
 
@@ -137,7 +137,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
             new_x, new_y, new_flux = light_centres(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
-            _build_kernels.subtract_catalog(resid, *lib, new_x, new_y, new_flux, new_radius)
+            add_models(resid, library, new_x, new_y, new_flux, -1.0, new_radius)
             x, y, flux = np.r_[x, new_x], np.r_[y, new_y], np.r_[flux, new_flux]
             radius, half = np.r_[radius, new_radius], np.r_[half, np.full(new_x.size, 2, np.int64)]
         weight = 1.0 / (frame.var0 + frame.slope * np.maximum(data - resid, 0.0))
@@ -147,7 +147,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level, model_error)
         keep[:n_bright] = True
         gone = ~keep
-        _build_kernels.subtract_catalog(resid, *lib, x[gone], y[gone], -flux[gone], radius[gone])
+        add_models(resid, library, x[gone], y[gone], flux[gone], 1.0, radius[gone])
         x, y, flux, radius, half = (a[keep] for a in (x, y, flux, radius, half))
         sky, new_level = new_sky(resid, level)
         resid += level - new_level

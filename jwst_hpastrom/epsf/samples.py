@@ -157,7 +157,7 @@ def sample_scatter(histogram):
     return np.where(total > 100, np.maximum(median / 0.6745, 1.0), np.inf)
 
 
-def mean_residuals(samples, ridge, oversampling):
+def mean_residuals(samples, ridge, oversampling, bends=None, data=None):
     """Least-squares residual at each grid point of every field position.
 
     Bilinear weights overlap: the mean residual at one field position holds those of its neighbours. The
@@ -173,6 +173,12 @@ def mean_residuals(samples, ridge, oversampling):
 
     oversampling : int
         Grid points per pixel.
+
+    bends : `~jwst_hpastrom.epsf.bends.Bends`, optional
+        Functions of the field positions to solve for, and what keeps their coefficients small.
+
+    data : ndarray, shape (n_nodes, n, n), optional
+        The model that the residuals are about; needed with ``bends``.
 
     Returns
     -------
@@ -192,13 +198,20 @@ def mean_residuals(samples, ridge, oversampling):
     update = np.empty_like(mean)
     pixel_ring = np.minimum((radius / oversampling).astype(int), RINGS - 1)
     counts = samples.histogram.sum(1)
+    basis = np.eye(nodes) if bends is None else bends.basis
     for r in np.unique(pixel_ring):
-        matrix = samples.overlap[r] / max(samples.overlap[r].sum(), 1e-300)
-        lumped = matrix.sum(1)
-        per_point = counts[r] * lumped / max((pixel_ring == r).sum(), 1)
-        damping = np.minimum(FIELD_DAMPING + 1.5 / np.maximum(per_point, 1e-3), 1e3)
         k = pixel_ring == r
-        update[:, k] = np.linalg.solve(matrix + np.diag(damping * lumped + 1e-9), mean[:, k])
+        matrix = basis.T @ samples.overlap[r] @ basis / max(samples.overlap[r].sum(), 1e-300)
+        lumped = basis.T @ samples.overlap[r].sum(1) / max(samples.overlap[r].sum(), 1e-300)
+        right = basis.T @ mean[:, k]
+        per_point = counts[r] * lumped / max(k.sum(), 1)
+        damping = np.minimum(FIELD_DAMPING + 1.5 / np.maximum(per_point, 1e-3), 1e3)
+        diagonal = damping * lumped + 1e-9
+        if bends is not None:
+            penalty = bends.penalty[r] * np.diag(matrix)
+            right -= penalty[:, None] * np.linalg.solve(basis, data[:, k])
+            diagonal += penalty
+        update[:, k] = basis @ np.linalg.solve(matrix + np.diag(diagonal), right)
     return update
 
 

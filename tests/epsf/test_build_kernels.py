@@ -5,6 +5,7 @@ import pytest
 
 from jwst_hpastrom.epsf import _build_kernels as kernels
 from jwst_hpastrom.epsf._kernels import N_OUT
+from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.frames import mesh_sky, sky_image, variance_law
 from jwst_hpastrom.epsf.neighbours import HALF
 from jwst_hpastrom.epsf.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
@@ -101,7 +102,7 @@ def test_stamps_and_catalogue_leave_one_star(library):
     x, y = np.array([60.2, 66.1, 50.7]), np.array([60.4, 57.9, 71.3])
     flux, radius = np.array([100.0, 30.0, 50.0]), np.full(3, 12.5)
     image = np.zeros((128, 128))
-    kernels.subtract_catalog(image, *library_args(library), x, y, -flux, radius)
+    add_models(image, library, x, y, flux, 1.0, radius)
     jj, ii = np.mgrid[:128, :128]
     slow = sum(
         f * library.evaluate(ii - a, jj - b, a, b) * (np.hypot(ii - a, jj - b) <= 12.5)
@@ -109,7 +110,7 @@ def test_stamps_and_catalogue_leave_one_star(library):
     )
     np.testing.assert_allclose(image, slow, atol=1e-9)
     resid = image.copy()
-    kernels.subtract_catalog(resid, *library_args(library), x, y, flux, radius)
+    add_models(resid, library, x, y, flux, -1.0, radius)
     np.testing.assert_allclose(resid, 0, atol=1e-9)
     bad = rng.random(image.shape) < 0.01
     clean, base = np.empty((1, SIDE, SIDE), np.float32), np.empty((1, SIDE, SIDE), np.float32)
@@ -146,11 +147,11 @@ def test_refine_catalog_separates_neighbours(library):
     x, y = np.array([60.2, 62.6, 40.0]), np.array([60.4, 58.9, 30.5])
     flux, radius = np.array([100.0, 40.0, 20.0]), np.full(3, 12.5)
     image = rng.normal(0, 0.01, (128, 128))
-    kernels.subtract_catalog(image, *library_args(library), x, y, -flux, radius)
+    add_models(image, library, x, y, flux, 1.0, radius)
     u, v = x + np.array([0.2, -0.2, 0.1]), y - np.array([0.1, 0.2, 0.2])
     f = flux * np.array([0.9, 1.2, 1.0])
     resid = image.copy()
-    kernels.subtract_catalog(resid, *library_args(library), u, v, f, radius)
+    add_models(resid, library, u, v, f, -1.0, radius)
     weight, order, half = np.full(image.shape, 1e4), np.array([0, 1, 2]), np.full(3, 2)
     for _ in range(15):
         kernels.refine_catalog(resid, weight, *library_args(library), u, v, f, radius, half, order, 1.0, 1e-4)
@@ -158,7 +159,7 @@ def test_refine_catalog_separates_neighbours(library):
     np.testing.assert_allclose(v, y, atol=5e-3)
     np.testing.assert_allclose(f, flux, rtol=5e-3)
     after = image.copy()
-    kernels.subtract_catalog(after, *library_args(library), u, v, f, radius)
+    add_models(after, library, u, v, f, -1.0, radius)
     np.testing.assert_allclose(resid, after, atol=1e-9)  # kept up to date
 
 

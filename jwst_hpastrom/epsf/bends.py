@@ -1,0 +1,108 @@
+"""Bends: where the ePSF changes between the field positions of a grid more than bilinear means follow."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals
+from jwst_hpastrom.epsf.smoothing import smooth_update
+
+__all__ = ["Bends", "find_bends", "twice_as_fine"]
+
+ZONES = (0, 2, 4, 8, RINGS)  # pixels: borders of the zones of radius that are judged one by one
+SIGNIFICANT = 0.25  # correlation of two halves of the stars from which on a bend counts
+CLEAR = 0.5  # noise over signal in the core below which a bend is worth a finer grid
+FORBIDDEN = 1e6  # noise over signal of what is none
+
+
+@dataclass(frozen=True, eq=False)
+class Bends:
+    """What is known of the ePSF's bends before they are solved, on a grid twice as fine as the library's.
+
+    Attributes
+    ----------
+    basis : ndarray, shape (n_fine, n_fine)
+        Columns: the bilinear functions of the coarse positions, then the hats of the new positions.
+
+    penalty : ndarray, shape (RINGS, n_fine)
+        Noise over signal of each function's coefficient, ring by ring: 0 for coarse positions.
+    """
+
+    basis: np.ndarray
+    penalty: np.ndarray
+
+    def __bool__(self):
+        return bool((self.penalty[0][self.n_coarse :] < CLEAR).any())
+
+    @property
+    def n_coarse(self):
+        return int((self.penalty[0] == 0).sum())
+
+
+def twice_as_fine(library):
+    """Return the same library with positions halfway between its own.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        Bilinear between the old positions as before.
+    """
+    x, y = (np.sort(np.concatenate([p, 0.5 * (p[1:] + p[:-1])])) for p in (library.x, library.y))
+    share = hat_weights((library.x, library.y), *(p.ravel() for p in np.meshgrid(x, y)))
+    return replace(library, data=np.tensordot(share, library.data, 1), x=x, y=y, borrowed=None)
+
+
+def _basis(coarse, fine):
+    points = [p.ravel() for p in np.meshgrid(fine.x, fine.y)]
+    new = ~(np.isin(points[0], coarse.x) & np.isin(points[1], coarse.y))
+    return np.hstack([hat_weights((coarse.x, coarse.y), *points), np.eye(new.size)[:, new]])
+
+
+def find_bends(halves, coarse, fine, ridge, band_limit):
+    """Judge each bend by how two halves of the stars agree on it.
+
+    The product of two independent estimates is free of their noise: its mean over a zone of radius is the
+    bend's power S, half their squared difference the noise N, and a penalty N / S makes the least-squares
+    solution the Wiener filter's.
+
+    Parameters
+    ----------
+    halves : tuple of `~jwst_hpastrom.epsf.samples.Samples`
+        Residuals about ``fine`` of two halves of the stars.
+
+    coarse, fine : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        A library, and the same one `twice_as_fine`.
+
+    ridge : float
+        As in `~jwst_hpastrom.epsf.samples.mean_residuals`.
+
+    band_limit : float or None
+        As in `~jwst_hpastrom.epsf.smoothing.smooth_update`.
+
+    Returns
+    -------
+    `Bends`
+        False if no bend is clear.
+    """
+    n_coarse = len(coarse.data)
+    free = Bends(_basis(coarse, fine), np.zeros((RINGS, len(fine.data))))
+    bends = []
+    for samples in halves:
+        update = mean_residuals(samples, ridge, fine.oversampling, free, fine.data)
+        update = smooth_update(update, fine.oversampling, band_limit=band_limit)
+        bends.append(np.linalg.solve(free.basis, update.reshape(len(update), -1))[n_coarse:])
+    n = fine.data.shape[-1]
+    offset = (np.arange(n) - n // 2) / fine.oversampling
+    radius = np.hypot(offset[:, None], offset).ravel()
+    for inner, outer in pairwise(ZONES):
+        a, b = (half[:, (radius >= inner) & (radius < outer)] for half in bends)
+        signal, noise = (a * b).mean(1), ((a - b) ** 2).mean(1) / 4
+        real = signal > SIGNIFICANT * (signal + 2 * noise)
+        penalty = np.where(real, noise / np.where(real, signal, 1.0), FORBIDDEN)
+        free.penalty[inner:outer, n_coarse:] = np.maximum(penalty, 1e-9)
+    return free
