@@ -17,6 +17,7 @@ from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
 from jwst_hpastrom.measure.stack import Stack, ToRaw
 from jwst_hpastrom.measure.tile import TileSettings, measure_tile
+from jwst_hpastrom.measure.wings import far_wings
 
 __all__ = ["ManyResult", "measure_many"]
 
@@ -86,6 +87,7 @@ class Field:
             self.weight.append(weight)
         self.given = self._saturated()
         self.cores = self._tiles(tile_size)
+        self.wings = far_wings(self)
 
     def _saturated(self):
         table = self.frame.table
@@ -144,6 +146,7 @@ class Field:
             pixels, weight, np.array([(q[0], q[2]) for q in boxes], float), [self.to_raw[e] for e in chosen],
             self.zp[chosen] / self._area(chosen, core), self.slope[chosen], lib.astype(np.int64),
             [self.libraries[k] for k in own], core, HALO, np.ascontiguousarray(self.given[near]),
+            self.wings,
         )  # fmt: skip
 
     def _area(self, chosen, core, h=32.0):
@@ -153,7 +156,9 @@ class Field:
         for k, e in enumerate(chosen):
             correction = self.frame.corrections[e]
             if self.pixel_area and correction is not None:
+                ny, nx = self.data[e].shape  # beyond the detector a correction may mean nothing
                 (u,), (v,) = self.to_raw[e](np.array([x]), np.array([y]))
+                u, v = np.clip(u, h, nx - 1 - h), np.clip(v, h, ny - 1 - h)
                 p, q = correction.forward(np.array([u + h, u - h, u, u]), np.array([v, v, v + h, v - h]))
                 det = (p[0] - p[1]) * (q[2] - q[3]) - (p[2] - p[3]) * (q[0] - q[1])
                 out[k] = abs(det) / (4 * h * h)
@@ -292,7 +297,8 @@ def measure_many(
     ``x_rms`` is the scatter of the exposures' own solutions, linearised about the combined one; for stars
     that no single exposure shows it is that of their noise. ``n_found`` counts the exposures that have
     pixels of the star. Galaxies become clumps of stars with the flag EXTENDED. What bright stars put beyond
-    the border of the ePSF library is not known: stars there that may be speckles are left out.
+    the border of the ePSF library is measured from all of them and subtracted (`measure.wings`); stars there
+    that are fainter than that light are left out.
     """
     if fit_box % 2 == 0 or fit_box < 3 or passes < 1:
         raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")

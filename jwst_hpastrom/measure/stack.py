@@ -64,6 +64,9 @@ class Stack:
 
     given : ndarray, shape (n, 3)
         x, y, flux of stars that are subtracted as they are (saturated ones).
+
+    wings : `~jwst_hpastrom.epsf.EPSFLibrary` or None
+        Light of bright stars beyond the borders of ``libraries``; see `jwst_hpastrom.measure.wings`.
     """
 
     data: np.ndarray
@@ -77,6 +80,7 @@ class Stack:
     core: tuple
     halo: float
     given: np.ndarray
+    wings: object = None
 
     @property
     def bounds(self):

@@ -14,9 +14,6 @@ __all__ = ["Tile", "TileSettings", "measure_tile"]
 STEP = 0.5  # pixels between the nodes of the detection grid
 SPACING = 32.0  # pixels between exactly mapped nodes
 PHASES = 4  # of the detection kernels, per pixel and axis
-WINGS = (
-    5.0  # speckles beyond the border, in units of the ePSF there: wider than stars, so that they fit as more
-)
 FAINTER = 4.0  # the threshold falls by this from pass to pass
 N_OUT = 16
 
@@ -35,6 +32,18 @@ class TileSettings:
     min_exposures: int = 3
 
 
+def envelope(library):
+    """Radii in half pixels, and the largest ψ from each outwards."""
+    n = library.data.shape[1]
+    offset = np.abs(np.arange(n) - n // 2) / library.oversampling
+    ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
+    peak = np.zeros(ring.max() + 1)
+    np.maximum.at(peak, ring, np.abs(library.data).max(0).ravel())
+    peak = np.maximum.accumulate(peak[::-1])[::-1]
+    inside = np.arange(peak.size) / 2 <= library.half_width
+    return np.arange(peak.size)[inside] / 2.0, peak[inside]
+
+
 class Tile:
     """The stars of a tile and the stack with their models subtracted."""
 
@@ -46,19 +55,18 @@ class Tile:
         self.library = stack.library_arguments()
         self.half = settings.fit_box // 2
         self.bank = self._kernel_bank()
-        self.profile = self._profile()
-        self.sky = np.zeros_like(self.data)
+        self.profile = envelope(stack.libraries[0])
+        self.noise = self._noise()
+        self.sky, self.far = np.zeros_like(self.data), np.zeros_like(self.data)
         self.x = self.y = self.flux = self.radius = np.zeros(0)
         self.joint = self.fresh = np.zeros(0, bool)  # one of a resolved blend; just found
         self.px = self.py = np.zeros((0, self.data.shape[0]))
         self.inside = self.use = np.zeros((0, self.data.shape[0]), bool)
         self._coarse()
-        self._given = np.zeros_like(self.data) if len(stack.given) else None
-        self.update_sky()
-        self.noise = self._noise()
+        self.update_background()
         if len(stack.given):
             self._subtract_given()
-            self.update_sky()
+            self.update_background()
 
     # -- set-up
     def _kernel_bank(self):
@@ -72,18 +80,6 @@ class Tile:
             x, y = self.stack.to_raw[e](np.array([0.5 * (a + b)]), np.array([0.5 * (c + d)]))
             out.append(library.evaluate(dx - fx, dy - fy, float(x[0]), float(y[0])))
         return np.array(out, np.float32)
-
-    def _profile(self):
-        """Radii in half pixels, and the largest ψ from each outwards."""
-        library = self.stack.libraries[0]
-        n = library.data.shape[1]
-        offset = np.abs(np.arange(n) - n // 2) / library.oversampling
-        ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
-        peak = np.zeros(ring.max() + 1)
-        np.maximum.at(peak, ring, np.abs(library.data).max(0).ravel())
-        peak = np.maximum.accumulate(peak[::-1])[::-1]
-        inside = np.arange(peak.size) / 2 <= library.half_width
-        return np.arange(peak.size)[inside] / 2.0, peak[inside]
 
     def _coarse(self):
         a, b, c, d = self.stack.bounds
@@ -99,8 +95,8 @@ class Tile:
         w = self.weight[self.weight > 0]
         return float(np.median(w)) ** -0.5 if w.size else 1.0
 
-    def _radii(self, flux):
-        radius, peak = self.profile
+    def _radii(self, flux, profile):
+        radius, peak = profile
         k = np.searchsorted(-peak, -0.05 * self.noise / np.maximum(flux, 1e-30), side="right")
         return np.maximum(radius[np.minimum(k, radius.size - 1)], self.half + 1.0)
 
@@ -109,14 +105,34 @@ class Tile:
         px, py = self.stack.positions(x, y)
         radius = np.full(x.size, self.profile[0][-1])
         _kernels.add_models(
-            self._given, *self.library, px, py, self.stack.zp, flux, np.isfinite(px + py), radius, 1.0,
+            self.data, *self.library, px, py, self.stack.zp, flux, np.isfinite(px + py), radius, -1.0,
             np.ones(x.size, bool),
         )  # fmt: skip
-        self.data -= self._given
 
-    # -- sky
-    def update_sky(self):
-        """Subtract what is left of a smooth background."""
+    # -- background
+    def update_background(self):
+        """Subtract the light of bright stars beyond the ePSF library, and what is left of a smooth sky."""
+        self._update_far()
+        self._update_sky()
+
+    def _update_far(self):
+        wings = self.stack.wings
+        if wings is None:
+            return
+        self.data += self.far
+        self.far[:] = 0.0
+        x, y, flux = self.stack.given.T
+        px, py = (np.r_[p, q] for p, q in zip((self.px, self.py), self.stack.positions(x, y), strict=True))
+        flux = np.r_[self.flux, flux]
+        radius = self._radii(flux, envelope(wings))
+        node = np.zeros((self.data.shape[0], 1))
+        _kernels.add_models(
+            self.far, np.zeros(len(node), np.int64), wings.coefficients[None], node, node, wings.oversampling,
+            px, py, self.stack.zp, flux, np.isfinite(px + py), radius, 1.0, radius > self.half + 1.0,
+        )  # fmt: skip
+        self.data -= self.far
+
+    def _update_sky(self):
         size = self.set.sky_box
         n, ny, nx = self.data.shape
         shape = (-(-ny // size), -(-nx // size))
@@ -143,9 +159,9 @@ class Tile:
         _, ny, nx = self.data.shape
         use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
         for name, value in (
-            ("x", x), ("y", y), ("flux", np.zeros(x.size)), ("radius", self._radii(flux)), ("px", px),
-            ("py", py), ("inside", self._inside(px, py)), ("use", use), ("joint", np.zeros(x.size, bool)),
-            ("fresh", np.ones(x.size, bool)),
+            ("x", x), ("y", y), ("flux", np.zeros(x.size)), ("radius", self._radii(flux, self.profile)),
+            ("px", px), ("py", py), ("inside", self._inside(px, py)), ("use", use),
+            ("joint", np.zeros(x.size, bool)), ("fresh", np.ones(x.size, bool)),
         ):  # fmt: skip
             setattr(self, name, np.ascontiguousarray(np.concatenate([getattr(self, name), value])))
 
@@ -162,7 +178,7 @@ class Tile:
         close = cKDTree(np.c_[x, y]).query_pairs(self.set.min_separation, output_type="ndarray")
         self.subtract(x, y, flux, joint=np.isin(np.arange(x.size), close))
         self.fresh[:] = False
-        self.update_sky()
+        self.update_background()
 
     def _keep(self, rows):
         for name in ("x", "y", "flux", "radius", "px", "py", "inside", "use", "joint", "fresh"):
@@ -186,7 +202,7 @@ class Tile:
         self._models(1.0, everyone)
         self.px, self.py = self.stack.positions(self.x, self.y)
         self.inside = self._inside(self.px, self.py)
-        self.radius = self._radii(self.flux)
+        self.radius = self._radii(self.flux, self.profile)
         self._models(-1.0, everyone)
 
     def sweep(self, times, *, free=True, fresh=False):
@@ -222,17 +238,9 @@ class Tile:
         a, b = self.stack.bounds[0], self.stack.bounds[2]
         coarse = [c[some] for c in self.coarse]
         _kernels.score(
-            data,
-            weight,
-            self.library[0][some],
-            self.bank,
-            self.stack.zp[some],
-            *coarse,
-            SPACING,
-            STEP,
-            top,
+            data, weight, self.library[0][some], self.bank, self.stack.zp[some], *coarse, SPACING, STEP, top,
             bottom,
-        )
+        )  # fmt: skip
         n_max = top.size // 16 + 16
         i, j, f, s = (np.empty(n_max) for _ in range(4))
         n = _kernels.maxima(top, bottom, float(threshold), 2, i, j, f, s)
@@ -242,24 +250,24 @@ class Tile:
             ok = distance > self.set.min_separation
             x, y, f = x[ok], y[ok], f[ok]
         if x.size:
-            ok = self._supported(x, y, weight, threshold, some)
-            ok &= ~self.beyond_wings(x, y, f)
+            px, py = self.stack.positions(x, y)
+            ok = self._supported(px[:, some], py[:, some], weight, threshold, some)
+            ok &= ~self.beyond_wings(px, py, f)
             x, y, f = x[ok], y[ok], f[ok]
         if x.size:
             self.add(x, y, f)
         return x.size
 
-    def _supported(self, x, y, weight, threshold, some):
+    def _supported(self, px, py, weight, threshold, some):
         """Whether a source is left without the strongest exposures (hot pixels, cosmic rays)."""
-        px, py = (np.ascontiguousarray(p[:, some]) for p in self.stack.positions(x, y))
-        data = self.data[some]
+        px, py, data = np.ascontiguousarray(px), np.ascontiguousarray(py), self.data[some]
         n, ny, nx = data.shape
         use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
         lib, coeff, gx, gy, os = self.library
-        eq = np.empty((x.size, n, 13))
+        eq = np.empty((px.shape[0], n, 13))
         _kernels.all_equations(
             data, weight, lib[some], coeff, gx[some], gy[some], os, px, py, self.jac[some],
-            self.stack.zp[some], np.zeros(x.size), use, self.half, eq,
+            self.stack.zp[some], np.zeros(px.shape[0]), use, self.half, eq,
         )  # fmt: skip
         a, g = eq[:, :, 0], eq[:, :, 6]
         count = (a > 0).sum(1)
@@ -292,46 +300,28 @@ class Tile:
         self.use = np.where(keep.any(1)[:, None], keep, use)
         return out
 
-    def crowding(self):
-        """Error of the fluxes by the neighbours under the stars, if their models are off by model_error."""
+    def mean_at(self, px, py, image):
+        """Mean over the exposures of an image of the stack at the stars' pixels, on the common scale."""
         n, ny, nx = self.data.shape
-        total = np.zeros(self.x.size)
-        count = np.zeros(self.x.size)
-        peak = self.profile[1][0]
+        total, count = np.zeros((2, px.shape[0]))
         for e in range(n):
-            i, j = np.rint(self.px[:, e]).astype(int), np.rint(self.py[:, e]).astype(int)
+            i, j = (np.nan_to_num(np.rint(p[:, e]), nan=-1).astype(int) for p in (px, py))
             ok = (i >= 0) & (j >= 0) & (i < nx) & (j < ny)
             i, j = i[ok], j[ok]
-            light = self.stack.data[e, j, i] - self.sky[e, j, i] - self.data[e, j, i]
-            others = np.maximum(light / self.stack.zp[e] - peak * self.flux[ok], 0)
             good = self.weight[e, j, i] > 0
-            total[ok] += np.where(good, others, 0)
+            total[ok] += np.where(good, image[e, j, i] / self.stack.zp[e], 0)
             count[ok] += good
-        return self.set.model_error * total / np.maximum(count, 1) / peak
+        return total / np.maximum(count, 1)
 
-    def beyond_wings(self, x, y, flux):
-        """Whether stars may be speckles of brighter ones beyond the border of the ePSF library.
+    def crowding(self):
+        """Error of the fluxes by the neighbours under the stars, if their models are off by model_error."""
+        peak = self.profile[1][0]
+        light = self.mean_at(self.px, self.py, self.stack.data - self.sky - self.data)
+        return self.set.model_error * np.maximum(light / peak - self.flux, 0)
 
-        What lies there is not known; it is taken to fall as r^-2 from the largest value along the border.
-        """
-        radius, peak = self.profile
-        border, level = radius[-1], WINGS * peak[max(radius.size - 4, 0)] / peak[0]
-        given = self.stack.given
-        sx, sy = np.r_[self.x, given[:, 0]], np.r_[self.y, given[:, 1]]
-        light = level * np.r_[self.flux, given[:, 2]]
-        out = np.zeros(x.size, bool)
-        if x.size == 0 or sx.size == 0:
-            return out
-        faintest = max(float(np.min(flux)), 1e-30)
-        bright = np.flatnonzero(light > faintest)
-        reach = border * np.minimum((light[bright] / faintest) ** 0.5, 2.2)
-        tree = cKDTree(np.c_[x, y])
-        for k, near in zip(bright, tree.query_ball_point(np.c_[sx, sy][bright], reach), strict=True):
-            near = np.asarray(near, int)
-            r = np.hypot(x[near] - sx[k], y[near] - sy[k])
-            speckle = light[k] * (border / np.maximum(r, border)) ** 2
-            out[near[(r > 0.95 * border) & (flux[near] < speckle)]] = True
-        return out
+    def beyond_wings(self, px, py, flux):
+        """Whether stars are fainter than the light that was subtracted there beyond other stars' ePSFs."""
+        return flux * self.profile[1][0] < self.mean_at(px, py, self.far)
 
     def prune(self, out, threshold):
         """Drop stars that are not significant, or have run into a brighter one.
@@ -342,7 +332,7 @@ class Tile:
             noise = np.hypot(out[:, 3], self.crowding())
             keep = self.flux > threshold * noise
         keep &= out[:, 10] >= 1
-        keep &= ~self.beyond_wings(self.x, self.y, self.flux)
+        keep &= ~self.beyond_wings(self.px, self.py, self.flux)
         pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.set.min_separation, output_type="ndarray")
         if pairs.size:
             both = pairs[keep[pairs].all(1) & ~self.joint[pairs].all(1)]
@@ -388,7 +378,7 @@ def measure_tile(stack, settings, known=None):
             tile.fresh[:] = False
         if tile.x.size:
             tile.prune(tile.solve(), 0.8 * settings.threshold)
-        tile.update_sky()
+        tile.update_background()
     for last in (False, True):
         if tile.x.size == 0:
             break

@@ -29,13 +29,14 @@ class Scene:
         self.x, self.y = rng.uniform(-5, SIZE + 5, (2, n_stars))
         self.mag = np.sort(rng.uniform(-8, faintest, n_stars))
         self.flux = 10 ** (-0.4 * self.mag)
-        self.images, lists = [], []
+        self.images, self.places, lists = [], [], []
         for e in range(n_exposures):
             shift, angle = rng.uniform(-8, 8, 2), np.deg2rad(rng.normal(0, 0.05))
             dx, dy = self.x - SIZE / 2, self.y - SIZE / 2
             px = np.cos(angle) * dx - np.sin(angle) * dy + SIZE / 2 + shift[0]
             py = np.sin(angle) * dx + np.cos(angle) * dy + SIZE / 2 + shift[1]
             self.images.append(self.image(rng, px, py))
+            self.places.append((px, py))
             lists.append(self.star_list(rng, e, px, py, bright))
         self.lists = lists
         self.frame = build_master(lists, correction=IdentityMapping(), plane=PLANE, match_radius=65.0)
