@@ -125,7 +125,8 @@ def main(argv=None):
     try:
         return args.run(args) or 0
     except HPAstromError as err:
-        print(f"{type(err).__name__}: {err}", file=sys.stderr)
+        given = next((vars(args)[name] for name in ("motions", "source", "folder") if name in args), None)
+        print(f"{type(err).__name__}: {err.about(given)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("hpastrom: interrupted", file=sys.stderr)
     except BrokenPipeError:
@@ -238,17 +239,16 @@ def _report(args):
 
 def _kinematics(args):
     import numpy as np
-    from astropy.table import Table
 
+    from jwst_hpastrom.io.reading import read_table
     from jwst_hpastrom.kinematics import study_field
     from jwst_hpastrom.report.kinematics_figures import study_contents
     from jwst_hpastrom.report.page import write_page
 
     path = Path(args.motions)
-    if not path.exists():
-        raise BadFileError("no such file", "PRODUCT_pm.ecsv of hp_proper_motion", "check the path", path)
+    motions = read_table(path, "PRODUCT_pm.ecsv of hp_proper_motion")
     study = study_field(
-        Table.read(path),
+        motions,
         rng=np.random.default_rng(args.seed),
         split=args.split,
         bright=tuple(args.bright),
@@ -278,10 +278,12 @@ def _convert(args):
     source, target = Path(args.source), Path(args.target)
     if not source.exists():
         raise BadFileError("no such file", "a file to convert", "check the path", source)
-    if "psf" in source.name.lower():
+    if "psf" in (source.name + target.name).lower():
         print(_convert_epsf(source, target))
     elif target.stem.endswith("gdc") or target.suffix == ".asdf":
-        print(_convert_distortion(source, target, args.like))
+        from jwst_hpastrom.io.stdgdc import convert_distortion
+
+        print(convert_distortion(source, target, like=args.like))
     elif target.suffix in (".ecsv", ".fits", ".parquet"):
         kind = args.kind or ("epoch" if source.suffix == ".calib" else "catalog")
         print(_convert_table(source, target, kind, args.epoch))
@@ -301,27 +303,6 @@ def _convert_epsf(source, target):
     if target.suffix not in writers:
         raise ParameterError(f"a target {target.name}", ".fits or .asdf for an ePSF library")
     return writers[target.suffix](read_epsf(source), target)
-
-
-def _convert_distortion(source, target, like):
-    from jwst_hpastrom.io.distortion_reference import (
-        placement_like,
-        read_distortion,
-        reference_meta,
-        write_distortion,
-    )
-    from jwst_hpastrom.io.stdgdc import write_stdgdc
-
-    if target.suffix == ".asdf":
-        if like is None:
-            raise ParameterError(
-                "no --like", "a distortion reference", "a correction alone has no place in V2V3", target
-            )
-        correction = read_distortion(source)
-        return write_distortion(target, correction, placement_like(correction, like), reference_meta(like))
-    layout = 1 if target.stem.endswith("stdgdc") else 2
-    meta = reference_meta(source) if source.suffix == ".asdf" else None
-    return write_stdgdc(target, read_distortion(source), layout=layout, meta=meta)
 
 
 def _convert_table(source, target, kind, epoch):

@@ -102,6 +102,14 @@ class MixedExposuresError(HPAstromError):
 
     __module__ = "builtins"
 
+    @classmethod
+    def unless_same(cls, metas, *keys, do="take them one by one"):
+        """Raise the error where metadata differ in one of the keys; one that lacks it does not differ."""
+        for key in keys:
+            found = sorted({str(meta[key]) for meta in metas if meta.get(key) not in (None, "")})
+            if len(found) > 1:
+                raise cls(f"exposures of {' and '.join(found)}", f"one {key}", do)
+
 
 class NoOverlapError(HPAstromError):
     """Two lists of stars have no stars in common."""

@@ -6,6 +6,7 @@ import sys
 import asdf
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.cli import _run_pipeline, main
@@ -51,13 +52,25 @@ def test_errors_are_one_line_without_traceback(arguments, capsys):
     assert err.count("\n") == 1
 
 
-def test_unforeseen_errors_are_one_line_too(capsys, tmp_path):
-    (tmp_path / "file").write_text("")
-    # the output folder is a file
-    assert main(["demo", "--quick", "--output-dir", str(tmp_path / "file" / "x")]) == 1
-    err = capsys.readouterr().err.strip().splitlines()[-1]
-    assert err.startswith("hpastrom demo: ")
-    assert "Traceback" not in err
+def test_unforeseen_errors_are_one_line_too(capsys, monkeypatch):
+    monkeypatch.setattr("jwst_hpastrom.report.information.describe", lambda name: 1 / 0)
+    assert main(["info", "a.fits"]) == 1
+    assert capsys.readouterr().err == "hpastrom info: ZeroDivisionError: division by zero\n"
+
+
+def test_output_where_none_can_be(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "a.csv").write_text("ra,dec\n1,2\n")
+    assert main(["convert", str(tmp_path / "a.csv"), str(tmp_path / "file" / "x.ecsv")]) == 1
+    assert capsys.readouterr().err.startswith(f"BadFileError: {tmp_path}/file/x.ecsv: found a folder")
+
+
+def test_motions_that_are_none(capsys, tmp_path):
+    (tmp_path / "a_pm.ecsv").write_text("%ECSV")
+    (tmp_path / "b_pm.csv").write_text("ra,dec\n1,2\n")
+    for name, error in (("a_pm.ecsv", "BadFileError"), ("b_pm.csv", "BadCatalogError")):
+        assert main(["kinematics", str(tmp_path / name)]) == 1
+        assert capsys.readouterr().err.startswith(f"{error}: {tmp_path / name}: found ")
 
 
 def test_convert_a_catalogue(tmp_path, capsys):
@@ -102,6 +115,16 @@ def test_convert_an_epsf_library(tmp_path):
     np.testing.assert_allclose(read_epsf(tmp_path / "a_epsf.asdf").data, library.data, atol=1e-7)
     assert main(["convert", str(tmp_path / "a_epsf.asdf"), str(tmp_path / "b_epsf.fits")]) == 0
     assert main(["convert", str(tmp_path / "a_epsf.asdf"), str(tmp_path / "b_epsf.txt")]) == 1
+
+
+def test_an_epsf_or_an_exposure_is_no_distortion(tmp_path, capsys):
+    fits.PrimaryHDU(np.zeros((4, 101, 101)), fits.Header({"NXPSFS": 2})).writeto(tmp_path / "a.fits")
+    science = fits.ImageHDU(np.ones((64, 64)), name="SCI")
+    fits.HDUList([fits.PrimaryHDU(), science, science.copy()]).writeto(tmp_path / "b.fits")
+    for name in "ab":
+        assert main(["convert", str(tmp_path / f"{name}.fits"), str(tmp_path / "c_gdc.fits")]) == 1
+        assert "BadReferenceFileError" in capsys.readouterr().err
+    assert not (tmp_path / "c_gdc.fits").exists()
 
 
 def test_convert_a_distortion_there_and_back(tmp_path, capsys):

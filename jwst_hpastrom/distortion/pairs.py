@@ -89,13 +89,8 @@ class Pairs:
 
 def check_one_filter(star_lists):
     """Raise `MixedExposuresError` unless all lists are of one instrument, detector and filter."""
-    for key in ("instrument", "detector", "filter"):
-        values = sorted({str(t.meta[key]) for t in star_lists if t.meta.get(key)})
-        if len(values) > 1:
-            raise MixedExposuresError(
-                f"exposures of {' and '.join(values)}", f"one {key}",
-                "solve each filter by itself; give the others' star lists to the pixel map",
-            )  # fmt: skip
+    do = "solve each filter by itself; give the others' star lists to the pixel map"
+    MixedExposuresError.unless_same([t.meta for t in star_lists], "instrument", "detector", "filter", do=do)
 
 
 def select_stars(table, *, qfit_max=0.1, error_max=0.05):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import BadCatalogError, ParameterError
 
 __all__ = ["combine_errors", "position_errors"]
 
@@ -65,6 +65,9 @@ def position_errors(table, kind="combined"):
     """
     if kind not in ("combined", "empirical", "formal"):
         raise ParameterError(f"errors={kind}", "combined, empirical or formal")
+    missing = [c for c in ("x_err", "y_err", "n_used", "mag") if c not in table.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "a master frame", "run hp_master_frame")
     n = np.asarray(table["n_used"], float)
     out = []
     for axis in ("x", "y"):

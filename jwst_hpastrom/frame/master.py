@@ -222,7 +222,7 @@ def build_master(
     names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]
     m, corrections = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
     plane = choose_plane(plane, reference, m.ra, m.dec, scale_mas)
-    epochs = np.array([float(t.meta.get("epoch", np.nan)) for t in star_lists])
+    epochs = np.array([float(t.meta.get("epoch") or np.nan) for t in star_lists])
     epoch = float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
     px = 1e3 / plane.scale_mas  # master pixels per arcsec
     radius = match_radius / plane.scale_mas

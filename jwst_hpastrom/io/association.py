@@ -45,7 +45,7 @@ def read_association(path):
     Raises
     ------
     BadFileError
-        Not an association, or one without science members.
+        Not an association, one without science members, or with one of them twice.
 
     MissingMemberError
         A science member is not on disk.
@@ -60,19 +60,23 @@ def read_association(path):
     try:
         content = json.loads(path.read_text())
         product = content["products"][0]
-        name = str(product["name"])
-        members = [(m["expname"], str(m.get("exptype", "science")).lower()) for m in product["members"]]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as err:
+        name = str(product["name"] or "")
+        members = [(path.parent / m["expname"], m.get("exptype", "science")) for m in product["members"]]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as err:
         raise BadFileError(
             f"no valid association ({type(err).__name__}: {err})",
             "products[0] with a name and members",
             "make one with asn_from_list",
             path,
         ) from err
-    science = [path.parent / m for m, kind in members if kind == "science"]
+    science = [m for m, kind in members if str(kind).lower() == "science"]
     if not science:
         raise BadFileError("no science members", "at least one", "check the members' exptype", path)
-    missing = [m for m in science if not m.exists()]
+    if Path(name).name != name or not name:
+        raise BadFileError(f"the product name {name!r}", "one that files can begin with", "change it", path)
+    if twice := sorted({m.name for m in science if science.count(m) > 1}):
+        raise BadFileError(f"{', '.join(twice)} more than once", "each member once", "take it out", path)
+    missing = [m for m in science if not m.is_file()]
     if missing:
         raise MissingMemberError(
             f"{len(missing)} of {len(science)} members missing: {', '.join(m.name for m in missing[:3])}",

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
-from astropy.time import Time
 
-from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.io.writing import FORMATS
+from jwst_hpastrom.io.reading import julian_year, numbers, read_table
 
 __all__ = ["SYNONYMS", "read_catalog"]
 
@@ -44,38 +43,6 @@ UNITS = {
 }
 
 
-def _read(path):
-    path = Path(path)
-    if not path.exists():
-        raise BadFileError("no such file", "an existing catalogue", "check the path", path)
-    try:
-        if path.suffix.startswith(".xym"):
-            table = Table.read(path, format="ascii.no_header", comment="#")
-            names = ["x", "y", "mag", *(f"col{k}" for k in range(4, len(table.colnames) + 1))]
-            table.rename_columns(table.colnames, names[: len(table.colnames)])
-            return table
-        if path.suffix in (".lis", ".calib", ".dat", ".txt"):
-            return Table.read(path, format="ascii")
-        return Table.read(path, format=FORMATS.get(path.suffix))
-    except Exception as err:
-        raise BadFileError(
-            f"no readable table ({type(err).__name__}: {str(err)[:200]})",
-            "ECSV, FITS, parquet or .xym*",
-            "convert the catalogue",
-            path,
-        ) from err
-
-
-def plain_values(column, unit):
-    """Return a column as floats in ``unit``; masked entries become NaN, magnitudes stay as they are."""
-    values = np.ma.asarray(column.value if hasattr(column, "value") else column)
-    values = np.ma.filled(values.astype(float), np.nan)
-    own = getattr(column, "unit", None)
-    if unit and own is not None and str(own) != "" and own != unit:
-        values = (values * own).to_value(unit) if unit != "mag" else values
-    return np.asarray(values, float)
-
-
 def read_catalog(path, *, epoch=None, need_sky=True):
     """Read a catalogue into the standard form.
 
@@ -103,9 +70,9 @@ def read_catalog(path, *, epoch=None, need_sky=True):
         The file cannot be read.
 
     BadCatalogError
-        It has no positions, or no rows.
+        It has no positions or no rows, columns that are no numbers, or an epoch that is no year.
     """
-    table = _read(path)
+    table = read_table(path, "a catalogue")
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
     out, used = Table(meta=dict(table.meta)), set()
@@ -113,7 +80,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
         for s in synonyms:
             if s in table.colnames:
                 used.add(s)
-                out[name] = table[s] if name == "id" else plain_values(table[s], UNITS.get(name))
+                out[name] = table[s] if name == "id" else numbers(table, s, path, UNITS.get(name))
                 if name in UNITS:
                     out[name].unit = UNITS[name]
                 break
@@ -136,8 +103,6 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     found = table.meta.get("epoch", epoch)
     if found is None and "ref_epoch" in out.colnames and np.isfinite(out["ref_epoch"].value).any():
         found = float(np.nanmedian(out["ref_epoch"].value))
-    out.meta["epoch"] = Time(found).jyear if isinstance(found, str | Time) else found
-    if out.meta["epoch"] is not None:
-        out.meta["epoch"] = float(out.meta["epoch"])
+    out.meta["epoch"] = julian_year(found, path)
     out.meta["catalog"] = Path(path).name
     return out

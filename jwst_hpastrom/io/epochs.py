@@ -7,7 +7,8 @@ import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 
-from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
+from jwst_hpastrom.errors import BadCatalogError, ParameterError
+from jwst_hpastrom.io.reading import julian_year, numbers, read_table
 
 __all__ = ["EPOCH_SYNONYMS", "convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
@@ -23,7 +24,7 @@ EPOCH_SYNONYMS = {
 }
 #: metadata: names under which other lists have them
 META_SYNONYMS = {
-    "epoch": ("epoch", "EPOCH", "ref_epoch", "mjd_epoch"),
+    "epoch": ("epoch", "EPOCH", "ref_epoch"),
     "position_angle": ("position_angle", "PA", "pa"),
     "pixel_scale_mas": ("pixel_scale_mas", "scale_mas"),
 }
@@ -75,30 +76,14 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
         Named by cause.
     """
     path = Path(path)
-    if not path.exists():
-        raise BadFileError("no such file", "a star list", "check the path", path)
-    text = path.suffix in (".calib", ".lis", ".dat", ".txt", ".cat")
-    try:
-        table = Table.read(path, format="ascii") if text else Table.read(path)
-    except Exception as err:
-        raise BadFileError(
-            f"no readable table ({type(err).__name__}: {str(err)[:200]})",
-            "ECSV, FITS, parquet or text",
-            "",
-            path,
-        ) from err
+    table = read_table(path, "a star list")
     out, used = Table(meta=dict(table.meta)), set()
     for name, synonyms in EPOCH_SYNONYMS.items():
         found = next((s for s in synonyms if s in table.colnames), None)
         if found is None:
             continue
         used.add(found)
-        column = table[found]
-        out[name] = (
-            np.asarray(column).astype(str)
-            if name == "name"
-            else np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
-        )
+        out[name] = np.asarray(table[found]).astype(str) if name == "name" else numbers(table, found, path)
     missing = [c for c in ("x", "y", "x_err", "y_err") if c not in out.colnames]
     if missing:
         raise BadCatalogError(
@@ -112,12 +97,14 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
             out[name] = table[name]
     for name, synonyms in META_SYNONYMS.items():
         found = next((s for s in synonyms if table.meta.get(s) is not None), None)
-        if found is not None:
-            out.meta[name] = float(table.meta[found])
-    if epoch is not None:
-        out.meta["epoch"] = float(epoch)
-    elif out.meta.get("epoch") is None:
-        out.meta["epoch"] = epoch_from_name(path)
+        if found is None:
+            continue
+        value = table.meta[found]
+        try:
+            out.meta[name] = julian_year(value, path) if name == "epoch" else float(value)
+        except (TypeError, ValueError) as err:
+            raise BadCatalogError(f"{found} {value!r}", "a number", "", path) from err
+    out.meta["epoch"] = epoch or out.meta.get("epoch") or epoch_from_name(path)
     if out.meta["epoch"] is None:
         raise BadCatalogError(
             "no epoch", "meta epoch, a date in the file's name, or epochs=", "give epochs=", path

@@ -1,9 +1,11 @@
 """Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
 
+import gzip
 import io
 import re
 import warnings
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
 import asdf
@@ -17,6 +19,7 @@ from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExpo
 
 __all__ = ["BAD_BITS", "Exposure", "exposure_root", "read_exposure"]
 
+DETECTOR = 2048  # pixels along a side of NIRISS's
 DO_NOT_USE, SATURATED, JUMP_DET = 1, 2, 4
 #: DQ bits that take a pixel's weight away (saturation is handled apart)
 BAD_BITS = DO_NOT_USE | JUMP_DET
@@ -35,6 +38,7 @@ _META = {
     "va_scale": ("VA_SCALE", "velocity_aberration.scale_factor", False),
     "pixel_area_sr": ("PIXAR_SR", "photometry.pixelarea_steradians", False),
     "unit": ("BUNIT", "bunit_data", False),
+    "resampled": ("S_RESAMP", "cal_step.resample", False),
     "xstart": ("SUBSTRT1", "subarray.xstart", False),
     "ystart": ("SUBSTRT2", "subarray.ystart", False),
     "v2_ref": ("V2_REF", "wcsinfo.v2_ref", False),
@@ -45,6 +49,7 @@ _META = {
     "dec_ref": ("DEC_REF", "wcsinfo.dec_ref", False),
     "roll_ref": ("ROLL_REF", "wcsinfo.roll_ref", False),
 }
+TEXTS = ("telescope", "instrument", "detector", "filter_wheel", "pupil", "exp_type", "unit", "resampled")
 EXPOSURE_NAME = re.compile(
     r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
 )
@@ -108,11 +113,14 @@ def _from_fits(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
-            with fits.open(path, memmap=False) as hdus:
+            packed = str(path).endswith(".gz")
+            source = io.BytesIO(gzip.decompress(Path(path).read_bytes())) if packed else path
+            with fits.open(source, memmap=False) as hdus:
                 names = [h.name for h in hdus]
                 last = hdus[-1].fileinfo()
-                end, length = last["datLoc"] + last["datSpan"], Path(path).stat().st_size
-                if not str(path).endswith(".gz") and length != end:  # astropy drops half a header in silence
+                end = last["datLoc"] + last["datSpan"]
+                length = source.getbuffer().nbytes if packed else Path(path).stat().st_size
+                if length != end:  # astropy drops half a header in silence
                     raise OSError(f"{length} bytes, of which the extensions take {end}")
                 headers = [h.header for h in hdus[:2]]
                 arrays = {n: hdus[n].data for n in ("SCI", "ERR", "DQ") if n in names}
@@ -123,7 +131,7 @@ def _from_fits(path):
         raise BadFileError("no such file", "an existing exposure", "check the path", path) from err
     except Exception as err:
         raise BadFileError(
-            f"a damaged or truncated FITS file ({err})", "a readable _cal file", "fetch the file again", path
+            f"no FITS file, or a damaged one ({err})", "a readable _cal file", "fetch the file again", path
         ) from err
     wcs = None
     if tree is not None:
@@ -165,11 +173,44 @@ def _from_model(model):
     return arrays, get, getattr(model.meta, "wcs", None)
 
 
-def _effective_filter(wheel, pupil):
+def _metadata(get, path):
+    """Return the raw metadata; what is needed is there, and numbers are numbers."""
+    meta = {key: get(keyword, place) for key, (keyword, place, _) in _META.items()}
+    missing = [_META[k][0] for k in _META if _META[k][2] and meta[k] is None]
+    if missing:
+        raise MissingDataError(
+            f"no keyword {', '.join(missing)}",
+            "the header of a JWST exposure",
+            "use a _cal file of the pipeline",
+            path,
+        )
+    for key in [k for k in _META if k not in TEXTS]:
+        if not isinstance(meta[key], Real | None):
+            raise MissingDataError(f"{_META[key][0]} = {meta[key]!r}", "a number", "mend the header", path)
+    return meta
+
+
+def _place(meta, shape, path):
+    """1-based x and y of the first pixel on the detector."""
+    start = meta["xstart"], meta["ystart"]
+    if start == (None, None) and (meta["instrument"] != "NIRISS" or shape == (DETECTOR, DETECTOR)):
+        return 1, 1
+    if None in start or min(start) < 1:
+        found = " x ".join(str(n) for n in shape[::-1])
+        raise MissingDataError(
+            f"SUBSTRT1, SUBSTRT2 = {start[0]}, {start[1]} of an image of {found} pixels",
+            "its place on the detector", "mend the header", path,
+        )  # fmt: skip
+    return int(start[0]), int(start[1])
+
+
+def _effective_filter(wheel, pupil, path):
     """Return the filter in the beam: NIRISS has its blue filters in the pupil wheel."""
-    if pupil and str(pupil).startswith("F") and str(pupil)[1:2].isdigit():
-        return str(pupil)
-    return str(wheel)
+    for name in (pupil, wheel):
+        if re.match(r"F\d", str(name)):
+            return str(name)
+    found = f"FILTER {wheel} and PUPIL {pupil}"
+    raise MissingDataError(found, "a filter in one of them", "mend the header", path)
 
 
 def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
@@ -199,23 +240,15 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
         Missing, truncated or damaged file.
 
     UnsupportedExposureError
-        Not imaging, or of another instrument without ``force``.
+        Not imaging, resampled, or of another instrument without ``force``.
 
     MissingDataError
-        No SCI, ERR or WCS, or a missing keyword.
+        No SCI, ERR or WCS, or a keyword that is missing or makes no sense.
     """
     in_memory = hasattr(source, "meta")
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
     arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
-    meta = {key: get(keyword, place) for key, (keyword, place, _) in _META.items()}
-    missing = [_META[k][0] for k in _META if _META[k][2] and meta[k] is None]
-    if missing:
-        raise MissingDataError(
-            f"no keyword {', '.join(missing)}",
-            "the header of a JWST exposure",
-            "use a _cal file of the pipeline",
-            path,
-        )
+    meta = _metadata(get, path)
     instrument, exp_type = str(meta["instrument"]).upper(), str(meta.pop("exp_type"))
     if exp_type not in IMAGING.values():
         raise UnsupportedExposureError(
@@ -224,6 +257,10 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     if instrument != "NIRISS" and not force:
         raise UnsupportedExposureError(
             f"imaging of {instrument}", "NIRISS (NIS_IMAGE)", "use --force=true to try it all the same", path
+        )
+    if meta.pop("resampled") == "COMPLETE":
+        raise UnsupportedExposureError(
+            "a resampled image", "a _cal or _crf file", "its pixels have no ePSF of their own", path
         )
     for name in ("SCI", "ERR"):
         if arrays.get(name) is None:
@@ -247,14 +284,13 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     mjd = meta.pop("epoch") or meta["epoch_start"]
     del meta["epoch_start"]
     wheel = meta.pop("filter_wheel")
+    meta["instrument"] = instrument
+    meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
     meta.update(
         filename=Path(path).name,
-        instrument=instrument,
-        filter=_effective_filter(wheel, meta["pupil"]),
+        filter=_effective_filter(wheel, meta["pupil"], path),
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
-        xstart=int(meta["xstart"] or 1),
-        ystart=int(meta["ystart"] or 1),
     )
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
     image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name)

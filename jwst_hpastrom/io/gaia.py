@@ -9,7 +9,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.io.catalogs import plain_values
+from jwst_hpastrom.io.reading import numbers, read_table
 from jwst_hpastrom.io.writing import write_table
 
 __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
@@ -68,20 +68,10 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
         The file cannot be read.
 
     BadCatalogError
-        Columns are missing, or no row has a motion.
+        Columns are missing or no numbers, or no row has a motion.
     """
     path = Path(path)
-    if not path.exists():
-        raise BadFileError("no such file", "a Gaia table", "check the path", path)
-    try:
-        table = Table.read(path)
-    except Exception as err:
-        raise BadFileError(
-            f"no readable table ({type(err).__name__}: {str(err)[:200]})",
-            "ECSV, FITS, CSV or parquet",
-            "",
-            path,
-        ) from err
+    table = read_table(path, "a Gaia table")
     if {"x0", "y0", "vx", "vy", "vxe", "vye"} <= set(table.colnames) and "ra" not in table.colnames:
         return convert_flystar_gaia(table, ra_ref=ra_ref, dec_ref=dec_ref)
     names = {n.lower(): n for n in table.colnames}
@@ -98,7 +88,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     out = Table(meta=dict(table.meta))
     for name, unit in GAIA_UNITS.items():
         if name in names:
-            out[name] = plain_values(table[names[name]], unit)
+            out[name] = numbers(table, names[name], path, unit)
             if unit:
                 out[name].unit = unit
     ids = next((names[n] for n in ("source_id", "designation", "id") if n in names), None)

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from astropy.table import Table
+from astropy.table import Column
 
-from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.io.exposures import exposure_root
-from jwst_hpastrom.io.writing import FORMATS
+from jwst_hpastrom.io.reading import numbers, read_table
 
 __all__ = ["find_star_list", "read_star_list", "star_list_path"]
 
-NEEDED = ("x", "y", "flux", "mag")
+NEEDED = ("x", "y", "x_err", "y_err", "flux", "mag")
 
 
 def star_list_path(exposure, folder, extension="ecsv"):
@@ -58,20 +58,15 @@ def read_star_list(path, exposure=None):
         The file cannot be read.
 
     BadCatalogError
-        Columns are missing, or the list is of another exposure.
+        Columns are missing or no numbers, or the list is of another exposure.
     """
-    try:
-        table = Table.read(path, format=FORMATS.get(Path(path).suffix))
-    except Exception as err:
-        raise BadFileError(
-            f"no readable star list ({type(err).__name__}: {str(err)[:200]})",
-            "a table",
-            "run hp_epsf_fit again",
-            path,
-        ) from err
+    table = read_table(path, "a star list")
     missing = [c for c in NEEDED if c not in table.colnames]
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", f"{', '.join(NEEDED)}", "", path)
+    for name in NEEDED:
+        old = table[name]
+        table[name] = Column(numbers(table, name, path), unit=old.unit, description=old.description)
     recorded = table.meta.get("filename")
     if exposure is not None and recorded and exposure_root(recorded) != exposure_root(exposure):
         raise BadCatalogError(

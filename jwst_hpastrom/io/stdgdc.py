@@ -254,6 +254,9 @@ def read_stdgdc(path, *, layout=None):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with fits.open(path, memmap=False) as hdus:
+                if "SCI" in hdus or "NXPSFS" in hdus[0].header:
+                    kind = "an exposure" if "SCI" in hdus else "an ePSF library"
+                    raise BadReferenceFileError(kind, "an STDGDC file", "give a distortion", path)
                 layers = _layers(hdus)
                 shape = layers[0].shape if layers else (0, 0)
                 own = _read_parts(hdus, tuple(int(n) for n in shape))
@@ -340,7 +343,7 @@ def convert_distortion(source, target, *, like=None):
         if like is None:
             raise BadReferenceFileError(
                 "an STDGDC file, which does not say where its frame lies in V2V3", "a distortion reference",
-                "give like=<distortion reference>", source,
+                "give one by --like", source,
             )  # fmt: skip
         return write_distortion(target, correction, placement_like(correction, like), reference_meta(like))
     meta = reference_meta(source) if Path(source).suffix == ".asdf" else _header_meta(source)

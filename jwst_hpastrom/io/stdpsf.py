@@ -1,5 +1,6 @@
 """STDPSF files: grids of 4x-oversampled ePSFs as the hst1pass family of programs and photutils read them."""
 
+import gzip
 import io
 import re
 import warnings
@@ -140,7 +141,9 @@ def read_stdpsf(path, *, chip=None):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
-            with fits.open(io.BytesIO(Path(path).read_bytes())) as hdus:
+            content = Path(path).read_bytes()
+            packed = str(path).endswith(".gz")
+            with fits.open(io.BytesIO(gzip.decompress(content) if packed else content)) as hdus:
                 header, data = hdus[0].header, hdus[0].data
     except Exception as err:
         raise BadReferenceFileError(

@@ -2,8 +2,13 @@
 
 import os
 import tempfile
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
+
+from astropy.io.fits.verify import VerifyWarning
+
+from jwst_hpastrom.errors import BadFileError
 
 __all__ = ["FORMATS", "atomic_path", "write_table"]
 
@@ -24,10 +29,20 @@ def atomic_path(path):
     ------
     `~pathlib.Path`
         Temporary path with the same suffix.
+
+    Raises
+    ------
+    BadFileError
+        The folder cannot be made or written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as err:
+        raise BadFileError(
+            f"a folder that cannot be written ({err.strerror})", "one that can", "choose another", path
+        ) from err
     os.close(handle)
     try:
         yield Path(temporary)
@@ -55,6 +70,7 @@ def write_table(table, path):
     str
         The path.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords
         table.write(temporary, format=FORMATS[Path(path).suffix], overwrite=True)
     return str(path)

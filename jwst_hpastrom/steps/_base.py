@@ -23,7 +23,7 @@ from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._spec import PROVIDED
 
-__all__ = ["HPStep", "Inputs", "ParametersByName", "errors_by_cause"]
+__all__ = ["ErrorsByCause", "HPStep", "Inputs", "errors_by_cause"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -76,8 +76,8 @@ def errors_by_cause(name):
         ) from err
 
 
-class ParametersByName:
-    """Mixin: a parameter with a value that makes no sense is a `ParameterError` too."""
+class ErrorsByCause:
+    """Mixin: a parameter that makes no sense and a folder that cannot be made are errors of ours too."""
 
     @classmethod
     def from_config_section(cls, *args, **kwargs):
@@ -87,8 +87,24 @@ class ParametersByName:
         except ValidationError as err:
             raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
 
+    def run(self, *args):
+        """Run the Step (stpipe's own), in a folder that can be made."""
+        folder = self.output_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise ParameterError(
+                f"no folder ({err.strerror})", "one that can be made", "give another output_dir", folder
+            ) from err
+        return super().run(*args)
 
-class HPStep(ParametersByName, Step):
+    def output_folder(self):
+        """Folder of the products: the outermost Step's ``output_dir``, else the current directory."""
+        folder = self.search_attr("output_dir") or "."
+        return Path(os.path.expandvars(os.path.expanduser(folder)))
+
+
+class HPStep(ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None
@@ -163,11 +179,6 @@ class HPStep(ParametersByName, Step):
             raise error
         log.error("skipped: %s: %s", type(error).__name__, error)
 
-    def output_folder(self):
-        """Folder of the products: the outermost Step's ``output_dir``, else the current directory."""
-        folder = self.search_attr("output_dir") or "."
-        return Path(os.path.expandvars(os.path.expanduser(folder)))
-
     def output_path(self, root, suffix, extension):
         """Return the path of a product."""
         return self.output_folder() / f"{root}_{suffix}.{extension}"
@@ -222,7 +233,13 @@ class HPStep(ParametersByName, Step):
                     f"scheduler={self.scheduler} without the package distributed",
                     "pip install 'jwst_hpastrom[distributed]'",
                 ) from err
-            with Client(self.scheduler) as client:
+            try:
+                client = Client(self.scheduler)
+            except (OSError, ValueError) as err:
+                raise ParameterError(
+                    f"scheduler={self.scheduler} ({err})", "the address of a Dask scheduler", "start one"
+                ) from err
+            with client:
                 yield client.get_executor()
         elif self.workers > 1:
             context = get_context("forkserver")

@@ -7,12 +7,12 @@ import numpy as np
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.diffraction import BANDS, band_limit
-from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError
+from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
 from jwst_hpastrom.io.checkpoint import Checkpoint
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
-from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.io.stdpsf import NODES, OVERSAMPLING, write_stdpsf
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
@@ -37,6 +37,12 @@ class EPSFBuildStep(HPStep):
 
     def run_step(self, inputs):
         """Read the exposures, build the library, write it as FITS and ASDF, and the convergence table."""
+        if self.oversampling != OVERSAMPLING or self.grid > NODES:
+            raise ParameterError(
+                f"grid={self.grid}, oversampling={self.oversampling}",
+                f"at most {NODES} and {OVERSAMPLING}, which STDPSF files hold",
+                "call build_library in Python",
+            )
         exposures = []
         for name, member in self.each_member(inputs):
             try:
@@ -45,7 +51,7 @@ class EPSFBuildStep(HPStep):
                 self.failed(err.about(name))
         if not exposures:
             raise NotEnoughStarsError("no exposure", "at least one")
-        meta = _common(exposures, inputs.product)
+        meta = _common(exposures)
         planes, pixel_arcsec = _planes(exposures)
         parameters = self.parameters_of(build_library, exclude=OWN)
         if parameters["band_limit"] is None and meta["filter"] in BANDS:
@@ -56,16 +62,20 @@ class EPSFBuildStep(HPStep):
         checkpoint = Checkpoint(
             self.output_path(inputs.product, "epsf_build_checkpoint", "pkl"), key, resume=self.resume
         )
-        with self.executor() as executor:
-            result = build_library(
-                [e.image for e in exposures],
-                planes,
-                correction=self._correction(*origin),
-                checkpoint=checkpoint,
-                executor=executor,
-                progress=True,
-                **parameters,
-            )
+        try:
+            with self.executor() as executor:
+                result = build_library(
+                    [e.image for e in exposures],
+                    planes,
+                    correction=self._correction(*origin),
+                    checkpoint=checkpoint,
+                    executor=executor,
+                    progress=True,
+                    **parameters,
+                )
+        except HPAstromError:  # going on from there would meet it again
+            checkpoint.remove()
+            raise
         library = result.library.shifted(*origin)  # field positions on the full detector
         library.meta.update(meta)
         path = self.output_path(inputs.product, "epsf", "fits")
@@ -84,17 +94,10 @@ class EPSFBuildStep(HPStep):
         return LinearTransform(offset=np.array([x0, y0], float)) | correction if x0 or y0 else correction
 
 
-def _common(exposures, product):
+def _common(exposures):
     """Metadata shared by all exposures; an error where they differ."""
-    for key in ("instrument", "detector", "filter", "xstart", "ystart"):
-        found = sorted({str(e.meta[key]) for e in exposures})
-        if len(found) > 1:
-            raise MixedExposuresError(
-                f"exposures of several {key}s, {', '.join(found)}", "one", "build them one by one", product
-            )
-    shapes = sorted({e.image.shape for e in exposures})
-    if len(shapes) > 1:
-        raise MixedExposuresError(f"images of shapes {shapes}", "one shape", "build them one by one", product)
+    metas = [e.meta | {"shape": e.image.shape} for e in exposures]
+    MixedExposuresError.unless_same(metas, "instrument", "detector", "filter", "xstart", "ystart", "shape")
     epochs = [e.meta["epoch"] for e in exposures if e.meta["epoch"] is not None]
     first = exposures[0].meta
     return {

@@ -8,7 +8,7 @@ from jwst.stpipe import Pipeline
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
-from jwst_hpastrom.steps._base import HPStep, ParametersByName, errors_by_cause
+from jwst_hpastrom.steps._base import ErrorsByCause, HPStep, errors_by_cause
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
@@ -20,7 +20,7 @@ __all__ = ["HPAstromPipeline"]
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
-class HPAstromPipeline(ParametersByName, Pipeline):
+class HPAstromPipeline(ErrorsByCause, Pipeline):
     """Build the ePSF, fit, solve the distortion, build and fit again with it, average, measure motions.
 
     It returns None and uses no reference types, so that it runs without CRDS.
@@ -60,7 +60,7 @@ class HPAstromPipeline(ParametersByName, Pipeline):
             step = getattr(self, name)
             step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
             step.force, step.save_results = self.force, False
-        folder = self.hp_epsf_fit.output_folder()
+        folder = self.output_folder()
         product = {
             s: folder / f"{association.product}_{s}"
             for s in ("epsf.fits", "distortion.asdf", "master.ecsv", "pm.ecsv")

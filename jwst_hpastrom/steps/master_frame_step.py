@@ -7,7 +7,6 @@ import numpy as np
 
 from jwst_hpastrom.errors import (
     BadReferenceFileError,
-    HPAstromError,
     MixedExposuresError,
     NotEnoughStarsError,
     ParameterError,
@@ -55,20 +54,18 @@ class MasterFrameStep(HPStep):
             raise ParameterError("mode many without an ePSF library", "epsf_file", "give --epsf_file")
         tables = self.star_lists(inputs, self.epsf_file)
         if not tables:
-            raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first", inputs.product)
+            raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
+        MixedExposuresError.unless_same([t.meta for t in tables], "instrument", "detector", "filter")
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
         correction = read_distortion(self.distortion_file) if self.distortion_file else None
-        try:
-            frame = build_master(
-                tables,
-                correction=correction,
-                reference=reference,
-                progress=True,
-                **self.parameters_of(build_master, exclude=OWN),
-            )
-            table = self._measure_many(inputs, tables, frame) if many else frame.table
-        except HPAstromError as error:
-            raise error.about(inputs.product) from None
+        frame = build_master(
+            tables,
+            correction=correction,
+            reference=reference,
+            progress=True,
+            **self.parameters_of(build_master, exclude=OWN),
+        )
+        table = self._measure_many(inputs, tables, frame) if many else frame.table
         path = write_table(table, self.output_path(inputs.product, "master", "ecsv"))
         self.write_quality(inputs.product, frame.exposures)
         log.info("wrote %s: %d stars", path, len(table))
@@ -77,12 +74,7 @@ class MasterFrameStep(HPStep):
     def _measure_many(self, inputs, tables, frame):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
         metas = [t.meta for t in tables]
-        for key in ("instrument", "detector", "filter", "xstart", "ystart"):
-            values = sorted({str(meta.get(key)) for meta in metas})
-            if len(values) > 1:
-                raise MixedExposuresError(
-                    f"exposures of several {key}s, {', '.join(values)}", "one", "measure them one by one"
-                )
+        MixedExposuresError.unless_same(metas, "xstart", "ystart")
         wanted = [exposure_root(meta["filename"]) for meta in metas]
         images = {}
         for name, member in self.each_member(inputs):

@@ -46,12 +46,9 @@ class ProperMotionStep(HPStep):
                 f"first_epoch={self.first_epoch}, gaia_catalog={self.gaia_catalog}",
                 "one of the two",
                 "give first_epoch for a master frame, gaia_catalog for star lists of many epochs",
-                inputs.product,
             )
         if inputs.in_memory:
-            raise ParameterError(
-                "models in memory", "the path of a master frame or of an association", "", inputs.product
-            )
+            raise ParameterError("models in memory", "the path of a master frame or of an association")
         table = self._two_epochs(inputs) if self.first_epoch else self._many_epochs(inputs)
         path = write_table(table, self.output_path(inputs.product, "pm", "ecsv"))
         log.info("wrote %s: %d stars", path, len(table))
@@ -59,7 +56,7 @@ class ProperMotionStep(HPStep):
 
     def _two_epochs(self, inputs):
         if len(inputs.members) != 1:
-            raise ParameterError(f"{len(inputs.members)} members", "one master frame", "", inputs.product)
+            raise ParameterError(f"{len(inputs.members)} members", "one master frame")
         master, first = read_catalog(inputs.members[0]), read_catalog(self.first_epoch)
         return two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
 

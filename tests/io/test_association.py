@@ -30,12 +30,29 @@ def test_missing_member_is_named(tmp_path):
         read_association(path)
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"products": []}', '{"products": [{"name": "a"}]}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1]", '{"products": []}', '{"products": [{"name": "a"}]}', "\x00\xff",
+     '{"products": [{"name": "a", "members": [{"expname": null}]}]}'],
+)  # fmt: skip
 def test_nonsense_is_refused(tmp_path, text):
     path = tmp_path / "bad_asn.json"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(BadFileError, match="bad_asn.json"):
         read_association(path)
+
+
+@pytest.mark.parametrize("name", ["", None, "../elsewhere"])
+def test_a_product_name_that_names_no_files(tmp_path, name):
+    (tmp_path / "a_cal.fits").touch()
+    with pytest.raises(BadFileError, match="f_asn.json: found the product name"):
+        read_association(write(tmp_path, [{"expname": "a_cal.fits"}], name))
+
+
+def test_a_member_named_twice_would_count_twice(tmp_path):
+    (tmp_path / "a_cal.fits").touch()
+    with pytest.raises(BadFileError, match="a_cal.fits more than once"):
+        read_association(write(tmp_path, [{"expname": "a_cal.fits"}, {"expname": "a_cal.fits"}]))
 
 
 def test_no_science_members(tmp_path):

@@ -6,6 +6,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.writing import write_table
 
 
 def test_gaia_names_units_and_masks(tmp_path):
@@ -70,3 +71,42 @@ def test_what_cannot_be_used_is_named(tmp_path):
         read_catalog(path)
     with pytest.raises(BadFileError, match="no such file"):
         read_catalog(tmp_path / "none.fits")
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        (["05:22:00"], "column ra .* needed numbers in deg"),
+        ([[1.0, 2.0]], "column ra .*2,"),
+        ([1.0] * u.m, "column ra .*not convertible"),
+    ],
+)
+def test_columns_that_are_no_numbers(tmp_path, column, text):
+    path = tmp_path / "e.ecsv"
+    QTable({"ra": column, "dec": [1.0]}).write(path)
+    with pytest.raises(BadCatalogError, match=rf"e\.ecsv: found {text}"):
+        read_catalog(path)
+
+
+@pytest.mark.parametrize(("epoch", "year"), [("2006-05-26", 2006.4), (2006.4, 2006.4), (np.nan, None)])
+def test_epochs(tmp_path, epoch, year):
+    path = tmp_path / "e.ecsv"
+    Table({"ra": [1.0], "dec": [1.0]}, meta={"epoch": epoch}).write(path)
+    assert read_catalog(path).meta["epoch"] == (year and pytest.approx(year, abs=0.01))
+
+
+@pytest.mark.parametrize("epoch", [53880.0, "some time ago"])
+def test_epochs_that_are_no_years(tmp_path, epoch):
+    path = tmp_path / "e.ecsv"
+    Table({"ra": [1.0], "dec": [1.0]}, meta={"epoch": epoch}).write(path)
+    with pytest.raises(BadCatalogError, match=f"epoch {epoch}, needed a Julian year"):
+        read_catalog(path)
+
+
+@pytest.mark.parametrize("extension", ["ecsv", "fits", "parquet"])
+def test_formats_keep_epoch_and_tangent_plane(tmp_path, extension):
+    plane = TangentPlane(80.0, -69.0)
+    t = Table({"ra": [80.0], "dec": [-69.0]}, meta=plane.to_meta() | {"epoch": 2006.4})
+    out = read_catalog(write_table(t, tmp_path / f"e.{extension}"))
+    assert out.meta["epoch"] == 2006.4
+    assert TangentPlane.from_meta(out.meta) == plane

@@ -81,6 +81,17 @@ def test_generic_lists_and_what_is_refused(tmp_path):
         read_epoch_list(tmp_path / "none.ecsv")
 
 
+@pytest.mark.parametrize(
+    "meta",
+    [{"epoch": "tomorrow"}, {"epoch": 56000.0}, {"epoch": 2015.5, "PA": "N"}, {"epoch": 2015.5, "bad": 1}],
+)
+def test_metadata_and_columns_that_are_no_numbers(tmp_path, meta):
+    x = ["a"] if "bad" in meta else [1.0]
+    Table({"x": x, "y": [1.0], "x_err": [0.1], "y_err": [0.1]}, meta=meta).write(tmp_path / "a.ecsv")
+    with pytest.raises(BadCatalogError, match=r"a\.ecsv: found (epoch|PA|column x)"):
+        read_epoch_list(tmp_path / "a.ecsv")
+
+
 def test_gaia_units_are_converted(tmp_path):
     gaia_table().write(tmp_path / "g.ecsv")
     table = read_gaia(tmp_path / "g.ecsv")

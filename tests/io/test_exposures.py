@@ -11,6 +11,8 @@ HEADER = {
     "FILTER": "CLEAR",
     "PUPIL": "F150W",
     "EXP_TYPE": "NIS_IMAGE",
+    "SUBSTRT1": 1,
+    "SUBSTRT2": 1,
 }
 
 
@@ -66,6 +68,10 @@ def test_no_dq_is_accepted(tmp_path):
         ({"SCI": np.full((40, 30), np.nan, "f4")}, MissingDataError, "no pixel with weight"),
         ({"DQ": np.ones((40, 30), "u4")}, MissingDataError, "no pixel with weight"),
         ({"ERR": np.ones((20, 30), "f4")}, MissingDataError, "two images of one shape"),
+        ({"header": {"S_RESAMP": "COMPLETE"}}, UnsupportedExposureError, "resampled"),
+        ({"header": {"EXPMID": "tomorrow"}}, MissingDataError, "EXPMID = 'tomorrow', needed a number"),
+        ({"header": {"SUBSTRT2": -5}}, MissingDataError, "SUBSTRT1, SUBSTRT2 = 1, -5"),
+        ({"header": {"PUPIL": "CLEARP"}}, MissingDataError, "FILTER CLEAR and PUPIL CLEARP"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(tmp_path, change, error, text):
@@ -80,10 +86,11 @@ def test_other_instruments_with_force(tmp_path):
     assert read_exposure(path, force=True).meta["instrument"] == "NIRCAM"
 
 
-def test_missing_keyword_is_named(tmp_path):
+@pytest.mark.parametrize("keyword", ["INSTRUME", "DETECTOR", "FILTER", "PUPIL", "EXP_TYPE", "SUBSTRT1"])
+def test_missing_keyword_is_named(tmp_path, keyword):
     path = write(tmp_path / "a_cal.fits")
-    fits.delval(path, "DETECTOR")
-    with pytest.raises(MissingDataError, match="DETECTOR"):
+    fits.delval(path, keyword)
+    with pytest.raises(MissingDataError, match=rf"a_cal\.fits: found .*{keyword}"):
         read_exposure(path)
 
 
@@ -95,9 +102,19 @@ def test_missing_wcs(tmp_path):
         read_exposure(path).to_sky(1.0, 2.0)
 
 
-@pytest.mark.parametrize("keep", [0, 1000, 9000, 12000])
-def test_truncated_file(tmp_path, keep):
-    path = write(tmp_path / "a_cal.fits")
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [
+        ("a_cal.fits", 0),
+        ("a_cal.fits", 1000),
+        ("a_cal.fits", 9000),
+        ("a_cal.fits", 12000),
+        ("a_cal.fits.gz", 200),
+    ],
+)
+def test_truncated_file(tmp_path, name, keep):
+    path = write(tmp_path / name)
+    assert read_exposure(path).image.shape == (40, 30)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(BadFileError, match="a_cal.fits"):
         read_exposure(path)

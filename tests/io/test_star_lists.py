@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list, star_list_path
@@ -7,7 +8,8 @@ from jwst_hpastrom.io.star_lists import find_star_list, read_star_list, star_lis
 
 @pytest.fixture
 def star_list():
-    return Table({"x": [1.0], "y": [2.0], "flux": [3.0], "mag": [4.0]}, meta={"filename": "jw1_nis_cal.fits"})
+    columns = {"x": [1.0], "y": [2.0], "x_err": [0.1], "y_err": [0.1], "flux": [3.0], "mag": [4.0]}
+    return Table(columns, meta={"filename": "jw1_nis_cal.fits"})
 
 
 def test_output_folder_comes_before_the_exposures(tmp_path, star_list):
@@ -21,8 +23,9 @@ def test_output_folder_comes_before_the_exposures(tmp_path, star_list):
     assert find_star_list(exposure, [tmp_path / "out"]) == str(tmp_path / "out" / "jw1_nis_stars.ecsv")
 
 
-def test_a_list_of_another_exposure_is_refused(tmp_path, star_list):
-    path = tmp_path / "jw2_nis_stars.ecsv"
+@pytest.mark.parametrize("extension", ["ecsv", "fits"])
+def test_a_list_of_another_exposure_is_refused(tmp_path, star_list, extension):
+    path = tmp_path / f"jw2_nis_stars.{extension}"
     star_list.write(path)
     assert len(read_star_list(path)) == 1
     assert len(read_star_list(path, "jw1_nis_crf.fits")) == 1
@@ -36,5 +39,11 @@ def test_damaged_lists(tmp_path):
     with pytest.raises((BadFileError, BadCatalogError), match="a_stars.ecsv"):
         read_star_list(path)
     Table({"x": [1.0]}).write(path, overwrite=True)
-    with pytest.raises(BadCatalogError, match="no column y, flux, mag"):
+    with pytest.raises(BadCatalogError, match="no column y, x_err, y_err, flux, mag"):
         read_star_list(path)
+
+
+def test_masked_positions_are_not_zero(tmp_path, star_list):
+    star_list["x"] = MaskedColumn(star_list["x"], mask=[True])
+    star_list.write(tmp_path / "a_stars.ecsv")
+    assert np.isnan(read_star_list(tmp_path / "a_stars.ecsv")["x"][0])

@@ -1,5 +1,6 @@
 """STDPSF files and the ASDF reference of ePSF libraries."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -103,6 +104,12 @@ def test_truncated_file(library, tmp_path):
     (tmp_path / "short.fits").write_bytes(raw[:5000])
     with pytest.raises(BadReferenceFileError, match=r"short\.fits: found a damaged FITS file"):
         read_stdpsf(tmp_path / "short.fits")
+
+
+def test_packed_file(library, tmp_path):
+    raw = Path(write_stdpsf(library, tmp_path / "x.fits")).read_bytes()
+    (tmp_path / "x.fits.gz").write_bytes(gzip.compress(raw))
+    np.testing.assert_allclose(read_stdpsf(tmp_path / "x.fits.gz").data, library.data, atol=1e-7)
 
 
 def test_wrong_oversampling_shows(library, tmp_path):

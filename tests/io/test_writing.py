@@ -1,6 +1,7 @@
 import pytest
 from astropy.table import Table
 
+from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.writing import atomic_path, write_table
 
 
@@ -12,6 +13,12 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(BadFileError, match="needed one that can"):
+        write_table(Table({"x": [1.5]}), tmp_path / "a" / "t.ecsv")
 
 
 @pytest.mark.parametrize("extension", ["ecsv", "fits"])

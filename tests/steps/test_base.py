@@ -1,5 +1,6 @@
 import os
 
+import dask
 import pytest
 
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
@@ -155,3 +156,16 @@ def test_workers(workers):
 def test_a_parameter_that_makes_no_sense(value):
     with pytest.raises(ParameterError, match="mode"):
         ToyStep.from_config_section(ToyStep.load_spec_file().__class__({"mode": value}))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ParameterError, match="file/below: found no folder"):
+        ToyStep(output_dir=str(tmp_path / "file" / "below")).run(make_association(tmp_path))
+
+
+def test_a_scheduler_that_is_not_there():
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.1s"}):
+        pool = ToyStep(scheduler="tcp://127.0.0.1:1").executor()
+        with pytest.raises(ParameterError, match=r"127\.0\.0\.1:1"), pool:
+            pass

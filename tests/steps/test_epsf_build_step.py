@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.epsf import build
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError
+from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.epsf_reference import read_epsf_reference
 from jwst_hpastrom.io.stdpsf import read_stdpsf
 from jwst_hpastrom.simulation import simulate_field, write_field
@@ -70,7 +70,14 @@ def test_mixed_filters_and_no_stars(files, tmp_path):
         EPSFBuildStep(output_dir=str(tmp_path)).run(str(path))
     with pytest.raises(NotEnoughStarsError, match="bright isolated"):
         EPSFBuildStep(output_dir=str(tmp_path), min_sn=1e6).run(files.association)
-    assert not list(tmp_path.glob("*_epsf.*"))
+    # what no STDPSF file can hold is refused before the work
+    for wrong in ({"oversampling": 5}, {"grid": 11}):
+        with pytest.raises(ParameterError, match="STDPSF"):
+            EPSFBuildStep(output_dir=str(tmp_path), **wrong).run(files.association)
+    # an error in the middle leaves nothing behind
+    with pytest.raises(NotEnoughStarsError, match="field position"):
+        EPSFBuildStep(output_dir=str(tmp_path), min_cell_stars=1e6, **QUICK).run(files.association)
+    assert {p.name for p in tmp_path.iterdir()} == {"other", "mixed_asn.json"}
 
 
 def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):

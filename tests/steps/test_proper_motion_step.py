@@ -106,7 +106,15 @@ def test_errors_name_the_file_and_leave_no_product(tmp_path):
     table.write(tmp_path / "e2.ecsv", overwrite=True)
     with pytest.raises(HPAstromError, match=r"e2\.ecsv: found no column x_err"):
         ProperMotionStep.call(asn, gaia_catalog=gaia, output_dir=str(tmp_path / "out"))
-    assert not (tmp_path / "out" / "field_pm.ecsv").exists()
+    first = table["mag",]
+    first["ra"], first["dec"] = 80 - (table["x"] - 300) * 0.065 / 3600, (table["y"] - 300) * 0.065 / 3600
+    for name, epoch in (("first.ecsv", 2006.0), ("no_master.ecsv", 2022.0)):
+        first.meta = {"epoch": epoch, "ra_tangent": 80.0, "dec_tangent": 0.0}
+        first.write(tmp_path / name)
+    step = ProperMotionStep(first_epoch=str(tmp_path / "first.ecsv"), output_dir=str(tmp_path / "out"))
+    with pytest.raises(HPAstromError, match=r"no_master\.ecsv: found no column x_err, y_err, n_used"):
+        step.run(str(tmp_path / "no_master.ecsv"))
+    assert not list((tmp_path / "out").iterdir())
 
 
 @real
