@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Column as TableColumn
 from astropy.table import Table
 
-__all__ = ["MASTER", "MOTION", "STAR_LIST", "Column", "Flag", "describe_flags", "make_table"]
+__all__ = ["MASTER", "MOTION", "STAR_LIST", "Column", "Flag", "describe_flags", "make_table", "values"]
 
 
 class Flag(IntFlag):
@@ -182,3 +182,26 @@ def make_table(schema, data, meta=None):
         if name not in known
     ]
     return Table(columns, meta=dict(meta or {}))
+
+
+def values(table, name, default=np.nan):
+    """Return a column as plain numbers.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    name : str
+
+    default : float
+        Of all rows, where the table has no such column.
+
+    Returns
+    -------
+    ndarray of float
+        NaN where masked.
+    """
+    if name not in table.colnames:
+        return np.full(len(table), default)
+    column = table[name]
+    return np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)

@@ -4,17 +4,13 @@ import logging
 
 import numpy as np
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
 from jwst_hpastrom.motion.frame_quality import frame_bias, frame_covariance
 from jwst_hpastrom.motion.frame_tie import bootstrap_errors, formal_errors
-from jwst_hpastrom.motion.linking import (
-    check_lists,
-    link_by_name,
-    link_by_position,
-    register_lists,
-)
+from jwst_hpastrom.motion.linking import link_by_name, link_by_position
 from jwst_hpastrom.motion.models import MODEL_SETS, fit_motions
 from jwst_hpastrom.motion.parallax import parallax_factors
 from jwst_hpastrom.motion.plate_solution import add_frame_errors, solve_plates
@@ -29,6 +25,7 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
+from jwst_hpastrom.motion.registration import check_lists, pixel_size, register_lists
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
@@ -231,57 +228,11 @@ def fit_epochs(
     plane = _tangent_plane(lists, gaia, keep, ra_ref, dec_ref)
     reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax)
 
-    mappings, anchor, _ = register_lists(lists, degree=degree, pixel_scale_mas=pixel_scale_mas)
-    meta, table = lists[anchor].meta, lists[anchor]
-    scaled = bool(meta.get("pixel_scale_mas") or pixel_scale_mas)
-    column = {
-        c: np.ma.filled(np.ma.asarray(table[c], float), np.nan)
-        for c in ("x", "y", "mag")
-        if c in table.colnames
-    }
-    i, j, to_plane = match_reference(
-        reference,
-        epochs[anchor],
-        mappings[anchor],
-        column["x"],
-        column["y"],
-        column.get("mag"),
-        oriented=meta.get("position_angle") is not None,
-        scaled=scaled,
-        degree=degree,
-        radius_mas=reference_radius_mas,
-    )
-    if match == "name":
-        links = link_by_name(lists)
-    else:
-        j0 = to_plane.jacobian(np.nanmedian(column["x"]), np.nanmedian(column["y"]))
-        j1 = mappings[anchor].jacobian(np.nanmedian(column["x"]), np.nanmedian(column["y"]))
-        unit = float(np.sqrt(abs(np.linalg.det(j0) / np.linalg.det(j1))))
-        links = link_by_position(
-            lists,
-            epochs,
-            mappings,
-            anchor,
-            unit,
-            max_motion=max_motion,
-            max_mag_difference=max_mag_difference,
-        )
-    links = links.take((links.index >= 0).sum(1) >= min(min_epochs, len(lists)))
-    if len(links.index) == 0:
-        raise NotEnoughStarsError(f"no star in {min_epochs} epochs", f"stars found in {min_epochs} or more")
-    log.info("%d stars in %d or more of %d epochs", len(links.index), min_epochs, len(lists))
-
-    # The star of each reference star is the one that owns the matched entry of the anchor.
-    owner = np.full(len(table), -1)
-    has = links.index[:, anchor] >= 0
-    owner[links.index[has, anchor]] = np.flatnonzero(has)
-    star = owner[j]
-    reference, star = reference.take(i[star >= 0]), star[star >= 0]
-    if bright_limit is not None:
-        with np.errstate(invalid="ignore"):
-            bright = np.nanmedian(links.mag[star], 1) < bright_limit
-        reference, star = reference.take(~bright), star[~bright]
-
+    links, reference, star, pixels = _identify(
+        lists, epochs, reference, match=match, pixel_scale_mas=pixel_scale_mas, degree=degree,
+        radius_mas=reference_radius_mas, max_motion=max_motion, max_mag_difference=max_mag_difference,
+        min_epochs=min_epochs, bright_limit=bright_limit,
+    )  # fmt: skip
     groups = _groups(lists, group_by)
     factors = parallax_factors(epochs, plane.ra, plane.dec) if fit_parallax else None
     settings = {
@@ -294,15 +245,7 @@ def fit_epochs(
         "group_probability": group_probability,
     }
     # Errors of the lists in mas, from the approximate registration; the ties need them as weights.
-    scale = np.sqrt(
-        abs(np.linalg.det(to_plane.jacobian(np.nanmedian(column["x"]), np.nanmedian(column["y"]))))
-    )
-    ratio = [
-        np.sqrt(abs(np.linalg.det(m.jacobian(np.nanmedian(t["x"]), np.nanmedian(t["y"])))))
-        for m, t in zip(mappings, lists, strict=True)
-    ]
-    pixel = scale * np.array(ratio) / ratio[anchor]
-    list_error = np.stack([links.x_err, links.y_err]) * pixel
+    list_error = np.stack([links.x_err, links.y_err]) * pixels
     if transformation_errors == "model":
         transformation_errors = "joint" if models == "auto" else "bootstrap"
     formal = transformation_errors != "bootstrap"
@@ -377,6 +320,47 @@ def fit_epochs(
         inputs,
         np.array([float(np.nan if (a := t.meta.get("position_angle")) is None else a) for t in lists]),
     )
+
+
+def _identify(
+    lists, epochs, reference, *, match, pixel_scale_mas, degree, radius_mas, max_motion, max_mag_difference,
+    min_epochs, bright_limit,
+):  # fmt: skip
+    """Every star's entries, the reference stars found and their stars, and the lists' pixels in mas."""
+    mappings, anchor, _ = register_lists(lists, degree=degree, pixel_scale_mas=pixel_scale_mas)
+    table = lists[anchor]
+    i, j, to_plane = match_reference(
+        reference, epochs[anchor], mappings[anchor],
+        values(table, "x"), values(table, "y"), values(table, "mag") if "mag" in table.colnames else None,
+        oriented=table.meta.get("position_angle") is not None,
+        scaled=bool(table.meta.get("pixel_scale_mas") or pixel_scale_mas),
+        degree=degree, radius_mas=radius_mas,
+    )  # fmt: skip
+    unit = pixel_size(to_plane, table) / pixel_size(mappings[anchor], table)
+    if match == "name":
+        links = link_by_name(lists)
+    else:
+        links = link_by_position(
+            lists, epochs, mappings, anchor, unit,
+            max_motion=max_motion, max_mag_difference=max_mag_difference,
+        )  # fmt: skip
+    links = links.take((links.index >= 0).sum(1) >= min(min_epochs, len(lists)))
+    if len(links.index) == 0:
+        raise NotEnoughStarsError(f"no star in {min_epochs} epochs", f"stars found in {min_epochs} or more")
+    log.info("%d stars in %d or more of %d epochs", len(links.index), min_epochs, len(lists))
+
+    # The star of each reference star is the one that owns the matched entry of the anchor.
+    owner = np.full(len(table), -1)
+    has = links.index[:, anchor] >= 0
+    owner[links.index[has, anchor]] = np.flatnonzero(has)
+    star = owner[j]
+    reference, star = reference.take(i[star >= 0]), star[star >= 0]
+    if bright_limit is not None:
+        with np.errstate(invalid="ignore"):
+            bright = np.nanmedian(links.mag[star], 1) < bright_limit
+        reference, star = reference.take(~bright), star[~bright]
+    pixels = np.array([pixel_size(m, t) for m, t in zip(mappings, lists, strict=True)]) * unit
+    return links, reference, star, pixels
 
 
 def _tangent_plane(lists, gaia, keep, ra_ref, dec_ref):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import CompositeMapping, TangentPlane, fit_polynomial, match_blind, match_nearest
 from jwst_hpastrom.motion.parallax import parallax_factors
@@ -12,13 +13,6 @@ from jwst_hpastrom.motion.parallax import parallax_factors
 __all__ = ["ReferenceStars", "match_reference", "reference_stars", "select_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
-
-
-def _values(table, name, default=np.nan):
-    if name not in table.colnames:
-        return np.full(len(table), default)
-    column = table[name]
-    return np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
 
 
 def select_gaia(
@@ -68,10 +62,10 @@ def select_gaia(
     """
     keep = np.ones(len(gaia), bool)
     for name in ("ra", "dec", "pmra", "pmdec"):
-        keep &= np.isfinite(_values(gaia, name))
+        keep &= np.isfinite(values(gaia, name))
     for name in ("ra_error", "dec_error", "pmra_error", "pmdec_error"):
-        value = _values(gaia, name)
-        keep &= np.isfinite(value) & (value > 0)
+        error = values(gaia, name)
+        keep &= np.isfinite(error) & (error > 0)
     if not keep.any():
         raise BadCatalogError(
             f"{len(gaia)} rows, none with positions, motions and their errors",
@@ -91,7 +85,7 @@ def select_gaia(
             log.info("the Gaia table has no %s: cut not made", name)
             continue
         with np.errstate(invalid="ignore"):
-            keep &= test(_values(gaia, name))
+            keep &= test(values(gaia, name))
     return keep
 
 
@@ -188,27 +182,26 @@ def reference_stars(gaia, keep, plane, *, use_parallax=False):
     """
     row = np.flatnonzero(keep)
     t = gaia[row]
-    xi, eta = plane.from_sky(_values(t, "ra"), _values(t, "dec"))
+    xi, eta = plane.from_sky(values(t, "ra"), values(t, "dec"))
     rotation = sky_axes(plane, xi, eta)
-    v = np.stack([_values(t, "pmra"), _values(t, "pmdec")], -1)
+    v = np.stack([values(t, "pmra"), values(t, "pmdec")], -1)
     pm = np.einsum("nij,nj->ni", rotation, v)
     names = ("ra", "dec", "pmra", "pmdec")
-    sigma = np.stack([_values(t, f"{n}_error") for n in names], -1)
+    sigma = np.stack([values(t, f"{n}_error") for n in names], -1)
     corr = np.broadcast_to(np.eye(4), (row.size, 4, 4)).copy()
     for i in range(4):
         for j in range(i):
-            value = np.nan_to_num(_values(t, f"{names[j]}_{names[i]}_corr", 0.0))
-            corr[:, i, j] = corr[:, j, i] = value
+            corr[:, i, j] = corr[:, j, i] = np.nan_to_num(values(t, f"{names[j]}_{names[i]}_corr", 0.0))
     full = np.zeros((row.size, 4, 4))
     full[:, :2, :2] = full[:, 2:, 2:] = rotation
     covariance = full @ (sigma[:, :, None] * corr * sigma[:, None, :]) @ np.swapaxes(full, 1, 2)
-    epoch = _values(t, "ref_epoch")
+    epoch = values(t, "ref_epoch")
     if not np.isfinite(epoch).all():
         if gaia.meta.get("epoch") is None:
             raise BadCatalogError("no ref_epoch", "the epoch of the Gaia positions", "add a column ref_epoch")
         epoch = np.where(np.isfinite(epoch), epoch, float(gaia.meta["epoch"]))
-    parallax = np.nan_to_num(_values(t, "parallax", 0.0)) if use_parallax else np.zeros(row.size)
-    mag = _values(t, "phot_g_mean_mag")
+    parallax = np.nan_to_num(values(t, "parallax", 0.0)) if use_parallax else np.zeros(row.size)
+    mag = values(t, "phot_g_mean_mag")
     return ReferenceStars(
         row, xi * 1e3, eta * 1e3, pm[:, 0], pm[:, 1], covariance, epoch, parallax, mag, plane
     )
