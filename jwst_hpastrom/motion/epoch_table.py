@@ -164,7 +164,7 @@ class EpochMotions:
         return row | {name: float(np.mean(codes == code)) for name, code in MODEL_CODES.items()}
 
 
-def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame):
+def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, shared=None):
     """Build the table of `~jwst_hpastrom.motion.many_epoch.EpochMotions` from the parts of a run."""
     n = len(links.index)
     xi, eta = fits.position.T / 1e3
@@ -229,6 +229,8 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         drift = c[0, 0] + 2 * dt * c[0, 1] + dt**2 * c[1, 1]
         data[f"{name}_error_total"] = np.sqrt(pos_error[:, axis] ** 2 + drift)
         data[f"pm{name}_error_total"] = np.sqrt(error[:, axis] ** 2 + c[1, 1])
+    if shared is not None:
+        data["pmra_error_systematic"], data["pmdec_error_systematic"] = shared.T
     if fits.has_parallax:
         data["parallax"] = fits.coefficients[:, -1]
         data["parallax_error"] = np.sqrt(fits.covariance[:, -1, -1])

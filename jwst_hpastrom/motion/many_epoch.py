@@ -205,7 +205,8 @@ def fit_epochs(
 
     ``*_error`` are the fits' errors, those of the transformations at the star included; ``*_error_total``
     have in addition, in quadrature, what the frame itself may be off, which all stars share
-    (``frame_pm_error_mas_yr`` in the metadata). With bootstrap transformation errors (H25) ``*_error``
+    (``frame_pm_error_mas_yr`` in the metadata). ``*_error_systematic`` is the transformations' part of the
+    former ("joint" only), alike for neighbours. With bootstrap transformation errors (H25) ``*_error``
     already hold part of the frame's, as if independent between epochs.
     """
     if models not in MODEL_SETS or match not in ("position", "name"):
@@ -277,9 +278,9 @@ def fit_epochs(
         use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
     )  # fmt: skip
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
-    inputs["factors"] = factors
+    inputs["factors"], shared = factors, None
     if plates is not None:
-        fits, frame = add_frame_errors(fits, plates, links, error, epochs, groups)
+        fits, shared, frame = add_frame_errors(fits, plates, links, error, epochs, groups)
     else:
         with np.errstate(all="ignore"):
             typical = np.nanmedian(error, axis=1)

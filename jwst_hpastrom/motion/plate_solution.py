@@ -321,6 +321,9 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
     fits : `~jwst_hpastrom.motion.models.MotionFits`
         With the larger covariances.
 
+    shared : ndarray, shape (n, 2)
+        What was added to the errors of the motions (in quadrature), mas/yr: neighbours have it in common.
+
     frame : `~jwst_hpastrom.motion.frame_quality.FrameCovariance`
         Of the mean displacement of all stars.
     """
@@ -329,7 +332,7 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
         group = np.zeros(len(epochs), int)
     fitted = np.flatnonzero(fits.model >= 0)
     epoch = float(np.median(fits.t0[fitted]))
-    out, common = fits.covariance.copy(), np.empty((2, 2, 2))
+    out, common, shared = fits.covariance.copy(), np.empty((2, 2, 2)), np.full((n, 2), np.nan)
     for axis in (0, 1):
         mean, effect = np.zeros((2, plates.covariance.shape[1])), np.zeros((n, k, plates.covariance.shape[1]))
         for first in range(0, fitted.size, 2000):
@@ -344,8 +347,10 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
         rows = slice(k * axis, k * axis + k)
         for first in range(0, fitted.size, 2000):
             s = fitted[first : first + 2000]
-            out[s, rows, rows] += (effect[s] @ plates.covariance[axis]) @ np.swapaxes(effect[s], 1, 2)
-    return replace(fits, covariance=out), FrameCovariance(epoch, common)
+            added = (effect[s] @ plates.covariance[axis]) @ np.swapaxes(effect[s], 1, 2)
+            out[s, rows, rows] += added
+            shared[s, axis] = np.sqrt(added[:, 1, 1])
+    return replace(fits, covariance=out), shared, FrameCovariance(epoch, common)
 
 
 def _effect(fits, stars, axis, ties, links, error, epochs, group):

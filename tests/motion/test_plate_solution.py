@@ -93,18 +93,24 @@ def test_equals_the_dense_solution(top):
 
 def test_errors_of_stars_and_frame_are_those_found():
     """Twenty fields: motions relative to the field, and the field's own, scatter as stated."""
-    z, frame = [], []
+    z, frame, bends = [], [], []
     for seed in range(20):
         links, reference, ties, pm = epochs_of_a_field(np.random.default_rng(100 + seed), bend=0.2)
         plates = solve_plates(ties, links, EPOCHS, reference, np.arange(N_REF), n_iterations=2)
         position, error = measured(links, plates.ties, EPOCHS.size)
         fits = fit_motions(EPOCHS, *position, *error, models="linear")
-        fits, common = add_frame_errors(fits, plates, links, error, EPOCHS)
+        fits, shared, common = add_frame_errors(fits, plates, links, error, EPOCHS)
         d = fits.motion - pm.T
+        design = plates.ties[0].design(links.x[:, 0], links.y[:, 0])[:, :6]
+        smooth = design @ np.linalg.lstsq(design, d, rcond=None)[0]
+        own = np.mean(fits.motion_error**2 - shared**2) * 5 / len(d)  # what six terms less one take of noise
+        bends.append([np.mean(np.var(smooth, axis=0)), np.mean(shared**2) + own])
         z.append((d - d.mean(0)) / fits.motion_error)
         frame.append(d.mean(0) / np.sqrt(common.covariance[:, 1, 1]))
     assert np.std(z) == pytest.approx(1.0, abs=0.08)
     assert np.std(frame) == pytest.approx(1.0, abs=0.3)
+    found, expected = np.mean(bends, axis=0)
+    assert found == pytest.approx(expected, rel=0.4)
 
 
 def test_cubic_terms_of_an_inverse():
