@@ -288,7 +288,7 @@ def fit_epochs(
         error = np.hypot(error, transformation)
     t_common, d, e, ok = compare_with_reference(reference, fits.take(star))
     bias = frame_bias(d[ok], e[ok], t_common)
-    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame)
+    out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, shared)
     transformation = np.where(links.index >= 0, transformation, np.nan)
     out.meta["transformation_error_mas"] = [float(v) for v in np.nanmedian(transformation, axis=(0, 1))]
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]

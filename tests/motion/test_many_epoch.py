@@ -85,6 +85,7 @@ def test_motions_in_gaias_frame(result):
     assert len(t) == 250
     d = np.stack([t["pmra"], t["pmdec"]], -1) - pm[star_numbers(t)]
     total = np.stack([t["pmra_error_total"], t["pmdec_error_total"]], -1)
+    assert np.all(t["pmra_error_systematic"] < t["pmra_error"])
     error = np.stack([t["pmra_error"], t["pmdec_error"]], -1)
     assert np.all(np.abs(np.median(d, 0)) < 3.5 * np.array(t.meta["frame_pm_error_mas_yr"]))
     np.testing.assert_allclose(((d - np.median(d, 0)) / error).std(0), 1.0, atol=0.25)
