@@ -20,6 +20,8 @@ html_show_sourcelink = False
 
 def _write_tables():
     """Column and flag tables of formats.rst, from the one schema."""
+    import inspect
+    import re
     from pathlib import Path
 
     from jwst_hpastrom import columns
@@ -42,9 +44,9 @@ def _write_tables():
             out += [f"   * - ``{c.name}``", f"     - {c.unit}", f"     - {c.description}"]
         out.append("")
     (here / "_columns.rst").write_text("\n".join(out))
-    rows = [".. list-table::", "   :header-rows: 1", "", "   * - bit", "     - name"]
-    for flag in columns.Flag:
-        rows += [f"   * - {int(flag)}", f"     - {flag.name}"]
+    rows = [".. list-table::", "   :header-rows: 1", "", "   * - bit", "     - name", "     - meaning"]
+    for name, bit, meaning in re.findall(r"(\w+) = (\d+)  # (.+)", inspect.getsource(columns.Flag)):
+        rows += [f"   * - {bit}", f"     - {name}", f"     - {meaning}"]
     (here / "_flags.rst").write_text("\n".join(rows) + "\n")
 
 

@@ -169,9 +169,10 @@ def build_library(
         raise ParameterError(
             f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
         )
-    if n_iterations < 2 or grid < 1 or oversampling < 1:
+    if min(n_iterations - 1, grid, oversampling, mesh) < 1:
         raise ParameterError(
-            f"n_iterations={n_iterations}, grid={grid}, oversampling={oversampling}", "at least 2, 1 and 1"
+            f"n_iterations={n_iterations}, grid={grid}, oversampling={oversampling}, mesh={mesh}",
+            "at least 2, 1, 1 and 1",
         )
     job = Job(executor)
     options = {"min_sn": min_sn, "isolation": isolation, "max_stars": max_stars, "mesh": mesh}

@@ -37,11 +37,12 @@ class EPSFBuildStep(HPStep):
 
     def run_step(self, inputs):
         """Read the exposures, build the library, write it as FITS and ASDF, and the convergence table."""
-        if self.oversampling != OVERSAMPLING or self.grid > NODES:
+        side = 2 * self.grid - 1 if self.refine else self.grid
+        if self.oversampling != OVERSAMPLING or side > NODES:
             raise ParameterError(
-                f"grid={self.grid}, oversampling={self.oversampling}",
-                f"at most {NODES} and {OVERSAMPLING}, which STDPSF files hold",
-                "call build_library in Python",
+                f"oversampling={self.oversampling}, refine={self.refine}, grid={self.grid}: {side}",
+                f"{OVERSAMPLING} and at most {NODES} field positions along an axis, which STDPSF files hold",
+                "use another grid or --refine=false, or call build_library in Python",
             )
         exposures = []
         for name, member in self.each_member(inputs):

@@ -71,7 +71,7 @@ def test_mixed_filters_and_no_stars(files, tmp_path):
     with pytest.raises(NotEnoughStarsError, match="bright isolated"):
         EPSFBuildStep(output_dir=str(tmp_path), min_sn=1e6).run(files.association)
     # what no STDPSF file can hold is refused before the work
-    for wrong in ({"oversampling": 5}, {"grid": 11}):
+    for wrong in ({"oversampling": 5}, {"grid": 11, "refine": False}, {"grid": 6}):
         with pytest.raises(ParameterError, match="STDPSF"):
             EPSFBuildStep(output_dir=str(tmp_path), **wrong).run(files.association)
     # an error in the middle leaves nothing behind
