@@ -12,13 +12,23 @@ from jwst_hpastrom.epsf._kernels import FAST, PAD, blend, box_model, cholesky, c
 REACH = 2.0  # pixels that a star may lie from where the pair was
 
 
+@njit(cache=True, nogil=True)
+def buffers(n_exp, os, half):
+    """Room for the pixels, their weights, corners and ePSF windows, and for what `box_model` fills."""
+    side = 2 * half + 3
+    size = (side - 1) * os + 4 + 2 * int(np.ceil(REACH * os))
+    pix, wgt = np.empty((n_exp, side, side)), np.empty((n_exp, side, side))
+    corner, window = np.empty((n_exp, 4), np.int64), np.empty((n_exp, size, size))
+    return pix, wgt, corner, window, np.empty((2, 3, side, side)), np.empty((4, 4))
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, side, pix, wgt, corner, window):
+def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, pix, wgt, corner, window):
     """Cut out the star's pixels with its light put back, and the ePSF around it; return which exposures."""
     n_exp, ny, nx = data.shape
+    side, size = pix.shape[1], window.shape[1]
     centre = (coeff.shape[2] - 2 * PAD - 1) / 2.0
     reach = int(np.ceil(REACH * os))
-    size = (side - 1) * os + 4 + 2 * reach
     good = np.zeros(n_exp, np.bool_)
     taps, psi = np.empty((4, 4)), np.empty((3, side, side))
     for e in range(n_exp):
@@ -149,13 +159,8 @@ def split(
     other's, χ² as one and as two, the gain in χ² without the fifth of the exposures that gain most, pixels
     with weight, 1 where there is a fit.
     """
-    n_exp = data.shape[0]
-    side = 2 * half + 3
-    centre = (coeff.shape[2] - 2 * PAD - 1) / 2.0
-    size = (side - 1) * os + 4 + 2 * int(np.ceil(REACH * os))
-    pix, wgt = np.empty((n_exp, side, side)), np.empty((n_exp, side, side))
-    corner, window = np.empty((n_exp, 4), np.int64), np.empty((n_exp, size, size))
-    psis, taps = np.empty((2, 3, side, side)), np.empty((4, 4))
+    n_exp, centre = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
+    pix, wgt, corner, window, psis, taps = buffers(n_exp, os, half)
     one, two, best = np.empty(3), np.empty(6), np.empty(6)
     chi_one, chi_two, chi_best, gain = np.empty(n_exp), np.empty(n_exp), np.empty(n_exp), np.empty(n_exp)
     for s in range(px.shape[0]):
@@ -163,8 +168,7 @@ def split(
         if not chosen[s]:
             continue
         good = gather(
-            data, weight, lib, coeff, gx, gy, os, px[s], py[s], zp, flux[s], use[s], side, pix, wgt, corner,
-            window,
+            data, weight, lib, coeff, gx, gy, os, px[s], py[s], zp, flux[s], use[s], pix, wgt, corner, window,
         )  # fmt: skip
         args = (pix, wgt, corner, window, centre, os, px[s], py[s], jac, zp, good)
         one[0], one[1], one[2] = flux[s], 0.0, 0.0
@@ -193,9 +197,7 @@ def split(
             if good[e]:
                 gain[count] = chi_one[e] - chi_best[e]
                 count += 1
-                for j in range(side):
-                    for i in range(side):
-                        pixels += wgt[e, j, i] > 0.0
+                pixels += (wgt[e] > 0.0).sum()
         order = np.sort(gain[:count])
         out[s, 8] = order[: count - max(1, int(np.ceil(0.2 * count)))].sum()
         out[s, 9], out[s, 10] = pixels, 1.0
@@ -207,20 +209,14 @@ def inflation(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, x, y, flux,
 
     pairs (n, 2): rows of stars at most REACH apart; out (n, 3).
     """
-    n_exp = data.shape[0]
-    side = 2 * half + 3
-    centre = (coeff.shape[2] - 2 * PAD - 1) / 2.0
-    size = (side - 1) * os + 4 + 2 * int(np.ceil(REACH * os))
-    pix, wgt = np.empty((n_exp, side, side)), np.empty((n_exp, side, side))
-    corner, window = np.empty((n_exp, 4), np.int64), np.empty((n_exp, size, size))
-    psis, taps = np.empty((2, 3, side, side)), np.empty((4, 4))
+    n_exp, centre = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
+    pix, wgt, corner, window, psis, taps = buffers(n_exp, os, half)
     p, chi2, unit = np.empty(6), np.empty(n_exp), np.empty(6)
     matrix, factor, right = np.empty((6, 6)), np.empty((6, 6)), np.empty(6)
     for k in range(pairs.shape[0]):
         a, b = pairs[k, 0], pairs[k, 1]
         good = gather(
-            data, weight, lib, coeff, gx, gy, os, px[a], py[a], zp, flux[a], use[a], side, pix, wgt, corner,
-            window,
+            data, weight, lib, coeff, gx, gy, os, px[a], py[a], zp, flux[a], use[a], pix, wgt, corner, window,
         )  # fmt: skip
         p[0], p[1], p[2], p[3], p[4], p[5] = flux[a], 0.0, 0.0, flux[b], x[b] - x[a], y[b] - y[a]
         group_equations(

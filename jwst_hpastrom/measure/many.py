@@ -326,20 +326,18 @@ def to_master_errors(transform, ex, ey, correlation):
     )
 
 
-def _systematic(frame, x, y, mag):
+def _systematic(frame, x, y):
     """Errors that the exposures share, master pixels, shape (2, n): the frame's, where the stars are.
 
-    The frame's stars have those of others' light, too; here all neighbours within the ePSF are subtracted.
+    The frame's stars have those of others' light, too, which is subtracted here.
     """
     table, name = frame.table, str(frame.table.meta.get("filter", ""))
     pixel = float(np.median([t.scale for t in frame.transforms]))
     place = np.array([np.asarray(table[c], float) for c in ("x", "y")])
     light = light_errors(*place, np.asarray(table["mag"], float), np.asarray(table["flags"]), name, pixel)
     known = np.array([np.asarray(table[f"{c}_err_systematic"], float) for c in "xy"])
-    known = np.sqrt(np.maximum(np.nan_to_num(known) ** 2 - light**2, 0.0))
     _, near = cKDTree(place.T).query(np.c_[x, y])
-    subtracted = np.full(x.size, int(Flag.SUBTRACTED))
-    return np.hypot(known[:, near], light_errors(x, y, mag, subtracted, name, pixel))
+    return np.sqrt(np.maximum(np.nan_to_num(known) ** 2 - light**2, 0.0))[:, near]
 
 
 def _table(field, x, y, flux, out, n_min, fit_box):
@@ -369,7 +367,7 @@ def _table(field, x, y, flux, out, n_min, fit_box):
     light = np.bincount(head, flux, minlength=x.size)
     mag = -2.5 * np.log10(np.where(light > 0, light, flux))
     mag_rms = out[:, 6] * to_mag
-    shared = _systematic(frame, u, v, mag)
+    shared = _systematic(frame, u, v)
     ex, ey = (
         combine_errors(e, f, n_used, mag, s) for e, f, s in zip(empirical, (fx, fy), shared, strict=True)
     )
