@@ -243,6 +243,7 @@ def _kinematics(args):
     from jwst_hpastrom.io.reading import read_table
     from jwst_hpastrom.kinematics import study_field
     from jwst_hpastrom.report.kinematics_figures import study_contents
+    from jwst_hpastrom.report.motion_figures import motion_errors
     from jwst_hpastrom.report.page import write_page
 
     path = Path(args.motions)
@@ -262,7 +263,8 @@ def _kinematics(args):
         print(f"{row['quantity']:42s} {row['value']:10.4f}{error} {row['unit']}")
     name = path.stem.removesuffix("_pm")
     output = args.output or path.with_name(f"{name}_kinematics.html")
-    print(write_page(output, f"{name}: kinematics", [("Kinematics", study_contents(study))]))
+    contents = [(motion_errors(study.motions), "colours and errors (L23 Fig. 20)"), *study_contents(study)]
+    print(write_page(output, f"{name}: kinematics", [("Kinematics", contents)]))
 
 
 def _convert(args):

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.catalogs import UNITS
 from jwst_hpastrom.io.reading import numbers, read_table
 from jwst_hpastrom.io.writing import write_table
 
@@ -16,16 +17,9 @@ __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
+NEEDED = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
 #: columns of Gaia's source table that are used, with their units
-GAIA_UNITS = {
-    "ra": "deg",
-    "dec": "deg",
-    "ra_error": "mas",
-    "dec_error": "mas",
-    "pmra": "mas / yr",
-    "pmdec": "mas / yr",
-    "pmra_error": "mas / yr",
-    "pmdec_error": "mas / yr",
+GAIA_UNITS = {name: UNITS[name] for name in NEEDED} | {
     "parallax": "mas",
     "parallax_error": "mas",
     "parallax_over_error": "",
@@ -42,7 +36,6 @@ GAIA_UNITS = {
     "dec_pmdec_corr": "",
     "pmra_pmdec_corr": "",
 }
-NEEDED = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
 
 
 def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):

@@ -325,7 +325,8 @@ def _filters(products):
     for path in sorted(products.folder.glob("*_distortion.asdf")):
         name = reference_meta(path)["filter"]
         if name and name not in out:
-            out[name] = read_distortion(path)
+            known = products.correction is not None and path.name == f"{products.name}_distortion.asdf"
+            out[name] = products.correction if known else read_distortion(path)
     return out
 
 

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-__all__ = ["BRIGHT", "bright_rows", "new_figure", "running_median", "thin"]
+__all__ = [
+    "BRIGHT", "bright_rows", "colour_limits", "colour_magnitude", "new_figure", "running_median",
+    "show_bright", "thin",
+]  # fmt: skip
 
 BRIGHT = (-6.5, -5.0)
 
@@ -33,3 +36,31 @@ def bright_rows(residuals):
     mag = np.asarray(residuals["mag"])
     chosen = (mag > BRIGHT[0]) & (mag < BRIGHT[1])
     return chosen if chosen.sum() >= 50 else np.ones(mag.size, bool)
+
+
+def show_bright(axis, mag, value, *, upright=False):
+    """Shade the bright range and draw its median, which is returned (NaN where no star is in it)."""
+    shade, line = (axis.axhspan, axis.axvline) if upright else (axis.axvspan, axis.axhline)
+    shade(*BRIGHT, color="pink", alpha=0.4)
+    inside = (mag > BRIGHT[0]) & (mag < BRIGHT[1]) & np.isfinite(value)
+    if not inside.any():
+        return np.nan
+    level = np.median(value[inside])
+    line(level, color="C3", lw=1)
+    return level
+
+
+def colour_magnitude(axis, mag, colour, rows=None, *, ms=1.2, **kwargs):
+    """Points in a colour-magnitude diagram."""
+    rows = np.ones(mag.size, bool) if rows is None else rows
+    axis.plot(colour[rows], mag[rows], ".", ms=ms, mec="none", **kwargs)
+    axis.set_xlabel("colour (mag)")
+    axis.set_ylabel("instrumental magnitude")
+
+
+def colour_limits(axis, mag, colour):
+    """Limits of a colour-magnitude diagram without outliers, bright stars at the top."""
+    ok = np.isfinite(mag + colour)
+    blue, red = np.quantile(colour[ok], [0.005, 0.995])
+    axis.set_xlim(blue - 0.2, red + 0.2)
+    axis.set_ylim(np.max(mag[ok]) + 0.2, np.min(mag[ok]) - 0.2)

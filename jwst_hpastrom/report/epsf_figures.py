@@ -6,7 +6,7 @@ from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import fit_stars
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
-from jwst_hpastrom.report.drawing import BRIGHT, bright_rows, new_figure, running_median, thin
+from jwst_hpastrom.report.drawing import bright_rows, new_figure, running_median, show_bright, thin
 
 __all__ = [
     "central_value_history",
@@ -88,11 +88,7 @@ def qfit_radxs(stars):
         value = np.asarray(stars[name], float)
         axis.plot(mag[k], value[k], ",", color="0.3")
         axis.plot(mag[saturated], value[saturated], "x", color="C3", ms=3, label="saturated")
-        axis.axvspan(*BRIGHT, color="pink", alpha=0.4)
-        inside = (mag > BRIGHT[0]) & (mag < BRIGHT[1]) & np.isfinite(value) & ~saturated
-        level = np.median(value[inside]) if inside.any() else np.nan
-        if np.isfinite(level):
-            axis.axhline(level if name == "qfit" else 0.0, color="C3", lw=1)
+        level = show_bright(axis, mag, np.where(saturated, np.nan, value))
         axis.set_title(f"{name.upper()}, median of the bright stars {level:.3f}")
         axis.set_ylim(*limits)
         axis.set_xlabel("instrumental magnitude")
@@ -291,9 +287,7 @@ def qfit_change(before, after):
         mag, qfit = np.asarray(stars["mag"], float), np.asarray(stars["qfit"], float)
         k = thin(np.random.default_rng(0), mag.size)
         axis.plot(mag[k], qfit[k], ",", color="0.3")
-        axis.axvspan(*BRIGHT, color="pink", alpha=0.4)
-        level = np.nanmedian(qfit[bright_rows(stars)])
-        axis.axhline(level, color="C3", lw=1)
+        level = show_bright(axis, mag, qfit)
         axis.set_title(f"{title}: median of the bright stars {level:.4f}")
         axis.set_xlabel("instrumental magnitude")
         axis.set_ylim(0, 0.3)

@@ -1,15 +1,14 @@
-"""Figures of a field's kinematics (L23 Fig. 20-25), from motions with colours."""
+"""Figures of a field's kinematics (L23 Fig. 21-25), from motions with colours."""
 
 import numpy as np
 
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics import study_field
-from jwst_hpastrom.report.drawing import BRIGHT, new_figure
+from jwst_hpastrom.report.drawing import colour_limits, colour_magnitude, new_figure
 
 __all__ = [
     "cluster_members",
-    "colours_and_errors",
     "comparison",
     "groups",
     "place_of_the_cluster",
@@ -36,56 +35,6 @@ def _diagram(axis, table, rows, colour="0.2", size=1.5):
 def _limits(axis, middle, half):
     axis.set_xlim(middle[0] + half, middle[0] - half)
     axis.set_ylim(middle[1] - half, middle[1] + half)
-
-
-def _cmd(axis, mag, colour, rows=None, **kwargs):
-    rows = np.ones(mag.size, bool) if rows is None else rows
-    axis.plot(colour[rows], mag[rows], ".", ms=kwargs.pop("ms", 1.2), mec="none", **kwargs)
-    axis.set_xlabel("colour (mag)")
-    axis.set_ylabel("instrumental magnitude")
-
-
-def _cmd_limits(axis, mag, colour):
-    ok = np.isfinite(mag + colour)
-    blue, red = np.quantile(colour[ok], [0.005, 0.995])
-    axis.set_xlim(blue - 0.2, red + 0.2)
-    axis.set_ylim(np.max(mag[ok]) + 0.2, np.min(mag[ok]) - 0.2)
-
-
-def colours_and_errors(motions):
-    """Colour-magnitude diagram, and errors of the motions against magnitude; L23 Fig. 20.
-
-    Parameters
-    ----------
-    motions : `~astropy.table.Table`
-
-    Returns
-    -------
-    `~matplotlib.figure.Figure`
-    """
-    mag, colour, a, b = _values(motions, "mag", "colour", "pmra_error", "pmdec_error")
-    error = np.sqrt(0.5 * (a**2 + b**2))
-    figure, axes = new_figure(9, 5, 1, 2, sharey=True)
-    left, right = axes[0]
-    reference = (
-        np.asarray(motions["flags"], np.int64) & 8192 != 0 if "flags" in motions.colnames else mag < -99
-    )
-    _cmd(left, mag, colour, color="0.4")
-    _cmd(left, mag, colour, reference, color=OLD, label=f"{reference.sum()} reference stars")
-    _cmd_limits(left, mag, colour)
-    if reference.any():
-        left.legend(markerscale=6, loc="upper right")
-    right.plot(error, mag, ",", color="0.3")
-    right.axhspan(*BRIGHT, color="pink", alpha=0.4)
-    bright = (mag > BRIGHT[0]) & (mag < BRIGHT[1]) & np.isfinite(error)
-    if bright.any():
-        level = np.median(error[bright])
-        right.axvline(level, color="C3", lw=1)
-        right.set_title(f"median {level:.4f} mas/yr", fontsize=10)
-    right.set_xscale("log")
-    right.xaxis.set_minor_formatter("")
-    right.set_xlabel("1-D error (mas/yr)")
-    return figure
 
 
 def comparison(motions, other, edges, radius_mas=100.0):
@@ -141,8 +90,8 @@ def populations(study):
     mag, colour = _values(t, "mag", "colour")
     figure, axes = new_figure(12, 4.4, 1, 3)
     first, *rest = axes[0]
-    _cmd(first, mag, colour, color="0.7")
-    _cmd_limits(first, mag, colour)
+    colour_magnitude(first, mag, colour, color="0.7")
+    colour_limits(first, mag, colour)
     first.axvline(study.split, color="goldenrod", ls="--", lw=1)
     both = study.old | study.young
     middle = [np.median(c[both]) for c in _values(t, "pmra", "pmdec")]
@@ -153,7 +102,7 @@ def populations(study):
         rest, (study.old, study.young), (OLD, YOUNG), ("old", "young"),
         (study.old_dispersion, study.young_dispersion), strict=True,
     ):  # fmt: skip
-        _cmd(first, mag, colour, rows, color=colour_, ms=2)
+        colour_magnitude(first, mag, colour, rows, color=colour_, ms=2)
         _diagram(axis, t, rows, colour_)
         _limits(axis, middle, half)
         text = "" if d is None else f", σ = {d.sigma:.4f} ± {d.sigma_error:.4f} mas/yr"
@@ -257,9 +206,9 @@ def cluster_members(study, *, n_bins=4):
     figure.clear()
     grid = GridSpec(n_bins, 3, figure=figure)
     left = figure.add_subplot(grid[:, :2])
-    _cmd(left, mag, colour, color="0.75")
-    _cmd(left, mag, colour, study.members, color=MEMBER, ms=4)
-    _cmd_limits(left, mag, colour)
+    colour_magnitude(left, mag, colour, color="0.75")
+    colour_magnitude(left, mag, colour, study.members, color=MEMBER, ms=4)
+    colour_limits(left, mag, colour)
     left.set_title(f"{study.members.sum()} likely members", fontsize=10)
     edges = np.linspace(*np.quantile(mag[np.isfinite(mag)], [0.001, 1.0]), n_bins + 1)
     for k in range(n_bins):
@@ -281,8 +230,7 @@ def sections(products):
     try:
         study = study_field(motions, rng=np.random.default_rng(1))
     except HPAstromError as error:
-        figure = colours_and_errors(motions)
-        return [("Kinematics", [(figure, "colours and errors (L23 Fig. 20)"), f"No kinematics: {error}"])]
+        return [("Kinematics", [f"No kinematics: {error}"])]
     return [("Kinematics", study_contents(study))]
 
 
@@ -298,7 +246,7 @@ def study_contents(study):
     list
         See `~jwst_hpastrom.report.page.write_page`.
     """
-    contents = [(colours_and_errors(study.motions), "colours and errors (L23 Fig. 20)")]
+    contents = []
     if min(study.old.sum(), study.young.sum()) >= 10:
         contents.append((populations(study), "two populations (L23 Fig. 22)"))
     if study.groups is not None:

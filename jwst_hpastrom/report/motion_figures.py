@@ -1,9 +1,10 @@
-"""Figures of master frames and motions (L23 Fig. 16, 20-25)."""
+"""Figures of master frames and motions (L23 Fig. 16, 20, 21)."""
 
 import numpy as np
 
+from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.report.drawing import BRIGHT, new_figure
+from jwst_hpastrom.report.drawing import colour_limits, colour_magnitude, new_figure, show_bright
 
 __all__ = ["motion_diagram", "motion_errors", "rms_against_magnitude", "sections"]
 
@@ -29,12 +30,8 @@ def rms_against_magnitude(master, scale_mas=50.0, pixel_mas=65.6):
     figure, axes = new_figure(6.5, 4.6)
     axis = axes[0][0]
     axis.semilogy(mag, rms, ",", color="0.3")
-    axis.axvspan(*BRIGHT, color="pink", alpha=0.4)
-    bright = (mag > BRIGHT[0]) & (mag < BRIGHT[1])
-    if bright.any():
-        level = np.median(rms[bright])
-        axis.axhline(level, color="C3", lw=1)
-        axis.set_title(f"1-D RMS of the bright stars: {level:.4f} pixel = {level * pixel_mas:.2f} mas")
+    level = show_bright(axis, mag, rms)
+    axis.set_title(f"1-D RMS of the bright stars: {level:.4f} pixel = {level * pixel_mas:.2f} mas")
     axis.set_ylim(1e-3, 0.3)
     axis.set_xlabel("instrumental magnitude")
     axis.set_ylabel("1-D RMS (pixel)")
@@ -42,7 +39,7 @@ def rms_against_magnitude(master, scale_mas=50.0, pixel_mas=65.6):
 
 
 def motion_errors(motions):
-    """One-dimensional errors of the proper motions against magnitude; L23 Fig. 20.
+    """Errors of the proper motions against magnitude, beside the colours where there are any; L23 Fig. 20.
 
     Parameters
     ----------
@@ -52,21 +49,31 @@ def motion_errors(motions):
     -------
     `~matplotlib.figure.Figure`
     """
+    mag = np.asarray(motions["mag"], float)
     error = np.hypot(np.asarray(motions["pmra_error"], float), np.asarray(motions["pmdec_error"], float))
-    error, mag = error / np.sqrt(2), np.asarray(motions["mag"], float)
-    keep = np.isfinite(error) & (error > 0)
-    error, mag = error[keep], mag[keep]
-    figure, axes = new_figure(6.5, 4.6)
-    axis = axes[0][0]
-    axis.semilogy(mag, error, ",", color="0.3")
-    bright = (mag > BRIGHT[0]) & (mag < BRIGHT[1])
-    if bright.any():
-        axis.axvspan(*BRIGHT, color="pink", alpha=0.4)
-        level = np.median(error[bright])
-        axis.axhline(level, color="C3", lw=1)
-        axis.set_title(f"1-D error of the bright stars' motions: {level:.4f} mas/yr")
-    axis.set_xlabel("magnitude")
-    axis.set_ylabel("1-D error (mas/yr)")
+    error = np.where(error > 0, error, np.nan) / np.sqrt(2)
+    colour = (
+        np.asarray(motions["colour"], float) if "colour" in motions.colnames else np.full(mag.size, np.nan)
+    )
+    coloured = np.isfinite(mag + colour).any()
+    figure, axes = new_figure(9 if coloured else 5, 5, 1, 2 if coloured else 1, sharey=True)
+    right = axes[0][-1]
+    right.semilogx(error, mag, ",", color="0.3")
+    level = show_bright(right, mag, error, upright=True)
+    right.set_title(f"bright stars: median {level:.4f} mas/yr", fontsize=10)
+    right.xaxis.set_minor_formatter("")
+    right.set_xlabel("1-D error (mas/yr)")
+    if not coloured:
+        right.set_ylabel("magnitude")
+        right.invert_yaxis()
+        return figure
+    left = axes[0][0]
+    reference = np.asarray(motions["flags"], np.int64) & int(Flag.REFERENCE) != 0
+    colour_magnitude(left, mag, colour, color="0.4")
+    colour_magnitude(left, mag, colour, reference, color="C3", label=f"{reference.sum()} reference stars")
+    colour_limits(left, mag, colour)
+    if reference.any():
+        left.legend(markerscale=6, loc="upper right")
     return figure
 
 
@@ -115,7 +122,7 @@ def sections(products):
         )
     if products.motions is not None:
         contents = [
-            (motion_errors(products.motions), "errors (L23 Fig. 20)"),
+            (motion_errors(products.motions), "colours and errors (L23 Fig. 20)"),
             (motion_diagram(products.motions), "vector-point diagram (L23 Fig. 21)"),
         ]
         found.append(("Proper motions", contents))

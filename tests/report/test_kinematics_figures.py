@@ -8,6 +8,7 @@ from jwst_hpastrom.cli import main
 from jwst_hpastrom.columns import MOTION, make_table
 from jwst_hpastrom.kinematics import study_field
 from jwst_hpastrom.report import kinematics_figures as figures
+from jwst_hpastrom.report.motion_figures import motion_errors
 from jwst_hpastrom.report.products import Products
 
 pytest.importorskip("matplotlib")
@@ -41,14 +42,18 @@ def test_figures_show_the_numbers(motions):
     assert f"{study.old.sum()} stars, σ = {study.old_dispersion.sigma:.4f}" in words(
         figures.populations(study)
     )
-    assert "median 0.0200" in words(figures.colours_and_errors(motions))
+    assert "median 0.0200" in words(motion_errors(motions))
+    assert len(motion_errors(motions).axes) == 2
+    without = motions.copy()
+    without.remove_column("colour")
+    assert len(motion_errors(without).axes) == 1
     labels = [t.get_text() for t in figures.groups(study).axes[1].get_legend().get_texts()]
     assert labels[0].startswith(f"{100 * study.groups.fraction[0]:.0f} ±")
     assert f"{study.members.sum()} likely members" in words(figures.cluster_members(study))
     shown = figures.place_of_the_cluster(study).axes[0].collections[0]
     np.testing.assert_allclose(shown.get_array(), study.cluster.membership)
     titles = [t if isinstance(t, Table) else t[1] for t in figures.study_contents(study)]
-    assert len(titles) == 6
+    assert len(titles) == 5
 
 
 def test_comparison_with_another_catalogue(motions):

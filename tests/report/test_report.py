@@ -33,7 +33,11 @@ def _write_products(folder, n=400):
         bend = 3.0 * ((x - 1000) / 1000) ** 2
         noise = rng.normal(0, 0.01, (2, n))
         data = common | {"x": x + bend + noise[0], "y": y + noise[1], "radxs": rng.normal(0, 0.01, n)}
-        data |= {"flux": 10 ** (-0.4 * mag), "n_saturated": np.zeros(n), "flags": np.full(n, 8)}
+        data |= {
+            "flux": 10 ** (-0.4 * mag),
+            "n_saturated": np.zeros(n),
+            "flags": np.full(n, 8),
+        } | dict.fromkeys(("x_err", "y_err"), np.full(n, 0.01))
         name = f"jw0100100100{k}_02101_00001_nis"
         meta = {"filename": f"{name}_cal.fits", "filter": "F150W", "epoch": 2022.4}
         write_table(make_table(STAR_LIST, data, meta), folder / f"{name}_stars.ecsv")
