@@ -85,8 +85,8 @@ STAR_LIST = _columns("""
     flags       |           | i8 | bits of jwst_hpastrom.columns.Flag
     ra          | deg       | f8 | right ascension through the exposure's WCS
     dec         | deg       | f8 | declination through the exposure's WCS
-    x_corr      | pix       | f8 | distortion-corrected x (computed on reading)
-    y_corr      | pix       | f8 | distortion-corrected y (computed on reading)
+    x_corr      | pix       | f8 | distortion-corrected x on the full detector (computed on reading)
+    y_corr      | pix       | f8 | distortion-corrected y on the full detector (computed on reading)
 """)
 
 MASTER = _columns("""

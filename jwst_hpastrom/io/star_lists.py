@@ -37,7 +37,7 @@ def find_star_list(exposure, folders):
     return None
 
 
-def read_star_list(path, exposure=None):
+def read_star_list(path, exposure=None, *, correction=None):
     """Read a star list.
 
     Parameters
@@ -47,6 +47,9 @@ def read_star_list(path, exposure=None):
 
     exposure : path-like, optional
         The exposure it must be of.
+
+    correction : `~jwst_hpastrom.geometry.Mapping`, optional
+        Distortion correction, for the columns ``x_corr y_corr``: positions on the full detector, corrected.
 
     Returns
     -------
@@ -75,4 +78,8 @@ def read_star_list(path, exposure=None):
             "run hp_epsf_fit on the exposure",
             path,
         )
+    if correction is not None:
+        x0, y0 = (int(table.meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
+        table["x_corr"], table["y_corr"] = correction.forward(table["x"].value + x0, table["y"].value + y0)
+        table["x_corr"].unit = table["y_corr"].unit = "pix"
     return table

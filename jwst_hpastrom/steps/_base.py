@@ -1,9 +1,8 @@
-"""What all Steps share: common parameters, inputs, names of products, errors, workers."""
+"""What all Steps share: common parameters, inputs, names of products, workers."""
 
 import functools
 import inspect
 import logging
-import os
 import re
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,17 +12,17 @@ from pathlib import Path
 
 from jwst.datamodels import ModelContainer, ModelLibrary
 from jwst.stpipe import Step
-from stpipe.exceptions import ValidationError
 from threadpoolctl import threadpool_limits
 
-from jwst_hpastrom.errors import HPAstromError, MissingDataError, ParameterError, UnexpectedError
+from jwst_hpastrom.errors import HPAstromError, MissingDataError, ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._spec import PROVIDED
 
-__all__ = ["ErrorsByCause", "HPStep", "Inputs", "errors_by_cause"]
+__all__ = ["HPStep", "Inputs"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -58,50 +57,6 @@ class Inputs:
 
 def _one_thread():
     threadpool_limits(1, "blas")
-
-
-@contextmanager
-def errors_by_cause(name):
-    """Let only errors of `jwst_hpastrom.errors` out, naming the input where they name no file."""
-    try:
-        yield
-    except HPAstromError as err:
-        named = err.about(name)
-        if named is err:
-            raise
-        raise named from err
-    except Exception as err:
-        raise UnexpectedError(
-            f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
-        ) from err
-
-
-class ErrorsByCause:
-    """Mixin: a parameter that makes no sense and a folder that cannot be made are errors of ours too."""
-
-    @classmethod
-    def from_config_section(cls, *args, **kwargs):
-        """Make a Step from its configuration (stpipe's own, with our error)."""
-        try:
-            return super().from_config_section(*args, **kwargs)
-        except ValidationError as err:
-            raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
-
-    def run(self, *args):
-        """Run the Step (stpipe's own), in a folder that can be made."""
-        folder = self.output_folder()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise ParameterError(
-                f"no folder ({err.strerror})", "one that can be made", "give another output_dir", folder
-            ) from err
-        return super().run(*args)
-
-    def output_folder(self):
-        """Folder of the products: the outermost Step's ``output_dir``, else the current directory."""
-        folder = self.search_attr("output_dir") or "."
-        return Path(os.path.expandvars(os.path.expanduser(folder)))
 
 
 class HPStep(ErrorsByCause, Step):

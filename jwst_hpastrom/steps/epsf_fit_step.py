@@ -19,7 +19,8 @@ from jwst_hpastrom.io.regions import write_regions
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.stdpsf import write_stdpsf
 from jwst_hpastrom.io.writing import atomic_path, write_table
-from jwst_hpastrom.steps._base import HPStep, errors_by_cause
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._errors import errors_by_cause
 from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["EPSFFitStep"]

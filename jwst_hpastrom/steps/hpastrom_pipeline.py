@@ -8,7 +8,8 @@ from jwst.stpipe import Pipeline
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
-from jwst_hpastrom.steps._base import ErrorsByCause, HPStep, errors_by_cause
+from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep

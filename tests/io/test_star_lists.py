@@ -3,6 +3,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list, star_list_path
 
 
@@ -47,3 +48,11 @@ def test_masked_positions_are_not_zero(tmp_path, star_list):
     star_list["x"] = MaskedColumn(star_list["x"], mask=[True])
     star_list.write(tmp_path / "a_stars.ecsv")
     assert np.isnan(read_star_list(tmp_path / "a_stars.ecsv")["x"][0])
+
+
+def test_corrected_positions_are_on_the_full_detector(tmp_path, star_list):
+    star_list.meta |= {"xstart": 101, "ystart": 201}
+    star_list.write(tmp_path / "a_stars.ecsv")
+    shift = LinearTransform(offset=np.array([0.5, -0.5]))
+    table = read_star_list(tmp_path / "a_stars.ecsv", correction=shift)
+    assert (table["x_corr"][0], table["y_corr"][0]) == (101.5, 201.5)

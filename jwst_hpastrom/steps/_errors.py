@@ -1,0 +1,55 @@
+"""How errors leave a Step: as one of `jwst_hpastrom.errors`, naming a file."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from stpipe.exceptions import ValidationError
+
+from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError
+
+__all__ = ["ErrorsByCause", "errors_by_cause"]
+
+
+@contextmanager
+def errors_by_cause(name):
+    """Let only errors of `jwst_hpastrom.errors` out, naming the input where they name no file."""
+    try:
+        yield
+    except HPAstromError as err:
+        named = err.about(name)
+        if named is err:
+            raise
+        raise named from err
+    except Exception as err:
+        raise UnexpectedError(
+            f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
+        ) from err
+
+
+class ErrorsByCause:
+    """Mixin: a parameter that makes no sense and a folder that cannot be made are errors of ours too."""
+
+    @classmethod
+    def from_config_section(cls, *args, **kwargs):
+        """Make a Step from its configuration (stpipe's own, with our error)."""
+        try:
+            return super().from_config_section(*args, **kwargs)
+        except ValidationError as err:
+            raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
+
+    def run(self, *args):
+        """Run the Step (stpipe's own), in a folder that can be made."""
+        folder = self.output_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise ParameterError(
+                f"no folder ({err.strerror})", "one that can be made", "give another output_dir", folder
+            ) from err
+        return super().run(*args)
+
+    def output_folder(self):
+        """Folder of the products: the outermost Step's ``output_dir``, else the current directory."""
+        folder = self.search_attr("output_dir") or "."
+        return Path(os.path.expandvars(os.path.expanduser(folder)))
