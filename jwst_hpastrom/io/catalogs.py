@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.io.reading import julian_year, numbers, read_table
+from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
 
 __all__ = ["SYNONYMS", "read_catalog"]
 
@@ -75,15 +74,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     table = read_table(path, "a catalogue")
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
-    out, used = Table(meta=dict(table.meta)), set()
-    for name, synonyms in SYNONYMS.items():
-        for s in synonyms:
-            if s in table.colnames:
-                used.add(s)
-                out[name] = table[s] if name == "id" else numbers(table, s, path, UNITS.get(name))
-                if name in UNITS:
-                    out[name].unit = UNITS[name]
-                break
+    out = standard_columns(table, SYNONYMS, path, UNITS)
     if "id" not in out.colnames:
         out.add_column(np.arange(len(table)), name="id", index=0)
     plane = TangentPlane.from_meta(table.meta)
@@ -97,10 +88,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
             "rename or add the columns",
             path,
         )
-    for name in table.colnames:
-        if name not in used and name not in out.colnames:
-            out[name] = table[name]
-    found = table.meta.get("epoch", epoch)
+    found = table.meta.get("epoch") or epoch
     if found is None and "ref_epoch" in out.colnames and np.isfinite(out["ref_epoch"].value).any():
         found = float(np.nanmedian(out["ref_epoch"].value))
     out.meta["epoch"] = julian_year(found, path)

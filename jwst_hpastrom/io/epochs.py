@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 from astropy.time import Time
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
-from jwst_hpastrom.io.reading import julian_year, numbers, read_table
+from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
 
 __all__ = ["EPOCH_SYNONYMS", "convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
@@ -77,13 +76,9 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     """
     path = Path(path)
     table = read_table(path, "a star list")
-    out, used = Table(meta=dict(table.meta)), set()
-    for name, synonyms in EPOCH_SYNONYMS.items():
-        found = next((s for s in synonyms if s in table.colnames), None)
-        if found is None:
-            continue
-        used.add(found)
-        out[name] = np.asarray(table[found]).astype(str) if name == "name" else numbers(table, found, path)
+    out = standard_columns(table, EPOCH_SYNONYMS, path)
+    if "name" in out.colnames:
+        out["name"] = np.asarray(out["name"]).astype(str)
     missing = [c for c in ("x", "y", "x_err", "y_err") if c not in out.colnames]
     if missing:
         raise BadCatalogError(
@@ -92,9 +87,6 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
             "rename the columns",
             path,
         )
-    for name in table.colnames:
-        if name not in used and name not in out.colnames:
-            out[name] = table[name]
     for name, synonyms in META_SYNONYMS.items():
         found = next((s for s in synonyms if table.meta.get(s) is not None), None)
         if found is None:

@@ -9,7 +9,7 @@ from astropy.time import Time
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.io.writing import FORMATS
 
-__all__ = ["julian_year", "numbers", "read_table"]
+__all__ = ["julian_year", "numbers", "read_table", "standard_columns"]
 
 TEXT = (".lis", ".calib", ".dat", ".txt", ".cat")
 
@@ -78,6 +78,43 @@ def numbers(table, name, path, unit=None):
         needed = f"numbers in {unit}" if unit else "numbers"
         raise BadCatalogError(f"column {name} ({err})", needed, "", path) from err
     return np.asarray(values, float)
+
+
+def standard_columns(table, synonyms, path, units=None):
+    """Return a table whose columns have the standard names and units, then all others as they are.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    synonyms : dict of str to tuple of str
+        Standard column: names under which it may be there, in order of preference. All must be numbers but
+        ``id`` and ``name``.
+
+    path : path-like
+        For errors.
+
+    units : dict of str to str, optional
+        Units of standard columns.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+    """
+    out, used = Table(meta=dict(table.meta)), set()
+    for name, names in synonyms.items():
+        found = next((n for n in names if n in table.colnames), None)
+        if found is None:
+            continue
+        used.add(found)
+        unit = (units or {}).get(name)
+        out[name] = table[found] if name in ("id", "name") else numbers(table, found, path, unit)
+        if unit:
+            out[name].unit = unit
+    for name in table.colnames:
+        if name not in used and name not in out.colnames:
+            out[name] = table[name]
+    return out
 
 
 def julian_year(value, path):
