@@ -194,8 +194,10 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         names.append(str(t[label][row]) if label else f"{first[s]}:{row}")
     mean = np.average(np.stack([reference.pm_xi, reference.pm_eta], -1), axis=0)
     chosen = np.take_along_axis(fits.elpd, np.maximum(fits.model, 0)[:, None], 1)[:, 0]
-    with np.errstate(all="ignore"):
-        mag = np.array([np.median(m[np.isfinite(m)]) if np.isfinite(m).any() else np.nan for m in links.mag])
+    ordered = np.sort(np.where(np.isfinite(links.mag), links.mag, np.nan), axis=1)  # NaN last
+    n_mag = np.isfinite(ordered).sum(1)
+    middle = np.maximum(np.stack([(n_mag - 1) // 2, n_mag // 2], -1), 0)
+    mag = np.take_along_axis(ordered, middle, axis=1).mean(1)
     data = {
         "id": np.arange(1, n + 1),
         "ra": ra,
