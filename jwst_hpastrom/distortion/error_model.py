@@ -1,38 +1,37 @@
 """What is known of a correction's error: its size over the detector, and how far it reaches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.optimize import nnls
 
 from jwst_hpastrom.distortion import _error_kernels
 
 __all__ = ["ErrorModel"]
-
-#: standard deviations, pixels, of the Gaussians that the correlation is put together from
-LENGTHS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorModel:
     """Standard errors of a correction (its shape: a six-parameter transformation is free) and their reach.
 
-    The errors at two raw positions a distance d apart have the correlation Σ share exp(-d²/2 length²).
-
     Parameters
     ----------
     variance : ndarray, shape (2, ny, nx)
         Variances of the corrections of x and y, pixels², on uniform nodes from edge to edge of the detector.
-    share, length : ndarray
-        Shares of the variance, and how far each reaches, pixels.
+    correlation : ndarray, shape (m, 2 n + 1)
+        Of the errors at two raw positions, by their distance: along y from zero on, along x from -n on, in
+        steps of ``step``; zero beyond. Where the solution's dithers bring a star, the star's own error in
+        the catalogue repeats.
+    step : float
+        Pixels.
     shape : tuple of int
         Detector (ny, nx).
     """
 
     variance: np.ndarray
-    share: np.ndarray
-    length: np.ndarray
+    correlation: np.ndarray
+    step: float
     shape: tuple
 
     @classmethod
@@ -67,8 +66,14 @@ class ErrorModel:
         along = [np.linspace(-0.5, n / step - 0.5, m) for n, m in zip(shape, nodes, strict=True)]
         places = np.meshgrid(*along, indexing="ij")
         coarse = np.stack([map_coordinates(v, places, order=1, mode="nearest") for v in variance])
-        share, length = _reach(samples / np.sqrt(np.maximum(variance, 1e-30)), step)
-        return cls(coarse, share, length, tuple(shape))
+        correlation = _correlation(samples / np.sqrt(np.maximum(variance, 1e-30)))
+        return cls(coarse, correlation, float(step), tuple(shape))
+
+    @property
+    def reach(self):
+        """Distance at which the correlation has fallen to one half, pixels."""
+        row = np.minimum.accumulate(self.correlation[0, self.correlation.shape[1] // 2 :])
+        return float(self.step * np.interp(-0.5, -row, np.arange(row.size)))
 
     def error(self, x, y):
         """Return the standard errors of the correction at raw positions, pixels."""
@@ -104,22 +109,23 @@ class ErrorModel:
         out = np.empty((2, n_groups))
         _error_kernels.mean_variances(
             order, start, x, y, np.ascontiguousarray(weights), np.stack(self.error(x, y)),
-            np.asarray(self.share, float), 0.5 / np.asarray(self.length, float) ** 2, out,
+            np.asarray(self.correlation, float), float(self.step), out,
         )  # fmt: skip
         return np.sqrt(out[0]), np.sqrt(out[1])
 
     def to_meta(self):
-        """Return plain lists, for a file's metadata."""
+        """Return arrays and plain values, for a file's metadata."""
         return {
-            "variance": np.asarray(self.variance, float).tolist(), "share": np.asarray(self.share).tolist(),
-            "length": np.asarray(self.length).tolist(), "shape": [int(n) for n in self.shape],
+            "variance": np.asarray(self.variance, np.float32),
+            "correlation": np.asarray(self.correlation, np.float32),
+            "step": float(self.step), "shape": [int(n) for n in self.shape],
         }  # fmt: skip
 
     @classmethod
     def from_meta(cls, meta):
         """Make it from what `to_meta` returned."""
-        arrays = (np.array(meta[k], float) for k in ("variance", "share", "length"))
-        return cls(*arrays, tuple(int(n) for n in meta["shape"]))
+        arrays = (np.array(meta[k]) for k in ("variance", "correlation"))
+        return cls(*arrays, float(meta["step"]), tuple(int(n) for n in meta["shape"]))
 
     def with_structure(self, variance, length, strength=None):
         """Return the model with an independent error added, of its own reach.
@@ -134,40 +140,34 @@ class ErrorModel:
             Relative variance over the detector, on bins that cover it; by default the same everywhere.
         """
         mean = float(self.variance.mean())
-        share = np.r_[np.asarray(self.share) * mean, variance] / max(mean + variance, 1e-30)
+        m, n = self.correlation.shape
+        dy, dx = np.ogrid[:m, -(n // 2) : n // 2 + 1]
+        own = np.exp(-0.5 * (dy**2 + dx**2) * (self.step / length) ** 2)
+        correlation = (mean * self.correlation + variance * own) / max(mean + variance, 1e-30)
         here = 1.0
         if strength is not None:
             my, mx = self.variance.shape[1:]
             places = [np.linspace(0, n - 1, m) for n, m in zip(strength.shape, (my, mx), strict=True)]
             here = map_coordinates(strength, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
             here = here / here.mean()
-        return ErrorModel(self.variance + variance * here, share, np.r_[self.length, length], self.shape)
+        return replace(self, variance=self.variance + variance * here, correlation=correlation)
 
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(
             np.array_equal(getattr(self, k), getattr(other, k))
-            for k in ("variance", "share", "length", "shape")
+            for k in ("variance", "correlation", "step", "shape")
         )
 
     __hash__ = None
 
 
-def _reach(unit, step):
-    """Shares and lengths of Gaussians that add up to the autocorrelation of unit-variance samples."""
+def _correlation(unit):
+    """Autocorrelation of unit-variance samples (n, 2, ny, nx), for distances up to 3/4 of their size."""
     ny, nx = unit.shape[2:]
-    size = (2 * ny, 2 * nx)
-    power = np.mean(np.abs(np.fft.rfft2(unit, size)) ** 2, axis=(0, 1))
-    overlap = np.fft.irfft2(np.abs(np.fft.rfft2(np.ones((ny, nx)), size)) ** 2, size)
-    raw = np.fft.irfft2(power, size)
-    top = max(int(min(ny, nx) * 0.5), 2)
-    j, i = np.mgrid[:top, -top + 1 : top]
-    distance = step * np.hypot(i, j).ravel()
-    correlation = (raw[j, i] / np.maximum(overlap[j, i], 1.0)).ravel()
-    edges = np.r_[0.0, step * np.unique(np.round(np.geomspace(0.6, top, 24), 1))]
-    which = np.digitize(distance, edges)
-    d, c = (np.array([np.mean(v[which == k]) for k in np.unique(which)]) for v in (distance, correlation))
-    lengths = np.array([s for s in LENGTHS if step <= 2 * s and s <= 0.25 * step * min(ny, nx)])
-    share, _ = nnls(np.exp(-0.5 * (d[:, None] / lengths) ** 2), c)
-    share = np.where(share > 0.005, share, 0.0)
-    keep = share > 0
-    return share[keep] / share.sum(), lengths[keep]
+    top = [3 * n // 4 for n in (ny, nx)]
+    size = [next_fast_len(n + m, real=True) for n, m in zip((ny, nx), top, strict=True)]
+    power = np.mean(np.abs(rfft2(unit, size)) ** 2, axis=(0, 1))
+    products, overlap = (irfft2(v, size) for v in (power, np.abs(rfft2(np.ones((ny, nx)), size)) ** 2))
+    j, i = np.ogrid[: top[0], -top[1] + 1 : top[1]]
+    correlation = products[j, i] / overlap[j, i]
+    return correlation / correlation[0, top[1] - 1]

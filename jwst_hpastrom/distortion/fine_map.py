@@ -16,7 +16,7 @@ from tqdm import tqdm
 from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.error_model import ErrorModel
 from jwst_hpastrom.distortion.held_out import HeldOutStars
-from jwst_hpastrom.distortion.joint import StarFrame, excess_variance, tukey
+from jwst_hpastrom.distortion.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.random_field import (
     LENGTHS,
@@ -26,6 +26,7 @@ from jwst_hpastrom.distortion.random_field import (
     fit_power,
     solve_field,
 )
+from jwst_hpastrom.distortion.star_frame import StarFrame
 
 __all__ = ["FineStructure", "SplineBase", "build_fine_map"]
 
@@ -60,6 +61,10 @@ class SplineBase:
         u, v = self.polynomial.forward(x, y)
         a, b = self.fine(x, y)
         return u + a, v + b
+
+    def delta(self, x, y):
+        """Corrected minus raw positions, shape (2, ...)."""
+        return np.stack(self.forward(x, y)) - np.stack([x, y])
 
 
 class FineStructure:
@@ -110,6 +115,26 @@ class FineStructure:
         noise = self.gather([f.simulate(rng) for f in self.frames])
         return self.solve(prior, noise + self.at_pairs(parts), **options) - parts
 
+    def sample_all(self, prior, rng, **options):
+        """Draw field, stars and noise, and solve for polynomials, tables, exposures and field.
+
+        Returns
+        -------
+        ndarray, shape (2, ny, nx)
+            What the first filter's correction has too much, in the grid's bins.
+        """
+        parts = prior.parts(rng.standard_normal(prior.white, np.float32))
+        left, bases = [], []
+        for frame, (pairs, result) in zip(self.frames, self.solved, strict=True):
+            at = self.grid.bilinear(pairs.x, pairs.y)
+            r = frame.simulate(rng) + np.stack([at @ v.ravel() for v in parts.sum(0)])
+            found, moved = result.of_errors(r)
+            bases.append(SplineBase(found))
+            left.append(r - bases[-1].delta(pairs.x, pairs.y) - moved)
+        along = [(np.arange(n) + 0.5) * self.grid.bin - 0.5 for n in self.grid.size[::-1]]
+        field = self.solve(prior, self.gather(left), **options) - parts
+        return field.sum(0) + bases[0].delta(*np.meshgrid(*along))
+
     def at_pairs(self, parts):
         """A field given scale by scale, at the pairs, shape (2, n)."""
         return np.stack([self.evaluate @ v.ravel() for v in parts.sum(0)])
@@ -140,9 +165,10 @@ class FineStructure:
             variance = np.stack([p.x_err[k] ** 2, p.y_err[k] ** 2])
             noise2 = excess_variance(left, variance)
             z2 = np.sum(left**2 / (variance + noise2), 0)
-            w = np.zeros((2, k.size))
-            w[:, k] = tukey(0.5 * z2) / (variance + noise2)
-            self.frames[n] = StarFrame(p, r.transforms, tuple(w), prior=self.prior)
+            w, noise = np.zeros((2, k.size)), np.zeros((2, k.size))
+            noise[:, k] = variance + noise2
+            w[:, k] = tukey(0.5 * z2) / noise[:, k]
+            self.frames[n] = StarFrame(p, r.transforms, tuple(w), prior=self.prior, noise=noise)
             log.info("noise beyond the stated errors: %.4f px", np.sqrt(noise2))
         keep = [f.w > 0 for f in self.frames]
         self.keep = keep
@@ -223,7 +249,7 @@ def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_sample
     bar.update()
     samples = []
     for _ in range(n_samples):
-        samples.append(data.sample(field, rng, tolerance=5e-3).sum(0))
+        samples.append(data.sample_all(field, rng, tolerance=5e-3))
         bar.update()
     bar.close()
     errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)

@@ -2,16 +2,10 @@
 
 import numpy as np
 
-from jwst_hpastrom.distortion.joint import StarFrame
 from jwst_hpastrom.distortion.random_field import Grid, autocorrelation
+from jwst_hpastrom.distortion.star_frame import star_frame
 
-__all__ = ["HeldOutStars", "star_frame"]
-
-
-def star_frame(pairs, transforms, good, *, noise=0.005, prior=True):
-    """`StarFrame` of some of the pairs, weighted by their stated errors and ``noise`` (pixels)."""
-    weights = tuple(np.where(good, 1.0 / (e**2 + noise**2), 0.0) for e in (pairs.x_err, pairs.y_err))
-    return StarFrame(pairs, transforms, weights, prior=prior)
+__all__ = ["HeldOutStars"]
 
 
 class HeldOutStars:

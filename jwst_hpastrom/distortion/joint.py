@@ -6,6 +6,7 @@ the full covariance comes with it. The catalogue is a prior on the stars' positi
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from jwst_hpastrom.distortion.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection, table_nodes
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
-__all__ = ["JointResult", "Problem", "StarFrame", "excess_variance", "solve_joint", "tukey"]
+__all__ = ["JointResult", "Problem", "excess_variance", "solve_joint", "tukey"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 TUKEY = 4.685
@@ -44,6 +45,9 @@ class JointResult:
     covariance : ndarray
         Of polynomial and table.
     layout : `Layout`
+    response : callable
+        Unknowns but the stars' that residuals (2, n) of the problem's pairs are solved to.
+    problem : `Problem`
     """
 
     correction: DistortionCorrection
@@ -53,6 +57,35 @@ class JointResult:
     weights: tuple
     covariance: np.ndarray
     layout: Layout
+    response: Callable
+    problem: "Problem"
+
+    def of_errors(self, r):
+        """Solve for nothing but errors.
+
+        Parameters
+        ----------
+        r : ndarray, shape (2, n)
+            Errors of all pairs (catalogue minus corrected position), pixels.
+
+        Returns
+        -------
+        correction : `DistortionCorrection`
+            Polynomial and table that come out too much.
+        moved : ndarray, shape (2, n)
+            What the exposures' transformations take of the fitted pairs' errors; zero for the others.
+        """
+        problem, layout = self.problem, self.layout
+        theta = self.response(r[:, problem.use])
+        base = self.correction.polynomial
+        polynomial = replace(base, **dict(zip("ab", layout.coefficients(theta), strict=True)))
+        table = None
+        if layout.n_cells:
+            table = TableCorrection(*layout.tables(theta), shape=layout.shape)
+        moved = np.zeros_like(r)
+        own = np.where(np.arange(layout.n) < layout.n_distortion, 0.0, theta)
+        moved[:, problem.use] = [j @ own for j in problem.rows]
+        return DistortionCorrection(polynomial, table, shape=layout.shape), moved
 
 
 class Problem:
@@ -99,20 +132,16 @@ class Problem:
         self.star_variance = np.where(np.isfinite(variance), variance, typical)
 
     def normal(self, weights, star_weight, chunk=1500):
-        """Return the reduced normal matrix and right side, and what back-substitution needs."""
+        """Return the reduced normal matrix, and what `right_side` needs of the stars."""
         n = self.layout.n
-        star_rhs = np.zeros(2 * self.stars.size)
         c = np.zeros((self.stars.size, 2, 2))
         c[:, [0, 1], [0, 1]] = star_weight
-        matrix, rhs, cross = np.zeros((n, n)), np.zeros(n), None
+        matrix, cross = np.zeros((n, n)), None
         for k in (0, 1):
             w = np.sqrt(weights[k])
             j = sparse.diags_array(w) @ self.rows[k]
             g = sparse.diags_array(w) @ self.blocks[k]
-            r = w * self.r[k]
             matrix += (j.T @ j).toarray()
-            rhs += j.T @ r
-            star_rhs += g.T @ r
             b = (g.T @ j).tocsr()
             cross = b if cross is None else cross + b
             m = self.matrices[self.exposure, k]
@@ -125,15 +154,20 @@ class Problem:
         column = (2 * np.repeat(np.arange(size), 4).reshape(-1, 4) + np.array([0, 1, 0, 1])).ravel()
         lower = sparse.csr_array((root.reshape(-1), (row, column)), shape=(2 * size, 2 * size))
         z = (lower @ cross).tocsr()
-        y = lower @ star_rhs
         for first in range(0, 2 * size, chunk):
             dense = z[first : first + chunk].toarray(order="F")
             matrix = blas.dsyrk(-1.0, dense, beta=1.0, c=matrix.T, trans=True, lower=False).T
         # dsyrk wrote one triangle only
         lower_part = np.tril(matrix)
-        matrix = lower_part + np.tril(lower_part, -1).T
-        rhs = rhs - z.T @ y
-        return matrix, rhs, (lower, z, y)
+        return lower_part + np.tril(lower_part, -1).T, (lower, z)
+
+    def right_side(self, r, weights, stars):
+        """Return the reduced right side for residuals r (2, n), and what back-substitution needs."""
+        lower, z = stars
+        star_side = sum(g.T @ (w * v) for g, w, v in zip(self.blocks, weights, r, strict=True))
+        y = lower @ star_side
+        side = sum(j.T @ (w * v) for j, w, v in zip(self.rows, weights, r, strict=True))
+        return side - z.T @ y, (*stars, y)
 
     @staticmethod
     def stars_of(theta, back):
@@ -223,7 +257,8 @@ def solve_joint(
     prior_factor = np.ones(problem.stars.size)
     for _ in tqdm(range(n_iterations), desc="joint solution", disable=not progress):
         weights = robust / (errors2 + noise2)
-        matrix, rhs, back = problem.normal(weights, star_weight * prior_factor[:, None])
+        matrix, stars = problem.normal(weights, star_weight * prior_factor[:, None])
+        rhs, back = problem.right_side(problem.r, weights, stars)
         matrix[np.diag_indices(layout.n)] += table_prior(layout, table_sigma) + 1e-9
         factor = cho_factor(matrix, lower=True)
         theta = cho_solve(factor, rhs)
@@ -242,17 +277,13 @@ def solve_joint(
         if n_cells:
             k = slice(layout.n_polynomial, layout.n_distortion)
             table_sigma = float(np.sqrt(np.mean(theta[k] ** 2 + np.diag(covariance)[k])))
+
+    def response(r):
+        return cho_solve(factor, problem.right_side(r, weights, stars)[0])
+
+    final = robust / (errors2 + noise2)
     return _finish(
-        pairs,
-        base,
-        problem,
-        theta,
-        displacement,
-        covariance,
-        noise2,
-        robust / (errors2 + noise2),
-        gauge,
-        scale,
+        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale
     )
 
 
@@ -279,7 +310,7 @@ def _first_weights(problem):
     return np.broadcast_to(np.where(keep, 1.0, 0.0), problem.r.shape).copy()
 
 
-def _finish(pairs, base, problem, theta, displacement, covariance, noise2, weights, gauge, scale):
+def _finish(pairs, base, problem, response, theta, displacement, covariance, noise2, weights, gauge, scale):
     layout = problem.layout
     p = base.polynomial
     da, db = layout.coefficients(theta)
@@ -308,7 +339,10 @@ def _finish(pairs, base, problem, theta, displacement, covariance, noise2, weigh
     moved[problem.stars] = displacement
     corrected = correction.forward(pairs.x, pairs.y)
     transforms = _transforms_of(pairs, corrected, moved * scale, full)
-    return JointResult(correction, transforms, moved, float(np.sqrt(noise2)), tuple(full), covariance, layout)
+    noise = float(np.sqrt(noise2))
+    return JointResult(
+        correction, transforms, moved, noise, tuple(full), covariance, layout, response, problem
+    )
 
 
 def _transforms_of(pairs, corrected, displacement, weights):
@@ -367,68 +401,3 @@ def shape_errors(layout, covariance):
         f -= q @ (q.T @ f)
         out.append(np.sqrt(np.maximum(np.einsum("ij,ij->i", f @ covariance, f), 0)).reshape(n, n))
     return out
-
-
-class StarFrame:
-    """Residuals about the stars' own positions: means over their exposures, the catalogue counting too.
-
-    Parameters
-    ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
-    transforms : list of `LinearTransform`
-        Ideal plane to corrected pixels.
-    weights : tuple of ndarray
-        Of the pairs' x and y; a pair with weight zero does not count.
-    prior : bool
-        Whether the catalogue counts.
-    scale : float
-        Arcsec per pixel, for the catalogue's errors.
-    """
-
-    def __init__(self, pairs, transforms, weights, *, prior=True, scale=0.0656):
-        self.pairs, self.transforms, self.scale = pairs, transforms, scale
-        self.w = np.minimum(*weights)
-        self.matrices = np.stack(
-            [t.matrix @ r * scale for t, r in zip(transforms, pairs.rotations, strict=True)]
-        )
-        self.inverses = np.linalg.inv(self.matrices)
-        variance = np.mean((pairs.sigma / scale) ** 2, axis=1) if prior else np.full(len(pairs.sigma), np.inf)
-        self.variance = np.where(np.isfinite(variance), np.maximum(variance, 1e-12), np.inf)
-        self.total = np.bincount(pairs.star, self.w, self.variance.size) + 1.0 / self.variance
-        self.safe = np.where(self.total > 0, self.total, 1.0)
-
-    @property
-    def share(self):
-        """Weight of each pair in its own star's position, 0..1."""
-        return self.w / self.safe[self.pairs.star]
-
-    def raw(self, correction):
-        """Catalogue (transformed) minus corrected position, shape (2, n)."""
-        p = self.pairs
-        out = -np.stack(correction.forward(p.x, p.y))
-        for e, t in enumerate(self.transforms):
-            k = p.exposure == e
-            out[:, k] += t.forward(p.u[k], p.v[k])
-        return out
-
-    def displacement(self, r):
-        """Stars' own positions minus the catalogue's, shape (2, n_stars), pixels along xi and eta."""
-        p, n = self.pairs, self.variance.size
-        back = self.inverses[p.exposure]
-        sky = [back[:, k, 0] * r[0] + back[:, k, 1] * r[1] for k in (0, 1)]
-        return np.stack([np.bincount(p.star, self.w * s, n) / self.safe for s in sky])
-
-    def about(self, r, displacement):
-        """Residuals of `raw` about the displaced stars."""
-        m, d = self.matrices[self.pairs.exposure], displacement[:, self.pairs.star]
-        return np.stack([r[k] - m[:, k, 0] * d[0] - m[:, k, 1] * d[1] for k in (0, 1)])
-
-    def simulate(self, rng):
-        """Draw `raw` residuals of pure noise: errors of the measurements and of the catalogue."""
-        p = self.pairs
-        d = rng.normal(size=(2, self.variance.size)) * np.sqrt(
-            np.where(np.isfinite(self.variance), self.variance, 0.0)
-        )
-        m = self.matrices[p.exposure]
-        noise = rng.normal(size=(2, len(p))) / np.sqrt(np.where(self.w > 0, self.w, np.inf))
-        return np.stack([m[:, k, 0] * d[0, p.star] + m[:, k, 1] * d[1, p.star] for k in (0, 1)]) + noise

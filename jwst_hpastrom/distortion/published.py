@@ -4,10 +4,11 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.error_model import ErrorModel
-from jwst_hpastrom.distortion.held_out import HeldOutStars, star_frame
+from jwst_hpastrom.distortion.held_out import HeldOutStars
 from jwst_hpastrom.distortion.iterative import (
     exposure_transforms,
     residuals,
@@ -17,6 +18,7 @@ from jwst_hpastrom.distortion.iterative import (
 from jwst_hpastrom.distortion.joint import excess_variance
 from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.pixel_map import build_pixel_map
+from jwst_hpastrom.distortion.star_frame import star_frame
 from jwst_hpastrom.geometry import robust_sigma
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
@@ -114,40 +116,44 @@ def simulated_pairs(pairs, correction, rng):
     ----------
     pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
     correction : `DistortionCorrection`
-    rng : `numpy.random.Generator`
+    rng : `numpy.random.Generator` or None
         Draws the errors of catalogue and measurements; what the residuals show beyond the latter counts too.
+        None: there are none.
 
     Returns
     -------
     `~jwst_hpastrom.distortion.pairs.Pairs`
     """
     transforms = exposure_transforms(pairs, correction)
-    r = np.stack(residuals(pairs, correction, transforms))
-    good = _good(pairs, r)
-    frame = star_frame(pairs, transforms, good)
-    left = frame.about(r, frame.displacement(r))[:, good] / np.sqrt(np.clip(1 - frame.share[good], 0.1, 1))
-    variance = np.stack([pairs.x_err**2, pairs.y_err**2])
-    variance = variance + excess_variance(left, variance[:, good])
-    typical = np.nanmedian(pairs.sigma) if np.isfinite(pairs.sigma).any() else 0.0
-    sigma = np.where(np.isfinite(pairs.sigma), pairs.sigma, typical)
-    moved = rng.normal(size=sigma.shape) * sigma
-    cx, cy = np.stack(correction.forward(pairs.x, pairs.y)) + rng.normal(size=variance.shape) * np.sqrt(
-        variance
-    )
+    corrected, moved = np.stack(correction.forward(pairs.x, pairs.y)), np.zeros_like(pairs.sigma)
+    if rng is not None:
+        r = np.stack(residuals(pairs, correction, transforms))
+        good = _good(pairs, r)
+        frame = star_frame(pairs, transforms, good)
+        left = frame.about(r, frame.displacement(r))[:, good]
+        left /= np.sqrt(np.clip(1 - frame.share[good], 0.1, 1))
+        variance = np.stack([pairs.x_err**2, pairs.y_err**2])
+        variance = variance + excess_variance(left, variance[:, good])
+        typical = np.nanmedian(pairs.sigma) if np.isfinite(pairs.sigma).any() else 0.0
+        sigma = np.where(np.isfinite(pairs.sigma), pairs.sigma, typical)
+        moved = rng.normal(size=sigma.shape) * sigma
+        corrected = corrected + rng.normal(size=variance.shape) * np.sqrt(variance)
     u, v = np.empty(len(pairs)), np.empty(len(pairs))
     for e, t in enumerate(transforms):
         k = pairs.exposure == e
         d = pairs.rotations[e] @ moved[pairs.star[k]].T
-        a, b = t.inverse(cx[k], cy[k])
+        a, b = t.inverse(*corrected[:, k])
         u[k], v[k] = a + d[0], b + d[1]
     return replace(pairs, u=u, v=v)
 
 
 def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
-    """Errors of a solution: the whole way once more on simulated pairs, with the solution as the truth.
+    """Errors of a solution: the whole way once more on simulated pairs of a known distortion.
 
-    What the simulation cannot know, structure finer than the solution, is added from what neighbouring
-    held-out stars have in common beyond the simulated ones.
+    The known distortion is the solution, sharpened: cells and medians have smoothed it, and solved for again,
+    without noise, it loses about as much as the true one has lost; that is added (Tukey's twicing). What is
+    finer still is added to the errors from what neighbouring held-out stars have in common beyond the
+    simulated ones.
 
     Parameters
     ----------
@@ -168,16 +174,26 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
     ny, nx = correction.shape
     along = [np.arange(n // spacing) * spacing + 0.5 * (spacing - 1) for n in (nx, ny)]
     x, y = np.meshgrid(*along)
-    true = [replace(s.correction, pixel_map=correction.pixel_map) for s in solved]
-    here = np.stack(correction.forward(x, y))
+
+    def drawn_from(pixel_map, rng):
+        true = (replace(s.correction, pixel_map=pixel_map) for s in solved)
+        return solve([simulated_pairs(s.pairs, c, rng) for s, c in zip(solved, true, strict=True)])
+
+    again = drawn_from(correction.pixel_map, None)
+    lost = np.stack(correction.forward(x, y)) - np.stack(again.forward(x, y))
+    places = np.meshgrid(*((np.arange(n) + 0.5) / spacing - 0.5 for n in (ny, nx)), indexing="ij")
+    data = np.stack([map_coordinates(v, places, order=3, mode="nearest") for v in lost], -1)
+    if correction.pixel_map is not None:
+        data += correction.pixel_map.data
+    true = replace(correction, pixel_map=PixelMapCorrection(data.astype(np.float32)))
+    here, there = (np.stack(true.forward(*at)) for at in ((x, y), (solved[0].pairs.x, solved[0].pairs.y)))
     pairs = solved[0].pairs
     transforms = exposure_transforms(pairs, correction)
     r = np.stack(residuals(pairs, correction, transforms))
-    test, there = HeldOutStars(pairs, transforms, r), np.stack(correction.forward(pairs.x, pairs.y))
+    test = HeldOutStars(pairs, transforms, r)
     samples, drawn_covariance = [], []
     for _ in range(n_samples):
-        drawn = [simulated_pairs(s.pairs, c, rng) for s, c in zip(solved, true, strict=True)]
-        found = solve(drawn)
+        found = drawn_from(true.pixel_map, rng)
         samples.append(np.stack(found.forward(x, y)) - here)
         drawn_covariance.append(test.covariance(np.stack(found.forward(pairs.x, pairs.y)) - there))
     # cells of the table are few: neighbours within some of them are averaged

@@ -27,9 +27,6 @@ CORRELATED = 16.0
 DEGREES = (3, 4)
 #: reach of the ePSF libraries, pixels: closer neighbours that were subtracted leave nothing behind
 REACH = 12.5
-#: share of a correction's variance that all of a star's dithers have: the stars it was solved with stand
-#: on the sky, too (0.28 to 0.37 in simulated fields of nine dithers)
-ON_SKY = 1 / 3
 #: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
 WINGS = 0.13
 
@@ -328,25 +325,24 @@ def light_errors(x, y, mag, flags, name, pixel):
 
 
 def correction_errors(m, star, used, transforms, corrections, n_stars):
-    """Error of each star's mean by the distortion correction's own, in master pixels, shape (2, n_stars).
+    """Error that a star's measurements share by the distortion correction's own, master pixels, (2, n_stars).
 
-    Exposures that share a correction share its errors (`~jwst_hpastrom.geometry.Mapping.mean_error`); those
-    of different corrections are independent. A share of the variance (`ON_SKY`) does not average over
-    dithers, since the catalogue errors of the stars that the correction was solved with stand on the sky.
+    It is the mean covariance of two different measurements of the star: what is not common to them shows in
+    their scatter. Exposures that share a correction share its errors
+    (`~jwst_hpastrom.geometry.Mapping.mean_error`); those of different corrections are independent. The error
+    of a single measurement, which has no scatter, is all of it.
     """
-    variance = np.zeros((2, n_stars))
-    total = np.maximum(np.bincount(star[used], minlength=n_stars), 1)
+    total = np.zeros((2, n_stars))
+    count = np.bincount(star[used], minlength=n_stars)
     for own in {id(c): c for c in corrections}.values():
         which = [k for k, c in enumerate(corrections) if c is own]
         s = np.flatnonzero(used & np.isin(m.exposure, which))
-        share = np.bincount(star[s], minlength=n_stars) / total
-        at = m.raw_x[s], m.raw_y[s]
+        at, n = (m.raw_x[s], m.raw_y[s]), np.bincount(star[s], minlength=n_stars)
         mean = np.nan_to_num(own.mean_error(*at, star[s], n_stars)) ** 2
-        count = np.maximum(np.bincount(star[s], minlength=n_stars), 1)
-        single = [np.bincount(star[s], e**2, minlength=n_stars) / count for e in own.error(*at)]
+        single = np.stack([np.bincount(star[s], e**2, minlength=n_stars) for e in own.error(*at)])
         turn = np.mean([transforms[k].matrix ** 2 for k in which], axis=0)
-        variance += share**2 * (turn @ (ON_SKY * np.stack(single) + (1 - ON_SKY) * mean))
-    return np.sqrt(variance)
+        total += turn @ np.where(count > 1, n**2 * mean - single, single)
+    return np.sqrt(np.maximum(total, 0.0) / np.maximum(count * (count - 1), 1))
 
 
 class SharedErrors:

@@ -109,7 +109,7 @@ def _parts_meta(correction):
     if table is not None:
         out["table"] = {k: np.asarray(getattr(table, k), float).tolist() for k in ("dx", "dy")}
     if uncertainty is not None:
-        out["uncertainty"] = uncertainty.to_meta()
+        out["errors"] = uncertainty.to_meta()
     out["pixel_map"] = correction.pixel_map is not None
     return out
 
@@ -131,7 +131,7 @@ def _own_correction(model, meta, shape):
         if data is None:
             return None
         pixels = PixelMapCorrection(data)
-    errors = ErrorModel.from_meta(meta["uncertainty"]) if "uncertainty" in meta else None
+    errors = ErrorModel.from_meta(meta["errors"]) if "errors" in meta else None
     return DistortionCorrection(polynomial, table, pixels, errors, shape)
 
 

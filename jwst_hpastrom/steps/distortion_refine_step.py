@@ -99,8 +99,7 @@ def quality_table(solution):
     table.meta["pairs"] = len(solution.pairs)
     table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
     if correction.uncertainty is not None:
-        table.meta["error_share"] = [float(v) for v in correction.uncertainty.share]
-        table.meta["error_length_px"] = [float(v) for v in correction.uncertainty.length]
+        table.meta["error_reach_px"] = correction.uncertainty.reach
     x, y = np.meshgrid(*[np.linspace(0, n - 1, 64) for n in correction.shape[::-1]])
     ex, ey = correction.error(x, y)
     table.meta["stated_error_px"] = float(np.sqrt(np.mean(ex**2 + ey**2) / 2))

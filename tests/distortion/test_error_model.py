@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import gaussian_filter
 
 from jwst_hpastrom.distortion import DistortionCorrection, ErrorModel, PixelMapCorrection
@@ -27,15 +28,51 @@ def test_size_and_reach(model):
     expected = 0.001 + 0.002 * x / 512
     np.testing.assert_allclose(ex, expected, rtol=0.15)
     np.testing.assert_allclose(ey, expected, rtol=0.15)
-    assert model.share.sum() == pytest.approx(1.0)
-    assert np.sum(model.share[model.length == 16]) > 0.6
-    assert np.sum(model.share * model.length) == pytest.approx(16, rel=0.5)
+    # exp(-d²/2·16²), to the noise of 16 samples of 300 independent places each
+    middle = model.correlation.shape[1] // 2
+    dy, dx = (model.step * np.indices(model.correlation.shape).T - [0, model.step * middle]).T
+    expected = np.exp(-0.5 * (dx**2 + dy**2) / 16**2)
+    near = np.hypot(dx, dy) < 150
+    assert np.std((model.correlation - expected)[near]) < 0.02
+    assert model.reach == pytest.approx(16 * np.sqrt(2 * np.log(2)), rel=0.1)
+
+
+def test_what_repeats_at_the_dither_step_is_in_the_mean():
+    """The same noise again 160 pixels further along x, as a star's error in the catalogue."""
+    rng = np.random.default_rng(3)
+    noise = gaussian_filter(rng.normal(size=(8, 2, 64, 128)), (0, 0, 1, 1))
+    noise = noise + 0.5 * np.roll(noise, 40, -1)  # correlation 0.5 / 1.25
+    model = ErrorModel.from_samples(noise / noise.std(), (256, 512))
+    at = np.array([100.0, 260.0]), np.array([100.0, 100.0])
+    single, _ = model.error(*at)
+    together, _ = model.mean_error(*at, np.zeros(2, int), 1)
+    apart, _ = model.mean_error(at[0] + [0, 40], at[1], np.zeros(2, int), 1)
+    mean = np.sum(single**2) / 4
+    assert together[0] ** 2 == pytest.approx(mean * 1.4, rel=0.05)
+    assert apart[0] ** 2 == pytest.approx(mean, rel=0.05)
+
+
+def test_added_structure(model):
+    """Of the same size, four times shorter."""
+    own = float(model.variance.mean())
+    both = model.with_structure(own, 4.0)
+    assert both.variance.mean() == pytest.approx(2 * own)
+    middle = model.correlation.shape[1] // 2
+    near = model.correlation[0, middle + 1], both.correlation[0, middle + 1]
+    assert near[1] == pytest.approx(0.5 * near[0] + 0.5 * np.exp(-0.5), abs=1e-9)
+    assert both.correlation[0, middle] == pytest.approx(1.0)
 
 
 def twin(model, x, y, w):
     """Variance of a weighted mean, written out."""
-    d2 = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
-    rho = sum(a * np.exp(-0.5 * d2 / b**2) for a, b in zip(model.share, model.length, strict=True))
+    m, n = model.correlation.shape
+    dx, dy = x[:, None] - x, y[:, None] - y
+    flip = np.where(dy < 0, -1, 1)
+    table = np.pad(model.correlation, ((0, 1), (1, 1)))  # zero beyond
+    grid = model.step * np.arange(m + 1), model.step * (np.arange(n + 2) - n // 2 - 1)
+    inside = np.abs(dx) < model.step * (n // 2), np.abs(dy) < model.step * (m - 1)
+    rho = RegularGridInterpolator(grid, table, bounds_error=False, fill_value=0.0)((dy * flip, dx * flip))
+    rho = np.where(inside[0] & inside[1], rho, 0.0)
     e = np.stack(model.error(x, y))
     return [np.sqrt((w * s) @ rho @ (w * s)) / w.sum() for s in e]
 
@@ -65,4 +102,7 @@ def test_without_a_model_errors_are_common():
 
 
 def test_meta_and_back(model):
-    assert ErrorModel.from_meta(model.to_meta()) == model
+    back = ErrorModel.from_meta(model.to_meta())
+    assert ErrorModel.from_meta(back.to_meta()) == back
+    np.testing.assert_allclose(back.correlation, model.correlation, atol=1e-6)
+    np.testing.assert_allclose(back.error([100.0], [200.0]), model.error([100.0], [200.0]), rtol=1e-5)

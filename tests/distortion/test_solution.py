@@ -31,6 +31,13 @@ def test_the_truth_is_found(solution, tools):
     assert tools.true_rms(solution.correction) < 0.006
 
 
+def test_stated_errors_are_of_the_true_size(solution, tools):
+    x, y = np.meshgrid(*[np.arange(0, n, 8.0) for n in tools.shape])
+    stated = np.sqrt(np.mean(np.square(solution.correction.error(x, y))))
+    # two thirds of them are what cells and medians smooth away
+    assert 0.8 < stated / tools.true_rms(solution.correction) < 1.2
+
+
 def test_the_ladder_goes_down(solution):
     ladder = solution.ladder
     assert list(ladder["stage"]) == ["before", "polynomial", "table", "pixel map"]

@@ -139,8 +139,8 @@ def test_bad_files_are_named(tmp_path):
 
 def test_our_own_file_gives_parts_and_errors_back(correction, placement, tmp_path):
     rng = np.random.default_rng(3)
-    variance = rng.uniform(1e-6, 1e-5, (2, 9, 9))
-    errors = ErrorModel(variance, np.array([0.7, 0.3]), np.array([8.0, 64.0]), SHAPE)
+    variance, correlation = (rng.uniform(0, 1, s).astype(np.float32) for s in ((2, 9, 9), (32, 63)))
+    errors = ErrorModel(1e-5 * variance, correlation, 4.0, SHAPE)
     solved = replace(correction, uncertainty=errors)
     path = write_distortion(tmp_path / "x_distortion.asdf", solved, placement, META)
     back = read_distortion(path, shape=SHAPE)
