@@ -236,4 +236,7 @@ def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):
                 (f"group {k + 1}: place on the axis", groups.mean[k], groups.mean_error[k], "mas/yr"),
                 (f"group {k + 1}: dispersion", groups.sigma[k], groups.width_error[k], "mas/yr"),
             ]
-    return Table(rows=rows, names=("quantity", "value", "error", "unit"), dtype=(str, float, float, str))
+    table = Table(rows=rows, names=("quantity", "value", "error", "unit"), dtype=(str, float, float, str))
+    for name in ("value", "error"):
+        table[name].info.format = ".5g"
+    return table
