@@ -2,6 +2,7 @@
 
 import numpy as np
 from astropy.table import Table
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
@@ -164,8 +165,6 @@ def _round(result, x, y, mag, rng, radius, tolerance, executor, progress):
 
 
 def _neighbours(x, y, stars, reach=5.0):
-    from scipy.spatial import cKDTree
-
     near = cKDTree(np.c_[stars[0], stars[1]]).query_ball_point(np.c_[x, y], reach)
     light = np.array([stars[2][k].sum() if k else 0.0 for k in near])
     with np.errstate(divide="ignore"):

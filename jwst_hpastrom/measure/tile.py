@@ -148,20 +148,18 @@ class Tile:
             self.sky[e] += smooth
 
     # -- stars
-    def _inside(self, px, py):
+    def _inside(self, px, py, reach=0.5):
         _, ny, nx = self.data.shape
-        reach = self.profile[0][-1]
         return (px > -reach) & (py > -reach) & (px < nx - 1 + reach) & (py < ny - 1 + reach)
 
     def add(self, x, y, flux):
         """Add stars without subtracting them yet."""
         px, py = self.stack.positions(x, y)
-        _, ny, nx = self.data.shape
-        use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
         for name, value in (
             ("x", x), ("y", y), ("flux", np.zeros(x.size)), ("radius", self._radii(flux, self.profile)),
-            ("px", px), ("py", py), ("inside", self._inside(px, py)), ("use", use),
-            ("joint", np.zeros(x.size, bool)), ("fresh", np.ones(x.size, bool)),
+            ("px", px), ("py", py), ("inside", self._inside(px, py, self.profile[0][-1])),
+            ("use", self._inside(px, py)), ("joint", np.zeros(x.size, bool)),
+            ("fresh", np.ones(x.size, bool)),
         ):  # fmt: skip
             setattr(self, name, np.ascontiguousarray(np.concatenate([getattr(self, name), value])))
 
@@ -201,7 +199,7 @@ class Tile:
         everyone = np.ones(self.x.size, bool)
         self._models(1.0, everyone)
         self.px, self.py = self.stack.positions(self.x, self.y)
-        self.inside = self._inside(self.px, self.py)
+        self.inside = self._inside(self.px, self.py, self.profile[0][-1])
         self.radius = self._radii(self.flux, self.profile)
         self._models(-1.0, everyone)
 
@@ -261,8 +259,7 @@ class Tile:
     def _supported(self, px, py, weight, threshold, some):
         """Whether a source is left without the strongest exposures (hot pixels, cosmic rays)."""
         px, py, data = np.ascontiguousarray(px), np.ascontiguousarray(py), self.data[some]
-        n, ny, nx = data.shape
-        use = (px > -0.5) & (py > -0.5) & (px < nx - 0.5) & (py < ny - 0.5)
+        n, use = data.shape[0], self._inside(px, py)
         lib, coeff, gx, gy, os = self.library
         eq = np.empty((px.shape[0], n, 13))
         _kernels.all_equations(
@@ -288,8 +285,7 @@ class Tile:
     def solve(self):
         """Combine the exposures with clipping; update which are used. Returns the combination's table."""
         eq = np.empty((self.x.size, self.data.shape[0], 13))
-        _, ny, nx = self.data.shape
-        use = (self.px > -0.5) & (self.py > -0.5) & (self.px < nx - 0.5) & (self.py < ny - 0.5)
+        use = self._inside(self.px, self.py)
         _kernels.all_equations(
             self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, self.flux, use,
             self.half, eq,
