@@ -168,7 +168,7 @@ def _from_model(model):
 
     arrays = {}
     for name, attribute in (("SCI", "data"), ("ERR", "err"), ("DQ", "dq")):
-        if model.hasattr(attribute):
+        if model.hasattr(attribute) and getattr(model, attribute) is not None:
             arrays[name] = np.asarray(getattr(model, attribute))
     return arrays, get, getattr(model.meta, "wcs", None)
 

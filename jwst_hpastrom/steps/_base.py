@@ -59,6 +59,12 @@ def _one_thread():
     threadpool_limits(1, "blas")
 
 
+def _name_of(model):
+    if not model.meta.filename:
+        raise MissingDataError("a model without meta.filename", "a name for its products", "set it")
+    return model.meta.filename
+
+
 class HPStep(ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
@@ -84,27 +90,24 @@ class HPStep(ErrorsByCause, Step):
     @staticmethod
     def default_name(data):
         """Name of models in memory, for messages and products."""
-        if isinstance(data, ModelLibrary):
-            return data.asn.get("products", [{}])[0].get("name") or "library in memory"
-        if hasattr(data, "meta") and getattr(data.meta, "filename", None):
-            return str(data.meta.filename)
-        table = getattr(data, "asn_table", None)
-        if table:
-            return table["products"][0]["name"]
-        for model in data if isinstance(data, ModelContainer | list | tuple) else ():
-            return exposure_root(model.meta.filename or "models in memory")
-        return "models in memory"
+        table = data.asn if isinstance(data, ModelLibrary) else getattr(data, "asn_table", None)
+        name = next((p.get("name") for p in (table or {}).get("products", ())), None)
+        if name:
+            return name
+        models = data if isinstance(data, ModelContainer | list | tuple) else [data]
+        names = (getattr(getattr(m, "meta", None), "filename", None) for m in models)
+        return next((str(n) for n in names if n), "models in memory")
 
     def open_inputs(self, data):
         """Return the `Inputs` for a path, an association, a model, a container or a library."""
         if isinstance(data, str | Path):
             association = read_association(data)
             return Inputs(association.product, association.members)
-        out = (
-            self.prepare_output(data, open_models=False)
-            if isinstance(data, list)
-            else self.prepare_output(data)
-        )
+        if not isinstance(data, ModelLibrary):
+            members = data if isinstance(data, ModelContainer | list | tuple) else [data]
+            if wrong := [type(m).__name__ for m in members if not hasattr(m, "meta")]:
+                raise ParameterError(f"{wrong[0]}", "a path, an association, or data models")
+        out = self.prepare_output(data, **({"open_models": False} if isinstance(data, list) else {}))
         product = exposure_root(self.default_name(data))
         if isinstance(out, ModelLibrary):
             return Inputs(product, tuple(range(len(out))), out)
@@ -117,12 +120,12 @@ class HPStep(ErrorsByCause, Step):
             with inputs.returned as library:
                 for model in library:
                     try:
-                        yield model.meta.filename, model
+                        yield _name_of(model), model
                     finally:
                         library.shelve(model)
             return
         for member in inputs.members:
-            yield (member if isinstance(member, str) else member.meta.filename), member
+            yield (member if isinstance(member, str) else _name_of(member)), member
 
     def read(self, member, **kwargs):
         """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""

@@ -48,7 +48,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
 
     def process(self, input_data):
         """Run all Steps on an association."""
-        with errors_by_cause(input_data):
+        with errors_by_cause(input_data if isinstance(input_data, str | Path) else self.class_alias):
             self._run(input_data)
 
     def _run(self, input_data):

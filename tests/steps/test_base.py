@@ -1,7 +1,9 @@
 import os
 
 import dask
+import numpy as np
 import pytest
+from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
 from jwst_hpastrom.steps._base import HPStep
@@ -91,6 +93,19 @@ def test_paths_and_parameters(tmp_path):
         "label": None,
         "limit": None,
     }
+
+
+@pytest.mark.parametrize("data", [None, 3, {}, ["a_cal.fits"], np.zeros(3)])
+def test_what_is_no_input(data):
+    with pytest.raises(ParameterError, match="needed a path, an association, or data models"):
+        ToyStep().run(data)
+
+
+def test_models_need_names():
+    with ImageModel((9, 9)) as model, pytest.raises(MissingDataError, match="meta.filename"):
+        step = ToyStep()
+        step.run(model)
+        list(step.each_member(step.seen))
 
 
 def test_errors_name_the_input_and_have_our_type(tmp_path):
