@@ -76,6 +76,18 @@ def test_table_errors_without_map(pairs, start, tools):
     assert result.noise < 0.012
 
 
+def test_errors_go_the_way_of_the_pairs(pairs, start):
+    result = solve_joint(pairs, start, n_cells=12)
+    p, q = (pairs.x - 255) / 256, (pairs.y - 255) / 256
+    r = np.stack([0.01 * p * q**2, -0.02 * p**2])
+    shift = np.array([0.1, -0.2])[:, None] * (pairs.exposure == 3)  # an exposure's own: not the distortion's
+    found, moved = result.of_errors(r + shift)
+    left = r - np.stack(found.forward(pairs.x, pairs.y)) + np.stack([pairs.x, pairs.y]) + shift - moved
+    use = pairs.fitted
+    assert np.abs(left[:, use]).max() < 2e-4
+    np.testing.assert_allclose(np.ptp(moved[:, use], 1), [0.1, 0.2], atol=0.02)
+
+
 def test_mismatched_stars_do_not_matter(scene, tools):
     solution = solve_distortion(
         tools.mismatched(scene[0]), scene[1], method="joint", shape=tools.shape, **SMALL
