@@ -163,6 +163,10 @@ def _demo(args):
         raise ParameterError("no matplotlib", "it for the plots", "pip install 'jwst_hpastrom[demo]'", "demo")
     started = time.monotonic()
     folder = Path(args.output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise BadFileError(f"no folder ({err.strerror})", "one that can be made", "", folder) from err
     workers = args.workers or min(2, os.cpu_count() or 1)
     config = demo_config(quick=args.quick, seed=args.seed)
     ny, nx = config.shape

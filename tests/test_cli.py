@@ -63,6 +63,8 @@ def test_output_where_none_can_be(capsys, tmp_path):
     (tmp_path / "a.csv").write_text("ra,dec\n1,2\n")
     assert main(["convert", str(tmp_path / "a.csv"), str(tmp_path / "file" / "x.ecsv")]) == 1
     assert capsys.readouterr().err.startswith(f"BadFileError: {tmp_path}/file/x.ecsv: found a folder")
+    assert main(["demo", "--quick", "--output-dir", str(tmp_path / "file" / "x")]) == 1
+    assert capsys.readouterr().err.startswith(f"BadFileError: {tmp_path}/file/x: found no folder")
 
 
 def test_motions_that_are_none(capsys, tmp_path):

@@ -1,12 +1,15 @@
 """Associations: which exposures belong together, and what their product is called."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
 
 __all__ = ["Association", "read_association"]
+
+log = logging.getLogger("stpipe.hpastrom.io")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def read_association(path):
             "make one with asn_from_list",
             path,
         ) from err
+    if len(content["products"]) > 1:
+        log.warning("%s: of %d products only the first, %s, is made", path, len(content["products"]), name)
     science = [m for m, kind in members if str(kind).lower() == "science"]
     if not science:
         raise BadFileError("no science members", "at least one", "check the members' exptype", path)

@@ -40,8 +40,8 @@ class EPSFBuildStep(HPStep):
         side = 2 * self.grid - 1 if self.refine else self.grid
         if self.oversampling != OVERSAMPLING or side > NODES:
             raise ParameterError(
-                f"oversampling={self.oversampling}, refine={self.refine}, grid={self.grid}: {side}",
-                f"{OVERSAMPLING} and at most {NODES} field positions along an axis, which STDPSF files hold",
+                f"oversampling={self.oversampling}, up to {side} field positions along an axis (grid={self.grid})",
+                f"{OVERSAMPLING} and at most {NODES}, which STDPSF files hold",
                 "use another grid or --refine=false, or call build_library in Python",
             )
         exposures = []

@@ -55,6 +55,15 @@ def test_a_member_named_twice_would_count_twice(tmp_path):
         read_association(write(tmp_path, [{"expname": "a_cal.fits"}, {"expname": "a_cal.fits"}]))
 
 
+def test_only_the_first_product_is_made(tmp_path, caplog):
+    (tmp_path / "a_cal.fits").touch()
+    path = write(tmp_path, [{"expname": "a_cal.fits"}])
+    product = json.loads(path.read_text())["products"][0]
+    path.write_text(json.dumps({"products": [product, product | {"name": "other"}]}))
+    assert read_association(path).product == "field"
+    assert "of 2 products only the first, field" in caplog.text
+
+
 def test_no_science_members(tmp_path):
     with pytest.raises(BadFileError, match="no science members"):
         read_association(write(tmp_path, []))
