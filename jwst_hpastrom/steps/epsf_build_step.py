@@ -40,7 +40,7 @@ class EPSFBuildStep(HPStep):
         side = 2 * self.grid - 1 if self.refine else self.grid
         if self.oversampling != OVERSAMPLING or side > NODES:
             raise ParameterError(
-                f"oversampling={self.oversampling}, up to {side} field positions along an axis (grid={self.grid})",
+                f"oversampling={self.oversampling}, up to {side} field positions a side (grid={self.grid})",
                 f"{OVERSAMPLING} and at most {NODES}, which STDPSF files hold",
                 "use another grid or --refine=false, or call build_library in Python",
             )
