@@ -1,18 +1,20 @@
 """Bends: where the ePSF changes between the field positions of a grid more than bilinear means follow."""
 
+import logging
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals
-from jwst_hpastrom.epsf.smoothing import smooth_update
+from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
 
 __all__ = ["Bends", "find_bends", "twice_as_fine"]
 
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
 ZONES = (0, 2, 4, 8, RINGS)  # pixels: borders of the zones of radius that are judged one by one
-SIGNIFICANT = 0.25  # correlation of two halves of the stars from which on a bend counts
-CLEAR = 0.5  # noise over signal in the core below which a bend is worth a finer grid
+SIGNIFICANT = 0.25  # correlation of two halves of the stars from which on a bend, or all of them, count
 FORBIDDEN = 1e6  # noise over signal of what is none
 
 
@@ -27,17 +29,17 @@ class Bends:
 
     penalty : ndarray, shape (RINGS, n_fine)
         Noise over signal of each function's coefficient, ring by ring: 0 for coarse positions.
+
+    agreement : float
+        Correlation of the core's bends in two halves of the stars.
     """
 
     basis: np.ndarray
     penalty: np.ndarray
+    agreement: float = 0.0
 
     def __bool__(self):
-        return bool((self.penalty[0][self.n_coarse :] < CLEAR).any())
-
-    @property
-    def n_coarse(self):
-        return int((self.penalty[0] == 0).sum())
+        return self.agreement > SIGNIFICANT
 
 
 def twice_as_fine(library):
@@ -87,7 +89,7 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
     Returns
     -------
     `Bends`
-        False if no bend is clear.
+        False if the bends are not clear.
     """
     n_coarse = len(coarse.data)
     free = Bends(_basis(coarse, fine), np.zeros((RINGS, len(fine.data))))
@@ -95,6 +97,8 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
     for samples in halves:
         update = mean_residuals(samples, ridge, fine.oversampling, free, fine.data)
         update = smooth_update(update, fine.oversampling, band_limit=band_limit)
+        # a shift may be the distortion's, and will be taken out anyway
+        update = recentre(fine.data + update, fine.oversampling)[0] - fine.data
         bends.append(np.linalg.solve(free.basis, update.reshape(len(update), -1))[n_coarse:])
     n = fine.data.shape[-1]
     offset = (np.arange(n) - n // 2) / fine.oversampling
@@ -105,4 +109,7 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
         real = signal > SIGNIFICANT * (signal + 2 * noise)
         penalty = np.where(real, noise / np.where(real, signal, 1.0), FORBIDDEN)
         free.penalty[inner:outer, n_coarse:] = np.maximum(penalty, 1e-9)
-    return free
+        if inner == 0:
+            agreement = float(signal.sum() / (signal + 2 * noise).sum())
+    log.info("two halves of the stars agree on the bends between the field positions by %.2f", agreement)
+    return replace(free, agreement=agreement)

@@ -56,8 +56,9 @@ def test_only_real_bends_are_found_and_solved(coarse, strength):
     assert bool(bends) == (strength > 0)
     if not bends:
         return
-    new = bends.basis[:, bends.n_coarse :].argmax(0)
-    clear = new[bends.penalty[0][bends.n_coarse :] < 0.5]
+    n_coarse = len(coarse.data)
+    new = bends.basis[:, n_coarse:].argmax(0)
+    clear = new[bends.penalty[0][n_coarse:] < 0.5]
     assert clear.tolist() == [BENT]
     data, total = fine.data.copy(), Samples.total(halves)
     for _ in range(6):  # the residuals that are left after each update
