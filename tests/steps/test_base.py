@@ -1,6 +1,8 @@
 import os
+from contextlib import nullcontext
+from importlib import import_module
+from importlib.util import find_spec
 
-import dask
 import numpy as np
 import pytest
 from stdatamodels.jwst.datamodels import ImageModel
@@ -180,7 +182,10 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 
 def test_a_scheduler_that_is_not_there():
-    with dask.config.set({"distributed.comm.timeouts.connect": "0.1s"}):
-        pool = ToyStep(scheduler="tcp://127.0.0.1:1").executor()
-        with pytest.raises(ParameterError, match=r"127\.0\.0\.1:1"), pool:
-            pass
+    """With or without the package that would call it."""
+    soon = nullcontext()
+    if find_spec("distributed"):
+        soon = import_module("dask.config").set({"distributed.comm.timeouts.connect": "0.1s"})
+    step = ToyStep(scheduler="tcp://127.0.0.1:1")
+    with soon, pytest.raises(ParameterError, match=r"127\.0\.0\.1:1"), step.executor():
+        pass
