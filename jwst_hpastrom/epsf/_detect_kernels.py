@@ -231,10 +231,11 @@ def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err,
             limit = sigma * spread
             for k in range(n):
                 d = values[k] - middle
-                if abs(d) <= limit:
-                    total += d
-                    square += d * d
-                    kept += 1
+                within = abs(d) <= limit
+                d = d if within else 0.0
+                total += d
+                square += d * d
+                kept += within
             if kept < least:
                 break
             mean = middle + total / kept

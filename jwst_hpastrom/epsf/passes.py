@@ -299,8 +299,8 @@ class _Field:
         good = self.residual.weight > 0
         level = self.mesh.image(self.image.shape)
         data = np.where(good, self.residual.data - level, 0).astype(np.float32)
-        subtracted = np.maximum(self.pixels.data - self.residual.data, 0)
-        err = np.hypot(np.asarray(self.image.err, np.float32), np.hypot(MODEL_ERROR * subtracted, self.wings))
+        subtracted = MODEL_ERROR * np.maximum(self.pixels.data - self.residual.data, 0)
+        err = np.sqrt(np.asarray(self.image.err, np.float32) ** 2 + subtracted**2 + self.wings**2)
         found = peaks(data, err, good, self.image, self.library, threshold, rim=1.0)
         found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
         if len(found) and self.x.size:
