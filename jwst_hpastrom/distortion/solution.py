@@ -242,6 +242,12 @@ def solve_distortion(
     """
     if method not in ("iterative", "joint", "self"):
         raise ParameterError(f"method {method!r}", "iterative, joint or self")
+    if not (1 <= degree <= 9 and min(polynomial_cells, n_nearest, amplifiers) >= 1 and table_cells >= 0):
+        raise ParameterError(
+            f"degree={degree}, polynomial_cells={polynomial_cells}, table_cells={table_cells}, "
+            f"n_nearest={n_nearest}, amplifiers={amplifiers}",
+            "a degree from 1 to 9, no negative table_cells, and 1 or more of the others",
+        )
     if not len(star_lists):
         raise NotEnoughStarsError("no star lists", "at least one exposure")
     if reference is None and method != "self":

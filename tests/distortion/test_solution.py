@@ -113,6 +113,9 @@ def test_missing_things_are_named(scene, tools):
         solve_distortion(scene[0], None)
     with pytest.raises(ParameterError):
         solve_distortion(*scene, method="magic")
+    for wrong in ({"degree": 0}, {"degree": 99}, {"n_nearest": 0}, {"table_cells": -1}):
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
+            solve_distortion(*scene, **wrong)
     with pytest.raises(NotEnoughStarsError):
         solve_distortion([], scene[1])
     lists = [t.copy() for t in scene[0]]
