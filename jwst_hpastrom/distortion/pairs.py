@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.distortion.ideal import IdealPlane
 from jwst_hpastrom.errors import (
     BadCatalogError,
@@ -123,20 +123,11 @@ def select_stars(table, *, qfit_max=0.1, error_max=0.05):
     return good
 
 
-def _column(table, name, default=np.nan):
-    if name in table.colnames:
-        column = table[name]
-        return np.asarray(
-            np.ma.filled(column.astype(float), np.nan) if np.ma.isMaskedArray(column) else column, float
-        )
-    return np.full(len(table), default)
-
-
 def _full_frame(table):
     m = table.meta
     return (
-        _column(table, "x") + int(m.get("xstart") or 1) - 1,
-        _column(table, "y") + int(m.get("ystart") or 1) - 1,
+        values(table, "x") + int(m.get("xstart") or 1) - 1,
+        values(table, "y") + int(m.get("ystart") or 1) - 1,
     )
 
 
@@ -197,7 +188,7 @@ def match_reference(
         If an exposure has fewer than ``min_stars`` good stars or pairs.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    ra, dec = _column(reference, "ra"), _column(reference, "dec")
+    ra, dec = values(reference, "ra"), values(reference, "dec")
     ok = np.isfinite(ra) & np.isfinite(dec)
     if ok.sum() < min_stars:
         raise NotEnoughStarsError(f"{ok.sum()} reference stars", f"{min_stars}")
@@ -206,10 +197,10 @@ def match_reference(
         unit = np.stack([np.cos(np.deg2rad(ra[ok])), np.sin(np.deg2rad(ra[ok]))]).mean(1)
         plane = TangentPlane(float(np.rad2deg(np.arctan2(unit[1], unit[0])) % 360), float(np.median(dec[ok])))
     xi, eta = plane.from_sky(ra, dec)
-    pm = _column(reference, "pmra"), _column(reference, "pmdec")
+    pm = values(reference, "pmra"), values(reference, "pmdec")
     unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
     pm_err = [np.where(unknown | ~np.isfinite(e), motion_error, e)
-              for e in (_column(reference, "pmra_error"), _column(reference, "pmdec_error"))]  # fmt: skip
+              for e in (values(reference, "pmra_error"), values(reference, "pmdec_error"))]  # fmt: skip
     epoch = reference.meta.get("epoch")
     epochs = [t.meta.get("epoch") for t in star_lists]
     has_epoch = epoch is not None and all(e is not None for e in epochs)
@@ -221,10 +212,10 @@ def match_reference(
     mean_dt = float(np.mean(dts))
     errors = [
         np.where(np.isfinite(e), e, np.nan)
-        for e in (_column(reference, "ra_error"), _column(reference, "dec_error"))
+        for e in (values(reference, "ra_error"), values(reference, "dec_error"))
     ]
     sigma = np.stack([np.hypot(e, p * mean_dt) for e, p in zip(errors, pm_err, strict=True)], 1) / 1e3
-    mags = _column(reference, "mag")
+    mags = values(reference, "mag")
     columns = {k: [] for k in ("exposure", "star", "x", "y", "x_err", "y_err", "u", "v", "mag")}
     rotations, planes, metas, n_found, shifts = [], [], [], [], []
     for e, (table, dt) in enumerate(zip(star_lists, dts, strict=True)):
@@ -250,13 +241,13 @@ def match_reference(
         columns["x"].append(x[i])
         columns["y"].append(y[i])
         for c in ("x_err", "y_err"):
-            columns[c].append(_column(table, c, 0.01)[i])
-        columns["mag"].append(_column(table, "mag")[i])
+            columns[c].append(values(table, c, 0.01)[i])
+        columns["mag"].append(values(table, "mag")[i])
         columns["u"].append(u[j])
         columns["v"].append(v[j])
         planes.append(own)
         metas.append(dict(table.meta))
-        near = plane.from_sky(np.median(_column(table, "ra")[i]), np.median(_column(table, "dec")[i]))
+        near = plane.from_sky(np.median(values(table, "ra")[i]), np.median(values(table, "dec")[i]))
         rotations.append(own.rotation(plane, *near))
         n_found.append(i.size)
         shifts.append(shift)
@@ -279,7 +270,7 @@ def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, matc
     if "ra" not in table.colnames or "dec" not in table.colnames:
         raise MissingDataError("a star list without ra and dec", "sky positions through the exposure's WCS")
     good = select_stars(table, qfit_max=qfit_max, error_max=error_max)
-    ra, dec = _column(table, "ra"), _column(table, "dec")
+    ra, dec = values(table, "ra"), values(table, "dec")
     good &= np.isfinite(ra) & np.isfinite(dec)
     index = np.flatnonzero(good)
     if index.size < min_stars:
@@ -299,7 +290,7 @@ def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, matc
             f"{min_stars}",
             "is it a catalogue of this field?",
         )
-    mag = _column(table, "mag")[index]
+    mag = values(table, "mag")[index]
     blind = match_blind(
         sx, sy, u[near], v[near], mag1=mag, mag2=mags[near], max_shift=max_shift, max_rotation=0.3,
         parameters=6, radius=match_radius,

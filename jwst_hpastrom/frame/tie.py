@@ -2,17 +2,12 @@
 
 import numpy as np
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError
 from jwst_hpastrom.frame.registration import align
 from jwst_hpastrom.geometry import fit_linear, match_nearest, propagate
 
 __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
-
-
-def _filled(table, name):
-    if name not in table.colnames:
-        return np.full(len(table), np.nan)
-    return np.asarray(np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan), float)
 
 
 def reference_positions(reference, plane, epoch):
@@ -39,12 +34,12 @@ def reference_positions(reference, plane, epoch):
     missing = [c for c in ("ra", "dec") if c not in reference.colnames]
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalogue")
-    xi, eta = plane.from_sky(_filled(reference, "ra"), _filled(reference, "dec"))
+    xi, eta = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
     start = float(reference.meta.get("epoch") or np.nan)
     dt = epoch - start if np.isfinite(epoch - start) else 0.0
-    errors = tuple(_filled(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
+    errors = tuple(values(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
     xi, eta, ex, ey = propagate(
-        xi, eta, _filled(reference, "pmra"), _filled(reference, "pmdec"), dt, errors=errors
+        xi, eta, values(reference, "pmra"), values(reference, "pmdec"), dt, errors=errors
     )
     return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
 
@@ -66,7 +61,7 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
     u, v = averages.mean[solid].T
     count = np.bincount(star[star >= 0], minlength=solid.size)
     mag = np.bincount(star[star >= 0], weights=m.mag[star >= 0], minlength=solid.size)[solid] / count[solid]
-    mag_to = _filled(reference, "mag")
+    mag_to = values(reference, "mag")
     ok = np.flatnonzero(np.isfinite(x + y))
     x, y, ex, ey, mag_to = x[ok], y[ok], ex[ok], ey[ok], mag_to[ok]
     try:

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.io.writing import FORMATS
 
@@ -68,16 +69,16 @@ def numbers(table, name, path, unit=None):
     """
     column = table[name]
     try:
-        values = np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
-        if values.ndim != 1:
-            raise ValueError(f"{values.shape[1:]} values in a row")
+        found = values(table, name)
+        if found.ndim != 1:
+            raise ValueError(f"{found.shape[1:]} values in a row")
         own = getattr(column, "unit", None)
         if unit and unit != "mag" and own is not None and str(own) and own != unit:
-            values = (values * own).to_value(unit)
+            found = (found * own).to_value(unit)
     except (ValueError, TypeError) as err:
         needed = f"numbers in {unit}" if unit else "numbers"
         raise BadCatalogError(f"column {name} ({err})", needed, "", path) from err
-    return np.asarray(values, float)
+    return np.asarray(found, float)
 
 
 def standard_columns(table, synonyms, path, units=None):

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Column, Table
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.columns import MOTION, Flag, make_table
+from jwst_hpastrom.columns import MOTION, Flag, make_table, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.registration import align
@@ -55,12 +55,6 @@ class TwoEpochMotions:
     local_gain: float
 
 
-def _column(table, name):
-    if name not in table.colnames:
-        return np.full(len(table), np.nan)
-    return np.asarray(np.ma.filled(np.ma.asarray(table[name]).astype(float), np.nan), float)
-
-
 def _pair(t, master_xy, first_xy, radius):
     return match_nearest(*t.forward(*master_xy), *first_xy, radius)[:2]
 
@@ -71,12 +65,12 @@ def _first_pairs(master, first_epoch, plane, max_shift, max_rotation):
     x, y, *_ = reference_positions(first_epoch, plane, epoch)
     own = TangentPlane.from_meta(master.meta) or plane
     if {"ra", "dec"} <= set(master.colnames):
-        u, v = plane.to_pixels(*plane.from_sky(_column(master, "ra"), _column(master, "dec")))
+        u, v = plane.to_pixels(*plane.from_sky(values(master, "ra"), values(master, "dec")))
     else:
-        u, v = plane.to_pixels(*own.from_pixels(_column(master, "x"), _column(master, "y")))
+        u, v = plane.to_pixels(*own.from_pixels(values(master, "x"), values(master, "y")))
     try:
         found = align(
-            u, v, _column(master, "mag"), x, y, _column(first_epoch, "mag"),
+            u, v, values(master, "mag"), x, y, values(first_epoch, "mag"),
             max_shift=1.5 * max_shift * 1e3 / plane.scale_mas, max_rotation=1.5 * max_rotation,
         )  # fmt: skip
     except HPAstromError as error:
@@ -183,16 +177,16 @@ def two_epoch_motions(
     baseline, parameters = float(t2) - float(t1), int(parameters)
     to_now, (u, v), now = _first_pairs(master, first_epoch, plane, max_shift, max_rotation)
     x1, y1, ex1, ey1 = reference_positions(first_epoch, plane, np.nan)
-    mag, colour = _column(master, "mag"), None
+    mag, colour = values(master, "mag"), None
     moved = (now[0] - x1, now[1] - y1)  # the catalogue's own motions, in pixels
 
     # Reference stars: pairs that are clean in the master frame, where the catalogue's motions put them.
     radius = match_radius / plane.scale_mas
     i, j = _pair(to_now, (u, v), now, radius)
     if "colour" in master.colnames:
-        colour = _column(master, "colour")[i]
+        colour = values(master, "colour")[i]
     elif "colour" in first_epoch.colnames:
-        colour = _column(first_epoch, "colour")[j]
+        colour = values(first_epoch, "colour")[j]
     clean = select_cmd(
         mag[i], colour, mag_range=(mag_min, mag_max), colour_range=(colour_min, colour_max), polygon=polygon
     )
@@ -201,7 +195,7 @@ def two_epoch_motions(
         if "flags" in master.colnames
         else np.zeros(len(master), np.int64)
     )
-    chosen = clean & (flags[i] & int(POOR) == 0) & ~(_column(master, "qfit")[i] > qfit_max)
+    chosen = clean & (flags[i] & int(POOR) == 0) & ~(values(master, "qfit")[i] > qfit_max)
     if chosen.sum() < max(min_reference, 10):  # all were saturated, say: better those than none
         chosen = clean
     if chosen.sum() < max(min_reference, parameters // 2 + 1):
@@ -223,7 +217,7 @@ def two_epoch_motions(
     fu, fv = t.forward(u, v)
     bulk = [np.nanmedian(m[j[chosen][kept]]) for m in moved]
     expect = [np.where(np.isfinite(m), m - b, 0.0) for m, b in zip(moved, bulk, strict=True)]
-    known = np.isfinite(_column(first_epoch, "pmra") + _column(first_epoch, "pmdec"))
+    known = np.isfinite(values(first_epoch, "pmra") + values(first_epoch, "pmdec"))
     px, py = (np.where(known, p + e, p) for p, e in zip((x1, y1), expect, strict=True))
     i, j, _ = match_nearest(fu, fv, px, py, radius)
     dx, dy = fu[i] - x1[j], fv[i] - y1[j]
@@ -246,8 +240,8 @@ def two_epoch_motions(
     f = plane.scale_mas / baseline
     relative = np.stack([-dx * f, dy * f])
     error = np.stack([np.sqrt(vx) * abs(f), np.sqrt(vy) * abs(f)])
-    absolute = np.stack([_column(first_epoch, "pmra")[j], _column(first_epoch, "pmdec")[j]])
-    absolute_error = np.stack([_column(first_epoch, "pmra_error")[j], _column(first_epoch, "pmdec_error")[j]])
+    absolute = np.stack([values(first_epoch, "pmra")[j], values(first_epoch, "pmdec")[j]])
+    absolute_error = np.stack([values(first_epoch, "pmra_error")[j], values(first_epoch, "pmdec_error")[j]])
     zero, zero_error, n_zero = zero_point(relative, error, absolute, absolute_error, sigma=sigma)
     pm = relative + zero[:, None] if np.isfinite(zero).all() else relative
     if zero_point_degree > 0 and np.isfinite(zero).all():
@@ -275,22 +269,22 @@ def two_epoch_motions(
     }  # fmt: skip
     data = {
         "id": np.asarray(master["id"])[i] if "id" in master.colnames else np.arange(i.size),
-        "ra": _column(master, "ra")[i], "dec": _column(master, "dec")[i],
+        "ra": values(master, "ra")[i], "dec": values(master, "dec")[i],
         "ra_error": ex2[i] * plane.scale_mas, "dec_error": ey2[i] * plane.scale_mas,
         "ref_epoch": np.full(i.size, float(t2)),
         "pmra": pm[0], "pmdec": pm[1], "pmra_error": error[0], "pmdec_error": error[1],
-        "pmra_error_systematic": _column(master, "x_err_systematic")[i] * scale * abs(f),
-        "pmdec_error_systematic": _column(master, "y_err_systematic")[i] * scale * abs(f),
+        "pmra_error_systematic": values(master, "x_err_systematic")[i] * scale * abs(f),
+        "pmdec_error_systematic": values(master, "y_err_systematic")[i] * scale * abs(f),
         "pmra_pmdec_corr": np.zeros(i.size), "mag": mag[i], "pmra_rel": relative[0], "pmdec_rel": relative[1],
         "n_epochs": np.full(i.size, 2), "flags": flag,
         "x": Column(fu[i], name="x", unit="pix", description="first epoch's frame, to the West"),
         "y": Column(fv[i], name="y", unit="pix", description="first epoch's frame, to the North"),
-        "qfit": _column(master, "qfit")[i], "n_local": n_used,
+        "qfit": values(master, "qfit")[i], "n_local": n_used,
         "first_epoch_row": j, "master_row": i,
     }  # fmt: skip
     if "colour" in master.colnames or "colour" in first_epoch.colnames:
         own = "colour" in master.colnames
-        data["colour"] = _column(master, "colour")[i] if own else _column(first_epoch, "colour")[j]
+        data["colour"] = values(master, "colour")[i] if own else values(first_epoch, "colour")[j]
     table = make_table(MOTION, data, meta)
     log.info("%d motions, %d reference stars, zero point %s", len(table), is_reference.sum(), zero)
     return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
