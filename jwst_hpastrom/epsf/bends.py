@@ -9,13 +9,14 @@ import numpy as np
 from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals
 from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
 
-__all__ = ["Bends", "find_bends", "twice_as_fine"]
+__all__ = ["Bends", "find_bends", "spread", "twice_as_fine", "variation_gain"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 ZONES = (0, 2, 4, 8, RINGS)  # pixels: borders of the zones of radius that are judged one by one
 SIGNIFICANT = 0.25  # correlation of two halves of the stars from which on a bend, or all of them, count
 FORBIDDEN = 1e6  # noise over signal of what is none
+CORE = 2.5  # pixels: what the fits of stars use, and the field positions are judged by
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,63 @@ def twice_as_fine(library):
     x, y = (np.sort(np.concatenate([p, 0.5 * (p[1:] + p[:-1])])) for p in (library.x, library.y))
     share = hat_weights((library.x, library.y), *(p.ravel() for p in np.meshgrid(x, y)))
     return replace(library, data=np.tensordot(share, library.data, 1), x=x, y=y, borrowed=None)
+
+
+def spread(library, side, shape):
+    """Return the first ePSF of a library at ``side`` x ``side`` field positions over a detector.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    side : int
+        Positions along each axis, corners included; one is the middle.
+
+    shape : (int, int)
+        Detector shape (ny, nx).
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.library.EPSFLibrary`
+    """
+    x, y = (np.linspace(0, n - 1, side) if side > 1 else np.array([(n - 1) / 2]) for n in shape[::-1])
+    return replace(library, data=np.repeat(library.data[:1], side * side, 0), x=x, y=y, borrowed=None)
+
+
+def variation_gain(halves, library, ridge, band_limit):
+    """Power of the ePSF's variation over the field positions, less that of its noise.
+
+    As in `find_bends`: the mean product of what two halves of the stars add to the same ePSF is the power of
+    the signal, a quarter of their mean squared difference that of the noise in their mean. Field positions
+    pay where the difference is positive; without them the signal would be the error.
+
+    Parameters
+    ----------
+    halves : list of `~jwst_hpastrom.epsf.samples.Samples`
+        Residuals about ``library`` of two halves of the stars.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        One ePSF at all field positions.
+
+    ridge, band_limit
+        As in `find_bends`.
+
+    Returns
+    -------
+    float
+        Within 2.5 pixels of the center, in units of the squared peak.
+    """
+    found = []
+    for samples in halves:
+        update = mean_residuals(samples, ridge, library.oversampling)
+        update = smooth_update(update, library.oversampling, band_limit=band_limit)
+        update = recentre(library.data + update, library.oversampling)[0] - library.data
+        found.append(update - update.mean(0))
+    n = library.data.shape[-1]
+    offset = (np.arange(n) - n // 2) / library.oversampling
+    core = np.hypot(offset[:, None], offset) < CORE
+    a, b = (f[:, core] / library.data.max() for f in found)
+    return float((a * b).mean() - ((a - b) ** 2).mean() / 4)
 
 
 def _basis(coarse, fine):

@@ -7,16 +7,17 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from jwst_hpastrom.epsf.bends import Bends, find_bends, twice_as_fine
+from jwst_hpastrom.epsf.bends import Bends, find_bends, spread, twice_as_fine, variation_gain
 from jwst_hpastrom.epsf.bright_stars import BrightStars, Job
 from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
+from jwst_hpastrom.epsf.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.frames import open_frame
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.neighbours import plain_stamps
 from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals, sample_scatter
 from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
-from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
 
 __all__ = ["BuildResult", "build_library"]
 
@@ -24,6 +25,9 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
 SETTLING = 3  # iterations of the grid before its bends are judged
+ENOUGH = 0.8  # of the best gain: then the finer grid is taken
+PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
+PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
 
 
@@ -64,6 +68,7 @@ def build_library(
     correction=None,
     n_iterations=20,
     grid=5,
+    choose_grid=True,
     refine=True,
     n_global=8,
     n_fitted=3,
@@ -105,7 +110,11 @@ def build_library(
         Iterations at most.
 
     grid : int
-        Field positions along each axis, corners of the detector included.
+        Field positions along each axis, corners of the detector included, at most.
+
+    choose_grid : bool
+        Use 3, 2 or 1 positions along each axis instead where the stars do not pay for more: where what two
+        halves of them disagree on outweighs what they agree on (this project's choice).
 
     refine : bool
         Add field positions halfway between those of the grid, if two halves of the stars agree that the ePSF
@@ -163,6 +172,9 @@ def build_library(
     ------
     NotEnoughStarsError
         Fewer than 20 stars to build from.
+
+    DegenerateSolutionError
+        Positions keep pixel-phase errors of more than 0.03 pixels.
     """
     images, to_plane = list(images), list(to_plane)
     if not images or len(images) != len(to_plane):
@@ -177,6 +189,13 @@ def build_library(
     job = Job(executor)
     options = {"min_sn": min_sn, "isolation": isolation, "max_stars": max_stars, "mesh": mesh}
     frames = job.map(open_frame, images, **options)
+    hot, left_out = leave_out_fixed_sources(frames, to_plane)
+    if left_out:
+        log.info(
+            "%d bright sources that no other dither confirms are not built from; %d hot pixels",
+            left_out,
+            len(hot),
+        )
     count = [f.bright.size for f in frames]
     log.info("stars to build from: %s", count)
     if sum(count) < 20:
@@ -202,10 +221,7 @@ def build_library(
     while not run.done:
         it, library = run.it, run.library
         if it == n_global and grid > 1:
-            nodes = [np.linspace(0, s - 1, grid) for s in shape[::-1]]
-            library = replace(
-                library, data=np.repeat(library.data, grid * grid, 0), x=nodes[0], y=nodes[1], borrowed=None
-            )
+            library = spread(library, grid, shape)
         if it > 0:
             if it in refresh_at:
                 stars.refresh(job, library, detect=it in refresh_at[1:], mesh=mesh)
@@ -222,7 +238,9 @@ def build_library(
             raise NotEnoughStarsError(
                 f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
             )
-        if it == bends_at < run.last_fitted and not library.borrowed.any():
+        if it == n_global and grid > 1 and choose_grid:
+            library = _field_positions(job, stars, use, run, library, shape, band_limit)
+        if it == bends_at < run.last_fitted and library.x.size == grid and not library.borrowed.any():
             fine, odd = twice_as_fine(library), run.star % 2 == 1
             halves = [stars.sample(job, fine, use & half, run.limit) for half in (odd, ~odd)]
             run.bends = find_bends(halves, library, fine, RIDGE, band_limit)
@@ -237,6 +255,9 @@ def build_library(
             run.limit = clip * sample_scatter(samples.histogram)
         run.library, run.use = new, use
         run.rows.append(report_row(it, fitted, new, stars, use, predicted, samples, change, moved))
+        phase = _phase_error(run.rows[-1])
+        if it > 0 and not phase >= run.least_phase:  # NaN, where nothing is averaged, is no judge
+            run.least_phase, run.best = phase, new
         log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", it + 1, change, moved)
         bar.update()
         run.it += 1
@@ -249,6 +270,7 @@ def build_library(
         if checkpoint:
             checkpoint.save(run)
     bar.close()
+    run.library = _trusted(run, frames)
     stars.fit(job, run.library)
     predicted = averager.update(stars.x, stars.y, stars.flux, stars.err)
     meta = {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
@@ -259,6 +281,52 @@ def build_library(
         phase_diagram(run.first, (stars.x, stars.y, predicted), run.use),
         predicted.transforms,
     )
+
+
+def _phase_error(row):
+    """Amplitude of the positions' pixel-phase error in an iteration; NaN where too few are averaged."""
+    return float(np.hypot(row["x_phase"], row["y_phase"]))
+
+
+def _trusted(run, frames):
+    """Return the last library, or the best one where it became worse; raise where none is of use."""
+    name = frames[0].name if len(frames) == 1 else None
+    last = _phase_error(run.rows[-1])
+    if not np.isfinite(last):
+        log.warning(
+            "too few stars are in several exposures: nothing tells whether positions measured with this ePSF "
+            "are free of pixel-phase errors"
+        )
+        return run.library
+    if min(last, run.least_phase) > PHASE_LIMIT:
+        raise DegenerateSolutionError(
+            f"a pixel-phase error of {run.least_phase:.3f} px after {len(run.rows)} iterations",
+            f"less than {PHASE_LIMIT} px",
+            "the exposures do not determine their ePSF: fit them with a given library",
+            name,
+        )
+    if last > 2 * run.least_phase + PHASE_SLACK:
+        log.warning(
+            "the build diverged: pixel-phase error %.4f px in the last iteration, %.4f in the best, which is kept", last, run.least_phase,
+        )  # fmt: skip
+        return run.best
+    return run.library
+
+
+def _field_positions(job, stars, use, run, library, shape, band_limit):
+    """Return the library at as many field positions as the stars pay for, at most those it has."""
+    odd = run.star % 2 == 1
+    gains = {1: 0.0}
+    for side in sorted({2, 3, library.x.size}):
+        if side <= library.x.size:
+            trial = spread(library, side, shape)
+            halves = [stars.sample(job, trial, use & half, run.limit) for half in (odd, ~odd)]
+            gains[side] = variation_gain(halves, trial, RIDGE, band_limit)
+    best = max(gains.values())
+    side = max(s for s, g in gains.items() if g >= ENOUGH * best)
+    found = ", ".join(f"{s} x {s}: {1e6 * g:.3g}" for s, g in gains.items())
+    log.info("variance that field positions explain, 1e-6 of the squared peak: %s; taken: %d", found, side)
+    return library if side == library.x.size else spread(library, side, shape)
 
 
 @dataclass
@@ -278,6 +346,8 @@ class _Run:
     first: tuple = None
     use: np.ndarray = None
     rows: list = field(default_factory=list)
+    least_phase: float = np.inf
+    best: EPSFLibrary = None
 
 
 def _start(job, frames, to_plane, correction, min_exposures, oversampling):

@@ -17,10 +17,11 @@ class Image:
         Surface brightness and its standard error, one unit (MJy/sr for a ``_cal`` file).
 
     bad : ndarray of bool, shape (ny, nx)
-        Pixels without weight; includes everything not finite, but not pixels that are only saturated.
+        Pixels without weight, those of saturated cores excepted.
 
     saturated : ndarray of bool, shape (ny, nx)
-        Saturated pixels (never used in a fit either).
+        Pixels that saturation left without a value (never used in a fit either). A pixel that saturated in
+        late groups only has a slope, and is neither.
 
     name : str
         Name for messages.

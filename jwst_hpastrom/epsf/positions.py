@@ -18,7 +18,7 @@ from jwst_hpastrom.geometry import (
     robust_sigma,
 )
 
-__all__ = ["Averager", "Predictions", "cross_identify"]
+__all__ = ["Averager", "Predictions", "cross_identify", "pointing_error"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -54,7 +54,7 @@ def cross_identify(planes, mags, *, max_shift=60.0, radius=1.5):
     mx, my, mm = (np.array(a, float) for a in (*planes[first], mags[first]))
     for e in order[1:]:
         x, y = planes[e]
-        shift = _pointing_error(x, y, mags[e], mx, my, mm, max_shift)
+        shift = pointing_error(x, y, mags[e], mx, my, mm, max_shift)
         if shift is None:
             log.warning("exposure %d matches no other: its own positions are used", e)
             continue
@@ -67,7 +67,7 @@ def cross_identify(planes, mags, *, max_shift=60.0, radius=1.5):
     return ids
 
 
-def _pointing_error(x1, y1, mag1, x2, y2, mag2, max_shift, *, n_bright=400, cell=3.0):
+def pointing_error(x1, y1, mag1, x2, y2, mag2, max_shift, *, n_bright=400, cell=3.0):
     """Offset that brings most bright stars of list 1 onto list 2; None if chance explains as many."""
     k1, k2 = np.argsort(mag1, kind="stable")[:n_bright], np.argsort(mag2, kind="stable")[: 2 * n_bright]
     if k1.size < 3 or k2.size < 3:

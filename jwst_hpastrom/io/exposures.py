@@ -11,18 +11,25 @@ from pathlib import Path
 import asdf
 import numpy as np
 from astropy.io import fits
+from astropy.nddata.bitmask import extend_bit_flag_map, interpret_bit_flags
 from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
+from stdatamodels.jwst.datamodels import dqflags
 
 from jwst_hpastrom.epsf.image import Image
-from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
+from jwst_hpastrom.errors import (
+    BadFileError,
+    MissingDataError,
+    ParameterError,
+    UnsupportedExposureError,
+)
 
-__all__ = ["BAD_BITS", "Exposure", "exposure_root", "read_exposure"]
+__all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
 
 DETECTOR = 2048  # pixels along a side of NIRISS's
-DO_NOT_USE, SATURATED, JUMP_DET = 1, 2, 4
-#: DQ bits that take a pixel's weight away (saturation is handled apart)
-BAD_BITS = DO_NOT_USE | JUMP_DET
+#: DQ bits that take a pixel's weight away, by their names. JUMP_DET and SATURATED say that some group was
+#: left out of the ramp's fit: with a slope such a pixel is a measurement, and ERR knows how good a one.
+BAD_BITS = "DO_NOT_USE+NON_SCIENCE"
 
 # metadata key -> (FITS keyword, path in a data model, needed)
 _META = {
@@ -213,6 +220,43 @@ def _effective_filter(wheel, pupil, path):
     raise MissingDataError(found, "a filter in one of them", "mend the header", path)
 
 
+JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
+
+
+def dq_bits(flags):
+    """Bits of DQ from their names, as ``"DO_NOT_USE+NON_SCIENCE"``, or from a number.
+
+    Parameters
+    ----------
+    flags : str, int or None
+        As `astropy.nddata.bitmask.interpret_bit_flags` takes them: names or numbers joined by ``+`` or
+        ``,``; a leading ``~`` for all but those. None, an empty string and 0 are no bits.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        Something that names no bits.
+
+    Examples
+    --------
+    >>> dq_bits("DO_NOT_USE+JUMP_DET")
+    5
+    """
+    try:
+        if not isinstance(flags, str | None) and flags < 0:
+            raise ValueError
+        bits = interpret_bit_flags(flags or None, flag_name_map=JWST_DQ)
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise ParameterError(
+            f"bad_bits={flags!r}", "names of JWST's DQ bits joined by +, as DO_NOT_USE+JUMP_DET, or a number"
+        ) from err
+    return (bits or 0) & 0xFFFFFFFF
+
+
 def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     """Read one exposure.
 
@@ -227,8 +271,9 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     need_wcs : bool
         Refuse an exposure without WCS.
 
-    bad_bits : int
-        DQ bits that take a pixel's weight away. Saturated pixels have their own place.
+    bad_bits : str or int
+        DQ bits that take a pixel's weight away, as `dq_bits` takes them. A pixel without a slope has none
+        either way; where SATURATED is set as well, it belongs to a saturated core.
 
     Returns
     -------
@@ -244,7 +289,11 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
 
     MissingDataError
         No SCI, ERR or WCS, or a keyword that is missing or makes no sense.
+
+    ParameterError
+        ``bad_bits`` that name no bits.
     """
+    bits = dq_bits(bad_bits)
     in_memory = hasattr(source, "meta")
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
     arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
@@ -272,8 +321,8 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     dq = np.zeros(data.shape, np.uint32) if dq is None else np.asarray(dq).astype(np.uint32)
     if dq.shape != data.shape:
         raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
-    saturated = (dq & SATURATED) > 0
-    bad = ((dq & bad_bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
+    bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
+    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
     bad &= ~saturated
     if not np.any(~bad & ~saturated):
         raise MissingDataError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import minimum_filter
 
 from jwst_hpastrom.simulation._kernels import add_stars
 
@@ -34,8 +35,8 @@ class NoiseConfig:
         Electrons, of the fitted slope over the exposure.
 
     full_well : float
-        Electrons; a pixel above it is flagged as saturated, one that gets there before its second group has
-        no value at all.
+        Electrons; the groups in which a pixel or a neighbor is above it are left out, and it is flagged
+        as saturated; with fewer than two groups left it has no value at all.
 
     bad_fraction : float
         Share of dead and hot pixels.
@@ -44,7 +45,7 @@ class NoiseConfig:
         Relative error of the flat field, pixel to pixel.
 
     cosmic_rays : float
-        Hits per million pixels that reach the image; nine in ten are flagged and nearly repaired.
+        Hits per million pixels; in nine of ten the jump is found, and the group left out.
     """
 
     background: float = 0.22
@@ -178,7 +179,10 @@ def render(shape, origin, epsf, x, y, flux):
 def read_out(light, sensor, config, rng):
     """Turn light into an exposure as the level-2 pipeline delivers it.
 
-    The variances are estimated from the noisy signal, as a ramp fit's are.
+    The variances are estimated from the noisy signal, as a ramp fit's are. Groups that a jump or saturation
+    takes are left out of the slope: its error grows, JUMP_DET or SATURATED is set, and the pixel is good.
+    SATURATED is set on the neighbors, too, as the saturation Step does. Fewer than two groups give no slope:
+    DO_NOT_USE.
 
     Parameters
     ----------
@@ -204,16 +208,24 @@ def read_out(light, sensor, config, rng):
     hits = _cosmic_rays(light.shape, config, rng)
     for i, j, charge, flagged in hits:
         i, j = int(i), int(j)
-        # a flagged jump is cut out of the ramp but for a remnant
-        total[j, i] += 0.05 * charge if flagged else charge
         if flagged:
             dq[j, i] |= JUMP_DET
-    full = total > config.full_well
-    dq[full] |= SATURATED
-    dq[total > config.full_well * config.n_groups / 2] |= DO_NOT_USE
+        else:
+            total[j, i] += charge
+    groups = np.minimum(
+        config.n_groups, np.floor(config.full_well * config.n_groups / np.maximum(total, 1.0))
+    )
+    groups = minimum_filter(groups, 3, mode="nearest")  # saturation grows by a pixel
+    dq[groups < config.n_groups] |= SATURATED
+    groups -= (dq & JUMP_DET) > 0
+    dq[groups < 2] |= DO_NOT_USE
+    lost_groups = config.n_groups / np.maximum(groups, 1.0)
+    variance = np.maximum(total, 1.0) + config.read_noise**2
+    short = lost_groups > 1
+    total[short] += np.sqrt(variance[short] * (lost_groups[short] - 1)) * rng.standard_normal(short.sum())
     data = total / per
-    var_poisson = np.maximum(total, 1.0) / per**2
-    var_rnoise = np.full(light.shape, (config.read_noise / per) ** 2)
+    var_poisson = np.maximum(total, 1.0) * lost_groups / per**2
+    var_rnoise = (config.read_noise / per) ** 2 * lost_groups
     var_flat = (data * config.flat_error) ** 2
     err = np.sqrt(var_poisson + var_rnoise + var_flat)
     lost = (dq & DO_NOT_USE) > 0

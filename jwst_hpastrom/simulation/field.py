@@ -67,8 +67,8 @@ class SimulatedExposure:
     def image(self):
         """`~jwst_hpastrom.epsf.image.Image`."""
         p = self.pixels
-        bad = ((p.dq & 5) > 0) | ~np.isfinite(p.data) | ~np.isfinite(p.err)
-        saturated = (p.dq & 2) > 0
+        bad = ((p.dq & 1) > 0) | ~np.isfinite(p.data) | ~np.isfinite(p.err)
+        saturated = bad & ((p.dq & 2) > 0)
         data = np.where(np.isfinite(p.data), p.data, 0).astype(np.float32)
         err = np.where(bad | saturated, np.inf, p.err).astype(np.float32)
         return Image(data, err, bad & ~saturated, saturated, f"{self.name}_cal.fits")

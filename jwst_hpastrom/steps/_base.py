@@ -75,6 +75,7 @@ class HPStep(ErrorsByCause, Step):
     scheduler = string(default=None)  # address of a Dask scheduler, e.g. tcp://host:8786, instead of workers
     on_error = option('fail', 'skip', default='fail')  # stop at an exposure that fails, or report and skip it
     force = boolean(default=False)  # accept imaging of other instruments
+    bad_bits = string(default='DO_NOT_USE+NON_SCIENCE')  # DQ bits of pixels to leave out, by name or number
     """
 
     def process(self, input_data):
@@ -129,7 +130,7 @@ class HPStep(ErrorsByCause, Step):
 
     def read(self, member, **kwargs):
         """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""
-        return read_exposure(member, force=self.force, **kwargs)
+        return read_exposure(member, force=self.force, bad_bits=self.bad_bits, **kwargs)
 
     def failed(self, error):
         """Raise the error, or log it where failures are to be skipped."""
@@ -175,7 +176,7 @@ class HPStep(ErrorsByCause, Step):
                 )
             from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
 
-            fit = EPSFFitStep(parent=self, epsf_file=epsf_file, force=self.force)
+            fit = EPSFFitStep(parent=self, epsf_file=epsf_file, force=self.force, bad_bits=self.bad_bits)
             fit.run(member)
             path = find_star_list(name, [self.output_folder()])
         return read_star_list(path, exposure=name)

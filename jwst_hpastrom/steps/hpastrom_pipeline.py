@@ -60,7 +60,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         for name in self.step_defs:
             step = getattr(self, name)
             step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
-            step.force, step.save_results = self.force, False
+            step.force, step.bad_bits, step.save_results = self.force, self.bad_bits, False
         folder = self.output_folder()
         product = {
             s: folder / f"{association.product}_{s}"

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
+from jwst_hpastrom.errors import (
+    BadFileError,
+    MissingDataError,
+    ParameterError,
+    UnsupportedExposureError,
+)
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 
 HEADER = {
@@ -31,18 +36,42 @@ def write(path, header=None, drop=(), shape=(40, 30), **arrays):
 
 def test_arrays_masks_and_metadata(tmp_path):
     dq = np.zeros((40, 30), "u4")
-    dq[0, 0], dq[1, 1], dq[2, 2] = 1, 2, 4
+    dq[0, 0], dq[1, 1], dq[2, 2], dq[4, 4], dq[5, 5] = 1, 2, 4, 2, 3
     sci = np.ones((40, 30), "f4")
-    sci[3, 3] = np.nan
+    sci[[3, 4, 5], [3, 4, 5]] = np.nan
     exp = read_exposure(write(tmp_path / "jw1_nis_cal.fits", SCI=sci, DQ=dq))
     assert exp.name == "jw1_nis"
     assert exp.meta["filter"] == "F150W"
     assert exp.meta["epoch"] == pytest.approx(2022.33, abs=0.01)
-    assert exp.image.bad[[0, 2, 3], [0, 2, 3]].all()
-    assert exp.image.saturated[1, 1]
-    assert not exp.image.bad[1, 1]
+    assert exp.image.bad[[0, 3], [0, 3]].all()
+    assert exp.image.good[[1, 2], [1, 2]].all()  # flagged, but with a slope: measurements
+    assert exp.image.saturated[[4, 5], [4, 5]].all()  # no slope is left
+    assert not exp.image.bad[[4, 5], [4, 5]].any()
     assert exp.image.good.sum() == 40 * 30 - 4
     assert np.isfinite(exp.image.data).all()
+
+
+@pytest.mark.parametrize(
+    ("bits", "lost"),
+    [
+        ("DO_NOT_USE+JUMP_DET", [0, 2]),
+        ("DO_NOT_USE,JUMP_DET,SATURATED", [0, 1, 2]),
+        (5, [0, 2]),
+        ("0", []),
+        ("~JUMP_DET", [0, 1]),
+    ],
+)
+def test_bits_to_leave_out(tmp_path, bits, lost):
+    dq = np.zeros((40, 30), "u4")
+    dq[0, 0], dq[1, 1], dq[2, 2] = 1, 2, 4
+    image = read_exposure(write(tmp_path / "a_cal.fits", DQ=dq), bad_bits=bits).image
+    assert np.flatnonzero(~np.diag(image.good[:3, :3])).tolist() == lost
+
+
+@pytest.mark.parametrize("bits", ["NONSENSE", "DO_NOT_USE+X", 1.5, -4])
+def test_bits_that_are_none(tmp_path, bits):
+    with pytest.raises(ParameterError, match="names of JWST's DQ bits"):
+        read_exposure(write(tmp_path / "a_cal.fits"), bad_bits=bits)
 
 
 def test_red_filters_are_in_the_filter_wheel(tmp_path):
