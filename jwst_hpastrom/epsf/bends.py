@@ -106,7 +106,7 @@ def variation_gain(halves, library, ridge, band_limit):
     """
     found = []
     for samples in halves:
-        update = mean_residuals(samples, ridge, library.oversampling)
+        update = mean_residuals(samples, ridge, library.oversampling, damped=False)
         update = smooth_update(update, library.oversampling, band_limit=band_limit)
         update = recentre(library.data + update, library.oversampling)[0] - library.data
         found.append(update - update.mean(0))

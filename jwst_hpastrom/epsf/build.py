@@ -52,6 +52,10 @@ class BuildResult:
 
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
         Corrected pixels of each exposure to the builder's master frame.
+
+    hot_pixels : ndarray of int, shape (n, 2)
+        Rows and columns of pixels that shine at every pointing, though not flagged (see
+        `~jwst_hpastrom.epsf.fixed_sources.leave_out_fixed_sources`).
     """
 
     library: EPSFLibrary
@@ -59,6 +63,7 @@ class BuildResult:
     stars: Table
     phases: Table
     transforms: list
+    hot_pixels: np.ndarray
 
 
 def build_library(
@@ -280,6 +285,7 @@ def build_library(
         stars.table(run.star, predicted, run.use),
         phase_diagram(run.first, (stars.x, stars.y, predicted), run.use),
         predicted.transforms,
+        hot,
     )
 
 
@@ -307,8 +313,10 @@ def _trusted(run, frames):
         )
     if last > 2 * run.least_phase + PHASE_SLACK:
         log.warning(
-            "the build diverged: pixel-phase error %.4f px in the last iteration, %.4f in the best, which is kept", last, run.least_phase,
-        )  # fmt: skip
+            "the build diverged: pixel-phase error %.4f px at the end, %.4f in the best one, which is kept",
+            last,
+            run.least_phase,
+        )
         return run.best
     return run.library
 

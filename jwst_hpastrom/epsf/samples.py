@@ -11,6 +11,7 @@ __all__ = ["Samples", "collect_samples", "fit_in_stamps", "hat_weights", "mean_r
 
 RINGS, BINS = 19, 400  # rings of one pixel; steps of 0.1 sigma
 FIELD_DAMPING = 0.05
+UNDAMPED = 0.01  # keeps field positions without stars from being singular
 MISFIT_FLOOR = (
     0.01  # of the model: keeps the brightest stars from having all the weight (this project's choice)
 )
@@ -157,7 +158,7 @@ def sample_scatter(histogram):
     return np.where(total > 100, np.maximum(median / 0.6745, 1.0), np.inf)
 
 
-def mean_residuals(samples, ridge, oversampling, bends=None, data=None):
+def mean_residuals(samples, ridge, oversampling, bends=None, data=None, damped=True):
     """Least-squares residual at each grid point of every field position.
 
     Bilinear weights overlap: the mean residual at one field position holds those of its neighbours. The
@@ -179,6 +180,9 @@ def mean_residuals(samples, ridge, oversampling, bends=None, data=None):
 
     data : ndarray, shape (n_nodes, n, n), optional
         The model that the residuals are about; needed with ``bends``.
+
+    damped : bool
+        False solves for all at once, noise and all, as many damped iterations would.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def mean_residuals(samples, ridge, oversampling, bends=None, data=None):
         right = basis.T @ mean[:, k]
         per_point = counts[r] * lumped / max(k.sum(), 1)
         damping = np.minimum(FIELD_DAMPING + 1.5 / np.maximum(per_point, 1e-3), 1e3)
-        diagonal = damping * lumped + 1e-9
+        diagonal = (damping if damped else UNDAMPED) * lumped + 1e-9
         if bends is not None:
             penalty = bends.penalty[r] * np.diag(matrix)
             right -= penalty[:, None] * np.linalg.solve(basis, data[:, k])

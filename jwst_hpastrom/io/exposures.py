@@ -23,6 +23,7 @@ from jwst_hpastrom.errors import (
     ParameterError,
     UnsupportedExposureError,
 )
+from jwst_hpastrom.io.detector_mask import read_detector_mask
 
 __all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
 
@@ -257,7 +258,7 @@ def dq_bits(flags):
     return (bits or 0) & 0xFFFFFFFF
 
 
-def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
+def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None):
     """Read one exposure.
 
     Parameters
@@ -274,6 +275,9 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     bad_bits : str or int
         DQ bits that take a pixel's weight away, as `dq_bits` takes them. A pixel without a slope has none
         either way; where SATURATED is set as well, it belongs to a saturated core.
+
+    detector_mask : path-like, optional
+        Mask of more pixels to leave out (see `~jwst_hpastrom.io.detector_mask.write_detector_mask`).
 
     Returns
     -------
@@ -322,12 +326,6 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     if dq.shape != data.shape:
         raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
     bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
-    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
-    bad &= ~saturated
-    if not np.any(~bad & ~saturated):
-        raise MissingDataError(
-            "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
-        )
     if need_wcs and wcs is None:
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
     mjd = meta.pop("epoch") or meta["epoch_start"]
@@ -335,6 +333,14 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS):
     wheel = meta.pop("filter_wheel")
     meta["instrument"] = instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
+    if detector_mask:
+        bad |= read_detector_mask(detector_mask, meta, data.shape)
+    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
+    bad &= ~saturated
+    if not np.any(~bad & ~saturated):
+        raise MissingDataError(
+            "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
+        )
     meta.update(
         filename=Path(path).name,
         filter=_effective_filter(wheel, meta["pupil"], path),

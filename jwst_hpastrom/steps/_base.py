@@ -76,6 +76,7 @@ class HPStep(ErrorsByCause, Step):
     on_error = option('fail', 'skip', default='fail')  # stop at an exposure that fails, or report and skip it
     force = boolean(default=False)  # accept imaging of other instruments
     bad_bits = string(default='DO_NOT_USE+NON_SCIENCE')  # DQ bits of pixels to leave out, by name or number
+    detector_mask = string(default=None)  # mask of hot pixels that hp_epsf_build found, to leave out, too
     """
 
     def process(self, input_data):
@@ -128,9 +129,13 @@ class HPStep(ErrorsByCause, Step):
         for member in inputs.members:
             yield (member if isinstance(member, str) else _name_of(member)), member
 
+    def reading(self):
+        """Return the parameters of `~jwst_hpastrom.io.exposures.read_exposure` that all Steps have."""
+        return {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+
     def read(self, member, **kwargs):
         """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""
-        return read_exposure(member, force=self.force, bad_bits=self.bad_bits, **kwargs)
+        return read_exposure(member, **self.reading(), **kwargs)
 
     def failed(self, error):
         """Raise the error, or log it where failures are to be skipped."""
@@ -176,7 +181,7 @@ class HPStep(ErrorsByCause, Step):
                 )
             from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
 
-            fit = EPSFFitStep(parent=self, epsf_file=epsf_file, force=self.force, bad_bits=self.bad_bits)
+            fit = EPSFFitStep(parent=self, epsf_file=epsf_file, **self.reading())
             fit.run(member)
             path = find_star_list(name, [self.output_folder()])
         return read_star_list(path, exposure=name)

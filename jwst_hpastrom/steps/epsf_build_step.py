@@ -10,6 +10,7 @@ from jwst_hpastrom.epsf.diffraction import BANDS, band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
 from jwst_hpastrom.io.checkpoint import Checkpoint
+from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.stdpsf import NODES, OVERSAMPLING, write_stdpsf
@@ -82,6 +83,10 @@ class EPSFBuildStep(HPStep):
         path = self.output_path(inputs.product, "epsf", "fits")
         write_stdpsf(library, path)
         write_epsf_reference(library, path.with_suffix(".asdf"))
+        mask = self.output_path(inputs.product, "detector_mask", "fits")
+        mask.unlink(missing_ok=True)
+        if len(result.hot_pixels):
+            write_detector_mask(mask, result.hot_pixels, exposures[0].image.shape, exposures[0].meta)
         self.write_quality(inputs.product, result.convergence)
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
         checkpoint.remove()

@@ -53,8 +53,8 @@ class EPSFFitStep(HPStep):
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
         library = read_epsf(epsf_file)
         task = {
-            "library": library, "folder": self.output_folder(), "force": self.force,
-            "bad_bits": self.bad_bits, "list_format": self.list_format, "regions": self.regions,
+            "library": library, "folder": self.output_folder(), "reading": self.reading(),
+            "list_format": self.list_format, "regions": self.regions,
             "parameters": self.parameters_of(measure_stars),
             "perturbation": self.parameters_of(perturb_library) | {"zones": self.perturb},
         }  # fmt: skip
@@ -93,9 +93,9 @@ class EPSFFitStep(HPStep):
             member.meta.hpastrom = {**plain, "version": __version__}
 
 
-def fit_exposure(member, *, library, folder, force, bad_bits, list_format, regions, parameters, perturbation):
+def fit_exposure(member, *, library, folder, reading, list_format, regions, parameters, perturbation):
     """Measure one exposure, write its star list, and return its row of the quality table."""
-    exposure = read_exposure(member, force=force, bad_bits=bad_bits, need_wcs=True)
+    exposure = read_exposure(member, need_wcs=True, **reading)
     with errors_by_cause(exposure.path):
         return _fit(exposure, library, Path(folder), list_format, regions, parameters, perturbation)
 

@@ -60,7 +60,8 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         for name in self.step_defs:
             step = getattr(self, name)
             step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
-            step.force, step.bad_bits, step.save_results = self.force, self.bad_bits, False
+            step.force, step.bad_bits, step.detector_mask = self.force, self.bad_bits, self.detector_mask
+            step.save_results = False
         folder = self.output_folder()
         product = {
             s: folder / f"{association.product}_{s}"
@@ -92,6 +93,9 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
             self.hp_epsf_build.resume = self.resume
             self.hp_epsf_build.run(input_data)
+        mask = epsf.with_name(epsf.name.replace("_epsf.fits", "_detector_mask.fits"))
+        if mask.exists() and not self.detector_mask:
+            self.hp_epsf_fit.detector_mask = self.hp_master_frame.detector_mask = str(mask)
         if not self._done(lists, [*exposures, epsf]):
             self.hp_epsf_fit.epsf_file, self.hp_epsf_fit.mode = str(epsf), mode
             self.hp_epsf_fit.run(input_data)

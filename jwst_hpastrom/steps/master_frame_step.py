@@ -79,7 +79,7 @@ class MasterFrameStep(HPStep):
         images = {}
         for name, member in self.each_member(inputs):
             root = exposure_root(name)
-            image = partial(_image, name, self.force, self.bad_bits)
+            image = partial(_image, name, self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
         with self.executor() as executor:
             result = measure_many(
@@ -121,5 +121,5 @@ class MasterFrameStep(HPStep):
         return library.shifted(-x0, -y0)
 
 
-def _image(path, force, bad_bits):
-    return read_exposure(path, force=force, bad_bits=bad_bits).image
+def _image(path, reading):
+    return read_exposure(path, **reading).image
