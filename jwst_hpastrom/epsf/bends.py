@@ -16,6 +16,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 ZONES = (0, 2, 4, 8, RINGS)  # pixels: borders of the zones of radius that are judged one by one
 SIGNIFICANT = 0.25  # correlation of two halves of the stars from which on a bend, or all of them, count
 FORBIDDEN = 1e6  # noise over signal of what is none
+PLACES = 16  # along each axis of the detector, where grids of different steps are compared
 CORE = 2.5  # pixels: what the fits of stars use, and the field positions are judged by
 
 
@@ -102,19 +103,26 @@ def variation_gain(halves, library, ridge, band_limit):
     Returns
     -------
     float
-        Within 2.5 pixels of the center, in units of the squared peak.
+        Mean over the detector and within 2.5 pixels of the center, in units of the squared peak.
     """
-    found = []
+    found, core = [], _radii(library) < CORE
+    middles = [p[0] + np.ptp(p) * (np.arange(PLACES) + 0.5) / PLACES for p in (library.x, library.y)]
+    share = hat_weights((library.x, library.y), *(p.ravel() for p in np.meshgrid(*middles)))
     for samples in halves:
         update = mean_residuals(samples, ridge, library.oversampling, damped=False)
         update = smooth_update(update, library.oversampling, band_limit=band_limit)
         update = recentre(library.data + update, library.oversampling)[0] - library.data
-        found.append(update - update.mean(0))
+        there = share @ update[:, core] / library.data.max()
+        found.append(there - there.mean(0))
+    a, b = found
+    return float((a * b).mean() - ((a - b) ** 2).mean() / 4)
+
+
+def _radii(library):
+    """Radius of each grid point, pixels."""
     n = library.data.shape[-1]
     offset = (np.arange(n) - n // 2) / library.oversampling
-    core = np.hypot(offset[:, None], offset) < CORE
-    a, b = (f[:, core] / library.data.max() for f in found)
-    return float((a * b).mean() - ((a - b) ** 2).mean() / 4)
+    return np.hypot(offset[:, None], offset)
 
 
 def _basis(coarse, fine):
@@ -158,9 +166,7 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
         # a shift may be the distortion's, and will be taken out anyway
         update = recentre(fine.data + update, fine.oversampling)[0] - fine.data
         bends.append(np.linalg.solve(free.basis, update.reshape(len(update), -1))[n_coarse:])
-    n = fine.data.shape[-1]
-    offset = (np.arange(n) - n // 2) / fine.oversampling
-    radius = np.hypot(offset[:, None], offset).ravel()
+    radius = _radii(fine).ravel()
     for inner, outer in pairwise(ZONES):
         a, b = (half[:, (radius >= inner) & (radius < outer)] for half in bends)
         signal, noise = (a * b).mean(1), ((a - b) ** 2).mean(1) / 4

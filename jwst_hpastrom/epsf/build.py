@@ -25,7 +25,6 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
 SETTLING = 3  # iterations of the grid before its bends are judged
-ENOUGH = 0.8  # of the best gain: then the finer grid is taken
 PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
@@ -330,8 +329,7 @@ def _field_positions(job, stars, use, run, library, shape, band_limit):
             trial = spread(library, side, shape)
             halves = [stars.sample(job, trial, use & half, run.limit) for half in (odd, ~odd)]
             gains[side] = variation_gain(halves, trial, RIDGE, band_limit)
-    best = max(gains.values())
-    side = max(s for s, g in gains.items() if g >= ENOUGH * best)
+    side = max(gains, key=gains.get)
     found = ", ".join(f"{s} x {s}: {1e6 * g:.3g}" for s, g in gains.items())
     log.info("variance that field positions explain, 1e-6 of the squared peak: %s; taken: %d", found, side)
     return library if side == library.x.size else spread(library, side, shape)

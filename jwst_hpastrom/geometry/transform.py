@@ -249,6 +249,8 @@ def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, root,
             break
         nu, nv = du * root[0], dv * root[1]
         su, sv = robust_sigma(nu[keep]), robust_sigma(nv[keep])
+        # about the median, as the scale is: about zero, skewed residuals would lose the good pairs
+        nu, nv = nu - np.median(nu[keep]), nv - np.median(nv[keep])
         new = finite & (np.hypot(nu / max(su, tiny), nv / max(sv, tiny)) <= sigma * np.sqrt(2))
         if new.sum() < min_stars:
             raise NotEnoughStarsError(

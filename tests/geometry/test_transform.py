@@ -103,3 +103,19 @@ def test_polynomial():
     gx, gy = np.meshgrid(np.linspace(0, 2048, 9), np.linspace(0, 2048, 9))
     np.testing.assert_allclose(fit.transform.forward(gx, gy), true.forward(gx, gy), atol=1e-3)
     np.testing.assert_allclose(fit.transform.inverse(*fit.transform.forward(gx, gy)), (gx, gy), atol=1e-6)
+
+
+@pytest.mark.parametrize("parameters", [4, 6])
+def test_one_sided_contamination(parameters):
+    # residuals that are skewed or bimodal: clipping about zero lost the good pairs
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(0, 2000, (2, 500))
+    u, v = x + 3.0 + rng.normal(0, 0.01, 500), y - 2.0 + rng.normal(0, 0.01, 500)
+    wrong = np.arange(500) < 200
+    u[wrong] += 0.2
+    fit = fit_linear(x, y, u, v, parameters=parameters)
+    assert not fit.keep[wrong].any()
+    assert fit.keep[~wrong].mean() > 0.95
+    middle = fit.transform.forward(np.array([1000.0]), np.array([1000.0]))
+    assert abs(middle[0][0] - 1003.0) < 0.002
+    assert abs(middle[1][0] - 998.0) < 0.002
