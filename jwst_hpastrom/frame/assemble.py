@@ -72,8 +72,9 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     n = averages.n_used.size
     use = averages.used
     zeroed = m.mag + zero[m.exposure]
-    mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n)
-    mag_err = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), mags.formal)
+    mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
+    scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
+    mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean)
     root = np.sqrt(averages.n_used)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         empirical = (averages.rms / root).T

@@ -376,7 +376,9 @@ def _table(field, x, y, flux, out, n_min, fit_box):
         "x_err": ex, "y_err": ey, "x_err_empirical": empirical[0], "y_err_empirical": empirical[1],
         "x_err_formal": fx, "y_err_formal": fy, "x_err_systematic": shared[0], "y_err_systematic": shared[1],
         "mag": mag, "mag_rms": mag_rms,
-        "mag_err": np.where(n_used > 1, mag_rms * out[:, 16] / root, out[:, 3] * to_mag),
+        "mag_err": combine_errors(
+            np.where(n_used > 1, mag_rms * out[:, 16] / root, np.nan), out[:, 3] * to_mag, n_used, mag
+        ),
         "qfit": out[:, 11], "radxs": out[:, 12], "n_found": n_found, "n_used": n_used, "flags": flags,
         "chi2": out[:, 13],
     }  # fmt: skip

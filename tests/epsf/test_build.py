@@ -2,13 +2,15 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build import _trusted, build_library
 from jwst_hpastrom.epsf.image import Image
-from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
 
 SIDE = 300
 MIDDLE = (SIDE - 1) / 2
@@ -46,7 +48,7 @@ class Dithered:
     flux: np.ndarray
 
 
-def dithered(n_exposures, n_bright, n_faint, seed=3):
+def dithered(n_exposures, n_bright, n_faint, seed=3, whole_pixels=False):
     rng = np.random.default_rng(seed)
     n = n_bright + n_faint
     u, v = rng.uniform(-25, SIDE + 25, (2, n))
@@ -54,6 +56,8 @@ def dithered(n_exposures, n_bright, n_faint, seed=3):
     images, planes, xs, ys = [], [], [], []
     for _ in range(n_exposures):
         dx, dy, turn = *rng.uniform(-12, 12, 2), rng.normal(0, 2e-4)
+        if whole_pixels:
+            dx, dy, turn = round(dx), round(dy), 0.0
         error = rng.normal(0, 3, 2)  # of the pointing
 
         def to_plane(x, y, dx=dx, dy=dy, error=error):
@@ -145,6 +149,55 @@ def test_one_exposure_and_thin_cells():
     assert result.library.borrowed.reshape(3, 3)[:, 2].all()
     assert not result.library.borrowed.reshape(3, 3)[:, 0].any()
     assert np.isnan(result.convergence["x_rms"]).all()  # nothing to average
+
+
+def test_one_pixel_phase_is_said(caplog):
+    options = OPTIONS | {"n_iterations": 4, "n_global": 2}
+    field = dithered(4, 150, 40, seed=6, whole_pixels=True)
+    build_library(field.images, field.planes, **options)
+    assert sum("one pixel phase" in r.message for r in caplog.records) == 2
+    caplog.clear()
+    field = dithered(4, 150, 40, seed=6)
+    build_library(field.images, field.planes, **options)
+    assert not [r for r in caplog.records if "one pixel phase" in r.message]
+
+
+def test_a_build_that_diverges_is_not_kept():
+    good, bad = (EPSFLibrary(np.ones((1, 101, 101)) * v, [0.0], [0.0], 4) for v in (1.0, 2.0))
+    frames = [SimpleNamespace(name="a"), SimpleNamespace(name="b")]
+
+    def run(last, least):
+        rows = [{"x_phase": last, "y_phase": 0.0}]
+        return SimpleNamespace(rows=rows, least_phase=least, best=good, library=bad)
+
+    assert _trusted(run(0.004, 0.002), frames) is bad
+    assert _trusted(run(0.02, 0.002), frames) is good
+    assert _trusted(run(np.nan, np.inf), frames) is bad
+    with pytest.raises(DegenerateSolutionError, match=r"0\.050 px"):
+        _trusted(run(0.07, 0.05), frames)
+
+
+def test_hot_pixels_build_no_epsf():
+    field = dithered(4, 150, 40, seed=6)
+    rng = np.random.default_rng(2)
+    j, i = rng.integers(5, SIDE - 5, (2, 150))
+    light = 10 ** rng.uniform(0.8, 2, 150)
+    for image in field.images:
+        image.data[j, i] += light
+    options = OPTIONS | {"n_iterations": 6, "n_global": 3}
+    result = build_library(field.images, field.planes, **options)
+    true = truth(result.library, MIDDLE)[0]
+    middle = result.library.evaluate(0.0, 0.0, MIDDLE, MIDDLE)
+    assert abs(middle / true.max() - 1) < 0.02
+    found, made = {tuple(p) for p in result.hot_pixels}, set(zip(j, i, strict=True))
+    assert len(found - made) <= 2
+    assert len(found & made) > 80
+
+
+def test_few_stars_pay_for_few_field_positions():
+    field = dithered(4, 60, 0, seed=7)
+    result = build_library(field.images, field.planes, **OPTIONS | {"grid": 5, "n_iterations": 8})
+    assert len(result.library.x) < 5
 
 
 def test_refusals(field):
