@@ -146,8 +146,9 @@ def two_epoch_motions(
         stars with absolute motions: it takes out what is left of the distortions, and puts the catalogue's
         own systematic errors in their place.
 
-    errors : {'combined', 'empirical', 'formal'}
-        Errors of the master positions, see `jwst_hpastrom.frame.position_errors`.
+    errors : {'combined', 'empirical', 'formal', 'l23'}
+        Errors of the master positions, see `jwst_hpastrom.frame.position_errors`; 'l23' are the empirical
+        ones without the error of the transformation, as L23 has it.
 
     max_shift, max_rotation : float
         Largest offset (arcsec) and rotation (degrees) between the two frames.
@@ -161,9 +162,12 @@ def two_epoch_motions(
 
     Notes
     -----
-    Relative motions are displacements in the first epoch's frame over the baseline, with variance (σ1² +
-    σ2²)/baseline²; absolute ones add the clipped weighted mean of (absolute − relative), whose error is in
-    the metadata and not in the single stars' errors. Linear trends of the motions over the field are
+    Relative motions are displacements in the first epoch's frame over the baseline, with variance (σ1² + σ2²
+    + d C dᵀ)/baseline², C the covariance of the transformation's parameters from the reference stars'
+    scatter, own motions included, d their coefficients at the star. Absolute motions add the clipped weighted
+    mean of (absolute − relative), whose error is in the metadata and not in the single stars' errors; it
+    takes out what the transformation's error has in common, so d counts from its mean over those stars.
+    Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
     plane = TangentPlane.from_meta(first_epoch.meta) or TangentPlane.from_meta(master.meta)
@@ -205,11 +209,12 @@ def two_epoch_motions(
             "widen the reference stars' limits, or check the two fields",
         )
     scale = (TangentPlane.from_meta(master.meta) or plane).scale_mas / plane.scale_mas
-    ex2, ey2 = (e * scale for e in position_errors(master, errors))
+    ex2, ey2 = (e * scale for e in position_errors(master, "empirical" if errors == "l23" else errors))
     ex1, ey1 = _known(ex1), _known(ey1)
-    t, kept, intrinsic = _global(
+    fit, intrinsic = _global(
         i[chosen], j[chosen], (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), parameters, sigma
     )
+    t, kept = fit.transform, fit.keep
     is_reference = np.zeros(len(master), bool)
     is_reference[i[chosen][kept]] = True
 
@@ -243,6 +248,16 @@ def two_epoch_motions(
     absolute = np.stack([values(first_epoch, "pmra")[j], values(first_epoch, "pmdec")[j]])
     absolute_error = np.stack([values(first_epoch, "pmra_error")[j], values(first_epoch, "pmdec_error")[j]])
     zero, zero_error, n_zero = zero_point(relative, error, absolute, absolute_error, sigma=sigma)
+    if errors != "l23":
+        common = np.isfinite(absolute).all(0) if np.isfinite(zero).all() else None
+        shared = _transform_variance(fit, parameters, u[i], v[i], common)
+        if transformation == "local":  # the local offsets took it out
+            shared = np.where(done, 0.0, shared)
+        own = np.stack([vx, vy])
+        # a reference star's own errors are in the transformation, too, and go with its displacement
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shared = np.where(reference, shared * (1 - 2 * own / (own + intrinsic**2)), shared)
+        error = np.sqrt(np.maximum(own + shared, 0.25 * own)) * abs(f)
     pm = relative + zero[:, None] if np.isfinite(zero).all() else relative
     if zero_point_degree > 0 and np.isfinite(zero).all():
         surface, surface_error = zero_point_surface(
@@ -312,7 +327,22 @@ def _global(i, j, uv, xy, e1, e2, parameters, sigma):
             robust_sigma(d[k]) ** 2 - np.median(w[k]) for d, w in zip((fu - x, fv - y), var, strict=True)
         ]
         intrinsic = np.sqrt(max(np.mean(excess), 0.0))
-    return fit.transform, fit.keep, float(intrinsic)
+    return fit, float(intrinsic)
+
+
+def _transform_variance(fit, parameters, u, v, common):
+    """Variance of the transformed positions (2, n), about their mean over the stars ``common`` if given."""
+    dx, dy = u - fit.transform.centre[0], v - fit.transform.centre[1]
+    one, zero = np.ones_like(dx), np.zeros_like(dx)
+    if parameters == 6:
+        line = np.stack([one, dx, dy], 1)
+        designs = (np.hstack([line, 0 * line]), np.hstack([0 * line, line]))
+    else:
+        s = np.sign(np.linalg.det(fit.transform.matrix))
+        designs = np.stack([one, zero, dx, -s * dy], 1), np.stack([zero, one, s * dy, dx], 1)
+    if common is not None:
+        designs = [d - d[common].mean(0) for d in designs]
+    return np.stack([np.einsum("ni,ij,nj->n", d, fit.covariance, d) for d in designs])
 
 
 def _local(xy, offsets, reference, vx, vy, intrinsic, n_local, sigma):

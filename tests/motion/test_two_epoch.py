@@ -60,7 +60,10 @@ def test_motions_errors_and_zero_point():
     truth = pm[:, t["master_row"]]
     for k, c in enumerate(("pmra", "pmdec")):
         expected = np.hypot(E1, E2) / (T2 - T1)
-        np.testing.assert_allclose(t[f"{c}_error"], expected, rtol=0.01)
+        plain = two_epoch_motions(master, first, errors="l23").table
+        np.testing.assert_allclose(plain[f"{c}_error"], expected, rtol=0.01)
+        assert np.all(t[f"{c}_error"] >= 0.999 * expected)  # and the transformation's error
+        np.testing.assert_allclose(np.median(t[f"{c}_error"]), expected, rtol=0.02)
         pull = (np.asarray(t[c]) - truth[k]) / t[f"{c}_error"]
         assert 0.95 < pull.std() < 1.05
         assert abs(np.mean(np.asarray(t[c]) - truth[k])) < 3 * result.zero_point_error[k]
@@ -70,6 +73,26 @@ def test_motions_errors_and_zero_point():
     assert t.meta["motions"] == "absolute"
     assert result.reference.mean() > 0.95
     assert result.table["pmra"].unit == "mas / yr"
+
+
+@pytest.mark.parametrize("parameters", [4, 6])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_errors_hold_the_transformation(absolute, parameters):
+    """Few reference stars that move: their motions turn and stretch the frame for all others."""
+    pulls, l23 = [], []
+    for seed in range(40):  # each field has one draw of its frame's error
+        master, first, pm, _ = scene(seed, n=600, spread=1.5)
+        few = np.asarray(master["mag"]) < -6.4  # about 90
+        if not absolute:
+            first.remove_columns(["pmra", "pmdec", "pmra_error", "pmdec_error"])
+        options = {"mag_max": -6.4, "parameters": parameters, "match_radius": 150.0}
+        for errors, out in (("combined", pulls), ("l23", l23))[: 1 + (seed < 12)]:
+            t = two_epoch_motions(master, first, errors=errors, **options).table
+            error = np.hypot(t["pmra_error"], 0 if not absolute else t.meta["zero_point_pmra_error"])
+            true = pm[0][t["master_row"]] - (0 if absolute else 1.9)  # scene's bulk motion
+            out.append(((np.asarray(t["pmra"]) - true) / error)[~few[t["master_row"]]])
+    assert np.sqrt(np.mean(np.concatenate(l23) ** 2)) > 1.5
+    assert 0.85 < np.sqrt(np.mean(np.concatenate(pulls) ** 2)) < 1.2
 
 
 def test_first_epoch_frame_turned_and_shifted():

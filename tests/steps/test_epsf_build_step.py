@@ -16,7 +16,7 @@ from jwst_hpastrom.io.stdpsf import read_stdpsf
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFBuildStep
 
-QUICK = {"n_iterations": 6, "n_global": 3, "n_fitted": 1, "grid": 2, "mesh": 50}
+QUICK = {"n_iterations": 6, "n_global": 3, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50}
 
 
 @pytest.fixture(scope="module")
