@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jwst.stpipe import Pipeline
 
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.steps._base import HPStep
@@ -32,6 +32,8 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     spec = (
         """
     reference_catalog = string(default=None)  # first-epoch catalogue that all refers to
+    epsf_file = string(default=None)  # ePSF library to use instead of building one
+    distortion_file = string(default=None)  # distortion reference (.asdf) to use instead of solving one
     mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbours subtracted, or not
     resume = boolean(default=False)  # skip products that are there and newer than what they are made from
     """
@@ -72,13 +74,24 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         exposures = [Path(m) for m in association.members]
         catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
 
-        if catalog and not self._done([distortion], exposures + catalog):
-            self._build_and_fit(input_data, epsf, lists, exposures, None, "isolated")
+        build = not self.epsf_file
+        if self.epsf_file:
+            epsf = Path(self.epsf_file)
+        if self.distortion_file:
+            distortion = Path(self.distortion_file)
+        elif not catalog:
+            distortion = None
+        elif not self._done([distortion], exposures + catalog):
+            self._build_and_fit(input_data, epsf, lists, exposures, None, "isolated", build=build)
             self.hp_distortion_refine.reference_catalog = self.reference_catalog
-            self.hp_distortion_refine.run(input_data)
-        self._build_and_fit(input_data, epsf, lists, exposures, distortion if catalog else None, self.mode)
+            try:
+                self.hp_distortion_refine.run(input_data)
+            except (NoOverlapError, NotEnoughStarsError) as err:
+                log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
+                distortion, build = None, False
+        self._build_and_fit(input_data, epsf, lists, exposures, distortion, self.mode, build=build)
         if not self._done([master], lists):
-            self.hp_master_frame.distortion_file = str(distortion) if catalog else None
+            self.hp_master_frame.distortion_file = str(distortion) if distortion else None
             self.hp_master_frame.reference_catalog = self.reference_catalog
             self.hp_master_frame.run(input_data)
         if not catalog:
@@ -87,9 +100,9 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.hp_proper_motion.first_epoch = self.reference_catalog
             self.hp_proper_motion.run(str(master))
 
-    def _build_and_fit(self, input_data, epsf, lists, exposures, distortion, mode):
+    def _build_and_fit(self, input_data, epsf, lists, exposures, distortion, mode, *, build):
         before = [distortion] if distortion else []
-        if not self._done([epsf], exposures + before):
+        if build and not self._done([epsf], exposures + before):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
             self.hp_epsf_build.resume = self.resume
             self.hp_epsf_build.run(input_data)

@@ -113,6 +113,27 @@ def test_resume_makes_nothing_anew(products, strun, field):
     assert {p: p.stat().st_mtime_ns for p in products.iterdir()} == before
 
 
+def test_given_epsf_and_few_reference_stars(products, strun, field, tmp_path):
+    """What the data cannot solve is taken from the exposures' WCS, and said."""
+    files, _ = field
+    catalog = Table.read(files.reference_catalog)
+    catalog.sort("mag")
+    catalog[:40].write(tmp_path / "few.ecsv")
+    done = strun(
+        "calwebb_hpastrom",
+        files.association,
+        "--reference_catalog=few.ecsv",
+        f"--epsf_file={products / 'field_epsf.fits'}",
+        "--mode=isolated",
+        cwd=tmp_path,
+    )
+    assert "no distortion was solved, that of the exposures' WCS is used" in done.stdout + done.stderr
+    names = {p.name for p in tmp_path.iterdir()}
+    assert {"field_master.ecsv", "field_pm.ecsv"} <= names
+    assert not {"field_epsf.fits", "field_distortion.asdf"} & names
+    assert len(Table.read(tmp_path / "field_pm.ecsv")) >= 10
+
+
 def test_members_are_only_read(products, field):
     assert {p.name for p in Path(field[0].association).parent.iterdir()} == {
         *(Path(p).name for p in field[0].exposures),
