@@ -106,8 +106,9 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
             self.hp_epsf_build.resume = self.resume
             self.hp_epsf_build.run(input_data)
-        mask = epsf.with_name(epsf.name.replace("_epsf.fits", "_detector_mask.fits"))
-        if mask.exists() and not self.detector_mask:
+        # the build's own mask; beside a given library there may be none, or another field's
+        mask = epsf.with_name(f"{epsf.name.removesuffix('epsf.fits')}detector_mask.fits")
+        if not self.epsf_file and not self.detector_mask and mask.exists():
             self.hp_epsf_fit.detector_mask = self.hp_master_frame.detector_mask = str(mask)
         if not self._done(lists, [*exposures, epsf]):
             self.hp_epsf_fit.epsf_file, self.hp_epsf_fit.mode = str(epsf), mode

@@ -1,5 +1,6 @@
 """The whole road through real strun, judged against the truth."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -119,11 +120,12 @@ def test_given_epsf_and_few_reference_stars(products, strun, field, tmp_path):
     catalog = Table.read(files.reference_catalog)
     catalog.sort("mag")
     catalog[:40].write(tmp_path / "few.ecsv")
+    given = shutil.copy(products / "field_epsf.fits", tmp_path / "STDPSF_NIS_F150W.fits")
     done = strun(
         "calwebb_hpastrom",
         files.association,
         "--reference_catalog=few.ecsv",
-        f"--epsf_file={products / 'field_epsf.fits'}",
+        f"--epsf_file={given}",
         "--mode=isolated",
         cwd=tmp_path,
     )
