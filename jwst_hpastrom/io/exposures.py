@@ -333,9 +333,9 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     wheel = meta.pop("filter_wheel")
     meta["instrument"] = instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
+    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
     if detector_mask:
         bad |= read_detector_mask(detector_mask, meta, data.shape)
-    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
     bad &= ~saturated
     if not np.any(~bad & ~saturated):
         raise MissingDataError(

@@ -248,7 +248,9 @@ def two_epoch_motions(
     absolute = np.stack([values(first_epoch, "pmra")[j], values(first_epoch, "pmdec")[j]])
     absolute_error = np.stack([values(first_epoch, "pmra_error")[j], values(first_epoch, "pmdec_error")[j]])
     zero, zero_error, n_zero = zero_point(relative, error, absolute, absolute_error, sigma=sigma)
-    if errors != "l23":
+    # a varying zero point takes the transformation's error out, and has its own
+    varying = zero_point_degree > 0 and np.isfinite(zero).all()
+    if errors != "l23" and not varying:
         common = np.isfinite(absolute).all(0) if np.isfinite(zero).all() else None
         shared = _transform_variance(fit, parameters, u[i], v[i], common)
         if transformation == "local":  # the local offsets took it out
@@ -259,7 +261,7 @@ def two_epoch_motions(
             shared = np.where(reference, shared * (1 - 2 * own / (own + intrinsic**2)), shared)
         error = np.sqrt(np.maximum(own + shared, 0.25 * own)) * abs(f)
     pm = relative + zero[:, None] if np.isfinite(zero).all() else relative
-    if zero_point_degree > 0 and np.isfinite(zero).all():
+    if varying:
         surface, surface_error = zero_point_surface(
             fu[i],
             fv[i],

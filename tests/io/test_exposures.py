@@ -8,6 +8,7 @@ from jwst_hpastrom.errors import (
     ParameterError,
     UnsupportedExposureError,
 )
+from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 
 HEADER = {
@@ -66,6 +67,16 @@ def test_bits_to_leave_out(tmp_path, bits, lost):
     dq[0, 0], dq[1, 1], dq[2, 2] = 1, 2, 4
     image = read_exposure(write(tmp_path / "a_cal.fits", DQ=dq), bad_bits=bits).image
     assert np.flatnonzero(~np.diag(image.good[:3, :3])).tolist() == lost
+
+
+def test_a_masked_pixel_is_bad_and_no_saturated_core(tmp_path):
+    meta = {"instrument": "NIRISS", "detector": "NIS", "xstart": 1, "ystart": 1}
+    mask = write_detector_mask(tmp_path / "mask.fits", np.array([[1, 1], [2, 2]]), (40, 30), meta)
+    dq = np.zeros((40, 30), "u4")
+    dq[1, 1] = 2  # in late groups: there is a slope
+    image = read_exposure(write(tmp_path / "a_cal.fits", DQ=dq), detector_mask=mask).image
+    assert image.bad[[1, 2], [1, 2]].all()
+    assert not image.saturated.any()
 
 
 @pytest.mark.parametrize("bits", ["NONSENSE", "DO_NOT_USE+X", 1.5, -4])
