@@ -110,12 +110,17 @@ def variation_gain(halves, library, ridge, band_limit):
     share = hat_weights((library.x, library.y), *(p.ravel() for p in np.meshgrid(*middles)))
     for samples in halves:
         update = mean_residuals(samples, ridge, library.oversampling, damped=False)
-        update = smooth_update(update, library.oversampling, band_limit=band_limit)
-        update = recentre(library.data + update, library.oversampling)[0] - library.data
+        update = _finished(update, library, band_limit)
         there = share @ update[:, core] / library.data.max()
         found.append(there - there.mean(0))
     a, b = found
     return float((a * b).mean() - ((a - b) ** 2).mean() / 4)
+
+
+def _finished(update, library, band_limit):
+    """Smooth an update and take its shift out: it may be the distortion's, and would be taken out anyway."""
+    update = smooth_update(update, library.oversampling, band_limit=band_limit)
+    return recentre(library.data + update, library.oversampling)[0] - library.data
 
 
 def _radii(library):
@@ -162,9 +167,7 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
     bends = []
     for samples in halves:
         update = mean_residuals(samples, ridge, fine.oversampling, free, fine.data)
-        update = smooth_update(update, fine.oversampling, band_limit=band_limit)
-        # a shift may be the distortion's, and will be taken out anyway
-        update = recentre(fine.data + update, fine.oversampling)[0] - fine.data
+        update = _finished(update, fine, band_limit)
         bends.append(np.linalg.solve(free.basis, update.reshape(len(update), -1))[n_coarse:])
     radius = _radii(fine).ravel()
     for inner, outer in pairwise(ZONES):

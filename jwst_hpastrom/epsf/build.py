@@ -244,11 +244,10 @@ def build_library(
                 f"{use.sum()} stars left to build from", "20", "lower min_sn or isolation"
             )
         if it == n_global and grid > 1 and choose_grid:
-            library = _field_positions(job, stars, use, run, library, shape, band_limit)
+            library = _field_positions(job, use, run, library, shape, band_limit)
         if it == bends_at < run.last_fitted and library.x.size == grid and not library.borrowed.any():
-            fine, odd = twice_as_fine(library), run.star % 2 == 1
-            halves = [stars.sample(job, fine, use & half, run.limit) for half in (odd, ~odd)]
-            run.bends = find_bends(halves, library, fine, RIDGE, band_limit)
+            fine = twice_as_fine(library)
+            run.bends = find_bends(run.halves(job, fine, use), library, fine, RIDGE, band_limit)
             if run.bends:
                 library = fine
         samples = stars.sample(job, library, use, run.limit)
@@ -320,7 +319,7 @@ def _trusted(run, frames):
             "are free of pixel-phase errors"
         )
         return run.library
-    if min(last, run.least_phase) > PHASE_LIMIT:
+    if run.least_phase > PHASE_LIMIT:
         raise DegenerateSolutionError(
             f"a pixel-phase error of {run.least_phase:.3f} px after {len(run.rows)} iterations",
             f"less than {PHASE_LIMIT} px",
@@ -337,15 +336,13 @@ def _trusted(run, frames):
     return run.library
 
 
-def _field_positions(job, stars, use, run, library, shape, band_limit):
+def _field_positions(job, use, run, library, shape, band_limit):
     """Return the library at as many field positions as the stars pay for, at most those it has."""
-    odd = run.star % 2 == 1
     gains = {1: 0.0}
     for side in sorted({2, 3, library.x.size}):
         if side <= library.x.size:
             trial = spread(library, side, shape)
-            halves = [stars.sample(job, trial, use & half, run.limit) for half in (odd, ~odd)]
-            gains[side] = variation_gain(halves, trial, RIDGE, band_limit)
+            gains[side] = variation_gain(run.halves(job, trial, use), trial, RIDGE, band_limit)
     side = max(gains, key=gains.get)
     found = ", ".join(f"{s} x {s}: {1e6 * g:.3g}" for s, g in gains.items())
     log.info("variance that field positions explain, 1e-6 of the squared peak: %s; taken: %d", found, side)
@@ -371,6 +368,11 @@ class _Run:
     rows: list = field(default_factory=list)
     least_phase: float = np.inf
     best: EPSFLibrary = None
+
+    def halves(self, job, library, use):
+        """Return the samples of two halves of the stars, each star in one of them in all exposures."""
+        odd = self.star % 2 == 1
+        return [self.stars.sample(job, library, use & half, self.limit) for half in (odd, ~odd)]
 
 
 def _start(job, frames, to_plane, correction, min_exposures, oversampling):

@@ -70,7 +70,7 @@ class SimulatedExposure:
         bad = ((p.dq & 1) > 0) | ~np.isfinite(p.data) | ~np.isfinite(p.err)
         saturated = bad & ((p.dq & 2) > 0)
         data = np.where(np.isfinite(p.data), p.data, 0).astype(np.float32)
-        err = np.where(bad | saturated, np.inf, p.err).astype(np.float32)
+        err = np.where(bad, np.inf, p.err).astype(np.float32)
         return Image(data, err, bad & ~saturated, saturated, f"{self.name}_cal.fits")
 
     def _full(self, x, y):
