@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def read_association(path):
     path = Path(path)
     if not path.exists():
         raise BadFileError("no such file", "an exposure or an association", "check the path", path)
+    if not path.is_file():
+        raise BadFileError("no regular file", "an exposure or an association", "check the path", path)
     if path.suffix != ".json":
         from jwst_hpastrom.io.exposures import exposure_root
 
@@ -65,7 +68,7 @@ def read_association(path):
         product = content["products"][0]
         name = str(product["name"] or "")
         members = [(path.parent / m["expname"], m.get("exptype", "science")) for m in product["members"]]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as err:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as err:
         raise BadFileError(
             f"no valid association ({type(err).__name__}: {err})",
             "products[0] with a name and members",
@@ -79,8 +82,6 @@ def read_association(path):
         raise BadFileError("no science members", "at least one", "check the members' exptype", path)
     if Path(name).name != name or not name:
         raise BadFileError(f"the product name {name!r}", "one that files can begin with", "change it", path)
-    if twice := sorted({m.name for m in science if science.count(m) > 1}):
-        raise BadFileError(f"{', '.join(twice)} more than once", "each member once", "take it out", path)
     missing = [m for m in science if not m.is_file()]
     if missing:
         raise MissingMemberError(
@@ -89,4 +90,24 @@ def read_association(path):
             "fetch them or take them out of the association",
             path,
         )
+    _unless_distinct(science, path)
     return Association(name, tuple(str(m) for m in science), str(path))
+
+
+def _unless_distinct(members, path):
+    """Raise where two members are one file, or exposures whose products would have one name."""
+    from jwst_hpastrom.io.exposures import exposure_root
+
+    same = defaultdict(list)
+    for member in members:
+        stat = member.stat()
+        same[stat.st_dev, stat.st_ino].append(member)  # by whatever path or link
+        if member.suffix in (".fits", ".gz", ".asdf"):
+            same[exposure_root(member)].append(member)
+    for key, found in same.items():
+        if len(found) > 1:
+            what = f", products of one name, {key}" if isinstance(key, str) else ", one file"
+            raise BadFileError(
+                f"{' and '.join(str(m) for m in found[:3])} more than once{what}",
+                "each exposure once", "take one out, or rename it", path,
+            )  # fmt: skip

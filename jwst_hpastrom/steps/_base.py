@@ -114,6 +114,12 @@ class HPStep(ErrorsByCause, Step):
         if isinstance(out, ModelLibrary):
             return Inputs(product, tuple(range(len(out))), out)
         members = tuple(out) if isinstance(out, ModelContainer | list | tuple) else (out,)
+        roots = [exposure_root(m.meta.filename) for m in members if m.meta.filename]
+        if twice := sorted({root for root in roots if roots.count(root) > 1}):
+            raise ParameterError(
+                f"more than one model of {', '.join(twice[:3])}", "each exposure once",
+                "take one out, or change its meta.filename",
+            )  # fmt: skip
         return Inputs(product, members, out)
 
     def each_member(self, inputs):

@@ -39,7 +39,12 @@ class ErrorsByCause:
             raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
 
     def run(self, *args):
-        """Run the Step (stpipe's own), in a folder that can be made."""
+        """Run the Step (stpipe's own) on one input, in a folder that can be made."""
+        if len(args) != 1:
+            raise ParameterError(
+                f"{len(args)} inputs", "one exposure or association", "make one with asn_from_list",
+                self.class_alias,
+            )  # fmt: skip
         folder = self.output_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -53,6 +54,40 @@ def test_a_member_named_twice_would_count_twice(tmp_path):
     (tmp_path / "a_cal.fits").touch()
     with pytest.raises(BadFileError, match="a_cal.fits more than once"):
         read_association(write(tmp_path, [{"expname": "a_cal.fits"}, {"expname": "a_cal.fits"}]))
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("a/x_cal.fits", "b/x_cal.fits"), ("x_cal.fits", "x_crf.fits"), ("x_cal.fits", "../{here}/x_cal.fits")],
+)
+def test_two_members_whose_products_would_have_one_name(tmp_path, one, two):
+    two = two.format(here=tmp_path.name)
+    for n in (one, two):
+        (tmp_path / n).parent.mkdir(exist_ok=True)
+        (tmp_path / n).touch()
+    with pytest.raises(BadFileError, match="f_asn.json: found .*more than once"):
+        read_association(write(tmp_path, [{"expname": one}, {"expname": two}]))
+
+
+def test_a_link_to_another_member(tmp_path):
+    (tmp_path / "a_cal.fits").touch()
+    (tmp_path / "b_cal.fits").symlink_to(tmp_path / "a_cal.fits")
+    with pytest.raises(BadFileError, match="one file"):
+        read_association(write(tmp_path, [{"expname": "a_cal.fits"}, {"expname": "b_cal.fits"}]))
+
+
+def test_lists_of_one_name_in_two_folders_are_two_lists(tmp_path):
+    for n in "ab":
+        (tmp_path / n).mkdir()
+        (tmp_path / n / "stars.ecsv").touch()
+    names = [{"expname": f"{n}/stars.ecsv"} for n in "ab"]
+    assert len(read_association(write(tmp_path, names)).members) == 2
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a_cal.fits")
+    with pytest.raises(BadFileError, match="no regular file"):
+        read_association(tmp_path / "a_cal.fits")
 
 
 def test_only_the_first_product_is_made(tmp_path, caplog):
