@@ -333,7 +333,7 @@ def open_model(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with asdf.open(path, memmap=False, lazy_load=False) as af:
+            with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True) as af:
                 return af.tree.get("model"), dict(af.tree.get("meta", {}))
     except FileNotFoundError as err:
         raise BadFileError("no such file", "a distortion reference", "check the path", path) from err

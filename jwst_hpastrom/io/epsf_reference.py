@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import asdf
 import numpy as np
 from stdatamodels.jwst.datamodels import ReferenceFileModel
 
@@ -102,6 +103,8 @@ def read_epsf_reference(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True):
+                pass  # the data model does not validate them
             with EPSFModel(str(path)) as model:
                 library = model.library
     except ParameterError as err:

@@ -326,6 +326,10 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     if dq.shape != data.shape:
         raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
     bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
+    if wcs is not None and not callable(wcs):
+        raise MissingDataError(
+            "a WCS that the installed gwcs cannot read", "one that it knows", "update gwcs and asdf", path
+        )
     if need_wcs and wcs is None:
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
     mjd = meta.pop("epoch") or meta["epoch_start"]

@@ -180,3 +180,24 @@ def test_no_file(tmp_path):
 )
 def test_root(name, root):
     assert exposure_root(name) == root
+
+
+def test_a_wcs_that_cannot_be_called(tmp_path):
+    """A tag of a newer gwcs is read as a plain dictionary."""
+    import io
+
+    import asdf
+
+    content = io.BytesIO()
+    asdf.AsdfFile({"meta": {"wcs": {"steps": []}}}).write_to(content)
+    tree = np.frombuffer(content.getvalue(), np.uint8)
+    column = fits.Column("ASDF_METADATA", f"{tree.size}B", array=tree[None])
+    image = np.ones((2048, 2048), "f4")
+    hdus = fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(image, name=n) for n in ("SCI", "ERR"))])
+    hdus.append(fits.BinTableHDU.from_columns([column], name="ASDF"))
+    hdus[0].header.update(
+        INSTRUME="NIRISS", DETECTOR="NIS", FILTER="CLEAR", PUPIL="F150W", EXP_TYPE="NIS_IMAGE"
+    )
+    hdus.writeto(tmp_path / "a_cal.fits")
+    with pytest.raises(MissingDataError, match="gwcs"):
+        read_exposure(tmp_path / "a_cal.fits")

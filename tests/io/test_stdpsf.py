@@ -146,3 +146,12 @@ def test_real_damaged_file():
         BadReferenceFileError, match=r"F814W\.fits: found a damaged FITS file \(Header missing END"
     ):
         read_stdpsf(DATA / "PSFSTD_WFC3UV_F814W.fits")
+
+
+def test_a_flipped_bit_in_an_asdf_library(library, tmp_path):
+    path = Path(write_epsf_reference(library, tmp_path / "x_epsf.asdf"))
+    raw = bytearray(path.read_bytes())
+    raw[-10_000] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(BadReferenceFileError, match="x_epsf.asdf.*[cC]hecksum"):
+        read_epsf(path)

@@ -189,3 +189,16 @@ def test_a_scheduler_that_is_not_there():
     step = ToyStep(scheduler="tcp://127.0.0.1:1")
     with soon, pytest.raises(ParameterError, match=r"127\.0\.0\.1:1"), step.executor():
         pass
+
+
+def test_two_models_of_one_exposure():
+    models = [ImageModel((8, 8)) for _ in range(2)]
+    for model, name in zip(models, ("a_cal.fits", "a_crf.fits"), strict=True):
+        model.meta.filename = name
+    with pytest.raises(ParameterError, match="more than one model of a"):
+        HPStep().open_inputs(models)
+
+
+def test_several_files_for_one_step():
+    with pytest.raises(ParameterError, match="2 inputs"):
+        ToyStep().run("a_cal.fits", "b_cal.fits")
