@@ -61,7 +61,9 @@ def test_products(field, files, tmp_path):
 def test_mixed_filters_and_no_stars(files, tmp_path):
     other = simulate_field(size=300, n_exposures=1, n_stars=30, mag_faint=-4.0, filter="F277W", seed=4)
     member = write_field(other, tmp_path / "other").exposures[0]
-    member = member.rename(member.with_name("jw09999002001_02101_00001_nis_cal.fits"))  # not of the same name
+    member = Path(member).rename(
+        Path(member).with_name("jw09999002001_02101_00001_nis_cal.fits")
+    )  # two of one name are refused earlier
     asn = json.loads(Path(files.association).read_text())
     names = [str(member), str(files.exposures[0])]
     asn["products"][0]["members"] = [{"expname": n, "exptype": "science"} for n in names]
