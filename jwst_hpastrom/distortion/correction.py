@@ -6,7 +6,6 @@ import numpy as np
 
 from jwst_hpastrom.distortion.error_model import ErrorModel
 from jwst_hpastrom.distortion.parts import (
-    DETECTOR,
     NO_PIXELS,
     NO_POLYNOMIAL,
     NO_TABLE,
@@ -18,6 +17,7 @@ from jwst_hpastrom.distortion.parts import (
 from jwst_hpastrom.distortion.standard_models import standard_model
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import Mapping
+from jwst_hpastrom.instrument import FRAME
 
 __all__ = ["DistortionCorrection", "pixel_area_magnitude"]
 
@@ -43,7 +43,7 @@ class DistortionCorrection(Part):
     table: TableCorrection | None = None
     pixel_map: PixelMapCorrection | None = None
     uncertainty: ErrorModel | None = None
-    shape: tuple = DETECTOR
+    shape: tuple = FRAME
 
     def __post_init__(self):
         for part in (self.table, self.pixel_map):

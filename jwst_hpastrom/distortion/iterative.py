@@ -11,6 +11,7 @@ from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import fit_linear, polynomial_terms, robust_sigma
+from jwst_hpastrom.instrument import FRAME
 
 __all__ = ["IterativeResult", "fix_gauge", "residuals", "solve_polynomial", "solve_table"]
 
@@ -99,11 +100,11 @@ def fit_exposures(pairs, corrected, use, *, parameters=4, keep=None):
     return out
 
 
-def reference_variance(pairs, scale=0.0656):
+def reference_variance(pairs):
     """Variance of the reference positions per axis, in raw pixels²."""
     s = np.mean(pairs.sigma**2, axis=1)
     s = np.where(np.isfinite(s), s, np.nanmedian(s) if np.isfinite(s).any() else 0.0)
-    return s[pairs.star] / scale**2
+    return s[pairs.star] / pairs.pixel_scale**2
 
 
 def residuals(pairs, correction, transforms):
@@ -175,7 +176,7 @@ def _clip_pairs(pairs, dx, dy, use, sigma):
 
 def solve_polynomial(
     pairs, *, degree=5, n_cells=20, gauge="centre", step=0.5, tolerance=1e-5, max_iterations=100,
-    sigma=3.0, shape=(2048, 2048), progress=False,
+    sigma=3.0, shape=FRAME, progress=False,
 ):  # fmt: skip
     """Solve the polynomial part by iteration (L23 §4.1).
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from jwst_hpastrom.geometry import (
     propagate,
     robust_sigma,
 )
+from jwst_hpastrom.instrument import nominal_scale
 
 __all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
 
@@ -82,6 +84,13 @@ class Pairs:
     def fitted(self):
         """Pairs that fits may use."""
         return ~self.held_out[self.star]
+
+    @cached_property
+    def pixel_scale(self):
+        """Nominal arcsec per pixel of the detector; without a row, as the positions have it."""
+        known = nominal_scale(self.metas[0]) if self.metas else None
+        ratio = np.hypot(np.std(self.u), np.std(self.v)) / np.hypot(np.std(self.x), np.std(self.y))
+        return float(known or ratio)
 
     def __len__(self):
         return self.x.size

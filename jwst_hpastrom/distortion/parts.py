@@ -7,10 +7,10 @@ import numpy as np
 from jwst_hpastrom.distortion import _kernels
 from jwst_hpastrom.distortion.standard_models import standard_model
 from jwst_hpastrom.geometry import Mapping, PolynomialTransform, polynomial_terms
+from jwst_hpastrom.instrument import FRAME
 
-__all__ = ["DETECTOR", "Part", "PixelMapCorrection", "PolynomialCorrection", "TableCorrection", "table_nodes"]
+__all__ = ["Part", "PixelMapCorrection", "PolynomialCorrection", "TableCorrection", "table_nodes"]
 
-DETECTOR = (2048, 2048)
 # the kernel's arguments, for parts that are not there
 NO_POLYNOMIAL = (np.zeros((1, 2)), 0.0, 0.0, 1.0)
 NO_TABLE = (np.zeros((1, 1, 2)), np.zeros((1, 2)), np.zeros((1, 2)), 0.0, 0.0, 1.0, 1.0)
@@ -185,7 +185,7 @@ class TableCorrection(Part):
     dx_err: np.ndarray | None = None
     dy_err: np.ndarray | None = None
     count: np.ndarray | None = None
-    shape: tuple = DETECTOR
+    shape: tuple = FRAME
 
     @property
     def nodes(self):

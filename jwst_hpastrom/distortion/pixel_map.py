@@ -6,6 +6,7 @@ from tqdm import tqdm
 from jwst_hpastrom.distortion import _kernels
 from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.instrument import FRAME
 
 __all__ = ["build_pixel_map"]
 
@@ -19,7 +20,7 @@ def _rows(y0, y1, nx, data, start, bins, bin_size, k, sigma, block):
 
 
 def build_pixel_map(
-    x, y, dx, dy, *, n_nearest=50, sigma=2.5, shape=(2048, 2048), rows=128, executor=None, progress=False
+    x, y, dx, dy, *, n_nearest=50, sigma=2.5, shape=FRAME, rows=128, executor=None, progress=False
 ):
     """Build the pixel map from residuals.
 

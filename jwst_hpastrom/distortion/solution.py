@@ -17,6 +17,7 @@ from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.selfcal import solve_self
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.instrument import FRAME
 
 __all__ = ["DistortionSolution", "solve_distortion"]
 
@@ -149,7 +150,7 @@ def solve_distortion(
     held_out=0.2,
     motion_error=0.3,
     void_lists=(),
-    shape=(2048, 2048),
+    shape=FRAME,
     rng=None,
     executor=None,
     progress=False,

@@ -18,12 +18,13 @@ class StarFrame:
     prior : bool
         Whether the catalogue counts.
     scale : float
-        Arcsec per pixel, for the catalogue's errors.
+        Arcsec per pixel, for the catalogue's errors; by default `Pairs.pixel_scale`.
     noise : ndarray, shape (2, n), optional
         Variances of the measurements; by default the inverse of the weights.
     """
 
-    def __init__(self, pairs, transforms, weights, *, prior=True, scale=0.0656, noise=None):
+    def __init__(self, pairs, transforms, weights, *, prior=True, scale=None, noise=None):
+        scale = pairs.pixel_scale if scale is None else scale
         self.pairs, self.transforms, self.scale = pairs, transforms, scale
         self.w = np.minimum(*weights)
         self.noise = np.where(self.w > 0, 1.0 / np.maximum(self.w, 1e-30), 0.0) if noise is None else noise

@@ -3,29 +3,14 @@
 import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.instrument import filter_of
 
-__all__ = ["BANDS", "band_limit"]
-
-#: filter: (central wavelength, width) in micrometres, of the bands of NIRISS
-BANDS = {
-    "F090W": (0.901, 0.194),
-    "F115W": (1.152, 0.226),
-    "F140M": (1.405, 0.142),
-    "F150W": (1.498, 0.338),
-    "F158M": (1.585, 0.198),
-    "F200W": (1.990, 0.464),
-    "F277W": (2.770, 0.715),
-    "F356W": (3.593, 0.914),
-    "F380M": (3.825, 0.206),
-    "F430M": (4.280, 0.210),
-    "F444W": (4.436, 1.100),
-    "F480M": (4.815, 0.298),
-}
+__all__ = ["band_limit"]
 
 DIAMETER = 6.6  # metres, of the circle around the pupil
 
 
-def band_limit(band, pixel_arcsec, *, diameter=DIAMETER, rest=0.01, n_wavelengths=7):
+def band_limit(band, pixel_arcsec, *, instrument="NIRISS", diameter=DIAMETER, rest=0.01, n_wavelengths=7):
     """Return the spatial frequency above which an ePSF holds next to nothing.
 
     No wave shorter than λ/D passes a pupil of diameter D, and the pixel's area suppresses those shorter than
@@ -35,10 +20,13 @@ def band_limit(band, pixel_arcsec, *, diameter=DIAMETER, rest=0.01, n_wavelength
     Parameters
     ----------
     band : str
-        A key of `BANDS`.
+        A filter of the instrument, see `~jwst_hpastrom.instrument`.
 
     pixel_arcsec : float
         Side of a pixel, arcsec.
+
+    instrument : str
+        INSTRUME of the exposures.
 
     diameter : float
         Of the pupil, metres.
@@ -54,9 +42,10 @@ def band_limit(band, pixel_arcsec, *, diameter=DIAMETER, rest=0.01, n_wavelength
     float
         Cycles per pixel.
     """
-    if band not in BANDS or not pixel_arcsec > 0:
-        raise ParameterError(f"band {band!r}, pixels of {pixel_arcsec} arcsec", f"one of {', '.join(BANDS)}")
-    middle, width = BANDS[band]
+    row = filter_of(band, instrument)
+    if not pixel_arcsec > 0:
+        raise ParameterError(f"band {band!r}, pixels of {pixel_arcsec} arcsec", "a side above 0")
+    middle, width = row.wavelength, row.width
     wavelengths = middle + width * ((np.arange(n_wavelengths) + 0.5) / n_wavelengths - 0.5)
     ends = diameter / (wavelengths * 1e-6) * np.deg2rad(pixel_arcsec / 3600)
     f = np.linspace(-ends.max(), ends.max(), 401)

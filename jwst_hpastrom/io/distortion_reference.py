@@ -23,6 +23,7 @@ from jwst_hpastrom.distortion import (
 from jwst_hpastrom.distortion.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, polynomial_terms
+from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, shape_of, wheels
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = [
@@ -68,15 +69,18 @@ def write_distortion(path, correction, placement, meta, *, description=None):
         model=to_v2v3(correction, placement), input_units=u.pix, output_units=u.arcsec, strict_validation=True
     )
     instrument = str(meta.get("instrument") or "NIRISS")
-    wheel, pupil = _wheels(meta)
+    wheel, pupil = wheels(meta)
     m = model.meta
     m.instrument.name, m.instrument.detector = instrument, str(meta.get("detector") or "NIS")
-    m.instrument.filter = wheel
+    if wheel:
+        m.instrument.filter = wheel
+    for key, value in getattr(detector_of(meta), "keywords", {}).items():
+        setattr(m.instrument, key, value)  # a NIRCam reference is not valid without
     if pupil:
         m.instrument.pupil = pupil
         m.instrument.p_pupil = pupil + "|"
-    kind = {"NIRISS": "NIS_IMAGE", "NIRCAM": "NRC_IMAGE", "MIRI": "MIR_IMAGE", "FGS": "FGS_IMAGE"}
-    m.exposure.type = kind.get(instrument, "NIS_IMAGE")
+    known = INSTRUMENTS.get(instrument, INSTRUMENTS["NIRISS"])
+    m.exposure.type = known.exp_type
     m.exposure.p_exptype = m.exposure.type + "|"
     parts = "+".join(type(p).__name__.removesuffix("Correction") for p in getattr(correction, "parts", []))
     m.description = description or f"jwst_hpastrom distortion, {parts or 'mapping'}"
@@ -135,16 +139,7 @@ def _own_correction(model, meta, shape):
     return DistortionCorrection(polynomial, table, pixels, errors, shape)
 
 
-def _wheels(meta):
-    """Filter and pupil keywords of a NIRISS exposure from the filter in the beam."""
-    name, pupil = str(meta.get("filter") or ""), meta.get("pupil")
-    if str(meta.get("instrument") or "NIRISS") != "NIRISS":
-        return name, pupil
-    blue = ("F090W", "F115W", "F140M", "F150W", "F158M", "F200W")
-    return ("CLEAR", name) if name in blue else (name, "CLEARP")
-
-
-def correction_from_model(model, *, shape=(2048, 2048), degree=5, gauge_from=None):
+def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
     """Turn any model raw pixel -> V2V3 into a correction in pixels.
 
     Parameters
@@ -218,7 +213,7 @@ def correction_from_model(model, *, shape=(2048, 2048), degree=5, gauge_from=Non
     return replace(out, pixel_map=PixelMapCorrection(data))
 
 
-def read_distortion(path, *, shape=(2048, 2048)):
+def read_distortion(path, *, shape=None):
     """Read a distortion reference, an official one or one of ours, as a correction.
 
     Parameters
@@ -226,8 +221,8 @@ def read_distortion(path, *, shape=(2048, 2048)):
     path : path-like
         ASDF distortion reference, or an STDGDC file of either format (``.fits``).
 
-    shape : tuple of int
-        Detector (ny, nx).
+    shape : tuple of int, optional
+        Detector (ny, nx); by default that of the detector which the file is for.
 
     Returns
     -------
@@ -252,6 +247,9 @@ def read_distortion(path, *, shape=(2048, 2048)):
 
         return read_stdgdc(path)
     model, meta = open_model(path)
+    if shape is None:
+        names = dict(meta.get("instrument", {}))
+        shape = shape_of({"instrument": names.get("name"), "detector": names.get("detector")})
     own = meta.get("hpastrom", {}).get("linear")
     if model is None or getattr(model, "n_inputs", 0) != 2 or getattr(model, "n_outputs", 0) != 2:
         raise BadReferenceFileError("no model of two inputs and outputs", "raw pixel -> V2, V3", "", path)

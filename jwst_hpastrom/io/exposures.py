@@ -23,11 +23,11 @@ from jwst_hpastrom.errors import (
     ParameterError,
     UnsupportedExposureError,
 )
+from jwst_hpastrom.instrument import detector_of, identify
 from jwst_hpastrom.io.detector_mask import read_detector_mask
 
 __all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
 
-DETECTOR = 2048  # pixels along a side of NIRISS's
 #: DQ bits that take a pixel's weight away, by their names. JUMP_DET and SATURATED say that some group was
 #: left out of the ramp's fit: with a slope such a pixel is a measurement, and ERR knows how good a one.
 BAD_BITS = "DO_NOT_USE+NON_SCIENCE"
@@ -37,7 +37,7 @@ _META = {
     "telescope": ("TELESCOP", "telescope", False),
     "instrument": ("INSTRUME", "instrument.name", True),
     "detector": ("DETECTOR", "instrument.detector", True),
-    "filter_wheel": ("FILTER", "instrument.filter", True),
+    "filter_wheel": ("FILTER", "instrument.filter", False),
     "pupil": ("PUPIL", "instrument.pupil", False),
     "exp_type": ("EXP_TYPE", "exposure.type", True),
     "epoch": ("EXPMID", "exposure.mid_time", False),
@@ -62,7 +62,6 @@ EXPOSURE_NAME = re.compile(
     r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
 )
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
-IMAGING = {"NIRISS": "NIS_IMAGE", "NIRCAM": "NRC_IMAGE", "MIRI": "MIR_IMAGE", "FGS": "FGS_IMAGE"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,31 +193,23 @@ def _metadata(get, path):
         )
     for key in [k for k in _META if k not in TEXTS]:
         if not isinstance(meta[key], Real | None):
-            raise MissingDataError(f"{_META[key][0]} = {meta[key]!r}", "a number", "mend the header", path)
+            raise MissingDataError(f"{_META[key][0]} = {meta[key]!r}", "a number", "correct the header", path)
     return meta
 
 
 def _place(meta, shape, path):
     """1-based x and y of the first pixel on the detector."""
     start = meta["xstart"], meta["ystart"]
-    if start == (None, None) and (meta["instrument"] != "NIRISS" or shape == (DETECTOR, DETECTOR)):
+    row = detector_of(meta)
+    if start == (None, None) and (row is None or shape == row.shape):
         return 1, 1
     if None in start or min(start) < 1:
         found = " x ".join(str(n) for n in shape[::-1])
         raise MissingDataError(
             f"SUBSTRT1, SUBSTRT2 = {start[0]}, {start[1]} of an image of {found} pixels",
-            "its place on the detector", "mend the header", path,
+            "its place on the detector", "correct the header", path,
         )  # fmt: skip
     return int(start[0]), int(start[1])
-
-
-def _effective_filter(wheel, pupil, path):
-    """Return the filter in the beam: NIRISS has its blue filters in the pupil wheel."""
-    for name in (pupil, wheel):
-        if re.match(r"F\d", str(name)):
-            return str(name)
-    found = f"FILTER {wheel} and PUPIL {pupil}"
-    raise MissingDataError(found, "a filter in one of them", "mend the header", path)
 
 
 JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
@@ -267,7 +258,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         A ``_cal`` or ``_crf`` file, or an image model.
 
     force : bool
-        Accept imaging of other instruments than NIRISS.
+        Accept imaging with an instrument, detector or filter that `~jwst_hpastrom.instrument` has no row for.
 
     need_wcs : bool
         Refuse an exposure without WCS.
@@ -289,7 +280,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         Missing, truncated or damaged file.
 
     UnsupportedExposureError
-        Not imaging, resampled, or of another instrument without ``force``.
+        Not imaging, resampled, a grism or mask in the beam, or no row and no ``force``.
 
     MissingDataError
         No SCI, ERR or WCS, or a keyword that is missing or makes no sense.
@@ -302,15 +293,10 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
     arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
     meta = _metadata(get, path)
-    instrument, exp_type = str(meta["instrument"]).upper(), str(meta.pop("exp_type"))
-    if exp_type not in IMAGING.values():
-        raise UnsupportedExposureError(
-            f"EXP_TYPE {exp_type}", "NIS_IMAGE", "only imaging can be measured", path
-        )
-    if instrument != "NIRISS" and not force:
-        raise UnsupportedExposureError(
-            f"imaging of {instrument}", "NIRISS (NIS_IMAGE)", "use --force=true to try it all the same", path
-        )
+    beam = identify(
+        meta["instrument"], meta["detector"], meta.pop("exp_type"), meta.pop("filter_wheel"), meta["pupil"],
+        force=force, file=path,
+    )  # fmt: skip
     if meta.pop("resampled") == "COMPLETE":
         raise UnsupportedExposureError(
             "a resampled image", "a _cal or _crf file", "its pixels have no ePSF of their own", path
@@ -334,8 +320,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
     mjd = meta.pop("epoch") or meta["epoch_start"]
     del meta["epoch_start"]
-    wheel = meta.pop("filter_wheel")
-    meta["instrument"] = instrument
+    meta["instrument"] = beam.instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
     saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
     if detector_mask:
@@ -347,7 +332,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         )
     meta.update(
         filename=Path(path).name,
-        filter=_effective_filter(wheel, meta["pupil"], path),
+        filter=beam.filter,
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.geometry import Mapping
+from jwst_hpastrom.instrument import INSTRUMENTS
 
 __all__ = [
     "DETECTOR",
@@ -17,10 +18,11 @@ __all__ = [
     "TrueDistortion",
 ]
 
-DETECTOR = 2048
+_NIS = INSTRUMENTS["NIRISS"].detectors["NIS"]
+DETECTOR = _NIS.shape[0]
 CENTRE = 1023.5
-SCALE = 0.0656  # arcsec per pixel
-#: reference point of the aperture (arcsec), angle of its y axis (degrees)
+SCALE = _NIS.scale  # arcsec per pixel
+#: the simulated observatory's own: reference point of the aperture (arcsec), angle of its y axis (degrees)
 V2_REF, V3_REF, V3_ANGLE, PARITY = -291.1, -698.0, 0.56, -1
 
 # A polynomial of the size and shape of NIRISS's flight one (pysiaf, BSD-3: CLEAR/F150W of 2022 May, rounded):

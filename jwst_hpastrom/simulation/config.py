@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.instrument import filter_of
 from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
 from jwst_hpastrom.simulation.detector import NoiseConfig
-from jwst_hpastrom.simulation.optics import BANDS, OpticsConfig
+from jwst_hpastrom.simulation.optics import OpticsConfig
 
 __all__ = ["FieldConfig", "demo_config"]
 
@@ -19,7 +20,7 @@ class FieldConfig:
     Parameters
     ----------
     filter : str
-        Key of `~jwst_hpastrom.simulation.optics.BANDS`.
+        One of NIRISS's.
 
     size : int or (int, int)
         Side of the exposures, or (ny, nx), pixels. Less than 2048 is a subarray in the detector's middle
@@ -88,7 +89,7 @@ class FieldConfig:
     """
 
     filter: str = "F150W"
-    size: int | tuple = 2048
+    size: int | tuple = DETECTOR
     start: tuple | None = None
     n_exposures: int = 9
     n_repeat: int = 1
@@ -121,8 +122,7 @@ class FieldConfig:
     seed: int = 1
 
     def __post_init__(self):
-        if self.filter not in BANDS:
-            raise ParameterError(f"filter {self.filter}", f"one of {', '.join(BANDS)}")
+        filter_of(self.filter)
         if min(self.shape) < 64 or max(self.shape) > DETECTOR:
             raise ParameterError(f"exposures of {self.shape} pixels", f"64 to {DETECTOR}")
         if self.n_exposures < 1 or self.n_repeat < 1 or self.n_stars < 1:

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.ndimage import minimum_filter
 
 from jwst_hpastrom.simulation._kernels import add_stars
+from jwst_hpastrom.simulation.camera import SCALE
 
 __all__ = ["PIXEL_AREA_SR", "NoiseConfig", "Pixels", "Sensor", "make_sensor", "read_out", "render"]
 
 DO_NOT_USE, SATURATED, JUMP_DET, DEAD, HOT = 1, 2, 4, 1024, 2048
-PIXEL_AREA_SR = (0.0656 * np.pi / 180 / 3600) ** 2
+PIXEL_AREA_SR = (SCALE * np.pi / 180 / 3600) ** 2
 
 
 @dataclass(frozen=True)

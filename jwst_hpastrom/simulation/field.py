@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from zlib import crc32
 
 import numpy as np
 from astropy.table import Table
@@ -9,6 +10,7 @@ from astropy.time import Time
 
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.instrument import wheels
 from jwst_hpastrom.simulation import detector, sky
 from jwst_hpastrom.simulation.camera import (
     CENTRE,
@@ -23,9 +25,16 @@ from jwst_hpastrom.simulation.camera import (
     TrueDistortion,
 )
 from jwst_hpastrom.simulation.config import FieldConfig
-from jwst_hpastrom.simulation.optics import BANDS, make_epsf
+from jwst_hpastrom.simulation.optics import make_epsf
 
 __all__ = ["SimulatedExposure", "SimulatedField", "simulate_field"]
+
+# Numbers that the filters' truth is drawn with: those of the first twelve are kept, that seeds mean the same
+# fields as before; any other filter's comes from its name.
+_SEEDS = {
+    "F090W": 0, "F115W": 1, "F140M": 2, "F150W": 3, "F158M": 4, "F200W": 5,
+    "F277W": 6, "F356W": 7, "F380M": 8, "F430M": 9, "F444W": 10, "F480M": 11,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +187,7 @@ def simulate_field(config=None, *, rng=None, **changes):
     config = replace(config or FieldConfig(), **changes)
     rng = np.random.default_rng(config.seed) if rng is None else rng
     seeds = tuple(int(s) for s in rng.integers(0, 2**62, 6))
-    band = list(BANDS).index(config.filter)
+    band = _SEEDS.get(config.filter, crc32(config.filter.encode()))
     plane = TangentPlane(*config.target)
     stars = sky.make_stars(config, plane, np.random.default_rng(seeds[0]))
     catalog = sky.first_epoch_catalog(stars, config, np.random.default_rng(seeds[1]))
@@ -247,7 +256,7 @@ def _exposure(parent, k, header, true):
         "instrument": "NIRISS",
         "detector": "NIS",
         "filter": config.filter,
-        "pupil": config.filter if BANDS[config.filter][0] < 2.3 else "CLEARP",
+        "pupil": wheels({"instrument": "NIRISS", "filter": config.filter})[1],
         "epoch": float(Time(mjd, format="mjd").jyear),
         "exposure_time": config.noise.exposure_time,
         "va_scale": config.va_scale,

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
-from jwst_hpastrom.epsf.diffraction import BANDS
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.instrument import filter_of
+from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
 
-__all__ = ["BANDS", "OpticsConfig", "TrueEPSF", "make_epsf", "pupil_segments"]
+__all__ = ["OpticsConfig", "TrueEPSF", "make_epsf", "pupil_segments"]
 
-PIXEL_ARCSEC = 0.0656
 FLAT_TO_FLAT = 1.32  # of a segment, metres
 GAP = 0.007
 EXTENT = 6.7  # side of the square that holds the pupil, metres
@@ -163,7 +162,7 @@ def _effective_psf(pupil, wavefront, band, config):
     """Effective PSF at one field position on a square grid of ``2 half_width oversampling + 1`` samples."""
     margin = 4
     n = 2 * (config.half_width + margin) * config.oversampling
-    position = (np.arange(n) - n // 2) / config.oversampling * np.deg2rad(PIXEL_ARCSEC / 3600.0)
+    position = (np.arange(n) - n // 2) / config.oversampling * np.deg2rad(SCALE / 3600.0)
     pupil_axis = (np.arange(config.n_pupil) + 0.5) / config.n_pupil * EXTENT - EXTENT / 2
     centre, width = band
     k = config.n_wavelengths
@@ -247,7 +246,7 @@ class TrueEPSF:
         values = map_coordinates(local, at, order=3, prefilter=False, mode="mirror")
         return values.reshape(dx.shape)
 
-    def sampled(self, grid=5, *, size=2048, oversampling=4, n=101):
+    def sampled(self, grid=5, *, size=DETECTOR, oversampling=4, n=101):
         """The truth in the layout of an ePSF library.
 
         Parameters
@@ -279,7 +278,7 @@ class TrueEPSF:
         return np.array(data), at, at.copy()
 
 
-def make_epsf(band, rng, config=None, *, size=2048, defocus_nm=0.0):
+def make_epsf(band, rng, config=None, *, size=DETECTOR, defocus_nm=0.0):
     """Compute the effective PSFs of one filter over the detector.
 
     Each is the squared modulus of the matrix Fourier transform of an 18-segment pupil, averaged over the
@@ -289,7 +288,7 @@ def make_epsf(band, rng, config=None, *, size=2048, defocus_nm=0.0):
     Parameters
     ----------
     band : str
-        Key of `BANDS`.
+        A filter of NIRISS.
 
     rng : `~numpy.random.Generator`
         Draws the wavefront.
@@ -311,8 +310,7 @@ def make_epsf(band, rng, config=None, *, size=2048, defocus_nm=0.0):
     ParameterError
         Unknown filter.
     """
-    if band not in BANDS:
-        raise ParameterError(f"filter {band}", f"one of {', '.join(BANDS)}")
+    row = filter_of(band)
     config = config or OpticsConfig()
     segments, tilts, x, y = pupil_segments(config.n_pupil)
     pupil = segments.sum(0)
@@ -331,6 +329,6 @@ def make_epsf(band, rng, config=None, *, size=2048, defocus_nm=0.0):
         for u in np.linspace(-1, 1, config.n_field):
             modes = constant + linear[0] * u + linear[1] * v + quadratic * (u * u + v * v - 0.5)
             wavefront = static + np.tensordot(modes, low, 1)
-            epsf = _effective_psf(pupil, wavefront, BANDS[band], config)
+            epsf = _effective_psf(pupil, wavefront, row[-2:], config)
             tables.append(spline_filter(epsf, order=3, mode="mirror"))
     return TrueEPSF(np.array(tables), at, at.copy(), config.oversampling)

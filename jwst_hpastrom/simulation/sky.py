@@ -5,6 +5,7 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.geometry import TangentPlane, propagate
+from jwst_hpastrom.simulation.camera import SCALE
 
 __all__ = ["POPULATIONS", "first_epoch_catalog", "make_stars", "positions_at"]
 
@@ -34,7 +35,7 @@ def make_stars(config, plane, rng):
         (mas/yr) ``population colour``.
     """
     half_x, half_y = config.half_field
-    share = 4 * half_x * half_y / (config.shape[0] * config.shape[1] * 0.0656**2)
+    share = 4 * half_x * half_y / (config.shape[0] * config.shape[1] * SCALE**2)
     n = max(round(config.n_stars * share), 1)
     xi, eta = rng.uniform(-half_x, half_x, n), rng.uniform(-half_y, half_y, n)
     # a luminosity function that rises as 10**(slope * mag)
@@ -55,7 +56,7 @@ def make_stars(config, plane, rng):
         population[:m] = len(POPULATIONS)
         colour[:m] = 0.02 + 0.09 * (mag[:m] + 6) + rng.normal(0, 0.02, m)
     if config.min_separation > 0:
-        keep = _thin(xi, eta, mag, config.min_separation * 0.0656)
+        keep = _thin(xi, eta, mag, config.min_separation * SCALE)
         xi, eta, mag, colour, population = (a[keep] for a in (xi, eta, mag, colour, population))
         motion = motion[keep]
     return Table(

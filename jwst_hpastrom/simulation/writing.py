@@ -10,8 +10,9 @@ from astropy.table import Table
 from astropy.time import Time
 from tqdm import tqdm
 
+from jwst_hpastrom.instrument import filter_of
 from jwst_hpastrom.io.writing import atomic_path, write_table
-from jwst_hpastrom.simulation.camera import SCALE, V2_REF, V3_ANGLE, V3_REF, OfficialDistortion
+from jwst_hpastrom.simulation.camera import DETECTOR, SCALE, V2_REF, V3_ANGLE, V3_REF, OfficialDistortion
 from jwst_hpastrom.simulation.detector import PIXEL_AREA_SR
 
 __all__ = ["FieldFiles", "to_model", "write_field", "write_official_distortion"]
@@ -91,11 +92,8 @@ def write_official_distortion(path, band):
 
 
 def _set_wheels(instrument, band):
-    from jwst_hpastrom.simulation.optics import BANDS
-
     instrument.name, instrument.detector = "NIRISS", "NIS"
-    blue = BANDS[band][0] < 2.3
-    instrument.filter, instrument.pupil = ("CLEAR", band) if blue else (band, "CLEARP")
+    instrument.filter, instrument.pupil = filter_of(band)[:2]
 
 
 def to_model(exposure, distortion=None):
@@ -144,7 +142,7 @@ def to_model(exposure, distortion=None):
     o.exposure_number, o.visit_id = str(exposure.index + 1), f"{config.program}{config.observation}001"
     m.target.ra, m.target.dec, m.target.catalog_name = *config.target, "SIMULATED-FIELD"
     (ny, nx), (x0, y0) = config.shape, config.origin
-    m.subarray.name = "FULL" if (ny, nx) == (2048, 2048) else "GENERIC"
+    m.subarray.name = "FULL" if (ny, nx) == (DETECTOR, DETECTOR) else "GENERIC"
     m.subarray.xstart, m.subarray.ystart, m.subarray.xsize, m.subarray.ysize = x0 + 1, y0 + 1, nx, ny
     m.subarray.fastaxis, m.subarray.slowaxis = -2, -1
     w = m.wcsinfo
@@ -242,7 +240,7 @@ def _set_filename(path, name):
 def _write_truth(field, folder):
     folder.mkdir(parents=True, exist_ok=True)
     write_table(Table(field.stars), folder / "stars.ecsv")
-    x, y = np.meshgrid(np.arange(0.0, 2048, 8), np.arange(0.0, 2048, 8))
+    x, y = np.meshgrid(*2 * [np.arange(0.0, DETECTOR, 8)])
     xi, eta = field.distortion.forward(x, y)
     with atomic_path(folder / "distortion.npz") as temporary, open(temporary, "wb") as out:
         np.savez(out, x=x, y=y, ideal_x=xi, ideal_y=eta, fine=np.array(field.distortion.fine.forward(x, y)))

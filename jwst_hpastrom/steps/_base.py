@@ -74,7 +74,7 @@ class HPStep(ErrorsByCause, Step):
     workers = integer(default=1, min=1)  # processes to work with
     scheduler = string(default=None)  # address of a Dask scheduler, e.g. tcp://host:8786, instead of workers
     on_error = option('fail', 'skip', default='fail')  # stop at an exposure that fails, or report and skip it
-    force = boolean(default=False)  # accept imaging of other instruments
+    force = boolean(default=False)  # accept detectors and filters that are not in the table of instruments
     bad_bits = string(default='DO_NOT_USE+NON_SCIENCE')  # DQ bits of pixels to leave out, by name or number
     detector_mask = string(default=None)  # mask of hot pixels that hp_epsf_build found, to leave out, too
     """

@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.instrument import shape_of
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import refine_exposure_wcs, write_distortion
@@ -53,6 +54,7 @@ class DistortionRefineStep(HPStep):
                 executor=executor,
                 progress=True,
                 rng=np.random.default_rng(self.seed),
+                shape=shape_of(lists[0].meta if lists else {}),
                 **self.parameters_of(solve_distortion, exclude=("void_lists", "shape")),
             )
         self._write(inputs, solution, lists)

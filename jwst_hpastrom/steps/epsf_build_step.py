@@ -6,9 +6,10 @@ import numpy as np
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.diffraction import BANDS, band_limit
+from jwst_hpastrom.epsf.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
+from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io.checkpoint import Checkpoint
 from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.distortion_reference import read_distortion
@@ -56,8 +57,9 @@ class EPSFBuildStep(HPStep):
         meta = _common(exposures)
         planes, pixel_arcsec = _planes(exposures)
         parameters = self.parameters_of(build_library, exclude=OWN)
-        if parameters["band_limit"] is None and meta["filter"] in BANDS:
-            parameters["band_limit"] = band_limit(meta["filter"], pixel_arcsec)
+        name, known = meta["filter"], INSTRUMENTS.get(meta["instrument"])
+        if parameters["band_limit"] is None and known and name in known.filters:
+            parameters["band_limit"] = band_limit(name, pixel_arcsec, instrument=meta["instrument"])
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
         pixels = [(e.name, float(np.nansum(e.image.data, dtype=float))) for e in exposures]
         key = (__version__, pixels, str(self.distortion_file), parameters)

@@ -99,7 +99,7 @@ def test_no_dq_is_accepted(tmp_path):
     [
         ({"header": {"EXP_TYPE": "NIS_SOSS"}}, UnsupportedExposureError, "EXP_TYPE NIS_SOSS"),
         (
-            {"header": {"INSTRUME": "NIRCAM", "EXP_TYPE": "NRC_IMAGE"}},
+            {"header": {"INSTRUME": "NIRSPEC", "EXP_TYPE": "NIS_IMAGE"}},
             UnsupportedExposureError,
             "--force=true",
         ),
@@ -122,8 +122,8 @@ def test_what_cannot_be_measured_is_refused(tmp_path, change, error, text):
 
 
 def test_other_instruments_with_force(tmp_path):
-    path = write(tmp_path / "a_cal.fits", {"INSTRUME": "NIRCAM", "EXP_TYPE": "NRC_IMAGE"})
-    assert read_exposure(path, force=True).meta["instrument"] == "NIRCAM"
+    path = write(tmp_path / "a_cal.fits", {"INSTRUME": "WFI", "DETECTOR": "SCA01"})
+    assert read_exposure(path, force=True).meta["instrument"] == "WFI"
 
 
 @pytest.mark.parametrize("keyword", ["INSTRUME", "DETECTOR", "FILTER", "PUPIL", "EXP_TYPE", "SUBSTRT1"])

@@ -63,10 +63,10 @@ def test_pixel_integral_against_brute_force():
     segments, _, _, _ = rooms.pupil_segments(config.n_pupil)
     pupil = segments.sum(0)
     ours = rooms._effective_psf(pupil, np.zeros_like(pupil), (2.0, 0.0), config)
-    step = np.deg2rad(rooms.PIXEL_ARCSEC / 3600) / fine
+    step = np.deg2rad(rooms.SCALE / 3600) / fine
     # an FFT whose frequency step is the wanted angle: D / n_pupil * n_fft * step = wavelength
     n_fft = round(wavelength / (rooms.EXTENT / config.n_pupil * step))
-    step = wavelength / (rooms.EXTENT / config.n_pupil * n_fft) / np.deg2rad(rooms.PIXEL_ARCSEC / 3600)
+    step = wavelength / (rooms.EXTENT / config.n_pupil * n_fft) / np.deg2rad(rooms.SCALE / 3600)
     image = np.abs(np.fft.fftshift(np.fft.fft2(pupil, s=(n_fft, n_fft)))) ** 2
     c = n_fft // 2
     at = np.arange(-6, 7, 1.0)

@@ -1,0 +1,142 @@
+"""The table of instruments: against pysiaf and the data models, and what `identify` accepts and refuses."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
+from jwst_hpastrom.instrument import (
+    INSTRUMENTS,
+    detector_of,
+    filter_of,
+    identify,
+    nominal_scale,
+    shape_of,
+    wheels,
+)
+
+APERTURES = {
+    "NIRISS": {"NIS": "NIS_CEN"},
+    "NIRCam": {d: f"{d.replace('LONG', '5')}_FULL" for d in INSTRUMENTS["NIRCAM"].detectors},
+    "FGS": {"GUIDER1": "FGS1_FULL", "GUIDER2": "FGS2_FULL"},
+    "MIRI": {"MIRIMAGE": "MIRIM_FULL"},
+}
+
+
+def test_rows_are_siaf():
+    pysiaf = pytest.importorskip("pysiaf")
+    for instrument, detectors in APERTURES.items():
+        siaf, rows = pysiaf.Siaf(instrument), INSTRUMENTS[instrument.upper()].detectors
+        assert set(detectors) == set(rows)
+        for name, aperture in detectors.items():
+            a, row = siaf[aperture], rows[name]
+            assert row.shape == (a.YSciSize, a.XSciSize)
+            assert row.scale == pytest.approx(np.sqrt(a.XSciScale * a.YSciScale), rel=3e-3), name
+            assert row.reference == (a.XSciRef, a.YSciRef)
+            # the SIAF follows the telescope: a new release may move an aperture a little
+            np.testing.assert_allclose((row.v2, row.v3), (a.V2Ref, a.V3Ref), atol=0.5)
+            assert row.angle == pytest.approx(a.V3IdlYAngle, abs=0.1)
+            assert row.parity == a.VIdlParity
+
+
+def test_names_are_those_of_the_data_models():
+    from stdatamodels.jwst.datamodels import ImageModel
+    from stdatamodels.schema import merge_property_trees
+
+    meta = merge_property_trees(ImageModel().schema)["properties"]["meta"]["properties"]
+    known = {k: set(v["enum"]) for k, v in meta["instrument"]["properties"].items() if "enum" in v}
+    for name, instrument in INSTRUMENTS.items():
+        assert name in known["name"]
+        assert instrument.exp_type in meta["exposure"]["properties"]["type"]["enum"]
+        assert set(instrument.detectors) <= known["detector"]
+        for row in instrument.filters.values():
+            assert row.wheel in known["filter"]
+            assert row.pupil is None or row.pupil in known["pupil"]
+
+
+def test_filters_say_their_wavelengths():
+    for instrument in INSTRUMENTS.values():
+        for name, row in instrument.filters.items():
+            digits = re.match(r"F(\d+)", name)[1]
+            assert row.wavelength == pytest.approx(int(digits) / 100, rel=0.12), name
+            assert 0 < row.width < row.wavelength
+            assert identify_row(instrument, row) == name
+
+
+def identify_row(instrument, row):
+    name = next(n for n, i in INSTRUMENTS.items() if i is instrument)
+    detector = next(
+        d for d, v in instrument.detectors.items() if v.wavelengths[0] <= row.wavelength <= v.wavelengths[1]
+    )
+    return identify(name, detector, instrument.exp_type, row.wheel, row.pupil).filter
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (("NIRCAM", "NRCB1", "NRC_IMAGE", "F150W2", "F162M"), "F162M"),
+        (("NIRCAM", "NRCA5", "NRC_IMAGE", "F444W", "F470N"), "F470N"),
+        (("NIRISS", "NIS", "NIS_IMAGE", "CLEAR", "F200W"), "F200W"),
+        (("MIRI", "MIRIMAGE", "MIR_IMAGE", "F560W", None), "F560W"),
+        (("MIRI", "MIRIMAGE", "MIR_IMAGE", "F560W", "N/A"), "F560W"),
+        (("FGS", "GUIDER2", "FGS_IMAGE", None, None), "FGS"),
+    ],
+)
+def test_the_filter_in_the_beam(header, expected):
+    assert identify(*header).filter == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (("NIRCAM", "NRCB1", "NRC_CORON", "F210M", "MASKRND"), r"NRC_CORON \(a coronagraph\)"),
+        (("NIRCAM", "NRCB1", "NRC_DARK", "F210M", "CLEAR"), r"NRC_DARK \(a dark\)"),
+        (("NIRCAM", "NRCALONG", "NRC_WFSS", "F444W", "GRISMR"), r"NRC_WFSS \(a grism\)"),
+        (("NIRCAM", "NRCALONG", "NRC_IMAGE", "F444W", "GRISMR"), r"GRISMR \(a grism\)"),
+        (("NIRCAM", "NRCB1", "NRC_IMAGE", "F210M", "MASKRND"), r"MASKRND \(a coronagraph\)"),
+        (("NIRCAM", "NRCB1", "NRC_IMAGE", "F200W", "WLP8"), r"WLP8 \(a weak lens\)"),
+        (("NIRISS", "NIS", "NIS_IMAGE", "GR150C", "F115W"), r"GR150C \(a grism\)"),
+        (("NIRISS", "NIS", "NIS_IMAGE", "F480M", "NRM"), r"NRM \(an aperture mask\)"),
+        (("MIRI", "MIRIMAGE", "MIR_IMAGE", "F1140C", None), r"F1140C \(a coronagraph\)"),
+        (("MIRI", "MIRIMAGE", "MIR_LRS-SLITLESS", "P750L", None), r"\(a prism\)"),
+        (("NIRCAM", "NRCB1", "NRC_IMAGE", "F444W", "CLEAR"), "filter F444W on NRCB1"),
+        (("NIRCAM", "NIS", "NRC_IMAGE", "F200W", "CLEAR"), "DETECTOR NIS of NIRCAM"),
+        (("NIRISS", "NRCB1", "NIS_IMAGE", "CLEAR", "F200W"), "DETECTOR NRCB1 of NIRISS"),
+        (("NIRISS", "NIS", "NRC_IMAGE", "CLEAR", "F200W"), "EXP_TYPE NRC_IMAGE of NIRISS"),
+        (("NIRISS", "NIS", "NIS_IMAGE", "CLEAR", "F210M"), "filter F210M of NIRISS"),
+        (("NIRISS", "NIS", "NIS_IMAGE", "F277W", "F200W"), "F277W in the beam"),
+    ],
+)
+def test_what_is_not_an_image_through_one_filter_is_refused_by_name(header, text):
+    with pytest.raises(UnsupportedExposureError, match=text):
+        identify(*header)
+
+
+def test_force_accepts_what_has_no_row_but_no_contradiction():
+    assert identify("NIRISS", "NIS", "NIS_IMAGE", "CLEAR", "F210M", force=True).filter == "F210M"
+    for header in (
+        ("NIRISS", "NRCB1", "NIS_IMAGE", "CLEAR", "F200W"),
+        ("NIRISS", "NIS", "NIS_IMAGE", "GR150C", "F115W"),
+    ):
+        with pytest.raises(UnsupportedExposureError):
+            identify(*header, force=True)
+
+
+def test_no_filter_at_all():
+    with pytest.raises(MissingDataError, match="FILTER CLEAR and PUPIL CLEARP"):
+        identify("NIRISS", "NIS", "NIS_IMAGE", "CLEAR", "CLEARP")
+    with pytest.raises(ParameterError, match="F606W of NIRISS, needed one of F090W"):
+        filter_of("F606W")
+
+
+def test_facts_by_metadata():
+    miri = {"instrument": "MIRI", "detector": "MIRIMAGE", "filter": "F770W"}
+    assert shape_of(miri) == (1024, 1032)
+    assert wheels(miri) == ("F770W", None)
+    assert nominal_scale({"instrument": "NIRCAM", "detector": "NRCB5"}) == nominal_scale(
+        {"instrument": "NIRCAM", "detector": "NRCBLONG"}
+    )
+    assert detector_of({"instrument": "NIRISS"}).scale == 0.0656
+    assert nominal_scale({}) is None
+    assert wheels({"instrument": "NIRCAM", "filter": "F405N"}) == ("F444W", "F405N")
