@@ -7,16 +7,7 @@ import numpy as np
 from jwst_hpastrom.geometry import Mapping
 from jwst_hpastrom.instrument import INSTRUMENTS
 
-__all__ = [
-    "DETECTOR",
-    "V2_REF",
-    "V3_ANGLE",
-    "V3_REF",
-    "FineStructure",
-    "OfficialDistortion",
-    "Pointing",
-    "TrueDistortion",
-]
+__all__ = ["FineStructure", "OfficialDistortion", "Pointing", "TrueDistortion"]
 
 _NIS = INSTRUMENTS["NIRISS"].detectors["NIS"]
 DETECTOR = _NIS.shape[0]

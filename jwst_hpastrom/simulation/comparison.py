@@ -13,7 +13,6 @@ from jwst_hpastrom.simulation.sky import positions_at
 
 __all__ = [
     "compare",
-    "compare_distortion",
     "compare_master",
     "compare_motions",
     "compare_stars",
@@ -130,26 +129,6 @@ def distortion_residuals(field, path, *, n=65):
     fit = fit_linear(got_u, got_v, u, v, parameters=4, sigma=1e6).transform
     got_u, got_v = fit.forward(got_u, got_v)
     return Table({"x": x, "y": y, "dx": (got_u - u) / SCALE, "dy": (got_v - v) / SCALE})
-
-
-def compare_distortion(field, path):
-    """Root mean square per axis of `distortion_residuals`, pixels, over the half and over the full field.
-
-    Returns
-    -------
-    dict
-        ``rms`` over all points, ``rms_inner`` without the outermost 3 %, ``worst``.
-    """
-    r = distortion_residuals(field, path)
-    d2 = 0.5 * (r["dx"] ** 2 + r["dy"] ** 2)
-    x0, y0 = field.config.origin
-    ny, nx = field.config.shape
-    inner = (np.abs(r["x"] - x0 - nx / 2) < 0.47 * nx) & (np.abs(r["y"] - y0 - ny / 2) < 0.47 * ny)
-    return {
-        "rms": float(np.sqrt(np.mean(d2))),
-        "rms_inner": float(np.sqrt(np.mean(d2[inner]))),
-        "worst": float(np.sqrt(2 * d2.max())),
-    }
 
 
 def _match_sky(field, table, epoch, radius_mas=60.0):

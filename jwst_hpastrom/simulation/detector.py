@@ -8,7 +8,7 @@ from scipy.ndimage import minimum_filter
 from jwst_hpastrom.simulation._kernels import add_stars
 from jwst_hpastrom.simulation.camera import SCALE
 
-__all__ = ["PIXEL_AREA_SR", "NoiseConfig", "Pixels", "Sensor", "make_sensor", "read_out", "render"]
+__all__ = ["NoiseConfig", "Pixels", "Sensor", "make_sensor", "read_out", "render"]
 
 DO_NOT_USE, SATURATED, JUMP_DET, DEAD, HOT = 1, 2, 4, 1024, 2048
 PIXEL_AREA_SR = (SCALE * np.pi / 180 / 3600) ** 2

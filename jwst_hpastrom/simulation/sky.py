@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.geometry import TangentPlane, propagate
 from jwst_hpastrom.simulation.camera import SCALE
 
-__all__ = ["POPULATIONS", "first_epoch_catalog", "make_stars", "positions_at"]
+__all__ = ["first_epoch_catalog", "make_stars", "positions_at"]
 
 #: share, mean motion (mas/yr, East and North) and dispersion of the simulated populations
 POPULATIONS = (

@@ -1,0 +1,61 @@
+"""What the packages offer: names that exist, are documented, and cost nothing until they are used."""
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import jwst_hpastrom as hpa
+
+DOCS = Path(__file__).parents[1] / "docs"
+PACKAGES = sorted(p.parent.name for p in Path(hpa.__file__).parent.glob("*/__init__.py"))
+
+
+def documented():
+    """Modules whose members the pages show."""
+    text = "".join(p.read_text() for p in DOCS.glob("*.rst"))
+    return re.findall(r"automodule:: (\S+)\n   :members:\n", text)
+
+
+def test_importing_it_imports_nothing():
+    code = (
+        "import sys, time; t = time.perf_counter(); import jwst_hpastrom; t = time.perf_counter() - t;"
+        "print(t, *[m for m in ('numpy', 'astropy', 'jwst', 'numba', 'asdf') if m in sys.modules])"
+    )
+    seconds, *heavy = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not heavy
+    assert float(seconds) < 0.2
+
+
+@pytest.mark.parametrize("package", ["", *PACKAGES])
+def test_what_is_offered_is_there(package):
+    module = import_module(f"jwst_hpastrom.{package}".rstrip("."))
+    assert len(set(module.__all__)) == len(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = module.no_such_name
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_is_offered_and_has_a_page(package):
+    assert package in hpa.__all__
+    assert f"jwst_hpastrom.{package}" in documented()
+
+
+def test_pages_and_front_door_agree():
+    """What the top offers is on a page; what a page shows is offered, or is a module of figures."""
+    pages = {name: import_module(name) for name in documented()}
+    shown = {id(getattr(m, n)) for m in pages.values() for n in m.__all__}
+    for name in hpa.__all__:
+        if name not in PACKAGES and f"jwst_hpastrom.{name}" not in pages:
+            assert id(getattr(hpa, name)) in shown, name
+    for name in pages:
+        inner = name.removeprefix("jwst_hpastrom.")
+        assert inner in hpa.__all__ or re.fullmatch(r"report\.\w+_figures", inner), name
