@@ -195,8 +195,11 @@ INSTRUMENTS = {
     ),
 }  # fmt: skip
 
-#: names that files of other software have for a detector
-ALIASES = {"NRCA5": "NRCALONG", "NRCB5": "NRCBLONG", "NIRISS": "NIS", "FGS1": "GUIDER1", "FGS2": "GUIDER2"}
+#: names that other software's files have for a detector; STDPSF files are named by camera where it has one
+ALIASES = {
+    "NRCA5": "NRCALONG", "NRCB5": "NRCBLONG", "NRCAL": "NRCALONG", "NRCBL": "NRCBLONG", "NIRISS": "NIS",
+    "MIRI": "MIRIMAGE", "FGS1": "GUIDER1", "FGS2": "GUIDER2",
+}  # fmt: skip
 
 #: what is no filter, by the beginning of its name in a wheel or at the end of an EXP_TYPE
 _ELEMENTS = {
@@ -326,11 +329,11 @@ def detector_of(meta):
     >>> detector_of({"instrument": "NIRCAM", "detector": "NRCB5"}).scale
     0.063
     """
-    detectors = getattr(INSTRUMENTS.get(_text(meta.get("instrument"))), "detectors", {})
-    name = _text(meta.get("detector"))
-    if not name and len(detectors) == 1:
-        return next(iter(detectors.values()))
-    return detectors.get(ALIASES.get(name, name))
+    instrument, name = _text(meta.get("instrument")), _text(meta.get("detector"))
+    rows = {n: d for key, i in INSTRUMENTS.items() if instrument in ("", key) for n, d in i.detectors.items()}
+    if not name and instrument and len(rows) == 1:
+        return next(iter(rows.values()))
+    return rows.get(ALIASES.get(name, name))
 
 
 def shape_of(meta):

@@ -159,7 +159,7 @@ def cholesky_solve(a, n, b):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def normal_equations(data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g):
+def normal_equations(data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, a, g):
     """Normal matrix and gradient of (flux, x, y[, sky]); returns χ² and the number of pixels."""
     a00 = a01 = a02 = a03 = a11 = a12 = a13 = a22 = a23 = a33 = 0.0
     g0 = g1 = g2 = g3 = chi2 = 0.0
@@ -298,9 +298,7 @@ def fit_one(
                 flux = num / den
                 fo = flux
                 first = False
-            chi2, count = normal_equations(
-                data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, n, a, g
-            )
+            chi2, count = normal_equations(data, weight, j0, i0, nj, ni, sky, flux, psi, psi_x, psi_y, a, g)
             if chi2 <= chi2_old * (1.0 + 1e-9) + 1e-12:
                 xo, yo, fo, so, chi2_old = x, y, flux, sky, chi2
                 damping = damping * 0.1 if damping > 1e-6 else 0.0

@@ -189,7 +189,7 @@ def residual_statistics(pixels, library, fit):
     return out
 
 
-def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, inner=8.0, outer=12.0, **columns):
+def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, outer=12.0, **columns):
     """Build the star list of a fit: residual statistics, magnitudes and flags.
 
     Parameters
@@ -210,8 +210,8 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, inne
     box : int
         Half width of the regular box.
 
-    inner, outer : float
-        Radii of the sky annulus, pixels.
+    outer : float
+        Outer radius of the sky annulus, pixels.
 
     **columns : ndarray
         More columns.
@@ -335,7 +335,7 @@ def fit_stars(
         flags[fallback] |= int(Flag.SKY_FALLBACK)
     elif sky != "fit":
         raise ParameterError(f"sky={sky!r}", "'annulus' or 'fit'")
-    return star_table(pixels, library, fit, flags=flags, box=half, inner=sky_inner, outer=sky_outer)
+    return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
 
 
 def subtract(pixels, library, fit, *, radius=np.inf, sign=-1.0):

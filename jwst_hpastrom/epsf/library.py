@@ -7,7 +7,8 @@ import numpy as np
 from scipy.ndimage import spline_filter
 
 from jwst_hpastrom.epsf import _kernels
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
+from jwst_hpastrom.instrument import detector_of
 
 __all__ = ["EPSFLibrary"]
 
@@ -176,6 +177,19 @@ class EPSFLibrary:
         A sub-array that begins at the 0-based full-frame pixel (x0, y0) needs ``shifted(-x0, -y0)``.
         """
         return self if dx == dy == 0 else replace(self, x=self.x + dx, y=self.y + dy)
+
+    def check_made_for(self, meta):
+        """Raise `BadReferenceFileError` unless the library is of an exposure's detector and filter.
+
+        What the library or `~jwst_hpastrom.instrument` does not know is not compared.
+        """
+        mine, theirs = ((detector_of(m), m.get("filter")) for m in (self.meta, meta))
+        for k, (key, where) in enumerate((("detector", "on"), ("filter", "in"))):
+            if mine[k] and theirs[k] and mine[k] != theirs[k]:
+                raise BadReferenceFileError(
+                    f"an ePSF of {self.meta[key]} for exposures {where} {meta[key]}",
+                    f"an ePSF of {meta[key]}", f"give another epsf_file than {self.meta.get('epsf_file', 'this')}",
+                )  # fmt: skip
 
     def borrowed_near(self, x, y):
         """Return for stars at (x, y) whether a borrowed ePSF takes part in theirs with more than 5 %."""

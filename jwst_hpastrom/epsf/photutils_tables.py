@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
+from photutils.psf.flags import PSF_FLAGS
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.errors import BadCatalogError
@@ -11,21 +12,14 @@ __all__ = ["ab_magnitudes", "from_photutils", "to_init_params", "to_photutils"]
 
 AB_ZERO_JY = 3631.0
 
-# photutils' flag -> ours
-FLAGS = {
-    1: Flag.BAD_PIXELS,
-    2: Flag.NEAR_EDGE,
-    4: Flag.NOT_CONVERGED,
-    8: Flag.NOT_CONVERGED,
-    16: Flag.NOT_CONVERGED,
-    32: Flag.NOT_CONVERGED,
-    64: Flag.NOT_CONVERGED,
-    128: Flag.NOT_CONVERGED,
-    256: Flag.FEW_PIXELS,
-    512: Flag.NOT_CONVERGED,
-    1024: Flag.NOT_CONVERGED,
-    2048: Flag.SKY_FALLBACK,
+# photutils' flags that mean something else than that the fit did not converge
+OTHERS = {
+    "n_pixels_fit_partial": Flag.BAD_PIXELS,
+    "outside_bounds": Flag.NEAR_EDGE,
+    "too_few_pixels": Flag.FEW_PIXELS,
+    "non_finite_localbkg": Flag.SKY_FALLBACK,
 }
+FLAGS = {d.bit_value: OTHERS.get(d.name, Flag.NOT_CONVERGED) for d in PSF_FLAGS.FLAG_DEFINITIONS}
 # star list -> results of PSFPhotometry
 RESULTS = {
     "x": "x_fit", "y": "y_fit", "flux": "flux_fit", "x_err": "x_err", "y_err": "y_err",

@@ -116,7 +116,7 @@ def _refit(m, star, averages, k, n_min, parameters):
     return fit.transform, s.start + np.flatnonzero(good)[fit.keep]
 
 
-def _central(m, centres):
+def _central(centres):
     """Order of the exposures, from the middle of the dither pattern outwards."""
     middle = 0.5 * (centres.min(0) + centres.max(0))
     return np.argsort(np.hypot(*(centres - middle).T), kind="stable")
@@ -229,7 +229,7 @@ def build_master(
     n_min = min(min_exposures, m.n_exposures)
 
     centres = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
-    order = _central(m, centres)
+    order = _central(centres)
     central = int(order[0])
     shown = _bar(n_iterations + 1, progress)
     transforms = first_transforms(

@@ -14,10 +14,10 @@ from jwst_hpastrom.epsf._kernels import FAST, PAD, add_one, blend, box_model, sc
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def equations(data, weight, coeff, gx, gy, os, x, y, z, jac, zp, half, window, psis, taps, out):
+def equations(data, weight, coeff, gx, gy, os, x, y, jac, zp, half, window, psis, taps, out):
     """Normal equations of one star in one exposure for (f, f·δX, f·δY) about its present model.
 
-    ``data`` has the present model (flux z in this exposure) subtracted. out (13): six elements of the lower
+    ``data`` has the present model subtracted. out (13): six elements of the lower
     triangle row by row, three of the right side, pixels with weight, Σ|r| and Σr in 1 < radius <= 2.5, Σψ²
     w/Σw. False if the star's box is not inside.
     """
@@ -112,7 +112,7 @@ def sweep(
         total[:] = 0.0
         for e in range(n_exp):
             if use[s, e] and equations(
-                data[e], weight[e], coeff[lib[e]], gx[e], gy[e], os, px[s, e], py[s, e], flux[s] * zp[e],
+                data[e], weight[e], coeff[lib[e]], gx[e], gy[e], os, px[s, e], py[s, e],
                 jac[e], zp[e], half, window, psis, taps, one,
             ):  # fmt: skip
                 total += one
@@ -161,7 +161,7 @@ def add_models(data, lib, coeff, gx, gy, os, px, py, zp, flux, inside, radius, s
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def all_equations(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, flux, use, half, out):
+def all_equations(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, use, half, out):
     """`equations` of every star in every exposure: out (n_stars, n_exposures, 13), zero where unused."""
     window, psis, taps, _, _ = scratch(os, half)
     for s in range(px.shape[0]):
@@ -169,7 +169,7 @@ def all_equations(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, flux, u
             out[s, e, :] = 0.0
             if use[s, e]:
                 equations(
-                    data[e], weight[e], coeff[lib[e]], gx[e], gy[e], os, px[s, e], py[s, e], flux[s] * zp[e],
+                    data[e], weight[e], coeff[lib[e]], gx[e], gy[e], os, px[s, e], py[s, e],
                     jac[e], zp[e], half, window, psis, taps, out[s, e],
                 )  # fmt: skip
 

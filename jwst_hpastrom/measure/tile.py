@@ -264,7 +264,7 @@ class Tile:
         eq = np.empty((px.shape[0], n, 13))
         _kernels.all_equations(
             data, weight, lib[some], coeff, gx[some], gy[some], os, px, py, self.jac[some],
-            self.stack.zp[some], np.zeros(px.shape[0]), use, self.half, eq,
+            self.stack.zp[some], use, self.half, eq,
         )  # fmt: skip
         a, g = eq[:, :, 0], eq[:, :, 6]
         count = (a > 0).sum(1)
@@ -287,7 +287,7 @@ class Tile:
         eq = np.empty((self.x.size, self.data.shape[0], 13))
         use = self._inside(self.px, self.py)
         _kernels.all_equations(
-            self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, self.flux, use,
+            self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, use,
             self.half, eq,
         )  # fmt: skip
         out, keep = np.empty((self.x.size, N_OUT)), np.zeros(use.shape, bool)

@@ -10,8 +10,8 @@ from jwst_hpastrom.report.drawing import new_figure, thin
 __all__ = ["distortion_errors", "motion_truth", "position_errors", "write_truth_plots"]
 
 
-def _binned(mag, values, step=0.5, least=8):
-    """Robust scatter in bins of magnitude."""
+def _binned(mag, step=0.5, least=8):
+    """Middles of bins of magnitude that hold enough stars, and which stars these are."""
     edges = np.arange(np.floor(mag.min()), mag.max() + step, step)
     index = np.digitize(mag, edges)
     used = [k for k in range(1, len(edges)) if np.sum(index == k) >= least]
@@ -49,7 +49,7 @@ def position_errors(stars):
     axis = axes[0][0]
     k = thin(np.random.default_rng(0), mag.size)
     axis.semilogy(mag[k], np.abs(dx[k]), ",", color="0.6")
-    centre, chosen = _binned(mag, dx)
+    centre, chosen = _binned(mag)
     if len(centre):
         scatter = [np.sqrt(0.5 * (robust_sigma(dx[c]) ** 2 + robust_sigma(dy[c]) ** 2)) for c in chosen]
         stated = [np.median(np.asarray(s["x_err"])[c]) for c in chosen]
@@ -123,7 +123,7 @@ def motion_truth(motions):
     axis = axes[0][1]
     delta = np.asarray(m["dpmra"], float)
     axis.semilogy(mag, np.abs(delta), ",", color="0.6")
-    centre, chosen = _binned(mag, delta)
+    centre, chosen = _binned(mag)
     if len(centre):
         axis.semilogy(centre, [robust_sigma(delta[c]) for c in chosen], "o", label="scatter about the truth")
         stated = [np.median(np.asarray(m["pmra_error"])[c]) for c in chosen]

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from jwst_hpastrom import __version__
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
-from jwst_hpastrom.errors import BadReferenceFileError, HPAstromError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
 from jwst_hpastrom.io.regions import write_regions
@@ -102,12 +102,7 @@ def fit_exposure(member, *, library, folder, reading, list_format, regions, para
 
 def _fit(exposure, library, folder, list_format, regions, parameters, perturbation):
     meta, image = exposure.meta, exposure.image
-    made_for = library.meta.get("filter")
-    if made_for and made_for != meta["filter"]:
-        raise BadReferenceFileError(
-            f"an ePSF of {made_for} ({library.meta.get('epsf_file')}) for an exposure in {meta['filter']}",
-            f"an ePSF of {meta['filter']}", "give another epsf_file",
-        )  # fmt: skip
+    library.check_made_for(meta)
     x0, y0 = meta["xstart"] - 1, meta["ystart"] - 1
     local = library.shifted(-x0, -y0)
     row = {"filename": meta["filename"], "epoch": meta["epoch"] or np.nan}

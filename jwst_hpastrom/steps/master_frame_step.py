@@ -112,12 +112,10 @@ class MasterFrameStep(HPStep):
             log.info("using the exposures' perturbed ePSF libraries")
             return [read_epsf(p).shifted(-x0, -y0) for p in own]
         library = read_epsf(self.epsf_file)
-        made_for = library.meta.get("filter")
-        if made_for and made_for != meta.get("filter"):
-            raise BadReferenceFileError(
-                f"an ePSF of {made_for} for exposures in {meta.get('filter')}",
-                f"an ePSF of {meta.get('filter')}", "give another epsf_file", self.epsf_file,
-            )  # fmt: skip
+        try:
+            library.check_made_for(meta)
+        except BadReferenceFileError as err:
+            raise err.about(self.epsf_file) from None
         return library.shifted(-x0, -y0)
 
 

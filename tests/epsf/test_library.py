@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from tests.epsf.conftest import NODES, make_library, psi, width
 
 
@@ -99,3 +99,28 @@ def test_shifted_is_the_same_field_from_another_origin(library):
 def test_what_is_no_library_is_refused(data, x, kwargs, message):
     with pytest.raises(ParameterError, match=message):
         EPSFLibrary(data, x, [0.0], **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("made_for", "other", "text"),
+    [
+        ({"filter": "F150W"}, {"filter": "F200W"}, "an ePSF of F150W for exposures in F200W"),
+        ({"detector": "NRCB1"}, {"detector": "NRCB2"}, "an ePSF of NRCB1 for exposures on NRCB2"),
+        (
+            {"detector": "NIRISS"},
+            {"instrument": "NIRCAM", "detector": "NRCB2"},
+            "NIRISS for exposures on NRCB2",
+        ),
+    ],
+)
+def test_what_a_library_is_made_for(made_for, other, text):
+    library = library_of(made_for)
+    with pytest.raises(BadReferenceFileError, match=text):
+        library.check_made_for(other)
+    for same in (made_for, {}, {"detector": "unknown"}):
+        library.check_made_for(same)
+    library_of({"detector": "NRCB5"}).check_made_for({"instrument": "NIRCAM", "detector": "NRCBLONG"})
+
+
+def library_of(meta):
+    return EPSFLibrary(np.ones((1, 5, 5)), np.zeros(1), np.zeros(1), 4, meta=meta)

@@ -35,7 +35,7 @@ def test_equations_against_differences(tile):
     out = np.empty((1, tile.data.shape[0], 13))
     use = np.ones(px.shape, bool)
     _kernels.all_equations(
-        tile.data, tile.weight, *tile.library, px, py, tile.jac, tile.stack.zp, np.array([50.0]), use, 2, out
+        tile.data, tile.weight, *tile.library, px, py, tile.jac, tile.stack.zp, use, 2, out
     )
     for e in range(tile.data.shape[0]):
         i, j = int(np.floor(px[0, e] + 0.5)), int(np.floor(py[0, e] + 0.5))
