@@ -188,7 +188,7 @@ class EPSFLibrary:
             if mine[k] and theirs[k] and mine[k] != theirs[k]:
                 raise BadReferenceFileError(
                     f"an ePSF of {self.meta[key]} for exposures {where} {meta[key]}",
-                    f"an ePSF of {meta[key]}", f"give another epsf_file than {self.meta.get('epsf_file', 'this')}",
+                    f"an ePSF of {meta[key]}", f"give another than {self.meta.get('epsf_file', 'this')}",
                 )  # fmt: skip
 
     def borrowed_near(self, x, y):
