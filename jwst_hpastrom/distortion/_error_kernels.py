@@ -1,4 +1,4 @@
-"""Numba core of the error model: plain arrays in, plain arrays out."""
+"""Numba kernels for the error model: plain arrays in, plain arrays out."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Numba cores of the distortion room: plain arrays in, plain arrays out."""
+"""Numba kernels for the distortion: plain arrays in, plain arrays out."""
 
 import numpy as np
 from numba import njit

@@ -98,7 +98,7 @@ def _clipped_rms(values):
 
 
 def held_out_row(stage, pairs, correction):
-    """Return one row of the ladder: transformations by the fitted stars, residuals of the others."""
+    """Residuals of the held-out stars at one stage, with transformations by the fitted ones."""
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
     test = ~pairs.fitted
@@ -111,7 +111,7 @@ def held_out_row(stage, pairs, correction):
 
 
 def make_ladder(rows):
-    """Make the ladder's table from the rows of `held_out_row`."""
+    """Make the table of held-out residuals by stage from the rows of `held_out_row`."""
     names = ("stage", "n", "rms_x", "rms_y", "internal_x", "internal_y")
     table = Table(rows=rows, names=names)
     for name in names[2:]:
@@ -206,7 +206,7 @@ def solve_distortion(
         Fewest stars in common of an exposure and the reference.
 
     held_out : float
-        Fraction of the reference stars that take no part in any fit, for the ladder of residuals.
+        Fraction of the reference stars that take no part in any fit, for the held-out residuals by stage.
 
     motion_error : float
         Error of unknown proper motions, mas/yr.

@@ -1,4 +1,4 @@
-"""Numba cores of ePSF building: stamps, neighbours, samples and their gridding, mesh sky.
+"""Numba kernels for ePSF building: stamps, neighbours, samples and their gridding, mesh sky.
 
 Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
 other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's

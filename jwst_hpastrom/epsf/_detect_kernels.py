@@ -1,4 +1,4 @@
-"""Numba cores of star detection and of the sky."""
+"""Numba kernels for star detection and of the sky."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Numba cores of crowded fields: residual statistics, and fits with all other stars subtracted."""
+"""Numba kernels for crowded fields: residual statistics, and fits with all other stars subtracted."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Numba cores of the star fit: spline evaluation of an ePSF grid and least squares on it.
+"""Numba kernels for the star fit: spline evaluation of an ePSF grid and least squares on it.
 
 A library is passed as ``coeff`` (n_fields, n + 2 PAD, n + 2 PAD): cubic B-spline coefficients of each
 ePSF, mirrored at the border; ``gx``, ``gy``: field positions of the grid; ``os``: samples per pixel.

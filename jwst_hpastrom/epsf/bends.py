@@ -1,4 +1,4 @@
-"""Bends: where the ePSF changes between the field positions of a grid more than bilinear means follow."""
+"""Curvature of the ePSF between the grid points of a library: what bilinear interpolation does not follow."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ CORE = 2.5  # pixels: what the fits of stars use, and the field positions are ju
 
 @dataclass(frozen=True, eq=False)
 class Bends:
-    """What is known of the ePSF's bends before they are solved, on a grid twice as fine as the library's.
+    """What is known of the ePSF's curvature between grid points before it is solved, on a grid twice as fine.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Bends:
         Noise over signal of each function's coefficient, ring by ring: 0 for coarse positions.
 
     agreement : float
-        Correlation of the core's bends in two halves of the stars.
+        Correlation of the core's curvature in two halves of the stars.
     """
 
     basis: np.ndarray
@@ -137,7 +137,7 @@ def _basis(coarse, fine):
 
 
 def find_bends(halves, coarse, fine, ridge, band_limit):
-    """Judge each bend by how two halves of the stars agree on it.
+    """Judge the curvature at each new grid point by a split-half test of the stars.
 
     The product of two independent estimates is free of their noise: its mean over a zone of radius is the
     bend's power S, half their squared difference the noise N, and a penalty N / S makes the least-squares
@@ -178,5 +178,5 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
         free.penalty[inner:outer, n_coarse:] = np.maximum(penalty, 1e-9)
         if inner == 0:
             agreement = float(signal.sum() / (signal + 2 * noise).sum())
-    log.info("two halves of the stars agree on the bends between the field positions by %.2f", agreement)
+    log.info("split-half test of the curvature between grid points: correlation %.2f", agreement)
     return replace(free, agreement=agreement)

@@ -24,7 +24,7 @@ __all__ = ["BuildResult", "build_library"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
-SETTLING = 3  # iterations of the grid before its bends are judged
+SETTLING = 3  # iterations of the grid before the curvature between its points is judged
 PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
@@ -122,8 +122,9 @@ def build_library(
         halves of them disagree on outweighs what they agree on (this project's choice).
 
     refine : bool
-        Add field positions halfway between those of the grid, if two halves of the stars agree that the ePSF
-        bends between them (this project's choice): 2 * grid - 1 positions along each axis, then.
+        Add field positions halfway between those of the grid, if split-half tests of the stars show that
+        the ePSF has curvature between them (this project's choice): 2 * grid - 1 positions along each
+        axis, then.
 
     n_global : int
         First iterations, with one model for the whole detector (this project's choice).

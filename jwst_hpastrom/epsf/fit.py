@@ -87,7 +87,7 @@ def check_fit_box(fit_box):
 def fit_positions(
     pixels, library, x, y, sky, sky_err, half_box, *, fit_sky=False, max_iterations=50, max_shift=2.0
 ):
-    """Run the fit's core on stars with a given sky; the fast road under `fit_stars`.
+    """Fit stars with a given sky; the fast part of `fit_stars`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One exposure's pixels, as the ePSF room sees them."""
+"""One exposure's pixels, as the ePSF package takes them."""
 
 from dataclasses import dataclass
 

@@ -13,7 +13,7 @@ from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["GriddedEPSFModel"]
 
-# Readers and writers live in the io room, above this one: they are looked up by name when one is asked for.
+# Readers and writers live in io, above this package: they are looked up by name when one is asked for.
 READERS = "jwst_hpastrom.io.psf_models"
 
 

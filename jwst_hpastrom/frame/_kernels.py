@@ -1,4 +1,4 @@
-"""Numba cores of the frame room."""
+"""Numba kernels for the master frame."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Numba cores of the geometry room: plain arrays in, plain arrays out."""
+"""Numba kernels for matching and clipped averages: plain arrays in, plain arrays out."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Numba cores of many-exposure measurement: joint fits of stars in a stack of exposures, and detection.
+"""Numba kernels for many-exposure measurement: joint fits of stars in a stack of exposures, and detection.
 
 A stack holds cut-outs of all exposures: ``data`` (sky and models subtracted) and ``weight`` (1/σ²), float32,
 shape (n_exposures, ny, nx), no weight where there is nothing. ``lib[e]`` is the exposure's ePSF library

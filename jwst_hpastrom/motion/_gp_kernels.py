@@ -1,4 +1,4 @@
-"""Numba core of the Gaussian-process motions: covariances, projected likelihood, leave-one-out.
+"""Numba kernels for the Gaussian-process motions: covariances, projected likelihood, leave-one-out.
 
 A problem has N data y with covariance K and p linear terms, the rows of H, with a flat prior. Model codes
 are those of H25's Table 3 (0 poly, 1 confusion, 2 sqexp, 3 additive, 5 step) and 6 for a group offset.

@@ -1,4 +1,4 @@
-"""Numba core of the local transformations."""
+"""Numba kernels for the local transformations."""
 
 import numpy as np
 from numba import njit

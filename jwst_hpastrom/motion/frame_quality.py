@@ -136,7 +136,7 @@ class FrameCovariance:
 
 
 def frame_covariance(common, error, epochs, group=None):
-    """Errors of position and motion that all stars share, from the common errors of the ties.
+    """Errors of position and motion that all stars share, from the transformations' common errors.
 
     Parameters
     ----------

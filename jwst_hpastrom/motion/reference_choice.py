@@ -1,4 +1,4 @@
-"""Ties of all epochs, and the rejection of reference stars that contradict the others."""
+"""Per-epoch transformations, and the rejection of reference stars that contradict the others."""
 
 import logging
 

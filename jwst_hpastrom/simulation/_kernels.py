@@ -1,4 +1,4 @@
-"""Core of the simulation: stars into pixels."""
+"""Numba kernels for the simulation: stars into pixels."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Star lists of many epochs and a Gaia-like catalogue, with known truth, for the many-epoch road."""
+"""Star lists of many epochs and a Gaia-like catalogue, with known truth, for many-epoch motions."""
 
 import json
 from dataclasses import dataclass, replace

@@ -7,10 +7,12 @@ __all__ = ["PROVIDED", "spec_from"]
 
 #: keyword arguments of science functions that a Step provides by itself
 PROVIDED = ("executor", "progress", "rng")
+#: where docstrings say that no paper gives a value: of no use to who types it
+CHOICE = " (this project's choice)"
 
 
 def _documented(function):
-    """Return {parameter: (type, first sentence)} from a numpydoc docstring."""
+    """Return {parameter: (type, help)} from a numpydoc docstring."""
     lines = (inspect.getdoc(function) or "").splitlines()
     out, k = {}, 0
     while k < len(lines) and not lines[k].startswith("Parameters"):
@@ -23,7 +25,10 @@ def _documented(function):
         if head:
             text = " ".join(t.strip() for t in _indented(body[n + 1 :]))
             for name in head.group(1).split(","):
-                out[name.strip(" *")] = (head.group(2), re.split(r"(?<=[.;])\s", text)[0].rstrip(".;"))
+                first = re.split(r"(?<=[.;])\s", text)[0]
+                # of a choice all is said: one sentence seldom explains every value
+                help_text = (text if head.group(2).startswith("{") else first).rstrip(".; ")
+                out[name.strip(" *")] = (head.group(2), help_text.replace(CHOICE, ""))
     return out
 
 

@@ -36,7 +36,7 @@ class DistortionRefineStep(HPStep):
     """ + spec_from(solve_distortion, exclude=("void_lists", "shape"))
 
     def run_step(self, inputs):
-        """Solve and write all products; return the ladder of held-out residuals."""
+        """Solve and write all products; return the held-out residuals by stage."""
         if self.method != "self" and not self.reference_catalog:
             raise ParameterError(
                 f"method={self.method} without reference_catalog",
@@ -94,7 +94,7 @@ class DistortionRefineStep(HPStep):
 
 
 def quality_table(solution):
-    """Ladder of residuals with everything else that tells a solution's quality in its meta."""
+    """Held-out residuals by stage, and in the metadata everything else that tells a solution's quality."""
     table = Table(solution.ladder, copy=True) if solution.ladder is not None else Table({"stage": ["none"]})
     correction = solution.correction
     table.meta["method"] = solution.method

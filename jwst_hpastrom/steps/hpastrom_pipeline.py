@@ -1,4 +1,4 @@
-"""The whole road: exposures to proper motions."""
+"""The whole pipeline: exposures to proper motions."""
 
 import logging
 from pathlib import Path

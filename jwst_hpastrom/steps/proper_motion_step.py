@@ -40,7 +40,7 @@ class ProperMotionStep(HPStep):
     """
 
     def run_step(self, inputs):
-        """Take the road that the parameters name; write the motions."""
+        """Run the two-epoch or multi-epoch measurement; write the motions."""
         if bool(self.first_epoch) == bool(self.gaia_catalog):
             raise ParameterError(
                 f"first_epoch={self.first_epoch}, gaia_catalog={self.gaia_catalog}",
