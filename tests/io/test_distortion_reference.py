@@ -7,6 +7,7 @@ import asdf
 import numpy as np
 import pytest
 from astropy.table import Table
+from stdatamodels.jwst.datamodels import DistortionModel
 
 from jwst_hpastrom.distortion import (
     DistortionCorrection,
@@ -158,3 +159,26 @@ def test_our_own_file_gives_parts_and_errors_back(correction, placement, tmp_pat
     assert other.uncertainty is None
     i, j = rng.integers(0, 256, (2, 500)).astype(float)
     assert np.hypot(*np.subtract(other.forward(i, j), solved.forward(i, j))).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("detector", "band", "wheels", "channel"),
+    [("NRCB1", "F200W", ("F200W", "CLEAR"), "SHORT"), ("NRCALONG", "F405N", ("F444W", "F405N"), "LONG")],
+)
+def test_a_reference_of_nircam_is_valid(correction, placement, tmp_path, detector, band, wheels, channel):
+    meta = META | {"instrument": "NIRCAM", "detector": detector, "filter": band}
+    path = write_distortion(tmp_path / "x_distortion.asdf", correction, placement, meta)
+    with DistortionModel(path, strict_validation=True) as model:
+        model.validate()
+        found = model.meta.instrument
+        assert (found.filter, found.pupil, found.module, found.channel) == (*wheels, detector[3], channel)
+        assert model.meta.exposure.type == "NRC_IMAGE"
+    assert reference_meta(path)["filter"] == band
+
+
+def test_the_detector_says_the_shape(placement, tmp_path):
+    polynomial = PolynomialCorrection(1, np.zeros(2), np.zeros(2), np.array([515.0, 511.0]), 516.0)
+    flat = DistortionCorrection(polynomial, shape=(1024, 1032))
+    meta = META | {"instrument": "MIRI", "detector": "MIRIMAGE", "filter": "F560W"}
+    path = write_distortion(tmp_path / "x_distortion.asdf", flat, placement, meta)
+    assert read_distortion(path).shape == (1024, 1032)
