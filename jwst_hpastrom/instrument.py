@@ -23,6 +23,7 @@ __all__ = [
     "identify",
     "nominal_scale",
     "shape_of",
+    "stripes",
     "wheels",
 ]
 
@@ -346,6 +347,25 @@ def nominal_scale(meta):
     """Nominal arcsec per pixel of an exposure's metadata, or None where there is no row."""
     row = detector_of(meta)
     return row.scale if row else None
+
+
+def stripes(meta):
+    """Axis along which the amplifiers' stripes follow each other, "x" or "y": that of the fast read-out.
+
+    From FASTAXIS where the metadata have it, else from the detector's row ("y" without one); None where the
+    outputs are interleaved.
+
+    Examples
+    --------
+    >>> stripes({"instrument": "NIRCAM", "detector": "NRCB1"}), stripes({"fastaxis": -2})
+    ('x', 'y')
+    """
+    row = detector_of(meta)
+    if row and row.stripes is None:
+        return None
+    if meta.get("fastaxis"):
+        return "x" if abs(int(meta["fastaxis"])) == 1 else "y"
+    return row.stripes if row else "y"
 
 
 def filter_of(name, instrument="NIRISS"):

@@ -121,7 +121,7 @@ class FineStructure:
         Returns
         -------
         ndarray, shape (2, ny, nx)
-            What the first filter's correction has too much, in the grid's bins.
+            What the first filter's correction has too much, in the grid's bins, upright.
         """
         parts = prior.parts(rng.standard_normal(prior.white, np.float32))
         left, bases = [], []
@@ -131,9 +131,9 @@ class FineStructure:
             found, moved = result.of_errors(r)
             bases.append(SplineBase(found))
             left.append(r - bases[-1].delta(pairs.x, pairs.y) - moved)
-        along = [(np.arange(n) + 0.5) * self.grid.bin - 0.5 for n in self.grid.size[::-1]]
+        along = [(np.arange(n // self.grid.bin) + 0.5) * self.grid.bin - 0.5 for n in self.grid.shape[::-1]]
         field = self.solve(prior, self.gather(left), **options) - parts
-        return field.sum(0) + bases[0].delta(*np.meshgrid(*along))
+        return self.grid.upright(field.sum(0)) + bases[0].delta(*np.meshgrid(*along))
 
     def at_pairs(self, parts):
         """A field given scale by scale, at the pairs, shape (2, n)."""
@@ -183,16 +183,18 @@ class FineStructure:
         at = self.grid.bilinear(pairs.x, pairs.y)
         left = self.raw[0] - np.stack([at @ v.ravel() for v in found.sum(0)])
         test = HeldOutStars(pairs, result.transforms, left, prior=self.prior)
-        drawn = [test.covariance(np.stack([at @ v.ravel() for v in e])) for e in samples]
+        drawn = [test.covariance(np.stack([at @ v.ravel() for v in self.grid.upright(e)])) for e in samples]
         structure = test.covariance(left) - np.mean(drawn)
         log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
         if not structure > 0:
             return errors
-        strength = np.mean(prior.deviation[:2] ** 2, (0, 1), dtype=float)
-        return errors.with_structure(structure, 10.0, self.grid.smooth(strength, 32.0))
+        strength = self.grid.smooth(np.mean(prior.deviation[:2] ** 2, (0, 1), dtype=float), 32.0)
+        return errors.with_structure(structure, 10.0, self.grid.upright(strength))
 
 
-def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_samples=2, progress=False):
+def build_fine_map(
+    solved, *, bands=4, axis="y", prior=True, rng=None, n_turns=3, n_samples=2, progress=False
+):
     """Build the pixel map of the first filter from the residuals of all.
 
     Parameters
@@ -201,7 +203,10 @@ def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_sample
         One per filter; the first is the one that the map is for.
 
     bands : int
-        Bands along y (amplifiers) that are kept apart.
+        Bands (amplifiers' stripes) that are kept apart.
+
+    axis : {"y", "x"}
+        Along which they follow each other.
 
     prior : bool
         Whether the catalogue counts in the stars' positions.
@@ -228,7 +233,7 @@ def build_fine_map(solved, *, bands=4, prior=True, rng=None, n_turns=3, n_sample
     """
     rng = np.random.default_rng(0) if rng is None else rng
     shape = solved[0][1].correction.shape
-    data = FineStructure(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands), prior=prior)
+    data = FineStructure(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands, axis), prior=prior)
     bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=not progress)
     field = data.first_prior()
     for turn in range(n_turns):

@@ -25,7 +25,9 @@ _PAD = 5.0 * LENGTHS[-1]
 
 @dataclass(frozen=True)
 class Grid:
-    """Square bins over the detector, in bands along y across which nothing is continuous.
+    """Square bins over the detector, in bands along one axis across which nothing is continuous.
+
+    Images of the bins have the bands along their first axis; `upright` turns them to (y, x) and back.
 
     Attributes
     ----------
@@ -34,16 +36,24 @@ class Grid:
     bin : int
         Pixels per bin.
     bands : int
+    axis : {"y", "x"}
+        Along which the bands follow each other.
     """
 
     shape: tuple
     bin: int
     bands: int
+    axis: str = "y"
+
+    def upright(self, image):
+        """Turn images of the bins to (y, x), or back."""
+        return np.swapaxes(image, -1, -2) if self.axis == "x" else image
 
     @property
     def size(self):
-        """Bins along y and x."""
-        return self.shape[0] // self.bin, self.shape[1] // self.bin
+        """Bins across and along the bands."""
+        ny, nx = (n // self.bin for n in self.shape)
+        return (nx, ny) if self.axis == "x" else (ny, nx)
 
     @property
     def slices(self):
@@ -53,6 +63,8 @@ class Grid:
 
     def bilinear(self, x, y):
         """Matrix that evaluates a field at raw positions, within their own band."""
+        if self.axis == "x":
+            x, y = y, x
         ny, nx = self.size
         fx = np.clip((x + 0.5) / self.bin - 0.5, 0, nx - 1)
         fy = (y + 0.5) / self.bin - 0.5
@@ -70,15 +82,16 @@ class Grid:
         return sparse.csr_array((weight.ravel().astype(np.float32), column.ravel(), start), (x.size, ny * nx))
 
     def full(self, image, order=3):
-        """Blow an image of the bins up to pixels, band by band."""
-        out = np.empty(self.shape)
-        fx = (np.arange(self.shape[1]) + 0.5) / self.bin - 0.5
+        """Blow an image of the bins up to pixels (y, x), band by band."""
+        shape = self.shape[::-1] if self.axis == "x" else self.shape
+        out = np.empty(shape)
+        fx = (np.arange(shape[1]) + 0.5) / self.bin - 0.5
         for s in self.slices:
             rows = np.arange(s.start * self.bin, s.stop * self.bin)
             fy = (rows + 0.5) / self.bin - 0.5 - s.start
             places = np.meshgrid(fy, fx, indexing="ij")
             out[rows] = map_coordinates(image[s], places, order=order, mode="nearest")
-        return out
+        return self.upright(out)
 
     def smooth(self, image, width):
         """Average an image of the bins with a Gaussian of ``width`` pixels."""

@@ -17,7 +17,7 @@ from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.selfcal import solve_self
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.instrument import FRAME
+from jwst_hpastrom.instrument import FRAME, stripes
 
 __all__ = ["DistortionSolution", "solve_distortion"]
 
@@ -188,7 +188,7 @@ def solve_distortion(
         Residuals that each pixel of the map is made from (iterative).
 
     amplifiers : int
-        Bands along y across which the map does not average (joint, self).
+        Amplifiers' stripes, which the map does not average across (joint, self).
 
     qfit_max : float
         Largest QFIT of the stars used.
@@ -281,9 +281,11 @@ def solve_distortion(
         pairs, correction, cells = [p for p, _ in solved], solved[0][1].correction, {}
         errors = None
         if pixel_map:
+            axis = stripes(pairs[0].metas[0])
             found, errors = build_fine_map(
-                solved, bands=amplifiers, prior=method != "self", rng=rng, progress=progress
-            )
+                solved, bands=amplifiers if axis else 1, axis=axis or "y", prior=method != "self", rng=rng,
+                progress=progress,
+            )  # fmt: skip
             correction = replace(correction, pixel_map=found)
     correction = replace(correction, uncertainty=errors)
     pairs = pairs[0]

@@ -14,6 +14,18 @@ from jwst_hpastrom.distortion.random_field import (
 )
 
 
+def test_bands_along_x_are_those_along_y_of_the_transposed_detector():
+    rng = np.random.default_rng(8)
+    x, y = rng.uniform(-0.5, 23.5, 200), rng.uniform(-0.5, 31.5, 200)
+    turned, plain = Grid((32, 24), 2, 3, "x"), Grid((24, 32), 2, 3)
+    assert turned.size == plain.size
+    assert abs(turned.bilinear(x, y) - plain.bilinear(y, x)).max() == 0
+    image = rng.normal(size=plain.size)
+    np.testing.assert_array_equal(turned.full(image), plain.full(image).T)
+    assert turned.full(image).shape == (32, 24)
+    np.testing.assert_array_equal(turned.upright(turned.upright(image)), image)
+
+
 def test_bilinear_stays_within_its_band():
     grid = Grid((32, 24), 2, 2)
     rng = np.random.default_rng(1)

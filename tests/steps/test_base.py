@@ -55,7 +55,7 @@ def science(
 def test_a_spec_is_made_from_the_signature():
     lines = spec_from(science).splitlines()
     assert lines == [
-        "mode = option('fast', 'slow', default='fast')  # How to do it",
+        "mode = option('fast', 'slow', default='fast')  # How to do it. There is more to say",
         "radius = float(default=2.5)  # How far",
         "n_stars = integer(default=3)  # Shared words",
         "clip = boolean(default=True)  # Shared words",
