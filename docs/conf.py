@@ -50,5 +50,35 @@ def _write_tables():
     (here / "_flags.rst").write_text("\n".join(rows) + "\n")
 
 
+def _write_instruments():
+    """Tables of instruments.rst, from the one table of facts."""
+    from pathlib import Path
+
+    from jwst_hpastrom.instrument import INSTRUMENTS
+
+    def table(title, head, rows):
+        out = [f".. list-table:: {title}", "   :header-rows: 1", ""]
+        for row in (head, *rows):
+            out += [("   * - " if k == 0 else "     - ") + str(cell) for k, cell in enumerate(row)]
+        return [*out, ""]
+
+    out = []
+    for name, i in INSTRUMENTS.items():
+        rows = [
+            (d, "{1} × {0}".format(*v.shape), v.scale, v.stripes or "none", v.v2, v.v3)
+            for d, v in i.detectors.items()
+        ]
+        out += table(
+            f"{name}, EXP_TYPE {i.exp_type}: detectors",
+            ("DETECTOR", "pixels", "arcsec per pixel", "amplifiers' stripes along", "V2", "V3"),
+            rows,
+        )
+        rows = [(f, v.wheel, v.pupil or "", v.wavelength, v.width) for f, v in i.filters.items()]
+        if rows:
+            out += table(f"{name}: filters", ("filter", "FILTER", "PUPIL", "wavelength (µm)", "width"), rows)
+    (Path(__file__).parent / "_instruments.rst").write_text("\n".join(out))
+
+
 _write_tables()
-exclude_patterns += ["_columns.rst", "_flags.rst"]
+_write_instruments()
+exclude_patterns += ["_columns.rst", "_flags.rst", "_instruments.rst"]

@@ -21,6 +21,7 @@ __all__ = [
     "detector_of",
     "filter_of",
     "identify",
+    "instrument_of",
     "nominal_scale",
     "shape_of",
     "stripes",
@@ -337,6 +338,19 @@ def detector_of(meta):
     return rows.get(ALIASES.get(name, name))
 
 
+def instrument_of(meta):
+    """INSTRUME of metadata, or that of their detector; NIRISS where they say neither.
+
+    Examples
+    --------
+    >>> instrument_of({"detector": "NRCB1"}), instrument_of({})
+    ('NIRCAM', 'NIRISS')
+    """
+    name = _text(meta.get("detector"))
+    owner = next((key for key, i in INSTRUMENTS.items() if ALIASES.get(name, name) in i.detectors), "NIRISS")
+    return str(meta.get("instrument") or owner)
+
+
 def shape_of(meta):
     """Detector (ny, nx) of an exposure's metadata; that of most where there is no row."""
     row = detector_of(meta)
@@ -390,7 +404,7 @@ def filter_of(name, instrument="NIRISS"):
 def wheels(meta):
     """FILTER and PUPIL from the filter in the beam; without a row, as far as the metadata know them."""
     name = str(meta.get("filter") or "")
-    known = INSTRUMENTS.get(_text(meta.get("instrument")) or "NIRISS")
+    known = INSTRUMENTS.get(instrument_of(meta))
     if known and name in known.filters:
         return known.filters[name][:2]
     return (None if known and known.unfiltered else name), meta.get("pupil")

@@ -23,7 +23,7 @@ from jwst_hpastrom.distortion import (
 from jwst_hpastrom.distortion.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, polynomial_terms
-from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, shape_of, wheels
+from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = [
@@ -68,7 +68,7 @@ def write_distortion(path, correction, placement, meta, *, description=None):
     model = DistortionModel(
         model=to_v2v3(correction, placement), input_units=u.pix, output_units=u.arcsec, strict_validation=True
     )
-    instrument = str(meta.get("instrument") or "NIRISS")
+    instrument = instrument_of(meta)
     wheel, pupil = wheels(meta)
     m = model.meta
     m.instrument.name, m.instrument.detector = instrument, str(meta.get("detector") or "NIS")

@@ -9,6 +9,7 @@ from stdatamodels.jwst.datamodels import ReferenceFileModel
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, ParameterError
+from jwst_hpastrom.instrument import instrument_of
 from jwst_hpastrom.io.stdpsf import check_normalisation, read_stdpsf
 from jwst_hpastrom.io.writing import atomic_path
 
@@ -52,7 +53,7 @@ class EPSFModel(ReferenceFileModel):
             "effective_filter": str(meta.get("filter", "")),
             "history": history,
         }
-        self.meta.instrument.name = str(meta.get("instrument", "NIRISS"))
+        self.meta.instrument.name = instrument_of(meta)
         if meta.get("detector"):
             self.meta.instrument.detector = str(meta["detector"])
         self.meta.telescope = "JWST"
