@@ -213,7 +213,7 @@ def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
     return replace(out, pixel_map=PixelMapCorrection(data))
 
 
-def read_distortion(path, *, shape=None):
+def read_distortion(path, *, shape=None, exposures=None):
     """Read a distortion reference, an official one or one of ours, as a correction.
 
     Parameters
@@ -223,6 +223,10 @@ def read_distortion(path, *, shape=None):
 
     shape : tuple of int, optional
         Detector (ny, nx); by default that of the detector which the file is for.
+
+    exposures : mapping, optional
+        Metadata of the exposures that it is read for: their detector must be the file's. Another filter is
+        logged as a warning: filters differ by tenths of a pixel.
 
     Returns
     -------
@@ -237,19 +241,21 @@ def read_distortion(path, *, shape=None):
         Missing or unreadable file.
 
     BadReferenceFileError
-        Not a distortion of an imaging detector.
+        Not a distortion of an imaging detector, or of another one than the exposures'.
     """
     path = Path(path)
     if not path.exists():
         raise BadFileError("no such file", "a distortion reference", "check the path", path)
     if path.suffix in (".fits", ".gz", ".fit"):
-        from jwst_hpastrom.io.stdgdc import read_stdgdc
+        from jwst_hpastrom.io.stdgdc import header_meta, read_stdgdc
 
-        return read_stdgdc(path)
+        correction = read_stdgdc(path)
+        _check_made_for(path, header_meta(path), exposures)
+        return correction
     model, meta = open_model(path)
-    if shape is None:
-        names = dict(meta.get("instrument", {}))
-        shape = shape_of({"instrument": names.get("name"), "detector": names.get("detector")})
+    made_for = _names(meta)
+    _check_made_for(path, made_for, exposures)
+    shape = shape_of(made_for) if shape is None else shape
     own = meta.get("hpastrom", {}).get("linear")
     if model is None or getattr(model, "n_inputs", 0) != 2 or getattr(model, "n_outputs", 0) != 2:
         raise BadReferenceFileError("no model of two inputs and outputs", "raw pixel -> V2, V3", "", path)
@@ -260,6 +266,21 @@ def read_distortion(path, *, shape=None):
         if correction is not None and _says_the_same(correction, linear, model):
             return correction
     return correction_from_model(model, shape=shape, gauge_from=linear)
+
+
+def _check_made_for(path, made_for, exposures):
+    if exposures is None:
+        return
+    mine, theirs = detector_of(made_for), detector_of(exposures)
+    if mine and theirs and mine != theirs:
+        names = [f"{m.get('detector')}" for m in (made_for, exposures)]
+        raise BadReferenceFileError(
+            f"a distortion of {names[0]} for exposures on {names[1]}", f"one of {names[1]}",
+            "give another distortion_file", path,
+        )  # fmt: skip
+    one, other = made_for.get("filter"), exposures.get("filter")
+    if one and other and one != other and str(one).startswith("F"):
+        log.warning("%s: a distortion of %s for exposures in %s", path, one, other)
 
 
 def _says_the_same(correction, linear, model, tolerance=1e-5):
@@ -346,7 +367,11 @@ def open_model(path):
 
 def reference_meta(path):
     """Return instrument, detector and filter that a distortion reference is for."""
-    instrument = open_model(path)[1].get("instrument", {})
+    return _names(open_model(path)[1])
+
+
+def _names(meta):
+    instrument = meta.get("instrument", {})
     pupil, wheel = instrument.get("pupil"), instrument.get("filter")
     return {
         "instrument": instrument.get("name"), "detector": instrument.get("detector"), "pupil": pupil,

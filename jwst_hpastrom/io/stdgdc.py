@@ -346,11 +346,11 @@ def convert_distortion(source, target, *, like=None):
                 "give one by --like", source,
             )  # fmt: skip
         return write_distortion(target, correction, placement_like(correction, like), reference_meta(like))
-    meta = reference_meta(source) if Path(source).suffix == ".asdf" else _header_meta(source)
+    meta = reference_meta(source) if Path(source).suffix == ".asdf" else header_meta(source)
     return write_stdgdc(target, correction, layout=2 if target.stem.endswith("_gdc") else 1, meta=meta)
 
 
-def _header_meta(path):
+def header_meta(path):
     header = fits.getheader(path)
     keys = {"instrument": "INSTRUME", "detector": "DETECTOR", "filter": "FILTER", "epoch": "EPOCH"}
     return {k: header[v] for k, v in keys.items() if v in header}

@@ -71,7 +71,7 @@ class EPSFBuildStep(HPStep):
                 result = build_library(
                     [e.image for e in exposures],
                     planes,
-                    correction=self._correction(*origin),
+                    correction=self._correction(*origin, meta),
                     checkpoint=checkpoint,
                     executor=executor,
                     progress=True,
@@ -95,10 +95,10 @@ class EPSFBuildStep(HPStep):
         log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
         return inputs.returned if inputs.in_memory else result.convergence
 
-    def _correction(self, x0, y0):
+    def _correction(self, x0, y0, meta):
         if not self.distortion_file:
             return None
-        correction = read_distortion(self.distortion_file)
+        correction = read_distortion(self.distortion_file, exposures=meta)
         return LinearTransform(offset=np.array([x0, y0], float)) | correction if x0 or y0 else correction
 
 

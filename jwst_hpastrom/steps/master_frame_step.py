@@ -57,7 +57,9 @@ class MasterFrameStep(HPStep):
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
         MixedExposuresError.unless_same([t.meta for t in tables], "instrument", "detector", "filter")
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
-        correction = read_distortion(self.distortion_file) if self.distortion_file else None
+        correction = None
+        if self.distortion_file:
+            correction = read_distortion(self.distortion_file, exposures=tables[0].meta)
         frame = build_master(
             tables,
             correction=correction,

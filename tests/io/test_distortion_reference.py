@@ -29,6 +29,7 @@ from jwst_hpastrom.io.distortion_reference import (
     reference_meta,
     write_distortion,
 )
+from jwst_hpastrom.io.stdgdc import write_stdgdc
 
 SHAPE = (256, 256)
 META = {
@@ -182,3 +183,17 @@ def test_the_detector_says_the_shape(placement, tmp_path):
     meta = META | {"instrument": "MIRI", "detector": "MIRIMAGE", "filter": "F560W"}
     path = write_distortion(tmp_path / "x_distortion.asdf", flat, placement, meta)
     assert read_distortion(path).shape == (1024, 1032)
+
+
+def test_another_detector_is_refused_and_another_filter_warned_of(correction, placement, tmp_path, caplog):
+    meta = META | {"instrument": "NIRCAM", "detector": "NRCB1", "filter": "F200W"}
+    asdf_path = write_distortion(tmp_path / "x_distortion.asdf", correction, placement, meta)
+    fits_path = write_stdgdc(tmp_path / "x_stdgdc.fits", correction, meta=meta)
+    for path in (asdf_path, fits_path):
+        with pytest.raises(BadReferenceFileError, match="a distortion of NRCB1 for exposures on NRCB2"):
+            read_distortion(path, shape=SHAPE, exposures=meta | {"detector": "NRCB2"})
+        read_distortion(path, shape=SHAPE, exposures=meta)
+        assert not caplog.records
+        read_distortion(path, shape=SHAPE, exposures=meta | {"filter": "F150W"})
+        assert "a distortion of F200W for exposures in F150W" in caplog.text
+        caplog.clear()
