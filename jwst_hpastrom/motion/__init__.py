@@ -2,6 +2,8 @@
 
 from jwst_hpastrom.motion.many_epoch import EpochMotions, fit_epochs
 from jwst_hpastrom.motion.models import MODEL_CODES, MODEL_SETS, MotionFits, fit_motions
+from jwst_hpastrom.motion.selection import well_measured
+from jwst_hpastrom.motion.systematics import compare_motions, motion_systematics
 from jwst_hpastrom.motion.two_epoch import TwoEpochMotions, two_epoch_motions
 
 __all__ = [
@@ -10,7 +12,10 @@ __all__ = [
     "EpochMotions",
     "MotionFits",
     "TwoEpochMotions",
+    "compare_motions",
     "fit_epochs",
     "fit_motions",
+    "motion_systematics",
     "two_epoch_motions",
+    "well_measured",
 ]
