@@ -1,6 +1,7 @@
 """Facts of the imagers, once: detectors, sizes, scales, filters with wheels and wavelengths, EXP_TYPEs.
 
-A new filter is one row of `INSTRUMENTS`, a new imager one entry; nothing else in the package names them.
+A new filter is one row of `INSTRUMENTS`, a new imager one entry; nothing else in the package knows them
+(the simulation is of NIRISS).
 Sizes, scales and reference points are those of the SIAF (pysiaf 0.29, PRDOPSSOC-075: NIS_CEN, NRCA1_FULL …
 NRCB5_FULL, FGS1_FULL, FGS2_FULL, MIRIM_FULL); pivot wavelengths and widths are JDox's, for NIRISS the ones
 that this package has always used.
@@ -12,21 +13,9 @@ from typing import NamedTuple
 from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
 
 __all__ = [
-    "FRAME",
-    "INSTRUMENTS",
-    "Beam",
-    "Detector",
-    "Filter",
-    "Instrument",
-    "detector_of",
-    "filter_of",
-    "identify",
-    "instrument_of",
-    "nominal_scale",
-    "shape_of",
-    "stripes",
-    "wheels",
-]
+    "FRAME", "INSTRUMENTS", "Beam", "Detector", "Filter", "Instrument", "detector_of", "filter_of",
+    "identify", "instrument_of", "nominal_scale", "shape_of", "stripes", "wheels",
+]  # fmt: skip
 
 
 class Filter(NamedTuple):
