@@ -7,6 +7,7 @@ import numpy as np
 
 from jwst_hpastrom.distortion import filter_differences, pixel_scale_history
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.instrument import stripes
 from jwst_hpastrom.report.drawing import bright_rows, new_figure, running_median, thin
 
 __all__ = [
@@ -125,40 +126,44 @@ def residual_scatter(residuals, scale_mas=65.6):
 
 
 def amplifier_panels(residuals, correction, bands=4):
-    """Δx against x in stripes of the amplifiers, with the polynomial alone and with all parts; L23 Fig. 10.
+    """Residuals along the amplifiers' stripes, with the polynomial alone and with all parts; L23 Fig. 10.
 
     Parameters
     ----------
     residuals : `~astropy.table.Table`
+        The metadata say which way the stripes lie, see `~jwst_hpastrom.instrument.stripes`.
 
     correction : `~jwst_hpastrom.distortion.DistortionCorrection`
         The one that the residuals are with.
 
     bands : int
-        Stripes along y.
+        Stripes; Δx against x where they follow each other along y, Δy against y along x.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
     """
     r = residuals[bright_rows(residuals)]
-    x, y, dx = (np.asarray(r[c], float) for c in ("x", "y", "dx"))
-    fine, _ = replace(correction, polynomial=None).delta(x, y)
-    edges = np.linspace(0, correction.shape[0], bands + 1)
+    along, across = ("y", "x") if stripes(residuals.meta) == "x" else ("x", "y")
+    x, y, dx = (np.asarray(r[c], float) for c in (along, across, f"d{along}"))
+    fine = replace(correction, polynomial=None).delta(*(np.asarray(r[c], float) for c in "xy"))
+    fine = fine["xy".index(along)]
+    length = dict(zip("yx", correction.shape, strict=True))
+    edges = np.linspace(0, length[across], bands + 1)
     figure, axes = new_figure(11, 2.1 * bands, bands, 2, sharex=True, sharey=True)
     limit = 4 * robust_sigma(dx - fine)
-    bins = np.linspace(0, correction.shape[1], 65)
+    bins = np.linspace(0, length[along], 65)
     for row, (low, high) in zip(axes, zip(edges[::-1][1:], edges[::-1][:-1], strict=True), strict=True):
         k = np.flatnonzero((y >= low) & (y < high))
         for axis, value, title in zip(row, (dx - fine, dx), ("polynomial", "all parts"), strict=True):
             few = k[thin(np.random.default_rng(0), k.size, 6000)]
             axis.plot(x[few], value[few], ",", color="0.5")
             axis.plot(*running_median(x[k], value[k], bins), color="C3", lw=1)
-            axis.set_title(f"{title}, y {low:.0f} to {high:.0f}", fontsize=9)
-        row[0].set_ylabel("Δx (pixel)")
+            axis.set_title(f"{title}, {across} {low:.0f} to {high:.0f}", fontsize=9)
+        row[0].set_ylabel(f"Δ{along} (pixel)")
     axes[0][0].set_ylim(-limit, limit)
     for axis in axes[-1]:
-        axis.set_xlabel("x (pixel)")
+        axis.set_xlabel(f"{along} (pixel)")
     return figure
 
 
@@ -342,7 +347,7 @@ def sections(products):
         ]
     fine = getattr(correction, "pixel_map", None) is not None
     if residuals is not None and fine:
-        caption = "residuals along x by amplifier, with the polynomial and with all parts (L23 Fig. 10)"
+        caption = "residuals by amplifier, with the polynomial and with all parts (L23 Fig. 10)"
         contents.append((amplifier_panels(residuals, correction), caption))
     if fine:
         contents.append((fine_maps(correction, residuals), "the finest structure (L23 Fig. 13, 15)"))

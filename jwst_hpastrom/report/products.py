@@ -202,4 +202,6 @@ def frame_residuals(products, *, qfit_max=0.1):
         parts.append(part)
     if not parts:
         return None
-    return Table({c: np.concatenate([p[c] for p in parts]) for c in parts[0]})
+    first = next(iter(products.stars.values())).meta
+    meta = {k: first.get(k) for k in ("instrument", "detector", "fastaxis")}
+    return Table({c: np.concatenate([p[c] for p in parts]) for c in parts[0]}, meta=meta)

@@ -39,6 +39,21 @@ def test_amplifiers(correction, residuals):
     assert np.nanmax(np.abs(medians[1])) < 0.01
 
 
+def test_amplifiers_along_x(residuals):
+    y = np.arange(SHAPE[0])[:, None] * np.ones(SHAPE[1])
+    data = np.stack([np.zeros(SHAPE), 0.02 * np.sin(y / 12)], -1).astype(np.float32)
+    polynomial = PolynomialCorrection(2, *np.full((2, 5), 0.1), np.array([127.0, 127.0]), 128.0)
+    turned = DistortionCorrection(polynomial, pixel_map=PixelMapCorrection(data), shape=SHAPE)
+    nircam = residuals.copy()
+    nircam.meta = {"instrument": "NIRCAM", "detector": "NRCB1"}
+    axes = figures.amplifier_panels(nircam, turned).axes
+    assert axes[0].get_ylabel() == "Δy (pixel)"
+    assert "x 192 to 256" in axes[0].get_title()
+    medians = [axis.lines[-1].get_ydata() for axis in axes]
+    assert np.nanmax(np.abs(medians[0])) > 0.015
+    assert np.nanmax(np.abs(medians[1])) < 0.01
+
+
 def test_maps_of_the_finest_structure(correction, residuals):
     images = [axis.images[0].get_array() for axis in figures.fine_maps(correction, residuals).axes[:4]]
     assert np.abs(images[0]).max() == pytest.approx(20, rel=0.02)
