@@ -6,26 +6,11 @@ import numpy as np
 
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.names import CATALOG_NAMES
 from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
 
-__all__ = ["SYNONYMS", "read_catalog"]
+__all__ = ["read_catalog"]
 
-#: standard column: names under which other catalogues have it, in order of preference
-SYNONYMS = {
-    "id": ("id", "source_id", "ID", "name", "star_id"),
-    "ra": ("ra", "RA", "RAJ2000", "ra_deg", "_RA", "RA_ICRS"),
-    "dec": ("dec", "DEC", "Dec", "DEJ2000", "dec_deg", "_DE", "DE_ICRS"),
-    "ra_error": ("ra_error", "pos_error", "e_RAJ2000", "e_RA_ICRS", "raerr", "ra_err"),
-    "dec_error": ("dec_error", "pos_error", "e_DEJ2000", "e_DE_ICRS", "decerr", "dec_err"),
-    "pmra": ("pmra", "pmRA", "pm_ra_cosdec", "pmRAc", "pmra_cosdec"),
-    "pmdec": ("pmdec", "pmDE", "pm_dec", "pmDEC"),
-    "pmra_error": ("pmra_error", "pm_error", "e_pmRA", "pmra_err"),
-    "pmdec_error": ("pmdec_error", "pm_error", "e_pmDE", "pmdec_err"),
-    "mag": ("mag", "phot_g_mean_mag", "Gmag", "m", "MAG", "mag_auto"),
-    "x": ("x", "X", "x_fit", "xcentroid", "x_centroid"),
-    "y": ("y", "Y", "y_fit", "ycentroid", "y_centroid"),
-    "ref_epoch": ("ref_epoch", "epoch", "Epoch"),
-}
 UNITS = {
     "ra": "deg",
     "dec": "deg",
@@ -48,7 +33,8 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     Parameters
     ----------
     path : path-like
-        ECSV, FITS, parquet, CSV or an hst1pass ``.xym*`` list. `SYNONYMS` has the names that are understood.
+        ECSV, FITS, parquet, CSV or an hst1pass ``.xym*`` list; for the names that are understood, in upper or
+        lower case, see `~jwst_hpastrom.io.names.CATALOG_NAMES`.
 
     epoch : float, optional
         Julian year of the positions, where the file does not say.
@@ -74,7 +60,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     table = read_table(path, "a catalogue")
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
-    out = standard_columns(table, SYNONYMS, path, UNITS)
+    out = standard_columns(table, CATALOG_NAMES, path, UNITS)
     if "id" not in out.colnames:
         out.add_column(np.arange(len(table)), name="id", index=0)
     plane = TangentPlane.from_meta(table.meta)

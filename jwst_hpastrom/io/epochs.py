@@ -7,20 +7,11 @@ import numpy as np
 from astropy.time import Time
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
+from jwst_hpastrom.io.names import LIST_NAMES
 from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
 
-__all__ = ["EPOCH_SYNONYMS", "convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
+__all__ = ["convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
-#: column: names under which other lists have it, in order of preference
-EPOCH_SYNONYMS = {
-    "x": ("x", "X", "x_fit", "xcentroid"),
-    "y": ("y", "Y", "y_fit", "ycentroid"),
-    "x_err": ("x_err", "xe", "x_error", "xerr", "sigma_x", "x_fit_err"),
-    "y_err": ("y_err", "ye", "y_error", "yerr", "sigma_y", "y_fit_err"),
-    "mag": ("mag", "m", "MAG", "M"),
-    "mag_err": ("mag_err", "me", "m_err", "mag_error"),
-    "name": ("name", "NAME", "id", "ID"),
-}
 #: metadata: names under which other lists have them
 META_SYNONYMS = {
     "epoch": ("epoch", "EPOCH", "ref_epoch"),
@@ -53,8 +44,8 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     Parameters
     ----------
     path : path-like
-        ECSV, FITS, parquet or text with a line of column names. `EPOCH_SYNONYMS` has the names that are
-        understood.
+        ECSV, FITS, parquet or text with a line of column names. `~jwst_hpastrom.io.names.LIST_NAMES`
+        has the names that are understood.
 
     epoch : float, optional
         Julian year; overrides the file's. Without it: meta ``epoch``, else a date in the file's name. A
@@ -76,7 +67,7 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     """
     path = Path(path)
     table = read_table(path, "a star list")
-    out = standard_columns(table, EPOCH_SYNONYMS, path)
+    out = standard_columns(table, LIST_NAMES, path)
     if "name" in out.colnames:
         out["name"] = np.asarray(out["name"]).astype(str)
     missing = [c for c in ("x", "y", "x_err", "y_err") if c not in out.colnames]

@@ -10,6 +10,7 @@ from astropy.table import Table
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import UNITS
+from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.reading import numbers, read_table
 from jwst_hpastrom.io.writing import write_table
 
@@ -67,7 +68,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     table = read_table(path, "a Gaia table")
     if {"x0", "y0", "vx", "vy", "vxe", "vye"} <= set(table.colnames) and "ra" not in table.colnames:
         return convert_flystar_gaia(table, ra_ref=ra_ref, dec_ref=dec_ref)
-    names = {n.lower(): n for n in table.colnames}
+    names = find_columns(table, GAIA_NAMES, path)
     missing = [n for n in NEEDED if n not in names]
     if missing:
         raise BadCatalogError(
@@ -84,7 +85,8 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
             out[name] = numbers(table, names[name], path, unit)
             if unit:
                 out[name].unit = unit
-    ids = next((names[n] for n in ("source_id", "designation", "id") if n in names), None)
+    lower = {n.lower(): n for n in table.colnames}
+    ids = next((lower[n] for n in ("source_id", "source", "designation", "id") if n in lower), None)
     out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)
     if not (np.isfinite(out["pmra"]) & np.isfinite(out["pmdec"])).any():
         raise BadCatalogError(

@@ -8,6 +8,7 @@ from astropy.time import Time
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.io.names import find_columns
 from jwst_hpastrom.io.writing import FORMATS
 
 __all__ = ["julian_year", "numbers", "read_table", "standard_columns"]
@@ -81,16 +82,16 @@ def numbers(table, name, path, unit=None):
     return np.asarray(found, float)
 
 
-def standard_columns(table, synonyms, path, units=None):
+def standard_columns(table, names, path, units=None):
     """Return a table whose columns have the standard names and units, then all others as they are.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
 
-    synonyms : dict of str to tuple of str
-        Standard column: names under which it may be there, in order of preference. All must be numbers but
-        ``id`` and ``name``.
+    names : dict of str to tuple of str
+        Standard column: names under which it may be there, as `~jwst_hpastrom.io.names.CATALOG_NAMES`. All
+        must be numbers but ``id`` and ``name``.
 
     path : path-like
         For errors.
@@ -102,18 +103,14 @@ def standard_columns(table, synonyms, path, units=None):
     -------
     `~astropy.table.Table`
     """
-    out, used = Table(meta=dict(table.meta)), set()
-    for name, names in synonyms.items():
-        found = next((n for n in names if n in table.colnames), None)
-        if found is None:
-            continue
-        used.add(found)
+    out, found = Table(meta=dict(table.meta)), find_columns(table, names, path)
+    for name, own in found.items():
         unit = (units or {}).get(name)
-        out[name] = table[found] if name in ("id", "name") else numbers(table, found, path, unit)
+        out[name] = table[own] if name in ("id", "name") else numbers(table, own, path, unit)
         if unit:
             out[name].unit = unit
     for name in table.colnames:
-        if name not in used and name not in out.colnames:
+        if name not in found.values() and name not in out.colnames:
             out[name] = table[name]
     return out
 

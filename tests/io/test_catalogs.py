@@ -110,3 +110,36 @@ def test_formats_keep_epoch_and_tangent_plane(tmp_path, extension):
     out = read_catalog(write_table(t, tmp_path / f"e.{extension}"))
     assert out.meta["epoch"] == 2006.4
     assert TangentPlane.from_meta(out.meta) == plane
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "RA DEC RA_ERROR DEC_ERROR PMRA PMDEC PMRA_ERROR PMDEC_ERROR MAG",
+        "ra dec sigma_ra sigma_dec mu_ra mu_dec sigma_mu_ra sigma_mu_dec mag",
+        "RA_ICRS DE_ICRS e_RA_ICRS e_DE_ICRS pmRA pmDE e_pmRA e_pmDE Gmag",
+        "MatchRA MatchDec ra_err dec_err mu_alpha* mu_delta mu_alpha*_err mu_delta_err Mag",
+    ],
+)
+def test_names_of_other_catalogues(tmp_path, names):
+    standard = ["ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error", "mag"]
+    path = tmp_path / "a.ecsv"
+    Table({n: [float(k + 1)] for k, n in enumerate(names.split())}).write(path)
+    table = read_catalog(path)
+    assert [table[n][0] for n in standard] == list(range(1, 10))
+
+
+def test_what_is_not_found_is_said(tmp_path, caplog):
+    path = tmp_path / "a.ecsv"
+    Table({"ra": [1.0], "dec": [2.0], "pm_galactic": [3.0]}).write(path)
+    with caplog.at_level("INFO", logger="stpipe.hpastrom.io"):
+        read_catalog(path)
+    assert "a.ecsv: no column for" in caplog.text
+    assert "pmra" in caplog.text
+    assert [r.message for r in caplog.records if r.levelname == "WARNING" and "pm_galactic" in r.message]
+
+
+def test_sexagesimal_text_beside_degrees(tmp_path):
+    path = tmp_path / "a.ecsv"
+    Table({"RAJ2000": ["05:20"], "DEJ2000": ["-69"], "_RA": [80.0], "_DE": [-69.0]}).write(path)
+    assert read_catalog(path)["ra"][0] == 80.0

@@ -164,3 +164,20 @@ def test_real_flystar_files():
     assert [round(t.meta["epoch"], 2) for t in lists] == [2011.83, 2012.73, 2013.81]
     gaia = read_gaia(DATA / "my_gaia.fits")
     assert len(gaia) == 815 - 309
+
+
+def test_gaia_table_with_names_of_vizier(tmp_path):
+    names = "RA_ICRS DE_ICRS e_RA_ICRS e_DE_ICRS pmRA pmDE e_pmRA e_pmDE RUWE Gmag Plx e_Plx"
+    Table({"Source": [7]} | {n: [float(k + 1)] for k, n in enumerate(names.split())}).write(
+        tmp_path / "v.ecsv"
+    )
+    table = read_gaia(tmp_path / "v.ecsv")
+    assert table["source_id"][0] == "7"
+    assert [table[n][0] for n in ("dec", "pmra", "pmdec_error", "ruwe", "phot_g_mean_mag")] == [
+        2,
+        5,
+        8,
+        9,
+        10,
+    ]
+    assert table["parallax_error"][0] == 12
