@@ -7,7 +7,17 @@ import numpy as np
 from astropy.table import Column as TableColumn
 from astropy.table import Table
 
-__all__ = ["MASTER", "MOTION", "STAR_LIST", "Column", "Flag", "describe_flags", "make_table", "values"]
+__all__ = [
+    "MASTER",
+    "MOTION",
+    "STAR_LIST",
+    "Column",
+    "Flag",
+    "describe_flags",
+    "make_table",
+    "row_epochs",
+    "values",
+]
 
 
 class Flag(IntFlag):
@@ -204,3 +214,22 @@ def values(table, name, default=np.nan):
         return np.full(len(table), default)
     column = table[name]
     return np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+
+
+def row_epochs(table):
+    """Return the epoch of each row's position.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Column ``ref_epoch``, else metadata ``epoch`` (Julian years).
+
+    Returns
+    -------
+    ndarray of float
+        NaN where unknown.
+    """
+    epoch = table.meta.get("epoch")
+    common = np.nan if epoch is None else float(epoch)
+    found = values(table, "ref_epoch", common)
+    return np.where(np.isfinite(found), found, common)

@@ -7,7 +7,7 @@ import numpy as np
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
-from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
+from jwst_hpastrom.io.reading import read_table, set_epochs, standard_columns
 
 __all__ = ["read_catalog"]
 
@@ -46,8 +46,9 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     -------
     `~astropy.table.Table`
         Columns ``id ra dec`` (deg), and where known ``ra_error dec_error`` (mas) ``pmra pmdec pmra_error
-        pmdec_error`` (mas/yr) ``mag x y``, then all others. Its meta holds ``epoch`` (Julian year, None where
-        unknown) and, where known, the tangent plane.
+        pmdec_error`` (mas/yr) ``mag x y``, then all others. ``ref_epoch`` holds each row's epoch where the
+        table has one, its meta ``epoch`` (Julian year, None where unknown; the rows' median) and, where
+        known, the tangent plane.
 
     Raises
     ------
@@ -74,9 +75,6 @@ def read_catalog(path, *, epoch=None, need_sky=True):
             "rename or add the columns",
             path,
         )
-    found = table.meta.get("epoch") or epoch
-    if found is None and "ref_epoch" in out.colnames and np.isfinite(out["ref_epoch"].value).any():
-        found = float(np.nanmedian(out["ref_epoch"].value))
-    out.meta["epoch"] = julian_year(found, path)
+    set_epochs(out, path, epoch)
     out.meta["catalog"] = Path(path).name
     return out

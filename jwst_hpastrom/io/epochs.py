@@ -8,13 +8,12 @@ from astropy.time import Time
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.io.names import LIST_NAMES
-from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
+from jwst_hpastrom.io.reading import epoch_of_meta, julian_year, read_table, standard_columns
 
 __all__ = ["convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
 #: metadata: names under which other lists have them
 META_SYNONYMS = {
-    "epoch": ("epoch", "EPOCH", "ref_epoch"),
     "position_angle": ("position_angle", "PA", "pa"),
     "pixel_scale_mas": ("pixel_scale_mas", "scale_mas"),
 }
@@ -84,10 +83,13 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
             continue
         value = table.meta[found]
         try:
-            out.meta[name] = julian_year(value, path) if name == "epoch" else float(value)
+            out.meta[name] = float(value)
         except (TypeError, ValueError) as err:
             raise BadCatalogError(f"{found} {value!r}", "a number", "", path) from err
-    out.meta["epoch"] = epoch or out.meta.get("epoch") or epoch_from_name(path)
+    stated = epoch_of_meta(table, path)
+    for key in [k for k in out.meta if k.lower() == "epoch"]:
+        del out.meta[key]
+    out.meta["epoch"] = julian_year(epoch, path) or stated or epoch_from_name(path)
     if out.meta["epoch"] is None:
         raise BadCatalogError(
             "no epoch", "meta epoch, a date in the file's name, or epochs=", "give epochs=", path

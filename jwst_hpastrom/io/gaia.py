@@ -11,7 +11,7 @@ from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import UNITS
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
-from jwst_hpastrom.io.reading import numbers, read_table
+from jwst_hpastrom.io.reading import epoch_of_meta, numbers, read_table, row_years, set_epochs
 from jwst_hpastrom.io.writing import write_table
 
 __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
@@ -82,7 +82,10 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     out = Table(meta=dict(table.meta))
     for name, unit in GAIA_UNITS.items():
         if name in names:
-            out[name] = numbers(table, names[name], path, unit)
+            if name == "ref_epoch":
+                out[name] = row_years(table, names[name], path)
+            else:
+                out[name] = numbers(table, names[name], path, unit)
             if unit:
                 out[name].unit = unit
     lower = {n.lower(): n for n in table.colnames}
@@ -94,6 +97,13 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
             "stars with pmra and pmdec",
             "use five-parameter solutions",
             path,
+        )
+    if out.meta.get("epoch") is None:
+        out.meta["epoch"] = epoch_of_meta(table, path)
+    set_epochs(out, path)
+    if out.meta["epoch"] is None:
+        raise BadCatalogError(
+            "no ref_epoch", "the epoch of the Gaia positions", "add a column ref_epoch", path
         )
     out.meta["catalog"] = path.name
     return out

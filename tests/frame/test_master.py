@@ -267,3 +267,13 @@ def test_average_against_twin():
         np.testing.assert_array_equal(used[s], ok)
         assert n_used[g] == ok.sum()
     assert not used[start[4]]
+
+
+def test_a_catalogue_of_motions_needs_its_epoch():
+    rng = np.random.default_rng(3)
+    truth = sky(rng, 300)
+    reference = reference_of(truth)
+    reference["pmra"], reference["pmdec"] = 2.0, 0.5
+    reference.meta |= {"epoch": None, "catalog": "r.ecsv"}
+    with pytest.raises(BadCatalogError, match=r"r\.ecsv: found motions without an epoch"):
+        build_master(dithers(rng, truth, 3), reference=reference)

@@ -2,7 +2,9 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.time import Time
 
+from jwst_hpastrom.columns import row_epochs
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import read_catalog
@@ -143,3 +145,40 @@ def test_sexagesimal_text_beside_degrees(tmp_path):
     path = tmp_path / "a.ecsv"
     Table({"RAJ2000": ["05:20"], "DEJ2000": ["-69"], "_RA": [80.0], "_DE": [-69.0]}).write(path)
     assert read_catalog(path)["ra"][0] == 80.0
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        [2006.4] * 3, Time([2006.4] * 3, format="jyear"), [2006.4] * 3 * u.yr,
+        Time([2006.4] * 3, format="jyear").mjd * u.d, ["J2006.4"] * 3,
+        Time([2006.4] * 3, format="jyear").isot,
+    ],
+)  # fmt: skip
+def test_epochs_of_rows(tmp_path, epochs):
+    path = tmp_path / "e.ecsv"
+    QTable({"ra": [1.0, 2, 3], "dec": [1.0, 2, 3], "ref_epoch": epochs}).write(path)
+    table = read_catalog(path)
+    np.testing.assert_allclose(table["ref_epoch"], 2006.4, atol=1e-6)
+    assert table.meta["epoch"] == pytest.approx(2006.4)
+
+
+def test_rows_keep_their_epochs_and_disagreement_is_refused(tmp_path):
+    path = tmp_path / "e.ecsv"
+    t = Table({"ra": [1.0, 2.0], "dec": [1.0, 2.0], "ref_epoch": [1991.25, 2006.4]})
+    t.write(path)
+    assert list(row_epochs(read_catalog(path))) == [1991.25, 2006.4]
+    t.meta["epoch"] = 2006.4
+    t.write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match=r"e\.ecsv: found epoch 2006.4 in the metadata and 1991.25"):
+        read_catalog(path)
+
+
+def test_the_equinox_is_no_epoch(tmp_path, caplog):
+    path = tmp_path / "e.fits"
+    t = Table({"ra": [1.0, 2.0], "dec": [1.0, 2.0], "ref_epoch": [2006.4, 2006.4]}, meta={"EPOCH": 2000.0})
+    t.write(path)
+    assert read_catalog(path).meta["epoch"] == 2006.4
+    t["ra", "dec"].write(path, overwrite=True)
+    assert read_catalog(path).meta["epoch"] is None
+    assert "equinox" in caplog.text

@@ -168,9 +168,9 @@ def test_real_flystar_files():
 
 def test_gaia_table_with_names_of_vizier(tmp_path):
     names = "RA_ICRS DE_ICRS e_RA_ICRS e_DE_ICRS pmRA pmDE e_pmRA e_pmDE RUWE Gmag Plx e_Plx"
-    Table({"Source": [7]} | {n: [float(k + 1)] for k, n in enumerate(names.split())}).write(
-        tmp_path / "v.ecsv"
-    )
+    Table(
+        {"Source": [7], "Epoch": ["J2016"]} | {n: [float(k + 1)] for k, n in enumerate(names.split())}
+    ).write(tmp_path / "v.ecsv")
     table = read_gaia(tmp_path / "v.ecsv")
     assert table["source_id"][0] == "7"
     assert [table[n][0] for n in ("dec", "pmra", "pmdec_error", "ruwe", "phot_g_mean_mag")] == [
