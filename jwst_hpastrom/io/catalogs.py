@@ -8,6 +8,7 @@ from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
 from jwst_hpastrom.io.reading import read_table, set_epochs, standard_columns
+from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
 
 __all__ = ["read_catalog"]
 
@@ -62,6 +63,9 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
     out = standard_columns(table, CATALOG_NAMES, path, UNITS)
+    clean_columns(out, path)
+    if need_sky:
+        refuse_single_precision(out, path)
     if "id" not in out.colnames:
         out.add_column(np.arange(len(table)), name="id", index=0)
     plane = TangentPlane.from_meta(table.meta)
@@ -75,6 +79,8 @@ def read_catalog(path, *, epoch=None, need_sky=True):
             "rename or add the columns",
             path,
         )
+    if need_sky and not np.isfinite(out["ra"].value + out["dec"].value).any():
+        raise BadCatalogError("no row with a position", "ra and dec", "", path)
     set_epochs(out, path, epoch)
     out.meta["catalog"] = Path(path).name
     return out

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from astropy.time import Time
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.io.names import LIST_NAMES
 from jwst_hpastrom.io.reading import epoch_of_meta, julian_year, read_table, standard_columns
+from jwst_hpastrom.io.sentinels import clean_columns
 
 __all__ = ["convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
@@ -77,6 +79,9 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
             "rename the columns",
             path,
         )
+    clean_columns(out, path)
+    if len(out) and not np.isfinite(values(out, "x_err") + values(out, "y_err")).any():
+        raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
     for name, synonyms in META_SYNONYMS.items():
         found = next((s for s in synonyms if table.meta.get(s) is not None), None)
         if found is None:

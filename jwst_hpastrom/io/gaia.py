@@ -12,6 +12,7 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import UNITS
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.reading import epoch_of_meta, numbers, read_table, row_years, set_epochs
+from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
 from jwst_hpastrom.io.writing import write_table
 
 __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
@@ -91,6 +92,8 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     lower = {n.lower(): n for n in table.colnames}
     ids = next((lower[n] for n in ("source_id", "source", "designation", "id") if n in lower), None)
     out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)
+    clean_columns(out, path)
+    refuse_single_precision(out, path)
     if not (np.isfinite(out["pmra"]) & np.isfinite(out["pmdec"])).any():
         raise BadCatalogError(
             f"{len(out)} rows without motions",

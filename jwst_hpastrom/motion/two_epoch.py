@@ -207,6 +207,7 @@ def two_epoch_motions(
         )
     scale = (TangentPlane.from_meta(master.meta) or plane).scale_mas / plane.scale_mas
     ex2, ey2 = (e * scale for e in position_errors(master, "empirical" if errors == "l23" else errors))
+    unknown = ~np.isfinite(np.where(np.r_[ex1, ey1] > 0, np.r_[ex1, ey1], np.nan)).any()
     ex1, ey1 = _known(ex1), _known(ey1)
     refer = i[chosen], j[chosen]
     fit, intrinsic = _global(*refer, (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), parameters, sigma)
@@ -215,6 +216,12 @@ def two_epoch_motions(
         x1, y1, fit, intrinsic = _one_epoch(
             fit, intrinsic, refer, (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), baselines, parameters, sigma
         )
+    if unknown:  # what the reference stars scatter beyond the master's errors, own motions included
+        ex1, ey1 = np.full_like(ex1, intrinsic), np.full_like(ey1, intrinsic)
+        log.warning(
+            "%s states no errors of its positions: the scatter of the reference stars, %.3f mas, stands in",
+            first_epoch.meta.get("catalog", "the first epoch"), intrinsic * plane.scale_mas,
+        )  # fmt: skip
     t, kept = fit.transform, fit.keep
     is_reference = np.zeros(len(master), bool)
     is_reference[i[chosen][kept]] = True

@@ -182,3 +182,56 @@ def test_the_equinox_is_no_epoch(tmp_path, caplog):
     t["ra", "dec"].write(path, overwrite=True)
     assert read_catalog(path).meta["epoch"] is None
     assert "equinox" in caplog.text
+
+
+def plain_catalogue(n=20):
+    rng = np.random.default_rng(8)
+    t = Table({"ra": 80.4 + rng.uniform(-0.02, 0.02, n), "dec": -69.5 + rng.uniform(-0.02, 0.02, n)})
+    for name in ("ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error", "mag"):
+        t[name] = rng.uniform(0.1, 2, n)
+    t.meta["epoch"] = 2006.4
+    return t
+
+
+@pytest.mark.parametrize("value", [-99.0, 99.0, 99.99, -999.0, -9999.0, 1e20, -1e30, np.inf])
+@pytest.mark.parametrize("name", ["ra_error", "pmra", "pmdec_error", "mag"])
+def test_sentinels_become_unknown(tmp_path, caplog, name, value):
+    t = plain_catalogue()
+    t[name][3] = value
+    t.write(tmp_path / "s.ecsv")
+    table = read_catalog(tmp_path / "s.ecsv")
+    assert list(np.flatnonzero(np.isnan(table[name]))) == [3]
+    assert f"{name} of 1" in caplog.text
+
+
+@pytest.mark.parametrize("value", [0.0, -0.3])
+def test_errors_that_are_not_positive_are_unknown(tmp_path, value):
+    t = plain_catalogue()
+    t["dec_error"] = value
+    t.write(tmp_path / "s.ecsv")
+    assert np.isnan(read_catalog(tmp_path / "s.ecsv")["dec_error"]).all()
+
+
+@pytest.mark.parametrize("pair", [(-999.0, -999.0), (0.0, 0.0), (1e20, 0.0), (80.0, -99.0)])
+def test_rows_at_no_place(tmp_path, pair):
+    t = plain_catalogue()
+    t["ra"][5], t["dec"][5] = pair
+    t.write(tmp_path / "s.ecsv")
+    table = read_catalog(tmp_path / "s.ecsv")
+    assert list(np.flatnonzero(np.isnan(table["ra"].value + table["dec"].value))) == [5]
+
+
+def test_no_motion_is_no_measurement(tmp_path):
+    t = plain_catalogue()
+    t["pmra"][2], t["pmdec"][2] = 0.0, 0.0
+    t.write(tmp_path / "s.ecsv")
+    assert list(np.flatnonzero(np.isnan(read_catalog(tmp_path / "s.ecsv")["pmra"]))) == [2]
+
+
+def test_single_precision_is_refused(tmp_path):
+    t = plain_catalogue()
+    t["ra"] = t["ra"].astype(np.float32)
+    for name in ("s.ecsv", "s.fits"):
+        t.write(tmp_path / name)
+        with pytest.raises(BadCatalogError, match=rf"{name}: found ra in single precision"):
+            read_catalog(tmp_path / name)

@@ -272,3 +272,16 @@ def test_epochs_that_cannot_be_are_refused(epoch):
     first.meta |= {"epoch": epoch, "catalog": "first.ecsv"}
     with pytest.raises(BadCatalogError, match=r"first\.ecsv: found .*epoch"):
         two_epoch_motions(master, first)
+
+
+def test_unknown_errors_of_the_first_epoch_are_not_zero():
+    master, first, pm, _ = scene()
+    for value in (np.nan, 0.0, None):
+        for name in ("ra_error", "dec_error"):
+            if value is None:
+                first.remove_column(name)
+            else:
+                first[name] = value
+        t = two_epoch_motions(master, first).table
+        pull = (np.asarray(t["pmra"]) - pm[0][t["master_row"]]) / t["pmra_error"]
+        assert pull.std() < 1.05
