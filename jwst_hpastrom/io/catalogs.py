@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jwst_hpastrom.columns import MASTER
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
-from jwst_hpastrom.io.reading import read_table, set_epochs, standard_columns
+from jwst_hpastrom.io.reading import numbers, read_table, set_epochs, standard_columns
 from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
 
 __all__ = ["read_catalog"]
@@ -63,6 +64,10 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
     out = standard_columns(table, CATALOG_NAMES, path, UNITS)
+    for column in MASTER:  # a master frame's errors
+        if column.unit == "pix" and column.name not in UNITS and column.name in out.colnames:
+            out[column.name] = numbers(out, column.name, path, column.unit)
+            out[column.name].unit = column.unit
     clean_columns(out, path)
     if need_sky:
         refuse_single_precision(out, path)

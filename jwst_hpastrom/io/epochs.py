@@ -1,6 +1,7 @@
 """Star lists of other origin, one an epoch: column names, epochs, and flystar's calibrated lists."""
 
 import re
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from jwst_hpastrom.io.sentinels import clean_columns
 
 __all__ = ["convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
+UNITS = dict.fromkeys(("x", "y", "x_err", "y_err"), "pix") | dict.fromkeys(("mag", "mag_err"), "mag")
 #: metadata: names under which other lists have them
 META_SYNONYMS = {
     "position_angle": ("position_angle", "PA", "pa"),
@@ -68,7 +70,9 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     """
     path = Path(path)
     table = read_table(path, "a star list")
-    out = standard_columns(table, LIST_NAMES, path)
+    scale = next((table.meta[k] for k in META_SYNONYMS["pixel_scale_mas"] if table.meta.get(k)), None)
+    scale = scale or pixel_scale_mas
+    out = standard_columns(table, LIST_NAMES, path, UNITS, float(scale) if isinstance(scale, Real) else None)
     if "name" in out.colnames:
         out["name"] = np.asarray(out["name"]).astype(str)
     missing = [c for c in ("x", "y", "x_err", "y_err") if c not in out.colnames]

@@ -28,6 +28,12 @@ log = logging.getLogger("stpipe.hpastrom.io")
 
 #: years that two statements of one epoch may differ by
 EPOCH_TOLERANCE = 0.02
+#: spellings of units that astropy does not know
+_UNIT_NAMES = {
+    "pixel": "pix", "pixels": "pix", "px": "pix", "degree": "deg", "degrees": "deg", "magnitude": "mag",
+    "milliarcsec": "mas", "mas.yr-1": "mas / yr", "mas/year": "mas / yr", "mas/a": "mas / yr",
+    "arcseconds": "arcsec", "asec": "arcsec", "years": "yr", "year": "yr",
+}  # fmt: skip
 _EQUINOXES = ("1950", "1950.0", "2000", "2000.0")
 
 TEXT = (".lis", ".calib", ".dat", ".txt", ".cat")
@@ -77,8 +83,23 @@ def read_table(path, needed="a table"):
     return table
 
 
-def numbers(table, name, path, unit=None):
-    """Return a column as floats in ``unit``; masked entries become NaN, magnitudes stay as they are.
+def numbers(table, name, path, unit=None, pixel_scale_mas=None):
+    """Return a column as floats in ``unit``; masked entries become NaN.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    name : str
+
+    path : path-like
+        For the error.
+
+    unit : str, optional
+        A column without one is taken to be in it; one in another is converted.
+
+    pixel_scale_mas : float, optional
+        Turns angles into pixels where ``unit`` is pixels.
 
     Raises
     ------
@@ -91,15 +112,18 @@ def numbers(table, name, path, unit=None):
         if found.ndim != 1:
             raise ValueError(f"{found.shape[1:]} values in a row")
         own = getattr(column, "unit", None)
-        if unit and unit != "mag" and own is not None and str(own) and own != unit:
-            found = (found * own).to_value(unit)
+        if unit and own is not None and str(own) not in ("", unit):
+            own = getattr(own, "function_unit", own)  # mag(AB) is magnitudes
+            scale = u.pixel_scale(pixel_scale_mas * u.mas / u.pix) if pixel_scale_mas else None
+            own = u.Unit(_UNIT_NAMES.get(str(own).lower().replace(" ", ""), own))
+            found = (found * own).to_value(unit, equivalencies=scale)
     except (ValueError, TypeError) as err:
         needed = f"numbers in {unit}" if unit else "numbers"
         raise BadCatalogError(f"column {name} ({err})", needed, "", path) from err
     return np.asarray(found, float)
 
 
-def standard_columns(table, names, path, units=None):
+def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
     """Return a table whose columns have the standard names and units, then all others as they are.
 
     Parameters
@@ -116,6 +140,9 @@ def standard_columns(table, names, path, units=None):
     units : dict of str to str, optional
         Units of standard columns.
 
+    pixel_scale_mas : float, optional
+        Turns errors of pixel positions that are angles into pixels.
+
     Returns
     -------
     `~astropy.table.Table`
@@ -126,7 +153,11 @@ def standard_columns(table, names, path, units=None):
         if name == "ref_epoch":
             out[name] = row_years(table, own, path)
         else:
-            out[name] = table[own] if name in ("id", "name") else numbers(table, own, path, unit)
+            out[name] = (
+                table[own]
+                if name in ("id", "name")
+                else numbers(table, own, path, unit, pixel_scale_mas if name.endswith("_err") else None)
+            )
         if unit:
             out[name].unit = unit
     for name in table.colnames:

@@ -235,3 +235,13 @@ def test_single_precision_is_refused(tmp_path):
         t.write(tmp_path / name)
         with pytest.raises(BadCatalogError, match=rf"{name}: found ra in single precision"):
             read_catalog(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("mag", "Jy"), ("x_err", "mas"), ("pmra", "mas")])
+def test_units_of_something_else_are_refused(tmp_path, name, unit):
+    t = plain_catalogue()
+    t["x_err"] = 0.1
+    t[name].unit = unit
+    t.write(tmp_path / "s.ecsv")
+    with pytest.raises(BadCatalogError, match=rf"s\.ecsv: found column {name} .*not convertible"):
+        read_catalog(tmp_path / "s.ecsv")

@@ -181,3 +181,19 @@ def test_gaia_table_with_names_of_vizier(tmp_path):
         10,
     ]
     assert table["parallax_error"][0] == 12
+
+
+def test_units_of_lists_are_converted_or_refused(tmp_path):
+    path = tmp_path / "a.ecsv"
+    t = QTable({"x": [1.0] * u.pix, "y": [2.0] * u.pix, "x_err": [0.5] * u.mas, "y_err": [1e-3] * u.arcsec})
+    t.meta = {"epoch": 2015.5}
+    t.write(path)
+    with pytest.raises(BadCatalogError, match=r"a\.ecsv: found column x_err .*not convertible"):
+        read_epoch_list(path)
+    table = read_epoch_list(path, pixel_scale_mas=50.0)
+    assert table["x_err"][0] == pytest.approx(0.01)
+    assert table["y_err"][0] == pytest.approx(0.02)
+    t["x"] = [0.1] * u.arcsec
+    t.write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match=r"a\.ecsv: found column x .*not convertible"):
+        read_epoch_list(path, pixel_scale_mas=50.0)

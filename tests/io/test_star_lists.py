@@ -68,3 +68,14 @@ def test_errors_that_cannot_be(tmp_path):
     Table(data).write(path, overwrite=True)
     with pytest.raises(BadCatalogError, match=r"a_stars\.ecsv: found no positive finite x_err"):
         read_star_list(path)
+
+
+@pytest.mark.parametrize(
+    "units", [{"x_err": "mas"}, {"x": "arcsec", "y": "arcsec"}, {"flux": "Jy"}, {"mag": "Jy"}]
+)
+def test_units_that_are_not_pixels_and_brightness(tmp_path, star_list, units):
+    for name, unit in units.items():
+        star_list[name].unit = unit
+    star_list.write(tmp_path / "a.ecsv")
+    with pytest.raises(BadCatalogError, match=rf"a\.ecsv: found column {name} .*not convertible"):
+        read_star_list(tmp_path / "a.ecsv")
