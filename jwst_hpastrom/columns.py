@@ -212,8 +212,10 @@ def values(table, name, default=np.nan):
     """
     if name not in table.colnames:
         return np.full(len(table), default)
-    column = table[name]
-    return np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+    column = getattr(table[name], "value", table[name])
+    if hasattr(column, "unmasked"):  # a masked quantity's mask is unknown to numpy
+        column = np.ma.array(column.unmasked, mask=column.mask)
+    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
 
 
 def row_epochs(table):

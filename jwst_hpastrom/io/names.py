@@ -57,6 +57,8 @@ CATALOG_NAMES = {
         "mjd",
         "obs_mjd",
         "obstime",
+        "time",
+        "date",
     ),
     "colour": ("colour", "color"),
 }

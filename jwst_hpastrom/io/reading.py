@@ -2,12 +2,16 @@
 
 import logging
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.time import Time
+from astropy.utils.data import get_readable_fileobj
+from astropy.utils.exceptions import AstropyWarning
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
@@ -36,6 +40,8 @@ _UNIT_NAMES = {
 }  # fmt: skip
 _EQUINOXES = ("1950", "1950.0", "2000", "2000.0")
 
+#: words of archives for no value
+NULLS = ("", "null", "nan", "none", "--", "n/a", "NULL", "NaN", "None", "N/A")
 TEXT = (".lis", ".calib", ".dat", ".txt", ".cat")
 
 
@@ -45,7 +51,8 @@ def read_table(path, needed="a table"):
     Parameters
     ----------
     path : path-like
-        ECSV, FITS, parquet, VOTable, CSV or text with a line of column names; ``.xym*`` lists of hst1pass
+        ECSV, FITS, parquet, VOTable, CSV, TSV (VizieR's, too) or text with a line of column names, in upper
+        or lower case and gzipped or not; ``.xym*`` lists of hst1pass
         have no such line, and columns x, y, mag, col4….
 
     needed : str
@@ -64,12 +71,12 @@ def read_table(path, needed="a table"):
     path = Path(path)
     if not path.is_file():
         raise BadFileError("no such file", needed, "check the path", path)
-    bare = path.suffix.startswith(".xym")
-    text = "ascii.no_header" if bare else "ascii" if path.suffix in TEXT else None
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    bare = suffix.startswith(".xym")
     try:
-        table = Table.read(
-            path, format=text or FORMATS.get(path.suffix), **({"comment": "#"} if bare else {})
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)  # VOTables and units of archives, by the letter
+            table = _read(path, suffix)
     except Exception as err:
         raise BadFileError(
             f"no readable table ({type(err).__name__}: {' '.join(str(err).split())[:150]})",
@@ -78,8 +85,78 @@ def read_table(path, needed="a table"):
     if bare:
         names = ["x", "y", "mag", *(f"col{k}" for k in range(4, len(table.colnames) + 1))]
         table.rename_columns(table.colnames, names[: len(table.colnames)])
-    if ".fits" in path.suffixes:
+    if ".fits" in path.name.lower():
         table.meta = {k.lower(): v for k, v in table.meta.items()}
+    try:
+        return _without_mixins(table)
+    except BadCatalogError as err:
+        raise err.about(path) from None
+
+
+def _read(path, suffix):
+    with get_readable_fileobj(path, encoding="binary") as file:
+        head = file.read(64).lstrip()
+    if head.startswith(b"# %ECSV"):  # Gaia's bulk files are named .csv
+        try:
+            return Table.read(path, format="ascii.ecsv")
+        except ValueError:  # columns of plain numbers with "null"; quantities would lose the mask
+            table = Table.read(path, format="ascii.ecsv", fill_values=[("", "0"), ("null", "0")])
+            if any(isinstance(c, u.Quantity) for c in table.columns.values()):
+                raise
+            return table
+    if head.startswith((b"<?xml", b"<VOTABLE")):
+        return Table.read(path, format="votable")
+    if suffix.startswith(".xym"):
+        return Table.read(path, format="ascii.no_header", comment="#")
+    if suffix in (".csv", ".tsv"):
+        return _delimited(path, suffix)
+    if suffix in TEXT:
+        return Table.read(path, format="ascii")
+    return Table.read(path, format="fits" if head.startswith(b"SIMPLE  =") else FORMATS.get(suffix))
+
+
+def _delimited(path, suffix):
+    """CSV and TSV; VizieR's have a line of units and one of dashes below the names."""
+    with get_readable_fileobj(path, encoding="utf-8-sig") as file:
+        lines = [line for line in file.read().splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise ValueError("no line of names")
+    delimiter = max("\t;,", key=lines[0].count) if suffix == ".tsv" else ","
+    if suffix == ".csv" and "," not in lines[0] and ";" in lines[0]:
+        delimiter = ";"
+    dashes = next((k for k in (1, 2) if k < len(lines) and set(lines[k]) <= set(f"- {delimiter}")), None)
+    units = lines[1].split(delimiter) if dashes == 2 else []
+    body = lines if dashes is None else [lines[0], *lines[dashes + 1 :]]
+    table = Table.read(
+        body, format="ascii.basic", delimiter=delimiter, guess=False, comment="#.*",
+        fill_values=[(n, "0") for n in NULLS],
+    )  # fmt: skip
+    for name, unit in zip(table.colnames, units, strict=False):
+        if unit.strip():
+            table[name].unit = u.Unit(_UNIT_NAMES.get(unit.strip().lower(), unit), parse_strict="silent")
+    return table
+
+
+def _without_mixins(table):
+    """Times as Julian years, sky coordinates as right ascension and declination of the ICRS."""
+    for name in table.colnames:
+        column = table[name]
+        if isinstance(column, Time):
+            table[name] = column.jyear
+        elif getattr(column, "shape", ())[1:] == (2,) and str(getattr(column, "unit", "")) == "d":
+            table[name] = Time(column[:, 0], column[:, 1], format="jd").jyear  # FITS has a time in two parts
+        elif isinstance(column, SkyCoord):
+            sky = column.icrs
+            table.remove_column(name)
+            parts = {"ra": sky.ra.deg * u.deg, "dec": sky.dec.deg * u.deg}
+            if "s" in sky.data.differentials:
+                parts |= {"pmra": sky.pm_ra_cosdec, "pmdec": sky.pm_dec}
+            if twice := [n for n in parts if plain(n) in map(plain, table.colnames)]:
+                raise BadCatalogError(
+                    f"{', '.join(twice)} as columns and in {name}", "them once", "remove the wrong ones"
+                )
+            for part, value in parts.items():
+                table[part] = value
     return table
 
 
@@ -108,7 +185,7 @@ def numbers(table, name, path, unit=None, pixel_scale_mas=None):
     """
     column = table[name]
     try:
-        found = values(table, name)
+        found = values(_booleans(table, name), name)
         if found.ndim != 1:
             raise ValueError(f"{found.shape[1:]} values in a row")
         own = getattr(column, "unit", None)
@@ -121,6 +198,18 @@ def numbers(table, name, path, unit=None, pixel_scale_mas=None):
         needed = f"numbers in {unit}" if unit else "numbers"
         raise BadCatalogError(f"column {name} ({err})", needed, "", path) from err
     return np.asarray(found, float)
+
+
+def _booleans(table, name):
+    """A column of the words true and false as numbers, else the table as it is."""
+    column = np.ma.asarray(table[name])
+    if column.dtype.kind not in "SUO":
+        return table
+    words = np.char.lower(np.char.strip(np.ma.filled(column.astype(str), "")))
+    if not np.isin(words, ("true", "false", "t", "f", *NULLS)).all():
+        return table
+    truth = np.isin(words, ("true", "t")).astype(float)
+    return Table({name: np.where(np.isin(words, NULLS), np.nan, truth)})
 
 
 def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
