@@ -41,6 +41,7 @@ class Flag(IntFlag):
     REJECTED_EPOCHS = 32768  # epochs were rejected as outliers
     LINEAR_FIT = 65536  # too few epochs for a choice of model: weighted straight line
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
+    ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
     QUALITY_CUT = 524288  # fails the catalogue cuts
 
 
