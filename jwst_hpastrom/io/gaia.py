@@ -19,6 +19,7 @@ __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
+FAKE_SKY = "offsets about (0, 0): the field's place is not known"
 NEEDED = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
 #: columns of Gaia's source table that are used, with their units
 GAIA_UNITS = {name: UNITS[name] for name in NEEDED} | {
@@ -40,7 +41,7 @@ GAIA_UNITS = {name: UNITS[name] for name in NEEDED} | {
 }
 
 
-def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
+def read_gaia(path, *, ra_ref=None, dec_ref=None):
     """Read a Gaia table with Gaia's own column names.
 
     Parameters
@@ -50,7 +51,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
         A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`.
 
     ra_ref, dec_ref : float
-        Field centre for `convert_flystar_gaia`.
+        Field centre for `convert_flystar_gaia`, whose x0 is taken to run to the West.
 
     Returns
     -------
@@ -112,7 +113,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     return out
 
 
-def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
+def convert_flystar_gaia(table, *, ra_ref=None, dec_ref=None, x_positive="west"):
     """Convert flystar's form of a Gaia table to Gaia's columns.
 
     Parameters
@@ -122,7 +123,8 @@ def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
         year), ``m`` (G), optional ``source_id parallax parallax_error`` (mas).
 
     ra_ref, dec_ref : float
-        The field centre, degrees; flystar's files do not hold it. Motions do not depend on it.
+        The field centre, degrees; flystar's files do not hold it. Motions do not depend on it. Without
+        it, the positions are about (0, 0), metadata ``sky`` says so, and the log warns.
 
     x_positive : {"west", "east"}
         Where x0 and vx run; in flystar's files, to the West.
@@ -136,6 +138,14 @@ def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
         table = Table.read(table)
     if x_positive not in ("west", "east"):
         raise ParameterError(f"x_positive={x_positive}", "west or east")
+    fake = ra_ref is None or dec_ref is None
+    if fake:
+        log.warning(
+            "flystar's table does not say where its field is: ra and dec are offsets about (0, 0), with x0 "
+            "to the %s; give ra_ref and dec_ref",
+            x_positive.capitalize(),
+        )
+        ra_ref = dec_ref = 0.0
     sign = -1.0 if x_positive == "west" else 1.0
     t = table[np.asarray(table["vxe"], float) > 0]
     if len(t) == 0:
@@ -160,7 +170,9 @@ def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
             data[name] = np.ma.filled(np.ma.asarray(t[name], float), np.nan)
     if "parallax" in data:
         data["parallax_over_error"] = data["parallax"] / data["parallax_error"]
-    out = Table(data, meta={"ra_ref": ra_ref, "dec_ref": dec_ref})
+    out = Table(data, meta={"ra_ref": ra_ref, "dec_ref": dec_ref, "x_positive": x_positive})
+    if fake:
+        out.meta["sky"] = FAKE_SKY
     for name, unit in GAIA_UNITS.items():
         if unit and name in out.colnames:
             out[name].unit = unit

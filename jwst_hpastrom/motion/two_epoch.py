@@ -171,6 +171,10 @@ def two_epoch_motions(
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
     plane = TangentPlane.from_meta(first_epoch.meta) or TangentPlane.from_meta(master.meta)
+    if master.meta.get("n_exposures") == 1:
+        log.warning(
+            "the master frame is one exposure, nothing was repeated: motions are flagged FEW_EXPOSURES"
+        )
     first_epoch, t1, t2 = _with_epochs(master, first_epoch)
     if plane is None:
         raise BadCatalogError("no tangent plane in either table's metadata", "ra_tangent and dec_tangent")

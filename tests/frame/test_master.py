@@ -277,3 +277,10 @@ def test_a_catalogue_of_motions_needs_its_epoch():
     reference.meta |= {"epoch": None, "catalog": "r.ecsv"}
     with pytest.raises(BadCatalogError, match=r"r\.ecsv: found motions without an epoch"):
         build_master(dithers(rng, truth, 3), reference=reference)
+
+
+def test_one_exposure_alone_is_said(caplog):
+    rng = np.random.default_rng(3)
+    frame = build_master(dithers(rng, sky(rng, 300), 1))
+    assert "jw01086000_nis_cal.fits alone: nothing was repeated" in caplog.text
+    assert np.all(frame.table["flags"] & int(Flag.FEW_EXPOSURES))

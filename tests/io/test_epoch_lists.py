@@ -197,3 +197,14 @@ def test_units_of_lists_are_converted_or_refused(tmp_path):
     t.write(path, overwrite=True)
     with pytest.raises(BadCatalogError, match=r"a\.ecsv: found column x .*not convertible"):
         read_epoch_list(path, pixel_scale_mas=50.0)
+
+
+def test_a_fake_sky_is_said(tmp_path, caplog):
+    columns = {n: [1e-3, 2e-3] for n in ("x0", "y0", "x0e", "y0e", "vx", "vy", "vxe", "vye")}
+    Table(columns | {"name": ["a", "b"], "t0": [2015.5] * 2, "m": [17.0] * 2}).write(tmp_path / "g.ecsv")
+    table = read_gaia(tmp_path / "g.ecsv")
+    assert "(0, 0), with x0 to the West" in caplog.text
+    assert "(0, 0)" in table.meta["sky"]
+    caplog.clear()
+    assert "sky" not in read_gaia(tmp_path / "g.ecsv", ra_ref=0.0, dec_ref=5.0).meta
+    assert not caplog.text

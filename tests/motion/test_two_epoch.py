@@ -285,3 +285,10 @@ def test_unknown_errors_of_the_first_epoch_are_not_zero():
         t = two_epoch_motions(master, first).table
         pull = (np.asarray(t["pmra"]) - pm[0][t["master_row"]]) / t["pmra_error"]
         assert pull.std() < 1.05
+
+
+def test_motions_of_one_exposure_are_said(caplog):
+    master, first, *_ = scene(n=800)
+    master.meta["n_exposures"] = 1
+    two_epoch_motions(master, first)
+    assert "the master frame is one exposure" in caplog.text
