@@ -16,6 +16,7 @@ from astropy.utils.exceptions import AstropyWarning
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.io.names import find_columns, plain
+from jwst_hpastrom.io.sentinels import stands_for_unknown
 from jwst_hpastrom.io.writing import FORMATS
 
 __all__ = [
@@ -193,7 +194,10 @@ def numbers(table, name, path, unit=None, pixel_scale_mas=None):
             own = getattr(own, "function_unit", own)  # mag(AB) is magnitudes
             scale = u.pixel_scale(pixel_scale_mas * u.mas / u.pix) if pixel_scale_mas else None
             own = u.Unit(_UNIT_NAMES.get(str(own).lower().replace(" ", ""), own))
-            found = (found * own).to_value(unit, equivalencies=scale)
+            given = found
+            found = (given * own).to_value(unit, equivalencies=scale)
+            if unit.startswith("mas"):  # a "-99 arcsec" is not an angle
+                found = np.where(stands_for_unknown(given), given, found)
     except (ValueError, TypeError) as err:
         needed = f"numbers in {unit}" if unit else "numbers"
         raise BadCatalogError(f"column {name} ({err})", needed, "", path) from err

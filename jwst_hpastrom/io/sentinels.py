@@ -7,7 +7,7 @@ import numpy as np
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError
 
-__all__ = ["clean_columns", "refuse_single_precision"]
+__all__ = ["clean_columns", "refuse_single_precision", "stands_for_unknown"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -18,8 +18,10 @@ NINES = np.unique([float(f"{'9' * a}.{'9' * b}0") for a in (2, 3, 4, 5, 6) for b
 SKY = ("ra", "dec")
 
 
-def _nines(v):
-    return np.isin(np.round(np.abs(v), 6), NINES)
+def stands_for_unknown(v):
+    """Whether numbers are 99, 99.9, 999 and so on, of either sign, or no measurement of anything by size."""
+    with np.errstate(invalid="ignore"):
+        return np.isin(np.round(np.abs(v), 6), NINES) | (np.abs(v) > HUGE)
 
 
 def clean_columns(table, path):
@@ -42,16 +44,16 @@ def clean_columns(table, path):
             v = values(table, name)
             marked |= np.isinf(v) | (np.abs(v) > HUGE)
             if name in is_error:
-                marked |= (v <= 0) | _nines(v)
+                marked |= (v <= 0) | stands_for_unknown(v)
             elif name in ("pmra", "pmdec", "parallax"):
-                marked |= _nines(v)
+                marked |= stands_for_unknown(v)
             elif name == "mag":
-                marked |= _nines(v) | (np.abs(v) > 90)
+                marked |= stands_for_unknown(v) | (np.abs(v) > 90)
         for a, b in (SKY, ("x", "y"), ("pmra", "pmdec")):
             if not {a, b} <= has:
                 continue
             u, v = values(table, a), values(table, b)
-            both = (u == v) & _nines(u)
+            both = (u == v) & stands_for_unknown(u)
             if a == "ra":
                 both |= ~((np.abs(v) <= 90) & (u >= -180) & (u <= 360)) & np.isfinite(u + v)
             zero = (u == 0) & (v == 0)
