@@ -7,7 +7,17 @@ import numpy as np
 from astropy.table import Column as TableColumn
 from astropy.table import Table
 
-__all__ = ["MASTER", "MOTION", "STAR_LIST", "Column", "Flag", "describe_flags", "make_table", "values"]
+__all__ = [
+    "MASTER",
+    "MOTION",
+    "STAR_LIST",
+    "Column",
+    "Flag",
+    "describe_flags",
+    "make_table",
+    "row_epochs",
+    "values",
+]
 
 
 class Flag(IntFlag):
@@ -31,6 +41,7 @@ class Flag(IntFlag):
     REJECTED_EPOCHS = 32768  # epochs were rejected as outliers
     LINEAR_FIT = 65536  # too few epochs for a choice of model: weighted straight line
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
+    ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
     QUALITY_CUT = 524288  # fails the catalogue cuts
 
 
@@ -202,5 +213,26 @@ def values(table, name, default=np.nan):
     """
     if name not in table.colnames:
         return np.full(len(table), default)
-    column = table[name]
-    return np.ma.filled(np.ma.asarray(getattr(column, "value", column)).astype(float), np.nan)
+    column = getattr(table[name], "value", table[name])
+    if hasattr(column, "unmasked"):  # a masked quantity's mask is unknown to numpy
+        column = np.ma.array(column.unmasked, mask=column.mask)
+    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+
+
+def row_epochs(table):
+    """Return the epoch of each row's position.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Column ``ref_epoch``, else metadata ``epoch`` (Julian years).
+
+    Returns
+    -------
+    ndarray of float
+        NaN where unknown.
+    """
+    epoch = table.meta.get("epoch")
+    common = np.nan if epoch is None else float(epoch)
+    found = values(table, "ref_epoch", common)
+    return np.where(np.isfinite(found), found, common)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag, values
+from jwst_hpastrom.columns import Flag, row_epochs, values
 from jwst_hpastrom.distortion.ideal import IdealPlane
 from jwst_hpastrom.errors import (
     BadCatalogError,
@@ -210,15 +210,15 @@ def match_reference(
     unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
     pm_err = [np.where(unknown | ~np.isfinite(e), motion_error, e)
               for e in (values(reference, "pmra_error"), values(reference, "pmdec_error"))]  # fmt: skip
-    epoch = reference.meta.get("epoch")
-    epochs = [t.meta.get("epoch") for t in star_lists]
-    has_epoch = epoch is not None and all(e is not None for e in epochs)
-    if not has_epoch and not unknown.all():
+    epoch = row_epochs(reference)
+    epochs = [np.nan if t.meta.get("epoch") is None else float(t.meta["epoch"]) for t in star_lists]
+    if not (np.isfinite(epochs).all() and np.isfinite(epoch[ok & ~unknown]).all()) and not unknown.all():
         raise BadCatalogError(
-            "proper motions without an epoch", "meta epoch in the reference and in every star list"
-        )
-    dts = [float(e) - float(epoch) if has_epoch else 0.0 for e in epochs]
-    mean_dt = float(np.mean(dts))
+            "proper motions without an epoch", "meta epoch in the reference and in every star list",
+            file=reference.meta.get("catalog") if np.isfinite(epochs).all() else None,
+        )  # fmt: skip
+    dts = [np.nan_to_num(e - epoch) for e in epochs]
+    mean_dt = np.mean(dts, axis=0)
     errors = [
         np.where(np.isfinite(e), e, np.nan)
         for e in (values(reference, "ra_error"), values(reference, "dec_error"))

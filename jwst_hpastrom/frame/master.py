@@ -220,6 +220,12 @@ def build_master(
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
     names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]
+    if len(star_lists) == 1:
+        log.warning(
+            "%s alone: nothing was repeated, so that no scatter tells of errors, of the pixel phase say; its "
+            "stars are flagged FEW_EXPOSURES",
+            names[0],
+        )
     m, corrections = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
     plane = choose_plane(plane, reference, m.ra, m.dec, scale_mas)
     epochs = np.array([float(t.meta.get("epoch") or np.nan) for t in star_lists])

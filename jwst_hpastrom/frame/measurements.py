@@ -130,7 +130,9 @@ def _one(table, correction, qfit_max, pixel_area):
     ex, ey = _column(table, "x_err", np.nan, n), _column(table, "y_err", np.nan, n)
     vx, vy, vxy = ex**2, ey**2, _column(table, "xy_cov", 0.0, n)
     mag = np.asarray(table["mag"], float)
-    if not (np.isfinite(ex) & (ex > 0)).any():  # no errors at all: equal ones
+    with np.errstate(invalid="ignore"):  # unknown errors; squared, a negative one would look good
+        vx, vy = np.where(ex > 0, vx, np.nan), np.where(ey > 0, vy, np.nan)
+    if not np.isfinite(vx + vy).any():  # no errors at all: equal ones
         vx, vy = np.full(n, 0.01**2), np.full(n, 0.01**2)
     xc, yc = correction.forward(x, y)
     if not isinstance(correction, IdentityMapping):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError
 from jwst_hpastrom.frame.registration import align
 from jwst_hpastrom.geometry import fit_linear, match_nearest, propagate
@@ -16,12 +16,12 @@ def reference_positions(reference, plane, epoch):
     Parameters
     ----------
     reference : `~astropy.table.Table`
-        ra, dec, optional pmra, pmdec and errors; metadata ``epoch``.
+        ra, dec, optional pmra, pmdec and errors; column ``ref_epoch`` or metadata ``epoch``.
 
     plane : `~jwst_hpastrom.geometry.TangentPlane`
 
     epoch : float
-        Julian year; NaN: the positions as they are.
+        Julian year that every row is carried to from its own; None: the positions as they are.
 
     Returns
     -------
@@ -30,17 +30,32 @@ def reference_positions(reference, plane, epoch):
 
     x_err, y_err : ndarray
         Standard errors, pixels; NaN where unknown.
+
+    Raises
+    ------
+    BadCatalogError
+        No positions, or motions without an epoch.
     """
     missing = [c for c in ("ra", "dec") if c not in reference.colnames]
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalogue")
     xi, eta = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
-    start = float(reference.meta.get("epoch") or np.nan)
-    dt = epoch - start if np.isfinite(epoch - start) else 0.0
+    pm = values(reference, "pmra"), values(reference, "pmdec")
+    dt = 0.0
+    if epoch is not None:
+        dt = epoch - row_epochs(reference)
+        moves = np.isfinite(xi + pm[0] + pm[1])
+        if not np.isfinite(dt[moves]).all():
+            whose = np.isfinite(epoch)
+            raise BadCatalogError(
+                "motions without an epoch" if whose else "exposures without an epoch",
+                "the Julian year of the positions",
+                "add metadata epoch or a column ref_epoch" if whose else "EXPMID in the exposures",
+                reference.meta.get("catalog", "reference catalogue") if whose else None,
+            )
+        dt = np.nan_to_num(dt)
     errors = tuple(values(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
-    xi, eta, ex, ey = propagate(
-        xi, eta, values(reference, "pmra"), values(reference, "pmdec"), dt, errors=errors
-    )
+    xi, eta, ex, ey = propagate(xi, eta, *pm, dt, errors=errors)
     return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
 
 

@@ -114,7 +114,7 @@ def propagate(xi, eta, pmra, pmdec, dt, *, errors=None):
     pmra, pmdec : ndarray
         mas/yr; NaN (no known motion) counts as zero.
 
-    dt : float
+    dt : float or ndarray
         Years.
 
     errors : tuple of ndarray, optional

@@ -4,28 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
+from jwst_hpastrom.columns import MASTER
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
+from jwst_hpastrom.io.names import CATALOG_NAMES
+from jwst_hpastrom.io.reading import numbers, read_table, set_epochs, standard_columns
+from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
 
-__all__ = ["SYNONYMS", "read_catalog"]
+__all__ = ["read_catalog"]
 
-#: standard column: names under which other catalogues have it, in order of preference
-SYNONYMS = {
-    "id": ("id", "source_id", "ID", "name", "star_id"),
-    "ra": ("ra", "RA", "RAJ2000", "ra_deg", "_RA", "RA_ICRS"),
-    "dec": ("dec", "DEC", "Dec", "DEJ2000", "dec_deg", "_DE", "DE_ICRS"),
-    "ra_error": ("ra_error", "pos_error", "e_RAJ2000", "e_RA_ICRS", "raerr", "ra_err"),
-    "dec_error": ("dec_error", "pos_error", "e_DEJ2000", "e_DE_ICRS", "decerr", "dec_err"),
-    "pmra": ("pmra", "pmRA", "pm_ra_cosdec", "pmRAc", "pmra_cosdec"),
-    "pmdec": ("pmdec", "pmDE", "pm_dec", "pmDEC"),
-    "pmra_error": ("pmra_error", "pm_error", "e_pmRA", "pmra_err"),
-    "pmdec_error": ("pmdec_error", "pm_error", "e_pmDE", "pmdec_err"),
-    "mag": ("mag", "phot_g_mean_mag", "Gmag", "m", "MAG", "mag_auto"),
-    "x": ("x", "X", "x_fit", "xcentroid", "x_centroid"),
-    "y": ("y", "Y", "y_fit", "ycentroid", "y_centroid"),
-    "ref_epoch": ("ref_epoch", "epoch", "Epoch"),
-}
 UNITS = {
     "ra": "deg",
     "dec": "deg",
@@ -48,7 +35,8 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     Parameters
     ----------
     path : path-like
-        ECSV, FITS, parquet, CSV or an hst1pass ``.xym*`` list. `SYNONYMS` has the names that are understood.
+        ECSV, FITS, parquet, CSV or an hst1pass ``.xym*`` list; for the names that are understood, in upper or
+        lower case, see `~jwst_hpastrom.io.names.CATALOG_NAMES`.
 
     epoch : float, optional
         Julian year of the positions, where the file does not say.
@@ -60,8 +48,9 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     -------
     `~astropy.table.Table`
         Columns ``id ra dec`` (deg), and where known ``ra_error dec_error`` (mas) ``pmra pmdec pmra_error
-        pmdec_error`` (mas/yr) ``mag x y``, then all others. Its meta holds ``epoch`` (Julian year, None where
-        unknown) and, where known, the tangent plane.
+        pmdec_error`` (mas/yr) ``mag x y``, then all others. ``ref_epoch`` holds each row's epoch where the
+        table has one, its meta ``epoch`` (Julian year, None where unknown; the rows' median) and, where
+        known, the tangent plane.
 
     Raises
     ------
@@ -74,7 +63,14 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     table = read_table(path, "a catalogue")
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
-    out = standard_columns(table, SYNONYMS, path, UNITS)
+    out = standard_columns(table, CATALOG_NAMES, path, UNITS)
+    for column in MASTER:  # a master frame's errors
+        if column.unit == "pix" and column.name not in UNITS and column.name in out.colnames:
+            out[column.name] = numbers(out, column.name, path, column.unit)
+            out[column.name].unit = column.unit
+    clean_columns(out, path)
+    if need_sky:
+        refuse_single_precision(out, path)
     if "id" not in out.colnames:
         out.add_column(np.arange(len(table)), name="id", index=0)
     plane = TangentPlane.from_meta(table.meta)
@@ -88,9 +84,8 @@ def read_catalog(path, *, epoch=None, need_sky=True):
             "rename or add the columns",
             path,
         )
-    found = table.meta.get("epoch") or epoch
-    if found is None and "ref_epoch" in out.colnames and np.isfinite(out["ref_epoch"].value).any():
-        found = float(np.nanmedian(out["ref_epoch"].value))
-    out.meta["epoch"] = julian_year(found, path)
+    if need_sky and not np.isfinite(out["ra"].value + out["dec"].value).any():
+        raise BadCatalogError("no row with a position", "ra and dec", "", path)
+    set_epochs(out, path, epoch)
     out.meta["catalog"] = Path(path).name
     return out

@@ -1,29 +1,23 @@
 """Star lists of other origin, one an epoch: column names, epochs, and flystar's calibrated lists."""
 
 import re
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 from astropy.time import Time
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
-from jwst_hpastrom.io.reading import julian_year, read_table, standard_columns
+from jwst_hpastrom.io.names import LIST_NAMES
+from jwst_hpastrom.io.reading import epoch_of_meta, julian_year, read_table, standard_columns
+from jwst_hpastrom.io.sentinels import clean_columns
 
-__all__ = ["EPOCH_SYNONYMS", "convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
+__all__ = ["convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 
-#: column: names under which other lists have it, in order of preference
-EPOCH_SYNONYMS = {
-    "x": ("x", "X", "x_fit", "xcentroid"),
-    "y": ("y", "Y", "y_fit", "ycentroid"),
-    "x_err": ("x_err", "xe", "x_error", "xerr", "sigma_x", "x_fit_err"),
-    "y_err": ("y_err", "ye", "y_error", "yerr", "sigma_y", "y_fit_err"),
-    "mag": ("mag", "m", "MAG", "M"),
-    "mag_err": ("mag_err", "me", "m_err", "mag_error"),
-    "name": ("name", "NAME", "id", "ID"),
-}
+UNITS = dict.fromkeys(("x", "y", "x_err", "y_err"), "pix") | dict.fromkeys(("mag", "mag_err"), "mag")
 #: metadata: names under which other lists have them
 META_SYNONYMS = {
-    "epoch": ("epoch", "EPOCH", "ref_epoch"),
     "position_angle": ("position_angle", "PA", "pa"),
     "pixel_scale_mas": ("pixel_scale_mas", "scale_mas"),
 }
@@ -53,8 +47,8 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     Parameters
     ----------
     path : path-like
-        ECSV, FITS, parquet or text with a line of column names. `EPOCH_SYNONYMS` has the names that are
-        understood.
+        ECSV, FITS, parquet or text with a line of column names. `~jwst_hpastrom.io.names.LIST_NAMES`
+        has the names that are understood.
 
     epoch : float, optional
         Julian year; overrides the file's. Without it: meta ``epoch``, else a date in the file's name. A
@@ -76,7 +70,9 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     """
     path = Path(path)
     table = read_table(path, "a star list")
-    out = standard_columns(table, EPOCH_SYNONYMS, path)
+    scale = next((table.meta[k] for k in META_SYNONYMS["pixel_scale_mas"] if table.meta.get(k)), None)
+    scale = scale or pixel_scale_mas
+    out = standard_columns(table, LIST_NAMES, path, UNITS, float(scale) if isinstance(scale, Real) else None)
     if "name" in out.colnames:
         out["name"] = np.asarray(out["name"]).astype(str)
     missing = [c for c in ("x", "y", "x_err", "y_err") if c not in out.colnames]
@@ -87,16 +83,22 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
             "rename the columns",
             path,
         )
+    clean_columns(out, path)
+    if len(out) and not np.isfinite(values(out, "x_err") + values(out, "y_err")).any():
+        raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
     for name, synonyms in META_SYNONYMS.items():
         found = next((s for s in synonyms if table.meta.get(s) is not None), None)
         if found is None:
             continue
         value = table.meta[found]
         try:
-            out.meta[name] = julian_year(value, path) if name == "epoch" else float(value)
+            out.meta[name] = float(value)
         except (TypeError, ValueError) as err:
             raise BadCatalogError(f"{found} {value!r}", "a number", "", path) from err
-    out.meta["epoch"] = epoch or out.meta.get("epoch") or epoch_from_name(path)
+    stated = epoch_of_meta(table, path)
+    for key in [k for k in out.meta if k.lower() == "epoch"]:
+        del out.meta[key]
+    out.meta["epoch"] = julian_year(epoch, path) or stated or epoch_from_name(path)
     if out.meta["epoch"] is None:
         raise BadCatalogError(
             "no epoch", "meta epoch, a date in the file's name, or epochs=", "give epochs=", path

@@ -63,6 +63,7 @@ EXPOSURE_NAME = re.compile(
     r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
 )
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
+LAUNCH = 59573.0  # of JWST, MJD
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,6 +322,8 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
     mjd = meta.pop("epoch") or meta["epoch_start"]
     del meta["epoch_start"]
+    if mjd is not None and not LAUNCH < mjd < 88069:
+        raise MissingDataError(f"EXPMID = {mjd}", "the MJD of an exposure of JWST", "mend the header", path)
     meta["instrument"] = beam.instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
     saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)

@@ -10,13 +10,16 @@ from astropy.table import Table
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import UNITS
-from jwst_hpastrom.io.reading import numbers, read_table
+from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
+from jwst_hpastrom.io.reading import epoch_of_meta, numbers, read_table, row_years, set_epochs
+from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
 from jwst_hpastrom.io.writing import write_table
 
 __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
+FAKE_SKY = "offsets about (0, 0): the field's place is not known"
 NEEDED = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
 #: columns of Gaia's source table that are used, with their units
 GAIA_UNITS = {name: UNITS[name] for name in NEEDED} | {
@@ -38,7 +41,7 @@ GAIA_UNITS = {name: UNITS[name] for name in NEEDED} | {
 }
 
 
-def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
+def read_gaia(path, *, ra_ref=None, dec_ref=None):
     """Read a Gaia table with Gaia's own column names.
 
     Parameters
@@ -48,7 +51,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
         A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`.
 
     ra_ref, dec_ref : float
-        Field centre for `convert_flystar_gaia`.
+        Field centre for `convert_flystar_gaia`, whose x0 is taken to run to the West.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     table = read_table(path, "a Gaia table")
     if {"x0", "y0", "vx", "vy", "vxe", "vye"} <= set(table.colnames) and "ra" not in table.colnames:
         return convert_flystar_gaia(table, ra_ref=ra_ref, dec_ref=dec_ref)
-    names = {n.lower(): n for n in table.colnames}
+    names = find_columns(table, GAIA_NAMES, path)
     missing = [n for n in NEEDED if n not in names]
     if missing:
         raise BadCatalogError(
@@ -81,11 +84,17 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
     out = Table(meta=dict(table.meta))
     for name, unit in GAIA_UNITS.items():
         if name in names:
-            out[name] = numbers(table, names[name], path, unit)
+            if name == "ref_epoch":
+                out[name] = row_years(table, names[name], path)
+            else:
+                out[name] = numbers(table, names[name], path, unit)
             if unit:
                 out[name].unit = unit
-    ids = next((names[n] for n in ("source_id", "designation", "id") if n in names), None)
+    lower = {n.lower(): n for n in table.colnames}
+    ids = next((lower[n] for n in ("source_id", "source", "designation", "id") if n in lower), None)
     out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)
+    clean_columns(out, path)
+    refuse_single_precision(out, path)
     if not (np.isfinite(out["pmra"]) & np.isfinite(out["pmdec"])).any():
         raise BadCatalogError(
             f"{len(out)} rows without motions",
@@ -93,11 +102,18 @@ def read_gaia(path, *, ra_ref=0.0, dec_ref=0.0):
             "use five-parameter solutions",
             path,
         )
+    if out.meta.get("epoch") is None:
+        out.meta["epoch"] = epoch_of_meta(table, path)
+    set_epochs(out, path)
+    if out.meta["epoch"] is None:
+        raise BadCatalogError(
+            "no ref_epoch", "the epoch of the Gaia positions", "add a column ref_epoch", path
+        )
     out.meta["catalog"] = path.name
     return out
 
 
-def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
+def convert_flystar_gaia(table, *, ra_ref=None, dec_ref=None, x_positive="west"):
     """Convert flystar's form of a Gaia table to Gaia's columns.
 
     Parameters
@@ -107,7 +123,8 @@ def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
         year), ``m`` (G), optional ``source_id parallax parallax_error`` (mas).
 
     ra_ref, dec_ref : float
-        The field centre, degrees; flystar's files do not hold it. Motions do not depend on it.
+        The field centre, degrees; flystar's files do not hold it. Motions do not depend on it. Without
+        it, the positions are about (0, 0), metadata ``sky`` says so, and the log warns.
 
     x_positive : {"west", "east"}
         Where x0 and vx run; in flystar's files, to the West.
@@ -121,6 +138,14 @@ def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
         table = Table.read(table)
     if x_positive not in ("west", "east"):
         raise ParameterError(f"x_positive={x_positive}", "west or east")
+    fake = ra_ref is None or dec_ref is None
+    if fake:
+        log.warning(
+            "flystar's table does not say where its field is: ra and dec are offsets about (0, 0), with x0 "
+            "to the %s; give ra_ref and dec_ref",
+            x_positive.capitalize(),
+        )
+        ra_ref = dec_ref = 0.0
     sign = -1.0 if x_positive == "west" else 1.0
     t = table[np.asarray(table["vxe"], float) > 0]
     if len(t) == 0:
@@ -145,7 +170,9 @@ def convert_flystar_gaia(table, *, ra_ref=0.0, dec_ref=0.0, x_positive="west"):
             data[name] = np.ma.filled(np.ma.asarray(t[name], float), np.nan)
     if "parallax" in data:
         data["parallax_over_error"] = data["parallax"] / data["parallax_error"]
-    out = Table(data, meta={"ra_ref": ra_ref, "dec_ref": dec_ref})
+    out = Table(data, meta={"ra_ref": ra_ref, "dec_ref": dec_ref, "x_positive": x_positive})
+    if fake:
+        out.meta["sky"] = FAKE_SKY
     for name, unit in GAIA_UNITS.items():
         if unit and name in out.colnames:
             out[name].unit = unit

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 from astropy.table import Column
 
+from jwst_hpastrom.columns import STAR_LIST, values
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.io.exposures import exposure_root
 from jwst_hpastrom.io.reading import numbers, read_table
+from jwst_hpastrom.io.sentinels import clean_columns
 
 __all__ = ["find_star_list", "read_star_list", "star_list_path"]
 
@@ -67,9 +70,14 @@ def read_star_list(path, exposure=None, *, correction=None):
     missing = [c for c in NEEDED if c not in table.colnames]
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", f"{', '.join(NEEDED)}", "", path)
-    for name in NEEDED:
-        old = table[name]
-        table[name] = Column(numbers(table, name, path), unit=old.unit, description=old.description)
+    for column in STAR_LIST:
+        if (name := column.name) in table.colnames and column.unit:
+            old = table[name]
+            new = numbers(table, name, path, column.unit)
+            table[name] = Column(new, unit=old.unit and column.unit, description=old.description)
+    clean_columns(table, path)
+    if len(table) and not np.isfinite(values(table, "x_err") + values(table, "y_err")).any():
+        raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
     recorded = table.meta.get("filename")
     if exposure is not None and recorded and exposure_root(recorded) != exposure_root(exposure):
         raise BadCatalogError(

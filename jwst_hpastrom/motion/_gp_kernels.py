@@ -11,6 +11,7 @@ from numba import njit
 
 # no reordering or fusing: results must not depend on what was compiled when
 FAST = {"nsz"}
+ALONE = 1e-10  # share of its weight that an epoch leaves to a prediction of it, below which there is none
 LOG_2PI = np.log(2 * np.pi)
 # Integers that are no literals: numba compiles every function anew for each literal argument.
 NO, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
@@ -369,18 +370,25 @@ def search(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par
 def leave_one_out(proj, y, n, mean, cov):
     """Predictive means (2, n) and covariances (n, 3: xx, xy, yy) of each epoch without it; returns the ELPD.
 
-    ``proj`` and ``y`` are those of both axes, x first; both coordinates of an epoch are left out together.
+    ``proj`` and ``y`` are those of both axes, x first; both coordinates of an epoch are left out together. An
+    epoch without which nothing can be predicted (the others are of one time) has NaN and infinite variance,
+    and no part in the ELPD.
     """
-    elpd = 0.0
+    elpd, top = 0.0, 0.0
     alpha = np.empty(2 * n)
     for i in range(2 * n):
         s = 0.0
+        top = max(top, proj[i, i])
         for j in range(2 * n):
             s += proj[i, j] * y[j]
         alpha[i] = s
     for i in range(n):
         pxx, pxy, pyy = proj[i, i], proj[i, n + i], proj[n + i, n + i]
         det = pxx * pyy - pxy * pxy
+        if pxx <= ALONE * top or pyy <= ALONE * top or det <= ALONE * ALONE * top * top:
+            mean[0, i], mean[1, i] = np.nan, np.nan
+            cov[i, 0], cov[i, 1], cov[i, 2] = np.inf, 0.0, np.inf
+            continue
         cov[i, 0], cov[i, 1], cov[i, 2] = pyy / det, -pxy / det, pxx / det
         rx = cov[i, 0] * alpha[i] + cov[i, 1] * alpha[n + i]
         ry = cov[i, 1] * alpha[i] + cov[i, 2] * alpha[n + i]

@@ -306,10 +306,17 @@ def fit_stars(
             if spare:
                 leave_one_out(best_proj, yj, n, mean, var)
                 chi2[s, 0] = chi2[s, 1] = 0.0
+                predicted = 0
+                for i in range(n):
+                    predicted += np.isfinite(mean[0, i])
+                if predicted == 0:
+                    chi2[s, 0] = chi2[s, 1] = np.nan
                 for i in range(n):
                     k = idx[i]
+                    if not np.isfinite(mean[0, i]):
+                        continue
                     loo_mean[s, 0, k], loo_mean[s, 1, k] = mean[0, i], mean[1, i]
                     loo_error[s, 0, k], loo_error[s, 1, k] = np.sqrt(var[i, 0]), np.sqrt(var[i, 2])
-                    chi2[s, 0] += (yj[i] - mean[0, i]) ** 2 / var[i, 0] / n
-                    chi2[s, 1] += (yj[n + i] - mean[1, i]) ** 2 / var[i, 2] / n
+                    chi2[s, 0] += (yj[i] - mean[0, i]) ** 2 / var[i, 0] / predicted
+                    chi2[s, 1] += (yj[n + i] - mean[1, i]) ** 2 / var[i, 2] / predicted
             break

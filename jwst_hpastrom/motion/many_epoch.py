@@ -1,10 +1,11 @@
 """Star lists of many epochs and Gaia's table become motions in Gaia's frame (H25 §3)."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
@@ -25,7 +26,7 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
-from jwst_hpastrom.motion.registration import check_lists, pixel_size, register_lists
+from jwst_hpastrom.motion.registration import ONE_TIME, check_lists, pixel_size, register_lists
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
@@ -200,7 +201,8 @@ def fit_epochs(
     -----
     Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with fewer
     than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``; rejected epochs are flagged
-    ``REJECTED_EPOCHS``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
+    ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
+    ``ONE_TIME``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
     reference stars' own motions, the same for all.
 
     ``*_error`` are the fits' errors, those of the transformations at the star included; ``*_error_total``
@@ -234,6 +236,7 @@ def fit_epochs(
         radius_mas=reference_radius_mas, max_motion=max_motion, max_mag_difference=max_mag_difference,
         min_epochs=min_epochs, bright_limit=bright_limit,
     )  # fmt: skip
+    links, one_time = _without_one_time(links, epochs)
     groups = _groups(lists, group_by)
     factors = parallax_factors(epochs, plane.ra, plane.dec) if fit_parallax else None
     settings = {
@@ -289,6 +292,9 @@ def fit_epochs(
     t_common, d, e, ok = compare_with_reference(reference, fits.take(star))
     bias = frame_bias(d[ok], e[ok], t_common)
     out = motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia, models, frame, shared)
+    out["flags"] = np.where(
+        one_time, (out["flags"] & ~int(Flag.BAD_ERRORS)) | int(Flag.ONE_TIME), out["flags"]
+    )
     transformation = np.where(links.index >= 0, transformation, np.nan)
     out.meta["transformation_error_mas"] = [float(v) for v in np.nanmedian(transformation, axis=(0, 1))]
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]
@@ -362,6 +368,22 @@ def _identify(
         reference, star = reference.take(~bright), star[~bright]
     pixels = np.array([pixel_size(m, t) for m, t in zip(mappings, lists, strict=True)]) * unit
     return links, reference, star, pixels
+
+
+def _without_one_time(links, epochs):
+    """Links without the measurements of stars whose usable epochs are one time, and which stars these are.
+
+    A line through one time is singular, and one through the two filters of a night has an error so large
+    that it spoils what all stars are fitted together with.
+    """
+    t = np.where(links.usable, epochs, np.nan)
+    some = links.usable.any(1)
+    span = np.zeros(len(t))
+    span[some] = np.nanmax(t[some], 1) - np.nanmin(t[some], 1)
+    one_time = some & (span < ONE_TIME)
+    if one_time.any():
+        log.warning("%d stars have epochs of one time only, and no motion", one_time.sum())
+    return replace(links, usable=links.usable & ~one_time[:, None]), one_time
 
 
 def _tangent_plane(lists, gaia, keep, ra_ref, dec_ref):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import CompositeMapping, TangentPlane, fit_polynomial, match_blind, match_nearest
 from jwst_hpastrom.motion.parallax import parallax_factors
@@ -195,11 +195,14 @@ def reference_stars(gaia, keep, plane, *, use_parallax=False):
     full = np.zeros((row.size, 4, 4))
     full[:, :2, :2] = full[:, 2:, 2:] = rotation
     covariance = full @ (sigma[:, :, None] * corr * sigma[:, None, :]) @ np.swapaxes(full, 1, 2)
-    epoch = values(t, "ref_epoch")
+    epoch = row_epochs(t)
     if not np.isfinite(epoch).all():
-        if gaia.meta.get("epoch") is None:
-            raise BadCatalogError("no ref_epoch", "the epoch of the Gaia positions", "add a column ref_epoch")
-        epoch = np.where(np.isfinite(epoch), epoch, float(gaia.meta["epoch"]))
+        raise BadCatalogError(
+            "no ref_epoch",
+            "the epoch of the Gaia positions",
+            "add a column ref_epoch",
+            gaia.meta.get("catalog"),
+        )
     parallax = np.nan_to_num(values(t, "parallax", 0.0)) if use_parallax else np.zeros(row.size)
     mag = values(t, "phot_g_mean_mag")
     return ReferenceStars(

@@ -14,7 +14,10 @@ from jwst_hpastrom.geometry import (
     match_nearest,
 )
 
-__all__ = ["check_lists", "list_to_sky", "pixel_size", "register_lists"]
+__all__ = ["ONE_TIME", "check_lists", "list_to_sky", "pixel_size", "register_lists"]
+
+#: years within which epochs are one time
+ONE_TIME = 0.01
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 
@@ -58,7 +61,7 @@ def check_lists(lists):
     order = np.argsort(epochs, kind="stable")
     if np.any(order != np.arange(order.size)):
         log.info("the lists were not in the order of their epochs: sorted")
-    if np.ptp(epochs) < 1e-3:
+    if np.ptp(epochs) < ONE_TIME:
         raise DegenerateSolutionError(
             f"all {epochs.size} lists at epoch {epochs[0]:.4f}",
             "epochs that differ",

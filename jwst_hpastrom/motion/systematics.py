@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.columns import row_epochs
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import TangentPlane, clipped_mean, match_nearest, robust_sigma
 
@@ -90,8 +91,7 @@ def match_motions(table, other, *, radius_mas=100.0):
     x, y = plane.to_pixels(*plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float)))
     values = _read(other)
     epoch = np.nanmedian(np.asarray(table["ref_epoch"], float)) if "ref_epoch" in table.colnames else np.nan
-    dt = epoch - float(other.meta.get("epoch") or np.nan)
-    dt = dt if np.isfinite(dt) else 0.0
+    dt = np.nan_to_num(epoch - row_epochs(other))
     xi, eta = plane.from_sky(values["ra"], values["dec"])
     u, v = plane.to_pixels(
         xi + np.nan_to_num(values["pmra"]) * dt / 1e3, eta + np.nan_to_num(values["pmdec"]) * dt / 1e3

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Column, Table
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.columns import MOTION, Flag, make_table, values
+from jwst_hpastrom.columns import MOTION, Flag, make_table, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.registration import align
@@ -61,16 +61,16 @@ def _pair(t, master_xy, first_xy, radius):
 
 def _first_pairs(master, first_epoch, plane, max_shift, max_rotation):
     """Linear transformation of the master to the catalogue at the master's epoch, and the catalogue there."""
-    epoch = float(master.meta.get("epoch") or np.nan)
-    x, y, *_ = reference_positions(first_epoch, plane, epoch)
+    x, y, *_ = reference_positions(first_epoch, plane, float(master.meta["epoch"]))
     own = TangentPlane.from_meta(master.meta) or plane
     if {"ra", "dec"} <= set(master.colnames):
         u, v = plane.to_pixels(*plane.from_sky(values(master, "ra"), values(master, "dec")))
     else:
         u, v = plane.to_pixels(*own.from_pixels(values(master, "x"), values(master, "y")))
+    seen = np.isfinite(x + y)
     try:
         found = align(
-            u, v, values(master, "mag"), x, y, values(first_epoch, "mag"),
+            u, v, values(master, "mag"), x[seen], y[seen], values(first_epoch, "mag")[seen],
             max_shift=1.5 * max_shift * 1e3 / plane.scale_mas, max_rotation=1.5 * max_rotation,
         )  # fmt: skip
     except HPAstromError as error:
@@ -171,16 +171,17 @@ def two_epoch_motions(
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
     plane = TangentPlane.from_meta(first_epoch.meta) or TangentPlane.from_meta(master.meta)
-    t1, t2 = first_epoch.meta.get("epoch"), master.meta.get("epoch")
-    if t1 is None or t2 is None or not np.isfinite(float(t2) - float(t1)) or float(t1) == float(t2):
-        raise BadCatalogError(
-            f"epochs {t1} and {t2}", "two different Julian years in the metadata ('epoch')", "add them"
+    if master.meta.get("n_exposures") == 1:
+        log.warning(
+            "the master frame is one exposure, nothing was repeated: motions are flagged FEW_EXPOSURES"
         )
+    first_epoch, t1, t2 = _with_epochs(master, first_epoch)
     if plane is None:
         raise BadCatalogError("no tangent plane in either table's metadata", "ra_tangent and dec_tangent")
-    baseline, parameters = float(t2) - float(t1), int(parameters)
+    parameters, baselines = int(parameters), t2 - t1
+    baseline = float(np.median(baselines))
     to_now, (u, v), now = _first_pairs(master, first_epoch, plane, max_shift, max_rotation)
-    x1, y1, ex1, ey1 = reference_positions(first_epoch, plane, np.nan)
+    x1, y1, ex1, ey1 = reference_positions(first_epoch, plane, None)
     mag, colour = values(master, "mag"), None
     moved = (now[0] - x1, now[1] - y1)  # the catalogue's own motions, in pixels
 
@@ -210,17 +211,28 @@ def two_epoch_motions(
         )
     scale = (TangentPlane.from_meta(master.meta) or plane).scale_mas / plane.scale_mas
     ex2, ey2 = (e * scale for e in position_errors(master, "empirical" if errors == "l23" else errors))
+    unknown = ~np.isfinite(np.where(np.r_[ex1, ey1] > 0, np.r_[ex1, ey1], np.nan)).any()
     ex1, ey1 = _known(ex1), _known(ey1)
-    fit, intrinsic = _global(
-        i[chosen], j[chosen], (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), parameters, sigma
-    )
+    refer = i[chosen], j[chosen]
+    fit, intrinsic = _global(*refer, (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), parameters, sigma)
+    if np.ptp(baselines) > 1e-3:
+        # rows of several epochs: the reference stars' mean motion carries them all to one
+        x1, y1, fit, intrinsic = _one_epoch(
+            fit, intrinsic, refer, (u, v), (x1, y1), (ex1, ey1), (ex2, ey2), baselines, parameters, sigma
+        )
+    if unknown:  # what the reference stars scatter beyond the master's errors, own motions included
+        ex1, ey1 = np.full_like(ex1, intrinsic), np.full_like(ey1, intrinsic)
+        log.warning(
+            "%s states no errors of its positions: the scatter of the reference stars, %.3f mas, stands in",
+            first_epoch.meta.get("catalog", "the first epoch"), intrinsic * plane.scale_mas,
+        )  # fmt: skip
     t, kept = fit.transform, fit.keep
     is_reference = np.zeros(len(master), bool)
     is_reference[i[chosen][kept]] = True
 
     # All stars, matched where their known motion (less the reference stars' own) lets expect them.
     fu, fv = t.forward(u, v)
-    bulk = [np.nanmedian(m[j[chosen][kept]]) for m in moved]
+    bulk = [np.nanmedian((m / baselines)[j[chosen][kept]]) * baselines for m in moved]
     expect = [np.where(np.isfinite(m), m - b, 0.0) for m, b in zip(moved, bulk, strict=True)]
     known = np.isfinite(values(first_epoch, "pmra") + values(first_epoch, "pmdec"))
     px, py = (np.where(known, p + e, p) for p, e in zip((x1, y1), expect, strict=True))
@@ -242,7 +254,7 @@ def two_epoch_motions(
         gain = float(before / np.hypot(*(robust_sigma(d[reference & done]) for d in (dx, dy))))
         flag[done] |= int(Flag.LOCAL_TRANSFORM)
         log.info("local transformations: scatter of the reference stars falls by a factor %.3f", gain)
-    f = plane.scale_mas / baseline
+    f = plane.scale_mas / baselines[j]
     relative = np.stack([-dx * f, dy * f])
     error = np.stack([np.sqrt(vx) * abs(f), np.sqrt(vy) * abs(f)])
     absolute = np.stack([values(first_epoch, "pmra")[j], values(first_epoch, "pmdec")[j]])
@@ -260,6 +272,7 @@ def two_epoch_motions(
         with np.errstate(invalid="ignore", divide="ignore"):
             shared = np.where(reference, shared * (1 - 2 * own / (own + intrinsic**2)), shared)
         error = np.sqrt(np.maximum(own + shared, 0.25 * own)) * abs(f)
+    _check_baseline(relative, error, absolute, first_epoch.meta.get("catalog"), t1, t2)
     pm = relative + zero[:, None] if np.isfinite(zero).all() else relative
     if varying:
         surface, surface_error = zero_point_surface(
@@ -275,7 +288,7 @@ def two_epoch_motions(
         )
         pm, error = pm + surface, np.hypot(error, surface_error)
     meta = {
-        "baseline": baseline, "first_epoch": float(t1), "transformation": transformation,
+        "baseline": baseline, "first_epoch": float(np.median(t1)), "transformation": transformation,
         "motions": "absolute" if np.isfinite(zero).all() else "relative",
         "zero_point_pmra": float(zero[0]), "zero_point_pmdec": float(zero[1]),
         "zero_point_pmra_error": float(zero_error[0]), "zero_point_pmdec_error": float(zero_error[1]),
@@ -288,7 +301,7 @@ def two_epoch_motions(
         "id": np.asarray(master["id"])[i] if "id" in master.colnames else np.arange(i.size),
         "ra": values(master, "ra")[i], "dec": values(master, "dec")[i],
         "ra_error": ex2[i] * plane.scale_mas, "dec_error": ey2[i] * plane.scale_mas,
-        "ref_epoch": np.full(i.size, float(t2)),
+        "ref_epoch": np.full(i.size, t2),
         "pmra": pm[0], "pmdec": pm[1], "pmra_error": error[0], "pmdec_error": error[1],
         "pmra_error_systematic": values(master, "x_err_systematic")[i] * scale * abs(f),
         "pmdec_error_systematic": values(master, "y_err_systematic")[i] * scale * abs(f),
@@ -305,6 +318,75 @@ def two_epoch_motions(
     table = make_table(MOTION, data, meta)
     log.info("%d motions, %d reference stars, zero point %s", len(table), is_reference.sum(), zero)
     return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
+
+
+def _with_epochs(master, first_epoch):
+    """First epoch's rows that have an epoch, their Julian years, and the master's."""
+    t2 = master.meta.get("epoch")
+    t2 = np.nan if t2 is None else float(t2)
+    t1 = row_epochs(first_epoch)
+    sky = np.isfinite(values(first_epoch, "ra") + values(first_epoch, "dec"))
+    if not np.isfinite(t2) or not np.isfinite(t1[sky]).all():
+        whose, default = (first_epoch, "first epoch") if np.isfinite(t2) else (master, "master frame")
+        raise BadCatalogError(
+            "no epoch", "the Julian year of the positions, as metadata epoch or column ref_epoch", "add it",
+            whose.meta.get("catalog", default),
+        )  # fmt: skip
+    if (near := np.abs(t2 - t1[sky]) < 0.02).any():
+        raise BadCatalogError(
+            f"{near.sum()} rows of epoch {t1[sky][near][0]}, which is the master frame's ({t2})",
+            "epochs that differ", "", first_epoch.meta.get("catalog", "first epoch"),
+        )  # fmt: skip
+    typical = float(np.median(t1[sky])) if sky.any() else np.nan
+    return first_epoch, np.where(np.isfinite(t1), t1, typical), t2
+
+
+def _one_epoch(fit, intrinsic, rows, uv, xy, e1, e2, baselines, parameters, sigma):
+    """First-epoch positions moved to their median epoch by the reference stars' mean motion, and the fit."""
+    i, j = rows
+    early = baselines - np.median(baselines)
+    for _ in range(8):
+        fu, fv = fit.transform.forward(uv[0][i], uv[1][i])
+        b = early[j]
+        new = []
+        for k, at in enumerate((fu, fv)):
+            d = (at - xy[k][j])[fit.keep]
+            # what stars of early and late rows differ by, per year; medians of halves are robust
+            w = b[fit.keep]
+            late = w > 0.5 * (w.min() + w.max())
+            ok = late.any() and not late.all()
+            gap = w[late].mean() - w[~late].mean() if ok else 1.0
+            rate = (np.median(d[late]) - np.median(d[~late])) / gap if ok else 0.0
+            new.append(xy[k] + rate * early)
+        xy = new
+        fit, intrinsic = _global(*rows, uv, tuple(xy), e1, e2, parameters, sigma)
+    return *xy, fit, intrinsic
+
+
+def _check_baseline(relative, error, absolute, name, t1, t2):
+    """Refuse epochs with which the motions are far from proportional to the catalogue's own."""
+    r, a, e = (np.asarray(c, float) for c in (relative, absolute, error))
+    ok = np.isfinite(r + a + e).all(0)
+    if ok.sum() < 50:
+        return
+    cov = var = noise = scatter = 0.0
+    for k in (0, 1):
+        dr, da = (c[k, ok] - np.median(c[k, ok]) for c in (r, a))
+        keep = (np.abs(dr) < 4 * robust_sigma(dr)) & (np.abs(da) < 4 * robust_sigma(da))
+        dr, da = dr[keep], da[keep]
+        if dr.size < 40:
+            return
+        cov, var, scatter = cov + dr @ da / dr.size, var + dr @ dr / dr.size, scatter + da @ da / dr.size
+        noise += np.mean(e[k, ok][keep] ** 2)
+    own = var - noise
+    if own < 2 * noise or cov < 0.5 * np.sqrt(var * scatter):
+        return  # too little in common to judge by
+    ratio = cov / own
+    if not 0.6 < ratio < 1.5:
+        raise BadCatalogError(
+            f"own motions {ratio:.2f} times those between epochs {np.median(t1):.2f} and {t2:.2f}",
+            "epochs that fit the catalogue's motions", "check both tables' epochs", name or "first epoch",
+        )  # fmt: skip
 
 
 def _known(error):

@@ -62,7 +62,10 @@ class ProperMotionStep(HPStep):
 
     def _many_epochs(self, inputs):
         lists = read_epoch_lists(inputs.members, epochs=self.epochs, pixel_scale_mas=self.pixel_scale_mas)
-        gaia = read_gaia(self.gaia_catalog, ra_ref=self.ra_ref or 0.0, dec_ref=self.dec_ref or 0.0)
+        centre = {key: getattr(self, key) for key in ("ra_ref", "dec_ref")}
+        for table in lists:
+            centre = {k: table.meta.get(k) if v is None else v for k, v in centre.items()}
+        gaia = read_gaia(self.gaia_catalog, **centre)
         results = {}
         with self.executor() as executor:
             for models in (self.models, *(m for m in MODEL_SETS if self.compare and m != self.models)):
@@ -81,6 +84,8 @@ class ProperMotionStep(HPStep):
         if self.save_residuals:
             result.table.meta["expected_chi2_loo"] = result.expected_chi2_quantiles()
         result.table.meta["seed"] = self.seed
+        if "sky" in gaia.meta:
+            result.table.meta["sky"] = gaia.meta["sky"]
         self.write_quality(inputs.product, result.references)
         if self.save_residuals:
             write_table(result.residuals(), self.output_path(inputs.product, "pm_residuals", "ecsv"))

@@ -267,3 +267,20 @@ def test_average_against_twin():
         np.testing.assert_array_equal(used[s], ok)
         assert n_used[g] == ok.sum()
     assert not used[start[4]]
+
+
+def test_a_catalogue_of_motions_needs_its_epoch():
+    rng = np.random.default_rng(3)
+    truth = sky(rng, 300)
+    reference = reference_of(truth)
+    reference["pmra"], reference["pmdec"] = 2.0, 0.5
+    reference.meta |= {"epoch": None, "catalog": "r.ecsv"}
+    with pytest.raises(BadCatalogError, match=r"r\.ecsv: found motions without an epoch"):
+        build_master(dithers(rng, truth, 3), reference=reference)
+
+
+def test_one_exposure_alone_is_said(caplog):
+    rng = np.random.default_rng(3)
+    frame = build_master(dithers(rng, sky(rng, 300), 1))
+    assert "jw01086000_nis_cal.fits alone: nothing was repeated" in caplog.text
+    assert np.all(frame.table["flags"] & int(Flag.FEW_EXPOSURES))

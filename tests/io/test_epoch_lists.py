@@ -164,3 +164,47 @@ def test_real_flystar_files():
     assert [round(t.meta["epoch"], 2) for t in lists] == [2011.83, 2012.73, 2013.81]
     gaia = read_gaia(DATA / "my_gaia.fits")
     assert len(gaia) == 815 - 309
+
+
+def test_gaia_table_with_names_of_vizier(tmp_path):
+    names = "RA_ICRS DE_ICRS e_RA_ICRS e_DE_ICRS pmRA pmDE e_pmRA e_pmDE RUWE Gmag Plx e_Plx"
+    Table(
+        {"Source": [7], "Epoch": ["J2016"]} | {n: [float(k + 1)] for k, n in enumerate(names.split())}
+    ).write(tmp_path / "v.ecsv")
+    table = read_gaia(tmp_path / "v.ecsv")
+    assert table["source_id"][0] == "7"
+    assert [table[n][0] for n in ("dec", "pmra", "pmdec_error", "ruwe", "phot_g_mean_mag")] == [
+        2,
+        5,
+        8,
+        9,
+        10,
+    ]
+    assert table["parallax_error"][0] == 12
+
+
+def test_units_of_lists_are_converted_or_refused(tmp_path):
+    path = tmp_path / "a.ecsv"
+    t = QTable({"x": [1.0] * u.pix, "y": [2.0] * u.pix, "x_err": [0.5] * u.mas, "y_err": [1e-3] * u.arcsec})
+    t.meta = {"epoch": 2015.5}
+    t.write(path)
+    with pytest.raises(BadCatalogError, match=r"a\.ecsv: found column x_err .*not convertible"):
+        read_epoch_list(path)
+    table = read_epoch_list(path, pixel_scale_mas=50.0)
+    assert table["x_err"][0] == pytest.approx(0.01)
+    assert table["y_err"][0] == pytest.approx(0.02)
+    t["x"] = [0.1] * u.arcsec
+    t.write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match=r"a\.ecsv: found column x .*not convertible"):
+        read_epoch_list(path, pixel_scale_mas=50.0)
+
+
+def test_a_fake_sky_is_said(tmp_path, caplog):
+    columns = {n: [1e-3, 2e-3] for n in ("x0", "y0", "x0e", "y0e", "vx", "vy", "vxe", "vye")}
+    Table(columns | {"name": ["a", "b"], "t0": [2015.5] * 2, "m": [17.0] * 2}).write(tmp_path / "g.ecsv")
+    table = read_gaia(tmp_path / "g.ecsv")
+    assert "(0, 0), with x0 to the West" in caplog.text
+    assert "(0, 0)" in table.meta["sky"]
+    caplog.clear()
+    assert "sky" not in read_gaia(tmp_path / "g.ecsv", ra_ref=0.0, dec_ref=5.0).meta
+    assert not caplog.text

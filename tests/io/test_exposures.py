@@ -109,6 +109,7 @@ def test_no_dq_is_accepted(tmp_path):
         ({"DQ": np.ones((40, 30), "u4")}, MissingDataError, "no pixel with weight"),
         ({"ERR": np.ones((20, 30), "f4")}, MissingDataError, "two images of one shape"),
         ({"header": {"S_RESAMP": "COMPLETE"}}, UnsupportedExposureError, "resampled"),
+        ({"header": {"EXPMID": 2000.0}}, MissingDataError, "EXPMID = 2000.0, needed the MJD"),
         ({"header": {"EXPMID": "tomorrow"}}, MissingDataError, "EXPMID = 'tomorrow', needed a number"),
         ({"header": {"SUBSTRT2": -5}}, MissingDataError, "SUBSTRT1, SUBSTRT2 = 1, -5"),
         ({"header": {"PUPIL": "CLEARP"}}, MissingDataError, "FILTER CLEAR and PUPIL CLEARP"),

@@ -56,3 +56,23 @@ def test_corrected_positions_are_on_the_full_detector(tmp_path, star_list):
     shift = LinearTransform(offset=np.array([0.5, -0.5]))
     table = read_star_list(tmp_path / "a_stars.ecsv", correction=shift)
     assert (table["x_corr"][0], table["y_corr"][0]) == (101.5, 201.5)
+
+
+def test_errors_that_cannot_be(tmp_path):
+    data = {n: np.arange(1.0, 5.0) for n in ("x", "y", "x_err", "y_err", "flux", "mag")}
+    data["x_err"] = np.array([-0.1, 0.0, 99.0, 0.2])
+    path = tmp_path / "a_stars.ecsv"
+    Table(data).write(path)
+    assert list(np.isfinite(read_star_list(path)["x_err"])) == [False, False, False, True]
+    data["x_err"] = np.zeros(4)
+    Table(data).write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match=r"a_stars\.ecsv: found no positive finite x_err"):
+        read_star_list(path)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("x_err", "mas"), ("x", "arcsec"), ("flux", "Jy"), ("mag", "Jy")])
+def test_units_that_are_not_pixels_and_brightness(tmp_path, star_list, name, unit):
+    star_list[name].unit = unit
+    star_list.write(tmp_path / "a.ecsv")
+    with pytest.raises(BadCatalogError, match=rf"a\.ecsv: found column {name} .*not convertible"):
+        read_star_list(tmp_path / "a.ecsv")

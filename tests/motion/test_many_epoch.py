@@ -351,3 +351,26 @@ def test_all_stars_hold_the_epochs_together(result):
     assert scatter(out) < 1.02 * scatter(alone)
     expected = out.expected_chi2(n_draws=20)
     assert np.nanmedian(out.fits.chi2_loo) == pytest.approx(np.nanmedian(expected), rel=0.15)
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-4, 0.003])
+@pytest.mark.parametrize("later", [(3,), (2, 3, 4, 5, 6, 7)])
+def test_two_lists_of_one_night(step, later):
+    lists, gaia, pm = field()
+    night = field()[0][0]
+    night["x"] += np.random.default_rng(2).normal(0, 0.002, len(night))
+    night.meta |= {"epoch": EPOCHS[0] + step, "filename": "night"}
+    only = [f"S{i}" for i in range(200, 220)]  # stars of that night
+    rest = [lists[k][~np.isin(lists[k]["name"], only)] for k in later]
+    t = fit_epochs([lists[0], night, *rest], gaia).table
+    n = star_numbers(t)
+    hidden = (n >= 200) & (n < 220)
+    flagged = np.asarray(t["flags"]) & int(Flag.ONE_TIME) != 0
+    assert np.all(flagged[hidden])
+    assert np.isnan(t["pmra"][flagged]).all()
+    assert not np.any(np.asarray(t["flags"])[flagged] & int(Flag.BAD_ERRORS))
+    assert flagged[~hidden].sum() < 6  # missing in the third list
+    good = ~flagged
+    pull = (np.asarray(t["pmra"]) - pm[n, 0])[good] / np.asarray(t["pmra_error"])[good]
+    assert 0.8 < np.std(pull) < 1.6  # the night's two lists share their errors in y
+    assert np.median(t["pmra_error"][good]) < 0.2

@@ -154,7 +154,7 @@ def test_refusals():
     with pytest.raises(NoOverlapError):
         two_epoch_motions(master, other)
     first.meta["epoch"] = None
-    with pytest.raises(BadCatalogError, match="epochs None"):
+    with pytest.raises(BadCatalogError, match="first epoch: found no epoch"):
         two_epoch_motions(master, first)
 
 
@@ -242,3 +242,53 @@ def test_local_kernel_against_twin():
         np.testing.assert_allclose((dx[s], dy[s], ex[s], ey[s], n_used[s]), expected, rtol=1e-9)
     assert np.isnan(dx[7])
     assert n_used[7] == 0
+
+
+def test_rows_of_several_epochs():
+    master, first, pm, shuffle = scene(n=2000)
+    early = np.arange(len(first)) % 2 == 0
+    back = np.where(early, 1991.25 - T1, 0.0)
+    xi, eta = PLANE.from_sky(first["ra"], first["dec"])
+    first["ra"], first["dec"] = PLANE.to_sky(
+        xi + pm[0][shuffle] * back / 1e3,
+        eta + pm[1][shuffle] * back / 1e3,
+    )
+    first["ref_epoch"] = T1 + back
+    result = two_epoch_motions(master, first)
+    t = result.table
+    for k, c in enumerate(("pmra", "pmdec")):
+        d = np.asarray(t[c]) - pm[k][t["master_row"]]
+        assert abs(np.median(d)) < 4 * result.zero_point_error[k]
+        old = early[t["first_epoch_row"]]
+        # the two halves' own mean motions differ by chance
+        assert abs(np.median(d[old]) - np.median(d[~old])) < 4 * 0.14 * np.sqrt(2 / 1000)
+        for part in (old, ~old):
+            assert 0.9 < np.std((d / t[f"{c}_error"])[part]) < 1.1
+
+
+@pytest.mark.parametrize("epoch", [T1 + 10, T1 - 15, T2, None])
+def test_epochs_that_cannot_be_are_refused(epoch):
+    master, first, *_ = scene(n=800)
+    first.meta |= {"epoch": epoch, "catalog": "first.ecsv"}
+    with pytest.raises(BadCatalogError, match=r"first\.ecsv: found .*epoch"):
+        two_epoch_motions(master, first)
+
+
+def test_unknown_errors_of_the_first_epoch_are_not_zero():
+    master, first, pm, _ = scene()
+    for value in (np.nan, 0.0, None):
+        for name in ("ra_error", "dec_error"):
+            if value is None:
+                first.remove_column(name)
+            else:
+                first[name] = value
+        t = two_epoch_motions(master, first).table
+        pull = (np.asarray(t["pmra"]) - pm[0][t["master_row"]]) / t["pmra_error"]
+        assert pull.std() < 1.05
+
+
+def test_motions_of_one_exposure_are_said(caplog):
+    master, first, *_ = scene(n=800)
+    master.meta["n_exposures"] = 1
+    two_epoch_motions(master, first)
+    assert "the master frame is one exposure" in caplog.text

@@ -1,0 +1,112 @@
+"""Numbers that stand for "unknown" in other catalogues become NaN, and the log says how many."""
+
+import logging
+
+import numpy as np
+
+from jwst_hpastrom.columns import values
+from jwst_hpastrom.errors import BadCatalogError
+
+__all__ = ["clean_columns", "refuse_single_precision", "stands_for_unknown"]
+
+log = logging.getLogger("stpipe.hpastrom.io")
+
+#: larger numbers are no measurement of anything
+HUGE = 1e15
+#: 99, 99.9, … 9999.99 and so on, of either sign
+NINES = np.unique([float(f"{'9' * a}.{'9' * b}0") for a in (2, 3, 4, 5, 6) for b in range(5)])
+SKY = ("ra", "dec")
+
+
+def stands_for_unknown(v):
+    """Whether numbers are 99, 99.9, 999 and so on, of either sign, or no measurement of anything by size."""
+    with np.errstate(invalid="ignore"):
+        return np.isin(np.round(np.abs(v), 6), NINES) | (np.abs(v) > HUGE)
+
+
+def clean_columns(table, path):
+    """Set unknown values of a standard table to NaN in place.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Columns as `~jwst_hpastrom.io.names.CATALOG_NAMES` or ``LIST_NAMES``: positions, motions, magnitudes,
+        and their errors, which are unknown where they are not positive.
+
+    path : path-like
+        For the log.
+    """
+    has = set(table.colnames)
+    is_error = {c for c in has if c.endswith(("_error", "_err")) and c.split("_")[0] in _QUANTITIES}
+    bad = {c: np.zeros(len(table), bool) for c in has & _QUANTITIES | is_error}
+    with np.errstate(invalid="ignore"):
+        for name, marked in bad.items():
+            v = values(table, name)
+            marked |= np.isinf(v) | (np.abs(v) > HUGE)
+            if name in is_error:
+                marked |= (v <= 0) | stands_for_unknown(v)
+            elif name in ("pmra", "pmdec", "parallax"):
+                marked |= stands_for_unknown(v)
+            elif name == "mag":
+                marked |= stands_for_unknown(v) | (np.abs(v) > 90)
+        for a, b in (SKY, ("x", "y"), ("pmra", "pmdec")):
+            if not {a, b} <= has:
+                continue
+            u, v = values(table, a), values(table, b)
+            both = (u == v) & stands_for_unknown(u)
+            if a == "ra":
+                both |= ~((np.abs(v) <= 90) & (u >= -180) & (u <= 360)) & np.isfinite(u + v)
+            zero = (u == 0) & (v == 0)
+            if a == "pmra":  # no motion at all is no measurement, unless a catalogue says so of all stars
+                stated = np.all([values(table, f"{n}_error") > 0 for n in (a, b)], axis=0)
+                both |= zero & (~stated | (np.mean(zero) < 0.5))
+            elif np.mean(zero) < 0.5:
+                both |= zero
+            # one half of a pair is no use
+            both |= bad[a] | bad[b]
+            bad[a] |= both
+            bad[b] |= both
+    counts = {}
+    for name, marked in bad.items():
+        new = marked & ~np.isnan(values(table, name))
+        if new.any():
+            column = values(table, name)
+            column[new] = np.nan
+            unit = table[name].unit
+            table[name] = column
+            table[name].unit = unit
+            counts[name] = int(new.sum())
+    if counts:
+        text = ", ".join(f"{name} of {n}" for name, n in counts.items())
+        log.warning("%s: values that stand for unknown, or cannot be, were left out: %s rows", path, text)
+
+
+_QUANTITIES = {"ra", "dec", "pmra", "pmdec", "parallax", "mag", "x", "y"}
+
+
+def refuse_single_precision(table, path):
+    """Refuse right ascensions and declinations that were rounded to 32 bits: 30 mas.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Standard columns; nothing is done without ``ra`` and ``dec``.
+
+    path : path-like
+        For the error.
+
+    Raises
+    ------
+    BadCatalogError
+        All values are those of 32-bit numbers.
+    """
+    for name in SKY:
+        v = values(table, name)
+        v = v[np.isfinite(v)]
+        step = np.abs(np.spacing(v.astype(np.float32)).astype(float)) * 3.6e6  # mas
+        rounded = v == v.astype(np.float32)
+        if v.size >= 10 and (step > 0.1).any() and rounded.all() and (v * 4 % 1 != 0).any():
+            raise BadCatalogError(
+                f"{name} in single precision, rounded to {np.median(step):.0f} mas",
+                "double precision", "fetch the table again in float64", path,
+            )  # fmt: skip
