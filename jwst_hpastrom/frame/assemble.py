@@ -87,7 +87,7 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     u, v = averages.mean.T
     common = systematic(u, v, mags.mean, flags)
     error = [
-        combine_errors(empirical[k], averages.formal[:, k], averages.n_used, mags.mean, common[k])
+        combine_errors(empirical[k], averages.expected[:, k], averages.n_used, mags.mean, common[k])
         for k in (0, 1)
     ]
     xi, eta = plane.from_pixels(u, v)

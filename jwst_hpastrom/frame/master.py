@@ -72,12 +72,13 @@ class _Averages:
         which = np.flatnonzero(star >= 0)
         which = which[np.argsort(star[which], kind="stable")]
         start = np.searchsorted(star[which], np.arange(n_stars + 1))
-        self.mean, self.rms, self.formal = (np.full((n_stars, 2), np.nan) for _ in range(3))
+        self.mean, self.rms, self.formal, self.expected, self.weight = np.full((5, n_stars, 2), np.nan)
+        self.added = np.asarray(extra, float)
         self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
         used = np.zeros(which.size, np.bool_)
         average_stars(
-            start, m.u[which], m.v[which], m.vu[which], m.vv[which], np.asarray(extra, float), float(sigma),
-            self.mean, self.rms, self.formal, self.n_used, used,
+            start, m.u[which], m.v[which], m.vu[which], m.vv[which], self.added, float(sigma),
+            self.mean, self.rms, self.formal, self.expected, self.weight, self.n_used, used,
         )  # fmt: skip
         self.used = np.zeros(star.size, bool)
         self.used[which] = used
@@ -87,12 +88,13 @@ class _Averages:
         rows = np.flatnonzero((self.n_used >= 3) & np.isfinite(self.formal).all(1))
         if rows.size == 0:
             return np.zeros(2)
-        single = self.formal[rows] ** 2 * self.n_used[rows, None]
+        single = self.expected[rows] ** 2 * self.n_used[rows, None]
         best = single.sum(1) <= 1.001 * np.quantile(single.sum(1), 0.2)
         rows, single = rows[best], single[best]
         dof = self.n_used[rows, None] - 1
         typical = (1 - 2 / (9 * dof)) ** 3  # median of χ² per degree of freedom
-        return np.maximum(np.median(self.rms[rows] ** 2 / typical - single, axis=0), 0.0)
+        excess = (self.rms[rows] ** 2 / (typical * single) - 1.0) / self.weight[rows]
+        return np.maximum(self.added + np.median(excess, axis=0), 0.0)
 
 
 def _refit(m, star, averages, k, n_min, parameters):
