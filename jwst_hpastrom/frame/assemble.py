@@ -52,8 +52,9 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     in_transform : ndarray of bool
         Detections that defined transformations.
 
-    systematic : callable
-        (x, y, mag, flags) of the stars -> systematic errors (2, n), master pixels.
+    systematic : `~jwst_hpastrom.frame.systematics.SharedErrors`
+        (x, y, mag, flags) of the stars -> systematic errors (2, n), master pixels; where they are unknown the
+        columns have NaN.
 
     meta : dict
         Metadata of the table.
@@ -90,6 +91,7 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
         combine_errors(empirical[k], averages.expected[:, k], averages.n_used, mags.mean, common[k])
         for k in (0, 1)
     ]
+    common = np.where(systematic.unknown, np.nan, common)
     xi, eta = plane.from_pixels(u, v)
     ra, dec = plane.to_sky(xi, eta)
     order = np.argsort(mags.mean, kind="stable")

@@ -213,8 +213,8 @@ def build_master(
     ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
     exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
-    on the detector, and the wings of neighbours that were not subtracted. What no dither shows and no
-    correction states is not in it.
+    on the detector, and the wings of neighbours that were not subtracted. Few measurements give an upper
+    limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
     """
     if n_iterations < 1 or min_exposures < 1:
         raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
@@ -289,6 +289,12 @@ def build_master(
         **tie_meta,
     }
     shared = SharedErrors(m, star, averages, transforms, corrections, meta["filter"], tie)
+    if shared.unknown.any():
+        log.warning(
+            "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
+            "distortion correction states no errors; x_err is without it",
+            solid.size, m.n_exposures,
+        )  # fmt: skip
     for k, c in enumerate("xy"):
         for name in ("smooth", "curvature"):
             profile = shared.curvature if name == "curvature" else shared.detector.smooth
