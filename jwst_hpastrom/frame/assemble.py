@@ -28,7 +28,9 @@ def _common_flags(star, flags, use, n):
     return out
 
 
-def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transform, systematic, meta):
+def master_table(
+    m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, systematic, meta
+):
     """Fill the master table.
 
     Parameters
@@ -43,6 +45,9 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
 
     zero : ndarray
         Zero point of each exposure.
+
+    zero_covariance : ndarray
+        Theirs, (n_exposures, n_exposures); it is part of the magnitudes' errors.
 
     plane : `~jwst_hpastrom.geometry.TangentPlane`
 
@@ -75,7 +80,11 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     zeroed = m.mag + zero[m.exposure]
     mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
     scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
-    mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean)
+    share = np.zeros((n, m.n_exposures))
+    np.add.at(share, (star[use], m.exposure[use]), np.nan_to_num(1.0 / m.mag_var[use], nan=1.0, posinf=1.0))
+    share /= np.maximum(share.sum(1, keepdims=True), 1e-300)
+    common = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", share, zero_covariance, share, optimize=True), 0.0))
+    mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean, common)
     root = np.sqrt(averages.n_used)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         empirical = (averages.rms / root).T

@@ -271,7 +271,7 @@ def build_master(
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
-    zero, zero_error = zero_points(m, star, n_stars, central)
+    zero, zero_covariance = zero_points(m, star, n_stars, central)
     solid = np.flatnonzero(averages.n_found >= n_min)
     if solid.size == 0:
         raise NotEnoughStarsError("no star", f"stars found in {n_min} exposures or more", file=names[central])
@@ -301,8 +301,9 @@ def build_master(
             meta[f"{c}_{name}_error"] = float(np.sqrt(np.mean(profile.error[k] ** 2)))
         meta[f"{c}_local_error"] = float(shared.detector.local[k])
     table, residuals, dmag = master_table(
-        m, star, averages, zero, plane, n_min, min_exposures, in_transform, shared, meta
+        m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
     )
+    zero_error = np.sqrt(np.diag(zero_covariance))
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
     mine = star >= 0
     measurements = Table(

@@ -187,6 +187,27 @@ def test_exposures_of_different_depth(depths, excess):
         assert np.mean(np.abs(pull) > 3) < 0.02
 
 
+def test_zero_points_of_a_mosaic():
+    rng = np.random.default_rng(31)
+    truth = sky(rng, 6000, 190.0)
+    offsets, zero = [(-60.0, -60.0), (60.0, -60.0), (-60.0, 60.0), (60.0, 60.0)], [0.0, 0.3, 0.6, 0.45]
+    lists = [
+        exposure(rng, truth, (a + 3 * d - 3, b + 2 * d - 2), 0, k=3 * q + d, zero=zero[q], mag_error=0.02)
+        for q, (a, b) in enumerate(offsets)
+        for d in range(3)
+    ]
+    frame = build_master(lists, reference=reference_of(truth))
+    true = np.repeat(zero, 3)
+    off = np.asarray(frame.exposures["zero_point"]) + true - true[frame.central]
+    error = np.asarray(frame.exposures["zero_point_error"])
+    others = np.arange(12) != frame.central
+    assert np.all(np.abs(off[others]) < 4 * error[others])
+    assert error.max() < 0.005
+    i, _, _, j = against_truth(frame.table, truth)
+    pull = frame.table["mag"][i] - truth["mag"][j] - true[frame.central]
+    assert 0.85 < np.std(pull / frame.table["mag_err"][i]) < 1.2
+
+
 def test_min_exposures():
     rng = np.random.default_rng(6)
     truth = sky(rng)
