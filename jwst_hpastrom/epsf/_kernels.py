@@ -11,7 +11,7 @@ from numba import njit
 
 PAD = 3  # rows and columns of mirrored coefficients around each grid
 SLACK = 2  # grid steps a star may move before its window is blended again
-N_OUT = 14  # columns of a fit's result
+N_OUT = 15  # columns of a fit's result
 # no reordering or fusing: results must not depend on what was compiled when
 FAST = {"nsz"}
 
@@ -227,6 +227,7 @@ def covariance(a, f, step, n, sky_err, out):
         for m in range(3):
             step[m] = a[3, m]
         cholesky_solve(f, 3, step)
+        out[14] = sky_err * sky_err
         e2 = sky_err * sky_err
         out[4] += e2 * step[1] * step[1]
         out[5] += e2 * step[2] * step[2]
@@ -234,6 +235,11 @@ def covariance(a, f, step, n, sky_err, out):
         out[7] += e2 * step[0] * step[0]
         out[12] += e2 * step[0] * step[1]
         out[13] += e2 * step[0] * step[2]
+    else:
+        for m in range(4):
+            step[m] = 1.0 if m == 3 else 0.0
+        cholesky_solve(f, 4, step)
+        out[14] = step[3]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -244,8 +250,8 @@ def fit_one(
     """Fit one star by damped least squares (Levenberg, Marquardt); the work space comes from `scratch`.
 
     out gets: x, y, flux, sky, var x, var y, cov xy, var flux, χ², pixels with weight, iterations, 1 if
-    converged, cov(flux, x), cov(flux, y). Returns whether the star could be fitted: if not, out holds NaN
-    but for the starting position and sky. The variances include the error of a sky that is given.
+    converged, cov(flux, x), cov(flux, y), var sky. Returns whether the star could be fitted: if not, out
+    holds NaN but for the starting position and sky. The variances include the error of a sky that is given.
     """
     ny, nx = data.shape
     n_grid = coeff.shape[1] - 2 * PAD

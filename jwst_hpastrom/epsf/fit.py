@@ -64,12 +64,13 @@ class FitResult:
     converged: np.ndarray
     sky_err: np.ndarray
     half_box: np.ndarray
+    n_parameters: int = 3
 
     @classmethod
-    def of(cls, rows, sky_err, half_box):
-        """Take them from the kernels' result rows, shape (n, 14)."""
+    def of(cls, rows, sky_err, half_box, n_parameters=3):
+        """Take them from the kernels' result rows, shape (n, N_OUT)."""
         c = [np.ascontiguousarray(column) for column in rows.T]
-        return cls(*c[:9], c[9].astype(int), c[10].astype(int), c[11] > 0, sky_err, half_box)
+        return cls(*c[:9], c[9].astype(int), c[10].astype(int), c[11] > 0, sky_err, half_box, n_parameters)
 
     @property
     def fitted(self):
@@ -121,7 +122,7 @@ def fit_positions(
         pixels.data, pixels.weight, library.coefficients, library.x, library.y, library.oversampling,
         x, y, sky, sky_err, half, bool(fit_sky), int(max_iterations), CONVERGED, float(max_shift), out,
     )  # fmt: skip
-    return FitResult.of(out, np.zeros_like(sky) if fit_sky else sky_err, half)
+    return FitResult.of(out, np.sqrt(out[:, 14]) if fit_sky else sky_err, half, 4 if fit_sky else 3)
 
 
 def local_sky(pixels, x, y, sky_mesh, *, inner=8.0, outer=12.0, sigma=3.0, least=30):
@@ -229,7 +230,7 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
         flux_err = np.sqrt(fit.flux_var)
         mag = np.where(fit.flux > 0, -2.5 * np.log10(np.abs(fit.flux)), np.nan)
         mag_err = 2.5 / np.log(10) * flux_err / np.abs(fit.flux)
-        chi2 = fit.chi2 / np.maximum(fit.n_pixels - 3, 1)
+        chi2 = fit.chi2 / np.maximum(fit.n_pixels - fit.n_parameters, 1)
     bits = np.zeros(n, np.int64) if flags is None else np.asarray(flags, np.int64).copy()
     n_saturated = saturated_counts(pixels.saturated, fit.x, fit.y, box)
     ny, nx = pixels.data.shape

@@ -345,7 +345,9 @@ class _Field:
             self.moved[:] = True
             self.sweep()
             rows, statistics = self._sweep(self._order(np.arange(self.x.size)), update=False, fit_sky=free)
-            fit = FitResult.of(rows, np.zeros_like(self.sky) if free else self.sky_err, self.halves)
+            fit = FitResult.of(
+                rows, np.sqrt(rows[:, 14]) if free else self.sky_err, self.halves, 4 if free else 3
+            )
             pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.half + self.outer, output_type="ndarray")
             flags[np.unique(pairs)] |= int(Flag.SUBTRACTED)
         return star_table(

@@ -5,11 +5,14 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, n_used, used):
+def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, expected, weight, n_used, used):
     """Clipped weighted mean positions of stars whose measurements lie in start[g]:start[g + 1].
 
     A measurement off in either axis is dropped in both; ``extra`` (2,) is variance that their own, vx and vy,
-    lack when it comes to dropping. Outputs (mean, rms, formal: (n, 2)) are overwritten.
+    lack, so that a deep exposure does not weigh more than it knows. ``rms`` is weighted as the mean is:
+    rms/√N is the mean's error, however unequal the exposures. ``formal`` is what vx and vy propagate to,
+    ``expected`` with ``extra``; ``weight`` is the weight of a degree of freedom of their χ²: how fast it
+    falls as ``extra`` grows. Outputs (mean, rms, formal, expected, weight: (n, 2)) are overwritten.
     """
     used[:] = False
     for g in range(start.size - 1):
@@ -20,6 +23,8 @@ def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, n_used, 
             mean[g, c] = np.nan
             rms[g, c] = np.nan
             formal[g, c] = np.nan
+            expected[g, c] = np.nan
+            weight[g, c] = np.nan
         if n == 0:
             continue
         ok = np.ones(n, np.bool_)
@@ -40,31 +45,33 @@ def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, n_used, 
             if not changed:
                 break
         m = 0
-        wx = 0.0
-        wy = 0.0
-        tx = 0.0
-        ty = 0.0
+        w = np.zeros(2)
+        t = np.zeros(2)
+        p = np.zeros(2)
         for k in range(n):
             if ok[k]:
                 m += 1
                 used[a + k] = True
-                wx += 1.0 / vx[a + k]
-                wy += 1.0 / vy[a + k]
-                tx += x[a + k] / vx[a + k]
-                ty += y[a + k] / vy[a + k]
+                for c in range(2):
+                    v = vx[a + k] if c == 0 else vy[a + k]
+                    one = 1.0 / (v + extra[c])
+                    w[c] += one
+                    t[c] += one * (dx[k] if c == 0 else dy[k])
+                    p[c] += one * one * v
         n_used[g] = m
         if m == 0:
             continue
-        mean[g, 0] = tx / wx
-        mean[g, 1] = ty / wy
-        formal[g, 0] = wx**-0.5
-        formal[g, 1] = wy**-0.5
-        if m > 1:
-            qx = 0.0
-            qy = 0.0
-            for k in range(n):
-                if ok[k]:
-                    qx += (x[a + k] - mean[g, 0]) ** 2
-                    qy += (y[a + k] - mean[g, 1]) ** 2
-            rms[g, 0] = np.sqrt(qx / (m - 1))
-            rms[g, 1] = np.sqrt(qy / (m - 1))
+        for c in range(2):
+            mean[g, c] = t[c] / w[c]
+            formal[g, c] = np.sqrt(p[c]) / w[c]
+            expected[g, c] = w[c] ** -0.5
+            if m > 1:
+                q = 0.0
+                w2 = 0.0
+                for k in range(n):
+                    if ok[k]:
+                        v = vx[a + k] if c == 0 else vy[a + k]
+                        q += ((dx[k] if c == 0 else dy[k]) - mean[g, c]) ** 2 / (v + extra[c])
+                        w2 += (v + extra[c]) ** -2
+                weight[g, c] = (w[c] - w2 / w[c]) / (m - 1)
+                rms[g, c] = np.sqrt(m * q / (w[c] * (m - 1)))

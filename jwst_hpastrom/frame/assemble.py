@@ -28,7 +28,9 @@ def _common_flags(star, flags, use, n):
     return out
 
 
-def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transform, systematic, meta):
+def master_table(
+    m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, systematic, meta
+):
     """Fill the master table.
 
     Parameters
@@ -44,6 +46,9 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     zero : ndarray
         Zero point of each exposure.
 
+    zero_covariance : ndarray
+        Theirs, (n_exposures, n_exposures); it is part of the magnitudes' errors.
+
     plane : `~jwst_hpastrom.geometry.TangentPlane`
 
     n_min, min_exposures : int
@@ -52,8 +57,9 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     in_transform : ndarray of bool
         Detections that defined transformations.
 
-    systematic : callable
-        (x, y, mag, flags) of the stars -> systematic errors (2, n), master pixels.
+    systematic : `~jwst_hpastrom.frame.systematics.SharedErrors`
+        (x, y, mag, flags) of the stars -> systematic errors (2, n), master pixels; where they are unknown the
+        columns have NaN.
 
     meta : dict
         Metadata of the table.
@@ -74,7 +80,11 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     zeroed = m.mag + zero[m.exposure]
     mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
     scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
-    mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean)
+    share = np.zeros((n, m.n_exposures))
+    np.add.at(share, (star[use], m.exposure[use]), np.nan_to_num(1.0 / m.mag_var[use], nan=1.0, posinf=1.0))
+    share /= np.maximum(share.sum(1, keepdims=True), 1e-300)
+    common = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", share, zero_covariance, share, optimize=True), 0.0))
+    mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean, common)
     root = np.sqrt(averages.n_used)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         empirical = (averages.rms / root).T
@@ -87,9 +97,10 @@ def master_table(m, star, averages, zero, plane, n_min, min_exposures, in_transf
     u, v = averages.mean.T
     common = systematic(u, v, mags.mean, flags)
     error = [
-        combine_errors(empirical[k], averages.formal[:, k], averages.n_used, mags.mean, common[k])
+        combine_errors(empirical[k], averages.expected[:, k], averages.n_used, mags.mean, common[k])
         for k in (0, 1)
     ]
+    common = np.where(systematic.unknown, np.nan, common)
     xi, eta = plane.from_pixels(u, v)
     ra, dec = plane.to_sky(xi, eta)
     order = np.argsort(mags.mean, kind="stable")

@@ -72,12 +72,13 @@ class _Averages:
         which = np.flatnonzero(star >= 0)
         which = which[np.argsort(star[which], kind="stable")]
         start = np.searchsorted(star[which], np.arange(n_stars + 1))
-        self.mean, self.rms, self.formal = (np.full((n_stars, 2), np.nan) for _ in range(3))
+        self.mean, self.rms, self.formal, self.expected, self.weight = np.full((5, n_stars, 2), np.nan)
+        self.added = np.asarray(extra, float)
         self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
         used = np.zeros(which.size, np.bool_)
         average_stars(
-            start, m.u[which], m.v[which], m.vu[which], m.vv[which], np.asarray(extra, float), float(sigma),
-            self.mean, self.rms, self.formal, self.n_used, used,
+            start, m.u[which], m.v[which], m.vu[which], m.vv[which], self.added, float(sigma),
+            self.mean, self.rms, self.formal, self.expected, self.weight, self.n_used, used,
         )  # fmt: skip
         self.used = np.zeros(star.size, bool)
         self.used[which] = used
@@ -87,12 +88,13 @@ class _Averages:
         rows = np.flatnonzero((self.n_used >= 3) & np.isfinite(self.formal).all(1))
         if rows.size == 0:
             return np.zeros(2)
-        single = self.formal[rows] ** 2 * self.n_used[rows, None]
+        single = self.expected[rows] ** 2 * self.n_used[rows, None]
         best = single.sum(1) <= 1.001 * np.quantile(single.sum(1), 0.2)
         rows, single = rows[best], single[best]
         dof = self.n_used[rows, None] - 1
         typical = (1 - 2 / (9 * dof)) ** 3  # median of χ² per degree of freedom
-        return np.maximum(np.median(self.rms[rows] ** 2 / typical - single, axis=0), 0.0)
+        excess = (self.rms[rows] ** 2 / (typical * single) - 1.0) / self.weight[rows]
+        return np.maximum(self.added + np.median(excess, axis=0), 0.0)
 
 
 def _refit(m, star, averages, k, n_min, parameters):
@@ -211,8 +213,8 @@ def build_master(
     ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
     exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
-    on the detector, and the wings of neighbours that were not subtracted. What no dither shows and no
-    correction states is not in it.
+    on the detector, and the wings of neighbours that were not subtracted. Few measurements give an upper
+    limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
     """
     if n_iterations < 1 or min_exposures < 1:
         raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
@@ -275,7 +277,7 @@ def build_master(
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
-    zero, zero_error = zero_points(m, star, n_stars, central)
+    zero, zero_covariance = zero_points(m, star, n_stars, central)
     solid = np.flatnonzero(averages.n_found >= n_min)
     if solid.size == 0:
         raise NotEnoughStarsError("no star", f"stars found in {n_min} exposures or more", file=names[central])
@@ -293,14 +295,21 @@ def build_master(
         **tie_meta,
     }
     shared = SharedErrors(m, star, averages, transforms, corrections, meta["filter"], tie)
+    if shared.unknown.any():
+        log.warning(
+            "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
+            "distortion correction states no errors; x_err is without it",
+            solid.size, m.n_exposures,
+        )  # fmt: skip
     for k, c in enumerate("xy"):
         for name in ("smooth", "curvature"):
             profile = shared.curvature if name == "curvature" else shared.detector.smooth
             meta[f"{c}_{name}_error"] = float(np.sqrt(np.mean(profile.error[k] ** 2)))
         meta[f"{c}_local_error"] = float(shared.detector.local[k])
     table, residuals, dmag = master_table(
-        m, star, averages, zero, plane, n_min, min_exposures, in_transform, shared, meta
+        m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
     )
+    zero_error = np.sqrt(np.diag(zero_covariance))
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
     mine = star >= 0
     measurements = Table(

@@ -1,8 +1,9 @@
 """Photometric zero points of the exposures, and mean magnitudes."""
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from jwst_hpastrom.geometry import GroupMean, clipped_median, group_means
+from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
 
 __all__ = ["mean_magnitudes", "zero_points"]
 
@@ -74,7 +75,7 @@ def _slopes(exposure, flux, var):
     return slopes
 
 
-def zero_points(m, star, n_stars, central, *, iterations=3):
+def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
     """Find what to add to each exposure's magnitudes to bring them to those of the central exposure.
 
     Parameters
@@ -90,14 +91,21 @@ def zero_points(m, star, n_stars, central, *, iterations=3):
         Exposure that keeps its magnitudes.
 
     iterations : int
-        Of averaging and comparing.
+        Of solving and clipping.
+
+    sigma : float
+        Clipping limit, of the residuals in units of their errors.
 
     Returns
     -------
-    zero, error : ndarray, shape (n_exposures,)
-        Magnitudes to add, and the standard errors of the comparison.
+    zero : ndarray, shape (n_exposures,)
+        Magnitudes to add.
+
+    covariance : ndarray, shape (n_exposures, n_exposures)
+        Theirs; the central exposure's is zero. All exposures and stars are solved for at
+        once, so that chains of little overlap hold.
     """
-    zero, error = np.zeros(m.n_exposures), np.full(m.n_exposures, np.nan)
+    zero, covariance = np.zeros(m.n_exposures), np.zeros((m.n_exposures, m.n_exposures))
     count = np.bincount(star[star >= 0], minlength=n_stars)
     use = (star >= 0) & (count[star] > 1) & m.reference
     if not use.any():
@@ -105,13 +113,27 @@ def zero_points(m, star, n_stars, central, *, iterations=3):
     error_of = np.sqrt(np.where(np.isfinite(m.mag_var), m.mag_var, 0.0))
     if use.sum() > 50 * m.n_exposures:  # the better half is more than enough
         use &= error_of <= np.median(error_of[use])
+    rows = np.flatnonzero(use & np.isfinite(m.mag))
+    typical = np.median(error_of[rows][error_of[rows] > 0]) if (error_of[rows] > 0).any() else 0.01
+    variance = np.where(error_of > 0, error_of, typical)[rows] ** 2 + 1e-6
+    mag, exposure, who = m.mag[rows], m.exposure[rows], star[rows]
+    keep = np.ones(rows.size, bool)
     for _ in range(iterations):
-        mags = m.mag[use] + zero[m.exposure[use]]
-        mean = mean_magnitudes(star[use], mags, m.mag_var[use], n_stars, exposure=m.exposure[use]).mean
-        for k in range(m.n_exposures):
-            s = np.flatnonzero(use & (m.exposure == k))
-            if s.size:
-                step, error[k], _ = clipped_median(mean[star[s]] - m.mag[s] - zero[k])
-                zero[k] += step if np.isfinite(step) else 0.0
-        zero -= zero[central]
-    return zero, error
+        w = keep / variance
+        # the stars' means are eliminated: what is left is a matrix of exposures
+        total = np.maximum(np.bincount(who, w, n_stars), 1e-300)
+        design = csr_array((w, (who, exposure)), shape=(n_stars, m.n_exposures))
+        share = design.multiply(1.0 / total[:, None])
+        normal = np.diag(np.bincount(exposure, w, m.n_exposures)) - (design.T @ share).toarray()
+        right = design.T @ (np.bincount(who, w * mag, n_stars) / total)
+        right = right - np.bincount(exposure, w * mag, m.n_exposures)
+        others = np.arange(m.n_exposures) != central
+        inverse = np.linalg.pinv(normal[np.ix_(others, others)], hermitian=True)
+        zero[others] = inverse @ right[others]
+        zeroed = mag + zero[exposure]
+        off = (zeroed - (np.bincount(who, w * zeroed, n_stars) / total)[who]) / np.sqrt(variance)
+        scale = max(robust_sigma(off[keep]), 1e-9)
+        last, keep = keep, np.abs(off - np.median(off[keep])) <= sigma * scale
+    dof = max(last.sum() - np.unique(who[last]).size - m.n_exposures + 1, 1)
+    covariance[np.ix_(others, others)] = inverse * np.sum(off[last] ** 2) / dof
+    return zero, covariance

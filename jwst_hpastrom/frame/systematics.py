@@ -19,8 +19,9 @@ __all__ = [
     "light_errors",
 ]
 
-#: measurements that the detector's pattern is found from, and the fewest that it is looked for in
-MOST, FEWEST = 60000, 1500
+#: measurements that the detector's pattern is found from; from how many on its noise is taken out; and the
+#: fewest degrees of freedom that it is looked for in, three for each of its coefficients
+MOST, MANY, FEWEST = 60000, 1500, 27
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0
 #: degrees of the polynomial pattern; dithers do not show a lower one
@@ -29,6 +30,8 @@ DEGREES = (3, 4)
 REACH = 12.5
 #: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
 WINGS = 0.13
+#: filters whose names are wavelengths in units of 0.01 µm; other instruments' names (F475W) may be nm
+NIRISS = re.compile("F(090|115|140|150|158|200|277|356|380|430|444|480)[WM]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +91,8 @@ class DetectorErrors:
     local: np.ndarray
 
 
-def _zero():
-    return DetectorErrors(Profile.zero(), np.zeros(2))
+def _unknown():
+    return DetectorErrors(Profile(np.zeros(2), np.zeros(1), np.full((2, 1), np.nan)), np.zeros(2))
 
 
 def _without_means(columns, group, n_groups):
@@ -135,11 +138,9 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     Returns
     -------
     `DetectorErrors`
-        Zero where there are too few stars or dithers to tell.
+        Of fewer than `MANY` measurements an upper limit; NaN where stars or dithers are too few to tell.
     """
-    rows = np.flatnonzero(averages.used & m.reference & (averages.n_used[star] >= 3))
-    if rows.size < FEWEST:
-        return _zero()
+    rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
     variance = m.vu[rows] + m.vv[rows]
     if rows.size > MOST:
         rows = rows[variance <= np.partition(variance, MOST)[MOST]]
@@ -147,10 +148,11 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     width = np.array([robust_sigma(c) for c in z])[:, None]
     good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
     rows, z = rows[good], z[:, good]
-    if rows.size < FEWEST:
-        return _zero()
     x, y, exposure = m.x[rows], m.y[rows], m.exposure[rows]
     who, group = np.unique(star[rows], return_inverse=True)
+    n_exposures = np.unique(exposure).size
+    if rows.size - who.size < 3 * n_exposures + FEWEST:
+        return _unknown()
     half = 0.5 * max(np.ptp(x), np.ptp(y))
     p, q = (x - x.mean()) / half, (y - y.mean()) / half
     terms = [p**i * q ** (d - i) for d in DEGREES for i in range(d + 1)]
@@ -161,6 +163,8 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     design = np.stack(shown, 1)
     left, size, right = np.linalg.svd(design, full_matrices=False)
     seen = size > 1e-3 * np.sqrt(rows.size)  # combinations that the dithers show at all
+    if not seen.any():
+        return _unknown()
     back = right[seen].T / size[seen]
     coefficients = back @ (left[:, seen].T @ z.T)
     z = z - (design @ coefficients).T
@@ -174,8 +178,10 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     u, v = averages.mean[who].T
     base = np.linalg.qr(np.c_[np.ones(who.size), u - u.mean(), v - v.mean()])[0]
     means -= base @ (base.T @ means)
-    noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.mean(z**2, axis=1)
-    smooth = Profile.of(u, v, (means @ coefficients) ** 2 - noise)
+    dof = rows.size - who.size - 3 * n_exposures - seen.sum()
+    noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.sum(z**2, axis=1) / dof
+    # of few measurements the pattern found is an upper limit, noise included: less is not known
+    smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (noise if rows.size >= MANY else 0.0))
     local = np.sqrt(np.maximum(_of_neighbours(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(smooth, local)
 
@@ -266,9 +272,9 @@ def shared_weight(m, star, used, together, n_stars):
 
 
 def _wavelength(name):
-    """Central wavelength in µm of a filter of JWST by its name; NaN for others."""
-    found = re.fullmatch(r"F(\d{3})[WMN]2?", str(name).strip().upper())
-    return int(found.group(1)) / 100 if found and int(found.group(1)) <= 500 else np.nan
+    """Central wavelength in µm of a filter of NIRISS by its name; NaN for others: HST's F438W is 438 nm."""
+    found = NIRISS.fullmatch(str(name).strip().upper())
+    return int(found.group(1)) / 100 if found else np.nan
 
 
 def light_errors(x, y, mag, flags, name, pixel):
@@ -364,6 +370,9 @@ class SharedErrors:
     detector : `DetectorErrors`
 
     curvature : `Profile`
+
+    unknown : ndarray of bool, shape (2, n)
+        Stars whose errors by distortion and detector neither the dithers nor the correction tell.
     """
 
     def __init__(self, m, star, averages, transforms, corrections, name, tie=None):
@@ -378,7 +387,9 @@ class SharedErrors:
         at = averages.mean.T
         found = self.detector.smooth.at(*at) ** 2 + extra * self.detector.local[:, None] ** 2
         # dithers show the correction's errors, too: not the same ones twice
-        self.positions = np.sqrt(np.maximum(known**2, found) + self.curvature.at(*at) ** 2)
+        # where neither dithers nor the correction tell, the error is not zero but unknown
+        self.unknown = np.isnan(found) & ~(known > 0)
+        self.positions = np.sqrt(np.fmax(known**2, found) + self.curvature.at(*at) ** 2)
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""

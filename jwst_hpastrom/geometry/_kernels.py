@@ -85,8 +85,8 @@ def clipped_group_means(order, start, values, weights, sigma, used):
             s2 = 0.0
             for k in range(m):
                 if ok[k]:
-                    s2 += (v[k] - mu) ** 2
-            rms[g] = np.sqrt(s2 / (n - 1))
+                    s2 += w[k] * (v[k] - mu) ** 2
+            rms[g] = np.sqrt(s2 * n / (sw * (n - 1)))
     return mean, rms, formal, n_found, n_used
 
 

@@ -108,7 +108,8 @@ class GroupMean:
         Weighted mean of the values kept.
 
     rms : ndarray
-        Scatter of the values kept about their mean, with n - 1.
+        Scatter of the values kept about their mean, weighted as the mean is, with n - 1: rms/√n is the mean's
+        standard error.
 
     formal : ndarray
         Standard error from the weights, (Σ w)^-1/2.

@@ -337,7 +337,7 @@ def _systematic(frame, x, y):
     light = light_errors(*place, np.asarray(table["mag"], float), np.asarray(table["flags"]), name, pixel)
     known = np.array([np.asarray(table[f"{c}_err_systematic"], float) for c in "xy"])
     _, near = cKDTree(place.T).query(np.c_[x, y])
-    return np.sqrt(np.maximum(np.nan_to_num(known) ** 2 - light**2, 0.0))[:, near]
+    return np.sqrt(np.maximum(known**2 - light**2, 0.0))[:, near]
 
 
 def _table(field, x, y, flux, out, n_min, fit_box):

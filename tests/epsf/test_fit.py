@@ -105,6 +105,9 @@ def test_fitted_sky(grid_field, library):
     table = fit_stars(f.image, library, f.x, f.y, sky="fit", fit_box=9)
     assert np.median(table["sky"]) == pytest.approx(f.sky, abs=0.01)
     assert np.std((table["x"] - f.x) / table["x_err"]) < 1.3
+    assert 0.85 < np.std((table["sky"] - f.sky) / table["sky_err"]) < 1.25
+    with_more = fit_stars(f.image, library, f.x, f.y, sky="fit", fit_box=5)
+    assert np.all(with_more["sky_err"] > table["sky_err"])
 
 
 def test_annulus_sky_is_read_without_the_stars():

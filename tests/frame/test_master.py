@@ -18,14 +18,32 @@ def sky(rng, n=1500, half=85.0):
     return {"xi": xi, "eta": eta, "mag": rng.uniform(-8, -4, n)}
 
 
-def exposure(rng, truth, dither, roll, *, k=0, wcs_shift=(0.0, 0.0), wcs_turn=0.0, zero=0.0, size=2048):
-    """Star list of one exposure; its WCS is wrong by a shift (arcsec) and a turn (degrees)."""
+def exposure(
+    rng,
+    truth,
+    dither,
+    roll,
+    *,
+    k=0,
+    wcs_shift=(0.0, 0.0),
+    wcs_turn=0.0,
+    zero=0.0,
+    size=2048,
+    depth=1.0,
+    excess=0.0,
+    mag_error=0.01,
+):
+    """Star list of one exposure; its WCS is wrong by a shift (arcsec) and a turn (degrees).
+
+    Positions err by ``excess`` pixels more than they state.
+    """
     a = np.deg2rad(roll)
     dx, dy = -(truth["xi"] - dither[0]) * 1e3 / SCALE, (truth["eta"] - dither[1]) * 1e3 / SCALE
     x = np.cos(a) * dx + np.sin(a) * dy + 0.0003 * dy + size / 2  # some skew
     y = -np.sin(a) * dx + np.cos(a) * dy + size / 2
     inside = (x > 0) & (x < size) & (y > 0) & (y < size)
     n = inside.sum()
+    error, mag_error = ERROR / np.sqrt(depth), mag_error / np.sqrt(depth)
     t = np.deg2rad(wcs_turn)
     xi, eta = truth["xi"][inside], truth["eta"][inside]
     xi, eta = (
@@ -35,12 +53,12 @@ def exposure(rng, truth, dither, roll, *, k=0, wcs_shift=(0.0, 0.0), wcs_turn=0.
     ra, dec = PLANE.to_sky(xi, eta)
     return Table(
         {
-            "x": x[inside] + rng.normal(0, ERROR, n),
-            "y": y[inside] + rng.normal(0, ERROR, n),
-            "x_err": np.full(n, ERROR),
-            "y_err": np.full(n, ERROR),
-            "mag": truth["mag"][inside] + zero + rng.normal(0, 0.01, n),
-            "mag_err": np.full(n, 0.01),
+            "x": x[inside] + rng.normal(0, np.hypot(error, excess), n),
+            "y": y[inside] + rng.normal(0, np.hypot(error, excess), n),
+            "x_err": np.full(n, error),
+            "y_err": np.full(n, error),
+            "mag": truth["mag"][inside] + zero + rng.normal(0, mag_error, n),
+            "mag_err": np.full(n, mag_error),
             "qfit": np.full(n, 0.03),
             "radxs": np.zeros(n),
             "flags": np.zeros(n, int),
@@ -147,6 +165,49 @@ def test_zero_points_and_outliers():
     assert np.std(dx[hit]) < 0.01
 
 
+@pytest.mark.parametrize("excess", [0.0, 0.003])
+@pytest.mark.parametrize("depths", [(100, 1, 1, 1), (30, 30, 1, 1, 1, 1)])
+def test_exposures_of_different_depth(depths, excess):
+    rng = np.random.default_rng(21)
+    truth = sky(rng, 2500)
+    offsets = [(9.0 * (k % 3 - 1), 9.0 * (k // 3 - 0.5)) for k in range(len(depths))]
+    lists = [
+        exposure(rng, truth, o, 35, k=k, depth=d, excess=excess, mag_error=0.05)
+        for k, (o, d) in enumerate(zip(offsets, depths, strict=True))
+    ]
+    table = build_master(lists, reference=reference_of(truth)).table
+    i, dx, dy, j = against_truth(table, truth)
+    dm = np.asarray(table["mag"])[i] - truth["mag"][j]
+    dm -= np.median(dm)
+    for d, column in ((dx, "x_err"), (dy, "y_err"), (dm, "mag_err")):
+        pull = d / np.asarray(table[column])[i]
+        # what one deep exposure errs by beyond its own errors shows only in the shallow ones' scatter, to 2 %
+        # of their variance, which is twice its own: it may be overstated
+        assert (0.65 if depths[0] == 100 else 0.85) < np.std(np.clip(pull, -6, 6)) < 1.2
+        assert np.mean(np.abs(pull) > 3) < 0.02
+
+
+def test_zero_points_of_a_mosaic():
+    rng = np.random.default_rng(31)
+    truth = sky(rng, 6000, 190.0)
+    offsets, zero = [(-60.0, -60.0), (60.0, -60.0), (-60.0, 60.0), (60.0, 60.0)], [0.0, 0.3, 0.6, 0.45]
+    lists = [
+        exposure(rng, truth, (a + 3 * d - 3, b + 2 * d - 2), 0, k=3 * q + d, zero=zero[q], mag_error=0.02)
+        for q, (a, b) in enumerate(offsets)
+        for d in range(3)
+    ]
+    frame = build_master(lists, reference=reference_of(truth))
+    true = np.repeat(zero, 3)
+    off = np.asarray(frame.exposures["zero_point"]) + true - true[frame.central]
+    error = np.asarray(frame.exposures["zero_point_error"])
+    others = np.arange(12) != frame.central
+    assert np.all(np.abs(off[others]) < 4 * error[others])
+    assert error.max() < 0.005
+    i, _, _, j = against_truth(frame.table, truth)
+    pull = frame.table["mag"][i] - truth["mag"][j] - true[frame.central]
+    assert 0.85 < np.std(pull / frame.table["mag_err"][i]) < 1.2
+
+
 def test_min_exposures():
     rng = np.random.default_rng(6)
     truth = sky(rng)
@@ -220,7 +281,7 @@ def test_rms_table():
     np.testing.assert_allclose(rms["rms"], ERROR, rtol=0.25)
 
 
-def twin(x, y, vx, vy, sigma):
+def twin(x, y, vx, vy, extra, sigma):
     """Slow, obvious version of one star's average."""
     ok = np.ones(x.size, bool)
     for _ in range(10):
@@ -229,19 +290,25 @@ def twin(x, y, vx, vy, sigma):
         off = []
         for c, var in ((x, vx), (y, vy)):
             middle = np.median(c[ok])
-            scale = max(1.4826 * np.median(abs(c[ok] - middle)), np.median(var[ok]) ** 0.5)
+            scale = max(1.4826 * np.median(abs(c[ok] - middle)), np.median(var[ok] + extra) ** 0.5)
             off.append(abs(c - middle) <= sigma * scale)
         new = off[0] & off[1]
         if np.array_equal(new, ok):
             break
         ok = new
-    means = [np.average(c[ok], weights=1 / var[ok]) for c, var in ((x, vx), (y, vy))]
-    rms = [
-        np.sqrt(np.sum((c[ok] - mu) ** 2) / (ok.sum() - 1)) if ok.sum() > 1 else np.nan
-        for c, mu in zip((x, y), means, strict=True)
-    ]
-    formal = [np.sum(1 / var[ok]) ** -0.5 for var in (vx, vy)]
-    return means, rms, formal, ok
+    means, rms, formal, expected = [], [], [], []
+    for c, var in ((x, vx), (y, vy)):
+        w = 1 / (var[ok] + extra)
+        means.append(np.average(c[ok], weights=w))
+        error = (
+            np.sqrt(np.average((c[ok] - means[-1]) ** 2, weights=w) / (ok.sum() - 1))
+            if ok.sum() > 1
+            else np.nan
+        )
+        rms.append(error * np.sqrt(ok.sum()))
+        formal.append(np.sqrt(np.sum(w**2 * var[ok])) / np.sum(w))
+        expected.append(np.sum(w) ** -0.5)
+    return means, rms, formal, expected, ok
 
 
 def test_average_against_twin():
@@ -252,18 +319,21 @@ def test_average_against_twin():
     x, y = rng.normal(0, 1, (2, n))
     x[start[4]] += 30
     vx, vy = rng.uniform(0.5, 2, (2, n))
-    mean, rms, formal = (np.empty((counts.size, 2)) for _ in range(3))
+    mean, rms, formal, expected, weight = np.empty((5, counts.size, 2))
     n_used, used = np.zeros(counts.size, np.int64), np.zeros(n, bool)
-    average_stars(start, x, y, vx, vy, np.zeros(2), 3.0, mean, rms, formal, n_used, used)
+    average_stars(
+        start, x, y, vx, vy, np.full(2, 0.2), 3.0, mean, rms, formal, expected, weight, n_used, used
+    )
     for g in range(counts.size):
         s = slice(start[g], start[g + 1])
         if counts[g] == 0:
             assert np.isnan(mean[g]).all()
             continue
-        a, b, c, ok = twin(x[s], y[s], vx[s], vy[s], 3.0)
+        a, b, c, d, ok = twin(x[s], y[s], vx[s], vy[s], 0.2, 3.0)
         np.testing.assert_allclose(mean[g], a, rtol=1e-12, atol=1e-14)
         np.testing.assert_allclose(rms[g], b, rtol=1e-12)
         np.testing.assert_allclose(formal[g], c, rtol=1e-12)
+        np.testing.assert_allclose(expected[g], d, rtol=1e-12)
         np.testing.assert_array_equal(used[s], ok)
         assert n_used[g] == ok.sum()
     assert not used[start[4]]

@@ -119,7 +119,8 @@ def test_light_errors_against_all_pairs():
         near |= far
         shift = 10 ** (-0.4 * (mag[near] - mag[k])) * np.minimum(0.13 * 1.5**2 / r[near] ** 3, 0.2)
         assert got[k] == pytest.approx(pixel * np.sqrt(np.sum(np.minimum(shift, 1) ** 2)), rel=1e-9)
-    assert not light_errors(x, y, mag, flags, "F814W", pixel).any()
+    for name in ("F814W", "F438W", "F275W", "F475W"):  # HST's, in nm
+        assert not light_errors(x, y, mag, flags, name, pixel).any()
     assert not light_errors(x[:1], y[:1], mag[:1], flags[:1], "F150W", pixel).any()
 
 
@@ -153,3 +154,26 @@ def test_curvature_needs_a_catalogue():
     assert np.sqrt(np.mean(profile.error[0] ** 2)) == pytest.approx(true, rel=0.2)
     assert np.sqrt(np.mean(profile.error[1] ** 2)) < 0.3 * true
     assert not curvature_error(x[:50], y[:50], dx[:50], dy[:50], (weights[0][:50],) * 2).error.any()
+
+
+@pytest.mark.parametrize(("n", "n_exposures"), [(90, 9), (220, 9), (220, 2)])
+def test_few_stars_give_upper_limits(n, n_exposures):
+    pull, share = [], []
+    for seed in range(6):
+        made, truth = lists(
+            np.random.default_rng(seed), lambda x, y: tuple(5 * d for d in smooth_pattern(x, y)), n=n
+        )
+        made = made if n_exposures == 9 else [made[0], made[4]]
+        table = build_master(made, correction=IdentityMapping(), plane=PLANE).table
+        pull.append(np.concatenate(pulls(table, truth)))
+        share.append(np.min(table["x_err_systematic"]))
+    assert 0.8 < np.std(np.clip(np.concatenate(pull), -8, 8)) < 1.2
+    assert min(share) > 0
+
+
+def test_unknown_is_not_zero(caplog):
+    made, _ = lists(np.random.default_rng(1), no_pattern, n=30)
+    table = build_master(made[3:5], correction=IdentityMapping(), plane=PLANE).table
+    assert np.isnan(table["x_err_systematic"]).all()
+    assert np.isfinite(table["x_err"]).all()
+    assert "x_err_systematic is unknown" in caplog.text

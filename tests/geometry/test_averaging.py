@@ -27,7 +27,8 @@ def group_means_twin(group, values, weights, n_groups, sigma):
         mean = np.average(v[keep], weights=w[keep])
         out[g, 0], out[g, 2], out[g, 4] = mean, w[keep].sum() ** -0.5, keep.sum()
         if keep.sum() > 1:
-            out[g, 1] = np.sqrt(np.sum((v[keep] - mean) ** 2) / (keep.sum() - 1))
+            variance = np.average((v[keep] - mean) ** 2, weights=w[keep])
+            out[g, 1] = np.sqrt(variance * keep.sum() / (keep.sum() - 1))
     return out
 
 
