@@ -27,6 +27,7 @@ HALF_WIDTH = 12.5  # pixels
 SETTLING = 3  # iterations of the grid before the curvature between its points is judged
 PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
+PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
 RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
 
@@ -275,7 +276,7 @@ def build_library(
         if checkpoint:
             checkpoint.save(run)
     bar.close()
-    _warn_of_phases(stars, run.star, run.use)
+    _warn_of_phases(stars, run.star, run.use, run.rows[-1])
     run.library = _trusted(run, frames)
     stars.fit(job, run.library)
     predicted = averager.update(stars.x, stars.y, stars.flux, stars.err)
@@ -295,19 +296,32 @@ def _phase_error(row):
     return float(np.hypot(row["x_phase"], row["y_phase"]))
 
 
-def _warn_of_phases(stars, star, use):
-    """Warn where the exposures see each star at one pixel phase only: its error is in all of them alike."""
+def _warn_of_phases(stars, star, use, row):
+    """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
+
+    Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
+    only the rest of it shows in the residuals.
+    """
     rows = np.flatnonzero(use & (star >= 0))
     n = np.bincount(star[rows])
     for axis, p in (("x", stars.x), ("y", stars.y)):
         turn = np.exp(2j * np.pi * p[rows])
         length = np.abs(np.bincount(star[rows], turn.real) + 1j * np.bincount(star[rows], turn.imag))
-        if (n > 1).any() and np.median(length[n > 1] / n[n > 1]) > ONE_PHASE:
+        if not (n > 1).any():
+            return
+        share = float(np.median(length[n > 1] / n[n > 1]))
+        if share > ONE_PHASE:
             log.warning(
                 "the dithers see each star at one pixel phase in %s: nothing tells the ePSF from the stars' "
                 "positions there, and small pixel-phase errors are no proof; positions can be off by 0.02 px",
                 axis,
             )
+        elif row[f"{axis}_phase"] / (1 - share) > PHASE_GOAL:
+            log.warning(
+                "positions in %s keep pixel-phase errors of about %.4f px: residuals show %.4f px of them, the "
+                "dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
+                axis, row[f"{axis}_phase"] / (1 - share), row[f"{axis}_phase"], 100 * share,
+            )  # fmt: skip
 
 
 def _trusted(run, frames):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.build import _trusted, build_library
+from jwst_hpastrom.epsf.build import _trusted, _warn_of_phases, build_library
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
@@ -149,6 +149,20 @@ def test_one_exposure_and_thin_cells():
     assert result.library.borrowed.reshape(3, 3)[:, 2].all()
     assert not result.library.borrowed.reshape(3, 3)[:, 0].any()
     assert np.isnan(result.convergence["x_rms"]).all()  # nothing to average
+
+
+def test_hidden_phase_errors_are_said(caplog):
+    """Four dithers at phases 0, 0, 0 and 1/2 hide half of an error: 0.0025 px of residuals are 0.005."""
+    x = np.repeat(np.arange(40) * 17.3, 4) + np.tile([0, 8.0, 19.0, 5.5], 40)
+    y = np.repeat(np.arange(40) * 11.1, 4) + np.tile([0, 8.25, 19.5, 5.75], 40)
+    stars = SimpleNamespace(x=x, y=y)
+    star, use = np.repeat(np.arange(40), 4), np.ones(160, bool)
+    _warn_of_phases(stars, star, use, {"x_phase": 0.0025, "y_phase": 0.0025})
+    (record,) = caplog.records
+    assert "in x keep pixel-phase errors of about 0.0050 px" in record.message
+    caplog.clear()
+    _warn_of_phases(stars, star, use, {"x_phase": 0.0015, "y_phase": np.nan})
+    assert not caplog.records
 
 
 def test_one_pixel_phase_is_said(caplog):
