@@ -318,8 +318,8 @@ def _warn_of_phases(stars, star, use, row):
             )
         elif row[f"{axis}_phase"] / (1 - share) > PHASE_GOAL:
             log.warning(
-                "positions in %s keep pixel-phase errors of about %.4f px: residuals show %.4f px of them, the "
-                "dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
+                "positions in %s may keep pixel-phase errors of up to %.4f px: residuals show %.4f px, "
+                "the dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
                 axis, row[f"{axis}_phase"] / (1 - share), row[f"{axis}_phase"], 100 * share,
             )  # fmt: skip
 
