@@ -49,10 +49,20 @@ def atomic_path(path):
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
+        _to_disk(temporary)  # or a crash could leave the new name on an empty file
         os.replace(temporary, path)
+        _to_disk(path.parent)
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _to_disk(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_table(table, path):

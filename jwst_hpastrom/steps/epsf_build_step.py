@@ -10,7 +10,7 @@ from jwst_hpastrom.epsf.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
 from jwst_hpastrom.instrument import INSTRUMENTS
-from jwst_hpastrom.io.checkpoint import Checkpoint
+from jwst_hpastrom.io.checkpoint import Checkpoint, fingerprint
 from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
@@ -61,17 +61,26 @@ class EPSFBuildStep(HPStep):
         if parameters["band_limit"] is None and known and name in known.filters:
             parameters["band_limit"] = band_limit(name, pixel_arcsec, instrument=meta["instrument"])
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
-        pixels = [(e.name, float(np.nansum(e.image.data, dtype=float))) for e in exposures]
-        key = (__version__, pixels, str(self.distortion_file), parameters)
+        correction = self._correction(*origin, meta)
+        ny, nx = exposures[0].image.shape
+        gx, gy = (g.ravel() for g in np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9)))
+        pixels = [
+            (e.name, fingerprint(e.image), plane(gx, gy)) for e, plane in zip(exposures, planes, strict=True)
+        ]
+        if correction is not None:  # what is in its file, and what it does
+            corrected = np.fromfile(self.distortion_file, np.uint8), correction.forward(gx, gy)
+        else:
+            corrected = None
+        key = (__version__, pixels, meta, corrected, parameters)
         checkpoint = Checkpoint(
-            self.output_path(inputs.product, "epsf_build_checkpoint", "pkl"), key, resume=self.resume
+            self.output_path(inputs.product, "epsf_build_checkpoint", "npz"), key, resume=self.resume
         )
         try:
             with self.executor() as executor:
                 result = build_library(
                     [e.image for e in exposures],
                     planes,
-                    correction=self._correction(*origin, meta),
+                    correction=correction,
                     checkpoint=checkpoint,
                     executor=executor,
                     progress=True,
