@@ -7,6 +7,7 @@ from pathlib import Path
 from stpipe.exceptions import ValidationError
 
 from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError
+from jwst_hpastrom.steps._ranges import check_ranges
 
 __all__ = ["ErrorsByCause", "errors_by_cause"]
 
@@ -45,6 +46,7 @@ class ErrorsByCause:
                 f"{len(args)} inputs", "one exposure or association", "make one with asn_from_list",
                 self.class_alias,
             )  # fmt: skip
+        check_ranges(self)
         folder = self.output_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
