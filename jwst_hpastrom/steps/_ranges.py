@@ -24,10 +24,10 @@ RANGES = {
     # limits and radii
     "min_sn": (0, ANY), "isolation": (0, 100), "min_cell_stars": (0, ANY), "clip": (LEAST, ANY),
     "band_limit": (0, 1000), "threshold": (LEAST, ANY), "sky_inner": (0, 1000), "sky_outer": (LEAST, 1000),
-    "min_separation": (0, 100), "isolation_radius": (0, 1000), "perturb_sn": (0, ANY), "qfit_max": (LEAST, ANY),
-    "error_max": (LEAST, ANY), "max_shift": (LEAST, 1e4), "match_radius": (LEAST, 1e4), "held_out": (0, 0.9),
-    "motion_error": (0, ANY), "sigma": (LEAST, ANY), "max_rotation": (0, 360), "scale_mas": (LEAST, 1e6),
-    "model_error": (0, 1), "exposure_sigma": (LEAST, ANY), "pixel_scale_mas": (LEAST, 1e6),
+    "min_separation": (0, 100), "isolation_radius": (0, 1000), "perturb_sn": (0, ANY),
+    "qfit_max": (LEAST, ANY), "error_max": (LEAST, ANY), "max_shift": (LEAST, 1e4), "match_radius": (LEAST, 1e4),
+    "held_out": (0, 0.9), "motion_error": (0, ANY), "sigma": (LEAST, ANY), "max_rotation": (0, 360),
+    "scale_mas": (LEAST, 1e6), "model_error": (0, 1), "exposure_sigma": (LEAST, ANY), "pixel_scale_mas": (LEAST, 1e6),
     "ra_ref": (-360, 360), "dec_ref": (-90, 90), "reference_sigma": (LEAST, ANY), "max_ruwe": (LEAST, ANY),
     "reference_radius_mas": (LEAST, ANY), "outlier_sigma": (LEAST, ANY), "probability": (0, 1),
     "group_probability": (0, 1), "max_motion": (LEAST, ANY), "max_mag_difference": (LEAST, ANY),
@@ -52,7 +52,7 @@ def check_ranges(step):
             if isinstance(value, bool) or not isinstance(value, Real):
                 continue
             low, high = RANGES.get(name, (-np.inf, np.inf))
-            if not (np.isfinite(value) and low <= value <= high):
+            if not (np.isfinite(float(value)) and low <= value <= high):
                 needed = "a finite number" if np.isinf(low) else f"{'more than 0' if low == LEAST else low}"
                 needed += "" if high in (ANY, np.inf) else f" to {high}"
                 raise ParameterError(f"{name}={value}", needed, f"see strun {step.class_alias} --help")
