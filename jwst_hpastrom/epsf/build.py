@@ -17,6 +17,7 @@ from jwst_hpastrom.epsf.neighbours import plain_stamps
 from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals, sample_scatter
 from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
+from jwst_hpastrom.epsf.start import Difference
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
 
 __all__ = ["BuildResult", "build_library"]
@@ -29,6 +30,7 @@ PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
+JUDGED_AT = (0, 3, 7)  # iterations in which the difference from a given library is judged anew
 RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
 
 
@@ -72,6 +74,7 @@ def build_library(
     to_plane,
     *,
     correction=None,
+    start=None,
     n_iterations=20,
     grid=5,
     choose_grid=True,
@@ -111,6 +114,12 @@ def build_library(
         Raw to corrected pixels; without it, the polynomial part of ``to_plane`` and a polynomial of the
         builder's own. What is fixed to the detector and left over is learnt as a local mean of the residuals
         either way.
+
+    start : `~jwst_hpastrom.epsf.library.EPSFLibrary`, optional
+        A library of the same detector and filter, as of another date, to start from. Its field positions are
+        kept, and only its difference from the exposures' ePSF is learnt, as far as the stars can tell it from
+        noise (see `~jwst_hpastrom.epsf.start.Difference`); ``grid``, ``choose_grid``, ``refine``, ``n_global``
+        and ``min_cell_stars`` are not used.
 
     n_iterations : int
         Iterations at most.
@@ -214,11 +223,16 @@ def build_library(
         )
     shape = frames[0].data.shape
     n_global = min(n_global, n_iterations - 1)
+    if start is not None:
+        grid, refine, choose_grid = 1, False, False
     bends_at = n_global + SETTLING if refine and grid > 1 else -1
     refresh_at = _refresh_plan(n_iterations, n_global, n_fitted)
     run = checkpoint.load() if checkpoint else None
     if run is None:
         run = _start(job, frames, to_plane, correction, min_exposures, oversampling)
+        if start is not None:
+            run.difference = Difference(start, band_limit)
+            run.library = run.difference.start
         run.n_iterations, run.last_fitted = n_iterations, n_iterations - n_fitted
     else:
         log.info("%d iterations are done", run.it)
@@ -229,8 +243,8 @@ def build_library(
         it, library = run.it, run.library
         if it == n_global and grid > 1:
             library = spread(library, grid, shape)
-        if it > 0:
-            if it in refresh_at:
+        if it > 0 or start is not None:
+            if it in refresh_at or it == 0:
                 stars.refresh(job, library, detect=it in refresh_at[1:], mesh=mesh)
             stars.fit(job, library)
         predicted = averager.update(
@@ -253,9 +267,16 @@ def build_library(
             if run.bends:
                 library = fine
         samples = stars.sample(job, library, use, run.limit)
-        new = _improve(
-            library, samples, stars, use, min_cell_stars if it >= n_global else 0.0, band_limit, run.bends
-        )
+        if run.difference is None:
+            new = _improve(
+                library, samples, stars, use, min_cell_stars if it >= n_global else 0.0, band_limit, run.bends
+            )
+        else:
+            if it in JUDGED_AT:  # clipped about the given library before the first update, too
+                run.limit = clip * sample_scatter(samples.histogram)
+                run.difference.judge(run.halves(job, library, use), library)
+                samples = stars.sample(job, library, use, run.limit)
+            new = run.difference.improve(library, samples)
         change = np.abs(new.data - library.data).max() / new.data.max()
         if it > 0:
             run.limit = clip * sample_scatter(samples.histogram)
@@ -383,6 +404,7 @@ class _Run:
     rows: list = field(default_factory=list)
     least_phase: float = np.inf
     best: EPSFLibrary = None
+    difference: Difference = None
 
     def halves(self, job, library, use):
         """Return the samples of two halves of the stars, each star in one of them in all exposures."""

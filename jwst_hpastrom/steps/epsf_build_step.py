@@ -13,7 +13,7 @@ from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io.checkpoint import Checkpoint, fingerprint
 from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.distortion_reference import read_distortion
-from jwst_hpastrom.io.epsf_reference import write_epsf_reference
+from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.io.stdpsf import NODES, OVERSAMPLING, write_stdpsf
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._base import HPStep
@@ -23,7 +23,7 @@ __all__ = ["EPSFBuildStep"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-OWN = ("correction", "checkpoint", "executor", "progress")
+OWN = ("correction", "start", "checkpoint", "executor", "progress")
 PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
 
 
@@ -34,6 +34,7 @@ class EPSFBuildStep(HPStep):
 
     spec = """
     distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
+    start_epsf = string(default=None)  # library, as of another date, whose difference is learnt
     resume = boolean(default=False)  # go on after the last iteration of an interrupted build
     """ + spec_from(build_library, exclude=OWN)
 
@@ -62,6 +63,7 @@ class EPSFBuildStep(HPStep):
             parameters["band_limit"] = band_limit(name, pixel_arcsec, instrument=meta["instrument"])
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
         correction = self._correction(*origin, meta)
+        start = self._start(*origin, meta)
         ny, nx = exposures[0].image.shape
         gx, gy = (g.ravel() for g in np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9)))
         pixels = [
@@ -71,7 +73,8 @@ class EPSFBuildStep(HPStep):
             corrected = np.fromfile(self.distortion_file, np.uint8), correction.forward(gx, gy)
         else:
             corrected = None
-        key = (__version__, pixels, meta, corrected, parameters)
+        given = None if start is None else (start.data, start.x, start.y)
+        key = (__version__, pixels, meta, corrected, given, parameters)
         checkpoint = Checkpoint(
             self.output_path(inputs.product, "epsf_build_checkpoint", "npz"), key, resume=self.resume
         )
@@ -81,6 +84,7 @@ class EPSFBuildStep(HPStep):
                     [e.image for e in exposures],
                     planes,
                     correction=correction,
+                    start=start,
                     checkpoint=checkpoint,
                     executor=executor,
                     progress=True,
@@ -103,6 +107,17 @@ class EPSFBuildStep(HPStep):
         checkpoint.remove()
         log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
         return inputs.returned if inputs.in_memory else result.convergence
+
+    def _start(self, x0, y0, meta):
+        if not self.start_epsf:
+            return None
+        library = read_epsf(self.start_epsf)
+        library.check_made_for(meta)
+        if library.oversampling != OVERSAMPLING:
+            raise ParameterError(
+                f"start_epsf={self.start_epsf} of {library.oversampling} samples a pixel", f"{OVERSAMPLING}"
+            )
+        return library.shifted(-x0, -y0)
 
     def _correction(self, x0, y0, meta):
         if not self.distortion_file:
