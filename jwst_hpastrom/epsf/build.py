@@ -118,8 +118,8 @@ def build_library(
     start : `~jwst_hpastrom.epsf.library.EPSFLibrary`, optional
         A library of the same detector and filter, as of another date, to start from. Its field positions are
         kept, and only its difference from the exposures' ePSF is learnt, as far as the stars can tell it from
-        noise (see `~jwst_hpastrom.epsf.start.Difference`); ``grid``, ``choose_grid``, ``refine``, ``n_global``
-        and ``min_cell_stars`` are not used.
+        noise (see `~jwst_hpastrom.epsf.start.Difference`); ``grid``, ``choose_grid``, ``refine`` and
+        ``min_cell_stars`` are not used.
 
     n_iterations : int
         Iterations at most.
@@ -224,7 +224,7 @@ def build_library(
     shape = frames[0].data.shape
     n_global = min(n_global, n_iterations - 1)
     if start is not None:
-        grid, refine, choose_grid = 1, False, False
+        grid, refine, choose_grid, n_global = 1, False, False, 0
     bends_at = n_global + SETTLING if refine and grid > 1 else -1
     refresh_at = _refresh_plan(n_iterations, n_global, n_fitted)
     run = checkpoint.load() if checkpoint else None

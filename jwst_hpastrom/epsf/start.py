@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
-from scipy.fft import fft2, fftfreq, ifft2
+from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import LinearOperator, cg
 
@@ -20,6 +20,8 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 DEGREE = 4  # of the polynomials over the detector that differences are made of, at most
 ZONES = (0, 1, 2, 4, 8)  # pixels: borders of the zones of radius whose power is judged one by one
 JUDGED = 5.0  # pixels: beyond, sky and neighbours decide; the last zone's power holds there
+PADDING = 16  # grid points beyond the border, so that filtering does not wrap around
+ACCURACY = 1e-3  # of a solution; the next iteration refines it
 FLOOR = 1e-4  # of the peak: differences of the far wings
 
 
@@ -67,8 +69,17 @@ class Difference:
         mean = np.maximum(self.start.data.mean(0), 0)
         self.light = gaussian_filter(mean, step, mode="nearest") + FLOOR * mean.max()
         limit = TAPER * self.band_limit / step if self.band_limit else 0.5
-        response = np.maximum(1 - np.hypot(fftfreq(n), fftfreq(n)[:, None]) / limit, 0)
-        self.response = response / np.sqrt((response**2).mean())
+        self.side = next_fast_len(n + PADDING, real=True)
+        f = np.hypot(rfftfreq(self.side), fftfreq(self.side)[:, None])
+        self.response = np.maximum(1 - f / limit, 0)
+        full = np.maximum(1 - np.hypot(fftfreq(self.side), fftfreq(self.side)[:, None]) / limit, 0)
+        self.response /= np.sqrt((full**2).mean())
+
+    def _filtered(self, images):
+        """Band-limited noise of unit variance, from white noise; its own transpose."""
+        n = images.shape[-1]
+        waves = rfft2(images, (self.side, self.side)) * self.response
+        return irfft2(waves, (self.side, self.side))[:, :n, :n]
 
     def judge(self, halves, library):
         """Add to the power what two halves of the stars show in common about ``library``."""
@@ -111,24 +122,27 @@ class Difference:
 
     def _solve(self, equations, known, mine):
         """Images of least χ² plus prior, those of ``mine`` only; the others are ``known``."""
-        amplitude = self._amplitude() * mine[:, None, None]
-        shape = amplitude.shape
-        if not amplitude.any():
-            return np.zeros(shape)
+        amplitude = self._amplitude()
+        images = np.zeros(amplitude.shape)
+        k = np.flatnonzero(mine & amplitude.any((1, 2)))
+        if not k.size:
+            return images
+        amplitude, shape = amplitude[k], (k.size, *self.radius.shape)
         right = equations.right if known is None else equations.right - equations.apply(known)
 
-        def spread(u):
-            return amplitude * ifft2(fft2(u.reshape(shape)) * self.response).real
-
-        def gather(v):
-            return ifft2(fft2(amplitude * v) * self.response).real.ravel()
+        def normal(u):
+            images = amplitude * self._filtered(u.reshape(shape))
+            return self._filtered(amplitude * equations.apply(images, k)).ravel() + u
 
         size = int(np.prod(shape))
-        matrix = LinearOperator(
-            (size, size), lambda u: gather(equations.apply(spread(u))) + u.ravel(), dtype=float
+        solution, _ = cg(
+            LinearOperator((size, size), normal, dtype=float),
+            self._filtered(amplitude * right[k]).ravel(),
+            rtol=ACCURACY,
+            maxiter=100,
         )
-        solution, _ = cg(matrix, gather(right), rtol=1e-4, maxiter=200)
-        return spread(solution)
+        images[k] = amplitude * self._filtered(solution.reshape(shape))
+        return images
 
 
 class _Equations:
@@ -153,13 +167,13 @@ class _Equations:
         both.matrix = sum(p.matrix for p in parts) / len(parts)
         return both
 
-    def apply(self, images):
-        """Right-hand side that these images would give."""
+    def apply(self, images, modes=slice(None)):
+        """Right-hand side that these images, of some of the modes, would give."""
         out = np.empty_like(images)
         for r, matrix in enumerate(self.matrix):
             k = self.ring == r
             if k.any():
-                out[:, k] = matrix @ images[:, k]
+                out[:, k] = matrix[modes][:, modes] @ images[:, k]
         return out * self.weight
 
     def share(self, mine):

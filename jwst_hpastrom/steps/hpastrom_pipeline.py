@@ -33,6 +33,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         """
     reference_catalog = string(default=None)  # first-epoch catalogue that all refers to
     epsf_file = string(default=None)  # ePSF library to use instead of building one
+    start_epsf = string(default=None)  # ePSF library whose difference from the exposures' is learnt
     distortion_file = string(default=None)  # distortion reference (.asdf) to use instead of solving one
     mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbours subtracted, or not
     resume = boolean(default=False)  # skip products that are there and newer than what they are made from
@@ -74,6 +75,12 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         exposures = [Path(m) for m in association.members]
         catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
 
+        if self.epsf_file and self.start_epsf:
+            raise ParameterError(
+                "both epsf_file and start_epsf",
+                "one of them",
+                "epsf_file is used as it is, start_epsf is adapted",
+            )
         build = not self.epsf_file
         if self.epsf_file:
             epsf = Path(self.epsf_file)
@@ -104,7 +111,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         before = [distortion] if distortion else []
         if build and not self._done([epsf], exposures + before):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
-            self.hp_epsf_build.resume = self.resume
+            self.hp_epsf_build.resume, self.hp_epsf_build.start_epsf = self.resume, self.start_epsf
             self.hp_epsf_build.run(input_data)
         # the build's own mask; beside a given library there may be none, or another field's
         mask = epsf.with_name(f"{epsf.name.removesuffix('epsf.fits')}detector_mask.fits")

@@ -2,16 +2,25 @@
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.table import Table
+from scipy.ndimage import gaussian_filter
 
 from jwst_hpastrom.epsf import build
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError, ParameterError
-from jwst_hpastrom.io.epsf_reference import read_epsf_reference
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.smoothing import recentre
+from jwst_hpastrom.errors import (
+    BadReferenceFileError,
+    MixedExposuresError,
+    NotEnoughStarsError,
+    ParameterError,
+)
+from jwst_hpastrom.io.epsf_reference import read_epsf_reference, write_epsf_reference
 from jwst_hpastrom.io.stdpsf import read_stdpsf
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFBuildStep
@@ -32,7 +41,13 @@ def files(field, tmp_path_factory):
 def test_every_parameter_of_the_builder_is_one_of_the_step():
     step = EPSFBuildStep()
     for p in inspect.signature(build_library).parameters.values():
-        if p.kind is p.KEYWORD_ONLY and p.name not in ("correction", "checkpoint", "executor", "progress"):
+        if p.kind is p.KEYWORD_ONLY and p.name not in (
+            "correction",
+            "start",
+            "checkpoint",
+            "executor",
+            "progress",
+        ):
             assert getattr(step, p.name) == p.default, p.name
 
 
@@ -117,3 +132,62 @@ def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
         monkeypatch.setattr(build, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
         EPSFBuildStep(output_dir=str(folder), **quick, **changed).run(files.association)
         assert calls[0] == 0
+
+
+def _sampled(field, blur):
+    """The field's true ePSF, made wider: a library of another date."""
+    x0 = field.config.origin[0]
+    offset = (np.arange(101) - 50) / 4
+    nodes = np.array([x0, x0 + 299.0])
+    true = np.array([field.epsf.evaluate(offset, offset[:, None], x, y) for y in nodes for x in nodes])
+    wider = np.array([gaussian_filter(t, blur * 4) for t in true])
+    meta = {"filter": "F200W", "instrument": "NIRISS", "detector": "NIS"}
+    true, wider = (EPSFLibrary(d, nodes, nodes, 4, meta=meta).normalised() for d in (true, wider))
+    return true, wider
+
+
+def _error(library, true):
+    offset = (np.arange(101) - 50) / 4
+    core = np.hypot(offset, offset[:, None]) < 2
+    made = np.array([library.at(x, y) for y in true.y for x in true.x])
+    made = recentre(made, 4)[0]
+    wanted = recentre(true.data, 4)[0]
+    return np.sqrt(np.mean((made - wanted)[:, core] ** 2)) / wanted.max()
+
+
+def test_a_given_library_is_adapted_as_far_as_the_stars_can_tell(field, files, tmp_path):
+    true, wider = _sampled(field, 0.25)
+    start = tmp_path / "start_epsf.asdf"
+    write_epsf_reference(wider, start)
+    product = json.loads(Path(files.association).read_text())["products"][0]["name"]
+    errors = {"start": _error(wider, true)}
+    for name, options in (
+        ("own", QUICK),
+        ("many", {"start_epsf": str(start), "n_iterations": 8, "mesh": 50}),
+        ("few", {"start_epsf": str(start), "n_iterations": 8, "mesh": 50, "max_stars": 8}),
+    ):
+        out = tmp_path / name
+        out.mkdir()
+        EPSFBuildStep(output_dir=str(out), **options).run(files.association)
+        errors[name] = _error(read_epsf_reference(out / f"{product}_epsf.asdf"), true)
+    assert errors["many"] < min(0.3 * errors["start"], 0.8 * errors["own"]), errors
+    assert errors["few"] < 0.7 * errors["start"], errors
+
+
+def test_a_perfect_start_loses_nothing(field, files, tmp_path):
+    true, _ = _sampled(field, 0.25)
+    start = tmp_path / "start_epsf.asdf"
+    write_epsf_reference(true, start)
+    product = json.loads(Path(files.association).read_text())["products"][0]["name"]
+    EPSFBuildStep(output_dir=str(tmp_path), start_epsf=str(start), n_iterations=8, mesh=50).run(
+        files.association
+    )
+    assert _error(read_epsf_reference(tmp_path / f"{product}_epsf.asdf"), true) < 0.002
+
+
+def test_a_start_of_another_filter_is_refused(field, files, tmp_path):
+    _, wider = _sampled(field, 0.25)
+    start = tmp_path / "start_epsf.asdf"
+    write_epsf_reference(replace(wider, meta=wider.meta | {"filter": "F150W"}), start)
+    with pytest.raises(BadReferenceFileError, match="F150W"):
+        EPSFBuildStep(output_dir=str(tmp_path), start_epsf=str(start)).run(files.association)
