@@ -164,7 +164,7 @@ def test_a_given_library_is_adapted_as_far_as_the_stars_can_tell(field, files, t
     for name, options in (
         ("own", QUICK),
         ("many", {"start_epsf": str(start), "n_iterations": 8, "mesh": 50}),
-        ("few", {"start_epsf": str(start), "n_iterations": 8, "mesh": 50, "max_stars": 8}),
+        ("few", {"start_epsf": str(start), "n_iterations": 8, "mesh": 50, "max_stars": 20}),
     ):
         out = tmp_path / name
         out.mkdir()
