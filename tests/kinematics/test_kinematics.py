@@ -29,18 +29,41 @@ def test_dispersion_and_its_error():
     assert np.mean(upper > 0.144) == pytest.approx(0.95, abs=0.05)
 
 
-def test_dispersion_maximises_the_likelihood():
+def test_dispersion_equals_the_posterior_on_a_grid():
     rng = np.random.default_rng(2)
-    e = rng.uniform(0.05, 0.2, 60)
-    v = rng.normal(0.3, 0.1, 60) + rng.normal(0, 1, 60) * e
-    d = fit_dispersion(v, e)
+    e = rng.uniform(0.05, 0.2, 12)
+    v = rng.normal(0.3, 0.1, 12) + rng.normal(0, 1, 12) * e
+    d = fit_dispersion(v, e, confidence=0.9)
+    m = np.linspace(-0.7, 1.3, 1001)[:, None]
+    s = np.linspace(0, 1, 4001)
+    var = [s**2 + x**2 for x in e]
+    log_l = sum(-0.5 * ((x - m) ** 2 / w + np.log(w)) for x, w in zip(v, var, strict=True))
+    p = np.exp(log_l - log_l.max()) * s / (s**2 + np.median(e**2))
+    p /= p.sum()
+    share = np.cumsum(p.sum(0))
+    assert d.mean == pytest.approx(np.sum(p * m), abs=2e-3)
+    assert d.mean_error == pytest.approx(np.sqrt(np.sum(p * (m - np.sum(p * m)) ** 2)), rel=0.02)
+    assert d.sigma == pytest.approx(np.interp(0.5, share, s), rel=0.01)
+    assert d.upper == pytest.approx(np.interp(0.9, share, s), rel=0.01)
 
-    def log_l(m, s):
-        return -0.5 * np.sum((v - m) ** 2 / (s**2 + e**2) + np.log(s**2 + e**2))
 
-    best = log_l(d.mean, d.sigma)
-    for dm, ds in ((1e-3, 0), (-1e-3, 0), (0, 1e-3), (0, -1e-3)):
-        assert log_l(d.mean + dm, d.sigma + ds) < best
+@pytest.mark.parametrize("n", [5, 10, 30])
+def test_few_stars(n):
+    rng = np.random.default_rng(n)
+    found = [fit_dispersion(rng.normal(0, 1, n), np.full(n, 0.02)) for _ in range(250)]
+    mean, error, sigma, upper = np.array([(d.mean, d.mean_error, d.sigma, d.upper) for d in found]).T
+    assert np.mean(sigma) == pytest.approx(1, abs=0.055)
+    assert np.mean(upper > 1) == pytest.approx(0.95, abs=0.035)
+    assert np.std(mean / error) == pytest.approx(1, abs=0.2)
+
+
+def test_groups_subtract_the_mean_square_error():
+    rng = np.random.default_rng(9)
+    error = np.exp(rng.normal(np.log(0.04), 0.3, 6000))
+    v = rng.normal(0, 0.1, error.size) + rng.normal(0, 1, error.size) * error
+    groups = fit_projected_groups(v, error, rng=rng, n_groups=1, n_realisations=60, n_bootstrap=8)
+    assert groups.sigma[0] == pytest.approx(0.1, abs=0.0018)
+    assert groups.sigma_error[0] > groups.width_error[0]
 
 
 def test_unresolved_dispersion_is_a_limit():
