@@ -1,8 +1,9 @@
-"""Pulls of what motions and kinematics state, on simulated stars: one function a regime, each returns the pulls."""
+"""Pulls of what motions and kinematics state, on simulated stars: a function a regime returns the pulls."""
 
 import numpy as np
+from astropy.table import Table
 
-from jwst_hpastrom.kinematics import fit_dispersion
+from jwst_hpastrom.kinematics import bulk_motion, fit_dispersion
 
 
 def few_stars(n, error, sigma=1.0, trials=1000, seed=1):
@@ -18,4 +19,21 @@ def few_stars(n, error, sigma=1.0, trials=1000, seed=1):
         "sigma": (s - sigma) / s_error,
         "ratio": float(np.mean(s) / sigma),
         "cover": float(np.mean(upper > sigma)),
+    }
+
+
+def bulk(sigma, error=0.02, n=300, trials=100, seed=1, **kwargs):
+    """Mean motion and dispersion of a group without a field: pulls, and the mean ratio σ/true."""
+    rng = np.random.default_rng(seed)
+    e = np.full((2, n), error)
+    names = ("pmra", "pmdec", "pmra_error", "pmdec_error")
+    found = [
+        bulk_motion(Table([*rng.normal(0, np.hypot(sigma, e)), *e], names=names), **kwargs)
+        for _ in range(trials)
+    ]
+    d = [f.dispersion for f in found]
+    return {
+        "mean": np.array([f.motion / f.error for f in found]),
+        "sigma": np.array([(x.sigma - sigma) / x.sigma_error for x in d]),
+        "ratio": float(np.mean([x.sigma for x in d]) / sigma),
     }

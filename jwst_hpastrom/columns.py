@@ -118,6 +118,8 @@ MASTER = _columns("""
     y_err_formal | pix | f8 | standard error of y propagated from the fits
     x_err_systematic | pix | f8 | error of x that the measurements share: distortion, ePSF, other stars' light
     y_err_systematic | pix | f8 | error of y that the measurements share: distortion, ePSF, other stars' light
+    x_err_tie | pix | f8 | error of x from the tie to the catalogue, which all stars share; not in x_err
+    y_err_tie | pix | f8 | error of y from the tie to the catalogue, which all stars share; not in y_err
     mag    | mag    | f8 | mean instrumental magnitude on the zero point of the central exposure
     mag_rms | mag   | f8 | scatter of the single magnitudes
     mag_err | mag   | f8 | standard error of mag

@@ -170,8 +170,8 @@ def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
 
     Notes
     -----
-    The mean is integrated out with a flat prior; the dispersion's is Jeffreys', d ln(σ² + e²). The likelihood's
-    maximum would be low by 21 % for five stars and by 3 % for thirty.
+    The mean is integrated out with a flat prior; the dispersion's is Jeffreys', d ln(σ² + e²). The
+    likelihood's maximum would be low by 21 % for five stars and by 3 % for thirty.
 
     What the errors do not contain (systematic errors of either epoch) is part of σ: where σ is not much
     larger than the errors it is an upper limit of the true dispersion.

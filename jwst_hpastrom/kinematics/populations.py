@@ -27,8 +27,8 @@ class ProjectedGroups:
         Fitted σ, mas/yr: includes the errors twice, once of the measurement and once of the realisations.
 
     sigma : ndarray
-        Width with both removed (the mean variance of the errors of the group's likely stars), NaN where nothing
-        is left.
+        Width with both removed (the mean variance of the errors of the group's likely stars), NaN where
+        nothing is left.
 
     sigma_error : ndarray
         Of ``sigma``.

@@ -26,7 +26,7 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
-from jwst_hpastrom.motion.registration import ONE_TIME, check_lists, pixel_size, register_lists
+from jwst_hpastrom.motion.registration import ONE_TIME, at_l2, check_lists, pixel_size, register_lists
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
@@ -87,7 +87,8 @@ def fit_epochs(
     ----------
     epoch_lists : list of `~astropy.table.Table`
         One an epoch: ``x y x_err y_err`` (pixels), ``mag``; meta ``epoch`` (Julian year), and where known
-        ``position_angle`` (degrees), ``pixel_scale_mas``, ``x_ref y_ref ra_ref dec_ref``.
+        ``position_angle`` (degrees), ``pixel_scale_mas``, ``x_ref y_ref ra_ref dec_ref``, ``telescope`` or
+        ``instrument`` (JWST's parallaxes are seen from L2).
 
     gaia : `~astropy.table.Table`
         Gaia's columns and units.
@@ -229,7 +230,8 @@ def fit_epochs(
             f"{int(keep.sum())} Gaia stars after the cuts (of {len(gaia)})", "6", "weaken the cuts"
         )
     plane = _tangent_plane(lists, gaia, keep, ra_ref, dec_ref)
-    reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax)
+    l2 = np.array([at_l2(t.meta) for t in lists])
+    reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax, l2=epochs[l2])
 
     links, reference, star, pixels = _identify(
         lists, epochs, reference, match=match, pixel_scale_mas=pixel_scale_mas, degree=degree,
@@ -238,7 +240,7 @@ def fit_epochs(
     )  # fmt: skip
     links, one_time = _without_one_time(links, epochs)
     groups = _groups(lists, group_by)
-    factors = parallax_factors(epochs, plane.ra, plane.dec) if fit_parallax else None
+    factors = parallax_factors(epochs, plane.ra, plane.dec, l2=l2) if fit_parallax else None
     settings = {
         "models": models,
         "group": groups,
