@@ -61,7 +61,7 @@ class _Mixture:
         for _ in range(500):
             d = self.v - mean[:, None]
             cluster = np.sqrt(w[0] * w[1]) / (2 * np.pi) * np.exp(-0.5 * np.sum(d**2 * w, axis=0))
-            total = f[self.ring] * cluster + (1 - f[self.ring]) * self.field
+            total = f[self.ring] * cluster + (1 - f[self.ring]) * self.field + 1e-300
             member = f[self.ring] * cluster / total
             new = np.sum(member * w * self.v, axis=1) / np.sum(member * w, axis=1)
             f = np.clip(np.bincount(self.ring, member) / count, 1e-6, 1 - 1e-6)

@@ -110,8 +110,9 @@ def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
     Notes
     -----
     The median is clipped first within ``limit`` of the densest place, so that field stars do not pull it. The
-    dispersion is that of a Gaussian cut at ``limit`` on an even background. Where ``limit`` is less than three
-    times the total width, that Gaussian's mean stands in for the median, which a narrow circle holds fast.
+    dispersion is that of a Gaussian cut at ``limit`` on an even background. Where ``limit`` is less than
+    three times the total width, that Gaussian's mean stands in for the median, which a narrow circle
+    holds fast.
     """
     v = np.stack([np.asarray(table["pmra"], float), np.asarray(table["pmdec"], float)])
     e = np.stack([np.asarray(table["pmra_error"], float), np.asarray(table["pmdec_error"], float)])
@@ -122,20 +123,22 @@ def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
     if limit is not None:
         return _within(v, e, limit, sigma, min_stars)[0]
     widest = max(np.hypot(*(robust_sigma(c) for c in v)), float(np.median(e)))
-    limit, found = 3.5 * float(np.median(e)), None
-    while found is None:
-        try:
-            found, width = _within(v, e, limit, sigma, min_stars)
-            if limit < 3.0 * width and limit < 5 * widest:
-                found = None
-        except (DegenerateSolutionError, NotEnoughStarsError):
-            if limit > 5 * widest:
-                raise
+    typical = limit = float(np.median(e))
+    while limit < 10 * widest:
         limit *= 1.5
-    return _within(v, e, max(3.5 * width, 3.5 * float(np.median(e))), sigma, min_stars)[0]
+        try:
+            centre, width = _within(v, e, limit, sigma, min_stars, only_width=True)
+            r = np.hypot(*(v - centre[:, None]))
+            around = np.sum((r > limit) & (r <= 2 * limit)) / 3
+            stands_out = np.sum(r <= limit) - around >= 5 * np.sqrt(max(around, 1.0))
+            if limit >= 3.0 * width and limit > 3.0 * typical and stands_out:
+                return _within(v, e, 3.5 * width, sigma, min_stars)[0]
+        except (DegenerateSolutionError, NotEnoughStarsError):
+            continue
+    return _within(v, e, limit, sigma, min_stars)[0]
 
 
-def _within(v, e, limit, sigma, min_stars):
+def _within(v, e, limit, sigma, min_stars, only_width=False):
     """Bulk motion of the stars within a limit, and their total width."""
     centre = v[:, np.argmax(_neighbours(v, 0.5 * limit))]
     for _ in range(20):
@@ -150,7 +153,9 @@ def _within(v, e, limit, sigma, min_stars):
         raise NotEnoughStarsError(
             f"{int(near.sum())} stars within {limit:.3f} mas/yr of the densest motion", f"{min_stars}"
         )
-    dispersion, width = fit_truncated(v[:, near], e[:, near], centre, limit)
+    dispersion, width = fit_truncated(v[:, near], e[:, near], centre, limit, only_width=only_width)
+    if only_width:
+        return centre, width
     error = np.array([f[1] for f in found])
     if limit < 3.0 * width:
         centre, error = dispersion.mean, dispersion.mean_error

@@ -8,10 +8,10 @@ from jwst_hpastrom.kinematics.dispersion import Dispersion, Posterior
 
 __all__ = ["fit_truncated"]
 
-#: log likelihood that a background must gain to be taken
-BACKGROUND_GAIN = 2.0
+#: log likelihood that a background must gain to be taken: knots of chance among many places gain a few
+BACKGROUND_GAIN = 6.0
 #: a circle smaller than this times the total width hardly shows a Gaussian's curvature
-SMALLEST = 1.5
+SMALLEST = 1.2
 
 
 class Circle:
@@ -39,7 +39,7 @@ class Circle:
         # the mean's distance from the circle's centre costs probability, to second order
         loss = 0.5 * np.sum(mean[:, None] ** 2 / var, axis=0) * x * np.exp(-x) / inside
         gauss = np.exp(-0.5 * np.sum(d**2 / var, axis=0) + loss) / (2 * np.pi * np.sqrt(var.prod(0)) * inside)
-        return float(np.log((1 - f) * gauss + f / (np.pi * self.limit**2)).sum())
+        return float(np.log((1 - f) * gauss + f / (np.pi * self.limit**2) + 1e-300).sum())
 
     def best(self, s2=None, background=True):
         """Maximise over mean, share and, unless given, variance; (log likelihood, variance, mean, share)."""
@@ -55,8 +55,7 @@ class Circle:
         return -found.fun, *unpack(found.x)
 
 
-
-def fit_truncated(v, e, centre, limit, confidence=0.95):
+def fit_truncated(v, e, centre, limit, confidence=0.95, only_width=False):
     """Mean and isotropic dispersion of the stars within ``limit`` of a motion.
 
     Parameters
@@ -70,6 +69,9 @@ def fit_truncated(v, e, centre, limit, confidence=0.95):
 
     confidence : float
         Of the one-sided upper limit.
+
+    only_width : bool
+        Find no errors: the dispersion is None.
 
     Returns
     -------
@@ -95,6 +97,8 @@ def fit_truncated(v, e, centre, limit, confidence=0.95):
             f"a limit of {SMALLEST * width:.3g} or more",
             "raise limit, or leave it out",
         )
+    if only_width:
+        return None, width
     zero = circle.best(0.0, background)
     if zero[0] >= top - 1e-6:
         top, s2, mean, share = zero

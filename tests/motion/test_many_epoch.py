@@ -386,7 +386,7 @@ def test_lists_of_jwst_are_seen_from_l2():
         parallax_factors(epochs, 80.0, -69.0, l2=np.array([False, True])),
         np.stack([near[:, 0], far[:, 1]], 1),
     )
-    lists, gaia = field()[:2]
+    gaia = field()[1]
     gaia["parallax"] = 5.0
     keep = np.ones(len(gaia), bool)
     plane = TangentPlane(float(gaia["ra"][0]), float(gaia["dec"][0]))

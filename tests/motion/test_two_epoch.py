@@ -296,7 +296,7 @@ def test_motions_of_one_exposure_are_said(caplog):
 
 def test_motions_follow_the_meridians():
     """A fast star far from the tangent point, near the pole, where North there is not North here."""
-    master, first, pm, shuffle = scene(seed=31, n=400)
+    master, first, _, shuffle = scene(seed=31, n=400)
     plane = TangentPlane(80.4875, -89.0)
     xi, eta = PLANE.from_sky(np.asarray(first["ra"]), np.asarray(first["dec"]))
     far = int(np.argmax(np.abs(xi)))
