@@ -43,6 +43,9 @@ class Flag(IntFlag):
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
     ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
     QUALITY_CUT = 524288  # fails the catalogue cuts
+    INCONSISTENT = (
+        1048576  # its three or four epochs are not on a line within their errors, which were widened
+    )
 
 
 def describe_flags(value):
