@@ -159,7 +159,10 @@ def fill_motions(pm, errors, *, fewest=5):
         # of all but the wildest: few stars' MAD alone is too uncertain
         near = known & (np.abs(v - middle) <= 5 * max(robust_sigma(v[known]), 1e-12))
         spread = np.std(v[near], ddof=1) if near.sum() > 1 else robust_sigma(v[known])
-        out.append((np.where(known, v, middle), np.where(known, e, spread * np.sqrt(1 + 1 / known.sum()))))
+        n = near.sum()
+        if n > 3:  # prediction from a sample: Student's distribution
+            spread *= np.sqrt((1 + 1 / n) * (n - 1) / (n - 3))
+        out.append((np.where(known, v, middle), np.where(known, e, spread)))
     return tuple(zip(*out, strict=True))
 
 

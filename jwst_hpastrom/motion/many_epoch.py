@@ -204,9 +204,9 @@ def fit_epochs(
 
     Notes
     -----
-    Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with fewer
-    than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``, and where three or four are not on it within their errors, wider errors and
-    ``INCONSISTENT``; rejected epochs are flagged
+    Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with
+    fewer than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``, and where three or
+    four are not on it within their errors, wider errors and ``INCONSISTENT``; rejected epochs are flagged
     ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
     ``ONE_TIME``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
     reference stars' own motions, the same for all.
