@@ -43,6 +43,9 @@ class Flag(IntFlag):
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
     ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
     QUALITY_CUT = 524288  # fails the catalogue cuts
+    INCONSISTENT = (
+        1048576  # its three or four epochs are not on a line within their errors, which were widened
+    )
 
 
 def describe_flags(value):
@@ -118,6 +121,8 @@ MASTER = _columns("""
     y_err_formal | pix | f8 | standard error of y propagated from the fits
     x_err_systematic | pix | f8 | error of x that the measurements share: distortion, ePSF, other stars' light
     y_err_systematic | pix | f8 | error of y that the measurements share: distortion, ePSF, other stars' light
+    x_err_tie | pix | f8 | error of x from the tie to the catalogue, which all stars share; not in x_err
+    y_err_tie | pix | f8 | error of y from the tie to the catalogue, which all stars share; not in y_err
     mag    | mag    | f8 | mean instrumental magnitude on the zero point of the central exposure
     mag_rms | mag   | f8 | scatter of the single magnitudes
     mag_err | mag   | f8 | standard error of mag

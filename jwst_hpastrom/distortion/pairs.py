@@ -18,6 +18,7 @@ from jwst_hpastrom.errors import (
 )
 from jwst_hpastrom.geometry import (
     TangentPlane,
+    fill_motions,
     fit_polynomial,
     match_blind,
     match_nearest,
@@ -179,7 +180,8 @@ def match_reference(
         Fraction of the reference stars that no fit may use.
 
     motion_error : float
-        Standard error of an unknown proper motion, mas/yr, per axis.
+        Standard error of an unknown proper motion, mas/yr, per axis, where the reference has fewer than five
+        known ones; otherwise these give mean and dispersion.
 
     rng : `numpy.random.Generator`, optional
         Draws the held-out stars; by default a generator of seed 0.
@@ -208,8 +210,8 @@ def match_reference(
     xi, eta = plane.from_sky(ra, dec)
     pm = values(reference, "pmra"), values(reference, "pmdec")
     unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
-    pm_err = [np.where(unknown | ~np.isfinite(e), motion_error, e)
-              for e in (values(reference, "pmra_error"), values(reference, "pmdec_error"))]  # fmt: skip
+    pm, pm_err = fill_motions(pm, (values(reference, "pmra_error"), values(reference, "pmdec_error")))
+    pm_err = [np.where(np.isfinite(e), e, motion_error) for e in pm_err]
     epoch = row_epochs(reference)
     epochs = [np.nan if t.meta.get("epoch") is None else float(t.meta["epoch"]) for t in star_lists]
     if not (np.isfinite(epochs).all() and np.isfinite(epoch[ok & ~unknown]).all()) and not unknown.all():

@@ -209,7 +209,7 @@ def solve_distortion(
         Fraction of the reference stars that take no part in any fit, for the held-out residuals by stage.
 
     motion_error : float
-        Error of unknown proper motions, mas/yr.
+        Error of unknown proper motions, mas/yr, where the catalogue has fewer than five known ones.
 
     void_lists : sequence of list of `~astropy.table.Table`
         Star lists of other filters, a list per filter, whose residuals join the pixel map.

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from jwst_hpastrom.columns import MASTER, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.frame._kernels import average_stars
 from jwst_hpastrom.frame.assemble import master_table
@@ -267,11 +268,11 @@ def build_master(
 
     # The averages' own frame is that of the central exposure's WCS so far.
     if reference is not None:
-        final, tie_meta, tie = tie_to_reference(
+        final, tie_meta, tie, tie_error = tie_to_reference(
             m, star, averages, solid, reference, plane, epoch, max_shift * px, max_rotation
         )
     else:
-        final, tie_meta, tie = tie_to_wcs(m, wcs_uv)
+        final, tie_meta, tie, tie_error = tie_to_wcs(m, wcs_uv)
     transforms = [t.then(final) for t in transforms]
     for k in range(m.n_exposures):
         m.apply(k, transforms[k])
@@ -309,6 +310,11 @@ def build_master(
     table, residuals, dmag = master_table(
         m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
     )
+    if tie_error is not None:
+        errors = dict(
+            zip(("x_err_tie", "y_err_tie"), tie_error(table["x"].value, table["y"].value), strict=True)
+        )
+        table = make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
     zero_error = np.sqrt(np.diag(zero_covariance))
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
     mine = star >= 0

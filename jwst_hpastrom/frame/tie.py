@@ -5,13 +5,13 @@ import numpy as np
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError
 from jwst_hpastrom.frame.registration import align
-from jwst_hpastrom.geometry import fit_linear, match_nearest, propagate
+from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
 __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
 
 
 def reference_positions(reference, plane, epoch):
-    """Positions of a catalogue at an epoch, through its own motions.
+    """Positions of a catalogue at an epoch, through its own motions; unknown ones are the others' mean.
 
     Parameters
     ----------
@@ -55,6 +55,12 @@ def reference_positions(reference, plane, epoch):
             )
         dt = np.nan_to_num(dt)
     errors = tuple(values(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
+    pm, pm_errors = fill_motions(pm, errors[2:])
+    moves = np.isfinite(xi + eta)
+    turned = np.full((2, xi.size), np.nan)  # East and North turn over the field with the meridians
+    axes = sky_axes(plane, xi[moves], eta[moves])
+    turned[:, moves] = np.einsum("nij,jn->in", axes, np.stack(pm)[:, moves])
+    pm, errors = turned, (*errors[:2], *pm_errors)
     xi, eta, ex, ey = propagate(xi, eta, *pm, dt, errors=errors)
     return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
 
@@ -71,6 +77,9 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
 
     residuals : tuple of ndarray
         Positions of the stars used, residuals (frame minus catalogue), and their weights in either axis.
+
+    error : callable
+        Standard errors (2, n) that the tie gives to frame positions (x, y), master pixels.
     """
     x, y, ex, ey = reference_positions(reference, plane, epoch)
     u, v = averages.mean[solid].T
@@ -113,6 +122,7 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
             "tie_scale": t.scale,
         },
         residuals,
+        lambda x, y: np.sqrt(fit.variance(*t.inverted().forward(x, y))),
     )
 
 
@@ -121,8 +131,8 @@ def tie_to_wcs(m, wcs_uv):
 
     Returns
     -------
-    transform, meta, residuals
-        As `tie_to_reference`; no residuals.
+    transform, meta, residuals, error
+        As `tie_to_reference`; no residuals, no errors.
     """
     fit = fit_linear(m.u, m.v, *wcs_uv, parameters=6)
-    return fit.transform, {"tied_to": "exposure WCS", "n_tie": fit.n_used}, None
+    return fit.transform, {"tied_to": "exposure WCS", "n_tie": fit.n_used}, None, None

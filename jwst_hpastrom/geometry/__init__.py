@@ -9,7 +9,7 @@ from jwst_hpastrom.geometry.averaging import (
 )
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
 from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
-from jwst_hpastrom.geometry.tangent import TangentPlane, propagate
+from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes
 from jwst_hpastrom.geometry.transform import (
     LinearTransform,
     PolynomialTransform,
@@ -31,6 +31,7 @@ __all__ = [
     "TransformFit",
     "clipped_mean",
     "clipped_median",
+    "fill_motions",
     "fit_linear",
     "fit_polynomial",
     "group_means",
@@ -39,4 +40,5 @@ __all__ = [
     "polynomial_terms",
     "propagate",
     "robust_sigma",
+    "sky_axes",
 ]

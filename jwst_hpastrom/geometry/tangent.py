@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["TangentPlane", "propagate"]
+from jwst_hpastrom.geometry.averaging import robust_sigma
+
+__all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes"]
 
 ARCSEC = 180.0 * 3600.0 / np.pi
 
@@ -131,3 +133,56 @@ def propagate(xi, eta, pmra, pmdec, dt, *, errors=None):
         return out
     ex, ey, px, py = errors
     return (*out, np.hypot(ex, np.nan_to_num(px) * dt), np.hypot(ey, np.nan_to_num(py) * dt))
+
+
+def fill_motions(pm, errors, *, fewest=5):
+    """Give stars of unknown motion the mean of the others', with the others' dispersion as error.
+
+    Parameters
+    ----------
+    pm, errors : tuple of two ndarray
+        Motions and standard errors in either axis, mas/yr; NaN where unknown.
+
+    fewest : int
+        Known motions that a dispersion needs; with fewer all stay as they are.
+
+    Returns
+    -------
+    pm, errors : tuple of two ndarray
+    """
+    known = np.isfinite(pm[0]) & np.isfinite(pm[1])
+    if known.all() or known.sum() < fewest:
+        return tuple(pm), tuple(errors)
+    out = []
+    for v, e in zip(pm, errors, strict=True):
+        middle = np.median(v[known])
+        # of all but the wildest: few stars' MAD alone is too uncertain
+        near = known & (np.abs(v - middle) <= 5 * max(robust_sigma(v[known]), 1e-12))
+        spread = np.std(v[near], ddof=1) if near.sum() > 1 else robust_sigma(v[known])
+        n = near.sum()
+        if n > 3:  # prediction from a sample: Student's distribution
+            spread *= np.sqrt((1 + 1 / n) * (n - 1) / (n - 3))
+        out.append((np.where(known, v, middle), np.where(known, e, spread)))
+    return tuple(zip(*out, strict=True))
+
+
+def sky_axes(plane, xi, eta):
+    """Matrix that turns (µ_α*, µ_δ) at a star into motions on the tangent plane.
+
+    Parameters
+    ----------
+    plane : `TangentPlane`
+
+    xi, eta : ndarray, shape (n,)
+        Arcseconds.
+
+    Returns
+    -------
+    ndarray, shape (n, 2, 2)
+    """
+    ra, dec = plane.to_sky(xi, eta)
+    h = 0.5 / 3600.0
+    east = np.stack(plane.from_sky(ra + h / np.cos(np.deg2rad(dec)), dec), -1)
+    west = np.stack(plane.from_sky(ra - h / np.cos(np.deg2rad(dec)), dec), -1)
+    north, south = np.stack(plane.from_sky(ra, dec + h), -1), np.stack(plane.from_sky(ra, dec - h), -1)
+    return np.stack([east - west, north - south], -1)

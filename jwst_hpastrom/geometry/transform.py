@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+#: with fewer stars the scatter of a fit is that of both axes, and covariances are Student's
+FEW = 30
+
+
 @dataclass(frozen=True, eq=False)
 class LinearTransform(Mapping):
     """u = matrix · (x - centre) + offset.
@@ -211,6 +215,33 @@ class TransformFit:
     n_used: int
     rms: float
 
+    def variance(self, x, y, common=None):
+        """Variance of the transformed positions of a linear fit, from its covariance.
+
+        Parameters
+        ----------
+        x, y : ndarray, shape (n,)
+            Positions before the transformation.
+
+        common : ndarray of bool, optional
+            Stars about whose mean displacement the variance counts.
+
+        Returns
+        -------
+        ndarray, shape (2, n)
+        """
+        dx, dy = x - self.transform.centre[0], y - self.transform.centre[1]
+        one, zero = np.ones_like(dx), np.zeros_like(dx)
+        if len(self.covariance) == 6:
+            line = np.stack([one, dx, dy], 1)
+            designs = (np.hstack([line, 0 * line]), np.hstack([0 * line, line]))
+        else:
+            s = np.sign(np.linalg.det(self.transform.matrix))
+            designs = np.stack([one, zero, dx, -s * dy], 1), np.stack([zero, one, s * dy, dx], 1)
+        if common is not None:
+            designs = [d - d[common].mean(0) for d in designs]
+        return np.stack([np.einsum("ni,ij,nj->n", d, self.covariance, d) for d in designs])
+
 
 def _weights(weights, n):
     if weights is None:
@@ -237,7 +268,7 @@ def _normal_solve(design, w, t):
         return np.linalg.lstsq(design * s[:, None], t * s, rcond=None)[0]
 
 
-def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, root, tiny, keep=None):
+def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, root, tiny, keep=None, n_free=0):
     # root: square roots of the weights: residuals are clipped in units of their own errors;
     # tiny: rounding error in the same units
     keep = finite.copy() if keep is None else finite & keep
@@ -245,10 +276,14 @@ def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, root,
         raise NotEnoughStarsError(f"{int(keep.sum())} stars in common", f"{min_stars} for {what}")
     for _ in range(max_iterations):
         transform, du, dv = solve(keep)
-        if sigma is None:
+        # with two residuals to spare no wrong pair can be told from the good ones
+        if sigma is None or keep.sum() - n_free <= 2:
             break
         nu, nv = du * root[0], dv * root[1]
-        su, sv = robust_sigma(nu[keep]), robust_sigma(nv[keep])
+        # residuals of few stars are smaller than the errors, and their median deviation is uncertain
+        m = int(keep.sum())
+        wider = np.sqrt(m / max(m - n_free, 1)) * (1 + 3 / m) if m < FEW else 1.0
+        su, sv = wider * robust_sigma(nu[keep]), wider * robust_sigma(nv[keep])
         # about the median, as the scale is: about zero, skewed residuals would lose the good pairs
         nu, nv = nu - np.median(nu[keep]), nv - np.median(nv[keep])
         new = finite & (np.hypot(nu / max(su, tiny), nv / max(sv, tiny)) <= sigma * np.sqrt(2))
@@ -348,21 +383,28 @@ def fit_linear(
         min_stars,
         f"a {parameters}-parameter transformation",
         keep=keep,
+        n_free=parameters / 2,
         **_clipping(u, v, wu, wv, finite),
     )
     dx, dy = x[keep] - centre[0], y[keep] - centre[1]
     one = np.ones_like(dx)
+    squares = np.array([np.sum(w[keep] * r[keep] ** 2) for w, r in ((wu, du), (wv, dv))])
+    dof = np.full(2, max(dx.size - 3, 1))
+    if parameters == 4 or dx.size < FEW:
+        squares, dof = squares.sum(), max(2 * dx.size - parameters, 1)
+    scale = np.broadcast_to(squares / dof, 2)
+    if dx.size < FEW:  # the scale is itself uncertain: Student's distribution is as much wider
+        scale = scale * dof / max(dof - 2, 0.5)
     if parameters == 6:
         design = np.stack([one, dx, dy], 1)
         cov = np.zeros((6, 6))
-        for block, w, r in ((slice(0, 3), wu[keep], du[keep]), (slice(3, 6), wv[keep], dv[keep])):
-            dof = max(r.size - 3, 1)
-            cov[block, block] = np.linalg.pinv(design.T @ (design * w[:, None])) * np.sum(w * r**2) / dof
+        for block, w, f in ((slice(0, 3), wu[keep], scale[0]), (slice(3, 6), wv[keep], scale[1])):
+            cov[block, block] = np.linalg.pinv(design.T @ (design * w[:, None])) * f
     else:
         s = np.sign(np.linalg.det(transform.matrix))
         design = np.r_[np.stack([one, 0 * one, dx, -s * dy], 1), np.stack([0 * one, one, s * dy, dx], 1)]
-        w, r = np.r_[wu[keep], wv[keep]], np.r_[du[keep], dv[keep]]
-        cov = np.linalg.pinv(design.T @ (design * w[:, None])) * np.sum(w * r**2) / max(r.size - 4, 1)
+        w = np.r_[wu[keep], wv[keep]]
+        cov = np.linalg.pinv(design.T @ (design * w[:, None])) * scale[0]
     return TransformFit(transform, cov, keep, int(keep.sum()), rms)
 
 

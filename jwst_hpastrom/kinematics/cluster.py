@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics.dispersion import Dispersion
 from jwst_hpastrom.kinematics.members import bulk_motion
@@ -61,7 +61,7 @@ class _Mixture:
         for _ in range(500):
             d = self.v - mean[:, None]
             cluster = np.sqrt(w[0] * w[1]) / (2 * np.pi) * np.exp(-0.5 * np.sum(d**2 * w, axis=0))
-            total = f[self.ring] * cluster + (1 - f[self.ring]) * self.field
+            total = f[self.ring] * cluster + (1 - f[self.ring]) * self.field + 1e-300
             member = f[self.ring] * cluster / total
             new = np.sum(member * w * self.v, axis=1) / np.sum(member * w, axis=1)
             f = np.clip(np.bincount(self.ring, member) / count, 1e-6, 1 - 1e-6)
@@ -79,7 +79,7 @@ class _Mixture:
 
 
 def cluster_motion(
-    table, *, ra, dec, radius=25.0, field_radius=None, n_rings=3, confidence=0.95, min_stars=20, most=0.2
+    table, *, ra, dec, radius=25.0, field_radius=None, n_rings=3, confidence=0.95, min_stars=20, most=None
 ):
     """Fit the motion of a cluster's stars on top of the field's, which is taken from the stars around it.
 
@@ -108,8 +108,8 @@ def cluster_motion(
     min_stars : int
         Fewest stars within the radius and in the field.
 
-    most : float
-        Largest dispersion looked for, mas/yr.
+    most : float, optional
+        Largest dispersion looked for, mas/yr; by default the scatter of all motions within the radius.
 
     Returns
     -------
@@ -118,6 +118,9 @@ def cluster_motion(
     Raises
     ------
     NotEnoughStarsError
+
+    DegenerateSolutionError
+        The likelihood still rises at ``most``.
     """
     x = ((np.asarray(table["ra"], float) - ra + 180.0) % 360.0 - 180.0) * np.cos(np.deg2rad(dec)) * 3600.0
     r = np.hypot(x, (np.asarray(table["dec"], float) - dec) * 3600.0)
@@ -139,9 +142,15 @@ def cluster_motion(
         return mixture.fit(s * s, start, half)[0]
 
     typical = float(np.median(e[:, near]))
+    if most is None:
+        most = max(2.0 * max(robust_sigma(c) for c in v[:, near]), 2.0 * typical)
     grid = np.r_[0.0, np.geomspace(0.05 * typical, most, 40)]
     values = np.array([profile(s) for s in grid])
     best = int(values.argmax())
+    if best == grid.size - 1:
+        raise DegenerateSolutionError(
+            f"a dispersion of most={most:.3g} mas/yr or more", "one below", "raise most; is there a cluster?"
+        )
     sigma, top = grid[best], values[best]
     step = 0.25 * (grid[min(best + 1, grid.size - 1)] - grid[max(best - 1, 0)])
     if 0 < best < grid.size - 1:
@@ -153,6 +162,9 @@ def cluster_motion(
     else:
         sigma_error = np.nan
     drop = 0.5 * ndtri(confidence) ** 2
+    while values[-1] > top - drop and grid[-1] < 20 * most:
+        grid = np.r_[grid, 1.3 * grid[-1]]
+        values = np.r_[values, profile(grid[-1])]
     beyond = np.flatnonzero((grid > sigma) & (values < top - drop))
     upper = brentq(lambda s: profile(s) - top + drop, sigma, grid[beyond[0]]) if beyond.size else np.nan
     mean = mixture.fit(sigma * sigma, start, half)[1]

@@ -17,14 +17,14 @@ class Dispersion:
     Attributes
     ----------
     mean, mean_error : float or ndarray
-        Mean motion (of each axis).
+        Mean motion (of each axis), over the dispersions that are possible.
 
     sigma, sigma_error : float
-        Dispersion freed of the errors, and its standard error from the likelihood's curvature; the latter
-        is NaN where ``sigma`` is zero.
+        Dispersion freed of the errors: median and standard deviation of its posterior. Where the likelihood
+        is highest at zero, ``sigma`` is zero and its error NaN: quote ``upper``.
 
     upper : float
-        Upper limit of the dispersion (one-sided, of the confidence asked for) from the profile likelihood.
+        Upper limit of the dispersion (one-sided, of the confidence asked for).
 
     n : int
         Stars.
@@ -44,16 +44,70 @@ def _mean(v, var):
 
 
 def _log_likelihood(s, v, e2):
-    """Profile log likelihood of the variance s; rows of v are axes."""
+    """Log likelihood of the variance s with the means integrated out; rows of v are axes."""
     var = s + e2
     m = _mean(v, var)[..., None]
-    return -0.5 * float(np.sum((v - m) ** 2 / var + np.log(var)))
+    return -0.5 * float(np.sum((v - m) ** 2 / var + np.log(var)) + np.log(np.sum(1.0 / var, axis=1)).sum())
 
 
 def _slope(s, v, e2):
     var = s + e2
+    w = 1.0 / var
     m = _mean(v, var)[..., None]
-    return 0.5 * float(np.sum((v - m) ** 2 / var**2 - 1.0 / var))
+    trace = np.sum(w) - np.sum(np.sum(w**2, axis=1) / np.sum(w, axis=1))
+    return 0.5 * float(np.sum((v - m) ** 2 * w**2) - trace)
+
+
+class Posterior:
+    """Posterior of a dispersion on a grid, with Jeffreys' prior d ln(σ² + e²), e the typical error.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+        Of the variance, nuisance parameters maximised or integrated out.
+
+    peak, start : float
+        Variance of the highest likelihood, and a scale to look for the tail at.
+
+    e2 : float
+        Typical variance of the errors.
+    """
+
+    def __init__(self, log_likelihood, peak, start, e2, n=161):
+        top = log_likelihood(peak)
+
+        def log_density(s):
+            return log_likelihood(s) - top
+
+        high = 2 * peak + start
+        # few stars: a power law, whose far tail has a share of 1e-4 only some decades out
+        while log_density(high) > -9.0 and high < 1e6 * (peak + start):
+            high *= 2
+        low = peak
+        while low > 1e-8 * start and log_density(low) > -12.0:
+            low = 0.7 * low - 1e-9 * start
+        low = max(low, 0.0)
+        # even steps of the variable in which the prior is flat
+        u = np.linspace(np.log(low + e2), np.log(high + e2), n)
+        self.variance = np.maximum(np.exp(u) - e2, 0.0)
+        density = np.exp([log_density(s) for s in self.variance])
+        share = np.r_[0.0, np.cumsum(0.5 * (density[1:] + density[:-1]))]
+        self._cumulative = share / share[-1]
+        self.weight = density / density.sum()
+
+    def quantile(self, p):
+        """Dispersion at a cumulative probability."""
+        return float(np.sqrt(np.interp(p, self._cumulative, self.variance)))
+
+    def mean(self, values):
+        """Mean of values given on the grid of variances."""
+        return np.tensordot(self.weight, values, 1)
+
+    @property
+    def error(self):
+        """Standard deviation of the dispersion."""
+        s = np.sqrt(self.variance)
+        return float(np.sqrt(max(self.mean(s**2) - self.mean(s) ** 2, 0.0)))
 
 
 def _fit(v, e, confidence, min_stars, clip):
@@ -82,38 +136,18 @@ def _fit_all(v, e, confidence, min_stars):
     e2 = np.maximum(e2, 1e-12 * max(spread, 1e-30))
     high = 4 * spread + 1e-300
     s = brentq(_slope, 0.0, high, args=(v, e2), xtol=1e-14 * high) if _slope(0.0, v, e2) > 0 else 0.0
-    var = s + e2
-    sigma = float(np.sqrt(s))
-    mean, mean_error = _mean(v, var), np.sum(1.0 / var, axis=1) ** -0.5
-    if s > 0:
-        # Curvature in sigma of the profile likelihood, by a second difference in sigma.
-        h = 1e-3 * sigma
-        values = [_log_likelihood((sigma + k * h) ** 2, v, e2) for k in (-1, 0, 1)]
-        curvature = -(values[0] - 2 * values[1] + values[2]) / h**2
-        error = curvature**-0.5 if curvature > 0 else np.nan
-    else:
-        error = np.nan
-    top = _log_likelihood(s, v, e2)
-    drop = 0.5 * _one_sided(confidence) ** 2
-
-    def below(x):
-        return _log_likelihood(x, v, e2) - top + drop
-
-    limit = 2 * s + np.median(e2)
-    while below(limit) > 0:
-        limit *= 2
-    upper = float(np.sqrt(brentq(below, s, limit)))
-    return mean, mean_error, sigma, float(error), upper, n
-
-
-def _one_sided(confidence):
-    from scipy.special import ndtri
-
-    return ndtri(confidence)
+    typical = float(np.median(e2))
+    posterior = Posterior(lambda x: _log_likelihood(x, v, e2), s, s + typical, typical)
+    means = np.array([_mean(v, x + e2) for x in posterior.variance])
+    own = np.array([1.0 / np.sum(1.0 / (x + e2), axis=1) for x in posterior.variance])
+    mean = posterior.mean(means)
+    mean_error = np.sqrt(posterior.mean(own + (means - mean) ** 2))
+    sigma, error = (posterior.quantile(0.5), posterior.error) if s > 0 else (0.0, np.nan)
+    return mean, mean_error, sigma, error, posterior.quantile(confidence), n
 
 
 def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
-    """Mean and intrinsic dispersion of one axis: maximum of Π N(v; mean, σ² + e²).
+    """Mean and intrinsic dispersion of one axis from Π N(v; mean, σ² + e²).
 
     Parameters
     ----------
@@ -136,6 +170,9 @@ def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
 
     Notes
     -----
+    The mean is integrated out with a flat prior; the dispersion's is Jeffreys', d ln(σ² + e²). The
+    likelihood's maximum would be low by 21 % for five stars and by 3 % for thirty.
+
     What the errors do not contain (systematic errors of either epoch) is part of σ: where σ is not much
     larger than the errors it is an upper limit of the true dispersion.
     """

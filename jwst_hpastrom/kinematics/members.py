@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.geometry import clipped_median
-from jwst_hpastrom.kinematics.dispersion import Dispersion, fit_isotropic
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
+from jwst_hpastrom.geometry import clipped_median, robust_sigma
+from jwst_hpastrom.kinematics.dispersion import Dispersion
+from jwst_hpastrom.kinematics.truncated import fit_truncated
 
 __all__ = ["BulkMotion", "bulk_motion", "select_members"]
 
@@ -21,7 +22,7 @@ class BulkMotion:
         3σ-clipped median and its standard error, right ascension (times cos dec) and declination, mas/yr.
 
     dispersion : `~jwst_hpastrom.kinematics.Dispersion`
-        Isotropic, of the stars within the limiting radius; an upper limit of the true one.
+        Isotropic, of the stars within the limiting radius, freed of the errors and of the cut.
 
     n : int
         Stars in the mean.
@@ -76,7 +77,7 @@ def select_members(
     return keep
 
 
-def bulk_motion(table, *, limit=3.5 * 0.026, sigma=3.0, min_stars=5):
+def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
     """Mean motion (clipped median) of a group, and the dispersion of the stars close to it.
 
     Parameters
@@ -84,8 +85,9 @@ def bulk_motion(table, *, limit=3.5 * 0.026, sigma=3.0, min_stars=5):
     table : `~astropy.table.Table`
         Stars chosen by position and colour: pmra, pmdec and errors, mas/yr.
 
-    limit : float
-        Stars within this of the mean motion enter the dispersion (L23: 3.5 × 0.026 mas/yr).
+    limit : float, optional
+        Stars within this of the mean motion enter mean and dispersion (L23: 3.5 × 0.026 mas/yr). By default
+        3.5 times the width of what is found there, errors included.
 
     sigma : float
         Clipping.
@@ -97,11 +99,20 @@ def bulk_motion(table, *, limit=3.5 * 0.026, sigma=3.0, min_stars=5):
     -------
     `BulkMotion`
 
+    Raises
+    ------
+    NotEnoughStarsError
+        Too few stars, or too few about the densest motion.
+
+    DegenerateSolutionError
+        ``limit`` is too small for the width of what it holds.
+
     Notes
     -----
-    The median is clipped first within ``limit`` of the densest place, so that field stars do not pull it. A
-    cut in motion also cuts wings of the errors' distribution: the dispersion is conservative only while
-    ``limit`` is several times the errors.
+    The median is clipped first within ``limit`` of the densest place, so that field stars do not pull it. The
+    dispersion is that of a Gaussian cut at ``limit`` on an even background. Where ``limit`` is less than
+    three times the total width, that Gaussian's mean stands in for the median, which a narrow circle
+    holds fast.
     """
     v = np.stack([np.asarray(table["pmra"], float), np.asarray(table["pmdec"], float)])
     e = np.stack([np.asarray(table["pmra_error"], float), np.asarray(table["pmdec_error"], float)])
@@ -109,6 +120,26 @@ def bulk_motion(table, *, limit=3.5 * 0.026, sigma=3.0, min_stars=5):
     v, e = v[:, ok], e[:, ok]
     if v.shape[1] < min_stars:
         raise NotEnoughStarsError(f"{v.shape[1]} stars with motions", f"{min_stars} for a mean motion")
+    if limit is not None:
+        return _within(v, e, limit, sigma, min_stars)[0]
+    widest = max(np.hypot(*(robust_sigma(c) for c in v)), float(np.median(e)))
+    typical = limit = float(np.median(e))
+    while limit < 10 * widest:
+        limit *= 1.5
+        try:
+            centre, width = _within(v, e, limit, sigma, min_stars, only_width=True)
+            r = np.hypot(*(v - centre[:, None]))
+            around = np.sum((r > limit) & (r <= 2 * limit)) / 3
+            stands_out = np.sum(r <= limit) - around >= 5 * np.sqrt(max(around, 1.0))
+            if limit >= 3.0 * width and limit > 3.0 * typical and stands_out:
+                return _within(v, e, 3.5 * width, sigma, min_stars)[0]
+        except (DegenerateSolutionError, NotEnoughStarsError):
+            continue
+    return _within(v, e, limit, sigma, min_stars)[0]
+
+
+def _within(v, e, limit, sigma, min_stars, only_width=False):
+    """Bulk motion of the stars within a limit, and their total width."""
     centre = v[:, np.argmax(_neighbours(v, 0.5 * limit))]
     for _ in range(20):
         near = np.hypot(*(v - centre[:, None])) <= limit
@@ -122,8 +153,13 @@ def bulk_motion(table, *, limit=3.5 * 0.026, sigma=3.0, min_stars=5):
         raise NotEnoughStarsError(
             f"{int(near.sum())} stars within {limit:.3f} mas/yr of the densest motion", f"{min_stars}"
         )
-    dispersion = fit_isotropic(*v[:, near], *e[:, near])
-    return BulkMotion(centre, np.array([f[1] for f in found]), dispersion, int(near.sum()))
+    dispersion, width = fit_truncated(v[:, near], e[:, near], centre, limit, only_width=only_width)
+    if only_width:
+        return centre, width
+    error = np.array([f[1] for f in found])
+    if limit < 3.0 * width:
+        centre, error = dispersion.mean, dispersion.mean_error
+    return BulkMotion(centre, error, dispersion, int(near.sum())), width
 
 
 def _neighbours(v, radius):

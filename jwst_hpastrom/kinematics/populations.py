@@ -27,7 +27,11 @@ class ProjectedGroups:
         Fitted σ, mas/yr: includes the errors twice, once of the measurement and once of the realisations.
 
     sigma : ndarray
-        Width with both removed (median error), NaN where nothing is left.
+        Width with both removed (the mean variance of the errors of the group's likely stars), NaN where
+        nothing is left.
+
+    sigma_error : ndarray
+        Of ``sigma``.
 
     centres : ndarray, shape (n_bins,)
         Bin centres.
@@ -46,6 +50,7 @@ class ProjectedGroups:
     width: np.ndarray
     width_error: np.ndarray
     sigma: np.ndarray
+    sigma_error: np.ndarray
     centres: np.ndarray
     histogram: np.ndarray
     histogram_error: np.ndarray
@@ -201,10 +206,13 @@ def fit_projected_groups(
     spread = (
         robust_sigma(samples, axis=0).reshape(3, -1) if n_bootstrap > 1 else np.full((3, n_groups), np.nan)
     )
-    inner = width**2 - 2 * median_error**2
+    # histograms of equal areas: each star counts in a group as likely as it is one of its stars
+    density = fraction * np.exp(-0.5 * ((along[:, None] - mean) / width) ** 2) / width
+    member = density / np.maximum(density.sum(1, keepdims=True), 1e-300)
+    inner = width**2 - 2 * (error**2 @ member) / member.sum(0)
     sigma = np.where(inner > 0, np.sqrt(np.maximum(inner, 0)), np.nan)
     return ProjectedGroups(
-        fraction, spread[0], mean, spread[1], width, spread[2], sigma,
+        fraction, spread[0], mean, spread[1], width, spread[2], sigma, spread[2] * width / sigma,
         0.5 * (edges[1:] + edges[:-1]), counts, scatter, float(angle),
     )  # fmt: skip
 

@@ -234,7 +234,7 @@ def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):
             rows += [
                 (f"group {k + 1}: fraction", groups.fraction[k], groups.fraction_error[k], ""),
                 (f"group {k + 1}: place on the axis", groups.mean[k], groups.mean_error[k], "mas/yr"),
-                (f"group {k + 1}: dispersion", groups.sigma[k], groups.width_error[k], "mas/yr"),
+                (f"group {k + 1}: dispersion", groups.sigma[k], groups.sigma_error[k], "mas/yr"),
             ]
     table = Table(rows=rows, names=("quantity", "value", "error", "unit"), dtype=(str, float, float, str))
     for name in ("value", "error"):

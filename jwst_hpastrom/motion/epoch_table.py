@@ -6,12 +6,12 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import MOTION, Flag, make_table
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.geometry import TangentPlane, sky_axes
 from jwst_hpastrom.motion.frame_quality import FrameBias
 from jwst_hpastrom.motion.linking import LinkedStars
 from jwst_hpastrom.motion.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.models import MODEL_CODES, MODEL_SETS, MotionFits
-from jwst_hpastrom.motion.reference import ReferenceStars, sky_axes
+from jwst_hpastrom.motion.reference import ReferenceStars
 
 __all__ = ["EpochMotions", "motion_table"]
 

@@ -9,6 +9,7 @@ from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
+from jwst_hpastrom.motion.few_epochs import group_share_of_time, widen_few
 from jwst_hpastrom.motion.frame_quality import frame_bias, frame_covariance
 from jwst_hpastrom.motion.frame_tie import bootstrap_errors, formal_errors
 from jwst_hpastrom.motion.linking import link_by_name, link_by_position
@@ -26,11 +27,14 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
-from jwst_hpastrom.motion.registration import ONE_TIME, check_lists, pixel_size, register_lists
+from jwst_hpastrom.motion.registration import ONE_TIME, at_l2, check_lists, pixel_size, register_lists
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
+
+#: share of the epochs' variance between groups from which offsets and motions are hardly told apart
+SAME_AS_TIME = 0.7
 
 
 def _groups(lists, group_by):
@@ -87,7 +91,8 @@ def fit_epochs(
     ----------
     epoch_lists : list of `~astropy.table.Table`
         One an epoch: ``x y x_err y_err`` (pixels), ``mag``; meta ``epoch`` (Julian year), and where known
-        ``position_angle`` (degrees), ``pixel_scale_mas``, ``x_ref y_ref ra_ref dec_ref``.
+        ``position_angle`` (degrees), ``pixel_scale_mas``, ``x_ref y_ref ra_ref dec_ref``, ``telescope`` or
+        ``instrument`` (JWST's parallaxes are seen from L2).
 
     gaia : `~astropy.table.Table`
         Gaia's columns and units.
@@ -199,8 +204,9 @@ def fit_epochs(
 
     Notes
     -----
-    Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with fewer
-    than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``; rejected epochs are flagged
+    Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with
+    fewer than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``, and where three or
+    four are not on it within their errors, wider errors and ``INCONSISTENT``; rejected epochs are flagged
     ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
     ``ONE_TIME``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
     reference stars' own motions, the same for all.
@@ -229,7 +235,8 @@ def fit_epochs(
             f"{int(keep.sum())} Gaia stars after the cuts (of {len(gaia)})", "6", "weaken the cuts"
         )
     plane = _tangent_plane(lists, gaia, keep, ra_ref, dec_ref)
-    reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax)
+    l2 = np.array([at_l2(t.meta) for t in lists])
+    reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax, l2=epochs[l2])
 
     links, reference, star, pixels = _identify(
         lists, epochs, reference, match=match, pixel_scale_mas=pixel_scale_mas, degree=degree,
@@ -238,7 +245,14 @@ def fit_epochs(
     )  # fmt: skip
     links, one_time = _without_one_time(links, epochs)
     groups = _groups(lists, group_by)
-    factors = parallax_factors(epochs, plane.ra, plane.dec) if fit_parallax else None
+    share = group_share_of_time(epochs, groups)
+    if share > SAME_AS_TIME:
+        log.warning(
+            "groups by %s and time coincide (%.0f %% of the epochs' variance lies between groups): offsets "
+            "between groups cannot be told from motions, whose errors are too small where there are any",
+            group_by, 100 * share,
+        )  # fmt: skip
+    factors = parallax_factors(epochs, plane.ra, plane.dec, l2=l2) if fit_parallax else None
     settings = {
         "models": models,
         "group": groups,
@@ -280,6 +294,7 @@ def fit_epochs(
         epochs, position[0], position[1], error[0], error[1],
         use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
     )  # fmt: skip
+    fits, inconsistent = widen_few(fits, epochs, position, error)
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
     inputs["factors"], shared = factors, None
     if plates is not None:
@@ -295,6 +310,8 @@ def fit_epochs(
     out["flags"] = np.where(
         one_time, (out["flags"] & ~int(Flag.BAD_ERRORS)) | int(Flag.ONE_TIME), out["flags"]
     )
+    out["flags"] = np.where(inconsistent, out["flags"] | int(Flag.INCONSISTENT), out["flags"])
+    out.meta["group_share_of_time"] = share
     transformation = np.where(links.index >= 0, transformation, np.nan)
     out.meta["transformation_error_mas"] = [float(v) for v in np.nanmedian(transformation, axis=(0, 1))]
     out.meta["frame_bias_pm_mas_yr"] = [float(v) for v in bias.motion]

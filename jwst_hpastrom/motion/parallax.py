@@ -19,7 +19,7 @@ def parallax_factors(epochs, ra, dec, *, l2=False):
     ra, dec : float
         Line of sight, degrees.
 
-    l2 : bool
+    l2 : bool or ndarray of bool, shape (n,)
         Observatory at the Sun–Earth L2 point (JWST, Gaia: 1.01 times the Earth's distance from the Sun)
         instead of near the Earth (HST).
 
@@ -31,9 +31,8 @@ def parallax_factors(epochs, ra, dec, *, l2=False):
     with solar_system_ephemeris.set("builtin"):
         time = Time(np.asarray(epochs, float), format="jyear", scale="tdb")
         earth = get_body_barycentric("earth", time).xyz.to_value(u.au)
-        if l2:
-            sun = get_body_barycentric("sun", time).xyz.to_value(u.au)
-            earth = sun + 1.01 * (earth - sun)
+        sun = get_body_barycentric("sun", time).xyz.to_value(u.au)
+        earth = np.where(l2, sun + 1.01 * (earth - sun), earth)
     a, d = np.deg2rad(ra), np.deg2rad(dec)
     x, y, z = earth
     return np.stack(

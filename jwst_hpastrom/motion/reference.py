@@ -7,7 +7,14 @@ import numpy as np
 
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
-from jwst_hpastrom.geometry import CompositeMapping, TangentPlane, fit_polynomial, match_blind, match_nearest
+from jwst_hpastrom.geometry import (
+    CompositeMapping,
+    TangentPlane,
+    fit_polynomial,
+    match_blind,
+    match_nearest,
+    sky_axes,
+)
 from jwst_hpastrom.motion.parallax import parallax_factors
 
 __all__ = ["ReferenceStars", "match_reference", "reference_stars", "select_gaia"]
@@ -115,6 +122,9 @@ class ReferenceStars:
 
     mag : ndarray
         G.
+
+    l2 : tuple of float
+        Epochs that were observed from L2, for the parallax.
     """
 
     row: np.ndarray
@@ -127,11 +137,12 @@ class ReferenceStars:
     parallax: np.ndarray
     mag: np.ndarray
     plane: TangentPlane
+    l2: tuple = ()
 
     def take(self, rows):
         """Return some of the stars."""
         names = ("row", "xi", "eta", "pm_xi", "pm_eta", "covariance", "epoch", "parallax", "mag")
-        return ReferenceStars(*(getattr(self, n)[rows] for n in names), self.plane)
+        return ReferenceStars(*(getattr(self, n)[rows] for n in names), self.plane, self.l2)
 
     def at(self, epoch):
         """Propagate to an epoch.
@@ -147,14 +158,14 @@ class ReferenceStars:
         dt = epoch - self.epoch
         xi, eta = self.xi + self.pm_xi * dt, self.eta + self.pm_eta * dt
         if np.any(self.parallax != 0):
-            f = parallax_factors(np.array([epoch]), self.plane.ra, self.plane.dec)[:, 0]
+            f = parallax_factors(np.array([epoch]), self.plane.ra, self.plane.dec, l2=epoch in self.l2)[:, 0]
             xi, eta = xi + self.parallax * f[0], eta + self.parallax * f[1]
         c, d = self.covariance, dt[:, None, None]
         cross = c[:, :2, 2:]
         return xi, eta, c[:, :2, :2] + d * (cross + np.swapaxes(cross, 1, 2)) + d * d * c[:, 2:, 2:]
 
 
-def reference_stars(gaia, keep, plane, *, use_parallax=False):
+def reference_stars(gaia, keep, plane, *, use_parallax=False, l2=()):
     """Put selected Gaia stars on the tangent plane.
 
     Parameters
@@ -169,6 +180,9 @@ def reference_stars(gaia, keep, plane, *, use_parallax=False):
 
     use_parallax : bool
         Move them along their parallactic ellipses too (H25 does not).
+
+    l2 : sequence of float
+        Epochs that were observed from L2.
 
     Returns
     -------
@@ -206,30 +220,9 @@ def reference_stars(gaia, keep, plane, *, use_parallax=False):
     parallax = np.nan_to_num(values(t, "parallax", 0.0)) if use_parallax else np.zeros(row.size)
     mag = values(t, "phot_g_mean_mag")
     return ReferenceStars(
-        row, xi * 1e3, eta * 1e3, pm[:, 0], pm[:, 1], covariance, epoch, parallax, mag, plane
-    )
-
-
-def sky_axes(plane, xi, eta):
-    """Matrix that turns (µ_α*, µ_δ) at a star into motions on the tangent plane.
-
-    Parameters
-    ----------
-    plane : `~jwst_hpastrom.geometry.TangentPlane`
-
-    xi, eta : ndarray, shape (n,)
-        Arcseconds.
-
-    Returns
-    -------
-    ndarray, shape (n, 2, 2)
-    """
-    ra, dec = plane.to_sky(xi, eta)
-    h = 0.5 / 3600.0
-    east = np.stack(plane.from_sky(ra + h / np.cos(np.deg2rad(dec)), dec), -1)
-    west = np.stack(plane.from_sky(ra - h / np.cos(np.deg2rad(dec)), dec), -1)
-    north, south = np.stack(plane.from_sky(ra, dec + h), -1), np.stack(plane.from_sky(ra, dec - h), -1)
-    return np.stack([east - west, north - south], -1)
+        row, xi * 1e3, eta * 1e3, pm[:, 0], pm[:, 1], covariance, epoch, parallax, mag, plane,
+        tuple(l2),
+    )  # fmt: skip
 
 
 def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, degree=2, radius_mas=30.0):

@@ -14,10 +14,12 @@ from jwst_hpastrom.geometry import (
     match_nearest,
 )
 
-__all__ = ["ONE_TIME", "check_lists", "list_to_sky", "pixel_size", "register_lists"]
+__all__ = ["ONE_TIME", "at_l2", "check_lists", "list_to_sky", "pixel_size", "register_lists"]
 
 #: years within which epochs are one time
 ONE_TIME = 0.01
+
+JWST_INSTRUMENTS = ("NIRISS", "NIRCAM", "MIRI", "FGS", "NIRSPEC")
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 
@@ -68,6 +70,25 @@ def check_lists(lists):
             "check the lists' epochs",
         )
     return [lists[k] for k in order], epochs[order]
+
+
+def at_l2(meta):
+    """Whether a list's metadata say that it was observed by JWST, from L2.
+
+    Parameters
+    ----------
+    meta : mapping
+        ``telescope`` (or ``telescop``), else ``instrument`` (or ``instrume``), in any case.
+
+    Returns
+    -------
+    bool
+    """
+    lower = {str(k).lower(): str(v).strip().upper() for k, v in meta.items()}
+    telescope = lower.get("telescope") or lower.get("telescop")
+    if telescope:
+        return telescope == "JWST"
+    return (lower.get("instrument") or lower.get("instrume")) in JWST_INSTRUMENTS
 
 
 def list_to_sky(meta, pixel_scale_mas=None):

@@ -12,7 +12,14 @@ from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsE
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.registration import align
 from jwst_hpastrom.frame.tie import reference_positions
-from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear, match_nearest, robust_sigma
+from jwst_hpastrom.geometry import (
+    LinearTransform,
+    TangentPlane,
+    fit_linear,
+    match_nearest,
+    robust_sigma,
+    sky_axes,
+)
 from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
 from jwst_hpastrom.motion.selection import POOR, select_cmd
 from jwst_hpastrom.motion.zero_point import zero_point, zero_point_surface
@@ -256,6 +263,9 @@ def two_epoch_motions(
         log.info("local transformations: scatter of the reference stars falls by a factor %.3f", gain)
     f = plane.scale_mas / baselines[j]
     relative = np.stack([-dx * f, dy * f])
+    # from the plane's axes to East and North at the star
+    axes = sky_axes(plane, *plane.from_pixels(x1[j], y1[j]))
+    relative = np.einsum("nij,jn->in", np.linalg.inv(axes), relative)
     error = np.stack([np.sqrt(vx) * abs(f), np.sqrt(vy) * abs(f)])
     absolute = np.stack([values(first_epoch, "pmra")[j], values(first_epoch, "pmdec")[j]])
     absolute_error = np.stack([values(first_epoch, "pmra_error")[j], values(first_epoch, "pmdec_error")[j]])
@@ -264,7 +274,7 @@ def two_epoch_motions(
     varying = zero_point_degree > 0 and np.isfinite(zero).all()
     if errors != "l23" and not varying:
         common = np.isfinite(absolute).all(0) if np.isfinite(zero).all() else None
-        shared = _transform_variance(fit, parameters, u[i], v[i], common)
+        shared = fit.variance(u[i], v[i], common)
         if transformation == "local":  # the local offsets took it out
             shared = np.where(done, 0.0, shared)
         own = np.stack([vx, vy])
@@ -412,21 +422,6 @@ def _global(i, j, uv, xy, e1, e2, parameters, sigma):
         ]
         intrinsic = np.sqrt(max(np.mean(excess), 0.0))
     return fit, float(intrinsic)
-
-
-def _transform_variance(fit, parameters, u, v, common):
-    """Variance of the transformed positions (2, n), about their mean over the stars ``common`` if given."""
-    dx, dy = u - fit.transform.centre[0], v - fit.transform.centre[1]
-    one, zero = np.ones_like(dx), np.zeros_like(dx)
-    if parameters == 6:
-        line = np.stack([one, dx, dy], 1)
-        designs = (np.hstack([line, 0 * line]), np.hstack([0 * line, line]))
-    else:
-        s = np.sign(np.linalg.det(fit.transform.matrix))
-        designs = np.stack([one, zero, dx, -s * dy], 1), np.stack([zero, one, s * dy, dx], 1)
-    if common is not None:
-        designs = [d - d[common].mean(0) for d in designs]
-    return np.stack([np.einsum("ni,ij,nj->n", d, fit.covariance, d) for d in designs])
 
 
 def _local(xy, offsets, reference, vx, vy, intrinsic, n_local, sigma):

@@ -6,6 +6,7 @@ from jwst_hpastrom.columns import MASTER, Flag
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.frame import build_master, combine_filters, rms_against_magnitude
 from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.frame.tie import reference_positions
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, match_nearest
 
 PLANE = TangentPlane(80.4875, -69.4975)
@@ -354,3 +355,22 @@ def test_one_exposure_alone_is_said(caplog):
     frame = build_master(dithers(rng, sky(rng, 300), 1))
     assert "jw01086000_nis_cal.fits alone: nothing was repeated" in caplog.text
     assert np.all(frame.table["flags"] & int(Flag.FEW_EXPOSURES))
+
+
+def test_catalog_stars_without_motion_weigh_as_the_field_moves():
+    rng = np.random.default_rng(21)
+    plane, n, pulls = TangentPlane(80.5, -69.5), 12, []
+    for _ in range(60):
+        pm = rng.normal(0, 3.0, (2, n))
+        xi, eta = rng.uniform(-60, 60, (2, n))
+        ra, dec = plane.to_sky(xi, eta)
+        seen = np.where(np.arange(n) < 3, np.nan, pm)
+        one = np.full(n, 0.1)
+        table = Table(
+            {"ra": ra, "dec": dec, "ra_error": one, "dec_error": one, "pmra": seen[0], "pmdec": seen[1],
+             "pmra_error": one, "pmdec_error": one}, meta={"epoch": 2015.0},
+        )  # fmt: skip
+        x, y, ex, ey = reference_positions(table, plane, 2022.5)
+        now = plane.to_pixels(*(c + p * 7.5e-3 for c, p in zip((xi, eta), pm, strict=True)))
+        pulls.append(np.stack([(x - now[0]) / ex, (y - now[1]) / ey])[:, :3])
+    assert 0.85 < np.sqrt(np.mean(np.square(pulls))) < 1.25

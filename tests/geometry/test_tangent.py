@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from jwst_hpastrom.geometry import TangentPlane, propagate
+from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate
 
 
 @pytest.fixture
@@ -58,3 +58,15 @@ def test_propagation_with_errors_and_unknown_motions():
     np.testing.assert_allclose(eta, [0.5, 1.0])
     np.testing.assert_allclose(ex, [5.0, 3.0])
     np.testing.assert_allclose(ey, [5.0, 4.0])
+
+
+def test_unknown_motions_are_the_mean_with_the_dispersion():
+    rng = np.random.default_rng(1)
+    pm, error = rng.normal([[2.0], [-1.0]], 3.0, (2, 400)), np.full((2, 400), 0.1)
+    pm[0, :80] = np.nan
+    filled, filled_error = fill_motions(tuple(pm), tuple(error))
+    np.testing.assert_allclose([c[0] for c in filled], [2, -1], atol=0.6)
+    np.testing.assert_allclose([c[:80] for c in filled_error], 3.0, rtol=0.15)
+    np.testing.assert_array_equal(filled[1][80:], pm[1, 80:])
+    few = fill_motions((pm[0, 76:84], pm[1, 76:84]), (error[0, 76:84], error[1, 76:84]))
+    assert np.isnan(few[0][0][:4]).all()

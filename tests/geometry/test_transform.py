@@ -119,3 +119,18 @@ def test_one_sided_contamination(parameters):
     middle = fit.transform.forward(np.array([1000.0]), np.array([1000.0]))
     assert abs(middle[0][0] - 1003.0) < 0.002
     assert abs(middle[1][0] - 998.0) < 0.002
+
+
+@pytest.mark.parametrize("n", [5, 8, 12])
+def test_errors_of_six_parameters_from_few_stars(n):
+    rng = np.random.default_rng(n)
+    pulls = []
+    for _ in range(400):
+        x, y = rng.uniform(-1, 1, (2, n))
+        fit = fit_linear(x, y, x + rng.normal(0, 0.1, n), y + rng.normal(0, 0.1, n))
+        u, v = fit.transform.forward(0.3, -0.2)
+        error = np.sqrt(fit.variance(np.array([0.3]), np.array([-0.2])))[:, 0]
+        pulls += [(u - 0.3) / error[0], (v + 0.2) / error[1]]
+    pulls = np.abs(pulls)
+    assert np.mean(pulls > 3) < 0.02
+    assert 0.75 < np.sqrt(np.mean(pulls**2)) < 1.25

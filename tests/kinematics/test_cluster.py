@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.kinematics import bulk_motion, cluster_motion, select_members
 
 CENTRE = {"ra": 80.0, "dec": -69.0}
@@ -66,3 +66,15 @@ def test_no_cluster_or_no_field():
         cluster_motion(table, **CENTRE, radius=1)
     with pytest.raises(NotEnoughStarsError):
         cluster_motion(table, **CENTRE, field_radius=1000)
+
+
+def test_wide_clusters_and_limits_that_are_too_low():
+    rng = np.random.default_rng(8)
+    table, n = field_and_cluster(rng, n_cluster=400)
+    table["pmra"][:n] += rng.normal(0, 0.5, n)
+    table["pmdec"][:n] += rng.normal(0, 0.5, n)
+    found = cluster_motion(table, **CENTRE).dispersion
+    assert abs(found.sigma - 0.5) < 4 * found.sigma_error < 0.15
+    assert found.sigma < found.upper < 0.7
+    with pytest.raises(DegenerateSolutionError, match="most"):
+        cluster_motion(table, **CENTRE, most=0.2)

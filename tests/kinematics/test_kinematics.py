@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.kinematics import (
     bulk_motion,
     fit_dispersion,
@@ -29,18 +29,41 @@ def test_dispersion_and_its_error():
     assert np.mean(upper > 0.144) == pytest.approx(0.95, abs=0.05)
 
 
-def test_dispersion_maximises_the_likelihood():
+def test_dispersion_equals_the_posterior_on_a_grid():
     rng = np.random.default_rng(2)
-    e = rng.uniform(0.05, 0.2, 60)
-    v = rng.normal(0.3, 0.1, 60) + rng.normal(0, 1, 60) * e
-    d = fit_dispersion(v, e)
+    e = rng.uniform(0.05, 0.2, 12)
+    v = rng.normal(0.3, 0.1, 12) + rng.normal(0, 1, 12) * e
+    d = fit_dispersion(v, e, confidence=0.9)
+    m = np.linspace(-0.7, 1.3, 1001)[:, None]
+    s = np.linspace(0, 1, 4001)
+    var = [s**2 + x**2 for x in e]
+    log_l = sum(-0.5 * ((x - m) ** 2 / w + np.log(w)) for x, w in zip(v, var, strict=True))
+    p = np.exp(log_l - log_l.max()) * s / (s**2 + np.median(e**2))
+    p /= p.sum()
+    share = np.cumsum(p.sum(0))
+    assert d.mean == pytest.approx(np.sum(p * m), abs=2e-3)
+    assert d.mean_error == pytest.approx(np.sqrt(np.sum(p * (m - np.sum(p * m)) ** 2)), rel=0.02)
+    assert d.sigma == pytest.approx(np.interp(0.5, share, s), rel=0.01)
+    assert d.upper == pytest.approx(np.interp(0.9, share, s), rel=0.01)
 
-    def log_l(m, s):
-        return -0.5 * np.sum((v - m) ** 2 / (s**2 + e**2) + np.log(s**2 + e**2))
 
-    best = log_l(d.mean, d.sigma)
-    for dm, ds in ((1e-3, 0), (-1e-3, 0), (0, 1e-3), (0, -1e-3)):
-        assert log_l(d.mean + dm, d.sigma + ds) < best
+@pytest.mark.parametrize("n", [5, 10, 30])
+def test_few_stars(n):
+    rng = np.random.default_rng(n)
+    found = [fit_dispersion(rng.normal(0, 1, n), np.full(n, 0.02)) for _ in range(250)]
+    mean, error, sigma, upper = np.array([(d.mean, d.mean_error, d.sigma, d.upper) for d in found]).T
+    assert np.mean(sigma) == pytest.approx(1, abs=0.055)
+    assert np.mean(upper > 1) == pytest.approx(0.95, abs=0.035)
+    assert np.std(mean / error) == pytest.approx(1, abs=0.2)
+
+
+def test_groups_subtract_the_mean_square_error():
+    rng = np.random.default_rng(9)
+    error = np.exp(rng.normal(np.log(0.04), 0.3, 6000))
+    v = rng.normal(0, 0.1, error.size) + rng.normal(0, 1, error.size) * error
+    groups = fit_projected_groups(v, error, rng=rng, n_groups=1, n_realisations=60, n_bootstrap=8)
+    assert groups.sigma[0] == pytest.approx(0.1, abs=0.0018)
+    assert groups.sigma_error[0] > groups.width_error[0]
 
 
 def test_unresolved_dispersion_is_a_limit():
@@ -148,3 +171,23 @@ def test_vector_points():
     assert len(rows) == 2
     np.testing.assert_allclose(rows["pmra_sigma"], 0.144, atol=0.02)
     assert np.all(rows["pmra_observed"] > rows["pmra_median_error"])
+
+
+def group(rng, sigma, n=300, error=0.02):
+    e = np.full((2, n), error)
+    names = ("pmra", "pmdec", "pmra_error", "pmdec_error")
+    return Table([*rng.normal(0, np.hypot(sigma, e)), *e], names=names)
+
+
+@pytest.mark.parametrize(("sigma", "limit"), [(0.05, None), (0.2, None), (0.6, None), (0.04, 0.091)])
+def test_bulk_dispersion_is_freed_of_the_cut(sigma, limit):
+    rng = np.random.default_rng(10)
+    found = [bulk_motion(group(rng, sigma), limit=limit) for _ in range(6)]
+    assert np.sqrt(np.mean([(f.motion / f.error) ** 2 for f in found])) < 1.6
+    assert abs(np.mean([(f.dispersion.sigma - sigma) / f.dispersion.sigma_error for f in found])) < 1.3
+    assert np.mean([f.dispersion.sigma for f in found]) == pytest.approx(sigma, rel=0.15)
+
+
+def test_a_limit_inside_the_motions_is_refused():
+    with pytest.raises(DegenerateSolutionError, match="limit"):
+        bulk_motion(group(np.random.default_rng(11), 0.4, n=4000), limit=0.091)

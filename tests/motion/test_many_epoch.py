@@ -20,6 +20,7 @@ from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.parallax import parallax_factors
 from jwst_hpastrom.motion.reference import match_reference, reference_stars, select_gaia, sky_axes
+from jwst_hpastrom.motion.registration import at_l2
 
 RA, DEC, SCALE = 266.4, -29.0, 100.0
 EPOCHS = (2011.0, 2012.5, 2014.2, 2016.1, 2018.3, 2020.0, 2021.7, 2023.1)
@@ -374,3 +375,21 @@ def test_two_lists_of_one_night(step, later):
     pull = (np.asarray(t["pmra"]) - pm[n, 0])[good] / np.asarray(t["pmra_error"])[good]
     assert 0.8 < np.std(pull) < 1.6  # the night's two lists share their errors in y
     assert np.median(t["pmra_error"][good]) < 0.2
+
+
+def test_lists_of_jwst_are_seen_from_l2():
+    metas = [{"telescope": "JWST"}, {"TELESCOP": "HST", "instrument": "NIRCAM"}, {"instrument": "niriss"}, {}]
+    assert [at_l2(m) for m in metas] == [True, False, True, False]
+    epochs = np.array([2022.3, 2023.1])
+    near, far = (parallax_factors(epochs, 80.0, -69.0, l2=l2) for l2 in (False, True))
+    np.testing.assert_array_equal(
+        parallax_factors(epochs, 80.0, -69.0, l2=np.array([False, True])),
+        np.stack([near[:, 0], far[:, 1]], 1),
+    )
+    gaia = field()[1]
+    gaia["parallax"] = 5.0
+    keep = np.ones(len(gaia), bool)
+    plane = TangentPlane(float(gaia["ra"][0]), float(gaia["dec"][0]))
+    t = 2022.3
+    earth, l2 = (reference_stars(gaia, keep, plane, use_parallax=True, l2=e).at(t)[0] for e in ((), (t,)))
+    assert np.all(np.abs(l2 - earth) > 0.001)

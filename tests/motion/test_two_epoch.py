@@ -292,3 +292,27 @@ def test_motions_of_one_exposure_are_said(caplog):
     master.meta["n_exposures"] = 1
     two_epoch_motions(master, first)
     assert "the master frame is one exposure" in caplog.text
+
+
+def test_motions_follow_the_meridians():
+    """A fast star far from the tangent point, near the pole, where North there is not North here."""
+    master, first, _, shuffle = scene(seed=31, n=400)
+    plane = TangentPlane(80.4875, -89.0)
+    xi, eta = PLANE.from_sky(np.asarray(first["ra"]), np.asarray(first["dec"]))
+    far = int(np.argmax(np.abs(xi)))
+    first["ra"], first["dec"] = plane.to_sky(xi, eta)
+    v = np.array([0.0, 8.0])  # relative to the field, along the star's own meridian
+    ra, dec = float(first["ra"][far]), float(first["dec"][far])
+    moved = plane.from_sky(ra, dec + v[1] * (T2 - T1) / 3.6e6)
+    first = first["ra", "dec", "ra_error", "dec_error", "mag"]
+    first.meta = {"epoch": T1, **plane.to_meta()}
+    row = int(shuffle[far])
+    u, w = PLANE.from_sky(np.asarray(master["ra"]), np.asarray(master["dec"]))
+    u[row], w[row] = moved[0] + 1.9 * (T2 - T1) / 1e3, moved[1] + 0.35 * (T2 - T1) / 1e3
+    master["ra"], master["dec"] = plane.to_sky(u, w)
+    master["x"], master["y"] = plane.to_pixels(u, w)
+    master.meta.update(plane.to_meta())
+    t = two_epoch_motions(master, first, match_radius=300.0).table
+    star = t[np.asarray(t["master_row"]) == row][0]
+    assert abs(star["pmra"]) < 4 * star["pmra_error"]  # 0.17 mas/yr without
+    assert abs(star["pmdec"] - 8.0) < 4 * star["pmdec_error"]
