@@ -8,8 +8,9 @@ import numpy as np
 from stdatamodels.jwst.datamodels import ReferenceFileModel
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import instrument_of
+from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.stdpsf import check_normalisation, read_stdpsf
 from jwst_hpastrom.io.writing import atomic_path
 
@@ -99,11 +100,11 @@ def read_epsf_reference(path):
     BadReferenceFileError
         It is damaged, or no ePSF reference.
     """
-    if not Path(path).is_file():
-        raise BadFileError("no such file", "an ePSF reference", "check the path", path)
+    require_file(path, "an ePSF reference")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_asdf(Path(path).read_bytes())
             with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True):
                 pass  # the data model does not validate them
             with EPSFModel(str(path)) as model:

@@ -1,6 +1,5 @@
 """Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
 
-import gzip
 import io
 import re
 import warnings
@@ -25,6 +24,7 @@ from jwst_hpastrom.errors import (
 )
 from jwst_hpastrom.instrument import detector_of, identify
 from jwst_hpastrom.io.detector_mask import read_detector_mask
+from jwst_hpastrom.io.opening import check_asdf, check_fits, require_file
 
 __all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
 
@@ -118,12 +118,14 @@ def exposure_root(name):
 
 def _from_fits(path):
     """Return SCI, ERR, DQ, a metadata getter and the WCS of a FITS file."""
+    require_file(path, "an existing exposure")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
-            packed = str(path).endswith(".gz")
-            source = io.BytesIO(gzip.decompress(Path(path).read_bytes())) if packed else path
+            content = check_fits(path)
+            packed = isinstance(content, bytes)
+            source = io.BytesIO(content) if packed else path
             with fits.open(source, memmap=False) as hdus:
                 names = [h.name for h in hdus]
                 last = hdus[-1].fileinfo()
@@ -133,11 +135,7 @@ def _from_fits(path):
                     raise OSError(f"{length} bytes, of which the extensions take {end}")
                 headers = [h.header for h in hdus[:2]]
                 arrays = {n: hdus[n].data for n in ("SCI", "ERR", "DQ") if n in names}
-                tree = None
-                if "ASDF" in names:
-                    tree = bytes(hdus["ASDF"].data.tobytes())
-    except FileNotFoundError as err:
-        raise BadFileError("no such file", "an existing exposure", "check the path", path) from err
+                tree = hdus["ASDF"].data.tobytes() if "ASDF" in names else None
     except Exception as err:
         raise BadFileError(
             f"no FITS file, or a damaged one ({err})", "a readable _cal file", "fetch the file again", path
@@ -148,7 +146,9 @@ def _from_fits(path):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # Lazy, and left open: the tree's other arrays live in the FITS file, out of reach here.
-                wcs = asdf.open(io.BytesIO(tree), memmap=False).tree.get("meta", {}).get("wcs")
+                check_asdf(tree)
+                tree = asdf.open(io.BytesIO(tree), memmap=False, validate_checksums=True).tree
+                wcs = tree.get("meta", {}).get("wcs")
         except Exception as err:
             raise BadFileError(
                 f"an ASDF extension that cannot be read ({err})",

@@ -1,6 +1,5 @@
 """STDPSF files: grids of 4x-oversampled ePSFs as the hst1pass family of programs and photutils read them."""
 
-import gzip
 import io
 import re
 import warnings
@@ -11,7 +10,8 @@ from astropy.io import fits
 from astropy.time import Time
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
+from jwst_hpastrom.io.opening import check_fits, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["check_normalisation", "read_stdpsf", "write_stdpsf"]
@@ -135,15 +135,12 @@ def read_stdpsf(path, *, chip=None):
     BadReferenceFileError
         The header is damaged or the array is not a grid of ePSFs oversampled 4 times.
     """
-    if not Path(path).is_file():
-        raise BadFileError("no such file", "an STDPSF file", "check the path", path)
+    require_file(path, "an STDPSF file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
-            content = Path(path).read_bytes()
-            packed = str(path).endswith(".gz")
-            with fits.open(io.BytesIO(gzip.decompress(content) if packed else content)) as hdus:
+            with fits.open(io.BytesIO(check_fits(unpacked(path)))) as hdus:
                 header, data = hdus[0].header, hdus[0].data
     except Exception as err:
         raise BadReferenceFileError(

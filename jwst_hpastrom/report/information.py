@@ -8,6 +8,7 @@ from jwst_hpastrom.columns import describe_flags
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.distortion_reference import open_model
 from jwst_hpastrom.io.exposures import read_exposure
 
 __all__ = ["describe"]
@@ -91,16 +92,13 @@ def _epsf(path):
 
 
 def _distortion(path):
-    import asdf
-
-    with asdf.open(path, memmap=False, lazy_load=False) as tree:
-        meta = tree.tree.get("meta", {})
-        kind = meta.get("reftype", "unknown kind")
-        lines = [f"reference file of type {kind}: {meta.get('description', '')}"]
-        if "model" in tree.tree:
-            v2, v3 = tree["model"](*np.array([[0.0, 0.0, 2047.0], [0.0, 2047.0, 0.0]]))
-            side = np.hypot(v2[1:] - v2[0], v3[1:] - v3[0])
-            lines.append(f"the detector's sides are {side[1]:.3f} and {side[0]:.3f} arcsec long")
+    model, meta = open_model(path)
+    kind = meta.get("reftype", "unknown kind")
+    lines = [f"reference file of type {kind}: {meta.get('description', '')}"]
+    if model is not None:
+        v2, v3 = model(*np.array([[0.0, 0.0, 2047.0], [0.0, 2047.0, 0.0]]))
+        side = np.hypot(v2[1:] - v2[0], v3[1:] - v3[0])
+        lines.append(f"the detector's sides are {side[1]:.3f} and {side[0]:.3f} arcsec long")
     return lines
 
 
