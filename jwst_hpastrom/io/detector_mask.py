@@ -43,7 +43,7 @@ def write_detector_mask(path, pixels, shape, meta):
         hdus[0].header[keyword] = meta[key]
     hdus[0].header["NHOT"] = (len(pixels), "hot pixels found from the dithers")
     with atomic_path(path) as temporary:
-        hdus.writeto(temporary, overwrite=True)
+        hdus.writeto(temporary, overwrite=True, checksum=True)
     return str(path)
 
 

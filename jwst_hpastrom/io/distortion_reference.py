@@ -25,6 +25,7 @@ from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, polynomial_terms
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
 from jwst_hpastrom.io.opening import check_asdf, require_file
+from jwst_hpastrom.io.seals import BLANK, put_seal
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = [
@@ -93,10 +94,11 @@ def write_distortion(path, correction, placement, meta, *, description=None):
                   "linear": {"matrix": placement.transform.matrix.tolist(),
                              "offset": placement.transform.offset.tolist(),
                              "centre": placement.transform.centre.tolist()},
-                  **_parts_meta(correction)}  # fmt: skip
+                  "seal": BLANK, **_parts_meta(correction)}  # fmt: skip
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(str(temporary))
+        put_seal(temporary)
     return str(path)
 
 

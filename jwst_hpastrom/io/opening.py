@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.seals import check_seal
 
 __all__ = [
     "check_asdf",
@@ -30,6 +31,7 @@ PACKERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 HARMLESS, RATIO, LARGEST = 32 << 20, 100, 400 << 20
 ARRAY = 512 << 20  # bytes of one array
 BLOCK, CARD = 2880, 80
+SEAL = b"jwst_hpastrom-seal"
 HEADER_BLOCKS, HDUS, AXES = 1000, 1000, 20
 #: nodes of a YAML tree as written, and those that its aliases add
 NODES, ALIASED, DEPTH = 300_000, 100_000, 100
@@ -166,13 +168,16 @@ def _length(cards):
     return total
 
 
-def check_fits(file):
+def check_fits(file, *, table=False):
     """Check that a FITS file is as long as its headers say, before arrays are made, and its checksums.
 
     Parameters
     ----------
     file : path-like or bytes
         Packed or not.
+
+    table : bool
+        Astropy keeps a table's sums when it writes a changed one: they say nothing, the seal does.
 
     Returns
     -------
@@ -210,7 +215,9 @@ def check_fits(file):
             if size < 0 or opened.tell() + size > length:
                 there = length - opened.tell()
                 raise OSError(f"a truncated file: {size} bytes of data announced, {there} there")
-            if "CHECKSUM" in cards or "DATASUM" in cards:
+            if k == 0 and table and SEAL in header:
+                check_seal(content if isinstance(content, bytes) else Path(content).read_bytes())
+            if not table and ("CHECKSUM" in cards or "DATASUM" in cards):
                 _check_sums(header, opened.read(padded), cards)
             opened.seek(begin + len(header) + padded)
     return content
@@ -293,6 +300,7 @@ def check_asdf(content):
     ----------
     content : bytes
     """
+    check_seal(content, strict=False)
     end = re.search(rb"\r?\n\.\.\.\r?\n", content)
     stop = end.end() if end else len(content)
     if stop > ASDF_HEADER:
@@ -338,6 +346,7 @@ def check_table(path, head):
         meta = parquet.read_metadata(path)
         if (size := 8 * meta.num_rows * meta.num_columns) > ARRAY:
             raise ValueError(f"a table of {size} bytes packed into {path.stat().st_size}")
+        check_seal(path.read_bytes(), strict=False)
         check_yaml((meta.metadata or {}).get(b"table_meta_yaml", b""))
         return
     with open(path, "rb") as file:
@@ -350,6 +359,8 @@ def check_table(path, head):
     lines = text.split(b"\n")
     header = [line for line in lines if line.startswith(b"#")]
     if text.startswith(b"# %ECSV"):
+        if SEAL in text:
+            check_seal(unpacked(path))
         check_yaml(b"\n".join(line[2:] for line in header[1:]))
     first = next((line for line in lines if line.strip() and not line.startswith(b"#")), b"")
     if max(map(first.count, b",\t; |")) > COLUMNS:

@@ -84,6 +84,7 @@ def read_table(path, needed="a table"):
             f"no readable table ({type(err).__name__}: {' '.join(str(err).split())[:150]})",
             f"{needed} as ECSV, FITS, parquet, CSV or text", "convert it", path,
         ) from err  # fmt: skip
+    table.meta.pop("seal", None)
     if bare:
         names = ["x", "y", "mag", *(f"col{k}" for k in range(4, len(table.colnames) + 1))]
         table.rename_columns(table.colnames, names[: len(table.colnames)])
@@ -97,7 +98,7 @@ def read_table(path, needed="a table"):
 
 def _read(path, suffix, head):
     if head.startswith(b"SIMPLE  ="):
-        content = check_fits(path)
+        content = check_fits(path, table=True)
         return Table.read(io.BytesIO(content) if isinstance(content, bytes) else path, format="fits")
     check_table(path, head)
     if head.startswith(b"# %ECSV"):  # Gaia's bulk files are named .csv

@@ -146,7 +146,7 @@ def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True, layers=No
         layers = [fits.ImageHDU(v.astype(">f4"), name=n) for n, v in (("DX", dx), ("DY", dy), ("DMAG", mag))]
     extra = _part_hdus(correction, small_only=layout == 2) if parts else []
     with atomic_path(path) as temporary:
-        fits.HDUList([primary, *layers, *extra]).writeto(temporary, overwrite=True)
+        fits.HDUList([primary, *layers, *extra]).writeto(temporary, overwrite=True, checksum=True)
     return str(path)
 
 

@@ -11,7 +11,7 @@ from astropy.time import Time
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
-from jwst_hpastrom.io.opening import check_fits, require_file, unpacked
+from jwst_hpastrom.io.opening import check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["check_normalisation", "read_stdpsf", "write_stdpsf"]
@@ -45,7 +45,26 @@ def _cards(library):
     comments = [" ".join(f"{k}={v}" for k, v in facts.items())]
     if library.borrowed.any():
         comments.append(f"borrowed={int(borrowed, 2):x}")
+    if len(cards) + len(comments) + 3 > BLOCK // CARD:  # room for the sums: what no reader needs
+        least = "TIME" if library.y.size == NODES else f"JPSFY{NODES}"
+        cards = [c for c in cards if not c.startswith(least)]
+    cards += ["CHECKSUM= '0000000000000000'", "DATASUM = '         0'"]
     return [*cards, *(f"COMMENT {MARK} {c}"[:CARD] for c in comments), "END"]
+
+
+def _checksum(value):
+    """Return 16 letters and digits that add a value to the sum of a FITS header, as its standard has them."""
+    out = bytearray(16)
+    for k, byte in enumerate(value.to_bytes(4, "big")):
+        quotient, rest = byte // 4 + ord("0"), byte % 4
+        four = [quotient + rest, quotient, quotient, quotient]
+        while any(not chr(c).isalnum() for c in four):
+            for j in (0, 2):
+                if not (chr(four[j]).isalnum() and chr(four[j + 1]).isalnum()):
+                    four[j] += 1
+                    four[j + 1] -= 1
+        out[k::4] = bytes(four)
+    return bytes(out[-1:] + out[:-1])
 
 
 def write_stdpsf(library, path):
@@ -79,8 +98,12 @@ def write_stdpsf(library, path):
         )
     header = "".join(f"{card:<{CARD}}" for card in _cards(library))
     data = library.data.astype(">f4").tobytes()
+    data += b"\0" * (-len(data) % BLOCK)
+    header = header.replace("'         0'", f"'{fits_sum(data):10d}'").ljust(BLOCK).encode("ascii")
+    check = _checksum(0xFFFFFFFF - fits_sum(header + data))
+    header = header.replace(b"'0000000000000000'", b"'" + check + b"'")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(header.ljust(BLOCK).encode("ascii") + data + b"\0" * (-len(data) % BLOCK))
+        temporary.write_bytes(header + data)
     return str(path)
 
 

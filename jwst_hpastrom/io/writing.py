@@ -6,9 +6,11 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
 from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.seals import BLANK, put_seal
 
 __all__ = ["FORMATS", "atomic_path", "write_table"]
 
@@ -65,6 +67,21 @@ def _to_disk(path):
         os.close(handle)
 
 
+def _write_sealed(table, path, kind):
+    if kind == "parquet":
+        table = table.copy(copy_data=False)
+        table.meta["seal"] = BLANK
+    table.write(path, format=kind, overwrite=True)
+    if kind == "ascii.ecsv":  # a comment of the YAML header
+        text = path.read_bytes()
+        path.write_bytes(text.replace(b"# ---\n", f"# ---\n# # {BLANK}\n".encode(), 1))
+    elif kind == "fits":
+        with fits.open(path, mode="update", memmap=False) as hdus:
+            hdus[0].header["COMMENT"] = BLANK
+            hdus[0].header["HPROWS"] = (len(table), "rows of the table")
+    put_seal(path)
+
+
 def write_table(table, path):
     """Write a catalogue as ECSV (``.ecsv``), FITS (``.fits``) or parquet (``.parquet``).
 
@@ -82,5 +99,5 @@ def write_table(table, path):
     """
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords
-        table.write(temporary, format=FORMATS[Path(path).suffix], overwrite=True)
+        _write_sealed(table, temporary, FORMATS[Path(path).suffix])
     return str(path)
