@@ -214,6 +214,22 @@ def _place(meta, shape, path):
     return int(start[0]), int(start[1])
 
 
+def _check_wcs(wcs, shape, path):
+    """Raise where a WCS cannot be called: tags of a newer gwcs become plain dictionaries, anywhere within."""
+    if wcs is None:
+        return
+    try:
+        with np.errstate(all="ignore"):
+            sky = wcs(np.array([shape[1] / 2.0]), np.array([shape[0] / 2.0]), with_bounding_box=False)
+        if len(sky) != 2:
+            raise ValueError(f"{len(sky)} coordinates")
+    except Exception as err:
+        raise MissingDataError(
+            f"a WCS that the installed gwcs cannot read ({type(err).__name__}: {str(err)[:100]})",
+            "one that it knows", "update gwcs and asdf, or run assign_wcs again", path,
+        ) from err  # fmt: skip
+
+
 JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
 
 
@@ -314,10 +330,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     if dq.shape != data.shape:
         raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
     bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
-    if wcs is not None and not callable(wcs):
-        raise MissingDataError(
-            "a WCS that the installed gwcs cannot read", "one that it knows", "update gwcs and asdf", path
-        )
+    _check_wcs(wcs, data.shape, path)
     if need_wcs and wcs is None:
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
     mjd = meta.pop("epoch") or meta["epoch_start"]

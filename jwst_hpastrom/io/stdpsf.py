@@ -11,6 +11,7 @@ from astropy.time import Time
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
+from jwst_hpastrom.instrument import detector_of
 from jwst_hpastrom.io.opening import check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
@@ -116,12 +117,23 @@ def _nodes(header, prefix, n, path):
         ) from err
 
 
+def _name_says(path):
+    """Detector (or camera) and filter by the tokens of ``STDPSF_NRCA1_F150W…`` in any case and packing."""
+    stem = re.sub(r"(\.fits?|\.gz|\s*\(\d+\))+$", "", Path(path).name, flags=re.IGNORECASE).upper()
+    start, *tokens = re.split(r"[_\-.\s]+", stem)
+    if not start.startswith(("STDPSF", "PSFSTD")):
+        return {}
+    band = next((t for t in tokens if re.fullmatch(r"F\d{3,4}[A-Z]{1,3}\d?", t)), None)
+    cameras = [t for t in tokens if t != band]
+    known = next((t for t in cameras if detector_of({"detector": t})), None)
+    camera = known or next(iter(cameras), None)
+    return {k: v for k, v in (("detector", camera), ("filter", band)) if v}
+
+
 def _metadata(header, path):
     """Read what our own comments say, and what the file's name does."""
     meta = {"epsf_file": Path(path).name}
-    parts = Path(path).stem.split("_")
-    if len(parts) >= 3 and parts[0].startswith(("STDPSF", "PSFSTD")):
-        meta.update(detector=parts[1], filter=parts[2])
+    meta.update(_name_says(path))
     comments = [str(c) for c in header.get("COMMENT", [])]
     for comment in comments:
         if comment.startswith(MARK):

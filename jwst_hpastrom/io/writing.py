@@ -35,7 +35,7 @@ def atomic_path(path):
     Raises
     ------
     BadFileError
-        The folder cannot be made or written.
+        The folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
     try:
@@ -54,6 +54,11 @@ def atomic_path(path):
         _to_disk(temporary)  # or a crash could leave the new name on an empty file
         os.replace(temporary, path)
         _to_disk(path.parent)
+    except OSError as err:
+        raise BadFileError(
+            f"a product that cannot be written ({err.strerror or err})",
+            "room on the disk, and leave to write", "make room, or choose another folder", path,
+        ) from err  # fmt: skip
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
