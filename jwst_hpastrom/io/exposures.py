@@ -160,7 +160,12 @@ def _from_fits(path):
     def get(keyword, _):
         for header in reversed(headers):
             if keyword in header:
-                return header[keyword]
+                try:
+                    return header[keyword]
+                except fits.VerifyError as err:
+                    raise BadFileError(
+                        f"a damaged header ({err})", f"keyword {keyword}", "fetch the file again", path
+                    ) from err
         return None
 
     return arrays, get, wcs

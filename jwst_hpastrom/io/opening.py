@@ -198,13 +198,15 @@ def check_fits(file, *, table=False):
     with io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb") as opened:
         for k in range(HDUS + 1):
             begin = opened.tell()
-            if begin >= length or (k and length - begin < BLOCK):
+            if begin >= length:
                 return content
             if k == HDUS:
                 raise OSError(f"more than {HDUS} extensions")
             header = _header(opened, first=k == 0)
-            if header is None:  # what follows the last extension is none
-                return content
+            if header is None:
+                if table:
+                    return content
+                raise OSError("something after an extension that is none")
             cards = _cards(header)
             _check_comments(header)
             try:
