@@ -14,6 +14,7 @@ __all__ = [
     "ParameterError",
     "UnexpectedError",
     "UnsupportedExposureError",
+    "WorkerError",
 ]
 
 
@@ -137,6 +138,12 @@ class UnexpectedError(HPAstromError):
 
 class UnsupportedExposureError(HPAstromError):
     """An exposure is not imaging of a supported instrument."""
+
+    __module__ = "builtins"
+
+
+class WorkerError(HPAstromError):
+    """A worker process died."""
 
     __module__ = "builtins"
 

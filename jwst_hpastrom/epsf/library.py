@@ -12,6 +12,9 @@ from jwst_hpastrom.instrument import detector_of
 
 __all__ = ["EPSFLibrary"]
 
+#: cameras of STDPSF files that are not JWST's
+OTHER_CAMERAS = ("WFC3", "ACS", "WFPC", "HRC", "UVIS", "WFC", "STIS", "NICMOS")
+
 NORMALISATION_RADIUS = 5.0  # pixels; L23 section 3
 
 
@@ -184,8 +187,9 @@ class EPSFLibrary:
         What the library or `~jwst_hpastrom.instrument` does not know is not compared.
         """
         mine, theirs = ((detector_of(m), m.get("filter")) for m in (self.meta, meta))
+        foreign = theirs[0] and str(self.meta.get("detector", "")).upper().startswith(OTHER_CAMERAS)
         for k, (key, where) in enumerate((("detector", "on"), ("filter", "in"))):
-            if mine[k] and theirs[k] and mine[k] != theirs[k]:
+            if (mine[k] and theirs[k] and mine[k] != theirs[k]) or (key == "detector" and foreign):
                 raise BadReferenceFileError(
                     f"an ePSF of {self.meta[key]} for exposures {where} {meta[key]}",
                     f"an ePSF of {meta[key]}", f"give another than {self.meta.get('epsf_file', 'this')}",

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
+from jwst_hpastrom.io.opening import require_file
 
 __all__ = ["Association", "read_association"]
+
+#: bytes of an association, and members that one product can have
+LARGEST, MEMBERS = 16 << 20, 5000
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -55,14 +59,13 @@ def read_association(path):
         A science member is not on disk.
     """
     path = Path(path)
-    if not path.exists():
-        raise BadFileError("no such file", "an exposure or an association", "check the path", path)
-    if not path.is_file():
-        raise BadFileError("no regular file", "an exposure or an association", "check the path", path)
+    require_file(path, "an exposure or an association", empty=True)
     if path.suffix != ".json":
         from jwst_hpastrom.io.exposures import exposure_root
 
         return Association(exposure_root(path), (str(path),), str(path))
+    if (size := path.stat().st_size) > LARGEST:
+        raise BadFileError(f"{size} bytes", f"an association of at most {LARGEST}", "", path)
     try:
         content = json.loads(path.read_text())
         product = content["products"][0]
@@ -78,6 +81,10 @@ def read_association(path):
     if len(content["products"]) > 1:
         log.warning("%s: of %d products only the first, %s, is made", path, len(content["products"]), name)
     science = [m for m, kind in members if str(kind).lower() == "science"]
+    if len(science) > MEMBERS:
+        raise BadFileError(
+            f"{len(science)} science members", f"at most {MEMBERS}", "divide the association", path
+        )
     if not science:
         raise BadFileError("no science members", "at least one", "check the members' exptype", path)
     if Path(name).name != name or not name:

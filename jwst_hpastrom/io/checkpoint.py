@@ -70,6 +70,7 @@ class Checkpoint:
             KeyError,
             TypeError,
             AttributeError,
+            MemoryError,
             zipfile.BadZipFile,
         ) as err:
             log.warning("%s cannot be used (%s): starting anew", self.path, type(err).__name__)

@@ -1,9 +1,12 @@
 """Detector masks: pixels that the DQ calls good and the dithers of an association show to be hot."""
 
+import io
+
 import numpy as np
 from astropy.io import fits
 
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError
+from jwst_hpastrom.io.opening import check_fits, require_file
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["read_detector_mask", "write_detector_mask"]
@@ -40,7 +43,7 @@ def write_detector_mask(path, pixels, shape, meta):
         hdus[0].header[keyword] = meta[key]
     hdus[0].header["NHOT"] = (len(pixels), "hot pixels found from the dithers")
     with atomic_path(path) as temporary:
-        hdus.writeto(temporary, overwrite=True)
+        hdus.writeto(temporary, overwrite=True, checksum=True)
     return str(path)
 
 
@@ -70,8 +73,11 @@ def read_detector_mask(path, meta, shape):
     BadReferenceFileError
         The mask of another detector, or one that does not cover the exposure.
     """
+    require_file(path, "a detector mask")
     try:
-        with fits.open(path, memmap=False) as hdus:
+        content = check_fits(path)
+        source = io.BytesIO(content) if isinstance(content, bytes) else path
+        with fits.open(source, memmap=False) as hdus:
             header, mask = hdus[0].header, np.asarray(hdus["DQ"].data) != 0
     except Exception as err:
         raise BadFileError(

@@ -21,9 +21,11 @@ from jwst_hpastrom.distortion import (
     to_v2v3,
 )
 from jwst_hpastrom.distortion.standard_models import find_pixel_tables
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
+from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, polynomial_terms
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
+from jwst_hpastrom.io.opening import check_asdf, require_file
+from jwst_hpastrom.io.seals import BLANK, put_seal
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = [
@@ -92,10 +94,11 @@ def write_distortion(path, correction, placement, meta, *, description=None):
                   "linear": {"matrix": placement.transform.matrix.tolist(),
                              "offset": placement.transform.offset.tolist(),
                              "centre": placement.transform.centre.tolist()},
-                  **_parts_meta(correction)}  # fmt: skip
+                  "seal": BLANK, **_parts_meta(correction)}  # fmt: skip
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(str(temporary))
+        put_seal(temporary)
     return str(path)
 
 
@@ -244,8 +247,7 @@ def read_distortion(path, *, shape=None, exposures=None):
         Not a distortion of an imaging detector, or of another one than the exposures'.
     """
     path = Path(path)
-    if not path.exists():
-        raise BadFileError("no such file", "a distortion reference", "check the path", path)
+    require_file(path, "a distortion reference")
     if path.suffix in (".fits", ".gz", ".fit"):
         from jwst_hpastrom.io.stdgdc import header_meta, read_stdgdc
 
@@ -349,13 +351,13 @@ def refine_exposure_wcs(path, output, model, *, reference=None):
 
 def open_model(path):
     """Return model and metadata of a distortion reference, with all arrays in memory."""
+    require_file(path, "a distortion reference")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_asdf(Path(path).read_bytes())
             with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True) as af:
                 return af.tree.get("model"), dict(af.tree.get("meta", {}))
-    except FileNotFoundError as err:
-        raise BadFileError("no such file", "a distortion reference", "check the path", path) from err
     except Exception as err:
         raise BadReferenceFileError(
             f"no readable ASDF file ({type(err).__name__}: {str(err)[:200]})",

@@ -8,8 +8,10 @@ import numpy as np
 from stdatamodels.jwst.datamodels import ReferenceFileModel
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import instrument_of
+from jwst_hpastrom.io.opening import check_asdf, require_file
+from jwst_hpastrom.io.seals import BLANK, put_seal
 from jwst_hpastrom.io.stdpsf import check_normalisation, read_stdpsf
 from jwst_hpastrom.io.writing import atomic_path
 
@@ -56,6 +58,7 @@ class EPSFModel(ReferenceFileModel):
         self.meta.instrument.name = instrument_of(meta)
         if meta.get("detector"):
             self.meta.instrument.detector = str(meta["detector"])
+        self.meta.hpastrom = {"seal": BLANK}
         self.meta.telescope = "JWST"
         self.meta.description = "Effective PSFs on a grid of detector positions"
         self.meta.author = "jwst_hpastrom"
@@ -85,6 +88,7 @@ def write_epsf_reference(library, path):
     """Write a library as ASDF reference file; returns the path."""
     with atomic_path(path) as temporary, EPSFModel(library=library) as model:
         model.save(temporary)
+        put_seal(temporary)
     return str(path)
 
 
@@ -99,11 +103,11 @@ def read_epsf_reference(path):
     BadReferenceFileError
         It is damaged, or no ePSF reference.
     """
-    if not Path(path).is_file():
-        raise BadFileError("no such file", "an ePSF reference", "check the path", path)
+    require_file(path, "an ePSF reference")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_asdf(Path(path).read_bytes())
             with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True):
                 pass  # the data model does not validate them
             with EPSFModel(str(path)) as model:

@@ -1,6 +1,5 @@
 """Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
 
-import gzip
 import io
 import re
 import warnings
@@ -25,6 +24,7 @@ from jwst_hpastrom.errors import (
 )
 from jwst_hpastrom.instrument import detector_of, identify
 from jwst_hpastrom.io.detector_mask import read_detector_mask
+from jwst_hpastrom.io.opening import check_asdf, check_fits, require_file
 
 __all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
 
@@ -118,12 +118,14 @@ def exposure_root(name):
 
 def _from_fits(path):
     """Return SCI, ERR, DQ, a metadata getter and the WCS of a FITS file."""
+    require_file(path, "an existing exposure")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
-            packed = str(path).endswith(".gz")
-            source = io.BytesIO(gzip.decompress(Path(path).read_bytes())) if packed else path
+            content = check_fits(path)
+            packed = isinstance(content, bytes)
+            source = io.BytesIO(content) if packed else path
             with fits.open(source, memmap=False) as hdus:
                 names = [h.name for h in hdus]
                 last = hdus[-1].fileinfo()
@@ -133,11 +135,7 @@ def _from_fits(path):
                     raise OSError(f"{length} bytes, of which the extensions take {end}")
                 headers = [h.header for h in hdus[:2]]
                 arrays = {n: hdus[n].data for n in ("SCI", "ERR", "DQ") if n in names}
-                tree = None
-                if "ASDF" in names:
-                    tree = bytes(hdus["ASDF"].data.tobytes())
-    except FileNotFoundError as err:
-        raise BadFileError("no such file", "an existing exposure", "check the path", path) from err
+                tree = hdus["ASDF"].data.tobytes() if "ASDF" in names else None
     except Exception as err:
         raise BadFileError(
             f"no FITS file, or a damaged one ({err})", "a readable _cal file", "fetch the file again", path
@@ -148,7 +146,9 @@ def _from_fits(path):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # Lazy, and left open: the tree's other arrays live in the FITS file, out of reach here.
-                wcs = asdf.open(io.BytesIO(tree), memmap=False).tree.get("meta", {}).get("wcs")
+                check_asdf(tree)
+                tree = asdf.open(io.BytesIO(tree), memmap=False, validate_checksums=True).tree
+                wcs = tree.get("meta", {}).get("wcs")
         except Exception as err:
             raise BadFileError(
                 f"an ASDF extension that cannot be read ({err})",
@@ -160,7 +160,12 @@ def _from_fits(path):
     def get(keyword, _):
         for header in reversed(headers):
             if keyword in header:
-                return header[keyword]
+                try:
+                    return header[keyword]
+                except fits.VerifyError as err:
+                    raise BadFileError(
+                        f"a damaged header ({err})", f"keyword {keyword}", "fetch the file again", path
+                    ) from err
         return None
 
     return arrays, get, wcs
@@ -212,6 +217,22 @@ def _place(meta, shape, path):
             "its place on the detector", "correct the header", path,
         )  # fmt: skip
     return int(start[0]), int(start[1])
+
+
+def _check_wcs(wcs, shape, path):
+    """Raise where a WCS cannot be called: tags of a newer gwcs become plain dictionaries, anywhere within."""
+    if wcs is None:
+        return
+    try:
+        with np.errstate(all="ignore"):
+            sky = wcs(np.array([shape[1] / 2.0]), np.array([shape[0] / 2.0]), with_bounding_box=False)
+        if len(sky) != 2:
+            raise ValueError(f"{len(sky)} coordinates")
+    except Exception as err:
+        raise MissingDataError(
+            f"a WCS that the installed gwcs cannot read ({type(err).__name__}: {str(err)[:100]})",
+            "one that it knows", "update gwcs and asdf, or run assign_wcs again", path,
+        ) from err  # fmt: skip
 
 
 JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
@@ -314,10 +335,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     if dq.shape != data.shape:
         raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
     bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
-    if wcs is not None and not callable(wcs):
-        raise MissingDataError(
-            "a WCS that the installed gwcs cannot read", "one that it knows", "update gwcs and asdf", path
-        )
+    _check_wcs(wcs, data.shape, path)
     if need_wcs and wcs is None:
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
     mjd = meta.pop("epoch") or meta["epoch_start"]

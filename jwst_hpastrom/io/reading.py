@@ -1,5 +1,6 @@
 """Tables and their numbers as users bring them."""
 
+import io
 import logging
 import re
 import warnings
@@ -16,6 +17,7 @@ from astropy.utils.exceptions import AstropyWarning
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, BadFileError
 from jwst_hpastrom.io.names import find_columns, plain
+from jwst_hpastrom.io.opening import check_fits, check_table, require_file
 from jwst_hpastrom.io.sentinels import stands_for_unknown
 from jwst_hpastrom.io.writing import FORMATS
 
@@ -70,19 +72,19 @@ def read_table(path, needed="a table"):
         Missing, damaged, or no table.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadFileError("no such file", needed, "check the path", path)
+    head = require_file(path, needed).lstrip()
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     bare = suffix.startswith(".xym")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # VOTables and units of archives, by the letter
-            table = _read(path, suffix)
+            table = _read(path, suffix, head)
     except Exception as err:
         raise BadFileError(
             f"no readable table ({type(err).__name__}: {' '.join(str(err).split())[:150]})",
             f"{needed} as ECSV, FITS, parquet, CSV or text", "convert it", path,
         ) from err  # fmt: skip
+    table.meta.pop("seal", None)
     if bare:
         names = ["x", "y", "mag", *(f"col{k}" for k in range(4, len(table.colnames) + 1))]
         table.rename_columns(table.colnames, names[: len(table.colnames)])
@@ -94,9 +96,11 @@ def read_table(path, needed="a table"):
         raise err.about(path) from None
 
 
-def _read(path, suffix):
-    with get_readable_fileobj(path, encoding="binary") as file:
-        head = file.read(64).lstrip()
+def _read(path, suffix, head):
+    if head.startswith(b"SIMPLE  ="):
+        content = check_fits(path, table=True)
+        return Table.read(io.BytesIO(content) if isinstance(content, bytes) else path, format="fits")
+    check_table(path, head)
     if head.startswith(b"# %ECSV"):  # Gaia's bulk files are named .csv
         try:
             return Table.read(path, format="ascii.ecsv")
@@ -113,7 +117,7 @@ def _read(path, suffix):
         return _delimited(path, suffix)
     if suffix in TEXT:
         return Table.read(path, format="ascii")
-    return Table.read(path, format="fits" if head.startswith(b"SIMPLE  =") else FORMATS.get(suffix))
+    return Table.read(path, format="parquet" if head.startswith(b"PAR1") else FORMATS.get(suffix))
 
 
 def _delimited(path, suffix):

@@ -6,6 +6,7 @@ integers with BSCALE 1e-5 (1e-4 for magnitudes). Format #2: the corrections them
 layers, and the magnitudes, as floats.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from jwst_hpastrom.distortion import (
     TableCorrection,
     pixel_area_magnitude,
 )
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError
+from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.io.opening import check_fits, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["convert_distortion", "forward_layers", "read_stdgdc", "write_stdgdc"]
@@ -144,7 +146,7 @@ def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True, layers=No
         layers = [fits.ImageHDU(v.astype(">f4"), name=n) for n, v in (("DX", dx), ("DY", dy), ("DMAG", mag))]
     extra = _part_hdus(correction, small_only=layout == 2) if parts else []
     with atomic_path(path) as temporary:
-        fits.HDUList([primary, *layers, *extra]).writeto(temporary, overwrite=True)
+        fits.HDUList([primary, *layers, *extra]).writeto(temporary, overwrite=True, checksum=True)
     return str(path)
 
 
@@ -248,12 +250,11 @@ def read_stdgdc(path, *, layout=None):
         Unreadable file, or one that is no STDGDC file.
     """
     path = Path(path)
-    if not path.exists():
-        raise BadFileError("no such file", "an STDGDC file", "check the path", path)
+    require_file(path, "an STDGDC file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(path, memmap=False) as hdus:
+            with fits.open(io.BytesIO(check_fits(unpacked(path)))) as hdus:
                 if "SCI" in hdus or "NXPSFS" in hdus[0].header:
                     kind = "an exposure" if "SCI" in hdus else "an ePSF library"
                     raise BadReferenceFileError(kind, "an STDGDC file", "give a distortion", path)
@@ -351,6 +352,7 @@ def convert_distortion(source, target, *, like=None):
 
 
 def header_meta(path):
-    header = fits.getheader(path)
+    with fits.open(path) as hdus:
+        header = hdus[0].header
     keys = {"instrument": "INSTRUME", "detector": "DETECTOR", "filter": "FILTER", "epoch": "EPOCH"}
     return {k: header[v] for k, v in keys.items() if v in header}

@@ -1,6 +1,5 @@
 """STDPSF files: grids of 4x-oversampled ePSFs as the hst1pass family of programs and photutils read them."""
 
-import gzip
 import io
 import re
 import warnings
@@ -11,7 +10,9 @@ from astropy.io import fits
 from astropy.time import Time
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, ParameterError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
+from jwst_hpastrom.instrument import detector_of
+from jwst_hpastrom.io.opening import check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["check_normalisation", "read_stdpsf", "write_stdpsf"]
@@ -45,7 +46,26 @@ def _cards(library):
     comments = [" ".join(f"{k}={v}" for k, v in facts.items())]
     if library.borrowed.any():
         comments.append(f"borrowed={int(borrowed, 2):x}")
+    if len(cards) + len(comments) + 3 > BLOCK // CARD:  # room for the sums: what no reader needs
+        least = "TIME" if library.y.size == NODES else f"JPSFY{NODES}"
+        cards = [c for c in cards if not c.startswith(least)]
+    cards += ["CHECKSUM= '0000000000000000'", "DATASUM = '         0'"]
     return [*cards, *(f"COMMENT {MARK} {c}"[:CARD] for c in comments), "END"]
+
+
+def _checksum(value):
+    """Return 16 letters and digits that add a value to the sum of a FITS header, as its standard has them."""
+    out = bytearray(16)
+    for k, byte in enumerate(value.to_bytes(4, "big")):
+        quotient, rest = byte // 4 + ord("0"), byte % 4
+        four = [quotient + rest, quotient, quotient, quotient]
+        while any(not chr(c).isalnum() for c in four):
+            for j in (0, 2):
+                if not (chr(four[j]).isalnum() and chr(four[j + 1]).isalnum()):
+                    four[j] += 1
+                    four[j + 1] -= 1
+        out[k::4] = bytes(four)
+    return bytes(out[-1:] + out[:-1])
 
 
 def write_stdpsf(library, path):
@@ -79,8 +99,12 @@ def write_stdpsf(library, path):
         )
     header = "".join(f"{card:<{CARD}}" for card in _cards(library))
     data = library.data.astype(">f4").tobytes()
+    data += b"\0" * (-len(data) % BLOCK)
+    header = header.replace("'         0'", f"'{fits_sum(data):10d}'").ljust(BLOCK).encode("ascii")
+    check = _checksum(0xFFFFFFFF - fits_sum(header + data))
+    header = header.replace(b"'0000000000000000'", b"'" + check + b"'")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(header.ljust(BLOCK).encode("ascii") + data + b"\0" * (-len(data) % BLOCK))
+        temporary.write_bytes(header + data)
     return str(path)
 
 
@@ -93,12 +117,23 @@ def _nodes(header, prefix, n, path):
         ) from err
 
 
+def _name_says(path):
+    """Detector (or camera) and filter by the tokens of ``STDPSF_NRCA1_F150W…`` in any case and packing."""
+    stem = re.sub(r"(\.fits?|\.gz|\s*\(\d+\))+$", "", Path(path).name, flags=re.IGNORECASE).upper()
+    start, *tokens = re.split(r"[_\-.\s]+", stem)
+    if not start.startswith(("STDPSF", "PSFSTD")):
+        return {}
+    band = next((t for t in tokens if re.fullmatch(r"F\d{3,4}[A-Z]{1,3}\d?", t)), None)
+    cameras = [t for t in tokens if t != band]
+    known = next((t for t in cameras if detector_of({"detector": t})), None)
+    camera = known or next(iter(cameras), None)
+    return {k: v for k, v in (("detector", camera), ("filter", band)) if v}
+
+
 def _metadata(header, path):
     """Read what our own comments say, and what the file's name does."""
     meta = {"epsf_file": Path(path).name}
-    parts = Path(path).stem.split("_")
-    if len(parts) >= 3 and parts[0].startswith(("STDPSF", "PSFSTD")):
-        meta.update(detector=parts[1], filter=parts[2])
+    meta.update(_name_says(path))
     comments = [str(c) for c in header.get("COMMENT", [])]
     for comment in comments:
         if comment.startswith(MARK):
@@ -135,15 +170,12 @@ def read_stdpsf(path, *, chip=None):
     BadReferenceFileError
         The header is damaged or the array is not a grid of ePSFs oversampled 4 times.
     """
-    if not Path(path).is_file():
-        raise BadFileError("no such file", "an STDPSF file", "check the path", path)
+    require_file(path, "an STDPSF file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
-            content = Path(path).read_bytes()
-            packed = str(path).endswith(".gz")
-            with fits.open(io.BytesIO(gzip.decompress(content) if packed else content)) as hdus:
+            with fits.open(io.BytesIO(check_fits(unpacked(path)))) as hdus:
                 header, data = hdus[0].header, hdus[0].data
     except Exception as err:
         raise BadReferenceFileError(

@@ -6,9 +6,11 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
 from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.seals import BLANK, put_seal
 
 __all__ = ["FORMATS", "atomic_path", "write_table"]
 
@@ -33,7 +35,7 @@ def atomic_path(path):
     Raises
     ------
     BadFileError
-        The folder cannot be made or written.
+        The folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
     try:
@@ -52,6 +54,11 @@ def atomic_path(path):
         _to_disk(temporary)  # or a crash could leave the new name on an empty file
         os.replace(temporary, path)
         _to_disk(path.parent)
+    except OSError as err:
+        raise BadFileError(
+            f"a product that cannot be written ({err.strerror or err})",
+            "room on the disk, and leave to write", "make room, or choose another folder", path,
+        ) from err  # fmt: skip
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
@@ -63,6 +70,21 @@ def _to_disk(path):
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write_sealed(table, path, kind):
+    if kind == "parquet":
+        table = table.copy(copy_data=False)
+        table.meta["seal"] = BLANK
+    table.write(path, format=kind, overwrite=True)
+    if kind == "ascii.ecsv":  # a comment of the YAML header
+        text = path.read_bytes()
+        path.write_bytes(text.replace(b"# ---\n", f"# ---\n# # {BLANK}\n".encode(), 1))
+    elif kind == "fits":
+        with fits.open(path, mode="update", memmap=False) as hdus:
+            hdus[0].header["COMMENT"] = BLANK
+            hdus[0].header["HPROWS"] = (len(table), "rows of the table")
+    put_seal(path)
 
 
 def write_table(table, path):
@@ -82,5 +104,5 @@ def write_table(table, path):
     """
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords
-        table.write(temporary, format=FORMATS[Path(path).suffix], overwrite=True)
+        _write_sealed(table, temporary, FORMATS[Path(path).suffix])
     return str(path)

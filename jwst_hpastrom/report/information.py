@@ -1,14 +1,18 @@
 """What a file holds, in a few lines."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 
 from jwst_hpastrom.columns import describe_flags
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.distortion_reference import open_model, read_distortion
 from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.opening import check_fits, require_file
 
 __all__ = ["describe"]
 
@@ -48,15 +52,42 @@ def describe(path):
     stem = path.stem
     if path.suffix == ".json":
         lines = _association(path)
-    elif stem.endswith("epsf"):
+    elif stem.lower().endswith("epsf") or (kind := _kind(path)) == "epsf":
         lines = _epsf(path)
     elif path.suffix == ".asdf":
         lines = _distortion(path)
+    elif kind == "distortion":
+        lines = _stdgdc(path)
     elif path.suffix == ".fits" and stem.split("_")[-1] in ("cal", "crf", "hpcal", "rate", "calints"):
         lines = _exposure(path)
     else:
         lines = _catalog(path)
     return "\n  ".join([str(path), *lines])
+
+
+def _kind(path):
+    """What a FITS image says that it is: an ePSF library, a distortion, or nothing."""
+    if not require_file(path, "a product, exposure or catalogue").startswith(b"SIMPLE  ="):
+        return None
+    try:
+        content = check_fits(path)
+        with fits.open(io.BytesIO(content) if isinstance(content, bytes) else path, memmap=False) as hdus:
+            keys, names = hdus[0].header, {h.name for h in hdus}
+    except (OSError, ValueError):
+        return None  # the reader of its name will say what is wrong
+    if "NXPSFS" in keys:
+        return "epsf"
+    return "distortion" if "GDCFMT" in keys or "NAME_GDC" in keys or {"XGC", "YGC"} <= names else None
+
+
+def _stdgdc(path):
+    correction = read_distortion(path)
+    ny, nx = correction.shape
+    y, x = np.mgrid[0:ny:32, 0:nx:32].astype(float)
+    return [
+        f"STDGDC distortion of {nx} x {ny} pixels",
+        f"corrections up to {np.hypot(*correction.delta(x, y)).max():.3f} pixels",
+    ]
 
 
 def _association(path):
@@ -91,16 +122,13 @@ def _epsf(path):
 
 
 def _distortion(path):
-    import asdf
-
-    with asdf.open(path, memmap=False, lazy_load=False) as tree:
-        meta = tree.tree.get("meta", {})
-        kind = meta.get("reftype", "unknown kind")
-        lines = [f"reference file of type {kind}: {meta.get('description', '')}"]
-        if "model" in tree.tree:
-            v2, v3 = tree["model"](*np.array([[0.0, 0.0, 2047.0], [0.0, 2047.0, 0.0]]))
-            side = np.hypot(v2[1:] - v2[0], v3[1:] - v3[0])
-            lines.append(f"the detector's sides are {side[1]:.3f} and {side[0]:.3f} arcsec long")
+    model, meta = open_model(path)
+    kind = meta.get("reftype", "unknown kind")
+    lines = [f"reference file of type {kind}: {meta.get('description', '')}"]
+    if model is not None:
+        v2, v3 = model(*np.array([[0.0, 0.0, 2047.0], [0.0, 2047.0, 0.0]]))
+        side = np.hypot(v2[1:] - v2[0], v3[1:] - v3[0])
+        lines.append(f"the detector's sides are {side[1]:.3f} and {side[0]:.3f} arcsec long")
     return lines
 
 

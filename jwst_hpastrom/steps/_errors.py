@@ -1,12 +1,13 @@
 """How errors leave a Step: as one of `jwst_hpastrom.errors`, naming a file."""
 
 import os
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from stpipe.exceptions import ValidationError
 
-from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError
+from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerError
 from jwst_hpastrom.steps._ranges import check_ranges
 
 __all__ = ["ErrorsByCause", "errors_by_cause"]
@@ -22,6 +23,15 @@ def errors_by_cause(name):
         if named is err:
             raise
         raise named from err
+    except BrokenExecutor as err:
+        raise WorkerError(
+            "a worker process that died (killed, perhaps for want of memory)", "one that works to the end",
+            "give fewer workers", name,
+        ) from err  # fmt: skip
+    except MemoryError as err:
+        raise WorkerError(
+            f"no memory ({err})", "more of it", "give fewer workers or exposures", name
+        ) from err
     except Exception as err:
         raise UnexpectedError(
             f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
