@@ -17,7 +17,7 @@ from jwst_hpastrom.report import (
     kinematics_figures,
     motion_figures,
 )
-from jwst_hpastrom.report.products import find_products
+from jwst_hpastrom.io.products import find_products
 
 __all__ = ["write_page", "write_report"]
 
@@ -114,7 +114,7 @@ def report_sections(products):
 
     Parameters
     ----------
-    products : `~jwst_hpastrom.report.products.Products`
+    products : `~jwst_hpastrom.io.products.Products`
 
     Returns
     -------

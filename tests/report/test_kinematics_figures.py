@@ -9,7 +9,7 @@ from jwst_hpastrom.columns import MOTION, make_table
 from jwst_hpastrom.kinematics import study_field
 from jwst_hpastrom.report import kinematics_figures as figures
 from jwst_hpastrom.report.motion_figures import motion_errors
-from jwst_hpastrom.report.products import Products
+from jwst_hpastrom.io.products import Products
 
 pytest.importorskip("matplotlib")
 
