@@ -381,6 +381,8 @@ def _check_baseline(relative, error, absolute, name, t1, t2):
     own = var - noise
     if own < 2 * noise or cov < 0.5 * np.sqrt(var * scatter):
         return  # too little in common to judge by
+    if cov <= var and cov <= scatter:
+        return  # noise in either explains it, whatever the stated errors: see the checks
     ratio = cov / own
     if not 0.6 < ratio < 1.5:
         raise BadCatalogError(
