@@ -51,11 +51,12 @@ def pointing(exposures):
         return
     offset = np.stack([values(exposures, f"pointing_{c}_arcsec") for c in ("xi", "eta")], 1)
     length = values(exposures, "pointing_arcsec")
-    common = np.hypot(*np.median(offset, axis=0)) > 0.7 * np.median(length)
-    causes = ("a wrong guide star", "the WCS of another exposure")
-    if common:  # all exposures alike: not they, but the catalog is off
-        causes = ("a catalog of another system, shifted, or of another equinox or epoch", *causes)
+    common = float(np.hypot(*np.median(offset, axis=0)))
+    alone = ("a wrong guide star", "the WCS of another exposure")
+    catalog = "a catalog of another system, shifted, or of another equinox or epoch"
     for row, value in zip(exposures, length, strict=True):
+        # all exposures alike: not they, but the catalog is off
+        causes = (catalog, *alone) if common > 0.7 * value else (*alone, catalog)
         yield judge(
             FRAME, "pointing offset, arcsec", value, (None, 0.7), (None, 1.6), about=str(row["exposure"]),
             rank=4, causes=causes, remedy="compare the catalog and the WCS with Gaia",

@@ -87,7 +87,7 @@ def catalog_errors(motions):
         return
     yield judge(
         MOTION, "pull of stars with small errors over that of stars with large ones, at one magnitude",
-        small / large, (0.6, 1.6), (0.4, 2.2), rank=4,
+        small / large, (0.65, 1.5), (0.45, 1.85), rank=4,
         causes=(ERRORS, "two catalogs of different quality in one"),
         remedy="compare the catalog's errors with its scatter about Gaia, part by part",
     )  # fmt: skip

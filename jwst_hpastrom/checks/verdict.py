@@ -140,12 +140,15 @@ def checks_table(checks):
 def checks_from_table(table):
     """Return the checks of a table that `checks_table` made."""
     out = []
-    for row in np.ma.filled(table.as_array(), "") if table.has_masked_values else table:
+    if table.has_masked_values:  # empty words
+        table = Table(
+            {c: np.ma.filled(table[c], "") if table[c].dtype.kind in "OSU" else table[c] for c in COLUMNS}
+        )
+    for row in table:
         causes = tuple(c for c in str(row["causes"]).split(" | ") if c)
+        texts, numbers = ([row[c] for c in names] for names in (COLUMNS[:3], COLUMNS[3:6]))
         out.append(
-            Check(
-                *(str(row[c]) for c in COLUMNS[:3]), *(float(row[c]) for c in COLUMNS[3:6]),
-                str(row["verdict"]), causes, str(row["remedy"]), int(row["rank"]),
-            )
+            Check(*map(str, texts), *map(float, numbers), str(row["verdict"]), causes, str(row["remedy"]),
+                  int(row["rank"]))
         )  # fmt: skip
     return out

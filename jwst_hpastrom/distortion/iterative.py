@@ -251,10 +251,8 @@ def solve_polynomial(
         if increment < tolerance and iteration > 13:
             break
     bar.close()
-    # cells whose clipping goes to and fro keep it from vanishing; what the stars' noise covers is no matter
-    own = np.sqrt(
-        np.median(np.concatenate(errors)[np.concatenate(counts) >= 3] ** 2) * len(terms) / good.sum()
-    )
+    # cells whose clipping goes to and fro keep it from vanishing; below a cell's own error that is no matter
+    own = np.median(np.concatenate(errors)[np.concatenate(counts) >= 3])
     if not increment < tolerance:
         level = logging.WARNING if increment > own else logging.INFO
         log.log(level, "polynomial: increment still %.1e px after %d iterations", increment, iteration)

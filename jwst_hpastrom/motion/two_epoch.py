@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Column, Table
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.columns import MOTION, Flag, make_table, row_epochs, values
+from jwst_hpastrom.columns import MOTION, Flag, epsf_cause, make_table, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.registration import align
@@ -74,7 +74,9 @@ def _first_pairs(master, first_epoch, plane, max_shift, max_rotation):
             max_shift=1.5 * max_shift * 1e3 / plane.scale_mas, max_rotation=1.5 * max_rotation,
         )  # fmt: skip
     except HPAstromError as error:
-        raise type(error)(error.found, error.needed, "check that the first epoch covers the field") from None
+        cause = epsf_cause(values(master, "mag"), values(master, "qfit"))
+        cause = cause or "check that the first epoch covers the field"
+        raise type(error)(error.found, error.needed, cause) from None
     return found.transform, (u, v), (x, y)
 
 
@@ -175,7 +177,7 @@ def two_epoch_motions(
         log.warning(
             "the master frame is one exposure, nothing was repeated: motions are flagged FEW_EXPOSURES"
         )
-    first_epoch, t1, t2 = _with_epochs(master, first_epoch)
+    t1, t2 = check_epochs(master, first_epoch)
     if plane is None:
         raise BadCatalogError("no tangent plane in either table's metadata", "ra_tangent and dec_tangent")
     parameters, baselines = int(parameters), t2 - t1
@@ -320,8 +322,8 @@ def two_epoch_motions(
     return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
 
 
-def _with_epochs(master, first_epoch):
-    """First epoch's rows that have an epoch, their Julian years, and the master's."""
+def check_epochs(master, first_epoch):
+    """Julian years of the first epoch's rows and of the master; an error where unknown or the same."""
     t2 = master.meta.get("epoch")
     t2 = np.nan if t2 is None else float(t2)
     t1 = row_epochs(first_epoch)
@@ -338,7 +340,7 @@ def _with_epochs(master, first_epoch):
             "epochs that differ", "", first_epoch.meta.get("catalog", "first epoch"),
         )  # fmt: skip
     typical = float(np.median(t1[sky])) if sky.any() else np.nan
-    return first_epoch, np.where(np.isfinite(t1), t1, typical), t2
+    return np.where(np.isfinite(t1), t1, typical), t2
 
 
 def _one_epoch(fit, intrinsic, rows, uv, xy, e1, e2, baselines, parameters, sigma):
