@@ -252,14 +252,14 @@ def _run_pipeline(command, log):
 
 
 def _check(args):
-    from jwst_hpastrom.checks import check_folder, overall
+    from jwst_hpastrom.checks import check_folder, condense, overall
 
     checks = check_folder(args.folder)
     if not checks:
         raise BadFileError("no quality tables, master frame or motions", "products of the pipeline's Steps",
                            "run them again", args.folder)  # fmt: skip
     noted = [c for c in checks if args.all or c.verdict != "ok"]
-    for check in noted:
+    for check in condense(noted):
         print(check)
     verdict = overall(checks)
     counts = ", ".join(f"{sum(c.verdict == v for c in checks)} {v}" for v in ("ok", "look", "bad"))

@@ -220,8 +220,8 @@ def values(table, name, default=np.nan):
     return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
 
 
-#: median QFIT of bright stars that no fitting ePSF gives
-BAD_QFIT = 0.12
+#: median QFIT of stars with S/N above 100 that no fitting ePSF gives
+BAD_QFIT = 0.06
 
 
 def epsf_cause(mag, qfit):
@@ -241,7 +241,7 @@ def epsf_cause(mag, qfit):
     if known.sum() < 10:
         return ""
     typical = float(np.median(qfit[known & (mag <= np.quantile(mag[known], 0.25))]))
-    if typical <= BAD_QFIT:
+    if typical <= 2 * BAD_QFIT:  # these may be fainter
         return ""
     return (
         f"the ePSF does not fit these stars (median QFIT of the brighter ones {typical:.2f}): wrong filter, "

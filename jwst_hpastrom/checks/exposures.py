@@ -22,7 +22,7 @@ def bright_qfit(fit):
     for row in fit:
         value = row["qfit"] if "n_bright" not in fit.colnames or row["n_bright"] >= LEAST else np.nan
         yield judge(
-            FIT, "QFIT of bright stars", value, (None, 0.06), (None, BAD_QFIT), about=_name(row), rank=2,
+            FIT, "QFIT of bright stars", value, (None, 0.04), (None, BAD_QFIT), about=_name(row), rank=2,
             causes=(EPSF_CAUSE, "a moved or trailed exposure", "a field too crowded for mode isolated"),
             remedy="look at the residuals; build the ePSF from these exposures, or give that of their filter",
         )  # fmt: skip

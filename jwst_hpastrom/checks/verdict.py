@@ -1,11 +1,11 @@
 """A verdict: a number, the range it should be in, and what it means where it is not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.table import Table
 
-__all__ = ["Check", "checks_from_table", "checks_table", "judge", "overall", "sort_checks"]
+__all__ = ["Check", "checks_from_table", "checks_table", "condense", "judge", "overall", "sort_checks"]
 
 #: verdicts from good to bad
 VERDICTS = ("ok", "look", "bad")
@@ -112,6 +112,29 @@ def sort_checks(checks):
 def overall(checks):
     """Return the worst verdict; 'ok' where there are none."""
     return max((c.verdict for c in checks), key=VERDICTS.index, default="ok")
+
+
+def condense(checks):
+    """Return one check of those of a name and verdict, the worst, which says how many there are.
+
+    Parameters
+    ----------
+    checks : sequence of `Check`
+
+    Returns
+    -------
+    list of `Check`
+        In the order of the first of each.
+    """
+    groups = {}
+    for check in checks:
+        groups.setdefault((check.step, check.name, check.verdict), []).append(check)
+    out = []
+    for group in groups.values():
+        worst = max(group, key=lambda c: max(c.low - c.value, c.value - c.high))
+        more = f"{worst.about} and {len(group) - 1} more" if len(group) > 1 else worst.about
+        out.append(replace(worst, about=more))
+    return out
 
 
 COLUMNS = ("step", "check", "about", "value", "low", "high", "verdict", "causes", "remedy", "rank")

@@ -75,6 +75,13 @@ class Study:
     origin: tuple
     summary: Table
 
+    def __repr__(self):
+        found = [n for n in ("cluster", "groups") if getattr(self, n) is not None]
+        return (
+            f"<{type(self).__name__}: {len(self.motions)} stars, {int(self.old.sum())} old and "
+            f"{int(self.young.sum())} young ones{''.join(f', {n}' for n in found)}>"
+        )
+
 
 def colour_split(colour, n_bins=64):
     """Return the colour that divides a sample in two with the least scatter within either (Otsu 1979)."""

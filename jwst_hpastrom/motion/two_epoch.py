@@ -54,6 +54,13 @@ class TwoEpochMotions:
     reference: np.ndarray
     local_gain: float
 
+    def __repr__(self):
+        meta = self.table.meta
+        what = f"{meta.get('motions', '')} motions over {meta.get('baseline', 0):.2f} yr"
+        return (
+            f"<{type(self).__name__}: {len(self.table)} {what}, {int(self.reference.sum())} reference stars>"
+        )
+
 
 def _pair(t, master_xy, first_xy, radius):
     return match_nearest(*t.forward(*master_xy), *first_xy, radius)[:2]

@@ -2,7 +2,7 @@
 
 import html
 
-from jwst_hpastrom.checks import overall
+from jwst_hpastrom.checks import condense, overall
 
 __all__ = ["verdict_box"]
 
@@ -42,7 +42,7 @@ def verdict_box(checks):
                 )
             )
             + "</tr>"
-            for c in noted
+            for c in condense(noted)
         ]  # fmt: skip
         lines.append(f'<div class="table"><table><tr>{head}</tr>{"".join(rows)}</table></div>')
     lines.append(f"<p>{len(checks) - len(noted)} of {len(checks)} checks are ok.</p></div>")

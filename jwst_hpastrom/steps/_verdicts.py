@@ -4,7 +4,7 @@ import logging
 
 from astropy.table import Table
 
-from jwst_hpastrom.checks import Evidence, checks_from_table, checks_table, run_checks
+from jwst_hpastrom.checks import Evidence, checks_from_table, checks_table, condense, run_checks
 from jwst_hpastrom.io.writing import write_table
 
 __all__ = ["Verdicts"]
@@ -23,10 +23,10 @@ class Verdicts:
 
     def tell(self, checks):
         """Warn of bad checks, of each once."""
-        for check in checks:
-            if check.verdict == "bad" and (check.name, check.about) not in self._told:
-                self._told = self._told | {(check.name, check.about)}
-                log.warning("%s", check)
+        new = [c for c in checks if c.verdict == "bad" and (c.name, c.about) not in self._told]
+        self._told = self._told | {(c.name, c.about) for c in new}
+        for check in condense(new):
+            log.warning("%s", check)
 
     def judge(self, product):
         """Make the checks of this Step's evidence, and renew its rows in ``<product>_checks.ecsv``."""
