@@ -127,7 +127,9 @@ def empirical_over_formal(master):
         return
     bright = ok & (mag <= np.quantile(mag[ok], 0.3))
     applied = master.meta.get("distortion")
-    if applied in (None, "", "none"):
+    ok_range, bad_range = (0.4, 6.0), (0.2, 8.0)
+    if applied in (None, "", "none"):  # a known reason: less is needed to blame it
+        ok_range, bad_range = (0.4, 3.5), (0.2, 5.0)
         causes = ("no distortion correction: the positions were corrected by the exposures' WCS alone",
                   "a focus or ePSF that changed")  # fmt: skip
     else:
@@ -135,6 +137,6 @@ def empirical_over_formal(master):
                   "an ePSF that does not fit", "too few stars for a distortion of their own")  # fmt: skip
     yield judge(
         FRAME, "empirical over formal errors of bright stars", float(np.median(ratio[bright])),
-        (0.4, 6.0), (0.2, 8.0), rank=10, causes=causes,
+        ok_range, bad_range, rank=10, causes=causes,
         remedy="solve the distortion from these exposures, or give distortion_file",
     )  # fmt: skip

@@ -158,6 +158,8 @@ def test_one_exposure_alone_and_two():
 
 @pytest.mark.parametrize(("ratio", "distortion", "verdict", "cause"), [
     (2.5, "a.asdf", "ok", None), (10.8, "none", "bad", "no distortion correction"),
+    (6.5, "none", "bad", "no distortion correction"),
+    (6.5, "a.asdf", "look", "a distortion that does not fit"),
     (10.8, "a.asdf", "bad", "a distortion that does not fit"),
 ])  # fmt: skip
 def test_scatter_over_formal_errors(ratio, distortion, verdict, cause):

@@ -42,7 +42,8 @@ def test_they_are_found():
     # the frame is nearer the catalog than any WCS: what the WCS is off by has the other sign
     np.testing.assert_allclose(table["pointing_xi_arcsec"], [0, 0, -1.5, 0, 0], atol=0.02)
     np.testing.assert_allclose(table["pointing_eta_arcsec"], [0, 0, 0, 0.4, 0], atol=0.02)
-    assert abs(table["phase_pix"][1] - 0.02) < 0.004
+    # a fifth of it is in the stars' means
+    assert abs(table["phase_pix"][1] - 0.017) < 0.002
     # the others have a share of it in the mean that they are compared with, no more
     assert max(table["phase_pix"][[0, 2, 3, 4]]) < 0.4 * table["phase_pix"][1]
     assert np.all(table["phase_error_pix"] < 0.002)
