@@ -17,8 +17,8 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 _PACKAGES = (
-    "columns", "distortion", "epsf", "errors", "frame", "geometry", "instrument", "io", "kinematics",
-    "measure", "motion", "report", "simulation", "steps",
+    "checks", "columns", "distortion", "epsf", "errors", "frame", "geometry", "instrument", "io",
+    "kinematics", "measure", "motion", "report", "simulation", "steps",
 )  # fmt: skip
 _NAMES = {
     "distortion": ("DistortionCorrection", "solve_distortion"),

@@ -1,4 +1,4 @@
-"""The command ``hpastrom``: demo, report, convert, info."""
+"""The command ``hpastrom``: demo, check, report, kinematics, convert, info."""
 
 import argparse
 import os
@@ -25,6 +25,7 @@ def _parser():
         prog="hpastrom",
         description="What strun does not cover: a demonstration, reports, conversions, information on files.",
     )
+    parser.add_argument("--version", action=_Version, help="versions of this package and of those it needs")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = sub.add_parser("demo", help="simulate a field, run calwebb_hpastrom on it, compare with the truth")
@@ -37,6 +38,15 @@ def _parser():
         "--workers", type=int, default=None, help="processes (default: 2 where there are as many cores)"
     )
     demo.set_defaults(run=_demo)
+
+    check = sub.add_parser(
+        "check", help="verdicts on a folder of products; exit status 0: ok, 3: worth a look, 4: bad"
+    )
+    check.add_argument(
+        "folder", nargs="?", default=".", help="folder with products (default: the current one)"
+    )
+    check.add_argument("--all", action="store_true", help="show the checks that are ok, too")
+    check.set_defaults(run=_check)
 
     report = sub.add_parser("report", help="plots and one HTML page from a folder of products")
     report.add_argument(
@@ -67,12 +77,17 @@ def _parser():
         type=float,
         nargs=2,
         metavar="DEG",
-        help="of the cluster (default: where young stars are densest)",
+        help="of a cluster (default: none is looked for)",
+    )
+    kinematics.add_argument(
+        "--find-cluster", action="store_true", help="look for one where young stars are densest"
     )
     kinematics.add_argument(
         "--radius", type=float, default=25.0, help="of the cluster, arcsec (default: %(default)s)"
     )
-    kinematics.add_argument("--distance", type=float, default=49.5, help="kpc (default: %(default)s)")
+    kinematics.add_argument(
+        "--distance", type=float, default=None, help="kpc, for velocities in km/s (default: mas/yr only)"
+    )
     kinematics.add_argument("--distance-error", type=float, default=0.0, help="kpc (default: %(default)s)")
     kinematics.add_argument(
         "--seed", type=int, default=1, help="of the noise realisations (default: %(default)s)"
@@ -119,7 +134,8 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit status: 0 where all went well, 1 after an error (one line on stderr), 2 for wrong arguments.
+        Exit status: 0 where all went well, 1 after an error (one line on stderr), 2 for wrong arguments; of
+        ``check`` 3 where something is worth a look, 4 where something is bad.
     """
     args = _parser().parse_args(argv)
     try:
@@ -235,6 +251,22 @@ def _run_pipeline(command, log):
         )
 
 
+def _check(args):
+    from jwst_hpastrom.checks import check_folder, condense, overall
+
+    checks = check_folder(args.folder)
+    if not checks:
+        raise BadFileError("no quality tables, master frame or motions", "products of the pipeline's Steps",
+                           "run them again", args.folder)  # fmt: skip
+    noted = [c for c in checks if args.all or c.verdict != "ok"]
+    for check in condense(noted):
+        print(check)
+    verdict = overall(checks)
+    counts = ", ".join(f"{sum(c.verdict == v for c in checks)} {v}" for v in ("ok", "look", "bad"))
+    print(f"{verdict.upper()}: {len(checks)} checks, {counts}")
+    return {"ok": 0, "look": 3, "bad": 4}[verdict]
+
+
 def _report(args):
     from jwst_hpastrom.report import write_report
 
@@ -257,7 +289,7 @@ def _kinematics(args):
         rng=np.random.default_rng(args.seed),
         split=args.split,
         bright=tuple(args.bright),
-        centre=None if args.centre is None else tuple(args.centre),
+        centre=tuple(args.centre) if args.centre else "densest" if args.find_cluster else None,
         radius=args.radius,
         distance_kpc=args.distance,
         distance_error=args.distance_error,
@@ -327,24 +359,29 @@ def _convert_table(source, target, kind, epoch):
     return write_table(table, target)
 
 
+class _Version(argparse.Action):
+    """Print versions and leave; they are looked up only when asked for."""
+
+    def __init__(self, option_strings, dest, **kwargs):
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        _print_versions()
+        parser.exit()
+
+
+def _print_versions():
+    from importlib.metadata import version
+
+    for name in ("jwst_hpastrom", "jwst", "stpipe", "photutils", "astropy", "gwcs", "asdf", "numpy", "numba"):
+        print(f"{name:14s} {version(name)}")
+
+
 def _info(args):
     if not args.files:
-        from importlib.metadata import version
-
         from jwst_hpastrom.integration import get_steps
 
-        for name in (
-            "jwst_hpastrom",
-            "jwst",
-            "stpipe",
-            "photutils",
-            "astropy",
-            "gwcs",
-            "asdf",
-            "numpy",
-            "numba",
-        ):
-            print(f"{name:14s} {version(name)}")
+        _print_versions()
         print("steps          " + " ".join(alias for _, alias, _ in get_steps()))
     for name in args.files:
         from jwst_hpastrom.report.information import describe

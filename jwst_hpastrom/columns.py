@@ -14,6 +14,7 @@ __all__ = [
     "Column",
     "Flag",
     "describe_flags",
+    "epsf_cause",
     "make_table",
     "row_epochs",
     "values",
@@ -222,6 +223,35 @@ def values(table, name, default=np.nan):
     if hasattr(column, "unmasked"):  # a masked quantity's mask is unknown to numpy
         column = np.ma.array(column.unmasked, mask=column.mask)
     return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+
+
+#: median QFIT of stars with S/N above 100 that no fitting ePSF gives
+BAD_QFIT = 0.06
+
+
+def epsf_cause(mag, qfit):
+    """Say that the ePSF does not fit, where the QFIT of the brighter stars is that of no good fit.
+
+    Parameters
+    ----------
+    mag, qfit : array-like
+
+    Returns
+    -------
+    str
+        For `~jwst_hpastrom.errors.HPAstromError.because`; empty where the ePSF fits or nothing is known.
+    """
+    mag, qfit = np.asarray(mag, float), np.asarray(qfit, float)
+    known = np.isfinite(mag + qfit)
+    if known.sum() < 10:
+        return ""
+    typical = float(np.median(qfit[known & (mag <= np.quantile(mag[known], 0.25))]))
+    if typical <= 2 * BAD_QFIT:  # these may be fainter
+        return ""
+    return (
+        f"the ePSF does not fit these stars (median QFIT of the brighter ones {typical:.2f}): wrong filter, "
+        "detector or epoch?"
+    )
 
 
 def row_epochs(table):

@@ -57,6 +57,10 @@ class HPAstromError(Exception):
         """Return the same error about ``file``, if it named none so far."""
         return self if self.file else type(self)(self.found, self.needed, self.do, file)
 
+    def because(self, cause):
+        """Return the same error with a likelier cause than its own, or itself where ``cause`` is empty."""
+        return type(self)(self.found, self.needed, cause, self.file) if cause else self
+
     def __reduce__(self):
         kwargs = {"found": self.found, "needed": self.needed, "do": self.do, "file": self.file}
         return _rebuild, (type(self).__name__, kwargs)

@@ -1,6 +1,7 @@
 """The command line: what it prints, how it fails."""
 
 import os
+import subprocess
 import sys
 
 import asdf
@@ -158,3 +159,38 @@ def test_a_failing_pipeline_is_reported_with_its_last_line(tmp_path, monkeypatch
         _run_pipeline(["strun", "calwebb_hpastrom"], tmp_path / "log")
     assert "exit status 3" in str(err.value)
     assert "hp_epsf_build" in (tmp_path / "log").read_text()
+
+
+def test_versions(capsys):
+    with pytest.raises(SystemExit) as out:
+        main(["--version"])
+    assert out.value.code == 0
+    assert capsys.readouterr().out.startswith("jwst_hpastrom ")
+    done = subprocess.run(
+        [sys.executable, "-m", "jwst_hpastrom", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "usage: hpastrom" in done.stdout
+
+
+@pytest.mark.parametrize(("qfit", "status"), [(0.015, 0), (0.05, 3), (0.23, 4)])
+def test_check_says_it_by_its_status(tmp_path, capsys, qfit, status):
+    names = [f"e{k}_cal.fits" for k in range(4)]
+    table = Table({"filename": names, "qfit": [0.015, 0.015, qfit, qfit], "n_stars": [300] * 4})
+    table.write(tmp_path / "f_epsf_fit_quality.ecsv")
+    Table({"pmra": [1.0], "pmdec": [1.0]}).write(tmp_path / "f_pm.ecsv")
+    assert main(["check", str(tmp_path)]) == status
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (1 if status == 0 else 2)
+    if status:
+        assert "e2_cal.fits and 1 more" in lines[0]
+        assert "the ePSF does not fit these stars" in lines[0]
+    assert main(["check", str(tmp_path), "--all"]) == status
+    assert len(capsys.readouterr().out.splitlines()) > 2
+
+
+def test_check_of_nothing(tmp_path, capsys):
+    assert main(["check", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("BadFileError: ")
+    Table({"pmra": [1.0], "pmdec": [1.0]}).write(tmp_path / "f_pm.ecsv")
+    assert main(["check", str(tmp_path)]) == 1
+    assert "no quality tables" in capsys.readouterr().err

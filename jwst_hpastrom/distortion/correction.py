@@ -45,6 +45,14 @@ class DistortionCorrection(Part):
     uncertainty: ErrorModel | None = None
     shape: tuple = FRAME
 
+    def __repr__(self):
+        found = [n for n in ("polynomial", "table", "pixel_map") if getattr(self, n) is not None]
+        parts = f"degree {self.polynomial.degree}, " if self.polynomial is not None else ""
+        return (
+            f"<{type(self).__name__} of {self.shape[1]} x {self.shape[0]} pixels: {parts}"
+            f"{' + '.join(found) or 'nothing'}{', with errors' if self.uncertainty is not None else ''}>"
+        )
+
     def __post_init__(self):
         for part in (self.table, self.pixel_map):
             shape = None if part is None else part.shape if part is self.table else np.shape(part.data)[:2]

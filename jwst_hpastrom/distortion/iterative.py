@@ -251,8 +251,11 @@ def solve_polynomial(
         if increment < tolerance and iteration > 13:
             break
     bar.close()
+    # cells whose clipping goes to and fro keep it from vanishing; below a cell's own error that is no matter
+    own = np.median(np.concatenate(errors)[np.concatenate(counts) >= 3])
     if not increment < tolerance:
-        log.warning("polynomial: increment still %.1e px after %d iterations", increment, iteration)
+        level = logging.WARNING if increment > own else logging.INFO
+        log.log(level, "polynomial: increment still %.1e px after %d iterations", increment, iteration)
     cells = {
         "dx": means[0],
         "dy": means[1],
@@ -346,7 +349,7 @@ def solve_table(
     errors = [fill_cells(e, count, min_count) * np.where(count > 0, 1.0, 2.0) for e in errors]
     table = replace(table, dx_err=errors[0], dy_err=errors[1], count=count)
     if (count == 0).any():
-        log.warning(
+        log.info(
             "%d of %d table cells have too few stars and borrow from their neighbours",
             (count == 0).sum(),
             count.size,

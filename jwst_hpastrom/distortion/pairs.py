@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag, row_epochs, values
+from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
 from jwst_hpastrom.distortion.ideal import IdealPlane
 from jwst_hpastrom.errors import (
     BadCatalogError,
@@ -244,7 +244,8 @@ def match_reference(
                 min_stars,
             )
         except HPAstromError as error:
-            raise error.about(name) from None
+            cause = epsf_cause(values(table, "mag"), values(table, "qfit"))
+            raise error.because(cause).about(name) from None
         i, j, own, u, v, shift = found
         x, y = _full_frame(table)
         columns["exposure"].append(np.full(i.size, e))

@@ -68,6 +68,9 @@ class DistortionSolution:
     method: str
     parameters: dict = field(default_factory=dict)
 
+    def __repr__(self):
+        return f"<{type(self).__name__} ({self.method}): {len(self.pairs)} pairs, {self.correction!r}>"
+
 
 def _internal(pairs, transforms, dx, dy, use):
     """Residuals about each star's mean over the exposures, times √(n/(n-1)); NaN for fewer than three."""

@@ -68,6 +68,9 @@ class BuildResult:
     transforms: list
     hot_pixels: np.ndarray
 
+    def __repr__(self):
+        return f"<{type(self).__name__}: {self.library!r} after {len(self.convergence)} iterations>"
+
 
 def build_library(
     images,

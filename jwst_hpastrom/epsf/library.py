@@ -52,6 +52,13 @@ class EPSFLibrary:
     borrowed: np.ndarray = None
     meta: dict = field(default_factory=dict)
 
+    def __repr__(self):
+        what = " ".join(str(self.meta[k]) for k in ("instrument", "detector", "filter") if self.meta.get(k))
+        return (
+            f"<{type(self).__name__}{f' {what}' if what else ''}: {self.x.size} x {self.y.size} ePSFs of "
+            f"{self.data.shape[1]} x {self.data.shape[2]} samples, {self.oversampling} a pixel>"
+        )
+
     def __post_init__(self):
         def put(name, value):
             object.__setattr__(self, name, value)

@@ -65,6 +65,13 @@ class MasterFrame:
     exposures: Table
     central: int
 
+    def __repr__(self):
+        meta = self.table.meta
+        return (
+            f"<{type(self).__name__} {meta.get('filter', '')}: {len(self.table)} stars from "
+            f"{len(self.exposures)} exposures, epoch {meta.get('epoch', float('nan')):.4f}>"
+        )
+
 
 class _Averages:
     """Clipped means of the measurements, star by star."""

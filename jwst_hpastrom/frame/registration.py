@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from jwst_hpastrom.columns import epsf_cause
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind
 
@@ -136,7 +137,8 @@ def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
                     u, v, m.mag[s], x, y, mag, max_shift=max_shift * 1.5, max_rotation=max_rotation * 1.5
                 )
             except HPAstromError as error:
-                raise error.about(names[k]) from None
+                cause = epsf_cause(m.mag[s], m.qfit[s])
+                raise error.because(cause).about(names[k]) from None
             transforms[k] = transforms[k].then(found.transform)
             log.debug("%s: moved by %s, %d pairs", names[k], found.transform.offset, found.i1.size)
             m.apply(k, transforms[k])

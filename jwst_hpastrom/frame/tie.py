@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.columns import row_epochs, values
+from jwst_hpastrom.columns import epsf_cause, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError
 from jwst_hpastrom.frame.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
@@ -94,7 +94,7 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
         raise type(error)(
             error.found,
             error.needed,
-            "check that the reference catalogue covers the field",
+            epsf_cause(m.mag, m.qfit) or "check that the reference catalogue covers the field",
             "reference catalogue",
         ) from None
     t = found.transform

@@ -188,7 +188,7 @@ def match_blind(
         raise NoOverlapError(
             f"{seen} offset that stands out from chance",
             f"{min_stars} stars in common",
-            "check pointing, scale and field",
+            "do both lists show the same field, at this scale and orientation, and are their entries stars?",
         )
     return _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters)
 

@@ -47,6 +47,11 @@ __getattr__, __dir__, __all__ = lazy(
             "query_gaia",
             "read_gaia",
         ),
+        "products": (
+            "Products",
+            "find_products",
+            "frame_residuals",
+        ),
         "reading": ("read_table",),
         "regions": ("write_regions",),
         "star_lists": (

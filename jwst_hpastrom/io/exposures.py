@@ -94,6 +94,13 @@ class Exposure:
     meta: dict = field(default_factory=dict)
     wcs: object = None
 
+    def __repr__(self):
+        m, (ny, nx) = self.meta, self.image.shape
+        what = " ".join(str(m[k]) for k in ("detector", "filter") if m.get(k))
+        epoch = f", epoch {m['epoch']:.4f}" if m.get("epoch") else ""
+        wcs = "" if self.wcs is not None else ", no WCS"
+        return f"<{type(self).__name__} {self.name}: {what} {nx} x {ny} pixels{epoch}{wcs}>"
+
     def to_sky(self, x, y):
         """Raw pixels to right ascension and declination in degrees, through the exposure's WCS."""
         if self.wcs is None:

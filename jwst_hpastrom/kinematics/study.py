@@ -37,7 +37,7 @@ class Study:
 
     old_dispersion, young_dispersion : `~jwst_hpastrom.kinematics.Dispersion` or None
 
-    centre : tuple of float
+    centre : tuple of float or None
         Of the cluster, degrees.
 
     cluster : `~jwst_hpastrom.kinematics.ClusterMotion` or None
@@ -74,6 +74,13 @@ class Study:
     along: np.ndarray
     origin: tuple
     summary: Table
+
+    def __repr__(self):
+        found = [n for n in ("cluster", "groups") if getattr(self, n) is not None]
+        return (
+            f"<{type(self).__name__}: {len(self.motions)} stars, {int(self.old.sum())} old and "
+            f"{int(self.young.sum())} young ones{''.join(f', {n}' for n in found)}>"
+        )
 
 
 def colour_split(colour, n_bins=64):
@@ -117,7 +124,7 @@ def study_field(
     radius=25.0,
     n_groups=3,
     n_realisations=1000,
-    distance_kpc=49.5,
+    distance_kpc=None,
     distance_error=0.0,
 ):
     """Study the kinematics of a field as L23 §5 does.
@@ -136,8 +143,9 @@ def study_field(
     bright : tuple of float
         Magnitudes of the stars with the best motions.
 
-    centre : tuple of float, optional
-        Of the cluster, degrees; by default the densest place of the young stars.
+    centre : tuple of float or 'densest', optional
+        Of the cluster, degrees; 'densest' is the densest place of the young stars. By default no cluster is
+        looked for.
 
     radius : float
         Of the cluster, arcsec.
@@ -145,7 +153,8 @@ def study_field(
     n_groups, n_realisations : int
         See `fit_projected_groups`.
 
-    distance_kpc, distance_error : float
+    distance_kpc, distance_error : float, optional
+        For velocities in km/s; without a distance all is in mas/yr.
 
     Returns
     -------
@@ -168,9 +177,9 @@ def study_field(
         return fit_isotropic(*(motions[c][rows] for c in MOTIONS)) if rows.sum() >= 10 else None
 
     blue = np.flatnonzero(good & (colour <= split) & (mag >= bright[0] - 1.5) & (mag <= bright[1] + 0.5))
-    cluster, place = None, centre
+    cluster, place = None, None if centre == "densest" else centre
     try:
-        if place is None and blue.size:
+        if centre == "densest" and blue.size:
             place = densest_place(motions["ra"][blue], motions["dec"][blue])
         if place is not None:
             cluster = cluster_motion(motions[blue], ra=place[0], dec=place[1], radius=radius)
@@ -218,8 +227,9 @@ def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):
                 (f"{name}: pmdec", float(d.mean[1]), float(d.mean_error[1]), "mas/yr"),
                 (f"{name}: dispersion", d.sigma, d.sigma_error, "mas/yr"),
             ]
-            v = to_km_s(d.sigma, distance_kpc, motion_error=d.sigma_error, distance_error=distance_error)
-            rows.append((f"{name}: dispersion", *v, "km/s"))
+            if distance_kpc is not None:
+                v = to_km_s(d.sigma, distance_kpc, motion_error=d.sigma_error, distance_error=distance_error)
+                rows.append((f"{name}: dispersion", *v, "km/s"))
     if cluster is not None:
         d = cluster.dispersion
         rows += [
@@ -227,8 +237,10 @@ def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):
             ("cluster: pmdec", float(cluster.motion[1]), float(cluster.error[1]), "mas/yr"),
             ("cluster: dispersion", d.sigma, d.sigma_error, "mas/yr"),
             ("cluster: dispersion, upper limit (95 %)", d.upper, np.nan, "mas/yr"),
-            ("cluster: dispersion, upper limit (95 %)", to_km_s(d.upper, distance_kpc)[0], np.nan, "km/s"),
         ]
+        if distance_kpc is not None:
+            upper = to_km_s(d.upper, distance_kpc)[0]
+            rows.append(("cluster: dispersion, upper limit (95 %)", upper, np.nan, "km/s"))
     if groups is not None:
         for k in range(groups.fraction.size):
             rows += [

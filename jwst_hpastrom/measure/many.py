@@ -51,6 +51,9 @@ class ManyResult:
     stars: tuple
     settings: TileSettings
 
+    def __repr__(self):
+        return f"<{type(self).__name__}: {len(self.table)} stars>"
+
 
 class Field:
     """All exposures of a field, on the corrected pixels of the central one, and its tiles."""

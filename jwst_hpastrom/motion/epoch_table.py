@@ -87,6 +87,13 @@ class EpochMotions:
         """
         return expected_chi2_loo(self.epochs, fits=self.fits, **self.settings, **kwargs)
 
+    def __repr__(self):
+        years = f"{min(self.epochs):.1f} to {max(self.epochs):.1f}"
+        return (
+            f"<{type(self).__name__}: {len(self.table)} stars, {len(self.epochs)} epochs from {years}, "
+            f"{len(self.references)} reference stars>"
+        )
+
     def expected_chi2_quantiles(self, most=500, n_draws=200):
         """Quantiles (0, 0.05, … 1) of the leave-one-out chi-square that the models expect, from some stars.
 

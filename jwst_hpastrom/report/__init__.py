@@ -2,15 +2,6 @@
 
 from jwst_hpastrom.report.information import describe
 from jwst_hpastrom.report.page import write_page, write_report
-from jwst_hpastrom.report.products import Products, find_products, frame_residuals
 from jwst_hpastrom.report.truth import write_truth_plots
 
-__all__ = [
-    "Products",
-    "describe",
-    "find_products",
-    "frame_residuals",
-    "write_page",
-    "write_report",
-    "write_truth_plots",
-]
+__all__ = ["describe", "write_page", "write_report", "write_truth_plots"]

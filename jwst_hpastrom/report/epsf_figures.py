@@ -104,7 +104,7 @@ def pixel_phase(residuals):
     Parameters
     ----------
     residuals : `~astropy.table.Table`
-        As `~jwst_hpastrom.report.products.frame_residuals` gives it.
+        As `~jwst_hpastrom.io.products.frame_residuals` gives it.
 
     Returns
     -------

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jwst_hpastrom.checks import check_products
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.io.products import find_products
 from jwst_hpastrom.io.writing import atomic_path
 from jwst_hpastrom.report import (
     artificial_figures,
@@ -17,7 +19,7 @@ from jwst_hpastrom.report import (
     kinematics_figures,
     motion_figures,
 )
-from jwst_hpastrom.report.products import find_products
+from jwst_hpastrom.report.verdicts import verdict_box
 
 __all__ = ["write_page", "write_report"]
 
@@ -28,6 +30,9 @@ img { max-width: 100%; } figcaption { color: #555; font-size: 0.9em; } figure { 
 table { border-collapse: collapse; font-size: 0.85em; } div.table { overflow-x: auto; }
 td, th { padding: 0.15em 0.7em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 td:first-child, th:first-child { text-align: left; }
+.verdict { border-left: 0.5em solid #2a2; background: #f6f6f6; padding: 0.3em 1em; }
+.verdict.look { border-color: #d90; } .verdict.bad { border-color: #c00; } tr.bad { background: #fdd; }
+.verdict td { text-align: left; white-space: normal; }
 details { margin: 0.6em 0; } .note { color: #a00; }
 """
 
@@ -57,7 +62,7 @@ def _image(figure, caption):
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
-def write_page(path, title, sections):
+def write_page(path, title, sections, *, box=""):
     """Write a page.
 
     Parameters
@@ -69,6 +74,9 @@ def write_page(path, title, sections):
     sections : list of (str, list)
         Headings, and under each text, tables (`~astropy.table.Table`), or (figure, caption).
 
+    box : str
+        HTML that comes first, as `~jwst_hpastrom.report.verdicts.verdict_box` makes it.
+
     Returns
     -------
     str
@@ -76,7 +84,7 @@ def write_page(path, title, sections):
     """
     parts = [
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
+        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>{box}"
     ]
     for heading, contents in sections:
         parts.append(f"<h2>{html.escape(heading)}</h2>")
@@ -114,7 +122,7 @@ def report_sections(products):
 
     Parameters
     ----------
-    products : `~jwst_hpastrom.report.products.Products`
+    products : `~jwst_hpastrom.io.products.Products`
 
     Returns
     -------
@@ -171,4 +179,6 @@ def write_report(folder, output=None, exposures=None):
         raise ParameterError("no matplotlib", "pip install 'jwst_hpastrom[report]'") from err
     products = find_products(folder, exposures=exposures)
     path = Path(output) if output else products.folder / f"{products.name}_report.html"
-    return write_page(path, f"{products.name}: report", report_sections(products))
+    return write_page(
+        path, f"{products.name}: report", report_sections(products), box=verdict_box(check_products(products))
+    )

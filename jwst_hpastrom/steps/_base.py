@@ -21,12 +21,25 @@ from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._spec import PROVIDED
+from jwst_hpastrom.steps._verdicts import Verdicts
 
 __all__ = ["HPStep", "Inputs"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
-SUFFIXES = ("epsf", "pepsf", "stars", "distortion", "stdgdc", "gdc", "hpcal", "master", "pm", "quality")
+SUFFIXES = (
+    "epsf",
+    "pepsf",
+    "stars",
+    "distortion",
+    "stdgdc",
+    "gdc",
+    "hpcal",
+    "master",
+    "pm",
+    "quality",
+    "checks",
+)
 
 
 @dataclass
@@ -65,7 +78,7 @@ def _name_of(model):
     return model.meta.filename
 
 
-class HPStep(ErrorsByCause, Step):
+class HPStep(Verdicts, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None
@@ -83,7 +96,11 @@ class HPStep(ErrorsByCause, Step):
         """Run the Step; every error that leaves it is one of `jwst_hpastrom.errors`."""
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
         with errors_by_cause(name), threadpool_limits(1, "blas"):
-            return self.run_step(self.open_inputs(input_data))
+            inputs = self.open_inputs(input_data)
+            self.evidence, self._told = None, frozenset()
+            result = self.run_step(inputs)
+            self.judge(inputs.product)
+            return result
 
     def run_step(self, inputs):
         """Do the work; return a Table or None given paths, ``inputs.returned`` given models."""

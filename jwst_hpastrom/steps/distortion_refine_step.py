@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
+from jwst_hpastrom.distortion.quality import borrowed_share, halves_pull, held_out_pull
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.instrument import shape_of
 from jwst_hpastrom.io.association import read_association
@@ -81,7 +82,9 @@ class DistortionRefineStep(HPStep):
         for layout, suffix in ((1, "stdgdc"), (2, "gdc")):
             path = self.output_path(product, suffix, "fits")
             write_stdgdc(path, solution.correction, layout=layout, meta=meta, layers=layers)
-        self.write_quality(product, quality_table(solution))
+        quality = quality_table(solution)
+        self.write_quality(product, quality)
+        self.evidence = {"distortion": quality}
         if scale is not None:
             self.write_quality(f"{product}_scale", scale)
         if self.save_exposures:
@@ -100,6 +103,9 @@ def quality_table(solution):
     table.meta["method"] = solution.method
     table.meta["pairs"] = len(solution.pairs)
     table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
+    table.meta["held_out_pull"] = held_out_pull(solution.pairs, *solution.residuals)
+    table.meta["halves_pull"] = halves_pull(solution.pairs, *solution.residuals)
+    table.meta["borrowed_cells"] = borrowed_share(correction)
     if correction.uncertainty is not None:
         table.meta["error_reach_px"] = correction.uncertainty.reach
     x, y = np.meshgrid(*[np.linspace(0, n - 1, 64) for n in correction.shape[::-1]])

@@ -103,6 +103,7 @@ class EPSFBuildStep(HPStep):
         if len(result.hot_pixels):
             write_detector_mask(mask, result.hot_pixels, exposures[0].image.shape, exposures[0].meta)
         self.write_quality(inputs.product, result.convergence)
+        self.evidence = {"build": result.convergence}
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
         checkpoint.remove()
         log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))

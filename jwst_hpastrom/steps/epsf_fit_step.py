@@ -10,6 +10,7 @@ from jwst.stpipe import record_step_status
 from tqdm import tqdm
 
 from jwst_hpastrom import __version__
+from jwst_hpastrom.checks.exposures import bright_qfit
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
@@ -74,12 +75,14 @@ class EPSFFitStep(HPStep):
                 rows.append(row)
                 lists[Path(name).name] = row["star_list"]
                 log.info("%s: %d stars, median QFIT %.4f", name, row["n_stars"], row["qfit"])
+                self.tell([c for c in bright_qfit(Table([row])) if c is not None])
         if not rows:
             raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
         with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
             path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()))
         quality = Table(rows)
         self.write_quality(inputs.product, quality)
+        self.evidence = {"fit": quality}
         return inputs.returned if inputs.in_memory else quality
 
     def _record(self, member, row):
@@ -127,16 +130,23 @@ def _fit(exposure, library, folder, list_format, regions, parameters, perturbati
     write_table(stars, path)
     if regions:
         write_regions(stars, path.with_suffix(".reg"))
+    bright = _bright(stars)
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     return {
-        **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars),
+        **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars, bright),
+        "n_bright": int(bright.sum()),
+        "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
         "central_value": float(local.central_value(*middle)),
     }  # fmt: skip
 
 
-def _median_qfit(stars, snr=100.0):
-    """Median QFIT of the clean stars with S/N above ``snr``, of all stars where there are none."""
+def _bright(stars, snr=100.0):
+    """Clean stars with S/N above ``snr``."""
     bright = np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
-    good = bright & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
-    return float(np.nanmedian(stars["qfit"][good] if good.any() else stars["qfit"]))
+    return bright & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
+
+
+def _median_qfit(stars, bright):
+    """Median QFIT of the bright stars, of all stars where there are none."""
+    return float(np.nanmedian(stars["qfit"][bright] if bright.any() else stars["qfit"]))

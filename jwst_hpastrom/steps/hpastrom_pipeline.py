@@ -10,6 +10,7 @@ from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
+from jwst_hpastrom.steps._inputs import check_inputs
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
@@ -60,6 +61,11 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
                 f"a {type(input_data).__name__}", "an association file", "run the Steps one by one on models"
             )
         association = read_association(input_data)
+        reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        check_inputs(
+            association.members, reading=reading, catalog=self.reference_catalog,
+            epsf_file=self.epsf_file, distortion_file=self.distortion_file, skip=self.on_error == "skip",
+        )  # fmt: skip
         for name in self.step_defs:
             step = getattr(self, name)
             step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error

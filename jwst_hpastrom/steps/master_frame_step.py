@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from jwst_hpastrom.errors import (
     ParameterError,
 )
 from jwst_hpastrom.frame import build_master
+from jwst_hpastrom.frame.diagnostics import add_diagnostics
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
@@ -68,8 +70,10 @@ class MasterFrameStep(HPStep):
             **self.parameters_of(build_master, exclude=OWN),
         )
         table = self._measure_many(inputs, tables, frame) if many else frame.table
+        table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
         path = write_table(table, self.output_path(inputs.product, "master", "ecsv"))
-        self.write_quality(inputs.product, frame.exposures)
+        self.write_quality(inputs.product, add_diagnostics(frame.exposures, frame, tables))
+        self.evidence = {"exposures": frame.exposures, "master": table}
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
 

@@ -10,6 +10,7 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.epochs import read_epoch_lists
 from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.motion.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
@@ -52,13 +53,16 @@ class ProperMotionStep(HPStep):
         table = self._two_epochs(inputs) if self.first_epoch else self._many_epochs(inputs)
         path = write_table(table, self.output_path(inputs.product, "pm", "ecsv"))
         log.info("wrote %s: %d stars", path, len(table))
+        self.evidence = {"motions": table}
         return table
 
     def _two_epochs(self, inputs):
         if len(inputs.members) != 1:
             raise ParameterError(f"{len(inputs.members)} members", "one master frame")
         master, first = read_catalog(inputs.members[0]), read_catalog(self.first_epoch)
-        return two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
+        table = two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
+        table.meta["against_catalog"] = compare_with_catalog(table, first)
+        return table
 
     def _many_epochs(self, inputs):
         lists = read_epoch_lists(inputs.members, epochs=self.epochs, pixel_scale_mas=self.pixel_scale_mas)

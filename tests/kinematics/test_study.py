@@ -38,7 +38,7 @@ def field(seed, n=9000, n_cluster=350):
 @pytest.fixture(scope="module")
 def studied():
     table, kind = field(2)
-    return study_field(table, rng=np.random.default_rng(1), n_realisations=200), kind
+    return study_field(table, rng=np.random.default_rng(1), n_realisations=200, centre="densest"), kind
 
 
 def test_populations(studied):
@@ -75,7 +75,7 @@ def test_groups(studied):
 
 def test_what_the_stars_do_not_allow():
     table, _ = field(3, n=200, n_cluster=0)
-    few = study_field(table[:60], rng=np.random.default_rng(1), n_realisations=20)
+    few = study_field(table[:60], rng=np.random.default_rng(1), n_realisations=20, centre="densest")
     assert few.groups is None
     assert few.cluster is None
     table.remove_column("colour")
@@ -83,6 +83,16 @@ def test_what_the_stars_do_not_allow():
         study_field(table, rng=np.random.default_rng(1))
     with pytest.raises(NotEnoughStarsError):
         colour_split(np.ones(3))
+
+
+def test_no_distance_and_no_cluster_that_nobody_gave():
+    table, _ = field(3, n=2000, n_cluster=100)
+    plain = study_field(table, rng=np.random.default_rng(1), n_realisations=20)
+    assert plain.cluster is None
+    assert not plain.members.any()
+    assert "km/s" not in plain.summary["unit"]
+    far = study_field(table, rng=np.random.default_rng(1), n_realisations=20, distance_kpc=10.0)
+    assert "km/s" in far.summary["unit"]
 
 
 def test_densest_place():

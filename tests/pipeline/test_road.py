@@ -8,6 +8,7 @@ import pytest
 from astropy.table import Table
 from astropy.units import Unit
 
+from jwst_hpastrom.checks import check_folder
 from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
 from jwst_hpastrom.simulation.comparison import compare_motions
@@ -26,8 +27,25 @@ def products(strun, field, tmp_path_factory):
     """Folder with all products of one run of the pipeline."""
     files, _ = field
     out = tmp_path_factory.mktemp("products")
-    strun("calwebb_hpastrom", files.association, f"--reference_catalog={files.reference_catalog}", cwd=out)
+    done = strun(
+        "calwebb_hpastrom", files.association, f"--reference_catalog={files.reference_catalog}", cwd=out
+    )
+    # a good run gives no cause to worry
+    lines = (done.stdout + done.stderr).splitlines()
+    assert not [line for line in lines if "stpipe.hpastrom" in line and "WARNING" in line]
     return out
+
+
+def test_its_verdict_is_good(products):
+    checks = check_folder(products)
+    assert {c.step for c in checks} == {
+        "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine", "hp_master_frame", "hp_proper_motion",
+    }  # fmt: skip
+    noted = [c for c in checks if c.verdict != "ok"]
+    assert len(noted) <= 1
+    assert all(c.verdict == "look" for c in noted)
+    stored = Table.read(products / "field_checks.ecsv")
+    assert list(stored["check"]) == [c.name for c in checks]
 
 
 def test_all_products_are_there(products, field):

@@ -10,8 +10,9 @@ from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, make_table
 from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.geometry import TangentPlane, robust_sigma
+from jwst_hpastrom.io.products import find_products, frame_residuals
 from jwst_hpastrom.io.writing import write_table
-from jwst_hpastrom.report import describe, find_products, frame_residuals, write_report, write_truth_plots
+from jwst_hpastrom.report import describe, write_report, write_truth_plots
 from jwst_hpastrom.report.epsf_figures import central_value_history, qfit_change, samplings
 from jwst_hpastrom.simulation import simulate_field
 
@@ -86,6 +87,23 @@ def test_page(folder):
     assert "field_master_frame_quality.ecsv" in text
     for heading in ("Star lists", "Distortion", "Master frame", "Proper motions", "Quality tables"):
         assert heading in text
+
+
+def test_the_verdict_is_at_the_top(folder, tmp_path):
+    for path in folder.iterdir():
+        if path.suffix == ".ecsv":
+            (tmp_path / path.name).symlink_to(path)
+    names = [f"e{k}_cal.fits" for k in range(3)]
+    fit = Table({"filename": names, "qfit": [0.015, 0.23, 0.2], "n_stars": [400] * 3})
+    write_table(fit, tmp_path / "field_epsf_fit_quality.ecsv")
+    text = Path(write_report(tmp_path)).read_text(encoding="utf-8")
+    box = text[text.index("<h1>") : text.index("<h2>")]
+    assert "<b>BAD</b>" in box
+    assert "Likely cause: the ePSF does not fit these stars" in box
+    assert "e1_cal.fits and 1 more" in box
+    write_table(fit[:1], tmp_path / "field_epsf_fit_quality.ecsv")
+    text = Path(write_report(tmp_path)).read_text(encoding="utf-8")
+    assert "<b>OK</b>: All checks are ok." in text
 
 
 def test_damaged_and_missing_products(tmp_path):

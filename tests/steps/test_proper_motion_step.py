@@ -12,9 +12,10 @@ from stpipe.config_parser import ConfigObj
 
 from jwst_hpastrom.errors import HPAstromError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.io.products import find_products
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
-from jwst_hpastrom.report import epochs_figures, find_products
+from jwst_hpastrom.report import epochs_figures
 from jwst_hpastrom.steps.proper_motion_step import OWN, ProperMotionStep
 
 DATA = (

@@ -72,7 +72,7 @@ def _product_name(folder):
     return None
 
 
-def find_products(folder, name=None, exposures=None):
+def find_products(folder, name=None, exposures=None, *, tables_only=False):
     """Read the products in a folder.
 
     Parameters
@@ -84,6 +84,9 @@ def find_products(folder, name=None, exposures=None):
 
     exposures : path-like, optional
         Folder with the exposures, for the figures that need pixels; by default ``folder`` itself.
+
+    tables_only : bool
+        Read quality tables, master frame and motions only.
 
     Returns
     -------
@@ -116,11 +119,11 @@ def find_products(folder, name=None, exposures=None):
             out.notes.append(f"{path.name}: {type(err).__name__}: {err}")
             return None
 
-    for path in sorted(folder.glob("*_stars.ecsv")):
+    for path in () if tables_only else sorted(folder.glob("*_stars.ecsv")):
         table = attempt(path, read_star_list)
         if table is not None:
             out.stars[path.name.removesuffix("_stars.ecsv")] = table
-    for path in sorted(Path(exposures or folder).glob("*.fits")):
+    for path in () if tables_only else sorted(Path(exposures or folder).glob("*.fits")):
         if exposure_root(path) in out.stars and path.stem.endswith(("_cal", "_crf")):
             out.exposures[exposure_root(path)] = path
     for path in sorted(folder.glob("*_quality.ecsv")):
@@ -129,6 +132,8 @@ def find_products(folder, name=None, exposures=None):
             out.quality[path.name] = table
     out.master = attempt(folder / f"{name}_master.ecsv", Table.read)
     out.motions = attempt(folder / f"{name}_pm.ecsv", Table.read)
+    if tables_only:
+        return out
     out.measurements = attempt(folder / f"{name}_pm_residuals.ecsv", Table.read)
     out.artificial = attempt(folder / f"{name}_artificial.ecsv", Table.read)
     for candidate in (folder / f"{name}_epsf.asdf", folder / f"{name}_epsf.fits"):

@@ -1,0 +1,115 @@
+"""What checks are made of, and all of them in a row."""
+
+from dataclasses import dataclass, fields
+
+from astropy.table import Table
+
+from jwst_hpastrom.checks import exposures as ex
+from jwst_hpastrom.checks import frame as fr
+from jwst_hpastrom.checks import motions as mo
+from jwst_hpastrom.checks.verdict import sort_checks
+from jwst_hpastrom.io.products import find_products
+
+__all__ = ["Evidence", "check_folder", "check_products", "run_checks"]
+
+
+@dataclass
+class Evidence:
+    """Tables that a field's products hold; None where a Step was not run.
+
+    Attributes
+    ----------
+    build, fit, distortion, exposures : `~astropy.table.Table` or None
+        Quality tables of hp_epsf_build, hp_epsf_fit, hp_distortion_refine and hp_master_frame.
+
+    master, motions : `~astropy.table.Table` or None
+    """
+
+    build: Table | None = None
+    fit: Table | None = None
+    distortion: Table | None = None
+    exposures: Table | None = None
+    master: Table | None = None
+    motions: Table | None = None
+
+
+#: columns that tables of an earlier version, or of another origin, may lack: they are not judged
+NEEDED = {
+    "build": (), "fit": ("filename", "qfit", "n_stars"), "distortion": ("stage",),
+    "exposures": ("exposure", "n_found", "n_matched"), "master": ("mag", "n_used"),
+    "motions": ("pmra", "pmdec"),
+}  # fmt: skip
+#: the evidence, and the checks that are made of it
+CHECKS = {
+    "build": (ex.build_phase, ex.epsf_borrowed),
+    "fit": (ex.bright_qfit, ex.bright_chi2, ex.star_counts),
+    "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
+    "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.frame_phase),
+    "master": (fr.empirical_over_formal,),
+    "motions": (
+        mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_outliers,
+        mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
+    ),
+}  # fmt: skip
+QUALITY = {
+    "build": "epsf_build", "fit": "epsf_fit", "distortion": "distortion_refine", "exposures": "master_frame",
+}  # fmt: skip
+
+
+def run_checks(evidence):
+    """Make all checks that the evidence allows.
+
+    Parameters
+    ----------
+    evidence : `Evidence`
+
+    Returns
+    -------
+    list of `~jwst_hpastrom.checks.Check`
+        The bad ones first, of those the one that sees its cause most directly.
+    """
+    out = []
+    for item in fields(evidence):
+        table = getattr(evidence, item.name)
+        if table is None or len(table) == 0 or not set(NEEDED[item.name]) <= set(table.colnames):
+            continue
+        for check in CHECKS[item.name]:
+            out += [c for c in check(table) if c is not None]
+    return sort_checks(out)
+
+
+def check_products(products):
+    """Check what was read from a folder.
+
+    Parameters
+    ----------
+    products : `~jwst_hpastrom.io.products.Products`
+
+    Returns
+    -------
+    list of `~jwst_hpastrom.checks.Check`
+    """
+    tables = {k: products.quality.get(f"{products.name}_{v}_quality.ecsv") for k, v in QUALITY.items()}
+    return run_checks(Evidence(**tables, master=products.master, motions=products.motions))
+
+
+def check_folder(folder, name=None):
+    """Check the products in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    name : str, optional
+        Product name; by default that of the furthest product there.
+
+    Returns
+    -------
+    list of `~jwst_hpastrom.checks.Check`
+
+    Raises
+    ------
+    BadFileError
+        No folder, or nothing in it.
+    """
+    return check_products(find_products(folder, name, tables_only=True))

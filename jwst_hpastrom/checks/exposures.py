@@ -1,0 +1,85 @@
+"""Checks of the star fits and of the ePSF's build."""
+
+import numpy as np
+
+from jwst_hpastrom.checks.verdict import judge
+from jwst_hpastrom.columns import BAD_QFIT
+
+__all__ = ["EPSF_CAUSE", "bright_chi2", "bright_qfit", "build_phase", "epsf_borrowed", "star_counts"]
+
+FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
+EPSF_CAUSE = "the ePSF does not fit these stars: wrong filter, detector or epoch?"
+#: fewest bright stars that a median is judged by
+LEAST = 10
+
+
+def _name(row):
+    return str(row["filename"])
+
+
+def bright_qfit(fit):
+    """QFIT of bright, clean stars, exposure by exposure."""
+    for row in fit:
+        value = row["qfit"] if "n_bright" not in fit.colnames or row["n_bright"] >= LEAST else np.nan
+        yield judge(
+            FIT, "QFIT of bright stars", value, (None, 0.04), (None, BAD_QFIT), about=_name(row), rank=2,
+            causes=(EPSF_CAUSE, "a moved or trailed exposure", "a field too crowded for mode isolated"),
+            remedy="look at the residuals; build the ePSF from these exposures, or give that of their filter",
+        )  # fmt: skip
+
+
+def bright_chi2(fit):
+    """Reduced χ² of bright, clean stars, exposure by exposure."""
+    if "chi2_bright" not in fit.colnames:
+        return
+    for row in fit:
+        low = row["chi2_bright"] < 1
+        causes = ("the errors of the pixels are too large", "images that were resampled or smoothed")
+        if not low:
+            causes = (EPSF_CAUSE, "the errors of the pixels are too small")
+        yield judge(
+            FIT, "chi-square of bright stars", row["chi2_bright"] if row["n_bright"] >= LEAST else np.nan,
+            (0.3, 20.0), (0.1, 200.0), about=_name(row), rank=3, causes=causes,
+            remedy="compare the ePSF with the stars; check the ERR extension",
+        )  # fmt: skip
+
+
+def star_counts(fit):
+    """Stars of an exposure against the median of all."""
+    n = np.asarray(fit["n_stars"], float)
+    if n.size < 3:
+        return
+    for row, ratio in zip(fit, n / np.median(n), strict=True):
+        yield judge(
+            FIT, "stars, over those of the other exposures", ratio, (0.6, 1.6), (0.25, 4.0),
+            about=_name(row), rank=20,
+            causes=("another pointing, filter or exposure time", "a guide star lost, or a trailed exposure",
+                    "many cosmic rays or hot pixels taken for stars"),
+            remedy="look at the exposure; take it out of the association",
+        )  # fmt: skip
+
+
+def build_phase(build):
+    """Pixel-phase error that was left when the ePSF was built."""
+    for axis in "xy":
+        name = f"{axis}_phase"
+        if name not in build.colnames:
+            continue
+        yield judge(
+            BUILD, "pixel-phase error of the ePSF, pixels", float(build[name][-1]),
+            (None, 0.006), (None, 0.03), about=axis, rank=25,
+            causes=("too few dithers, or dithers by whole pixels", "too few stars for an undersampled ePSF"),
+            remedy="add exposures at other pixel phases, or give an ePSF library",
+        )  # fmt: skip
+
+
+def epsf_borrowed(build):
+    """Share of the ePSF's field positions that have no stars of their own."""
+    if "n_borrowed" not in build.colnames or "grid" not in build.colnames:
+        return
+    yield judge(
+        BUILD, "share of borrowed ePSFs", float(build["n_borrowed"][-1]) / float(build["grid"][-1]) ** 2,
+        (None, 0.35), (None, 0.75), rank=40,
+        causes=("too few bright stars in parts of the field",),
+        remedy="use a smaller grid, or add exposures",
+    )  # fmt: skip

@@ -1,0 +1,153 @@
+"""Checks of the motions, against the catalog's own and against what the models expect."""
+
+import numpy as np
+
+from jwst_hpastrom.checks.verdict import judge
+from jwst_hpastrom.columns import values
+
+__all__ = [
+    "catalog_errors", "catalog_outliers", "chi2_loo", "correlation", "crossed", "frame_bias",
+    "magnitude_trend", "pull", "slope",
+]  # fmt: skip
+
+MOTION = "hp_proper_motion"
+EPOCH = "a wrong epoch of the catalog or of the exposures"
+EXCHANGED = "pmra and pmdec of the catalog exchanged"
+ERRORS = "errors of the catalog that are wrong for a part of its stars"
+PART_OFF = "wrong positions or motions of a part of the catalog's stars"
+
+
+def _numbers(motions):
+    return motions.meta.get("against_catalog") or {}
+
+
+def slope(motions):
+    """Scatter of the measured motions over the catalog's; noise of either explains 1/correlation."""
+    found = _numbers(motions)
+    for c in ("pmra", "pmdec"):
+        rho = found.get(f"correlation_{c}", np.nan)
+        if not abs(rho) > 0.3:
+            continue
+        value, reach = found[f"slope_{c}"], 1 / abs(rho)
+        yield judge(
+            MOTION, "motions over the catalog's", value, (0.92 / reach, 1.08 * reach),
+            (0.85 / reach, 1.18 * reach), about=c, rank=5,
+            causes=(f"{c} of the catalog with the other sign, or a mirrored frame", EPOCH) if value < 0
+            else (EPOCH, "motions of the catalog in other units"),
+            remedy="check EXPMID, the catalog's epoch and the units of its motions",
+        )  # fmt: skip
+
+
+def crossed(motions):
+    """Correlation of each motion with the catalog's other one."""
+    found = _numbers(motions)
+    both = [found.get(f"crossed_{c}", np.nan) for c in ("pmra", "pmdec")]
+    direct = [found.get(f"correlation_{c}", np.nan) for c in ("pmra", "pmdec")]
+    excess = float(np.min(np.abs(both)) - np.max(np.abs(direct)))
+    yield judge(
+        MOTION, "correlation with the catalog's other motion, over that with the same", excess,
+        (None, 0.1), (None, 0.25), rank=3,
+        causes=(EXCHANGED,), remedy="exchange the columns",
+    )  # fmt: skip
+
+
+def correlation(motions):
+    """Correlation of the motions with the catalog's, over what the catalog's errors leave of it."""
+    found = _numbers(motions)
+    for c in ("pmra", "pmdec"):
+        expected = found.get(f"expected_correlation_{c}", np.nan)
+        if not expected > 0.5:
+            continue  # the catalog's errors hide the motions
+        yield judge(
+            MOTION, "correlation with the catalog's motions, over that expected",
+            found[f"correlation_{c}"] / expected, (0.72, None), (0.4, None), about=c, rank=12,
+            causes=(PART_OFF, "stars matched to others: another field or a wrong epoch",
+                    "positions worse than their errors: distortion or ePSF that do not fit"),
+            remedy="compare the catalog with Gaia",
+        )  # fmt: skip
+
+
+def pull(motions):
+    """Width of the differences from the catalog's motions over both errors."""
+    value = _numbers(motions).get("pull", np.nan)
+    causes = ("errors of the catalog that are too large", "errors of the master frame that are too large")
+    if value > 1:
+        causes = ("errors of the catalog that are too small", PART_OFF, "a distortion that does not fit")
+        if _numbers(motions).get("core", np.nan) < 1.7:  # a part agrees as well as it should
+            causes = (PART_OFF, *(c for c in causes if c != PART_OFF))
+    yield judge(
+        MOTION, "pull of the motions against the catalog's", value, (0.6, 1.4), (0.45, 1.75), rank=11,
+        causes=causes, remedy="compare the catalog's errors with its scatter about Gaia",
+    )  # fmt: skip
+
+
+def catalog_errors(motions):
+    """Pulls of the stars with the smaller and the larger stated errors of their magnitude."""
+    found = _numbers(motions)
+    small, large = found.get("pull_small", np.nan), found.get("pull_large", np.nan)
+    if not found.get("error_ratio", 0.0) > 1.5:
+        return
+    yield judge(
+        MOTION, "pull of stars with small errors over that of stars with large ones, at one magnitude",
+        small / large, (0.65, 1.5), (0.45, 1.85), rank=4,
+        causes=(ERRORS, "two catalogs of different quality in one"),
+        remedy="compare the catalog's errors with its scatter about Gaia, part by part",
+    )  # fmt: skip
+
+
+def catalog_outliers(motions):
+    """Share of stars that differ from the catalog by more than four sigma."""
+    found = _numbers(motions)
+    causes = (PART_OFF, "errors of the catalog that are too small", "blends and wrong matches")
+    if found.get("core", 0.0) > 1.7:  # even those that agree best do not
+        causes = ("errors of the catalog that are too small", PART_OFF, "a distortion that does not fit")
+    yield judge(
+        MOTION, "share of stars beyond four sigma of the catalog", found.get("outliers", np.nan),
+        (None, 0.04), (None, 0.09), rank=7, causes=causes, remedy="compare the catalog with Gaia",
+    )  # fmt: skip
+
+
+def magnitude_trend(motions):
+    """Difference from the catalog between faint and bright stars, mas at the exposures' epoch."""
+    found = _numbers(motions)
+    value = abs(found.get("trend_mas", np.nan)) if found.get("trend_sigma", np.nan) > 4 else 0.0
+    yield judge(
+        MOTION, "magnitude trend of the positions, mas", value if "trend_mas" in found else np.nan,
+        (None, 0.4), (None, 2.0), rank=30,
+        causes=("an ePSF that does not fit bright and faint stars alike (brighter-fatter, persistence, CTE)",
+                "a magnitude trend of the catalog"),
+        remedy="leave saturated and faint stars out by mag_min and mag_max",
+    )  # fmt: skip
+
+
+def chi2_loo(motions):
+    """Leave-one-out χ² of many epochs, median over its expectation."""
+    expected = motions.meta.get("expected_chi2_loo") or ()
+    if len(expected) != 21 or "chi2_loo_ra" not in motions.colnames:
+        return
+    found = np.r_[values(motions, "chi2_loo_ra"), values(motions, "chi2_loo_dec")]
+    if not np.isfinite(found).any():
+        return
+    value = float(np.nanmedian(found) / expected[10])
+    causes = ("errors of the star lists that are too large",)
+    if value > 1:
+        causes = ("errors of the star lists that are too small", "an epoch with wrong positions or time")
+    yield judge(
+        MOTION, "leave-one-out chi-square over its expectation", value, (0.5, 1.7), (0.25, 3.5), rank=13,
+        causes=causes, remedy="look at the epochs one by one; try --models=auto",
+    )  # fmt: skip
+
+
+def frame_bias(motions):
+    """Mean differences from Gaia, over their errors."""
+    for name, unit in (("pm", "mas_yr"), ("position", "mas")):
+        bias, error = (motions.meta.get(f"frame_bias_{name}{k}_{unit}") for k in ("", "_error"))
+        if bias is None or error is None:
+            continue
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = float(np.max(np.abs(np.asarray(bias, float) / np.asarray(error, float))))
+        yield judge(
+            MOTION, "frame bias over its error", value, (None, 3.5), (None, 7.0), about=name, rank=14,
+            causes=("a wrong epoch of a star list", "wrong matches with Gaia", "binaries in Gaia"),
+            remedy="look at the reference stars; tighten the cuts on Gaia",
+        )  # fmt: skip

@@ -1,0 +1,177 @@
+"""A verdict: a number, the range it should be in, and what it means where it is not."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.table import Table
+
+__all__ = ["Check", "checks_from_table", "checks_table", "condense", "judge", "overall", "sort_checks"]
+
+#: verdicts from good to bad
+VERDICTS = ("ok", "look", "bad")
+
+
+@dataclass(frozen=True)
+class Check:
+    """Outcome of one check.
+
+    Attributes
+    ----------
+    step : str
+        Step that the number is of.
+
+    name : str
+        What was checked.
+
+    about : str
+        Exposure, axis or part that it is about; empty for all.
+
+    value : float
+
+    low, high : float
+        Range that is expected.
+
+    verdict : {'ok', 'look', 'bad'}
+
+    causes : tuple of str
+        Likely ones, the likeliest first.
+
+    remedy : str
+        What to do.
+
+    rank : int
+        How directly the check sees its cause; the lowest of the bad ones is told first.
+    """
+
+    step: str
+    name: str
+    about: str
+    value: float
+    low: float
+    high: float
+    verdict: str
+    causes: tuple = ()
+    remedy: str = ""
+    rank: int = 50
+
+    def __str__(self):
+        about = f" ({self.about})" if self.about else ""
+        text = f"{self.verdict.upper()} {self.name}{about}: {self.value:.4g}, expected {self.expected}"
+        if self.verdict != "ok":
+            text += f"; likely {', or '.join(self.causes)}; {self.remedy}"
+        return text
+
+    @property
+    def expected(self):
+        """The expected range in words."""
+        if not np.isfinite(self.low):
+            return f"at most {self.high:.4g}"
+        if not np.isfinite(self.high):
+            return f"at least {self.low:.4g}"
+        return f"{self.low:.4g} to {self.high:.4g}"
+
+
+def judge(step, name, value, ok, bad, *, causes, remedy, about="", rank=50):
+    """Judge a number by two ranges.
+
+    Parameters
+    ----------
+    step, name, about : str
+        See `Check`.
+
+    value : float
+
+    ok, bad : (float, float)
+        Inside ``ok`` it is ok, outside ``bad`` it is bad, between them one should look; None is no limit.
+
+    causes : sequence of str
+
+    remedy : str
+
+    rank : int
+
+    Returns
+    -------
+    `Check` or None
+        None where the value is not finite: nothing was measured.
+    """
+    if not np.isfinite(value):
+        return None
+    low, high = (s * np.inf if v is None else float(v) for s, v in zip((-1, 1), ok, strict=True))
+    least, most = (s * np.inf if v is None else float(v) for s, v in zip((-1, 1), bad, strict=True))
+    verdict = "ok" if low <= value <= high else "look" if least <= value <= most else "bad"
+    causes = tuple(causes) if verdict != "ok" else ()
+    return Check(step, name, about, float(value), low, high, verdict, causes, remedy if causes else "", rank)
+
+
+def sort_checks(checks):
+    """Return checks with the bad ones first, of those the most direct first."""
+    return sorted(checks, key=lambda c: (-VERDICTS.index(c.verdict), c.rank))
+
+
+def overall(checks):
+    """Return the worst verdict; 'ok' where there are none."""
+    return max((c.verdict for c in checks), key=VERDICTS.index, default="ok")
+
+
+def condense(checks):
+    """Return one check of those of a name and verdict, the worst, which says how many there are.
+
+    Parameters
+    ----------
+    checks : sequence of `Check`
+
+    Returns
+    -------
+    list of `Check`
+        In the order of the first of each.
+    """
+    groups = {}
+    for check in checks:
+        groups.setdefault((check.step, check.name, check.verdict), []).append(check)
+    out = []
+    for group in groups.values():
+        worst = max(group, key=lambda c: max(c.low - c.value, c.value - c.high))
+        more = f"{worst.about} and {len(group) - 1} more" if len(group) > 1 else worst.about
+        out.append(replace(worst, about=more))
+    return out
+
+
+COLUMNS = ("step", "check", "about", "value", "low", "high", "verdict", "causes", "remedy", "rank")
+
+
+def checks_table(checks):
+    """Return checks as a table, the worst first; its metadata have the overall verdict.
+
+    Parameters
+    ----------
+    checks : iterable of `Check`
+
+    Returns
+    -------
+    `~astropy.table.Table`
+    """
+    checks = sort_checks(checks)
+    rows = [
+        (c.step, c.name, c.about, c.value, c.low, c.high, c.verdict, " | ".join(c.causes), c.remedy, c.rank)
+        for c in checks
+    ]
+    kinds = (str, str, str, float, float, float, str, str, str, int)
+    return Table(rows=rows or None, names=COLUMNS, dtype=kinds, meta={"verdict": overall(checks)})
+
+
+def checks_from_table(table):
+    """Return the checks of a table that `checks_table` made."""
+    out = []
+    if table.has_masked_values:  # empty words
+        table = Table(
+            {c: np.ma.filled(table[c], "") if table[c].dtype.kind in "OSU" else table[c] for c in COLUMNS}
+        )
+    for row in table:
+        causes = tuple(c for c in str(row["causes"]).split(" | ") if c)
+        texts, numbers = ([row[c] for c in names] for names in (COLUMNS[:3], COLUMNS[3:6]))
+        out.append(
+            Check(*map(str, texts), *map(float, numbers), str(row["verdict"]), causes, str(row["remedy"]),
+                  int(row["rank"]))
+        )  # fmt: skip
+    return out

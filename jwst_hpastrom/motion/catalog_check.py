@@ -1,0 +1,124 @@
+"""Motions against those that a catalog states itself: slope, correlation, pulls, trend with magnitude."""
+
+import numpy as np
+
+from jwst_hpastrom.columns import values
+from jwst_hpastrom.geometry import robust_sigma
+
+__all__ = ["compare_with_catalog"]
+
+#: fewest stars with motions of both
+LEAST = 30
+
+
+def compare_with_catalog(motions, first_epoch):
+    """Compare measured motions with the first-epoch catalog's own.
+
+    Parameters
+    ----------
+    motions : `~astropy.table.Table`
+        Of `~jwst_hpastrom.motion.two_epoch_motions`, with ``first_epoch_row``.
+
+    first_epoch : `~astropy.table.Table`
+        The catalog.
+
+    Returns
+    -------
+    dict
+        n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); correlation_*,
+        and crossed_* with the other axis of the catalog; pull, the robust width of the differences over both
+        errors; pull_small, pull_large, the same of the half with the smaller and the larger stated errors at
+        each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the width
+        of the best fifth; trend_mas, trend_sigma, the difference between faint and bright stars (at the
+        exposures' epoch) and how many times its error it is. Empty where fewer than 30 stars have both.
+    """
+    row = np.asarray(motions["first_epoch_row"], int)
+    ours = np.stack([values(motions, c) for c in ("pmra", "pmdec")])
+    error = np.stack([values(motions, f"{c}_error") for c in ("pmra", "pmdec")])
+    own = np.stack([values(first_epoch, c)[row] for c in ("pmra", "pmdec")])
+    own_error = np.stack([values(first_epoch, f"{c}_error")[row] for c in ("pmra", "pmdec")])
+    mag = values(motions, "mag")
+    ok = np.isfinite(ours + own + error).all(0) & np.isfinite(mag)
+    if ok.sum() < LEAST:
+        return {}
+    ours, own, error, own_error, mag = (a[..., ok] for a in (ours, own, error, own_error, mag))
+    out = {"n": int(ok.sum())} | _alike(ours, own, own_error)
+    known = np.isfinite(own_error).all(0)
+    if known.sum() < LEAST:
+        return out
+    total = np.hypot(error, own_error)[:, known]
+    difference, mag = (ours - own)[:, known], mag[known]
+    difference = difference - np.median(difference, axis=1)[:, None]
+    pull = difference / total
+    stated = np.hypot(*own_error[:, known])
+    large = _larger_half(mag, stated)
+    tied = _width(pull[:, large]), _width(pull[:, ~large])
+    ratio = float(np.median(stated[large]) / np.median(stated[~large]))
+    out |= {
+        "pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio,
+        "outliers": float(np.mean(np.max(np.abs(pull), axis=0) > 4.0)),
+        # of the fifth that agrees best: near one where only a part of the stars is off
+        "core": float(np.quantile(np.hypot(*pull), 0.2) / np.sqrt(-2 * np.log(0.8))),
+    }  # fmt: skip
+    return out | _trend(difference, total, mag, abs(float(motions.meta.get("baseline", np.nan))))
+
+
+def _width(pull):
+    return float(np.mean([robust_sigma(p) for p in pull])) if pull.shape[1] >= 10 else np.nan
+
+
+def _alike(ours, own, own_error):
+    """Slopes and correlations, by the stars whose motions the catalog knows best."""
+    stated = np.hypot(*own_error)
+    best = np.ones(stated.size, bool)
+    if np.isfinite(stated).sum() >= 2 * LEAST:
+        best = stated <= np.nanmedian(stated)
+    a, b = (v[:, best] - np.median(v[:, best], axis=1)[:, None] for v in (ours, own))
+    good = np.ones(a.shape[1], bool)
+    for v in (*a, *b):
+        good &= np.abs(v) <= 4 * max(robust_sigma(v), 1e-12)
+    a, b, out = a[:, good], b[:, good], {}
+    if a.shape[1] < LEAST // 2:
+        return out
+    for k, c in enumerate(("pmra", "pmdec")):
+        rho = _correlation(a[k], b[k])
+        out[f"correlation_{c}"] = rho
+        out[f"crossed_{c}"] = _correlation(a[k], b[1 - k])
+        out[f"slope_{c}"] = float(np.copysign(a[k].std() / max(b[k].std(), 1e-12), rho))
+        noise = float(np.mean(own_error[k, best][good] ** 2))
+        spread = float(np.var(b[k]))
+        # what the catalog's own errors leave of a perfect correlation
+        out[f"expected_correlation_{c}"] = float(np.sqrt(max(1 - noise / max(spread, 1e-30), 0.0)))
+    return out
+
+
+def _correlation(a, b):
+    return float(np.sum(a * b) / max(np.sqrt(np.sum(a * a) * np.sum(b * b)), 1e-30))
+
+
+def _larger_half(mag, stated, n_bins=12):
+    """Rows whose stated errors are larger than the median of their magnitude."""
+    out = np.zeros(mag.size, bool)
+    for rows in np.array_split(np.argsort(mag, kind="stable"), max(1, min(n_bins, mag.size // 20))):
+        out[rows] = stated[rows] > np.median(stated[rows])
+    return out
+
+
+def _trend(difference, total, mag, baseline):
+    """Mean difference between the faint and the bright third, mas, and over its error."""
+    low, high = np.quantile(mag, [1 / 3, 2 / 3])
+    keep = np.all(np.abs(difference) <= 4 * total, axis=0)
+    mean, var = [], []
+    for rows in (keep & (mag <= low), keep & (mag >= high)):
+        if rows.sum() < 10:
+            return {}
+        w = total[:, rows] ** -2.0
+        m = (w * difference[:, rows]).sum(1) / w.sum(1)
+        excess = np.maximum(np.mean((difference[:, rows] - m[:, None]) ** 2 * w, axis=1), 1.0)
+        mean.append(m)
+        var.append(excess / w.sum(1))
+    step, error = mean[1] - mean[0], np.sqrt(var[0] + var[1])
+    worst = int(np.argmax(np.abs(step / error)))
+    return {
+        "trend_mas": float(step[worst] * baseline), "trend_sigma": float(abs(step[worst]) / error[worst]),
+    }  # fmt: skip

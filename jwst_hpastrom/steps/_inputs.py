@@ -1,0 +1,98 @@
+"""Every input of the pipeline opened and checked before any work is done or any product overwritten."""
+
+import logging
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.columns import values
+from jwst_hpastrom.errors import (
+    BadReferenceFileError,
+    HPAstromError,
+    MissingDataError,
+    MixedExposuresError,
+    NoOverlapError,
+    NotEnoughStarsError,
+)
+from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.distortion_reference import read_distortion
+from jwst_hpastrom.io.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.motion.two_epoch import check_epochs
+
+__all__ = ["check_inputs"]
+
+log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_file=None, skip=False):
+    """Open everything that a run will need.
+
+    Parameters
+    ----------
+    members : sequence of str
+        Paths of the exposures.
+
+    reading : dict
+        Parameters of `~jwst_hpastrom.io.exposures.read_exposure`.
+
+    catalog, epsf_file, distortion_file : path-like, optional
+
+    skip : bool
+        Leave out exposures that cannot be read, as long as one can.
+
+    Raises
+    ------
+    HPAstromError
+        One of them is missing, damaged, lacks columns or an epoch, or is not for these exposures.
+    """
+    reference = read_catalog(catalog) if catalog else None  # first: these are quick
+    library = read_epsf(epsf_file) if epsf_file else None
+    metas, fields = [], []
+    for member in members:
+        try:
+            exposure = read_exposure(member, need_wcs=True, **reading)
+        except HPAstromError as err:
+            if not skip:
+                raise err.about(member) from None
+            log.error("skipped: %s: %s", type(err).__name__, err.about(member))
+            continue
+        metas.append(exposure.meta)
+        ny, nx = exposure.image.shape
+        fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
+    if not metas:
+        raise NotEnoughStarsError("no exposure that can be read", "at least one")
+    MixedExposuresError.unless_same(metas, "instrument", "detector", "filter")
+    if library is not None:
+        try:
+            library.check_made_for(metas[0])
+        except BadReferenceFileError as err:
+            raise err.about(epsf_file) from None
+    if distortion_file:
+        read_distortion(distortion_file, exposures=metas[0])
+    if reference is not None:
+        _check_catalog(reference, metas, np.array(fields))
+
+
+def _check_catalog(reference, metas, corners):
+    """Epochs on both sides, and stars where the exposures look."""
+    name = reference.meta.get("catalog")
+    epochs = [meta["epoch"] for meta in metas]
+    if unknown := [meta["filename"] for meta in metas if meta["epoch"] is None]:
+        raise MissingDataError(
+            "no epoch", "EXPMID, for motions from a reference catalog", "add it", unknown[0]
+        )
+    check_epochs(Table(meta={"epoch": float(np.mean(epochs))}), reference)
+    ra, dec = corners[:, 0], corners[:, 1]
+    plane = TangentPlane(float(ra[0, 0]), float(dec[0, 0]))
+    x, y = (np.ravel(c) for c in plane.from_sky(ra, dec))
+    with np.errstate(invalid="ignore"):
+        u, v = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
+        inside = (u > x.min() - 10) & (u < x.max() + 10) & (v > y.min() - 10) & (v < y.max() + 10)
+    if not inside.any():
+        raise NoOverlapError(
+            f"none of {len(reference)} stars where the exposures look (ra {ra.mean():.4f}, "
+            f"dec {dec.mean():.4f})",
+            "a catalog of this field", "check the catalog's columns and the association", name,
+        )  # fmt: skip

@@ -1,0 +1,207 @@
+"""Checks: ranges, tables, order, and simulated catalogs spoiled as users spoil them."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.checks import (
+    Evidence,
+    check_folder,
+    checks_from_table,
+    checks_table,
+    judge,
+    overall,
+    run_checks,
+)
+from jwst_hpastrom.columns import MASTER, MOTION, epsf_cause, make_table
+from jwst_hpastrom.errors import NoOverlapError
+from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.motion.catalog_check import compare_with_catalog
+
+ERRORS = ("pmra_error", "pmdec_error")
+BASELINE = 16.0
+
+
+def made(seed=1, n=1500, spoil=lambda catalog, rng: None, years=0.0, dispersion=0.15):
+    """Motions of a perfect instrument against a catalog that may be spoiled."""
+    rng = np.random.default_rng(seed)
+    true = np.array([[1.9], [0.3]]) + rng.normal(0, dispersion, (2, n))
+    mag = rng.uniform(-8, -3, n)
+    growth = np.sqrt(1 + 10 ** (0.5 * (mag + 4)))
+    own, position = 0.05 * growth, 0.4 * growth
+    catalog = Table({"mag": mag, "pmra_error": own, "pmdec_error": own, "shift": np.zeros((n, 2))})
+    for c, v in zip(("pmra", "pmdec"), true, strict=True):
+        catalog[c] = v + rng.normal(0, own)
+    catalog["position"] = position
+    spoil(catalog, rng)
+    error = position / BASELINE
+    ours = true + rng.normal(0, error, (2, n)) - np.asarray(catalog["shift"]).T / BASELINE
+    ours *= BASELINE / (BASELINE - years)  # a baseline that is wrong by so much
+    ours -= ours.mean(1)[:, None] - np.array([[1.9], [0.3]])
+    data = {"pmra": ours[0], "pmdec": ours[1], "pmra_error": error, "pmdec_error": error, "mag": mag}
+    motions = make_table(MOTION, data | {"first_epoch_row": np.arange(n)}, {"baseline": BASELINE - years})
+    motions.meta["against_catalog"] = compare_with_catalog(motions, catalog)
+    return motions
+
+
+def half(catalog, rng):
+    return rng.random(len(catalog)) < 0.5
+
+
+def times(factor, part=half):
+    def spoil(catalog, rng):
+        rows = part(catalog, rng)
+        for c in ERRORS:
+            catalog[c][rows] *= factor
+
+    return spoil
+
+
+def moved(sigma):
+    def spoil(catalog, rng):
+        angle = rng.uniform(0, 2 * np.pi, len(catalog))
+        way = np.stack([np.cos(angle), np.sin(angle)], 1) * sigma * np.asarray(catalog["position"])[:, None]
+        catalog["shift"] = np.where(half(catalog, rng)[:, None], way, 0.0)
+
+    return spoil
+
+
+def exchange(catalog, rng):
+    catalog["pmra"], catalog["pmdec"] = catalog["pmdec"].copy(), catalog["pmra"].copy()
+
+
+def mirror(catalog, rng):
+    catalog["pmra"] = -catalog["pmra"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("n", "dispersion"), [(300, 0.15), (4000, 0.15), (1500, 2.0), (1500, 0.02)])
+def test_good_motions_raise_nothing(seed, n, dispersion):
+    checks = run_checks(Evidence(motions=made(seed, n, dispersion=dispersion)))
+    assert len(checks) >= 4
+    assert overall(checks) == "ok", [str(c) for c in checks if c.verdict != "ok"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "years", "cause"),
+    [
+        (times(10), 0, "errors of the catalog that are wrong for a part"),
+        (times(0.1), 0, "errors of the catalog that are wrong for a part"),
+        (times(5, lambda c, rng: rng.random(len(c)) < 0.3), 0, "errors of the catalog"),
+        (times(10, lambda c, rng: slice(None)), 0, "errors of the catalog that are too large"),
+        (times(0.1, lambda c, rng: slice(None)), 0, "errors of the catalog that are too small"),
+        (moved(10), 0, "wrong positions or motions of a part"),
+        (moved(25), 0, "wrong positions or motions of a part"),
+        (exchange, 0, "pmra and pmdec of the catalog exchanged"),
+        (mirror, 0, "pmra of the catalog with the other sign"),
+        (times(1), 10, "a wrong epoch"),
+        (times(1), -10, "a wrong epoch"),
+        (times(1), 5, "a wrong epoch"),
+    ],
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_spoiled_catalogs_are_called_bad_with_the_cause_first(spoil, years, cause, seed):
+    checks = run_checks(Evidence(motions=made(seed, spoil=spoil, years=years)))
+    assert overall(checks) == "bad"
+    assert checks[0].causes[0].startswith(cause), [str(c) for c in checks[:3]]
+
+
+def test_too_few_stars_are_not_judged():
+    assert run_checks(Evidence(motions=made(n=20))) == []
+
+
+def exposures(n=5, **columns):
+    """Quality tables of n good exposures."""
+    names = [f"e{k}_cal.fits" for k in range(n)]
+    fit = Table({"filename": names, "n_stars": [1000] * n, "qfit": [0.015] * n, "n_bright": [300] * n,
+                 "chi2_bright": [1.1] * n})  # fmt: skip
+    frame = Table({"exposure": names, "n_found": [1000] * n, "n_matched": [800] * n, "ra": np.zeros(n),
+                   "dec": np.arange(n) / 600, "pointing_xi_arcsec": [0.05] * n,
+                   "pointing_eta_arcsec": [0.0] * n, "pointing_arcsec": [0.05] * n, "phase_pix": [0.002] * n,
+                   "phase_error_pix": [0.001] * n})  # fmt: skip
+    for table in (fit, frame):
+        for name in set(columns) & set(table.colnames):
+            table[name] = columns[name]
+    return Evidence(fit=fit, exposures=frame)
+
+
+@pytest.mark.parametrize(
+    ("columns", "cause", "about"),
+    [
+        ({"qfit": [0.015, 0.23, 0.015, 0.015, 0.015]}, "the ePSF does not fit", "e1_cal.fits"),
+        ({"chi2_bright": [1.0, 1.0, 500.0, 1.0, 1.0]}, "the ePSF does not fit", "e2_cal.fits"),
+        ({"chi2_bright": [0.01] * 5}, "the errors of the pixels are too large", "e0_cal.fits"),
+        ({"n_stars": [1000, 1000, 1000, 100, 1000]}, "another pointing", "e3_cal.fits"),
+        ({"pointing_arcsec": [3.0] * 5, "pointing_xi_arcsec": [3.0] * 5},
+         "a catalog of another system", None),
+        ({"pointing_arcsec": [3.0, *[0.05] * 4], "pointing_xi_arcsec": [3.0, *[0.05] * 4]},
+         "a wrong guide star", "e0_cal.fits"),
+        ({"phase_pix": [0.1] * 5}, "an ePSF that does not fit", "e0_cal.fits"),
+        ({"n_matched": [50] * 5}, "little overlap", "e0_cal.fits"),
+        ({"dec": [0.0] * 5}, "exposures that were not dithered", ""),
+    ],
+)  # fmt: skip
+def test_bad_exposures(columns, cause, about):
+    assert overall(run_checks(exposures())) == "ok"
+    first = run_checks(exposures(**columns))[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith(cause)
+    assert about is None or first.about == about
+
+
+def test_one_exposure_alone_and_two():
+    alone, two = run_checks(exposures(1)), run_checks(exposures(2))
+    assert alone[0].verdict == "bad"
+    assert alone[0].causes[0].startswith("one exposure alone")
+    assert overall(two) == "look"
+
+
+@pytest.mark.parametrize(("ratio", "distortion", "verdict", "cause"), [
+    (2.5, "a.asdf", "ok", None), (10.8, "none", "bad", "no distortion correction"),
+    (6.5, "none", "bad", "no distortion correction"),
+    (6.5, "a.asdf", "look", "a distortion that does not fit"),
+    (10.8, "a.asdf", "bad", "a distortion that does not fit"),
+])  # fmt: skip
+def test_scatter_over_formal_errors(ratio, distortion, verdict, cause):
+    n = 200
+    data = {"mag": np.linspace(-7, -3, n), "n_used": np.full(n, 4)}
+    for c in "xy":
+        data |= {f"{c}_err_formal": np.full(n, 0.001), f"{c}_err_empirical": np.full(n, 0.001 * ratio)}
+    (check,) = run_checks(Evidence(master=make_table(MASTER, data, {"distortion": distortion})))
+    assert check.verdict == verdict
+    assert cause is None or check.causes[0].startswith(cause)
+
+
+def test_ranges_and_the_table_there_and_back(tmp_path):
+    def one(value):
+        return judge("s", "n", value, (1, 2), (0, 3), causes=["a", "b"], remedy="c", about="x")
+
+    checks = [one(v) for v in (1.5, 0.5, 3.5, -1.0)]
+    assert [c.verdict for c in checks] == ["ok", "look", "bad", "bad"]
+    assert one(np.nan) is None
+    table = checks_table(checks)
+    assert table.meta["verdict"] == "bad"
+    assert list(table["verdict"]) == ["bad", "bad", "look", "ok"]
+    path = write_table(table, tmp_path / "a_checks.ecsv")
+    back = checks_from_table(Table.read(path))
+    assert [str(c) for c in back] == [
+        str(c) for c in sorted(checks, key=lambda c: table["value"].tolist().index(c.value))
+    ]
+    assert checks_from_table(Table.read(write_table(checks_table([]), path))) == []
+
+
+def test_a_folder_is_checked_from_its_tables(tmp_path):
+    evidence = exposures(qfit=[0.3] * 5)
+    write_table(evidence.fit, tmp_path / "f_epsf_fit_quality.ecsv")
+    write_table(evidence.exposures, tmp_path / "f_master_frame_quality.ecsv")
+    write_table(made(), tmp_path / "f_pm.ecsv")
+    checks = check_folder(tmp_path)
+    assert {c.step for c in checks} == {"hp_epsf_fit", "hp_master_frame", "hp_proper_motion"}
+    assert checks[0].causes[0].startswith("the ePSF does not fit these stars: wrong filter")
+
+
+def test_errors_name_an_epsf_that_does_not_fit():
+    mag = np.linspace(-8, -3, 100)
+    error = NoOverlapError("no offset", "6 stars", "check")
+    assert "the ePSF does not fit these stars" in str(error.because(epsf_cause(mag, 0.22 + 0 * mag)))
+    assert str(error.because(epsf_cause(mag, np.where(mag < -5, 0.015, 0.4)))) == str(error)

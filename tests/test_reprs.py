@@ -1,0 +1,53 @@
+"""What people see when they type an object's name: one short line that says what it is."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.distortion import DistortionCorrection
+from jwst_hpastrom.distortion.parts import PolynomialCorrection
+from jwst_hpastrom.epsf import EPSFLibrary, Image
+from jwst_hpastrom.epsf.build import BuildResult
+from jwst_hpastrom.frame import MasterFrame
+from jwst_hpastrom.io.exposures import Exposure
+from jwst_hpastrom.motion.two_epoch import TwoEpochMotions
+
+
+def line(thing, *needed):
+    text = repr(thing)
+    assert "\n" not in text
+    assert len(text) < 200
+    for words in needed:
+        assert words in text
+    return text
+
+
+def test_they_are_short_and_say_what_it_is():
+    pixels = np.zeros((64, 80), np.float32)
+    bad = np.zeros(pixels.shape, bool)
+    image = Image(pixels, pixels + 1, bad, bad, "a_cal.fits")
+    meta = {"detector": "NIS", "filter": "F150W", "epoch": 2022.4}
+    line(
+        Exposure(image, "jw1_nis", "a_cal.fits", meta),
+        "jw1_nis",
+        "NIS F150W",
+        "80 x 64",
+        "2022.4000",
+        "no WCS",
+    )
+    library = EPSFLibrary(np.ones((4, 101, 101)), [0, 9], [0, 9], meta={"filter": "F200W"})
+    line(library, "F200W", "2 x 2 ePSFs", "101 x 101")
+    line(EPSFLibrary(np.ones((1, 5, 5)), [0], [0]), "1 x 1")
+    polynomial = PolynomialCorrection(1, np.zeros(2), np.zeros(2))
+    line(DistortionCorrection(polynomial, shape=(64, 80)), "80 x 64", "degree 1", "polynomial")
+    line(DistortionCorrection(shape=(64, 80)), "nothing")
+    table = Table(
+        {"ra": np.zeros(7)},
+        meta={"filter": "F150W", "epoch": 2022.4, "baseline": 15.9, "motions": "absolute"},
+    )
+    line(BuildResult(library, table, table, table, [], np.zeros((0, 2))), "F200W", "7 iterations")
+    line(MasterFrame(table, [], [], None, table, table, 0), "F150W", "7 stars", "2022.4")
+    motions = TwoEpochMotions(table, None, np.zeros(2), np.zeros(2), np.ones(7, bool), np.nan)
+    line(motions, "7 absolute motions over 15.90 yr", "7 reference stars")
+    assert SimpleNamespace(a=library).a is library
