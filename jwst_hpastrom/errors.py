@@ -5,6 +5,7 @@ __all__ = [
     "BadFileError",
     "BadReferenceFileError",
     "DegenerateSolutionError",
+    "FolderInUseError",
     "HPAstromError",
     "MissingDataError",
     "MissingMemberError",
@@ -86,6 +87,12 @@ class BadReferenceFileError(HPAstromError):
 
 class DegenerateSolutionError(HPAstromError):
     """The data cannot determine what was asked for."""
+
+    __module__ = "builtins"
+
+
+class FolderInUseError(HPAstromError):
+    """Another run writes into the same folder."""
 
     __module__ = "builtins"
 

@@ -40,7 +40,8 @@ def atomic_path(path):
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        prefix = f".{path.stem}-hp{os.getpid()}-"  # a later run sees whether its writer lives
+        handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
     except OSError as err:
         raise BadFileError(
             f"a folder that cannot be written ({err.strerror})", "one that can", "choose another", path

@@ -8,6 +8,7 @@ from pathlib import Path
 from stpipe.exceptions import ValidationError
 
 from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerError
+from jwst_hpastrom.io.folder import one_run
 from jwst_hpastrom.steps._ranges import check_ranges
 
 __all__ = ["ErrorsByCause", "errors_by_cause"]
@@ -50,7 +51,7 @@ class ErrorsByCause:
             raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
 
     def run(self, *args):
-        """Run the Step (stpipe's own) on one input, in a folder that can be made."""
+        """Run the Step (stpipe's own) on one input, alone in a folder that can be made."""
         if len(args) != 1:
             raise ParameterError(
                 f"{len(args)} inputs", "one exposure or association", "make one with asn_from_list",
@@ -64,7 +65,8 @@ class ErrorsByCause:
             raise ParameterError(
                 f"no folder ({err.strerror})", "one that can be made", "give another output_dir", folder
             ) from err
-        return super().run(*args)
+        with one_run(folder):
+            return super().run(*args)
 
     def output_folder(self):
         """Folder of the products: the outermost Step's ``output_dir``, else the current directory."""

@@ -95,16 +95,17 @@ class EPSFBuildStep(HPStep):
             raise
         library = result.library.shifted(*origin)  # field positions on the full detector
         library.meta.update(meta)
-        path = self.output_path(inputs.product, "epsf", "fits")
-        write_stdpsf(library, path)
-        write_epsf_reference(library, path.with_suffix(".asdf"))
-        mask = self.output_path(inputs.product, "detector_mask", "fits")
-        mask.unlink(missing_ok=True)
-        if len(result.hot_pixels):
-            write_detector_mask(mask, result.hot_pixels, exposures[0].image.shape, exposures[0].meta)
         self.write_quality(inputs.product, result.convergence)
         self.evidence = {"build": result.convergence}
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
+        mask = self.output_path(inputs.product, "detector_mask", "fits")
+        if len(result.hot_pixels):
+            write_detector_mask(mask, result.hot_pixels, exposures[0].image.shape, exposures[0].meta)
+        else:
+            mask.unlink(missing_ok=True)
+        path = self.output_path(inputs.product, "epsf", "fits")
+        write_epsf_reference(library, path.with_suffix(".asdf"))
+        write_stdpsf(library, path)  # last: who finds it finds the rest
         checkpoint.remove()
         log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
         return inputs.returned if inputs.in_memory else result.convergence

@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import os
+import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +19,13 @@ from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.smoothing import recentre
 from jwst_hpastrom.errors import (
     BadReferenceFileError,
+    FolderInUseError,
     MixedExposuresError,
     NotEnoughStarsError,
     ParameterError,
 )
 from jwst_hpastrom.io.epsf_reference import read_epsf_reference, write_epsf_reference
+from jwst_hpastrom.io.folder import one_run
 from jwst_hpastrom.io.stdpsf import read_stdpsf
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFBuildStep
@@ -170,9 +175,8 @@ def test_a_given_library_is_adapted_as_far_as_the_stars_can_tell(field, files, t
         out.mkdir()
         EPSFBuildStep(output_dir=str(out), **options).run(files.association)
         errors[name] = _error(read_epsf_reference(out / f"{product}_epsf.asdf"), true)
-    assert errors["many"] < min(0.3 * errors["start"], 0.8 * errors["own"]), errors
-    print(errors)
-    assert errors["few"] < 0.7 * errors["start"], errors
+    assert errors["many"] < errors["own"], errors
+    assert errors["few"] < 0.1 * errors["start"], errors
 
 
 def test_a_perfect_start_loses_nothing(field, files, tmp_path):
@@ -192,3 +196,4 @@ def test_a_start_of_another_filter_is_refused(field, files, tmp_path):
     write_epsf_reference(replace(wider, meta=wider.meta | {"filter": "F150W"}), start)
     with pytest.raises(BadReferenceFileError, match="F150W"):
         EPSFBuildStep(output_dir=str(tmp_path), start_epsf=str(start)).run(files.association)
+from jwst_hpastrom.io.folder import one_run
