@@ -15,7 +15,7 @@ __all__ = [
     "ParameterError",
     "UnexpectedError",
     "UnsupportedExposureError",
-    "WorkerError",
+    "WorkerLostError",
 ]
 
 
@@ -153,8 +153,8 @@ class UnsupportedExposureError(HPAstromError):
     __module__ = "builtins"
 
 
-class WorkerError(HPAstromError):
-    """A worker process died."""
+class WorkerLostError(HPAstromError):
+    """A worker died, or there are none."""
 
     __module__ = "builtins"
 

@@ -58,6 +58,7 @@ def one_run(folder):
         remove_leftovers(folder)
         yield
     finally:
+        remove_leftovers(folder)  # of workers that were killed
         del _held[key]
         (Path(folder) / LOCK).unlink(missing_ok=True)  # before it is let go: a later run makes its own
         os.close(handle)

@@ -4,10 +4,8 @@ import functools
 import inspect
 import logging
 import re
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from jwst.datamodels import ModelContainer, ModelLibrary
@@ -22,6 +20,7 @@ from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._spec import PROVIDED
 from jwst_hpastrom.steps._verdicts import Verdicts
+from jwst_hpastrom.steps._workers import worker_pool
 
 __all__ = ["HPStep", "Inputs"]
 
@@ -66,10 +65,6 @@ class Inputs:
     def in_memory(self):
         """Whether the members are models."""
         return self.returned is not None
-
-
-def _one_thread():
-    threadpool_limits(1, "blas")
 
 
 def _name_of(model):
@@ -229,8 +224,7 @@ class HPStep(Verdicts, ErrorsByCause, Step):
             with client:
                 yield client.get_executor()
         elif self.workers > 1:
-            context = get_context("forkserver")
-            with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_one_thread) as pool:
+            with worker_pool(self.workers) as pool:
                 yield pool
         else:
             yield None

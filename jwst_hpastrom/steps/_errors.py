@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stpipe.exceptions import ValidationError
 
-from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerError
+from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerLostError
 from jwst_hpastrom.io.folder import one_run
 from jwst_hpastrom.steps._ranges import check_ranges
 
@@ -25,12 +25,12 @@ def errors_by_cause(name):
             raise
         raise named from err
     except BrokenExecutor as err:
-        raise WorkerError(
+        raise WorkerLostError(
             "a worker process that died (killed, perhaps for want of memory)", "one that works to the end",
             "give fewer workers", name,
         ) from err  # fmt: skip
     except MemoryError as err:
-        raise WorkerError(
+        raise WorkerLostError(
             f"no memory ({err})", "more of it", "give fewer workers or exposures", name
         ) from err
     except Exception as err:

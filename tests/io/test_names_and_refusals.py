@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, WorkerError
+from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, WorkerLostError
 from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.io.exposures import _check_wcs
 from jwst_hpastrom.io.stdgdc import write_stdgdc
@@ -71,7 +71,7 @@ def test_a_full_or_read_only_disk(tmp_path, monkeypatch, code):
 @pytest.mark.parametrize("cause", [BrokenProcessPool("died"), MemoryError()])
 def test_a_dead_worker_is_named(cause):
     with (
-        pytest.raises(WorkerError, match=r"^a_asn\.json: found .*fewer workers"),
+        pytest.raises(WorkerLostError, match=r"^a_asn\.json: found .*fewer workers"),
         errors_by_cause("a_asn.json"),
     ):
         raise cause
