@@ -196,4 +196,6 @@ def test_a_start_of_another_filter_is_refused(field, files, tmp_path):
     write_epsf_reference(replace(wider, meta=wider.meta | {"filter": "F150W"}), start)
     with pytest.raises(BadReferenceFileError, match="F150W"):
         EPSFBuildStep(output_dir=str(tmp_path), start_epsf=str(start)).run(files.association)
+
+
 from jwst_hpastrom.io.folder import one_run
