@@ -198,4 +198,21 @@ def test_a_start_of_another_filter_is_refused(field, files, tmp_path):
         EPSFBuildStep(output_dir=str(tmp_path), start_epsf=str(start)).run(files.association)
 
 
-from jwst_hpastrom.io.folder import one_run
+def test_the_deciding_file_comes_last(files, tmp_path, monkeypatch):
+    """A run that dies before it leaves the old library with nothing of the new one to be taken for it."""
+    written, rename = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: written.append(Path(b).name) or rename(a, b))
+    EPSFBuildStep(output_dir=str(tmp_path), **QUICK | {"n_iterations": 2}).run(files.association)
+    products = [n for n in written if "checkpoint" not in n and "_checks" not in n]
+    assert products[-1] == "field_epsf.fits"
+    assert {"field_epsf.asdf", "field_epsf_build_quality.ecsv"} <= set(products)
+
+
+def test_one_run_a_folder(files, tmp_path):
+    step = EPSFBuildStep(output_dir=str(tmp_path), **QUICK)
+    with ExitStack() as stack:
+        held = threading.Thread(target=lambda: stack.enter_context(one_run(tmp_path)))
+        held.start()
+        held.join()
+        with pytest.raises(FolderInUseError, match="another run in this folder"):
+            step.run(files.association)

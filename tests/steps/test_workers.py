@@ -16,7 +16,7 @@ import ctypes, os, sys, time
 from jwst_hpastrom.steps._workers import worker_pool
 
 def busy(seconds, hold):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())  # in one piece
     if hold:  # a C function that does not let go of the GIL
         ctypes.PyDLL(None).sleep(seconds)
     else:
@@ -47,11 +47,15 @@ def test_no_worker_outlives_its_parent(tmp_path, how, kind):
     script = tmp_path / "main.py"
     script.write_text(MAIN)
     with subprocess.Popen(
-        [sys.executable, str(script), kind], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        [sys.executable, str(script), kind], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as run:  # fmt: skip
+        pids = []
         try:
-            pids = [int(run.stdout.readline()) for _ in range(2)]
+            while len(pids) < 2:
+                line = run.stdout.readline()
+                assert line.strip().isdigit(), run.stdout.read().decode()
+                pids.append(int(line))
             assert all(map(alive, pids))
             run.send_signal(how)
             end = time.monotonic() + 5
