@@ -30,6 +30,7 @@ PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
+GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 JUDGED_AT = (0, 3, 7)  # iterations in which the difference from a given library is judged anew
 RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
 
@@ -235,7 +236,7 @@ def build_library(
         run = _start(job, frames, to_plane, correction, min_exposures, oversampling)
         if start is not None:
             run.difference = Difference(start, band_limit)
-            run.library = run.difference.start
+            run.library, run.averager.phase_error = run.difference.start, GIVEN_PHASE_ERROR
         run.n_iterations, run.last_fitted = n_iterations, n_iterations - n_fitted
     else:
         log.info("%d iterations are done", run.it)
@@ -277,7 +278,7 @@ def build_library(
         else:
             if it in JUDGED_AT:  # clipped about the given library before the first update, too
                 run.limit = clip * sample_scatter(samples.histogram)
-                run.difference.judge(run.halves(job, library, use), library)
+                run.difference.judge(run.halves(job, library, use), use.sum() / len(frames))
                 samples = stars.sample(job, library, use, run.limit)
             new = run.difference.improve(library, samples)
         change = np.abs(new.data - library.data).max() / new.data.max()

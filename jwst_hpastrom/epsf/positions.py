@@ -165,9 +165,16 @@ class Averager:
 
     min_exposures : int
         Fewest exposures for an average.
+
+    phase_error : float
+        Pixel-phase error to be expected, pixels (see `hidden_phase_error`).
     """
 
-    def __init__(self, exposure, star, x, y, shape, *, base=None, learn_polynomial=True, min_exposures=3):
+    def __init__(
+        self, exposure, star, x, y, shape, *, base=None, learn_polynomial=True, min_exposures=3,
+        phase_error=TYPICAL_PHASE_ERROR,
+    ):  # fmt: skip
+        self.phase_error = phase_error
         self.exposure, self.star, self.shape = np.asarray(exposure), np.asarray(star), shape
         self.base = base or IdentityMapping()
         self.learn_polynomial, self.min_exposures = learn_polynomial, min_exposures
@@ -262,7 +269,9 @@ class Averager:
         hidden = np.zeros((2, x.size))
         if learn and self._one_orientation():
             hidden[:] = [
-                hidden_phase_error(p, d, weight, np.where(averaged, self.star, -1), self.n_stars)
+                hidden_phase_error(
+                    p, d, weight, np.where(averaged, self.star, -1), self.n_stars, self.phase_error
+                )
                 for p, d in ((x, dx), (y, dy))
             ]
         return Predictions(
@@ -359,7 +368,7 @@ class Averager:
         return 10 ** (-0.4 * (mean[np.maximum(self.star, 0)] + zero[self.exposure] + self._mag_map))
 
 
-def hidden_phase_error(position, offset, weight, star, n_stars):
+def hidden_phase_error(position, offset, weight, star, n_stars, typical=TYPICAL_PHASE_ERROR):
     """Pixel-phase error that a star's measurements have in common, which averages over them keep.
 
     Offsets from a star's mean hold the difference between the error at their own phase and the mean error at
@@ -377,6 +386,9 @@ def hidden_phase_error(position, offset, weight, star, n_stars):
 
     n_stars : int
 
+    typical : float
+        Pixel-phase error to be expected, pixels.
+
     Returns
     -------
     ndarray, shape (n,)
@@ -393,7 +405,7 @@ def hidden_phase_error(position, offset, weight, star, n_stars):
     scatter = max(robust_sigma(offset[k]), 1e-6)
     good = np.abs(offset[k]) < 4 * scatter
     design = (waves - mean)[:, good]
-    normal = design @ design.T + np.eye(len(waves)) * (scatter / TYPICAL_PHASE_ERROR) ** 2
+    normal = design @ design.T + np.eye(len(waves)) * (scatter / typical) ** 2
     out[k] = np.linalg.solve(normal, design @ offset[k][good]) @ mean
     return out
 

@@ -22,6 +22,8 @@ ZONES = (0, 1, 2, 4, 8)  # pixels: borders of the zones of radius whose power is
 JUDGED = 5.0  # pixels: beyond, sky and neighbours decide; the last zone's power holds there
 PADDING = 16  # grid points beyond the border, so that filtering does not wrap around
 ACCURACY = 1e-3  # of a solution; the next iteration refines it
+STARS_A_MODE = 20  # in each exposure: fewer turn noise into variation over the field
+SIGMAS = 1.0, 2.0  # of the noise, taken off what halves have in common: of the mean, and of what varies
 FLOOR = 1e-4  # of the peak: differences of the far wings
 
 
@@ -81,13 +83,15 @@ class Difference:
         waves = rfft2(images, (self.side, self.side)) * self.response
         return irfft2(waves, (self.side, self.side))[:, :n, :n]
 
-    def judge(self, halves, library):
-        """Add to the power what two halves of the stars show in common about ``library``."""
+    def judge(self, halves, n_stars):
+        """Add to the power what two halves of the stars, ``n_stars`` an exposure, have in common."""
         found = [_Equations(self, s) for s in halves]
         both = _Equations.total(found)
         images = np.zeros((self.degree.size, *self.radius.shape))
         for d in range(self.power.shape[0]):
             mine = self.degree == d
+            if d > 0 and n_stars < STARS_A_MODE * (self.degree <= d).sum():
+                break
             a, b = (e.images(mine, images) for e in found)
             wa, wb = (e.weight * e.share(mine)[:, self.ring] for e in found)
             weight = np.where((wa > 0) & (wb > 0), wa * wb / np.maximum(wa + wb, 1e-300), 0)
@@ -98,7 +102,8 @@ class Difference:
                     continue
                 # bilinear sharing among the grid points correlates neighbours: twice the plain variance
                 noise = np.sqrt(2 * (weight / np.maximum(wa + wb, 1e-300))[:, k].sum())
-                self.power[d, z] += max((weight * a * b)[:, k].sum() - noise, 0.0) / scale
+                clear = SIGMAS[d > 0] * noise
+                self.power[d, z] += max((weight * a * b)[:, k].sum() - clear, 0.0) / scale
             images[mine] = self._solve(both, images, mine)[mine]
         log.info(
             "difference from the given ePSF, share of its light within a pixel, by degree over the field: %s",

@@ -143,6 +143,6 @@ def find_columns(table, names, path):
 #: columns of this package's own products and Gaia's that are no synonyms
 _OWN = re.compile(
     r"(ra|dec|pmra|pmdec)_(error_total|error_systematic|rel|rel_error)"
-    r"|[xy]_err(_empirical|_formal|_systematic)?"
+    r"|[xy]_err(_empirical|_formal|_systematic|_tie)?"
     r"|(mag|flux|sky)_err|pmra_pmdec_corr|n_epochs|parallax.*"
 )

@@ -329,6 +329,15 @@ def to_master_errors(transform, ex, ey, correlation):
     )
 
 
+def _tie_error(frame, u, v):
+    """Errors of the frame's tie, which vary smoothly, as at its nearest star; NaN for a frame without."""
+    if "x_err_tie" not in frame.table.colnames:
+        return np.full((2, u.size), np.nan)
+    stars = cKDTree(np.stack([frame.table["x"], frame.table["y"]], 1))
+    nearest = stars.query(np.stack([u, v], 1))[1]
+    return [np.asarray(frame.table[name])[nearest] for name in ("x_err_tie", "y_err_tie")]
+
+
 def _systematic(frame, x, y):
     """Errors that the exposures share, master pixels, shape (2, n): the frame's, where the stars are.
 
@@ -370,7 +379,7 @@ def _table(field, x, y, flux, out, n_min, fit_box):
     light = np.bincount(head, flux, minlength=x.size)
     mag = -2.5 * np.log10(np.where(light > 0, light, flux))
     mag_rms = out[:, 6] * to_mag
-    shared = _systematic(frame, u, v)
+    shared, tie = _systematic(frame, u, v), _tie_error(frame, u, v)
     ex, ey = (
         combine_errors(e, f, n_used, mag, s) for e, f, s in zip(empirical, (fx, fy), shared, strict=True)
     )
@@ -378,7 +387,7 @@ def _table(field, x, y, flux, out, n_min, fit_box):
         "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec, "x_rms": rx, "y_rms": ry,
         "x_err": ex, "y_err": ey, "x_err_empirical": empirical[0], "y_err_empirical": empirical[1],
         "x_err_formal": fx, "y_err_formal": fy, "x_err_systematic": shared[0], "y_err_systematic": shared[1],
-        "mag": mag, "mag_rms": mag_rms,
+        "x_err_tie": tie[0], "y_err_tie": tie[1], "mag": mag, "mag_rms": mag_rms,
         "mag_err": combine_errors(
             np.where(n_used > 1, mag_rms * out[:, 16] / root, np.nan), out[:, 3] * to_mag, n_used, mag
         ),

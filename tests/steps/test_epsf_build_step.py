@@ -175,7 +175,7 @@ def test_a_given_library_is_adapted_as_far_as_the_stars_can_tell(field, files, t
         out.mkdir()
         EPSFBuildStep(output_dir=str(out), **options).run(files.association)
         errors[name] = _error(read_epsf_reference(out / f"{product}_epsf.asdf"), true)
-    assert errors["many"] < errors["own"], errors
+    assert errors["many"] < 1.1 * errors["own"], errors
     assert errors["few"] < 0.1 * errors["start"], errors
 
 
