@@ -24,6 +24,7 @@ from jwst_hpastrom.geometry import (
     match_nearest,
     propagate,
     robust_sigma,
+    sky_middle,
 )
 from jwst_hpastrom.instrument import nominal_scale
 
@@ -205,8 +206,7 @@ def match_reference(
         raise NotEnoughStarsError(f"{ok.sum()} reference stars", f"{min_stars}")
     plane = TangentPlane.from_meta(reference.meta)
     if plane is None:
-        unit = np.stack([np.cos(np.deg2rad(ra[ok])), np.sin(np.deg2rad(ra[ok]))]).mean(1)
-        plane = TangentPlane(float(np.rad2deg(np.arctan2(unit[1], unit[0])) % 360), float(np.median(dec[ok])))
+        plane = TangentPlane(*sky_middle(ra, dec))
     xi, eta = plane.from_sky(ra, dec)
     pm = values(reference, "pmra"), values(reference, "pmdec")
     unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
@@ -259,7 +259,7 @@ def match_reference(
         columns["v"].append(v[j])
         planes.append(own)
         metas.append(dict(table.meta))
-        near = plane.from_sky(np.median(values(table, "ra")[i]), np.median(values(table, "dec")[i]))
+        near = plane.from_sky(*sky_middle(values(table, "ra")[i], values(table, "dec")[i]))
         rotations.append(own.rotation(plane, *near))
         n_found.append(i.size)
         shifts.append(shift)
@@ -289,7 +289,7 @@ def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, matc
         raise NotEnoughStarsError(
             f"{index.size} well-measured stars of {len(table)}", f"{min_stars}", "relax qfit_max or error_max"
         )
-    own = IdealPlane(dict(table.meta), (float(np.median(ra[index])), float(np.median(dec[index]))))
+    own = IdealPlane(dict(table.meta), sky_middle(ra[index], dec[index]))
     sx, sy = own.from_sky(ra[index], dec[index])
     u, v = own.from_sky(*plane.to_sky(xi, eta))
     margin = max_shift + 2.0

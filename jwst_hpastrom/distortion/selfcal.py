@@ -11,7 +11,7 @@ from jwst_hpastrom.distortion.iterative import solve_polynomial
 from jwst_hpastrom.distortion.joint import Problem, solve_joint, starting_transforms
 from jwst_hpastrom.distortion.pairs import match_reference, select_stars
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
-from jwst_hpastrom.geometry import TangentPlane, match_nearest
+from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 
 __all__ = ["common_list", "solve_self", "undetermined_terms"]
 
@@ -43,8 +43,7 @@ def common_list(star_lists, *, qfit_max=0.1, error_max=0.05, match_radius=0.3):
                 "a star list without ra and dec", "sky positions through the exposure's WCS",
                 file=t.meta.get("filename"),
             )  # fmt: skip
-    centre = [float(np.nanmedian(np.concatenate([t[c] for t in star_lists]))) for c in ("ra", "dec")]
-    plane = TangentPlane(*centre)
+    plane = TangentPlane(*sky_middle(*(np.concatenate([t[c] for t in star_lists]) for c in ("ra", "dec"))))
     x, y, mag, n = (np.zeros(0) for _ in range(4))
     for t in star_lists:
         k = select_stars(t, qfit_max=qfit_max, error_max=error_max)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
+from jwst_hpastrom.geometry import sky_middle
 
 __all__ = ["add_diagnostics"]
 
@@ -51,7 +52,7 @@ def _exposure(frame, stars, k):
         shift = [
             float(np.median(values(master, c)[star[seen]] - own)) for c, own in (("xi", xi), ("eta", eta))
         ]
-        out = [float(np.median(ra[seen])), float(np.median(dec[seen])), *shift, float(np.hypot(*shift))]
+        out = [*sky_middle(ra[seen], dec[seen]), *shift, float(np.hypot(*shift))]
     return [*out, *_phase(frame, stars, k, mine, row)]
 
 

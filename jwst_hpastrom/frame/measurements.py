@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
-from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial
+from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
 
 __all__ = ["Measurements", "collect"]
 
@@ -109,7 +109,7 @@ def _wcs_mapping(table):
     ok = np.isfinite(ra + dec + x + y)
     if ok.sum() < 60:
         return IdentityMapping()
-    plane = TangentPlane(float(np.median(ra[ok])), float(np.median(dec[ok])))
+    plane = TangentPlane(*sky_middle(ra[ok], dec[ok]))
     xi, eta = plane.from_sky(ra[ok], dec[ok])
     u, v = fit_linear(xi, eta, x[ok], y[ok], parameters=6).transform.forward(xi, eta)
     return fit_polynomial(x[ok], y[ok], u, v, 5 if ok.sum() >= 200 else 3).transform

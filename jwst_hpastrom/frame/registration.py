@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
-from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind
+from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, sky_middle
 
 __all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
 
@@ -42,7 +42,7 @@ def choose_plane(plane, reference, ra, dec, scale_mas):
         raise NotEnoughStarsError(
             "star lists without ra and dec", "an exposure WCS, a reference catalogue or a plane"
         )
-    rough = TangentPlane(float(ra[ok][0]), float(dec[ok][0]))
+    rough = TangentPlane(*sky_middle(ra, dec))
     xi, eta = rough.from_sky(ra[ok], dec[ok])
     a, d = rough.to_sky(0.5 * (xi.min() + xi.max()), 0.5 * (eta.min() + eta.max()))
     return TangentPlane(float(a), float(d), scale_mas)

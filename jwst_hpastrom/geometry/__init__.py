@@ -9,7 +9,7 @@ from jwst_hpastrom.geometry.averaging import (
 )
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
 from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
-from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes
+from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
 from jwst_hpastrom.geometry.transform import (
     LinearTransform,
     PolynomialTransform,
@@ -41,4 +41,5 @@ __all__ = [
     "propagate",
     "robust_sigma",
     "sky_axes",
+    "sky_middle",
 ]

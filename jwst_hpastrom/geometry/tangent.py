@@ -6,9 +6,32 @@ import numpy as np
 
 from jwst_hpastrom.geometry.averaging import robust_sigma
 
-__all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes"]
+__all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes", "sky_middle"]
 
 ARCSEC = 180.0 * 3600.0 / np.pi
+
+
+def sky_middle(ra, dec):
+    """Middle of positions on the sky, whatever their order, also across 0 h and about a pole.
+
+    Parameters
+    ----------
+    ra, dec : ndarray
+        Degrees; those that are not finite are left out.
+
+    Returns
+    -------
+    ra, dec : float
+        Medians, degrees; the direction of the mean vector where right ascensions span more than 12 h.
+    """
+    ra, dec = (np.asarray(c, float).ravel() for c in (ra, dec))
+    ok = np.isfinite(ra + dec)
+    ra, dec = ra[ok], dec[ok]
+    if np.ptp(ra) <= 180:
+        return float(np.median(ra)), float(np.median(dec))
+    a, d = np.deg2rad(ra), np.deg2rad(dec)
+    x, y, z = (np.mean(v) for v in (np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)))
+    return float(np.rad2deg(np.arctan2(y, x)) % 360), float(np.rad2deg(np.arctan2(z, np.hypot(x, y))))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from jwst_hpastrom.columns import MASTER, Flag
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.frame import build_master, combine_filters, rms_against_magnitude
 from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.frame.registration import choose_plane
 from jwst_hpastrom.frame.tie import reference_positions
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, match_nearest
 
@@ -374,3 +375,12 @@ def test_catalog_stars_without_motion_weigh_as_the_field_moves():
         now = plane.to_pixels(*(c + p * 7.5e-3 for c, p in zip((xi, eta), pm, strict=True)))
         pulls.append(np.stack([(x - now[0]) / ex, (y - now[1]) / ey])[:, :3])
     assert 0.85 < np.sqrt(np.mean(np.square(pulls))) < 1.25
+
+
+def test_the_plane_is_about_the_middle_whatever_the_order_of_rows():
+    rng = np.random.default_rng(8)
+    ra, dec = TangentPlane(359.999, -69.0).to_sky(*rng.uniform(-60, 60, (2, 300)))
+    planes = [choose_plane(None, None, ra[k], dec[k], 65.0) for k in (np.arange(300), rng.permutation(300))]
+    np.testing.assert_allclose(
+        planes[0].to_pixels(*planes[0].from_sky(planes[1].ra, planes[1].dec)), 10000, atol=1e-6
+    )

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate
+from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate, sky_middle
 
 
 @pytest.fixture
@@ -70,3 +70,15 @@ def test_unknown_motions_are_the_mean_with_the_dispersion():
     np.testing.assert_array_equal(filled[1][80:], pm[1, 80:])
     few = fill_motions((pm[0, 76:84], pm[1, 76:84]), (error[0, 76:84], error[1, 76:84]))
     assert np.isnan(few[0][0][:4]).all()
+
+
+def test_the_middle_of_a_field_at_0h_at_a_pole_and_in_any_order():
+    rng = np.random.default_rng(5)
+    for ra0, dec0 in ((0.003, -72.0), (266.4, -29.0), (120.0, 90.0)):
+        field = TangentPlane(ra0, dec0)
+        ra, dec = field.to_sky(*rng.uniform(-60, 60, (2, 2000)))
+        ra[7] = np.nan
+        xi, eta = field.from_sky(*sky_middle(ra, dec))
+        assert np.hypot(xi, eta) < 5  # arcsec: three standard errors of the middle
+        turned = rng.permutation(ra.size)
+        np.testing.assert_allclose(sky_middle(ra[turned], dec[turned]), sky_middle(ra, dec), atol=1e-11)
