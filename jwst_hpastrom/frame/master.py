@@ -296,13 +296,14 @@ def build_master(
     meta = {
         "epoch": epoch,
         "filter": str(star_lists[central].meta.get("filter", "")),
+        "instrument": str(star_lists[central].meta.get("instrument") or ""),
         "n_exposures": m.n_exposures,
         "min_exposures": n_min,
         "central_exposure": names[central],
         **plane.to_meta(),
         **tie_meta,
     }
-    shared = SharedErrors(m, star, averages, transforms, corrections, meta["filter"], tie)
+    shared = SharedErrors(m, star, averages, transforms, corrections, meta["filter"], tie, meta["instrument"])
     if shared.unknown.any():
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "

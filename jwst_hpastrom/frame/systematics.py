@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.instrument import INSTRUMENTS
 
 __all__ = [
     "DetectorErrors",
@@ -271,13 +272,20 @@ def shared_weight(m, star, used, together, n_stars):
     return np.maximum(pairs / n**2 - 1.0 / n, 0.0)
 
 
-def _wavelength(name):
-    """Central wavelength in µm of a filter of NIRISS by its name; NaN for others: HST's F438W is 438 nm."""
+def _wavelength(name, instrument=""):
+    """Wavelength in µm of a filter of JWST; NaN for others: HST's F438W is 438 nm.
+
+    Without an instrument only NIRISS's names count.
+    """
+    if instrument and instrument != "NIRISS":
+        known = INSTRUMENTS.get(instrument)
+        row = known.filters.get(str(name).strip().upper()) if known else None
+        return row.wavelength if row else np.nan
     found = NIRISS.fullmatch(str(name).strip().upper())
     return int(found.group(1)) / 100 if found else np.nan
 
 
-def light_errors(x, y, mag, flags, name, pixel):
+def light_errors(x, y, mag, flags, name, pixel, instrument=""):
     """Errors by other stars' light that was not subtracted.
 
     The envelope of a diffraction pattern falls as λ/r³, and a gradient of the light shifts a star by it times
@@ -297,13 +305,16 @@ def light_errors(x, y, mag, flags, name, pixel):
     pixel : float
         Master pixels per detector pixel.
 
+    instrument : str
+        INSTRUME; where it is not given only the names of NIRISS's filters are known.
+
     Returns
     -------
     ndarray, shape (n,)
         Error of either coordinate, master pixels.
     """
     error = np.zeros(x.size)
-    wavelength = _wavelength(name)
+    wavelength = _wavelength(name, instrument)
     ok = np.flatnonzero(np.isfinite(x + y + mag))
     if not np.isfinite(wavelength) or ok.size < 2:
         return error
@@ -365,6 +376,9 @@ class SharedErrors:
     tie : tuple or None
         Arguments of `curvature_error`, where the frame is tied to a catalogue.
 
+    instrument : str
+        As in `light_errors`.
+
     Attributes
     ----------
     detector : `DetectorErrors`
@@ -375,10 +389,10 @@ class SharedErrors:
         Stars whose errors by distortion and detector neither the dithers nor the correction tell.
     """
 
-    def __init__(self, m, star, averages, transforms, corrections, name, tie=None):
+    def __init__(self, m, star, averages, transforms, corrections, name, tie=None, instrument=""):
         n = averages.n_used.size
         self.pixel = float(np.median([t.scale for t in transforms]))
-        self.name = name
+        self.name, self.instrument = name, instrument
         together = same_places(m, transforms)
         self.detector = detector_errors(m, star, averages, together)
         known = correction_errors(m, star, averages.used, transforms, corrections, n)
@@ -393,4 +407,6 @@ class SharedErrors:
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""
-        return np.hypot(self.positions, light_errors(x, y, mag, flags, self.name, self.pixel))
+        return np.hypot(
+            self.positions, light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument)
+        )

@@ -346,7 +346,14 @@ def _systematic(frame, x, y):
     table, name = frame.table, str(frame.table.meta.get("filter", ""))
     pixel = float(np.median([t.scale for t in frame.transforms]))
     place = np.array([np.asarray(table[c], float) for c in ("x", "y")])
-    light = light_errors(*place, np.asarray(table["mag"], float), np.asarray(table["flags"]), name, pixel)
+    light = light_errors(
+        *place,
+        np.asarray(table["mag"], float),
+        np.asarray(table["flags"]),
+        name,
+        pixel,
+        str(table.meta.get("instrument", "")),
+    )
     known = np.array([np.asarray(table[f"{c}_err_systematic"], float) for c in "xy"])
     _, near = cKDTree(place.T).query(np.c_[x, y])
     return np.sqrt(np.maximum(known**2 - light**2, 0.0))[:, near]

@@ -7,14 +7,20 @@ from jwst_hpastrom.errors import NotEnoughStarsError
 __all__ = ["zero_point", "zero_point_surface"]
 
 
+def _known_or_none(error):
+    """Errors as they are; zeros where none at all is known."""
+    error = np.asarray(error, float)
+    return error if np.isfinite(error).any() else np.zeros(error.shape)
+
+
 def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_stars=3):
     """Clipped weighted mean of (absolute − relative).
 
     Parameters
     ----------
     relative, error, absolute, absolute_error : ndarray, shape (2, n)
-        Motions and standard errors in the two axes, mas/yr; NaN where unknown. Where no absolute error is
-        known all weigh as their relative errors say.
+        Motions and standard errors in the two axes, mas/yr; NaN where unknown. Stars without an absolute
+        error are left out; where none is known, all weigh as their relative errors say.
 
     sigma : float
         Clipping, in either axis drops a star from both.
@@ -32,8 +38,7 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
         Stars used.
     """
     difference = np.asarray(absolute, float) - np.asarray(relative, float)
-    extra = np.where(np.isfinite(absolute_error), absolute_error, 0.0)
-    var = np.asarray(error, float) ** 2 + extra**2
+    var = np.asarray(error, float) ** 2 + _known_or_none(absolute_error) ** 2
     ok = np.all(np.isfinite(difference) & np.isfinite(var) & (var > 0), axis=0)
     none = np.full(2, np.nan)
     for _ in range(20):
@@ -83,7 +88,7 @@ def zero_point_surface(x, y, relative, error, absolute, absolute_error, zero, *,
     surface, surface_error = np.empty((2, p.size)), np.empty((2, p.size))
     for k in range(2):
         d = absolute[k] - relative[k] - zero[k]
-        var = error[k] ** 2 + np.where(np.isfinite(absolute_error[k]), absolute_error[k], 0.0) ** 2
+        var = error[k] ** 2 + _known_or_none(absolute_error[k]) ** 2
         ok = np.isfinite(d) & np.isfinite(var) & (var > 0)
         for _ in range(5):
             if ok.sum() < 10 * design.shape[1]:
