@@ -100,7 +100,7 @@ def test_a_full_disk_is_named(tmp_path):
     path = tmp_path / "a.fits"
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert run.stderr.splitlines()[-1].startswith(
-        f"BadFileError: {path}: found a file that cannot be written"
+        f"BadFileError: {path}: found a product that cannot be written"
     )
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(BadFileError, match="No space left"), atomic_path(path):

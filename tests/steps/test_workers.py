@@ -12,7 +12,7 @@ from jwst_hpastrom.errors import WorkerLostError
 from jwst_hpastrom.steps._workers import worker_pool
 
 MAIN = """
-import ctypes, os, sys, time
+import ctypes, os, signal, sys, time
 from jwst_hpastrom.steps._workers import worker_pool
 
 def busy(seconds, hold):
@@ -25,6 +25,7 @@ def busy(seconds, hold):
             sum(range(1000))
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs ignore it
     with worker_pool(2) as pool:
         for _ in range(6):
             job = pool.submit(busy, 60, sys.argv[1] == "hold")
