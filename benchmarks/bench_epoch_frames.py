@@ -3,7 +3,7 @@
     python benchmarks/bench_epoch_frames.py [--seeds 20] [--stars 1500]
 
 Simulated fields with known truth: shifts by position angle, a quadratic distortion an epoch, unseen
-neighbours, outliers, bad Gaia stars. Pulls are given in three ways (3 sigma clipped, both axes): with
+neighbors, outliers, bad Gaia stars. Pulls are given in three ways (3 sigma clipped, both axes): with
 ``*_error`` about the median; the same after a linear map of the motions against truth is taken out; and with
 ``*_error_total`` about zero, which is 1 on average over fields, not in one field: all stars share one draw of
 Gaia's errors. The peer is an oracle that knows the bad Gaia stars and fits Gaia's errors of the others: the

@@ -1,7 +1,7 @@
 """Build a 5x5 library from 18 full frames in 20 iterations: time, memory, error against the truth.
 
 Claims: at most 4 minutes on 2 cores and 6 GB; core (r < 2 pixels) RMS at most 0.3 % of the peak.
-The peer is photutils' EPSFBuilder (one global ePSF from given cutouts, no neighbours, no field dependence):
+The peer is photutils' EPSFBuilder (one global ePSF from given cutouts, no neighbors, no field dependence):
 CPU time of one star in one iteration, and the error of its ePSF on the same simulated exposures.
 
     python benchmarks/bench_epsf_build.py [--quick] [--filter F150W] [--workers 2]
@@ -31,7 +31,7 @@ def cpu():
 
 
 def core_errors(psf, true):
-    """RMS within 2 pixels and error of the centre, per cent of the peak."""
+    """RMS within 2 pixels and error of the center, per cent of the peak."""
     half = true.shape[-1] // 2
     offset = (np.arange(true.shape[-1]) - half) / 4
     r = np.hypot(offset, offset[:, None])
@@ -114,21 +114,21 @@ def main():
     for k, psf in enumerate(library.data):
         x, y = library.x[k % library.x.size] + x0, library.y[k // library.x.size] + y0
         errors.append(core_errors(psf, field.epsf.evaluate(offset, offset[:, None], x, y)))
-    rms, centre = np.array(errors).T
+    rms, center = np.array(errors).T
     print(f"core RMS: median {np.median(rms):.3f} %, worst {rms.max():.3f} % of the peak")
     print(
-        f"central value: median |error| {np.median(np.abs(centre)):.3f} %, worst {np.abs(centre).max():.3f} %"
+        f"central value: median |error| {np.median(np.abs(center)):.3f} %, worst {np.abs(center).max():.3f} %"
     )
     last = result.convergence[-1]
     print(f"pixel-phase amplitude: x {last['x_phase']:.5f}, y {last['y_phase']:.5f} px")
     per_star = spent / np.sum(result.convergence["n_stars"])
     theirs, data, n_used = peer(field)
     x, y = x0 + (size - 1) / 2, y0 + (size - 1) / 2
-    rms, centre = core_errors(data, field.epsf.evaluate(offset, offset[:, None], x, y))
-    print(f"ours: {1e3 * per_star:.3f} ms CPU a star and iteration, neighbours and sky included")
+    rms, center = core_errors(data, field.epsf.evaluate(offset, offset[:, None], x, y))
+    print(f"ours: {1e3 * per_star:.3f} ms CPU a star and iteration, neighbors and sky included")
     print(f"photutils EPSFBuilder, {n_used} stars: {1e3 * theirs:.3f} ms, ratio {theirs / per_star:.0f}")
     if n_used >= 100:  # fewer cannot fill a 4x grid
-        print(f"photutils' ePSF: core RMS {rms:.2f} %, centre {centre:+.2f} % (one exposure)")
+        print(f"photutils' ePSF: core RMS {rms:.2f} %, center {center:+.2f} % (one exposure)")
 
 
 if __name__ == "__main__":

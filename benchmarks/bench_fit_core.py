@@ -32,7 +32,7 @@ def make_library():
         for s in widths
     ]
     nodes = np.linspace(0, 2047, 5)
-    return EPSFLibrary(np.array(data), nodes, nodes).normalised()
+    return EPSFLibrary(np.array(data), nodes, nodes).normalized()
 
 
 def make_image(library, n, rng):

@@ -5,7 +5,7 @@
 Makes its own stars: 14 epochs at two position angles, noise, and an offset between the angles. The scipy
 road fits the same models to the same stars with the same likelihood, priors, bounds and starts, by numpy's
 linear algebra and `scipy.optimize.minimize` (L-BFGS-B); it leaves the coupled confusion model out, which
-favours it.
+favors it.
 """
 
 import resource
@@ -80,19 +80,19 @@ def scipy_star(x, y, error):
             sigma = error[0]
             spread = max(np.sqrt(np.mean(r**2)), sigma)
             bounds = [(np.log(0.02 * sigma), np.log(5 * (np.abs(r).max() + sigma)))]
-            centre, width = [np.log(spread)], [2.0]
+            center, width = [np.log(spread)], [2.0]
             if model in ("sqexp", "step"):
                 low, high = np.log(0.5 * gaps[gaps > 1e-6].min()), np.log(np.ptp(EPOCHS))
                 bounds.append((low, high))
-                centre.append(0.5 * (low + high))
+                center.append(0.5 * (low + high))
                 width.append(0.5 * (high - low))
 
-            def cost(theta, model=model, values=values, centre=centre, width=width):
-                prior = 0.5 * np.sum(((theta - centre) / width) ** 2)
+            def cost(theta, model=model, values=values, center=center, width=width):
+                prior = 0.5 * np.sum(((theta - center) / width) ** 2)
                 return prior - project(covariance(model, theta) + noise, h, values)[1]
 
-            trials = [np.array([centre[0] + 0.9 * i]) for i in range(-2, 2)]
-            if len(centre) > 1:
+            trials = [np.array([center[0] + 0.9 * i]) for i in range(-2, 2)]
+            if len(center) > 1:
                 low, high = bounds[1]
                 trials = [np.r_[a, low + (high - low) * (j + 0.5) / 5] for a in trials for j in range(5)]
             trials = sorted((np.clip(s, *np.transpose(bounds)) for s in trials), key=cost)[:2]

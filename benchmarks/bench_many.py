@@ -2,7 +2,7 @@
 
 Claims: 18 full frames in at most 8 minutes on 2 cores and 8 GB; 10,000 artificial stars in at most 2
 minutes; half complete at least 0.7 magnitudes deeper than the average of single-exposure lists of the same
-images (neighbours subtracted in each), with at most 2 % false stars; crowded stars' errors at least 20 %
+images (neighbors subtracted in each), with at most 2 % false stars; crowded stars' errors at least 20 %
 smaller; artificial stars' completeness that of the true stars to 3 %.
 
     python benchmarks/bench_many.py [--size 1024] [--exposures 9] [--stars 12000] [--artificial 2000]
@@ -34,7 +34,7 @@ def library(size):
     r2 = offset[:, None] ** 2 + offset**2
     psf = np.exp(-0.5 * r2 / 0.65**2) + 2e-3 / (1 + r2) ** 1.5
     nodes = np.linspace(0, size - 1.0, 5)
-    return EPSFLibrary(np.repeat(psf[None], 25, axis=0), nodes, nodes, 4).normalised()
+    return EPSFLibrary(np.repeat(psf[None], 25, axis=0), nodes, nodes, 4).normalized()
 
 
 def images(size, n_exposures, n_stars, lib, rng):
@@ -125,9 +125,9 @@ def main():
         f"average, {crowded['many']:.4f} by many, ratio {crowded['many'] / crowded['average']:.2f}"
     )
     put, seen = np.asarray(made["mag_true"]), np.asarray(made["found"])
-    centres = np.arange(-3.5, 2.0)
-    real = np.array([(rows[1] >= 0)[inside & (np.abs(mag - c) < 0.5)].mean() for c in centres])
-    away = np.array([seen[np.abs(put - c) < 0.5].mean() for c in centres]) - real
+    centers = np.arange(-3.5, 2.0)
+    real = np.array([(rows[1] >= 0)[inside & (np.abs(mag - c) < 0.5)].mean() for c in centers])
+    away = np.array([seen[np.abs(put - c) < 0.5].mean() for c in centers]) - real
     print(f"completeness of artificial minus of true stars, bins of 1 mag: at most {np.abs(away).max():.3f}")
     summarise_artificial(made)["mag", "n", "completeness", "mag_bias", "x_scatter", "x_pull"].pprint_all()
 

@@ -65,7 +65,7 @@ def make(folder):
     correction = DistortionCorrection(part, shape=SHAPE)
     placement = FramePlacement(LinearTransform(0.065 * np.eye(2), np.zeros(2), np.zeros(2)), 0.0, 0.0)
     r2 = np.add.outer(*2 * [np.linspace(-6, 6, 49) ** 2])
-    library = EPSFLibrary(np.tile(np.exp(-r2 / 2), (4, 1, 1)), [0, 2047], [0, 2047], meta=META).normalised()
+    library = EPSFLibrary(np.tile(np.exp(-r2 / 2), (4, 1, 1)), [0, 2047], [0, 2047], meta=META).normalized()
     files = {}
 
     def add(name, write, read):

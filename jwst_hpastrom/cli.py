@@ -62,8 +62,8 @@ def _parser():
         "kinematics",
         help="populations, their groups and dispersions, a cluster, from motions (L23 section 5)",
     )
-    kinematics.add_argument("motions", help="motions with colours: PRODUCT_pm.ecsv of hp_proper_motion")
-    kinematics.add_argument("--split", type=float, help="colour between the populations (default: the best)")
+    kinematics.add_argument("motions", help="motions with colors: PRODUCT_pm.ecsv of hp_proper_motion")
+    kinematics.add_argument("--split", type=float, help="color between the populations (default: the best)")
     kinematics.add_argument(
         "--bright",
         type=float,
@@ -73,6 +73,7 @@ def _parser():
         help="magnitudes of the best motions",
     )
     kinematics.add_argument(
+        "--center",
         "--centre",
         type=float,
         nargs=2,
@@ -90,7 +91,7 @@ def _parser():
     )
     kinematics.add_argument("--distance-error", type=float, default=0.0, help="kpc (default: %(default)s)")
     kinematics.add_argument(
-        "--seed", type=int, default=1, help="of the noise realisations (default: %(default)s)"
+        "--seed", type=int, default=1, help="of the noise realizations (default: %(default)s)"
     )
     kinematics.add_argument(
         "--output", default=None, help="the page (default: PRODUCT_kinematics.html beside)"
@@ -99,20 +100,20 @@ def _parser():
 
     convert = sub.add_parser(
         "convert",
-        help="catalogues, ePSF libraries, distortions from one file format to another",
+        help="catalogs, ePSF libraries, distortions from one file format to another",
         description=_convert.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     convert.add_argument("source")
     convert.add_argument("target")
     convert.add_argument(
-        "--epoch", type=float, default=None, help="Julian year, where a catalogue does not say"
+        "--epoch", type=float, default=None, help="Julian year, where a catalog does not say"
     )
     convert.add_argument(
         "--kind",
         choices=("catalog", "epoch", "gaia"),
         default=None,
-        help="what a table is: a catalogue (default), one epoch's star list (.calib is), a Gaia table",
+        help="what a table is: a catalog (default), one epoch's star list (.calib is), a Gaia table",
     )
     convert.add_argument("--like", default=None, help="distortion reference whose place in V2V3 to take")
     convert.set_defaults(run=_convert)
@@ -165,7 +166,7 @@ def _compile_fits(path):
     image = read_exposure(path).image
     nodes = [np.linspace(0, n - 1, 5) for n in image.shape]
     r2 = np.add.outer(*2 * [np.linspace(-12.5, 12.5, 101) ** 2])
-    library = EPSFLibrary(np.tile(np.exp(-2 * r2), (25, 1, 1)), nodes[1], nodes[0]).normalised()
+    library = EPSFLibrary(np.tile(np.exp(-2 * r2), (25, 1, 1)), nodes[1], nodes[0]).normalized()
     measure_stars(image, library)
 
 
@@ -198,7 +199,7 @@ def _demo(args):
     products = folder / "products"
     command = ["strun", "calwebb_hpastrom", files.association]
     command += [f"--reference_catalog={files.reference_catalog}", f"--output_dir={products}"]
-    command += ["--mode=isolated"]  # a sparse field: no neighbours to subtract
+    command += ["--mode=isolated"]  # a sparse field: no neighbors to subtract
     command += [f"--workers={workers}"]
     print("\nSTPIPE_DISABLE_CRDS_STEPPARS=true " + shlex.join(command))
     _run_pipeline(command, folder / "strun.log")
@@ -289,7 +290,7 @@ def _kinematics(args):
         rng=np.random.default_rng(args.seed),
         split=args.split,
         bright=tuple(args.bright),
-        centre=tuple(args.centre) if args.centre else "densest" if args.find_cluster else None,
+        center=tuple(args.center) if args.center else "densest" if args.find_cluster else None,
         radius=args.radius,
         distance_kpc=args.distance,
         distance_error=args.distance_error,
@@ -299,7 +300,7 @@ def _kinematics(args):
         print(f"{row['quantity']:42s} {row['value']:10.4f}{error} {row['unit']}")
     name = path.stem.removesuffix("_pm")
     output = args.output or path.with_name(f"{name}_kinematics.html")
-    contents = [(motion_errors(study.motions), "colours and errors (L23 Fig. 20)"), *study_contents(study)]
+    contents = [(motion_errors(study.motions), "colors and errors (L23 Fig. 20)"), *study_contents(study)]
     print(write_page(output, f"{name}: kinematics", [("Kinematics", contents)]))
 
 
@@ -309,7 +310,7 @@ def _convert(args):
     ePSF libraries:   STDPSF (.fits) <-> ASDF reference (.asdf), where either name has "psf" in it
     distortions:      *_distortion.asdf or STDGDC -> *_stdgdc.fits (format 1), *_gdc.fits (format 2);
                       STDGDC -> *.asdf, placed in V2V3 as the reference given by --like is
-    catalogues:       .ecsv .fits .parquet .csv .xym* .lis -> .ecsv .fits .parquet, standard columns
+    catalogs:       .ecsv .fits .parquet .csv .xym* .lis -> .ecsv .fits .parquet, standard columns
     epochs' lists:    the same, and flystar's .calib (the epoch from the date in the name, or --epoch)
     Gaia tables:      Gaia's columns, or flystar's x0 y0 vx vy, with --kind=gaia
     """

@@ -1,4 +1,4 @@
-"""Every catalogue column and flag, once: name, unit, type, description."""
+"""Every catalog column and flag, once: name, unit, type, description."""
 
 from dataclasses import dataclass
 from enum import IntFlag
@@ -24,15 +24,15 @@ __all__ = [
 class Flag(IntFlag):
     """Bits of the ``flags`` column of every product."""
 
-    SATURATED = 1  # saturated pixels near the centre; fitted on the others
+    SATURATED = 1  # saturated pixels near the center; fitted on the others
     BAD_PIXELS = 2  # pixels without weight inside the fitted box
     NEAR_EDGE = 4  # the fitted box or the sky annulus leaves the detector
     CROWDED = 8  # a comparable or brighter star within the isolation radius
     NOT_CONVERGED = 16  # the fit stopped before it converged
     FEW_PIXELS = 32  # hardly more pixels than parameters
     SKY_FALLBACK = 64  # too few sky pixels: the image's own sky level was used
-    SUBTRACTED = 128  # neighbours were subtracted before the fit
-    EPSF_BORROWED = 256  # the ePSF here was borrowed from neighbouring positions
+    SUBTRACTED = 128  # neighbors were subtracted before the fit
+    EPSF_BORROWED = 256  # the ePSF here was borrowed from neighboring positions
     COSMIC_RAY = 512  # a cosmic ray or hot pixel: RADXS, or sharper than any sum of stars
     EXTENDED = 1024  # looks extended (RADXS)
     CLIPPED = 2048  # some measurements were clipped from the average
@@ -43,7 +43,7 @@ class Flag(IntFlag):
     LINEAR_FIT = 65536  # too few epochs for a choice of model: weighted straight line
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
     ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
-    QUALITY_CUT = 524288  # fails the catalogue cuts
+    QUALITY_CUT = 524288  # fails the catalog cuts
     INCONSISTENT = (
         1048576  # its three or four epochs are not on a line within their errors, which were widened
     )
@@ -66,7 +66,7 @@ def describe_flags(value):
 
 @dataclass(frozen=True)
 class Column:
-    """Definition of one catalogue column."""
+    """Definition of one catalog column."""
 
     name: str
     unit: str
@@ -81,7 +81,7 @@ def _columns(text):
 
 STAR_LIST = _columns("""
     id          |           | i8 | running number in this list
-    x           | pix       | f8 | raw x, 0-based, pixel centres on integers, science orientation
+    x           | pix       | f8 | raw x, 0-based, pixel centers on integers, science orientation
     y           | pix       | f8 | raw y, 0-based
     x_err       | pix       | f8 | standard error of x from the fit's covariance
     y_err       | pix       | f8 | standard error of y from the fit's covariance
@@ -122,8 +122,8 @@ MASTER = _columns("""
     y_err_formal | pix | f8 | standard error of y propagated from the fits
     x_err_systematic | pix | f8 | error of x that the measurements share: distortion, ePSF, other stars' light
     y_err_systematic | pix | f8 | error of y that the measurements share: distortion, ePSF, other stars' light
-    x_err_tie | pix | f8 | error of x from the tie to the catalogue, which all stars share; not in x_err
-    y_err_tie | pix | f8 | error of y from the tie to the catalogue, which all stars share; not in y_err
+    x_err_tie | pix | f8 | error of x from the tie to the catalog, which all stars share; not in x_err
+    y_err_tie | pix | f8 | error of y from the tie to the catalog, which all stars share; not in y_err
     mag    | mag    | f8 | mean instrumental magnitude on the zero point of the central exposure
     mag_rms | mag   | f8 | scatter of the single magnitudes
     mag_err | mag   | f8 | standard error of mag
@@ -145,8 +145,8 @@ MOTION = _columns("""
     pmdec        | mas / yr | f8 | proper motion in declination
     pmra_error   | mas / yr | f8 | standard error of pmra
     pmdec_error  | mas / yr | f8 | standard error of pmdec
-    pmra_error_systematic | mas / yr | f8 | part of pmra_error that neighbouring stars may share
-    pmdec_error_systematic | mas / yr | f8 | part of pmdec_error that neighbouring stars may share
+    pmra_error_systematic | mas / yr | f8 | part of pmra_error that neighboring stars may share
+    pmdec_error_systematic | mas / yr | f8 | part of pmdec_error that neighboring stars may share
     pmra_pmdec_corr |       | f8 | correlation of pmra and pmdec
     ra_error_total    | mas      | f8 | ra_error with the frame's own error, which all stars share
     dec_error_total   | mas      | f8 | dec_error with the frame's own error

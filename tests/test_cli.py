@@ -76,7 +76,7 @@ def test_motions_that_are_none(capsys, tmp_path):
         assert capsys.readouterr().err.startswith(f"{error}: {tmp_path / name}: found ")
 
 
-def test_convert_a_catalogue(tmp_path, capsys):
+def test_convert_a_catalog(tmp_path, capsys):
     source, target = tmp_path / "a.csv", tmp_path / "b.ecsv"
     Table({"RAJ2000": [10.0, 11.0], "DEJ2000": [-5.0, -6.0], "Gmag": [18.0, 19.0]}).write(source)
     assert main(["convert", str(source), str(target), "--epoch", "2016"]) == 0
@@ -112,7 +112,7 @@ def test_convert_an_epsf_library(tmp_path):
     psf = np.exp(-0.5 * (axis[:, None] ** 2 + axis[None, :] ** 2))
     library = EPSFLibrary(
         np.array([psf] * 4), [0.0, 2047.0], [0.0, 2047.0], meta={"filter": "F150W"}
-    ).normalised()
+    ).normalized()
     write_stdpsf(library, tmp_path / "a_epsf.fits")
     assert main(["convert", str(tmp_path / "a_epsf.fits"), str(tmp_path / "a_epsf.asdf")]) == 0
     np.testing.assert_allclose(read_epsf(tmp_path / "a_epsf.asdf").data, library.data, atol=1e-7)

@@ -70,7 +70,7 @@ def matched_share(exposures):
         yield judge(
             FRAME, "share of stars that other exposures have", share, (0.45, None), (0.15, None),
             about=str(row["exposure"]), rank=30,
-            causes=("little overlap with the other exposures", "artefacts taken for stars",
+            causes=("little overlap with the other exposures", "artifacts taken for stars",
                     "an ePSF that does not fit"),
             remedy="look at the exposure; lower min_exposures where the overlap is small",
         )  # fmt: skip

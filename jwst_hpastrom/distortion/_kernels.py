@@ -383,7 +383,7 @@ def map_rows(
                 if whole or radius + 2.0 * diagonal <= reach:
                     break
                 reach = (radius + 2.0 * diagonal) * 1.0001
-            # a pixel's k-th neighbour is within radius + diagonal of it
+            # a pixel's k-th neighbor is within radius + diagonal of it
             limit = (radius + 2.0 * diagonal) ** 2 * 1.0001 + 1e-6
             m = 0
             for s in range(n):

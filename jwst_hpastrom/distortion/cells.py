@@ -39,7 +39,7 @@ class CellGrid:
         self.order = np.argsort(self.cell, kind="stable")
         self.start = np.searchsorted(self.cell[self.order], np.arange(n * n + 1))
         found = np.maximum(np.diff(self.start), 1)
-        # where the residuals are, which is not exactly the cell's centre
+        # where the residuals are, which is not exactly the cell's center
         self.mean_x = np.bincount(self.cell, self.x, n * n) / found
         self.mean_y = np.bincount(self.cell, self.y, n * n) / found
 
@@ -71,7 +71,7 @@ class CellGrid:
 
 
 def fill_cells(values, count, minimum=3):
-    """Give cells with fewer than ``minimum`` residuals the mean of their nearest filled neighbours.
+    """Give cells with fewer than ``minimum`` residuals the mean of their nearest filled neighbors.
 
     Parameters
     ----------

@@ -128,8 +128,8 @@ class DistortionCorrection(Part):
     __hash__ = None
 
 
-def pixel_area_magnitude(correction, x, y, *, centre=None):
-    """Magnitude to add to one measured on surface brightness: ``-2.5 log10(|J| / |J_centre|)``.
+def pixel_area_magnitude(correction, x, y, *, center=None):
+    """Magnitude to add to one measured on surface brightness: ``-2.5 log10(|J| / |J_center|)``.
 
     Parameters
     ----------
@@ -139,19 +139,19 @@ def pixel_area_magnitude(correction, x, y, *, centre=None):
     x, y : float or ndarray
         Raw positions.
 
-    centre : tuple of float, optional
-        Position of zero correction; by default the polynomial's centre, (1023, 1023).
+    center : tuple of float, optional
+        Position of zero correction; by default the polynomial's center, (1023, 1023).
 
     Returns
     -------
     ndarray
     """
-    if centre is None:
+    if center is None:
         polynomial = getattr(correction, "polynomial", None)
-        centre = (1023.0, 1023.0) if polynomial is None else tuple(polynomial.centre)
-    # at the centre the smooth part counts: the reference must not carry one pixel's noise
+        center = (1023.0, 1023.0) if polynomial is None else tuple(polynomial.center)
+    # at the center the smooth part counts: the reference must not carry one pixel's noise
     smooth = correction
     if isinstance(correction, DistortionCorrection) and correction.polynomial is not None:
         smooth = correction.polynomial
-    at_centre = abs(np.linalg.det(smooth.jacobian(*centre)))
-    return -2.5 * np.log10(np.abs(np.linalg.det(correction.jacobian(x, y))) / at_centre)
+    at_center = abs(np.linalg.det(smooth.jacobian(*center)))
+    return -2.5 * np.log10(np.abs(np.linalg.det(correction.jacobian(x, y))) / at_center)

@@ -13,7 +13,7 @@ __all__ = ["Layout", "distortion_rows", "exposure_rows", "star_blocks", "table_w
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of the unknowns: polynomial (gauge "centre"), table x, table y, exposures.
+    """Order of the unknowns: polynomial (gauge "center"), table x, table y, exposures.
 
     Attributes
     ----------
@@ -58,8 +58,8 @@ class Layout:
         return self.n_distortion + self.per_exposure * self.n_exposures
 
     @property
-    def centre(self):
-        """Polynomial's centre, 0-based pixels."""
+    def center(self):
+        """Polynomial's center, 0-based pixels."""
         return np.array([self.shape[1] / 2 - 1.0, self.shape[0] / 2 - 1.0])
 
     @property
@@ -111,7 +111,7 @@ def distortion_rows(layout, x, y):
     rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, n_distortion)
     """
     n = x.size
-    p, q = (x - layout.centre[0]) / layout.half_width, (y - layout.centre[1]) / layout.half_width
+    p, q = (x - layout.center[0]) / layout.half_width, (y - layout.center[1]) / layout.half_width
     high = np.stack([p**i * q**j for i, j in layout.terms], 1) if layout.terms else np.zeros((n, 0))
     zero = np.zeros_like(high)
     blocks_x = [np.c_[p, q], np.stack([high, zero], 2).reshape(n, -1)]
@@ -136,7 +136,7 @@ def exposure_rows(layout, exposure, bx, by):
     ----------
     exposure : ndarray of int
     bx, by : ndarray
-        Position about the exposure's centre over the polynomial's half-width.
+        Position about the exposure's center over the polynomial's half-width.
 
     Returns
     -------

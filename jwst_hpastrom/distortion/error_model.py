@@ -22,7 +22,7 @@ class ErrorModel:
     correlation : ndarray, shape (m, 2 n + 1)
         Of the errors at two raw positions, by their distance: along y from zero on, along x from -n on, in
         steps of ``step``; zero beyond. Where the solution's dithers bring a star, the star's own error in
-        the catalogue repeats.
+        the catalog repeats.
     step : float
         Pixels.
     shape : tuple of int

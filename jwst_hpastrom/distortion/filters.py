@@ -18,7 +18,7 @@ def average_corrections(corrections):
     Parameters
     ----------
     corrections : sequence of `DistortionCorrection`
-        Of one detector, with polynomials about one centre; a part that only some have is zero in the others.
+        Of one detector, with polynomials about one center; a part that only some have is zero in the others.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def average_corrections(corrections):
         raise NotEnoughStarsError("no distortion solutions", "at least one")
     n = len(corrections)
     layouts = {
-        (tuple(c.shape), c.polynomial.degree, tuple(c.polynomial.centre), c.polynomial.half_width)
+        (tuple(c.shape), c.polynomial.degree, tuple(c.polynomial.center), c.polynomial.half_width)
         for c in corrections
         if c.polynomial is not None
     }
@@ -43,13 +43,13 @@ def average_corrections(corrections):
     maps = [c.pixel_map.data for c in corrections if c.pixel_map is not None]
     if len(layouts) != 1 or len({np.shape(t.dx) for t in tables}) > 1:
         raise MixedExposuresError(
-            "distortion solutions with different parts", "one degree, centre and number of cells",
+            "distortion solutions with different parts", "one degree, center and number of cells",
             "solve all filters with the same parameters",
         )  # fmt: skip
     polynomials = [c.polynomial for c in corrections if c.polynomial is not None]
     a, b = (sum(getattr(p, k) for p in polynomials) / n for k in "ab")
     first = polynomials[0]
-    polynomial = PolynomialCorrection(first.degree, a, b, first.centre, first.half_width, first.gauge)
+    polynomial = PolynomialCorrection(first.degree, a, b, first.center, first.half_width, first.gauge)
     out = DistortionCorrection(polynomial, shape=corrections[0].shape)
     if tables:
         mean = [sum(np.asarray(getattr(t, k), float) for t in tables) / n for k in ("dx", "dy")]

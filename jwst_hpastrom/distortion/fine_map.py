@@ -75,7 +75,7 @@ class FineStructure:
     solved : list of (`Pairs`, `JointResult`)
     grid : `Grid`
     prior : bool
-        Whether the catalogue counts in the stars' positions.
+        Whether the catalog counts in the stars' positions.
     """
 
     def __init__(self, solved, grid, *, prior=True):
@@ -140,7 +140,7 @@ class FineStructure:
         return np.stack([self.evaluate @ v.ravel() for v in parts.sum(0)])
 
     def first_prior(self):
-        """Prior from the covariance of neighbouring residuals about the stars."""
+        """Prior from the covariance of neighboring residuals about the stars."""
         d = self.about(self.gather(self.raw))
         lost = np.concatenate([f.share[k] for f, k in zip(self.frames, self.keep, strict=True)])
         kept = np.average((1 - lost) ** 2, weights=self.w)
@@ -209,7 +209,7 @@ def build_fine_map(
         Along which they follow each other.
 
     prior : bool
-        Whether the catalogue counts in the stars' positions.
+        Whether the catalog counts in the stars' positions.
 
     rng : `numpy.random.Generator`, optional
         Draws the simulations that the errors are measured with; by default a generator of seed 0.

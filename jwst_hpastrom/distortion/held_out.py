@@ -1,4 +1,4 @@
-"""What held-out stars tell of a correction: neighbours' residuals about their own positions."""
+"""What held-out stars tell of a correction: neighbors' residuals about their own positions."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ __all__ = ["HeldOutStars"]
 class HeldOutStars:
     """Residuals of the stars that no fit has used.
 
-    What neighbouring ones of different stars have in common is the correction's error, but for what repeats
+    What neighboring ones of different stars have in common is the correction's error, but for what repeats
     at the dither steps and so moves the stars themselves.
 
     Parameters
@@ -22,7 +22,7 @@ class HeldOutStars:
     r : ndarray, shape (2, n)
         Residuals of all pairs with the correction, pixels.
     prior : bool
-        Whether the catalogue counts in the stars' positions.
+        Whether the catalog counts in the stars' positions.
     """
 
     def __init__(self, pairs, transforms, r, *, prior=True):

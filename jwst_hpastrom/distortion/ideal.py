@@ -38,19 +38,19 @@ class IdealPlane:
     """The plane in which an exposure's corrected positions are a similarity of the sky.
 
     With the pointing keywords in ``meta`` this is the official pipeline's ideal frame (velocity aberration
-    not removed); without them a tangent plane about ``centre``.
+    not removed); without them a tangent plane about ``center``.
 
     Parameters
     ----------
     meta : mapping
         Metadata of a star list.
 
-    centre : tuple of float
+    center : tuple of float
         Right ascension and declination of the exposure, degrees, used where the keywords are missing.
     """
 
     meta: dict
-    centre: tuple
+    center: tuple
 
     @property
     def has_pointing(self):
@@ -61,9 +61,9 @@ class IdealPlane:
         """Project sky positions (degrees); returns x and y in arcseconds."""
         ra, dec = np.asarray(ra, float), np.asarray(dec, float)
         if not self.has_pointing:
-            if not np.all(np.isfinite(self.centre)):
+            if not np.all(np.isfinite(self.center)):
                 raise MissingDataError("a star list without pointing and sky positions", "ra and dec columns")
-            return TangentPlane(*self.centre).from_sky(ra, dec)
+            return TangentPlane(*self.center).from_sky(ra, dec)
         m = {k: float(self.meta[k]) for k in _KEYS}
         radial, east, north = _triad(m["ra_ref"], m["dec_ref"])
         r = np.deg2rad(m["roll_ref"])

@@ -62,7 +62,7 @@ def fix_gauge(a, b, gauge):
     a, b : ndarray
         Coefficients in the order of ``polynomial_terms(degree, 1)``: (1, 0), (0, 1), ...
 
-    gauge : {"centre", "bb10"}
+    gauge : {"center", "bb10"}
         See `PolynomialCorrection`.
 
     Returns
@@ -70,12 +70,12 @@ def fix_gauge(a, b, gauge):
     a, b : ndarray
     """
     a, b = a.copy(), b.copy()
-    if gauge == "centre":
+    if gauge == "center":
         scale, turn = 0.5 * (a[0] + b[1]), 0.5 * (b[0] - a[1])
     elif gauge == "bb10":
         scale, turn = a[0], -a[1]
     else:
-        raise ParameterError(f"gauge {gauge!r}", "'centre' or 'bb10'")
+        raise ParameterError(f"gauge {gauge!r}", "'center' or 'bb10'")
     a[0], b[1] = a[0] - scale, b[1] - scale
     a[1], b[0] = a[1] + turn, b[0] - turn
     return a, b
@@ -143,8 +143,8 @@ class _Similarities:
             self.base[:, k] = t.forward(pairs.u[k], pairs.v[k])
         total = self._sum(np.ones(len(pairs)))
         self.total = np.where(total > 0, total, 1.0)
-        self.centre = np.array([self._sum(b) / self.total for b in self.base])
-        self.dx, self.dy = self.base - self.centre[:, self.e]
+        self.center = np.array([self._sum(b) / self.total for b in self.base])
+        self.dx, self.dy = self.base - self.center[:, self.e]
         self.moment = self._sum(self.dx**2 + self.dy**2)
         self.moment = np.where(self.moment > 0, self.moment, 1.0)
 
@@ -175,7 +175,7 @@ def _clip_pairs(pairs, dx, dy, use, sigma):
 
 
 def solve_polynomial(
-    pairs, *, degree=5, n_cells=20, gauge="centre", step=0.5, tolerance=1e-5, max_iterations=100,
+    pairs, *, degree=5, n_cells=20, gauge="center", step=0.5, tolerance=1e-5, max_iterations=100,
     sigma=3.0, shape=FRAME, progress=False,
 ):  # fmt: skip
     """Solve the polynomial part by iteration (L23 §4.1).
@@ -193,7 +193,7 @@ def solve_polynomial(
     n_cells : int
         Cells along each axis.
 
-    gauge : {"centre", "bb10"}
+    gauge : {"center", "bb10"}
         Which similarity the polynomial keeps, see `PolynomialCorrection`.
 
     step, tolerance, max_iterations, sigma
@@ -212,11 +212,11 @@ def solve_polynomial(
     check_coverage(pairs, shape)
     use = pairs.fitted
     terms = polynomial_terms(degree, 1)
-    centre, half = np.array([shape[1] / 2 - 1.0, shape[0] / 2 - 1.0]), max(shape) / 2.0
+    center, half = np.array([shape[1] / 2 - 1.0, shape[0] / 2 - 1.0]), max(shape) / 2.0
     grid = CellGrid(pairs.x[use], pairs.y[use], n_cells, shape)
-    p, q = (grid.mean_x - centre[0]) / half, (grid.mean_y - centre[1]) / half
+    p, q = (grid.mean_x - center[0]) / half, (grid.mean_y - center[1]) / half
     design = np.stack([np.ones_like(p)] + [p**i * q**j for i, j in terms], 1)
-    part = PolynomialCorrection(degree, np.zeros(len(terms)), np.zeros(len(terms)), centre, half, gauge)
+    part = PolynomialCorrection(degree, np.zeros(len(terms)), np.zeros(len(terms)), center, half, gauge)
     correction = DistortionCorrection(part, shape=shape)
     weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)
     keep = None
@@ -297,7 +297,7 @@ def solve_table(
         As in `solve_polynomial`.
 
     min_count : int
-        Cells with fewer residuals borrow their neighbours' mean and have count 0.
+        Cells with fewer residuals borrow their neighbors' mean and have count 0.
 
     progress : bool
         Show a bar.
@@ -350,7 +350,7 @@ def solve_table(
     table = replace(table, dx_err=errors[0], dy_err=errors[1], count=count)
     if (count == 0).any():
         log.info(
-            "%d of %d table cells have too few stars and borrow from their neighbours",
+            "%d of %d table cells have too few stars and borrow from their neighbors",
             (count == 0).sum(),
             count.size,
         )

@@ -1,7 +1,7 @@
 """One sparse weighted least-squares problem: distortion, exposures and the stars' own positions (Methods §2).
 
 The stars' 2 × 2 blocks are eliminated (Schur complement), the rest is solved by Cholesky's method, so that
-the full covariance comes with it. The catalogue is a prior on the stars' positions; without one
+the full covariance comes with it. The catalog is a prior on the stars' positions; without one
 (self-calibration) the stars are free and the exposures share one scale.
 """
 
@@ -37,7 +37,7 @@ class JointResult:
     transforms : list of `LinearTransform`
         Ideal plane (arcsec) to corrected pixels.
     displacement : ndarray, shape (n_stars, 2)
-        Stars' positions minus the catalogue's, pixels along xi and eta.
+        Stars' positions minus the catalog's, pixels along xi and eta.
     noise : float
         Noise per axis beyond the stated errors that the residuals call for, pixels.
     weights : tuple of ndarray
@@ -66,7 +66,7 @@ class JointResult:
         Parameters
         ----------
         r : ndarray, shape (2, n)
-            Errors of all pairs (catalogue minus corrected position), pixels.
+            Errors of all pairs (catalog minus corrected position), pixels.
 
         Returns
         -------
@@ -111,15 +111,15 @@ class Problem:
         self.exposure, star = pairs.exposure[k], pairs.star[k]
         self.stars, self.star = np.unique(star, return_inverse=True)
         base = np.empty((2, k.size))
-        centre = np.zeros((2, layout.n_exposures))
+        center = np.zeros((2, layout.n_exposures))
         for e, t in enumerate(transforms):
             m = self.exposure == e
             base[:, m] = t.forward(pairs.u[k][m], pairs.v[k][m])
-            centre[:, e] = base[:, m].mean(1) if m.any() else 0.0
-        self.centre = centre
+            center[:, e] = base[:, m].mean(1) if m.any() else 0.0
+        self.center = center
         cx, cy = correction.forward(pairs.x[k], pairs.y[k])
         self.r = np.stack([base[0] - cx, base[1] - cy])
-        arm = (base - centre[:, self.exposure]) / layout.half_width
+        arm = (base - center[:, self.exposure]) / layout.half_width
         self.matrices = (
             np.stack([t.matrix @ r for t, r in zip(transforms, pairs.rotations, strict=True)]) * scale
         )
@@ -189,7 +189,7 @@ def excess_variance(left, variance, brightest=0.3):
 
 
 def tukey(z2):
-    """Tukey's biweight of the squares of normalised residuals."""
+    """Tukey's biweight of the squares of normalized residuals."""
     t = z2 / TUKEY**2
     return np.where(t < 1, (1 - t) ** 2, 0.0)
 
@@ -210,7 +210,7 @@ def solve_joint(
     n_iterations=4,
     free_stars=False,
     table_sigma=0.05,
-    gauge="centre",
+    gauge="center",
     progress=False,
 ):
     """Solve distortion, exposures and stars together.
@@ -234,7 +234,7 @@ def solve_joint(
     table_sigma : float
         First guess of the table's own scatter (its prior's width), pixels; it is re-estimated.
 
-    gauge : {"centre", "bb10"}
+    gauge : {"center", "bb10"}
 
     progress : bool
         Show a bar.
@@ -295,7 +295,7 @@ def starting_transforms(pairs, correction, use, shared_scale):
     va = np.array([float(m.get("va_scale") or 1.0) for m in pairs.metas])
     mean = np.mean([t.scale * v for t, v in zip(transforms, va, strict=True)])
     return [
-        LinearTransform(t.matrix * (mean / v / t.scale), t.offset, t.centre)
+        LinearTransform(t.matrix * (mean / v / t.scale), t.offset, t.center)
         for t, v in zip(transforms, va, strict=True)
     ]
 
@@ -316,7 +316,7 @@ def _finish(pairs, base, problem, response, theta, displacement, covariance, noi
     da, db = layout.coefficients(theta)
     a, b = fix_gauge(p.a + da, p.b + db, gauge)
     polynomial = PolynomialCorrection(
-        p.degree, a, b, p.centre, p.half_width, gauge, _polynomial_covariance(layout, covariance)
+        p.degree, a, b, p.center, p.half_width, gauge, _polynomial_covariance(layout, covariance)
     )
     table = None
     if layout.n_cells:

@@ -44,7 +44,7 @@ def place_frame(correction, star_lists, *, scale_mas=None):
         With ``x y`` and ``ra dec`` through the exposures' own WCS, and the pointing keywords in meta.
 
     scale_mas : float, optional
-        Pixel scale of the corrected frame at its centre in the ideal frame, mas, where it has been measured;
+        Pixel scale of the corrected frame at its center in the ideal frame, mas, where it has been measured;
         by default that of the exposures' WCS.
 
     Returns
@@ -85,8 +85,8 @@ def place_frame(correction, star_lists, *, scale_mas=None):
     if scale_mas is not None:
         matrix = fit.matrix * (scale_mas / 1e3 / fit.scale)
         # keep the mean position of the stars
-        centre = np.array([cx.mean(), cy.mean()])
-        fit = LinearTransform(matrix, np.array(fit.forward(*centre)), centre)
+        center = np.array([cx.mean(), cy.mean()])
+        fit = LinearTransform(matrix, np.array(fit.forward(*center)), center)
     a, b = fit.forward(cx, cy)
     jump = np.hypot(a - u, b - v)
     matrix, offset = v2v3_from_ideal(first)

@@ -31,7 +31,7 @@ from jwst_hpastrom.instrument import nominal_scale
 __all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
-# not the crowded ones: where a neighbour spoils the position, QFIT says so
+# not the crowded ones: where a neighbor spoils the position, QFIT says so
 _BAD = (
     Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS | Flag.COSMIC_RAY | Flag.EXTENDED | Flag.NEAR_EDGE
 )
@@ -155,7 +155,7 @@ def match_reference(
     motion_error=0.3,
     rng=None,
 ):
-    """Pair the stars of each exposure with a reference catalogue moved to the exposure's epoch.
+    """Pair the stars of each exposure with a reference catalog moved to the exposure's epoch.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def match_reference(
         Star lists with ``ra dec`` through the exposures' WCS.
 
     reference : `~astropy.table.Table`
-        Standard catalogue: ra, dec (deg), ra_error, dec_error (mas), pmra, pmdec (mas/yr), mag; meta epoch.
+        Standard catalog: ra, dec (deg), ra_error, dec_error (mas), pmra, pmdec (mas/yr), mag; meta epoch.
 
     qfit_max, error_max
         Selection, see `select_stars`.
@@ -300,7 +300,7 @@ def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, matc
         raise NoOverlapError(
             f"{near.size} reference stars within the exposure",
             f"{min_stars}",
-            "is it a catalogue of this field?",
+            "is it a catalog of this field?",
         )
     mag = values(table, "mag")[index]
     blind = match_blind(
@@ -325,7 +325,7 @@ def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, matc
     if i.size < min_stars or i.size < 3 * chance:
         raise NoOverlapError(
             f"{i.size} pairs within {match_radius} arcsec, {chance:.0f} expected by chance", f"{min_stars}",
-            "is it a catalogue of this field?",
+            "is it a catalog of this field?",
         )  # fmt: skip
     shift = tuple(np.array([np.median(tx), np.median(ty)]) - [np.median(sx), np.median(sy)])
     return index[i], near[j], own, u, v, shift

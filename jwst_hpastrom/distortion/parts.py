@@ -18,7 +18,7 @@ NO_PIXELS = (np.zeros((1, 1, 2), np.float32),)
 
 
 def table_nodes(n_cells, n_pixels):
-    """Positions at which a table's cells act: cell centres, the outermost moved to the detector's edge.
+    """Positions at which a table's cells act: cell centers, the outermost moved to the detector's edge.
 
     Parameters
     ----------
@@ -96,18 +96,18 @@ def _horner(degree, a, b):
 
 @dataclass(frozen=True, eq=False)
 class PolynomialCorrection(Part):
-    """δ = Σ a_ij x̃^i ỹ^j for 1 <= i + j <= degree, x̃ = (x - centre)/half_width (L23 §4.1).
+    """δ = Σ a_ij x̃^i ỹ^j for 1 <= i + j <= degree, x̃ = (x - center)/half_width (L23 §4.1).
 
     Parameters
     ----------
     degree : int
     a, b : ndarray, shape (n_terms,)
         Coefficients of x and y in pixels, in the order of ``polynomial_terms(degree, 1)``.
-    centre : ndarray, shape (2,)
+    center : ndarray, shape (2,)
         0-based pixels; L23's (1024, 1024) is (1023, 1023) here.
     half_width : float
     gauge : str
-        ``"centre"``: a_10 + b_01 = 0 and a_01 = b_10; ``"bb10"``: a_10 = a_01 = 0; other words: none.
+        ``"center"``: a_10 + b_01 = 0 and a_01 = b_10; ``"bb10"``: a_10 = a_01 = 0; other words: none.
     covariance : ndarray, shape (2 n_terms, 2 n_terms), optional
         Of (a..., b...).
     """
@@ -115,13 +115,13 @@ class PolynomialCorrection(Part):
     degree: int
     a: np.ndarray
     b: np.ndarray
-    centre: np.ndarray = field(default_factory=lambda: np.array([1023.0, 1023.0]))
+    center: np.ndarray = field(default_factory=lambda: np.array([1023.0, 1023.0]))
     half_width: float = 1024.0
-    gauge: str = "centre"
+    gauge: str = "center"
     covariance: np.ndarray | None = None
 
     def _own_arguments(self):
-        x, y = map(float, self.centre)
+        x, y = map(float, self.center)
         return _horner(self.degree, self.a, self.b), x, y, 1.0 / self.half_width
 
     def _kernel_arguments(self):
@@ -130,7 +130,7 @@ class PolynomialCorrection(Part):
     def jacobian(self, x, y):
         zero = [0.0]
         delta = PolynomialTransform(
-            self.degree, np.r_[zero, self.a], np.r_[zero, self.b], self.centre, self.half_width
+            self.degree, np.r_[zero, self.a], np.r_[zero, self.b], self.center, self.half_width
         )
         return np.eye(2) + delta.jacobian(x, y)
 
@@ -138,7 +138,7 @@ class PolynomialCorrection(Part):
         if self.covariance is None:
             return super().error(x, y)
         x, y = np.broadcast_arrays(x, y)
-        p, q = ((v - c) / self.half_width for v, c in zip((x, y), self.centre, strict=True))
+        p, q = ((v - c) / self.half_width for v, c in zip((x, y), self.center, strict=True))
         t = np.stack([p**i * q**j for i, j in polynomial_terms(self.degree, 1)], -1)
         n = t.shape[-1]
         c = self.covariance
@@ -154,7 +154,7 @@ class PolynomialCorrection(Part):
         return (
             isinstance(other, PolynomialCorrection)
             and (self.degree, self.half_width, self.gauge) == (other.degree, other.half_width, other.gauge)
-            and all(np.array_equal(getattr(self, k), getattr(other, k)) for k in ("a", "b", "centre"))
+            and all(np.array_equal(getattr(self, k), getattr(other, k)) for k in ("a", "b", "center"))
         )
 
     __hash__ = None
@@ -175,7 +175,7 @@ class TableCorrection(Part):
     dx_err, dy_err : ndarray, optional
         Their standard errors.
     count : ndarray of int, optional
-        Residuals used in each cell; 0 where the value was borrowed from neighbours.
+        Residuals used in each cell; 0 where the value was borrowed from neighbors.
     shape : tuple of int
         Detector (ny, nx).
     """
@@ -231,7 +231,7 @@ class TableCorrection(Part):
 
 @dataclass(frozen=True, eq=False)
 class PixelMapCorrection(Part):
-    """One correction per pixel, bilinear between pixel centres, constant outside them (L23 §4.3).
+    """One correction per pixel, bilinear between pixel centers, constant outside them (L23 §4.3).
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def build_pixel_map(
     Returns
     -------
     `PixelMapCorrection`
-        With standard errors (1.2533 scatter/√n) and counts. Neighbouring pixels share most of their
+        With standard errors (1.2533 scatter/√n) and counts. Neighboring pixels share most of their
         residuals: their errors are correlated.
 
     Raises

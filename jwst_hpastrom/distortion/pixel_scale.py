@@ -8,8 +8,8 @@ from jwst_hpastrom.geometry import polynomial_terms
 __all__ = ["pixel_scale", "pixel_scale_history", "smooth_area"]
 
 
-def _terms(x, y, centre, half, degree):
-    p, q = (x - centre[0]) / half, (y - centre[1]) / half
+def _terms(x, y, center, half, degree):
+    p, q = (x - center[0]) / half, (y - center[1]) / half
     return np.stack([p**i * q**j for i, j in polynomial_terms(degree)], 1)
 
 
@@ -35,10 +35,10 @@ def smooth_area(correction, *, degree=5, n_grid=128):
     float
     """
     ny, nx = correction.shape
-    centre, half = _reference(correction)
-    # cell centres of a uniform grid, so that edges and middle count alike
+    center, half = _reference(correction)
+    # cell centers of a uniform grid, so that edges and middle count alike
     x, y = (c.ravel() for c in np.meshgrid(*[(np.arange(n_grid) + 0.5) * n / n_grid - 0.5 for n in (nx, ny)]))
-    design = _terms(x, y, centre, half, degree)
+    design = _terms(x, y, center, half, degree)
     u, v = (np.linalg.lstsq(design, d, rcond=None)[0] for d in correction.delta(x, y))
     return float(abs((1 + u[1] / half) * (1 + v[2] / half) - u[2] * v[1] / half**2))
 
@@ -47,14 +47,14 @@ def _reference(correction):
     ny, nx = correction.shape
     polynomial = correction.polynomial
     if polynomial is not None:
-        return np.asarray(polynomial.centre, float), float(polynomial.half_width)
+        return np.asarray(polynomial.center, float), float(polynomial.half_width)
     return np.array([nx / 2 - 1.0, ny / 2 - 1.0]), max(nx, ny) / 2.0
 
 
 def _clustered_error(pairs, dx, dy, correction, weights, degree):
     """Relative error of the scale at the reference point; residuals of one star count as one."""
-    centre, half = _reference(correction)
-    design = _terms(pairs.x, pairs.y, centre, half, degree)
+    center, half = _reference(correction)
+    design = _terms(pairs.x, pairs.y, center, half, degree)
     inverse = np.linalg.inv(design.T @ (design * weights[:, None]))
     variance = 0.0
     score = np.zeros((pairs.held_out.size, 2))
@@ -132,7 +132,7 @@ def pixel_scale_history(tables):
     -------
     summary : `~astropy.table.Table`
         A row per filter: filter, n_exposures, pixel_scale and pixel_scale_error (mas per pixel; of the
-        exposures against each other), pixel_scale_total_error (with the reference catalogue's).
+        exposures against each other), pixel_scale_total_error (with the reference catalog's).
     history : `~astropy.table.Table`
         A row per exposure in the order of time: filter, epoch, pixel_scale, pixel_scale_error, relative (to
         the filter's mean).

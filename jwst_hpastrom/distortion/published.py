@@ -95,9 +95,9 @@ def _good(pairs, r):
 
 
 def _map_samples(result):
-    """Residuals for the published map, about the stars' positions averaged over exposures and catalogue.
+    """Residuals for the published map, about the stars' positions averaged over exposures and catalog.
 
-    L23 does not say which; against the catalogue alone, its own errors (one star is in every exposure) would
+    L23 does not say which; against the catalog alone, its own errors (one star is in every exposure) would
     be the map's.
     """
     pairs = result.pairs
@@ -117,7 +117,7 @@ def simulated_pairs(pairs, correction, rng):
     pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
     correction : `DistortionCorrection`
     rng : `numpy.random.Generator` or None
-        Draws the errors of catalogue and measurements; what the residuals show beyond the latter counts too.
+        Draws the errors of catalog and measurements; what the residuals show beyond the latter counts too.
         None: there are none.
 
     Returns
@@ -152,7 +152,7 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
 
     The known distortion is the solution, sharpened: cells and medians have smoothed it, and solved for again,
     without noise, it loses about as much as the true one has lost; that is added (Tukey's twicing). What is
-    finer still is added to the errors from what neighbouring held-out stars have in common beyond the
+    finer still is added to the errors from what neighboring held-out stars have in common beyond the
     simulated ones.
 
     Parameters
@@ -196,7 +196,7 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
         found = drawn_from(true.pixel_map, rng)
         samples.append(np.stack(found.forward(x, y)) - here)
         drawn_covariance.append(test.covariance(np.stack(found.forward(pairs.x, pairs.y)) - there))
-    # cells of the table are few: neighbours within some of them are averaged
+    # cells of the table are few: neighbors within some of them are averaged
     errors = ErrorModel.from_samples(np.array(samples), correction.shape, smooth=0.09 * min(ny, nx))
     structure = test.covariance(r) - np.mean(drawn_covariance)
     log.info("structure finer than the parts: variance %.2e px² of %.2e", structure, errors.variance.mean())

@@ -129,7 +129,7 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
         raise DegenerateSolutionError(
             "one exposure",
             "several, dithered and at several rolls",
-            "give more exposures or a reference catalogue",
+            "give more exposures or a reference catalog",
         )
     if not all(IdealPlane(dict(t.meta), (np.nan, np.nan)).has_pointing for t in star_lists):
         raise MissingDataError("star lists without pointing keywords", "v2_ref ... roll_ref in meta")
@@ -145,7 +145,7 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
             f"{len(star_lists)} exposures within {np.ptp(rolls):.2f} degrees of roll that leave {len(lost)} "
             f"combinations of the terms {', '.join(terms)} undetermined",
             "exposures at several rolls and pointings",
-            "add rolls, or use a reference catalogue (method=joint)",
+            "add rolls, or use a reference catalog (method=joint)",
         )
     result = solve_joint(
         pairs, start, n_cells=n_cells, free_stars=True, gauge=gauge, n_iterations=5, progress=progress

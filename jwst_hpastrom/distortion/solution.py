@@ -139,7 +139,7 @@ def solve_distortion(
     *,
     method="iterative",
     degree=5,
-    gauge="centre",
+    gauge="center",
     polynomial_cells=20,
     table_cells=32,
     pixel_map=True,
@@ -166,17 +166,17 @@ def solve_distortion(
         Star lists of one filter, with ``ra dec`` through the exposures' WCS (good to ``max_shift``).
 
     reference : `~astropy.table.Table`, optional
-        Standard catalogue (ra, dec, errors, proper motions, mag; meta epoch). ``method="self"`` does without.
+        Standard catalog (ra, dec, errors, proper motions, mag; meta epoch). ``method="self"`` does without.
 
     method : {"iterative", "joint", "self"}
         As published, half step by half step; all at once with the stars' positions as unknowns and the
-        catalogue as prior; or without a catalogue.
+        catalog as prior; or without a catalog.
 
     degree : int
         Of the polynomial.
 
-    gauge : {"centre", "bb10"}
-        Which similarity the polynomial keeps: none at the centre, or none along x.
+    gauge : {"center", "bb10"}
+        Which similarity the polynomial keeps: none at the center, or none along x.
 
     polynomial_cells : int
         Cells along each axis in which residuals are averaged for the polynomial.
@@ -212,7 +212,7 @@ def solve_distortion(
         Fraction of the reference stars that take no part in any fit, for the held-out residuals by stage.
 
     motion_error : float
-        Error of unknown proper motions, mas/yr, where the catalogue has fewer than five known ones.
+        Error of unknown proper motions, mas/yr, where the catalog has fewer than five known ones.
 
     void_lists : sequence of list of `~astropy.table.Table`
         Star lists of other filters, a list per filter, whose residuals join the pixel map.
@@ -256,7 +256,7 @@ def solve_distortion(
         raise NotEnoughStarsError("no star lists", "at least one exposure")
     if reference is None and method != "self":
         raise MissingDataError(
-            "no reference catalogue", f"one for method={method}", "give one, or use method=self"
+            "no reference catalog", f"one for method={method}", "give one, or use method=self"
         )
     rng = np.random.default_rng(0) if rng is None else rng
     one = {

@@ -6,7 +6,7 @@ from astropy.modeling.models import Mapping as AxisMapping
 
 from jwst_hpastrom.geometry import polynomial_terms
 
-__all__ = ["find_pixel_tables", "quantised", "standard_model"]
+__all__ = ["find_pixel_tables", "quantized", "standard_model"]
 
 
 def standard_model(polynomial=None, table=None, pixel_map=None):
@@ -34,7 +34,7 @@ def standard_model(polynomial=None, table=None, pixel_map=None):
         fx, fy = fx + tx, fy + ty
         minus = [tx | Scale(-1.0), ty | Scale(-1.0)]
     if pixel_map is not None:
-        tables, quantum = quantised(pixel_map.data)
+        tables, quantum = quantized(pixel_map.data)
         px, py = _pixel_models(tables, quantum)
         fx, fy = fx + px, fy + py
         m = _pixel_models(tables, -quantum)
@@ -53,9 +53,9 @@ def standard_model(polynomial=None, table=None, pixel_map=None):
     return model
 
 
-def _normalisation(polynomial):
+def _normalization(polynomial):
     half = polynomial.half_width
-    return AffineTransformation2D(np.eye(2) / half, -np.asarray(polynomial.centre, float) / half)
+    return AffineTransformation2D(np.eye(2) / half, -np.asarray(polynomial.center, float) / half)
 
 
 def _polynomial2d(degree, terms, values):
@@ -63,13 +63,13 @@ def _polynomial2d(degree, terms, values):
 
 
 def _polynomial_forward(part):
-    """Two models raw -> corrected x and y, behind one normalisation."""
+    """Two models raw -> corrected x and y, behind one normalization."""
     terms = polynomial_terms(max(part.degree, 1))
     models = []
     for axis, c in enumerate((part.a, part.b)):
-        values = np.r_[float(part.centre[axis]), c]
+        values = np.r_[float(part.center[axis]), c]
         values[1 + axis] += part.half_width
-        models.append(_normalisation(part) | _polynomial2d(max(part.degree, 1), terms, values))
+        models.append(_normalization(part) | _polynomial2d(max(part.degree, 1), terms, values))
     return models
 
 
@@ -77,9 +77,9 @@ def _polynomial_inverse(part, n=80, margin=0.04, tolerance=3e-5):
     """Polynomial fitted to exact inverses over the detector and a margin, of the degree that it takes."""
     half = part.half_width
     nodes = (1 + margin) * half * np.cos(np.pi * (np.arange(n) + 0.5) / n)
-    x, y = (c.ravel() for c in np.meshgrid(nodes + part.centre[0], nodes + part.centre[1]))
+    x, y = (c.ravel() for c in np.meshgrid(nodes + part.center[0], nodes + part.center[1]))
     u, v = part.forward(x, y)
-    p, q = (u - part.centre[0]) / half, (v - part.centre[1]) / half
+    p, q = (u - part.center[0]) / half, (v - part.center[1]) / half
     for degree in (7, 9, 11, 13):
         terms = polynomial_terms(degree)
         design = np.stack([p**i * q**j for i, j in terms], 1)
@@ -87,7 +87,7 @@ def _polynomial_inverse(part, n=80, margin=0.04, tolerance=3e-5):
         if max(np.abs(design @ c - t).max() for c, t in zip(fits, (x, y), strict=True)) < tolerance:
             break
     parts = [_polynomial2d(degree, terms, c) for c in fits]
-    return _normalisation(part) | AxisMapping((0, 1, 0, 1)) | parts[0] & parts[1]
+    return _normalization(part) | AxisMapping((0, 1, 0, 1)) | parts[0] & parts[1]
 
 
 def _tabular(points, table):
@@ -101,7 +101,7 @@ def _table_models(part):
     return [_tabular(points, np.pad(np.asarray(t, float), 1, mode="edge").T) for t in (part.dx, part.dy)]
 
 
-def quantised(data):
+def quantized(data):
     """A pixel map as int16 tables ([x, y] order, edges doubled) and their quantum in pixels."""
     quantum = max(float(np.abs(data).max()) / 32700.0, 1e-7)
     tables = [

@@ -6,7 +6,7 @@ __all__ = ["StarFrame", "star_frame"]
 
 
 class StarFrame:
-    """Residuals about the stars' own positions: means over their exposures, the catalogue counting too.
+    """Residuals about the stars' own positions: means over their exposures, the catalog counting too.
 
     Parameters
     ----------
@@ -16,9 +16,9 @@ class StarFrame:
     weights : tuple of ndarray
         Of the pairs' x and y; a pair with weight zero does not count.
     prior : bool
-        Whether the catalogue counts.
+        Whether the catalog counts.
     scale : float
-        Arcsec per pixel, for the catalogue's errors; by default `Pairs.pixel_scale`.
+        Arcsec per pixel, for the catalog's errors; by default `Pairs.pixel_scale`.
     noise : ndarray, shape (2, n), optional
         Variances of the measurements; by default the inverse of the weights.
     """
@@ -43,7 +43,7 @@ class StarFrame:
         return self.w / self.safe[self.pairs.star]
 
     def raw(self, correction):
-        """Catalogue (transformed) minus corrected position, shape (2, n)."""
+        """Catalog (transformed) minus corrected position, shape (2, n)."""
         p = self.pairs
         out = -np.stack(correction.forward(p.x, p.y))
         for e, t in enumerate(self.transforms):
@@ -52,7 +52,7 @@ class StarFrame:
         return out
 
     def displacement(self, r):
-        """Stars' own positions minus the catalogue's, shape (2, n_stars), pixels along xi and eta."""
+        """Stars' own positions minus the catalog's, shape (2, n_stars), pixels along xi and eta."""
         p, n = self.pairs, self.variance.size
         back = self.inverses[p.exposure]
         sky = [back[:, k, 0] * r[0] + back[:, k, 1] * r[1] for k in (0, 1)]
@@ -64,7 +64,7 @@ class StarFrame:
         return np.stack([r[k] - m[:, k, 0] * d[0] - m[:, k, 1] * d[1] for k in (0, 1)])
 
     def simulate(self, rng):
-        """Draw `raw` residuals of pure noise: errors of the measurements and of the catalogue."""
+        """Draw `raw` residuals of pure noise: errors of the measurements and of the catalog."""
         p = self.pairs
         d = rng.normal(size=(2, self.variance.size)) * np.sqrt(
             np.where(np.isfinite(self.variance), self.variance, 0.0)

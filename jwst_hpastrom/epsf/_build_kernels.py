@@ -1,4 +1,4 @@
-"""Numba kernels for ePSF building: stamps, neighbours, samples and their gridding, mesh sky.
+"""Numba kernels for ePSF building: stamps, neighbors, samples and their gridding, mesh sky.
 
 Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
 other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's
@@ -31,7 +31,7 @@ def model_window(coeff, os):
 def refine_catalog(
     resid, weight, coeff, gx, gy, os, x, y, flux, radius, half_box, order, max_shift, tolerance
 ):
-    """One pass of fits over a catalogue, each star on the residual image plus its own model (Gauss-Seidel).
+    """One pass of fits over a catalog, each star on the residual image plus its own model (Gauss-Seidel).
 
     resid is the image less the sky and all stars' models, and is kept up to date; x, y, flux are overwritten.
     """

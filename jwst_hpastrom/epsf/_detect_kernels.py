@@ -45,7 +45,7 @@ def sky_boxes(data, good, size, step, level, sigma, count):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def bilinear_map(level, size, out):
-    """Bilinear interpolation of box centres to all pixels; constant outside the outermost centres."""
+    """Bilinear interpolation of box centers to all pixels; constant outside the outermost centers."""
     by, bx = level.shape
     for j in range(out.shape[0]):
         v = min(max((j + 0.5) / size - 0.5, 0.0), by - 1.0)
@@ -64,7 +64,7 @@ def bilinear_map(level, size, out):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def matched_filter(data, good, kernel, flux):
-    """Least-squares flux of a star centred on each pixel, with a local constant sky; NaN where undetermined.
+    """Least-squares flux of a star centered on each pixel, with a local constant sky; NaN where undetermined.
 
     data must be 0 where not good. Two sums over the box where it is complete; the full set where pixels
     are missing or the box leaves the image.
@@ -134,7 +134,7 @@ def matched_filter(data, good, kernel, flux):
 
 @njit(cache=True, nogil=True)
 def local_maxima(flux, err, good, kernel, threshold, x, y, f, snr):
-    """Pixels whose flux exceeds their 8 neighbours' and ``threshold`` standard errors; returns how many.
+    """Pixels whose flux exceeds their 8 neighbors' and ``threshold`` standard errors; returns how many.
 
     The position is refined by a parabola along each axis. err counts only where good.
     """
@@ -248,8 +248,8 @@ def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err,
 def sharpness(data, weight, x, y, sky, least, slack, out):
     """How far the pixels around each star are sharper than any sum of stars, in standard errors.
 
-    least: smallest sum of a pixel's two neighbours over that pixel, along x, y and the two diagonals. A pixel
-    with less light in a pair of neighbours counts; ``slack`` is the relative error of ``least``. out: the
+    least: smallest sum of a pixel's two neighbors over that pixel, along x, y and the two diagonals. A pixel
+    with less light in a pair of neighbors counts; ``slack`` is the relative error of ``least``. out: the
     largest of the 3 x 3 pixels and four axes.
     """
     ny, nx = data.shape

@@ -18,17 +18,17 @@ def quality_one(
     central pixel, and Σψ of the fitted pixels.
     """
     ny, nx = data.shape
-    centre = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    center = (coeff.shape[1] - 2 * PAD - 1) / 2.0
     out[:] = np.nan
     if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(flux)):
         return
     px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
-    reach = min(max(half, int(np.ceil(outer + 0.5))), int((centre - 2) / os - 1))
+    reach = min(max(half, int(np.ceil(outer + 0.5))), int((center - 2) / os - 1))
     i0, i1, j0, j1 = max(px - reach, 0), min(px + reach, nx - 1), max(py - reach, 0), min(py + reach, ny - 1)
     nj, ni = j1 - j0 + 1, i1 - i0 + 1
     if nj <= 0 or ni <= 0:
         return
-    u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+    u, v = (i0 - x) * os + center, (j0 - y) * os + center
     c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
     blend(coeff, gx, gy, x, y, r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
     psi = psis[0]
@@ -77,7 +77,7 @@ def quality_many(data, weight, coeff, gx, gy, os, x, y, flux, sky, half_box, inn
 def flux_changes(residual, weight, coeff, gx, gy, os, x, y, sky, half, out):
     """Flux that the residual image would add to each star at its position, on the inner box."""
     n_grid = coeff.shape[1] - 2 * PAD
-    centre = (n_grid - 1) / 2.0
+    center = (n_grid - 1) / 2.0
     ny, nx = residual.shape
     window, psis, taps, _, _ = scratch(os, half)
     psi = psis[0]
@@ -88,7 +88,7 @@ def flux_changes(residual, weight, coeff, gx, gy, os, x, y, sky, half, out):
         out[s] = 0.0
         if nj <= 0 or ni <= 0:
             continue
-        u, v = (i0 - x[s]) * os + centre, (j0 - y[s]) * os + centre
+        u, v = (i0 - x[s]) * os + center, (j0 - y[s]) * os + center
         c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
         blend(coeff, gx, gy, x[s], y[s], r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
         box_model(window, r0, c0, os, u, v, nj, ni, psi, psis[1], psis[2], taps[0], taps[1], taps[2], taps[3])

@@ -255,7 +255,7 @@ def fit_one(
     """
     ny, nx = data.shape
     n_grid = coeff.shape[1] - 2 * PAD
-    centre = (n_grid - 1) / 2.0
+    center = (n_grid - 1) / 2.0
     psi, psi_x, psi_y = psis[0], psis[1], psis[2]
     wx, ux, wy, uy = taps[0], taps[1], taps[2], taps[3]
     a, f, g, step = mats[0], mats[1], vecs[0], vecs[1]
@@ -267,7 +267,7 @@ def fit_one(
     out[9] = out[10] = out[11] = 0.0
     if not (x > -0.5 and y > -0.5 and x < nx - 0.5 and y < ny - 0.5):
         return False
-    reach = min(half, int((centre - 2 - SLACK) / os - 1.0))
+    reach = min(half, int((center - 2 - SLACK) / os - 1.0))
     used, count, converged, first = 0, 0, False, True
     flux, chi2_old = 0.0, np.inf
     for _ in range(3):  # boxes: one more where the star turns out to lie in another pixel
@@ -283,7 +283,7 @@ def fit_one(
         converged = False
         while used < max_iterations:
             used += 1
-            u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+            u, v = (i0 - x) * os + center, (j0 - y) * os + center
             ci, rj = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
             if r0 < 0 or ci < c0 or rj < r0 or ci > c0 + 2 * SLACK or rj > r0 + 2 * SLACK:
                 c0, r0 = ci - SLACK, rj - SLACK
@@ -365,11 +365,11 @@ def add_one(image, coeff, gx, gy, os, x, y, z, limit, line, taps):
     Each pixel row needs four rows of coefficients of four field positions, and shares them with no other.
     """
     ny, nx = image.shape
-    centre = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    center = (coeff.shape[1] - 2 * PAD - 1) / 2.0
     wx, ux, wy, uy = taps[0], taps[1], taps[2], taps[3]
     i0, j0 = max(int(np.ceil(x - limit)), 0), max(int(np.ceil(y - limit)), 0)
     j1 = min(int(np.floor(y + limit)), ny - 1)
-    u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+    u, v = (i0 - x) * os + center, (j0 - y) * os + center
     iu, jv = int(np.floor(u)), int(np.floor(v))
     spline_weights(u - iu, wx, ux)
     spline_weights(v - jv, wy, uy)

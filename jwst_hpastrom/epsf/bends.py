@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals
-from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
+from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
 
 __all__ = ["Bends", "find_bends", "spread", "twice_as_fine", "variation_gain"]
 
@@ -120,7 +120,7 @@ def variation_gain(halves, library, ridge, band_limit):
 def _finished(update, library, band_limit):
     """Smooth an update and take its shift out: it may be the distortion's, and would be taken out anyway."""
     update = smooth_update(update, library.oversampling, band_limit=band_limit)
-    return recentre(library.data + update, library.oversampling)[0] - library.data
+    return recenter(library.data + update, library.oversampling)[0] - library.data
 
 
 def _radii(library):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.epsf.neighbours import cut_again, plain_stamps, refresh_stamps
+from jwst_hpastrom.epsf.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.samples import Samples, collect_samples, fit_in_stamps
 from jwst_hpastrom.geometry import robust_sigma
 
@@ -63,7 +63,7 @@ class BrightStars:
         return [np.split(a, bounds) for a in arrays]
 
     def refresh(self, job, library, *, detect, mesh):
-        """Measure all stars, neighbours too, and the sky with the current model; cut new stamps."""
+        """Measure all stars, neighbors too, and the sky with the current model; cut new stamps."""
         error = MODEL_ERRORS[len(library.data) > 1]
         done = job.map(
             refresh_stamps,

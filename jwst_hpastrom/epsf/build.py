@@ -13,10 +13,10 @@ from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
 from jwst_hpastrom.epsf.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.frames import open_frame
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.neighbours import plain_stamps
+from jwst_hpastrom.epsf.neighbors import plain_stamps
 from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals, sample_scatter
-from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
+from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.start import Difference
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
 
@@ -51,7 +51,7 @@ class BuildResult:
         (fitted less predicted by the exposures' mean), used.
 
     phases : `~astropy.table.Table`
-        Pixel-phase diagram (L23 Fig. 1, 3) before and after: phase (bin centres), and for the first and the
+        Pixel-phase diagram (L23 Fig. 1, 3) before and after: phase (bin centers), and for the first and the
         last iteration the number of stars and the median of dx and dy at that phase of x and y.
 
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
@@ -100,10 +100,10 @@ def build_library(
 ):
     """Build effective PSFs from dithered exposures (L23 section 3).
 
-    Bright isolated stars start at their photocentres; they are cross-identified, averaged over the exposures
+    Bright isolated stars start at their photocenters; they are cross-identified, averaged over the exposures
     by six-parameter transformations and carried back to each exposure. The pixels around them, less a smooth
     mesh sky and the models of all other stars found, sample the ePSF; the clipped weighted means of the
-    residuals about the interpolated model are smoothed and added to it; it is centred and normalised, and
+    residuals about the interpolated model are smoothed and added to it; it is centered and normalized, and
     all stars are fitted anew.
 
     Parameters
@@ -116,12 +116,12 @@ def build_library(
 
     correction : `~jwst_hpastrom.geometry.Mapping`, optional
         Raw to corrected pixels; without it, the polynomial part of ``to_plane`` and a polynomial of the
-        builder's own. What is fixed to the detector and left over is learnt as a local mean of the residuals
+        builder's own. What is fixed to the detector and left over is learned as a local mean of the residuals
         either way.
 
     start : `~jwst_hpastrom.epsf.library.EPSFLibrary`, optional
         A library of the same detector and filter, as of another date, to start from. Its field positions are
-        kept, and only its difference from the exposures' ePSF is learnt, as far as the stars can tell it from
+        kept, and only its difference from the exposures' ePSF is learned, as far as the stars can tell it from
         noise (see `~jwst_hpastrom.epsf.start.Difference`); ``grid``, ``choose_grid``, ``refine`` and
         ``min_cell_stars`` are not used.
 
@@ -150,7 +150,7 @@ def build_library(
         Smallest signal-to-noise ratio of a star to build from (this project's choice).
 
     isolation : float
-        A star to build from has no neighbour of more than half its flux within this radius, pixels.
+        A star to build from has no neighbor of more than half its flux within this radius, pixels.
 
     max_stars : int
         Stars an exposure to build from, at most; the brightest.
@@ -441,20 +441,20 @@ def _start(job, frames, to_plane, correction, min_exposures, oversampling):
 
 
 def _refresh_plan(n_iterations, n_global, n_fitted):
-    """Iterations in which neighbours and sky are measured again."""
+    """Iterations in which neighbors and sky are measured again."""
     plan = {2, 4, n_global, n_global + 1 + (n_iterations - n_fitted - n_global) // 2, n_iterations - n_fitted}
     return sorted(p for p in plan if 0 < p < n_iterations) or [1]
 
 
 def _improve(library, samples, bright, use, min_cell_stars, band_limit, bends):
-    """Add the smoothed mean residuals to the model; centre and normalise it."""
+    """Add the smoothed mean residuals to the model; center and normalize it."""
     update = mean_residuals(samples, RIDGE, library.oversampling, bends or None, library.data)
     data = library.data + smooth_update(update, library.oversampling, band_limit=band_limit or None)
     borrowed = np.zeros(len(data), bool)
     if len(data) > 1 and not bends:
         data, borrowed = _borrow(data, library, bright, use, min_cell_stars)
-    data, _ = recentre(data, library.oversampling)
-    return replace(library, data=data, borrowed=borrowed).normalised()
+    data, _ = recenter(data, library.oversampling)
+    return replace(library, data=data, borrowed=borrowed).normalized()
 
 
 def _borrow(data, library, bright, use, min_cell_stars):

@@ -40,7 +40,7 @@ def phase_diagram(first, last, use, bins=20):
     Returns
     -------
     `~astropy.table.Table`
-        phase (bin centres); n_x_first, dx_first, and so on.
+        phase (bin centers); n_x_first, dx_first, and so on.
     """
     edges = np.linspace(-0.5, 0.5, bins + 1)
     out = {"phase": 0.5 * (edges[1:] + edges[:-1])}

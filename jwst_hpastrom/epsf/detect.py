@@ -30,7 +30,7 @@ class SkyMap:
     size: int
 
     def image(self, shape):
-        """Return the level at every pixel, bilinear between box centres, as float32."""
+        """Return the level at every pixel, bilinear between box centers, as float32."""
         out = np.empty(shape, np.float32)
         kernels.bilinear_map(self.level, self.size, out)
         return out
@@ -52,7 +52,7 @@ def sky_map(image, *, size=64, step=2):
     image : `~jwst_hpastrom.epsf.image.Image`
 
     size : int
-        Side of the boxes, pixels. Boxes with fewer than 16 good pixels take their neighbours' values.
+        Side of the boxes, pixels. Boxes with fewer than 16 good pixels take their neighbors' values.
 
     step : int
         Use every ``step``-th pixel in x and y.
@@ -127,7 +127,7 @@ def detection_kernel(library=None, *, fwhm=1.6, side=7):
 def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=7):
     """Find stars as peaks of a matched filter.
 
-    The flux of a star centred on every pixel is fitted together with a constant local sky, pixels without
+    The flux of a star centered on every pixel is fitted together with a constant local sky, pixels without
     weight left out; a star is a local maximum of that flux that exceeds ``threshold`` times its standard
     error (from ``image.err``). Groups of saturated pixels are stars, too; peaks on their rims are not. Peaks
     narrower along one axis than a star can be (hot pixels, cosmic rays) are left out.
@@ -194,9 +194,9 @@ def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, rim=2.5
 
 
 def narrowest(library=None, *, fwhm=1.6):
-    """Least sum of two opposite neighbours of the brightest pixel, over that pixel, that a star can have.
+    """Least sum of two opposite neighbors of the brightest pixel, over that pixel, that a star can have.
 
-    It is that of a star centred on a pixel; any offset or blend makes the image wider along both axes.
+    It is that of a star centered on a pixel; any offset or blend makes the image wider along both axes.
     """
     phase = np.linspace(-0.5, 0.5, 11)
     py, px = np.meshgrid(phase, phase, indexing="ij")
@@ -247,7 +247,7 @@ def _wide_enough(data, err, good, x, y, least):
 
 
 def saturated_cores(saturated):
-    """Return centres x, y and radii of the groups of saturated pixels."""
+    """Return centers x, y and radii of the groups of saturated pixels."""
     if not saturated.any():
         return (np.empty(0),) * 3
     label, n = ndimage.label(saturated, structure=np.ones((3, 3)))

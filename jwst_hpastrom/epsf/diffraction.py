@@ -7,7 +7,7 @@ from jwst_hpastrom.instrument import filter_of
 
 __all__ = ["band_limit"]
 
-DIAMETER = 6.6  # metres, of the circle around the pupil
+DIAMETER = 6.6  # meters, of the circle around the pupil
 
 
 def band_limit(band, pixel_arcsec, *, instrument="NIRISS", diameter=DIAMETER, rest=0.01, n_wavelengths=7):
@@ -29,7 +29,7 @@ def band_limit(band, pixel_arcsec, *, instrument="NIRISS", diameter=DIAMETER, re
         INSTRUME of the exposures.
 
     diameter : float
-        Of the pupil, metres.
+        Of the pupil, meters.
 
     rest : float
         Share of the absolute transfer function that may lie above the limit (this project's choice).

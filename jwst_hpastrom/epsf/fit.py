@@ -134,7 +134,7 @@ def local_sky(pixels, x, y, sky_mesh, *, inner=8.0, outer=12.0, sigma=3.0, least
         With the stars subtracted: an annulus around a star that is still there reads its wings as sky.
 
     x, y : ndarray, shape (n,)
-        Centres.
+        Centers.
 
     sky_mesh : `~jwst_hpastrom.epsf.detect.SkyMap`
         Used where an annulus has fewer than ``least`` pixels.
@@ -168,9 +168,9 @@ def saturated_counts(saturated, x, y, half_box):
     """Saturated pixels in each star's box."""
     if not saturated.any():
         return np.zeros(x.size, int)
-    centres = np.rint(np.nan_to_num(np.c_[x, y], nan=-1e6))
+    centers = np.rint(np.nan_to_num(np.c_[x, y], nan=-1e6))
     return cKDTree(np.argwhere(saturated)[:, ::-1]).query_ball_point(
-        centres, half_box + 0.1, p=np.inf, return_length=True
+        centers, half_box + 0.1, p=np.inf, return_length=True
     )
 
 

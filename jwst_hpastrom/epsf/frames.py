@@ -12,7 +12,7 @@ __all__ = [
     "Frame",
     "find_peaks",
     "frame_from_list",
-    "light_centres",
+    "light_centers",
     "mesh_sky",
     "open_frame",
     "sky_image",
@@ -43,7 +43,7 @@ class Frame:
         Mesh of the sky (see `mesh_sky`).
 
     x, y, flux : ndarray
-        Catalogue of all stars.
+        Catalog of all stars.
 
     half_box : ndarray of int
         Half the box each is fitted in; larger around saturated cores.
@@ -75,7 +75,7 @@ class Frame:
 def variance_law(data, err, good):
     """Return (var0, slope) such that a pixel's variance is var0 + slope * level, from the error array.
 
-    Weights from a law in the *expected* level do not favour pixels that fluctuated down, as weights from
+    Weights from a law in the *expected* level do not favor pixels that fluctuated down, as weights from
     errors estimated on the data themselves do.
 
     Parameters
@@ -170,8 +170,8 @@ def find_peaks(image, noise, model=None, error=0.0):
     return j[real], i[real]
 
 
-def light_centres(image, j, i):
-    """Light centre of the inner 3 x 3 pixels and the sum of 5 x 5."""
+def light_centers(image, j, i):
+    """Light center of the inner 3 x 3 pixels and the sum of 5 x 5."""
     k = np.arange(-2, 3)
     box = image[j[:, None, None] + k[:, None], i[:, None, None] + k]
     inner = np.clip(box[:, 1:4, 1:4], 0, None)
@@ -189,12 +189,12 @@ def _saturated_stars(frame_saturated, data, sky):
     j, i = np.nonzero(labels)
     group = labels[j, i] - 1
     size = np.bincount(group)
-    centre = np.array([np.bincount(group, c) / size for c in (j, i)]).T
+    center = np.array([np.bincount(group, c) / size for c in (j, i)]).T
     level = np.full(n, -np.inf)
     np.maximum.at(level, group, data[j, i])
     flux = np.maximum(level - np.median(sky), 0) * (size + 4.0) * 2
     half = np.minimum(np.ceil(np.sqrt(size)).astype(np.int64) + 2, 8)
-    return centre[:, 1], centre[:, 0], flux, half
+    return center[:, 1], center[:, 0], flux, half
 
 
 def open_frame(source, *, min_sn, isolation, max_stars, mesh):
@@ -209,7 +209,7 @@ def open_frame(source, *, min_sn, isolation, max_stars, mesh):
         Smallest signal-to-noise ratio of a star to build from.
 
     isolation : float
-        Pixels within which a star to build from has no neighbour of more than half its flux.
+        Pixels within which a star to build from has no neighbor of more than half its flux.
 
     max_stars : int
         Largest number of stars to build from, the brightest.
@@ -234,7 +234,7 @@ def open_frame(source, *, min_sn, isolation, max_stars, mesh):
     flat[bad] = 0.0
     noise = np.sqrt(var0 + slope * max(np.median(sky), 0.0))
     j, i = find_peaks(flat, noise)
-    x, y, flux = light_centres(flat, j, i)
+    x, y, flux = light_centers(flat, j, i)
     peak = flat[j, i]
     sx, sy, sf, half = _saturated_stars(image.saturated, np.nan_to_num(image.data), sky)
     if sx.size and x.size:  # peaks beside a saturated core are its own light

@@ -15,7 +15,7 @@ __all__ = ["EPSFLibrary"]
 #: cameras of STDPSF files that are not JWST's
 OTHER_CAMERAS = ("WFC3", "ACS", "WFPC", "HRC", "UVIS", "WFC", "STIS", "NICMOS")
 
-NORMALISATION_RADIUS = 5.0  # pixels; L23 section 3
+NORMALIZATION_RADIUS = 5.0  # pixels; L23 section 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class EPSFLibrary:
         Samples per pixel.
 
     borrowed : ndarray of bool, shape (len(y) * len(x),), optional
-        ePSFs that were borrowed from neighbouring positions.
+        ePSFs that were borrowed from neighboring positions.
 
     meta : dict, optional
         Filter, epoch, file name, history.
@@ -96,7 +96,7 @@ class EPSFLibrary:
 
     @property
     def half_width(self):
-        """Pixels from the centre to the border of the grid."""
+        """Pixels from the center to the border of the grid."""
         return (self.data.shape[1] // 2) / self.oversampling
 
     def evaluate(self, dx, dy, x, y, *, gradient=False):
@@ -137,17 +137,17 @@ class EPSFLibrary:
         return out
 
     def central_value(self, x, y):
-        """Return ψ at zero offset: the share of the flux in the central pixel of a centred star."""
+        """Return ψ at zero offset: the share of the flux in the central pixel of a centered star."""
         return self.evaluate(0.0, 0.0, x, y)
 
-    def volumes(self, radius=NORMALISATION_RADIUS):
-        """Sum of each ePSF within a radius (pixels), per pixel area; 1 for a normalised library."""
+    def volumes(self, radius=NORMALIZATION_RADIUS):
+        """Sum of each ePSF within a radius (pixels), per pixel area; 1 for a normalized library."""
         n = self.data.shape[1]
         offset = (np.arange(n) - n // 2) / self.oversampling
         inside = np.hypot(*np.meshgrid(offset, offset)) <= radius + 1e-9
         return self.data[:, inside].sum(1) / self.oversampling**2
 
-    def normalised(self):
+    def normalized(self):
         """Return the library with every ePSF's sum within 5 pixels equal to 1 (L23 section 3)."""
         volumes = self.volumes()
         if not (volumes > 0).all():
@@ -155,7 +155,7 @@ class EPSFLibrary:
         return replace(self, data=self.data / volumes[:, None, None])
 
     def perturbed(self, delta, *, x=None, y=None):
-        """Return the library with an addition to its ePSFs, normalised again.
+        """Return the library with an addition to its ePSFs, normalized again.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class EPSFLibrary:
             raise ParameterError(
                 f"{len(delta)} additions", f"{len(self.data)}, or the positions x and y of them"
             )
-        return replace(self, data=self.data + delta).normalised()
+        return replace(self, data=self.data + delta).normalized()
 
     def shifted(self, dx, dy):
         """Return the library for a detector frame whose origin lies elsewhere: positions plus (dx, dy).

@@ -127,7 +127,7 @@ class GriddedEPSFModel(GriddedPSFModel):
         return [value, -flux * by_dx, -flux * by_dy]
 
     def with_perturbation(self, delta, *, x=None, y=None):
-        """Return a new model with ΔΨ added to its ePSFs, normalised again.
+        """Return a new model with ΔΨ added to its ePSFs, normalized again.
 
         Parameters
         ----------

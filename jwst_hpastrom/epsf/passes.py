@@ -1,4 +1,4 @@
-"""Exposure to star list: detection, fits, subtraction of neighbours, repeated."""
+"""Exposure to star list: detection, fits, subtraction of neighbors, repeated."""
 
 import logging
 
@@ -29,7 +29,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 MODEL_ERROR = 0.03  # share of the subtracted light that a residual may be wrong by
 SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
-REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbours be fitted again
+REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbors be fitted again
 SETTLED = 0.05  # standard errors: smaller changes count as none
 TILE = 128  # pixels
 CONTRAST = 4.0  # a residual peak over the residual light around it
@@ -226,7 +226,7 @@ class _Field:
     def sweep(self):
         """Fit the stars that need it, each with all the others subtracted, in classes of brightness.
 
-        Those need it that moved in the last sweep, and their neighbours. Within a class the order is that of
+        Those need it that moved in the last sweep, and their neighbors. Within a class the order is that of
         tiles of the image, to stay near what the processor has at hand.
         """
         rows = self.moved.copy()
@@ -265,7 +265,7 @@ class _Field:
         return fits, quality
 
     def prune(self, threshold, separation):
-        """Drop stars that are not significant without their neighbours' light, or ran into a brighter one."""
+        """Drop stars that are not significant without their neighbors' light, or ran into a brighter one."""
         lib, change = self.library, np.empty(self.x.size)
         _field_kernels.flux_changes(
             self.residual.data, self.residual.weight, lib.coefficients, lib.x, lib.y, lib.oversampling,
@@ -286,7 +286,7 @@ class _Field:
         self._keep(keep)
 
     def _noise(self):
-        """Standard error of fluxes with the subtraction's own error: what neighbours put under a star."""
+        """Standard error of fluxes with the subtraction's own error: what neighbors put under a star."""
         j = np.clip(np.rint(self.y).astype(int), 0, self.image.shape[0] - 1)
         i = np.clip(np.rint(self.x).astype(int), 0, self.image.shape[1] - 1)
         peak = self.profile[1][0]
@@ -334,7 +334,7 @@ class _Field:
         return found.flux * self.profile[1][0] > CONTRAST * around
 
     def final(self, mode, sky):
-        """Fit once more, on the image as it is or with the neighbours subtracted, and make the table."""
+        """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
         statistics = None

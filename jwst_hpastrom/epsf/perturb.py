@@ -9,7 +9,7 @@ from astropy.table import Table
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.frames import frame_from_list
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.neighbours import refresh_stamps
+from jwst_hpastrom.epsf.neighbors import refresh_stamps
 from jwst_hpastrom.epsf.samples import (
     RINGS,
     collect_samples,
@@ -18,7 +18,7 @@ from jwst_hpastrom.epsf.samples import (
     mean_residuals,
     sample_scatter,
 )
-from jwst_hpastrom.epsf.smoothing import recentre, smooth_update
+from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
 
@@ -45,7 +45,7 @@ class PerturbResult:
     table : `~astropy.table.Table`
         A row a zone: x, y (its node), n_stars (sum of bilinear weights), central_before, central_after
         (central value there), qfit_before, qfit_after (medians of its stars; after: with the perturbation
-        that the *other* half of the stars gives), gain (share of the perturbation kept at the centre).
+        that the *other* half of the stars gives), gain (share of the perturbation kept at the center).
 
     perturbed : bool
         Whether the library was changed.
@@ -199,8 +199,8 @@ def _iterate(library, stamps, slope, begin, mine, nodes, n_iterations):
 
 
 def _finish(library, data):
-    data, _ = recentre(data, library.oversampling)
-    return replace(library, data=data).normalised()
+    data, _ = recenter(data, library.oversampling)
+    return replace(library, data=data).normalized()
 
 
 def _shared(first, second, oversampling):

@@ -136,7 +136,7 @@ def ab_magnitudes(flux, pixel_area_sr, flux_err=None):
     Returns
     -------
     jy, mag : ndarray
-        Flux density in Jy within the ePSF's normalisation radius of 5 pixels (no aperture correction to
+        Flux density in Jy within the ePSF's normalization radius of 5 pixels (no aperture correction to
         infinity is made), and AB magnitude; NaN where the flux is not positive.
 
     jy_err, mag_err : ndarray

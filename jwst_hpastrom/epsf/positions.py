@@ -22,7 +22,7 @@ __all__ = ["Averager", "Predictions", "cross_identify", "pointing_error"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-TYPICAL_PHASE_ERROR = 0.02  # pixels: of photocentres' first ePSFs; holds down what no dither can tell
+TYPICAL_PHASE_ERROR = 0.02  # pixels: of photocenters' first ePSFs; holds down what no dither can tell
 
 
 def cross_identify(planes, mags, *, max_shift=60.0, radius=1.5):
@@ -424,15 +424,15 @@ def plane_polynomial(to_plane, shape):
     Returns
     -------
     `~jwst_hpastrom.geometry.PolynomialTransform`
-        Degree 5; the plane's offset, rotation, scale and parity at the detector's centre are taken out.
+        Degree 5; the plane's offset, rotation, scale and parity at the detector's center are taken out.
     """
     ny, nx = shape
     y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
     u, v = to_plane(x, y)
     poly = fit_polynomial(x, y, u, v, 5, sigma=None).transform
-    centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
-    linear = LinearTransform(poly.jacobian(*centre), np.array(poly.forward(*centre)), centre).inverted()
+    center = np.array([(nx - 1) / 2, (ny - 1) / 2])
+    linear = LinearTransform(poly.jacobian(*center), np.array(poly.forward(*center)), center).inverted()
     a, b = linear.matrix @ np.stack([poly.a, poly.b])
-    shift = linear.offset - linear.matrix @ linear.centre
+    shift = linear.offset - linear.matrix @ linear.center
     a[0], b[0] = a[0] + shift[0], b[0] + shift[1]
-    return PolynomialTransform(5, a, b, poly.centre, poly.half_width)
+    return PolynomialTransform(5, a, b, poly.center, poly.half_width)

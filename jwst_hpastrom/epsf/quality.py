@@ -13,9 +13,9 @@ LEAST_ERROR = 0.1  # relative, of the least widths: the library's error and the 
 
 
 def radxs_band(mag, radxs, radxs_err, *, per_bin=200):
-    """Centre and standard deviation of RADXS for stars, as functions of magnitude.
+    """Center and standard deviation of RADXS for stars, as functions of magnitude.
 
-    The centre is the running median; the deviation is the larger of a running 1.4826 MAD and the error that
+    The center is the running median; the deviation is the larger of a running 1.4826 MAD and the error that
     the pixels' noise gives.
 
     Parameters
@@ -28,9 +28,9 @@ def radxs_band(mag, radxs, radxs_err, *, per_bin=200):
 
     Returns
     -------
-    centre, sigma : ndarray, shape (n,)
+    center, sigma : ndarray, shape (n,)
     """
-    centre, extra = np.zeros(mag.size), np.zeros(mag.size)
+    center, extra = np.zeros(mag.size), np.zeros(mag.size)
     ok = np.isfinite(mag) & np.isfinite(radxs) & np.isfinite(radxs_err)
     if ok.sum() >= 20:
         rows = np.flatnonzero(ok)[np.argsort(mag[ok])]
@@ -38,8 +38,8 @@ def radxs_band(mag, radxs, radxs_err, *, per_bin=200):
         at = np.array([np.median(mag[b]) for b in bins])
         middle = np.array([np.median(radxs[b]) for b in bins])
         spread = [1.4826 * np.median(np.abs(radxs[b] - m)) for b, m in zip(bins, middle, strict=True)]
-        centre, extra = np.interp(mag, at, middle), np.interp(mag, at, spread)
-    return centre, np.fmax(extra, radxs_err)
+        center, extra = np.interp(mag, at, middle), np.interp(mag, at, spread)
+    return center, np.fmax(extra, radxs_err)
 
 
 def mark_shapes(table):
@@ -54,15 +54,15 @@ def mark_shapes(table):
         Star list with ``radxs_err``.
     """
     mag, radxs, err = (np.asarray(table[c], float) for c in ("mag", "radxs", "radxs_err"))
-    centre, sigma = radxs_band(mag, radxs, err)
+    center, sigma = radxs_band(mag, radxs, err)
     with np.errstate(invalid="ignore"):
-        high, low = radxs - centre > N_SIGMA * sigma, radxs - centre < -N_SIGMA * sigma
+        high, low = radxs - center > N_SIGMA * sigma, radxs - center < -N_SIGMA * sigma
     table["flags"][high] |= int(Flag.EXTENDED)
     table["flags"][low] |= int(Flag.COSMIC_RAY)
 
 
 def least_widths(library):
-    """Smallest sum of a pixel's two opposite neighbours, over that pixel, that a star can have.
+    """Smallest sum of a pixel's two opposite neighbors, over that pixel, that a star can have.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
 
     Parameters
     ----------
-    stamps : `~jwst_hpastrom.epsf.neighbours.Stamps`
+    stamps : `~jwst_hpastrom.epsf.neighbors.Stamps`
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -97,7 +97,7 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
 
     Parameters
     ----------
-    stamps : `~jwst_hpastrom.epsf.neighbours.Stamps`
+    stamps : `~jwst_hpastrom.epsf.neighbors.Stamps`
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -161,9 +161,9 @@ def sample_scatter(histogram):
 def mean_residuals(samples, ridge, oversampling, bends=None, data=None, damped=True):
     """Least-squares residual at each grid point of every field position.
 
-    Bilinear weights overlap: the mean residual at one field position holds those of its neighbours. The
+    Bilinear weights overlap: the mean residual at one field position holds those of its neighbors. The
     overlap, nearly the same for all grid points of a ring, is inverted; it is damped, the more the fewer
-    samples there are, so that what a field position cannot tell from its neighbours comes in slowly.
+    samples there are, so that what a field position cannot tell from its neighbors comes in slowly.
 
     Parameters
     ----------

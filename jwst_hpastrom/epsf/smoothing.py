@@ -1,10 +1,10 @@
-"""Constraints on an ePSF grid: radius-dependent smoothing and the centring convention."""
+"""Constraints on an ePSF grid: radius-dependent smoothing and the centering convention."""
 
 import numpy as np
 from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import convolve1d, map_coordinates, shift, spline_filter
 
-__all__ = ["centre_offsets", "low_pass", "recentre", "smooth_update", "within_band"]
+__all__ = ["center_offsets", "low_pass", "recenter", "smooth_update", "within_band"]
 
 TAPER = 1.2  # waves are let through up to the band limit, and none beyond this many times it
 
@@ -70,12 +70,12 @@ def smooth_update(update, oversampling, *, band_limit=None, radii=(1.0, 2.5, 5.0
 
     The *update* is smoothed, not the model: what the data hold in the pass band comes back in later
     iterations, waves beyond it never enter. (A 5 x 5 quartic kernel on the model itself costs F090W 0.4 % of
-    its centre.)
+    its center.)
 
     Parameters
     ----------
     update : ndarray, shape (n_fields, n, n)
-        Updates, centre at n // 2.
+        Updates, center at n // 2.
 
     oversampling : int
         Samples per pixel.
@@ -104,13 +104,13 @@ def smooth_update(update, oversampling, *, band_limit=None, radii=(1.0, 2.5, 5.0
     return smooth if band_limit is None else within_band(smooth, band_limit / oversampling)
 
 
-def centre_offsets(psf, oversampling):
-    """Return the offset of an ePSF's centre by the convention ψ(-½, 0) = ψ(½, 0), and the same in y.
+def center_offsets(psf, oversampling):
+    """Return the offset of an ePSF's center by the convention ψ(-½, 0) = ψ(½, 0), and the same in y.
 
     Parameters
     ----------
     psf : ndarray, shape (n, n)
-        ePSF, nominal centre at n // 2.
+        ePSF, nominal center at n // 2.
 
     oversampling : int
         Samples per pixel.
@@ -118,7 +118,7 @@ def centre_offsets(psf, oversampling):
     Returns
     -------
     dx, dy : float
-        Position of the centre, pixels (Anderson & King 2000).
+        Position of the center, pixels (Anderson & King 2000).
     """
     coeff = spline_filter(psf, order=3, mode="mirror")
     c, dx, dy = psf.shape[0] // 2, 0.0, 0.0
@@ -142,7 +142,7 @@ def centre_offsets(psf, oversampling):
     return float(dx), float(dy)
 
 
-def recentre(data, oversampling):
+def recenter(data, oversampling):
     """Shift every ePSF so that ψ(-½, 0) = ψ(½, 0), and the same in y.
 
     Parameters
@@ -155,14 +155,14 @@ def recentre(data, oversampling):
 
     Returns
     -------
-    centred : ndarray, shape (n_fields, n, n)
+    centered : ndarray, shape (n_fields, n, n)
 
     offsets : ndarray, shape (n_fields, 2)
         By how much each was off, pixels (x, y).
     """
     out, offsets = data.copy(), np.zeros((len(data), 2))
     for k, psf in enumerate(data):
-        offsets[k] = dx, dy = centre_offsets(psf, oversampling)
+        offsets[k] = dx, dy = center_offsets(psf, oversampling)
         if max(abs(dx), abs(dy)) > 1e-6:
             out[k] = shift(psf, (-dy * oversampling, -dx * oversampling), order=3, mode="mirror")
     return out, offsets

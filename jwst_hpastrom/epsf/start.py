@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import LinearOperator, cg
 
 from jwst_hpastrom.epsf.samples import RINGS
-from jwst_hpastrom.epsf.smoothing import TAPER, recentre
+from jwst_hpastrom.epsf.smoothing import TAPER, recenter
 
 __all__ = ["Difference"]
 
@@ -19,7 +19,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 DEGREE = 4  # of the polynomials over the detector that differences are made of, at most
 ZONES = (0, 1, 2, 4, 8)  # pixels: borders of the zones of radius whose power is judged one by one
-JUDGED = 5.0  # pixels: beyond, sky and neighbours decide; the last zone's power holds there
+JUDGED = 5.0  # pixels: beyond, sky and neighbors decide; the last zone's power holds there
 PADDING = 16  # grid points beyond the border, so that filtering does not wrap around
 ACCURACY = 1e-3  # of a solution; the next iteration refines it
 STARS_A_MODE = 20  # in each exposure: fewer turn noise into variation over the field
@@ -100,7 +100,7 @@ class Difference:
                 scale = (weight * self.light**2)[:, k].sum()
                 if scale <= 0:
                     continue
-                # bilinear sharing among the grid points correlates neighbours: twice the plain variance
+                # bilinear sharing among the grid points correlates neighbors: twice the plain variance
                 noise = np.sqrt(2 * (weight / np.maximum(wa + wb, 1e-300))[:, k].sum())
                 clear = SIGMAS[d > 0] * noise
                 self.power[d, z] += max((weight * a * b)[:, k].sum() - clear, 0.0) / scale
@@ -197,5 +197,5 @@ def _scaled(nodes):
 
 
 def _finished(library, data):
-    data, _ = recentre(data, library.oversampling)
-    return replace(library, data=data).normalised()
+    data, _ = recenter(data, library.oversampling)
+    return replace(library, data=data).normalized()

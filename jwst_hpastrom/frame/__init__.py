@@ -1,6 +1,6 @@
 """Star lists -> matched, transformed, averaged: the master frame."""
 
-from jwst_hpastrom.frame.colours import combine_filters
+from jwst_hpastrom.frame.colors import combine_filters
 from jwst_hpastrom.frame.errors import combine_errors, position_errors
 from jwst_hpastrom.frame.master import MasterFrame, build_master
 from jwst_hpastrom.frame.quality import rms_against_magnitude

@@ -54,7 +54,7 @@ class MasterFrame:
         A row for every exposure: counts, residual RMS, rotation, scale, skew, zero point.
 
     central : int
-        Exposure at the centre of the dither pattern.
+        Exposure at the center of the dither pattern.
     """
 
     table: Table
@@ -126,10 +126,10 @@ def _refit(m, star, averages, k, n_min, parameters):
     return fit.transform, s.start + np.flatnonzero(good)[fit.keep]
 
 
-def _central(centres):
+def _central(centers):
     """Order of the exposures, from the middle of the dither pattern outwards."""
-    middle = 0.5 * (centres.min(0) + centres.max(0))
-    return np.argsort(np.hypot(*(centres - middle).T), kind="stable")
+    middle = 0.5 * (centers.min(0) + centers.max(0))
+    return np.argsort(np.hypot(*(centers - middle).T), kind="stable")
 
 
 def build_master(
@@ -154,7 +154,7 @@ def build_master(
 
     Exposures are registered to each other by their WCS and a blind search for the rest; then
     transformations to the
-    current averages and clipped averages alternate. The frame is brought to the reference catalogue's
+    current averages and clipped averages alternate. The frame is brought to the reference catalog's
     system by a
     six-parameter transformation, or, without one, to the mean of the exposures' WCS.
 
@@ -170,12 +170,12 @@ def build_master(
         used.
 
     reference : `~astropy.table.Table`, optional
-        Catalogue: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec (mas/yr) and their errors,
+        Catalog: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec (mas/yr) and their errors,
         mag; metadata
         ``epoch``. Its motions carry it to the epoch of the exposures.
 
     plane : `~jwst_hpastrom.geometry.TangentPlane`, optional
-        Of the master frame; by default the catalogue's own, else one about its (or the exposures') centre.
+        Of the master frame; by default the catalog's own, else one about its (or the exposures') center.
 
     min_exposures : int
         Fewest exposures in which a star must be found (fewer only if there are not as many exposures).
@@ -221,7 +221,7 @@ def build_master(
     ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
     exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
-    on the detector, and the wings of neighbours that were not subtracted. Few measurements give an upper
+    on the detector, and the wings of neighbors that were not subtracted. Few measurements give an upper
     limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
     """
     if n_iterations < 1 or min_exposures < 1:
@@ -244,8 +244,8 @@ def build_master(
     radius = match_radius / plane.scale_mas
     n_min = min(min_exposures, m.n_exposures)
 
-    centres = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
-    order = _central(centres)
+    centers = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
+    order = _central(centers)
     central = int(order[0])
     shown = _bar(n_iterations + 1, progress)
     transforms = first_transforms(

@@ -32,7 +32,7 @@ def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=65.57, scale_mas=N
     Returns
     -------
     `~astropy.table.Table`
-        mag (bin centre), n, rms_x, rms_y, rms (median one-dimensional RMS), all in detector pixels, and
+        mag (bin center), n, rms_x, rms_y, rms (median one-dimensional RMS), all in detector pixels, and
         rms_mas.
     """
     scale = float(scale_mas or table.meta.get("scale_mas", 50.0))

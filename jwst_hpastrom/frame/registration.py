@@ -22,10 +22,10 @@ def choose_plane(plane, reference, ra, dec, scale_mas):
         Taken as it is.
 
     reference : `~astropy.table.Table` or None
-        Its own tangent plane where its metadata give one, else a plane about its centre.
+        Its own tangent plane where its metadata give one, else a plane about its center.
 
     ra, dec : ndarray
-        Stars' positions, degrees: their centre is the tangent point where there is nothing else.
+        Stars' positions, degrees: their center is the tangent point where there is nothing else.
 
     scale_mas : float
         Pixel size of a new plane.
@@ -40,7 +40,7 @@ def choose_plane(plane, reference, ra, dec, scale_mas):
     ok = np.isfinite(ra) & np.isfinite(dec)
     if not ok.any():
         raise NotEnoughStarsError(
-            "star lists without ra and dec", "an exposure WCS, a reference catalogue or a plane"
+            "star lists without ra and dec", "an exposure WCS, a reference catalog or a plane"
         )
     rough = TangentPlane(*sky_middle(ra, dec))
     xi, eta = rough.from_sky(ra[ok], dec[ok])

@@ -27,7 +27,7 @@ MOST, MANY, FEWEST = 60000, 1500, 27
 CORRELATED = 16.0
 #: degrees of the polynomial pattern; dithers do not show a lower one
 DEGREES = (3, 4)
-#: reach of the ePSF libraries, pixels: closer neighbours that were subtracted leave nothing behind
+#: reach of the ePSF libraries, pixels: closer neighbors that were subtracted leave nothing behind
 REACH = 12.5
 #: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
 WINGS = 0.13
@@ -41,7 +41,7 @@ class Profile:
 
     Attributes
     ----------
-    centre : ndarray, shape (2,)
+    center : ndarray, shape (2,)
         Middle of the field.
 
     radius : ndarray, shape (n,)
@@ -51,7 +51,7 @@ class Profile:
         Standard errors at these distances.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     radius: np.ndarray
     error: np.ndarray
 
@@ -62,15 +62,15 @@ class Profile:
     @classmethod
     def of(cls, x, y, variance):
         """Mean of variances (n, 2) in rings of equal numbers of stars; negative ones count as zero."""
-        centre = np.array([np.mean(x), np.mean(y)])
-        r = np.hypot(x - centre[0], y - centre[1])
+        center = np.array([np.mean(x), np.mean(y)])
+        r = np.hypot(x - center[0], y - center[1])
         rings = np.array_split(np.argsort(r), max(1, min(10, r.size // 100)))
         error = np.sqrt(np.maximum([variance[k].mean(axis=0) for k in rings], 0.0)).T
-        return cls(centre, np.array([np.median(r[k]) for k in rings]), error)
+        return cls(center, np.array([np.median(r[k]) for k in rings]), error)
 
     def at(self, x, y):
         """Errors of stars at (x, y), shape (2, n)."""
-        r = np.hypot(x - self.centre[0], y - self.centre[1])
+        r = np.hypot(x - self.center[0], y - self.center[1])
         return np.stack([np.interp(r, self.radius, e) for e in self.error])
 
 
@@ -84,7 +84,7 @@ class DetectorErrors:
         Error of a star's mean by the smooth part (a polynomial), which dithers do not average.
 
     local : ndarray, shape (2,)
-        Error of one measurement by the part that neighbouring stars share; exposures at other places of the
+        Error of one measurement by the part that neighboring stars share; exposures at other places of the
         detector are independent of it.
     """
 
@@ -116,7 +116,7 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
     minus its mean over all; lower degrees look like the exposures' transformations and stay hidden
-    (`curvature_error`). What is left of the residuals is compared between stars that are neighbours in one
+    (`curvature_error`). What is left of the residuals is compared between stars that are neighbors in one
     exposure, and between exposures that have a star at the same place: noise is not common to them, an error
     of the ePSF or of the distortion is.
 
@@ -183,17 +183,17 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.sum(z**2, axis=1) / dof
     # of few measurements the pattern found is an upper limit, noise included: less is not known
     smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (noise if rows.size >= MANY else 0.0))
-    local = np.sqrt(np.maximum(_of_neighbours(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
+    local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(smooth, local)
 
 
 def curvature_error(x, y, dx, dy, weights):
-    """Error by a quadratic pattern, which only a catalogue can show: dithers take it for transformations.
+    """Error by a quadratic pattern, which only a catalog can show: dithers take it for transformations.
 
     Parameters
     ----------
     x, y, dx, dy : ndarray, shape (n,)
-        Stars of the catalogue in the master frame, and their residuals about the six-parameter tie.
+        Stars of the catalog in the master frame, and their residuals about the six-parameter tie.
 
     weights : tuple of ndarray
         1/σ² of dx and dy.
@@ -219,8 +219,8 @@ def curvature_error(x, y, dx, dy, weights):
     return Profile.of(x, y, np.stack(variance, 1))
 
 
-def _of_neighbours(x, y, exposure, z):
-    """Mean product of residuals of neighbours in one exposure, of either axis; zero where negative."""
+def _of_neighbors(x, y, exposure, z):
+    """Mean product of residuals of neighbors in one exposure, of either axis; zero where negative."""
     total, n = np.zeros(2), 0
     for k in np.unique(exposure):
         s = np.flatnonzero(exposure == k)
@@ -289,7 +289,7 @@ def light_errors(x, y, mag, flags, name, pixel, instrument=""):
     """Errors by other stars' light that was not subtracted.
 
     The envelope of a diffraction pattern falls as λ/r³, and a gradient of the light shifts a star by it times
-    the square of the star's own width. Neighbours within the ePSF library's reach count only where they were
+    the square of the star's own width. Neighbors within the ePSF library's reach count only where they were
     not subtracted (no flag SUBTRACTED). Exposures of one orientation share these errors.
 
     Parameters
@@ -374,7 +374,7 @@ class SharedErrors:
         Filter.
 
     tie : tuple or None
-        Arguments of `curvature_error`, where the frame is tied to a catalogue.
+        Arguments of `curvature_error`, where the frame is tied to a catalog.
 
     instrument : str
         As in `light_errors`.

@@ -11,7 +11,7 @@ __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
 
 
 def reference_positions(reference, plane, epoch):
-    """Positions of a catalogue at an epoch, through its own motions; unknown ones are the others' mean.
+    """Positions of a catalog at an epoch, through its own motions; unknown ones are the others' mean.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def reference_positions(reference, plane, epoch):
     """
     missing = [c for c in ("ra", "dec") if c not in reference.colnames]
     if missing:
-        raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalogue")
+        raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalog")
     xi, eta = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
     pm = values(reference, "pmra"), values(reference, "pmdec")
     dt = 0.0
@@ -51,7 +51,7 @@ def reference_positions(reference, plane, epoch):
                 "motions without an epoch" if whose else "exposures without an epoch",
                 "the Julian year of the positions",
                 "add metadata epoch or a column ref_epoch" if whose else "EXPMID in the exposures",
-                reference.meta.get("catalog", "reference catalogue") if whose else None,
+                reference.meta.get("catalog", "reference catalog") if whose else None,
             )
         dt = np.nan_to_num(dt)
     errors = tuple(values(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
@@ -66,7 +66,7 @@ def reference_positions(reference, plane, epoch):
 
 
 def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shift, max_rotation):
-    """Six-parameter transformation of the averages to a reference catalogue.
+    """Six-parameter transformation of the averages to a reference catalog.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
         Number of stars and scatter of the tie, for the table's metadata.
 
     residuals : tuple of ndarray
-        Positions of the stars used, residuals (frame minus catalogue), and their weights in either axis.
+        Positions of the stars used, residuals (frame minus catalog), and their weights in either axis.
 
     error : callable
         Standard errors (2, n) that the tie gives to frame positions (x, y), master pixels.
@@ -94,12 +94,12 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
         raise type(error)(
             error.found,
             error.needed,
-            epsf_cause(m.mag, m.qfit) or "check that the reference catalogue covers the field",
-            "reference catalogue",
+            epsf_cause(m.mag, m.qfit) or "check that the reference catalog covers the field",
+            "reference catalog",
         ) from None
     t = found.transform
     fu, fv = averages.formal[solid].T
-    # The typical error stands in where the catalogue gives none; it is also the floor of the weights.
+    # The typical error stands in where the catalog gives none; it is also the floor of the weights.
     floor = np.nanmedian(np.r_[ex, ey]) if np.isfinite(np.r_[ex, ey]).any() else max(found.rms, 1e-3)
     ex, ey = np.where(ex > 0, ex, floor), np.where(ey > 0, ey, floor)
     radius = float(np.clip(6 * found.rms, 0.2, 2.0))

@@ -121,7 +121,7 @@ def match_blind(
         Magnitudes, to choose the brightest stars by; without them, the lists' own order counts.
 
     max_shift : float, optional
-        Largest offset of the lists' centres (as they stand), units of list 2. None: anything that overlaps.
+        Largest offset of the lists' centers (as they stand), units of list 2. None: anything that overlaps.
 
     max_rotation : float
         Largest rotation, degrees; 180 for any.
@@ -162,7 +162,7 @@ def match_blind(
     if min(k1.size, k2.size) < min_stars:
         raise NotEnoughStarsError(f"lists of {k1.size} and {k2.size} stars", f"{min_stars} stars in each")
     best, tried = None, 0
-    # A few decide quickly where they can; lists of different depth or colour share few of their brightest.
+    # A few decide quickly where they can; lists of different depth or color share few of their brightest.
     for n in (max(n_bright // 4, min_stars), n_bright, 4 * n_bright):
         b1, b2 = _brightest(k1, mag1, n), _brightest(k2, mag2, n)
         starts, n_cells = _vote(
@@ -216,8 +216,8 @@ def _brightest(rows, mag, n):
 
 def _vote(x1, y1, x2, y2, max_shift, max_rotation, scale, scale_tolerance, parity):
     """Trial transformations with the most coinciding pairs, each with the radius to begin with."""
-    centre = np.array([np.median(x1), np.median(y1)])
-    ax, ay = (x1 - centre[0]) * parity, y1 - centre[1]
+    center = np.array([np.median(x1), np.median(y1)])
+    ax, ay = (x1 - center[0]) * parity, y1 - center[1]
     extent = max(np.ptp(ax), np.ptp(ay)) * scale
     area = max(np.ptp(x2), np.ptp(y2), extent, 1e-30)
     # A cell a good deal smaller than the mean separation, and a rotation step that moves the edge by a cell.
@@ -233,7 +233,7 @@ def _vote(x1, y1, x2, y2, max_shift, max_rotation, scale, scale_tolerance, parit
         low = np.array([x2.min(), y2.min()]) - 0.75 * extent - cell
         high = np.array([x2.max(), y2.max()]) + 0.75 * extent
     else:
-        low, high = centre - max_shift - cell, centre + max_shift
+        low, high = center - max_shift - cell, center + max_shift
     nx, ny = (int(n) + 3 for n in (high - low) / cell)
     counts = np.zeros((ny, nx), np.int32)
     ax, ay, bx, by = ax / cell, ay / cell, (x2 - low[0]) / cell, (y2 - low[1]) / cell
@@ -247,7 +247,7 @@ def _vote(x1, y1, x2, y2, max_shift, max_rotation, scale, scale_tolerance, parit
     for _, column, row, c, q in trials[:12]:
         matrix = np.array([[c, -q], [q, c]]) @ np.diag([parity, 1.0])
         offset = low + (np.array([column, row]) + 1) * cell
-        starts.append((LinearTransform(matrix, offset, centre), 1.5 * cell))
+        starts.append((LinearTransform(matrix, offset, center), 1.5 * cell))
     return starts, nx * ny * len(trials)
 
 

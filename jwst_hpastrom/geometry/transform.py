@@ -27,27 +27,27 @@ FEW = 30
 
 @dataclass(frozen=True, eq=False)
 class LinearTransform(Mapping):
-    """u = matrix · (x - centre) + offset.
+    """u = matrix · (x - center) + offset.
 
     Parameters
     ----------
     matrix : ndarray, shape (2, 2)
     offset : ndarray, shape (2,)
-        Image of ``centre``.
-    centre : ndarray, shape (2,)
+        Image of ``center``.
+    center : ndarray, shape (2,)
     """
 
     matrix: np.ndarray = field(default_factory=lambda: np.eye(2))
     offset: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    centre: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    center: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def forward(self, x, y):
-        m, dx, dy = self.matrix, np.asarray(x, float) - self.centre[0], np.asarray(y, float) - self.centre[1]
+        m, dx, dy = self.matrix, np.asarray(x, float) - self.center[0], np.asarray(y, float) - self.center[1]
         return m[0, 0] * dx + m[0, 1] * dy + self.offset[0], m[1, 0] * dx + m[1, 1] * dy + self.offset[1]
 
     def inverted(self):
         """Return the inverse as a `LinearTransform`."""
-        return LinearTransform(np.linalg.inv(self.matrix), self.centre.copy(), self.offset.copy())
+        return LinearTransform(np.linalg.inv(self.matrix), self.center.copy(), self.offset.copy())
 
     def inverse(self, u, v, **_):
         return self.inverted().forward(u, v)
@@ -58,7 +58,7 @@ class LinearTransform(Mapping):
     def then(self, other):
         """Return the `LinearTransform` that applies ``self`` first, then ``other``."""
         off = np.array(other.forward(*self.offset))
-        return LinearTransform(other.matrix @ self.matrix, off, self.centre.copy())
+        return LinearTransform(other.matrix @ self.matrix, off, self.center.copy())
 
     @property
     def scale(self):
@@ -73,7 +73,7 @@ class LinearTransform(Mapping):
 
     def to_astropy(self):
         def model(t):
-            return AffineTransformation2D(t.matrix, t.offset - t.matrix @ t.centre)
+            return AffineTransformation2D(t.matrix, t.offset - t.matrix @ t.center)
 
         out = model(self)
         out.inverse = model(self.inverted())
@@ -81,7 +81,7 @@ class LinearTransform(Mapping):
 
     def __eq__(self, other):
         return isinstance(other, LinearTransform) and all(
-            np.array_equal(getattr(self, n), getattr(other, n)) for n in ("matrix", "offset", "centre")
+            np.array_equal(getattr(self, n), getattr(other, n)) for n in ("matrix", "offset", "center")
         )
 
     __hash__ = None
@@ -94,21 +94,21 @@ def polynomial_terms(degree, lowest=0):
 
 @dataclass(frozen=True, eq=False)
 class PolynomialTransform(Mapping):
-    """u = Σ a_ij p^i q^j, v = Σ b_ij p^i q^j with p, q = (x - centre)/half_width.
+    """u = Σ a_ij p^i q^j, v = Σ b_ij p^i q^j with p, q = (x - center)/half_width.
 
     Parameters
     ----------
     degree : int
     a, b : ndarray, shape ((degree + 1)(degree + 2)/2,)
         Coefficients in the order of `polynomial_terms`.
-    centre : ndarray, shape (2,)
+    center : ndarray, shape (2,)
     half_width : float
     """
 
     degree: int
     a: np.ndarray
     b: np.ndarray
-    centre: np.ndarray
+    center: np.ndarray
     half_width: float
 
     def _coefficients(self, c):
@@ -117,16 +117,16 @@ class PolynomialTransform(Mapping):
         out[tuple(np.transpose(polynomial_terms(self.degree)))] = c
         return out
 
-    def _normalised(self, x, y):
+    def _normalized(self, x, y):
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        return (x - self.centre[0]) / self.half_width, (y - self.centre[1]) / self.half_width
+        return (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
 
     def forward(self, x, y):
-        p, q = self._normalised(x, y)
+        p, q = self._normalized(x, y)
         return tuple(polyval2d(p, q, self._coefficients(c)) for c in (self.a, self.b))
 
     def jacobian(self, x, y):
-        p, q = self._normalised(x, y)
+        p, q = self._normalized(x, y)
         out = np.empty((*p.shape, 2, 2))
         for row, c in enumerate((self.a, self.b)):
             for column in (0, 1):
@@ -136,7 +136,7 @@ class PolynomialTransform(Mapping):
 
     def starting_point(self, u, v):
         m = np.array([[self.a[1], self.a[2]], [self.b[1], self.b[2]]]) / self.half_width
-        return LinearTransform(m, np.array([self.a[0], self.b[0]]), self.centre).inverse(u, v)
+        return LinearTransform(m, np.array([self.a[0], self.b[0]]), self.center).inverse(u, v)
 
     def to_astropy(self):
         def poly(c):
@@ -145,7 +145,7 @@ class PolynomialTransform(Mapping):
                 **{f"c{i}_{j}": float(v) for (i, j), v in zip(polynomial_terms(self.degree), c, strict=True)},
             )
 
-        norm = LinearTransform(np.eye(2) / self.half_width, np.zeros(2), self.centre).to_astropy()
+        norm = LinearTransform(np.eye(2) / self.half_width, np.zeros(2), self.center).to_astropy()
         model = norm | AxisMapping((0, 1, 0, 1)) | poly(self.a) & poly(self.b)
         model.inverse = self._fitted_inverse()
         return model
@@ -153,7 +153,7 @@ class PolynomialTransform(Mapping):
     def _fitted_inverse(self, degree=9, n=64, margin=1.04):
         """Polynomial of higher degree fitted to this one's inverse within ``margin`` half-widths."""
         nodes = margin * self.half_width * np.cos(np.pi * (np.arange(n) + 0.5) / n)
-        x, y = (c.ravel() for c in np.meshgrid(nodes + self.centre[0], nodes + self.centre[1]))
+        x, y = (c.ravel() for c in np.meshgrid(nodes + self.center[0], nodes + self.center[1]))
         linear = LinearTransform(
             np.array([[self.a[1], self.a[2]], [self.b[1], self.b[2]]]) / self.half_width,
             np.array([self.a[0], self.b[0]]),
@@ -173,7 +173,7 @@ class PolynomialTransform(Mapping):
             for t in (x, y)
         ]
         scaled = LinearTransform(
-            linear.matrix / self.half_width, linear.offset / self.half_width, linear.centre
+            linear.matrix / self.half_width, linear.offset / self.half_width, linear.center
         )
         return scaled.to_astropy() | AxisMapping((0, 1, 0, 1)) | parts[0] & parts[1]
 
@@ -182,7 +182,7 @@ class PolynomialTransform(Mapping):
             isinstance(other, PolynomialTransform)
             and self.degree == other.degree
             and self.half_width == other.half_width
-            and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("a", "b", "centre"))
+            and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("a", "b", "center"))
         )
 
     __hash__ = None
@@ -230,7 +230,7 @@ class TransformFit:
         -------
         ndarray, shape (2, n)
         """
-        dx, dy = x - self.transform.centre[0], y - self.transform.centre[1]
+        dx, dy = x - self.transform.center[0], y - self.transform.center[1]
         one, zero = np.ones_like(dx), np.zeros_like(dx)
         if len(self.covariance) == 6:
             line = np.stack([one, dx, dy], 1)
@@ -343,19 +343,19 @@ def fit_linear(
     wu, wv = _weights(weights, x.size)
     finite = np.isfinite(x + y + u + v) & (wu > 0) & (wv > 0) & np.isfinite(wu + wv)
     min_stars = min_stars or parameters // 2 + 1
-    centre = np.array([np.median(x[finite]), np.median(y[finite])]) if finite.any() else np.zeros(2)
+    center = np.array([np.median(x[finite]), np.median(y[finite])]) if finite.any() else np.zeros(2)
     span = max(float(np.ptp(x[finite])), float(np.ptp(y[finite])), 1e-30) if finite.any() else 1.0
-    p, q = (x - centre[0]) / span, (y - centre[1]) / span
+    p, q = (x - center[0]) / span, (y - center[1]) / span
     one = np.ones_like(p)
 
-    # Centred and scaled, these columns are so well conditioned that the normal equations lose nothing.
+    # Centered and scaled, these columns are so well conditioned that the normal equations lose nothing.
     design = np.stack([one, p, q], 1)
 
     def solve6(k):
         d = design[k]
         c = [_normal_solve(d, w[k], t[k]) for w, t in ((wu, u), (wv, v))]
         m = np.array([[c[0][1], c[0][2]], [c[1][1], c[1][2]]]) / span
-        return LinearTransform(m, np.array([c[0][0], c[1][0]]), centre)
+        return LinearTransform(m, np.array([c[0][0], c[1][0]]), center)
 
     def solve4(k, parity):
         zero = np.zeros(int(k.sum()))
@@ -364,7 +364,7 @@ def fit_linear(
         d, w, t = np.r_[top, low], np.r_[wu[k], wv[k]], np.r_[u[k], v[k]]
         c = _normal_solve(d, w, t)
         m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / span
-        return LinearTransform(m, c[:2].copy(), centre), float(np.sum(w * (d @ c - t) ** 2))
+        return LinearTransform(m, c[:2].copy(), center), float(np.sum(w * (d @ c - t) ** 2))
 
     def solve(k):
         if parameters == 6:
@@ -386,7 +386,7 @@ def fit_linear(
         n_free=parameters / 2,
         **_clipping(u, v, wu, wv, finite),
     )
-    dx, dy = x[keep] - centre[0], y[keep] - centre[1]
+    dx, dy = x[keep] - center[0], y[keep] - center[1]
     one = np.ones_like(dx)
     squares = np.array([np.sum(w[keep] * r[keep] ** 2) for w, r in ((wu, du), (wv, dv))])
     dof = np.full(2, max(dx.size - 3, 1))
@@ -440,11 +440,11 @@ def fit_polynomial(
     terms = polynomial_terms(degree)
     min_stars = min_stars or len(terms) + 1
     if finite.any():
-        centre = np.array([x[finite].min() + np.ptp(x[finite]) / 2, y[finite].min() + np.ptp(y[finite]) / 2])
+        center = np.array([x[finite].min() + np.ptp(x[finite]) / 2, y[finite].min() + np.ptp(y[finite]) / 2])
         half = max(np.ptp(x[finite]), np.ptp(y[finite]), 1e-30) / 2
     else:
-        centre, half = np.zeros(2), 1.0
-    p, q = (x - centre[0]) / half, (y - centre[1]) / half
+        center, half = np.zeros(2), 1.0
+    p, q = (x - center[0]) / half, (y - center[1]) / half
     design = np.stack([p**i * q**j for i, j in terms], 1)
 
     def solve(k):
@@ -452,7 +452,7 @@ def fit_polynomial(
         for w, t in ((wu, u), (wv, v)):
             s = np.sqrt(w[k])
             c.append(np.linalg.lstsq(design[k] * s[:, None], t[k] * s, rcond=None)[0])
-        t = PolynomialTransform(degree, c[0], c[1], centre, float(half))
+        t = PolynomialTransform(degree, c[0], c[1], center, float(half))
         return t, u - design @ c[0], v - design @ c[1]
 
     transform, keep, rms, du, dv = _fit_clipped(

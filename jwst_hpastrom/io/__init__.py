@@ -1,4 +1,4 @@
-"""Files become arrays and tables, and back: exposures, associations, star lists, catalogues, reference files.
+"""Files become arrays and tables, and back: exposures, associations, star lists, catalogs, reference files.
 
 Only this package opens files.
 """
@@ -65,7 +65,7 @@ __getattr__, __dir__, __all__ = lazy(
             "write_stdgdc",
         ),
         "stdpsf": (
-            "check_normalisation",
+            "check_normalization",
             "read_stdpsf",
             "write_stdpsf",
         ),

@@ -1,4 +1,4 @@
-"""Catalogues of whatever origin become one standard table."""
+"""Catalogs of whatever origin become one standard table."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ UNITS = {
 
 
 def read_catalog(path, *, epoch=None, need_sky=True):
-    """Read a catalogue into the standard form.
+    """Read a catalog into the standard form.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
         Julian year of the positions, where the file does not say.
 
     need_sky : bool
-        Refuse a catalogue without positions on the sky.
+        Refuse a catalog without positions on the sky.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def read_catalog(path, *, epoch=None, need_sky=True):
     BadCatalogError
         It has no positions or no rows, columns that are no numbers, or an epoch that is no year.
     """
-    table = read_table(path, "a catalogue")
+    table = read_table(path, "a catalog")
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
     out = standard_columns(table, CATALOG_NAMES, path, UNITS)

@@ -93,7 +93,7 @@ def write_distortion(path, correction, placement, meta, *, description=None):
     m.hpastrom = {"gauge": getattr(getattr(correction, "polynomial", None), "gauge", "none"),
                   "linear": {"matrix": placement.transform.matrix.tolist(),
                              "offset": placement.transform.offset.tolist(),
-                             "centre": placement.transform.centre.tolist()},
+                             "center": placement.transform.center.tolist()},
                   "seal": BLANK, **_parts_meta(correction)}  # fmt: skip
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,7 +110,7 @@ def _parts_meta(correction):
         return out
     out["polynomial"] = {
         "degree": int(polynomial.degree), "a": np.asarray(polynomial.a, float).tolist(),
-        "b": np.asarray(polynomial.b, float).tolist(), "centre": [float(c) for c in polynomial.centre],
+        "b": np.asarray(polynomial.b, float).tolist(), "center": [float(c) for c in polynomial.center],
         "half_width": float(polynomial.half_width),
     }  # fmt: skip
     if table is not None:
@@ -127,7 +127,7 @@ def _own_correction(model, meta, shape):
         return None
     p = meta["polynomial"]
     polynomial = PolynomialCorrection(
-        int(p["degree"]), np.array(p["a"], float), np.array(p["b"], float), np.array(p["centre"], float),
+        int(p["degree"]), np.array(p["a"], float), np.array(p["b"], float), np.array(p.get("center", p.get("centre")), float),
         float(p["half_width"]), str(meta.get("gauge", "file")),
     )  # fmt: skip
     table = pixels = None
@@ -154,22 +154,22 @@ def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
         Detector (ny, nx).
 
     degree : int
-        Degree of the polynomial part; what it leaves over becomes a pixel map, exact at pixel centres.
+        Degree of the polynomial part; what it leaves over becomes a pixel map, exact at pixel centers.
 
     gauge_from : `~jwst_hpastrom.geometry.LinearTransform`, optional
         Corrected pixels to V2V3, where it is known; otherwise the corrected frame has the mean scale and
-        orientation of the raw one at the centre.
+        orientation of the raw one at the center.
 
     Returns
     -------
     `DistortionCorrection`
     """
     ny, nx = shape
-    centre, half = np.array([nx / 2 - 1.0, ny / 2 - 1.0]), max(nx, ny) / 2.0
+    center, half = np.array([nx / 2 - 1.0, ny / 2 - 1.0]), max(nx, ny) / 2.0
     terms = polynomial_terms(degree)
 
     def design(x, y):
-        p, q = (x - centre[0]) / half, (y - centre[1]) / half
+        p, q = (x - center[0]) / half, (y - center[1]) / half
         return np.stack([p**i * q**j for i, j in terms], 1)
 
     # Chebyshev points: the fit's error is even over the detector
@@ -192,7 +192,7 @@ def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
 
         def to_pixels(v2, v3):
             p = back @ np.stack([v2 - offset[0], v3 - offset[1]])
-            return p[0] + centre[0], p[1] + centre[1]
+            return p[0] + center[0], p[1] + center[1]
     else:
         to_pixels = gauge_from.inverse
     cx, cy = to_pixels(v2, v3)
@@ -200,8 +200,8 @@ def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
     a, b = (np.linalg.lstsq(d, v, rcond=None)[0] for v in (cx - x, cy - y))
     left = np.hypot(cx - x - d @ a, cy - y - d @ b).max()
     # where all is polynomial a constant is only the frame's origin; otherwise the map keeps it
-    gauge = "file" if gauge_from is not None else "centre"
-    part = PolynomialCorrection(degree, a[1:], b[1:], centre, half, gauge)
+    gauge = "file" if gauge_from is not None else "center"
+    part = PolynomialCorrection(degree, a[1:], b[1:], center, half, gauge)
     out = DistortionCorrection(part, shape=shape)
     if left < 1e-7:
         return out
@@ -236,7 +236,7 @@ def read_distortion(path, *, shape=None, exposures=None):
     `DistortionCorrection`
         From ASDF that this package wrote, the parts and their errors, the pixel map up to the file's int16
         quantum; from any other, the polynomial that fits best and, where that leaves something, a pixel map
-        of the rest, exact at pixel centres.
+        of the rest, exact at pixel centers.
 
     Raises
     ------
@@ -263,7 +263,8 @@ def read_distortion(path, *, shape=None, exposures=None):
         raise BadReferenceFileError("no model of two inputs and outputs", "raw pixel -> V2, V3", "", path)
     linear = None
     if own:
-        linear = LinearTransform(*(np.array(own[k], float) for k in ("matrix", "offset", "centre")))
+        center = own.get("center", own.get("centre"))  # the second: files of versions before 0.1
+        linear = LinearTransform(*(np.array(v, float) for v in (own["matrix"], own["offset"], center)))
         correction = _own_correction(model, meta["hpastrom"], tuple(shape))
         if correction is not None and _says_the_same(correction, linear, model):
             return correction

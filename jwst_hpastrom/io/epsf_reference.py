@@ -12,7 +12,7 @@ from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import instrument_of
 from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.seals import BLANK, put_seal
-from jwst_hpastrom.io.stdpsf import check_normalisation, read_stdpsf
+from jwst_hpastrom.io.stdpsf import check_normalization, read_stdpsf
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["EPSFModel", "read_epsf", "read_epsf_reference", "write_epsf_reference"]
@@ -120,7 +120,7 @@ def read_epsf_reference(path):
             "an ASDF file of type epsf", "", path,
         ) from err  # fmt: skip
     library.meta["epsf_file"] = Path(path).name
-    return check_normalisation(library, path)
+    return check_normalization(library, path)
 
 
 def read_epsf(source):

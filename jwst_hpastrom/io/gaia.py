@@ -51,7 +51,7 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
         A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`.
 
     ra_ref, dec_ref : float
-        Field centre for `convert_flystar_gaia`, whose x0 is taken to run to the West.
+        Field center for `convert_flystar_gaia`, whose x0 is taken to run to the West.
 
     Returns
     -------
@@ -119,11 +119,11 @@ def convert_flystar_gaia(table, *, ra_ref=None, dec_ref=None, x_positive="west")
     Parameters
     ----------
     table : `~astropy.table.Table` or path-like
-        ``x0 y0 x0e y0e`` (arcsec from the field centre), ``vx vy vxe vye`` (arcsec/yr), ``t0`` (Julian
+        ``x0 y0 x0e y0e`` (arcsec from the field center), ``vx vy vxe vye`` (arcsec/yr), ``t0`` (Julian
         year), ``m`` (G), optional ``source_id parallax parallax_error`` (mas).
 
     ra_ref, dec_ref : float
-        The field centre, degrees; flystar's files do not hold it. Motions do not depend on it. Without
+        The field center, degrees; flystar's files do not hold it. Motions do not depend on it. Without
         it, the positions are about (0, 0), metadata ``sky`` says so, and the log warns.
 
     x_positive : {"west", "east"}

@@ -1,4 +1,4 @@
-"""Names under which other catalogues have the columns of this package."""
+"""Names under which other catalogs have the columns of this package."""
 
 import logging
 import re
@@ -60,7 +60,7 @@ CATALOG_NAMES = {
         "time",
         "date",
     ),
-    "colour": ("colour", "color"),
+    "color": ("color", "colour"),
 }
 #: the same of star lists
 LIST_NAMES = {
@@ -72,7 +72,7 @@ LIST_NAMES = {
     "mag_err": _errors(*_MAG),
     "name": ("name", "id"),
 }
-#: the same of Gaia's columns beyond those of a catalogue: the archive's names, and VizieR's
+#: the same of Gaia's columns beyond those of a catalog: the archive's names, and VizieR's
 GAIA_NAMES = {
     **{name: names for name, names in CATALOG_NAMES.items() if name[:2] in ("ra", "de", "pm", "re")},
     "parallax": ("parallax", "plx"),

@@ -7,7 +7,7 @@ from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["write_regions"]
 
-COLOURS = (
+COLORS = (
     (Flag.SATURATED, "magenta"),
     (Flag.COSMIC_RAY, "red"),
     (Flag.EXTENDED, "cyan"),
@@ -36,13 +36,13 @@ def write_regions(stars, path, *, radius=2.5):
         that did not converge yellow.
     """
     flags = np.asarray(stars["flags"])
-    colour = np.full(len(stars), "green", dtype="U8")
-    for flag, name in reversed(COLOURS):
-        colour[(flags & int(flag)) > 0] = name
+    color = np.full(len(stars), "green", dtype="U8")
+    for flag, name in reversed(COLORS):
+        color[(flags & int(flag)) > 0] = name
     lines = ["# Region file format: DS9", "global color=green", "image"]
     lines += [
         f"circle({x + 1:.3f},{y + 1:.3f},{radius}) # color={c} tag={{mag {m:.2f}}}"
-        for x, y, m, c in zip(stars["x"], stars["y"], stars["mag"], colour, strict=True)
+        for x, y, m, c in zip(stars["x"], stars["y"], stars["mag"], color, strict=True)
     ]
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")

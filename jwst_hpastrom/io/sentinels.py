@@ -1,4 +1,4 @@
-"""Numbers that stand for "unknown" in other catalogues become NaN, and the log says how many."""
+"""Numbers that stand for "unknown" in other catalogs become NaN, and the log says how many."""
 
 import logging
 
@@ -57,7 +57,7 @@ def clean_columns(table, path):
             if a == "ra":
                 both |= ~((np.abs(v) <= 90) & (u >= -180) & (u <= 360)) & np.isfinite(u + v)
             zero = (u == 0) & (v == 0)
-            if a == "pmra":  # no motion at all is no measurement, unless a catalogue says so of all stars
+            if a == "pmra":  # no motion at all is no measurement, unless a catalog says so of all stars
                 stated = np.all([values(table, f"{n}_error") > 0 for n in (a, b)], axis=0)
                 both |= zero & (~stated | (np.mean(zero) < 0.5))
             elif np.mean(zero) < 0.5:

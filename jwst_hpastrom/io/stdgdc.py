@@ -32,7 +32,7 @@ QUANTUM, MAG_QUANTUM, OUTSIDE = 1e-5, 1e-4, -20000.0
 
 
 def forward_layers(correction):
-    """Return the corrections along x and y, and the pixel-area magnitudes, at all pixel centres."""
+    """Return the corrections along x and y, and the pixel-area magnitudes, at all pixel centers."""
     ny, nx = correction.shape
     dx, dy, mag = (np.empty((ny, nx)) for _ in range(3))
     xs = np.arange(nx, dtype=float)
@@ -124,7 +124,7 @@ def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True, layers=No
         if meta.get(name) is not None:
             h[key] = meta[name]
     h["NDIM_XGC"], h["NDIM_YGC"] = (nx, "raw pixels along x"), (ny, "raw pixels along y")
-    h["PIXBASE"] = (1, "centre of the first pixel is 1")
+    h["PIXBASE"] = (1, "center of the first pixel is 1")
     if layout == 1:
         x, y = np.arange(1, nx + 1), np.arange(1, ny + 1)[:, None]
         layers = [
@@ -162,7 +162,7 @@ def _part_hdus(correction, small_only=False):
         hdu = fits.table_to_hdu(Table(data))
         hdu.name = "POLYNOMIAL"
         hdu.header["DEGREE"], hdu.header["HALFWID"], hdu.header["GAUGE"] = p.degree, p.half_width, p.gauge
-        hdu.header["XREF"], hdu.header["YREF"] = (p.centre[0] + 1, "1-based"), (p.centre[1] + 1, "1-based")
+        hdu.header["XREF"], hdu.header["YREF"] = (p.center[0] + 1, "1-based"), (p.center[1] + 1, "1-based")
         out.append(hdu)
         if p.covariance is not None:
             out.append(fits.ImageHDU(np.asarray(p.covariance, ">f8"), name="POLYCOV"))
@@ -293,15 +293,15 @@ def _from_layers(a, b, layout, path):
         raise BadReferenceFileError(
             "positions far from their pixels", "an STDGDC file of format 1 or 2", "", path
         )
-    degree, centre, half = 5, np.array([nx / 2 - 1.0, ny / 2 - 1.0]), max(nx, ny) / 2.0
+    degree, center, half = 5, np.array([nx / 2 - 1.0, ny / 2 - 1.0]), max(nx, ny) / 2.0
     step = max(min(nx, ny) // 128, 1)
     js, is_ = np.mgrid[0:ny:step, 0:nx:step]
     good = ~unmeasured[js, is_]
     js, is_ = js[good], is_[good]
-    p, q = (is_ - centre[0]) / half, (js - centre[1]) / half
+    p, q = (is_ - center[0]) / half, (js - center[1]) / half
     design = np.stack([p**i * q**j for i, j in polynomial_terms(degree)], 1)
     ca, cb = (np.linalg.lstsq(design, v[js, is_], rcond=None)[0] for v in (a, b))
-    polynomial = PolynomialCorrection(degree, ca[1:], cb[1:], centre, half, "file")
+    polynomial = PolynomialCorrection(degree, ca[1:], cb[1:], center, half, "file")
     px, py = polynomial.delta(np.broadcast_to(x, a.shape), np.broadcast_to(y, a.shape))
     # the layers' constant is part of their frame: it stays, in the map
     left = np.stack([np.where(unmeasured, ca[0], a - px), np.where(unmeasured, cb[0], b - py)], -1)

@@ -15,7 +15,7 @@ from jwst_hpastrom.instrument import detector_of
 from jwst_hpastrom.io.opening import check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
-__all__ = ["check_normalisation", "read_stdpsf", "write_stdpsf"]
+__all__ = ["check_normalization", "read_stdpsf", "write_stdpsf"]
 
 OVERSAMPLING = 4
 BLOCK, CARD = 2880, 80
@@ -206,7 +206,7 @@ def read_stdpsf(path, *, chip=None):
         library = EPSFLibrary(data, x, y, OVERSAMPLING, borrowed, meta)
     except ParameterError as err:
         raise BadReferenceFileError(err.found, err.needed, err.do, path) from err
-    return check_normalisation(library, path)
+    return check_normalization(library, path)
 
 
 def _borrowed(code, n):
@@ -215,13 +215,13 @@ def _borrowed(code, n):
     return np.array([c == "1" for c in f"{int(code, 16):0{n}b}"])
 
 
-def check_normalisation(library, path):
+def check_normalization(library, path):
     """Return the library, or raise where its ePSFs' sums show another oversampling or other units."""
     volumes = library.volumes()
     if not ((volumes > 0.5) & (volumes < 1.5)).all():
         worst = volumes[np.argmax(np.abs(np.log(np.maximum(volumes, 1e-30))))]
         raise BadReferenceFileError(
             f"an ePSF whose sum within 5 pixels is {worst:.3g} at oversampling {library.oversampling}",
-            "sums near 1", "check the oversampling and the normalisation", path,
+            "sums near 1", "check the oversampling and the normalization", path,
         )  # fmt: skip
     return library

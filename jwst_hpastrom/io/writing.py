@@ -89,7 +89,7 @@ def _write_sealed(table, path, kind):
 
 
 def write_table(table, path):
-    """Write a catalogue as ECSV (``.ecsv``), FITS (``.fits``) or parquet (``.parquet``).
+    """Write a catalog as ECSV (``.ecsv``), FITS (``.fits``) or parquet (``.parquet``).
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class ClusterMotion:
         Probability of each star of the table; zero beyond the radius, NaN without a motion.
 
     fraction : ndarray
-        Members among the stars of each ring, from the centre outwards.
+        Members among the stars of each ring, from the center outwards.
     """
 
     motion: np.ndarray
@@ -55,7 +55,7 @@ class _Mixture:
         self.n_rings = ring.max() + 1
 
     def fit(self, s2, mean, f):
-        """Maximise over mean and fractions for a dispersion; also leaves the memberships."""
+        """Maximize over mean and fractions for a dispersion; also leaves the memberships."""
         w = 1.0 / (self.variance + s2)
         count = np.bincount(self.ring)
         for _ in range(500):
@@ -83,18 +83,18 @@ def cluster_motion(
 ):
     """Fit the motion of a cluster's stars on top of the field's, which is taken from the stars around it.
 
-    Each star within ``radius`` is a member with a probability that depends on its ring about the centre and
+    Each star within ``radius`` is a member with a probability that depends on its ring about the center and
     on its motion; the field's distribution of motions is that of the stars beyond ``field_radius``, a kernel
     each. A clipped median (`bulk_motion`, L23 §5) is drawn towards the field where the two overlap.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        ra, dec (deg), pmra, pmdec and errors (mas/yr) of stars of one kind: alike in colour and magnitude.
+        ra, dec (deg), pmra, pmdec and errors (mas/yr) of stars of one kind: alike in color and magnitude.
         Where it has pmra_error_systematic, the stars' median of it goes into the error of the mean.
 
     ra, dec : float
-        Centre, degrees.
+        Center, degrees.
 
     radius, field_radius : float
         arcsec; the field begins at twice the radius by default.

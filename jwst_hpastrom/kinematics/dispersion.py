@@ -64,7 +64,7 @@ class Posterior:
     Parameters
     ----------
     log_likelihood : callable
-        Of the variance, nuisance parameters maximised or integrated out.
+        Of the variance, nuisance parameters maximized or integrated out.
 
     peak, start : float
         Variance of the highest likelihood, and a scale to look for the tail at.

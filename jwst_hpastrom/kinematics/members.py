@@ -37,7 +37,7 @@ class BulkMotion:
 def select_members(
     table, *, ra, dec, radius=25.0, motion=None, circles=((-5.5, 0.04), (-3.5, 0.07)), cmd=None
 ):
-    """Choose likely members by position, colour-magnitude diagram and motion (L23 §5).
+    """Choose likely members by position, color-magnitude diagram and motion (L23 §5).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def select_members(
         ra, dec, mag, pmra, pmdec.
 
     ra, dec : float
-        Centre of the cluster, degrees.
+        Center of the cluster, degrees.
 
     radius : float
         arcsec.
@@ -58,7 +58,7 @@ def select_members(
         constant outside.
 
     cmd : ndarray of bool, optional
-        Stars that fit the colour-magnitude diagram (`jwst_hpastrom.motion.selection.select_cmd`).
+        Stars that fit the color-magnitude diagram (`jwst_hpastrom.motion.selection.select_cmd`).
 
     Returns
     -------
@@ -83,7 +83,7 @@ def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Stars chosen by position and colour: pmra, pmdec and errors, mas/yr.
+        Stars chosen by position and color: pmra, pmdec and errors, mas/yr.
 
     limit : float, optional
         Stars within this of the mean motion enter mean and dispersion (L23: 3.5 × 0.026 mas/yr). By default
@@ -127,8 +127,8 @@ def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
     while limit < 10 * widest:
         limit *= 1.5
         try:
-            centre, width = _within(v, e, limit, sigma, min_stars, only_width=True)
-            r = np.hypot(*(v - centre[:, None]))
+            center, width = _within(v, e, limit, sigma, min_stars, only_width=True)
+            r = np.hypot(*(v - center[:, None]))
             around = np.sum((r > limit) & (r <= 2 * limit)) / 3
             stands_out = np.sum(r <= limit) - around >= 5 * np.sqrt(max(around, 1.0))
             if limit >= 3.0 * width and limit > 3.0 * typical and stands_out:
@@ -140,29 +140,29 @@ def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
 
 def _within(v, e, limit, sigma, min_stars, only_width=False):
     """Bulk motion of the stars within a limit, and their total width."""
-    centre = v[:, np.argmax(_neighbours(v, 0.5 * limit))]
+    center = v[:, np.argmax(_neighbors(v, 0.5 * limit))]
     for _ in range(20):
-        near = np.hypot(*(v - centre[:, None])) <= limit
+        near = np.hypot(*(v - center[:, None])) <= limit
         found = [clipped_median(a[near], sigma=sigma) for a in v]
         new = np.array([f[0] for f in found])
-        if near.sum() < min_stars or np.allclose(new, centre, atol=1e-12):
+        if near.sum() < min_stars or np.allclose(new, center, atol=1e-12):
             break
-        centre = new
-    near = np.hypot(*(v - centre[:, None])) <= limit
+        center = new
+    near = np.hypot(*(v - center[:, None])) <= limit
     if near.sum() < min_stars:
         raise NotEnoughStarsError(
             f"{int(near.sum())} stars within {limit:.3f} mas/yr of the densest motion", f"{min_stars}"
         )
-    dispersion, width = fit_truncated(v[:, near], e[:, near], centre, limit, only_width=only_width)
+    dispersion, width = fit_truncated(v[:, near], e[:, near], center, limit, only_width=only_width)
     if only_width:
-        return centre, width
+        return center, width
     error = np.array([f[1] for f in found])
     if limit < 3.0 * width:
-        centre, error = dispersion.mean, dispersion.mean_error
-    return BulkMotion(centre, error, dispersion, int(near.sum())), width
+        center, error = dispersion.mean, dispersion.mean_error
+    return BulkMotion(center, error, dispersion, int(near.sum())), width
 
 
-def _neighbours(v, radius):
+def _neighbors(v, radius):
     from scipy.spatial import cKDTree
 
     points = v.T

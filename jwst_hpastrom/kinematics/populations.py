@@ -24,7 +24,7 @@ class ProjectedGroups:
         mas/yr along the axis.
 
     width, width_error : ndarray
-        Fitted σ, mas/yr: includes the errors twice, once of the measurement and once of the realisations.
+        Fitted σ, mas/yr: includes the errors twice, once of the measurement and once of the realizations.
 
     sigma : ndarray
         Width with both removed (the mean variance of the errors of the group's likely stars), NaN where
@@ -33,11 +33,11 @@ class ProjectedGroups:
     sigma_error : ndarray
         Of ``sigma``.
 
-    centres : ndarray, shape (n_bins,)
-        Bin centres.
+    centers : ndarray, shape (n_bins,)
+        Bin centers.
 
     histogram, histogram_error : ndarray, shape (n_bins,)
-        Mean and scatter of the realisations' counts.
+        Mean and scatter of the realizations' counts.
 
     angle : float
         Position angle of the axis, degrees from +pmra towards +pmdec.
@@ -51,7 +51,7 @@ class ProjectedGroups:
     width_error: np.ndarray
     sigma: np.ndarray
     sigma_error: np.ndarray
-    centres: np.ndarray
+    centers: np.ndarray
     histogram: np.ndarray
     histogram_error: np.ndarray
     angle: float
@@ -119,15 +119,15 @@ def fit_projected_groups(
     *,
     rng,
     n_groups=3,
-    n_realisations=1000,
+    n_realizations=1000,
     bin_width=None,
     n_bootstrap=50,
     start=None,
     angle=0.0,
 ):
-    """Fit several Gaussians at once to the histogram of projected motions, averaged over noise realisations.
+    """Fit several Gaussians at once to the histogram of projected motions, averaged over noise realizations.
 
-    The average over realisations with each star's own noise added, and a random phase of the bins, frees
+    The average over realizations with each star's own noise added, and a random phase of the bins, frees
     the histogram of the choice of bins (L23 §5; Bellini et al. 2017; Libralato et al. 2019).
 
     Parameters
@@ -140,8 +140,8 @@ def fit_projected_groups(
     n_groups : int
         Gaussians.
 
-    n_realisations : int
-        Noise realisations.
+    n_realizations : int
+        Noise realizations.
 
     bin_width : float, optional
         mas/yr; by default a third of the median error, at least a 60th of the range.
@@ -161,14 +161,14 @@ def fit_projected_groups(
 
     Notes
     -----
-    Realisations share one set of stars: their scatter is not the sampling error, which is why that comes
+    Realizations share one set of stars: their scatter is not the sampling error, which is why that comes
     from a bootstrap over stars.
     """
     along, error = np.asarray(along, float), np.asarray(error, float)
     ok = np.isfinite(along) & np.isfinite(error) & (error >= 0)
     along, error = along[ok], error[ok]
-    if n_groups < 1 or n_realisations < 1:
-        raise ParameterError(f"n_groups={n_groups}, n_realisations={n_realisations}", "1 or more")
+    if n_groups < 1 or n_realizations < 1:
+        raise ParameterError(f"n_groups={n_groups}, n_realizations={n_realizations}", "1 or more")
     if along.size < 10 * n_groups:
         raise NotEnoughStarsError(f"{along.size} stars", f"{10 * n_groups} for {n_groups} groups")
     median_error = float(np.median(error))
@@ -188,7 +188,7 @@ def fit_projected_groups(
         mean = total / n
         return mean, np.sqrt(np.maximum(squares / n - mean**2, 0.0))
 
-    counts, scatter = histogram(along, error, n_realisations)
+    counts, scatter = histogram(along, error, n_realizations)
     if start is None:
         best = min((_solve(counts, edges, p) for p in _starts(along, n_groups, rng)), key=lambda r: r[1])[0]
     else:
@@ -199,7 +199,7 @@ def fit_projected_groups(
     samples = []
     for _ in range(n_bootstrap):
         pick = rng.integers(0, along.size, along.size)
-        c, _s = histogram(along[pick], error[pick], max(20, n_realisations // 20))
+        c, _s = histogram(along[pick], error[pick], max(20, n_realizations // 20))
         samples.append(_values(_solve(c, edges, best)[0]))
     fraction, mean, width = _values(best)
     # robust: in some samples two groups change places

@@ -15,7 +15,7 @@ from jwst_hpastrom.kinematics.populations import ProjectedGroups, fit_projected_
 from jwst_hpastrom.kinematics.velocities import to_km_s
 from jwst_hpastrom.motion.selection import select_cmd, well_measured
 
-__all__ = ["Study", "colour_split", "densest_place", "study_field"]
+__all__ = ["Study", "color_split", "densest_place", "study_field"]
 
 MOTIONS = ("pmra", "pmdec", "pmra_error", "pmdec_error")
 
@@ -30,14 +30,14 @@ class Study:
         The table studied.
 
     split : float
-        Colour between the young (blue) and the old (red) population.
+        Color between the young (blue) and the old (red) population.
 
     good, old, young : ndarray of bool
         Well-measured stars, and the two populations among the bright of them.
 
     old_dispersion, young_dispersion : `~jwst_hpastrom.kinematics.Dispersion` or None
 
-    centre : tuple of float or None
+    center : tuple of float or None
         Of the cluster, degrees.
 
     cluster : `~jwst_hpastrom.kinematics.ClusterMotion` or None
@@ -66,7 +66,7 @@ class Study:
     young: np.ndarray
     old_dispersion: Dispersion | None
     young_dispersion: Dispersion | None
-    centre: tuple
+    center: tuple
     cluster: ClusterMotion | None
     cluster_rows: np.ndarray
     members: np.ndarray
@@ -83,14 +83,14 @@ class Study:
         )
 
 
-def colour_split(colour, n_bins=64):
-    """Return the colour that divides a sample in two with the least scatter within either (Otsu 1979)."""
-    colour = np.asarray(colour, float)
-    colour = colour[np.isfinite(colour)]
-    if colour.size < 10:
-        raise NotEnoughStarsError(f"{colour.size} stars with colours", "10 to divide them")
-    low, high = np.quantile(colour, [0.005, 0.995])
-    counts, edges = np.histogram(colour, n_bins, (low, high))
+def color_split(color, n_bins=64):
+    """Return the color that divides a sample in two with the least scatter within either (Otsu 1979)."""
+    color = np.asarray(color, float)
+    color = color[np.isfinite(color)]
+    if color.size < 10:
+        raise NotEnoughStarsError(f"{color.size} stars with colors", "10 to divide them")
+    low, high = np.quantile(color, [0.005, 0.995])
+    counts, edges = np.histogram(color, n_bins, (low, high))
     middle = 0.5 * (edges[1:] + edges[:-1])
     n, total = np.cumsum(counts)[:-1], np.cumsum(counts * middle)[:-1]
     rest = counts.sum() - n
@@ -120,10 +120,10 @@ def study_field(
     rng,
     split=None,
     bright=(-6.5, -5.0),
-    centre=None,
+    center=None,
     radius=25.0,
     n_groups=3,
-    n_realisations=1000,
+    n_realizations=1000,
     distance_kpc=None,
     distance_error=0.0,
 ):
@@ -132,25 +132,25 @@ def study_field(
     Parameters
     ----------
     motions : `~astropy.table.Table`
-        Motions with columns mag and colour (`~jwst_hpastrom.motion.two_epoch_motions`).
+        Motions with columns mag and color (`~jwst_hpastrom.motion.two_epoch_motions`).
 
     rng : `numpy.random.Generator`
-        Of the noise realisations.
+        Of the noise realizations.
 
     split : float, optional
-        Colour between the populations; by default the one that divides the bright stars best.
+        Color between the populations; by default the one that divides the bright stars best.
 
     bright : tuple of float
         Magnitudes of the stars with the best motions.
 
-    centre : tuple of float or 'densest', optional
+    center : tuple of float or 'densest', optional
         Of the cluster, degrees; 'densest' is the densest place of the young stars. By default no cluster is
         looked for.
 
     radius : float
         Of the cluster, arcsec.
 
-    n_groups, n_realisations : int
+    n_groups, n_realizations : int
         See `fit_projected_groups`.
 
     distance_kpc, distance_error : float, optional
@@ -163,23 +163,23 @@ def study_field(
     Raises
     ------
     BadCatalogError
-        If the table has no colours.
+        If the table has no colors.
     """
-    if "colour" not in motions.colnames:
-        raise BadCatalogError("motions without colours", "a column colour", "combine two filters")
-    mag, colour = (np.asarray(motions[c], float) for c in ("mag", "colour"))
+    if "color" not in motions.colnames:
+        raise BadCatalogError("motions without colors", "a column color", "combine two filters")
+    mag, color = (np.asarray(motions[c], float) for c in ("mag", "color"))
     good = well_measured(motions)
-    in_range = good & select_cmd(mag, mag_range=bright) & np.isfinite(colour)
-    split = colour_split(colour[in_range]) if split is None else float(split)
-    old, young = in_range & (colour > split), in_range & (colour <= split)
+    in_range = good & select_cmd(mag, mag_range=bright) & np.isfinite(color)
+    split = color_split(color[in_range]) if split is None else float(split)
+    old, young = in_range & (color > split), in_range & (color <= split)
 
     def dispersion(rows):
         return fit_isotropic(*(motions[c][rows] for c in MOTIONS)) if rows.sum() >= 10 else None
 
-    blue = np.flatnonzero(good & (colour <= split) & (mag >= bright[0] - 1.5) & (mag <= bright[1] + 0.5))
-    cluster, place = None, None if centre == "densest" else centre
+    blue = np.flatnonzero(good & (color <= split) & (mag >= bright[0] - 1.5) & (mag <= bright[1] + 0.5))
+    cluster, place = None, None if center == "densest" else center
     try:
-        if centre == "densest" and blue.size:
+        if center == "densest" and blue.size:
             place = densest_place(motions["ra"][blue], motions["dec"][blue])
         if place is not None:
             cluster = cluster_motion(motions[blue], ra=place[0], dec=place[1], radius=radius)
@@ -208,7 +208,7 @@ def study_field(
             low, high = np.quantile(along, [0.06, 0.6])
             start = [(0.12, low, 2 * width), (share, 0.0, width), (0.88 - share, high, robust_sigma(along))]
         groups = fit_projected_groups(
-            along, error, rng=rng, n_groups=n_groups, n_realisations=n_realisations, start=start, angle=angle
+            along, error, rng=rng, n_groups=n_groups, n_realizations=n_realizations, start=start, angle=angle
         )
     found = dispersion(old), dispersion(young)
     rows = _summary(split, *found, cluster, groups, distance_kpc, distance_error)
@@ -218,7 +218,7 @@ def study_field(
 
 
 def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):
-    rows = [("colour between the populations", split, np.nan, "mag")]
+    rows = [("color between the populations", split, np.nan, "mag")]
     for name, d in (("old", old), ("young", young)):
         if d is not None:
             rows += [

@@ -20,7 +20,7 @@ class Circle:
     Parameters
     ----------
     v, e2 : ndarray, shape (2, n)
-        Motions less the circle's centre, and variances of their errors.
+        Motions less the circle's center, and variances of their errors.
 
     limit : float
         Radius.
@@ -36,13 +36,13 @@ class Circle:
         d = self.v - mean[:, None]
         x = 0.5 * self.limit**2 / np.mean(var, axis=0)
         inside = -np.expm1(-x)
-        # the mean's distance from the circle's centre costs probability, to second order
+        # the mean's distance from the circle's center costs probability, to second order
         loss = 0.5 * np.sum(mean[:, None] ** 2 / var, axis=0) * x * np.exp(-x) / inside
         gauss = np.exp(-0.5 * np.sum(d**2 / var, axis=0) + loss) / (2 * np.pi * np.sqrt(var.prod(0)) * inside)
         return float(np.log((1 - f) * gauss + f / (np.pi * self.limit**2) + 1e-300).sum())
 
     def best(self, s2=None, background=True):
-        """Maximise over mean, share and, unless given, variance; (log likelihood, variance, mean, share)."""
+        """Maximize over mean, share and, unless given, variance; (log likelihood, variance, mean, share)."""
 
         def unpack(p):
             f = 1 / (1 + np.exp(-p[2])) if background else 0.0
@@ -55,7 +55,7 @@ class Circle:
         return -found.fun, *unpack(found.x)
 
 
-def fit_truncated(v, e, centre, limit, confidence=0.95, only_width=False):
+def fit_truncated(v, e, center, limit, confidence=0.95, only_width=False):
     """Mean and isotropic dispersion of the stars within ``limit`` of a motion.
 
     Parameters
@@ -63,7 +63,7 @@ def fit_truncated(v, e, centre, limit, confidence=0.95, only_width=False):
     v, e : ndarray, shape (2, n)
         Motions within the circle and their errors.
 
-    centre : ndarray, shape (2,)
+    center : ndarray, shape (2,)
 
     limit : float
 
@@ -85,7 +85,7 @@ def fit_truncated(v, e, centre, limit, confidence=0.95, only_width=False):
     DegenerateSolutionError
         The circle is too small for the width of what it holds.
     """
-    circle = Circle(v - centre[:, None], np.maximum(e, 1e-3 * limit) ** 2, limit)
+    circle = Circle(v - center[:, None], np.maximum(e, 1e-3 * limit) ** 2, limit)
     alone, with_field = circle.best(background=False), circle.best()
     background = with_field[0] > alone[0] + BACKGROUND_GAIN
     top, s2, mean, share = with_field if background else alone
@@ -109,5 +109,5 @@ def fit_truncated(v, e, centre, limit, confidence=0.95, only_width=False):
     mean_error = np.sum(weight, axis=1) ** -0.5
     known = s2 > 1e-6 * typical
     found = (posterior.quantile(0.5), posterior.error) if known else (0.0, np.nan)
-    result = Dispersion(centre + mean, mean_error, *found, posterior.quantile(confidence), v.shape[1])
+    result = Dispersion(center + mean, mean_error, *found, posterior.quantile(confidence), v.shape[1])
     return result, width

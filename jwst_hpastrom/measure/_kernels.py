@@ -22,7 +22,7 @@ def equations(data, weight, coeff, gx, gy, os, x, y, jac, zp, half, window, psis
     w/Σw. False if the star's box is not inside.
     """
     ny, nx = data.shape
-    centre = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    center = (coeff.shape[1] - 2 * PAD - 1) / 2.0
     ix, iy = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
     i0, i1, j0, j1 = max(ix - half, 0), min(ix + half, nx - 1), max(iy - half, 0), min(iy + half, ny - 1)
     nj, ni = j1 - j0 + 1, i1 - i0 + 1
@@ -30,7 +30,7 @@ def equations(data, weight, coeff, gx, gy, os, x, y, jac, zp, half, window, psis
         out[k] = 0.0
     if nj < half + 1 or ni < half + 1:
         return False
-    u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+    u, v = (i0 - x) * os + center, (j0 - y) * os + center
     c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
     blend(coeff, gx, gy, x, y, r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
     psi, psi_x, psi_y = psis[0], psis[1], psis[2]
@@ -96,7 +96,7 @@ def sweep(
 ):  # fmt: skip
     """One Gauss-Newton step of every active star, in turn, against the residuals that the earlier ones left.
 
-    A star whose step is less than a tenth of its error stays where it is and sleeps until a neighbour
+    A star whose step is less than a tenth of its error stays where it is and sleeps until a neighbor
     (``near[first[s]: first[s + 1]]``) moves. ``free[s]``: whether its position is fitted. Returns the
     number of stars that moved.
     """
@@ -296,7 +296,7 @@ def score(data, weight, lib, kernels, zp, coarse_x, coarse_y, spacing, step, top
     Node (b, a) lies at step·(a, b), a pixel being a whole number of steps; raw positions there are bilinear
     in ``coarse_x, coarse_y`` (n_exposures, ., .), given every ``spacing``. kernels (n_libraries, n_phase,
     n_phase, side, side): the ePSF at phases of the pixel. Nodes a pixel apart mostly lie at the same phase
-    of neighbouring pixels: such runs share a kernel and are summed together.
+    of neighboring pixels: such runs share a kernel and are summed together.
     """
     n_phase, side = kernels.shape[1], kernels.shape[3]
     half, every = side // 2, round(1.0 / step)

@@ -27,7 +27,7 @@ def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, pix, wgt
     """Cut out the star's pixels with its light put back, and the ePSF around it; return which exposures."""
     n_exp, ny, nx = data.shape
     side, size = pix.shape[1], window.shape[1]
-    centre = (coeff.shape[2] - 2 * PAD - 1) / 2.0
+    center = (coeff.shape[2] - 2 * PAD - 1) / 2.0
     reach = int(np.ceil(REACH * os))
     good = np.zeros(n_exp, np.bool_)
     taps, psi = np.empty((4, 4)), np.empty((3, side, side))
@@ -38,7 +38,7 @@ def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, pix, wgt
         if i0 < 0 or j0 < 0 or i0 + side > nx or j0 + side > ny:
             continue
         good[e] = True
-        u, v = (i0 - px[e]) * os + centre, (j0 - py[e]) * os + centre
+        u, v = (i0 - px[e]) * os + center, (j0 - py[e]) * os + center
         c0, r0 = int(np.floor(u)) + PAD - 1 - reach, int(np.floor(v)) + PAD - 1 - reach
         corner[e, 0], corner[e, 1], corner[e, 2], corner[e, 3] = i0, j0, c0, r0
         blend(coeff[lib[e]], gx[e], gy[e], px[e], py[e], r0, c0, size, size, window[e])
@@ -55,7 +55,7 @@ def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, pix, wgt
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def group_equations(
-    pix, wgt, corner, window, centre, os, px, py, jac, zp, good, p, n, psis, taps, matrix, right, chi2
+    pix, wgt, corner, window, center, os, px, py, jac, zp, good, p, n, psis, taps, matrix, right, chi2
 ):
     """Normal equations of n stars' parameters p (3 n); χ² of each exposure. Returns the sum of χ²."""
     side = pix.shape[1]
@@ -74,7 +74,7 @@ def group_equations(
         for s in range(n):
             x = px[e] + jac[e, 0, 0] * p[3 * s + 1] + jac[e, 0, 1] * p[3 * s + 2]
             y = py[e] + jac[e, 1, 0] * p[3 * s + 1] + jac[e, 1, 1] * p[3 * s + 2]
-            u, v = (i0 - x) * os + centre, (j0 - y) * os + centre
+            u, v = (i0 - x) * os + center, (j0 - y) * os + center
             box_model(
                 window[e], r0, c0, os, u, v, side, side, psis[s, 0], psis[s, 1], psis[s, 2], taps[0], taps[1],
                 taps[2], taps[3],
@@ -103,14 +103,14 @@ def group_equations(
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def fit_group(
-    pix, wgt, corner, window, centre, os, px, py, jac, zp, good, p, n, iterations, psis, taps, chi2
+    pix, wgt, corner, window, center, os, px, py, jac, zp, good, p, n, iterations, psis, taps, chi2
 ):
     """Levenberg-Marquardt steps of n stars' parameters, in place; returns χ² (inf if there is no fit)."""
     m = 3 * n
     matrix, factor, right = np.empty((m, m)), np.empty((m, m)), np.empty(m)
     trial, trial_chi2 = np.empty(m), np.empty(chi2.size)
     trial_matrix, trial_right = np.empty((m, m)), np.empty(m)
-    args = (pix, wgt, corner, window, centre, os, px, py, jac, zp, good)
+    args = (pix, wgt, corner, window, center, os, px, py, jac, zp, good)
     best = group_equations(*args, p, n, psis, taps, matrix, right, chi2)
     damping = 1e-3
     for _ in range(iterations):
@@ -159,7 +159,7 @@ def split(
     other's, χ² as one and as two, the gain in χ² without the fifth of the exposures that gain most, pixels
     with weight, 1 where there is a fit.
     """
-    n_exp, centre = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
+    n_exp, center = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
     pix, wgt, corner, window, psis, taps = buffers(n_exp, os, half)
     one, two, best = np.empty(3), np.empty(6), np.empty(6)
     chi_one, chi_two, chi_best, gain = np.empty(n_exp), np.empty(n_exp), np.empty(n_exp), np.empty(n_exp)
@@ -170,7 +170,7 @@ def split(
         good = gather(
             data, weight, lib, coeff, gx, gy, os, px[s], py[s], zp, flux[s], use[s], pix, wgt, corner, window,
         )  # fmt: skip
-        args = (pix, wgt, corner, window, centre, os, px[s], py[s], jac, zp, good)
+        args = (pix, wgt, corner, window, center, os, px[s], py[s], jac, zp, good)
         one[0], one[1], one[2] = flux[s], 0.0, 0.0
         single = fit_group(*args, one, 1, 8, psis, taps, chi_one)
         if not np.isfinite(single):
@@ -209,7 +209,7 @@ def inflation(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, x, y, flux,
 
     pairs (n, 2): rows of stars at most REACH apart; out (n, 3).
     """
-    n_exp, centre = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
+    n_exp, center = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
     pix, wgt, corner, window, psis, taps = buffers(n_exp, os, half)
     p, chi2, unit = np.empty(6), np.empty(n_exp), np.empty(6)
     matrix, factor, right = np.empty((6, 6)), np.empty((6, 6)), np.empty(6)
@@ -220,7 +220,7 @@ def inflation(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, x, y, flux,
         )  # fmt: skip
         p[0], p[1], p[2], p[3], p[4], p[5] = flux[a], 0.0, 0.0, flux[b], x[b] - x[a], y[b] - y[a]
         group_equations(
-            pix, wgt, corner, window, centre, os, px[a], py[a], jac, zp, good, p, 2, psis, taps, matrix,
+            pix, wgt, corner, window, center, os, px[a], py[a], jac, zp, good, p, 2, psis, taps, matrix,
             right, chi2,
         )  # fmt: skip
         out[k, :] = 1.0

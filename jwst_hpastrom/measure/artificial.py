@@ -109,7 +109,7 @@ def artificial_stars(
     -------
     `~astropy.table.Table`
         x, y (master pixels), mag_true, found, mag, dx, dy (measured minus true, master pixels), x_err,
-        y_err (formal), n_used, neighbour (light of real stars within 5 pixels, magnitudes).
+        y_err (formal), n_used, neighbor (light of real stars within 5 pixels, magnitudes).
     """
     field = result.field
     if n_stars < 1 or spacing < 10:
@@ -160,18 +160,18 @@ def _round(result, x, y, mag, rng, radius, tolerance, executor, progress):
     return {
         "x": u, "y": v, "mag_true": mag, "found": found, "mag": filled(seen), "dx": filled(fu - u[i]),
         "dy": filled(fv - v[i]), "x_err": filled(ex), "y_err": filled(ey),
-        "n_used": np.nan_to_num(filled(out[j, 10])).astype(int), "neighbour": _neighbours(x, y, result.stars),
+        "n_used": np.nan_to_num(filled(out[j, 10])).astype(int), "neighbor": _neighbors(x, y, result.stars),
     }  # fmt: skip
 
 
-def _neighbours(x, y, stars, reach=5.0):
+def _neighbors(x, y, stars, reach=5.0):
     near = cKDTree(np.c_[stars[0], stars[1]]).query_ball_point(np.c_[x, y], reach)
     light = np.array([stars[2][k].sum() if k else 0.0 for k in near])
     with np.errstate(divide="ignore"):
         return np.where(light > 0, -2.5 * np.log10(light), np.inf)
 
 
-def summarise_artificial(table, *, step=0.5, faintest_neighbour=2.0):
+def summarise_artificial(table, *, step=0.5, faintest_neighbor=2.0):
     """Completeness, bias, scatter and pulls against magnitude, of all stars and of the crowded ones.
 
     Parameters
@@ -182,26 +182,26 @@ def summarise_artificial(table, *, step=0.5, faintest_neighbour=2.0):
     step : float
         Width of the magnitude bins.
 
-    faintest_neighbour : float
+    faintest_neighbor : float
         A star is crowded if the light of the real stars within 5 pixels is at most so many magnitudes
         fainter than itself.
 
     Returns
     -------
     `~astropy.table.Table`
-        mag (bin centre), n, completeness, completeness_error, mag_bias, mag_scatter, x_bias, x_scatter,
+        mag (bin center), n, completeness, completeness_error, mag_bias, mag_scatter, x_bias, x_scatter,
         y_bias, y_scatter (master pixels), x_pull, y_pull (scatter over the formal errors), and all but
         ``mag`` again of the crowded stars, with ``_crowded`` at the end of the name.
     """
     mag = np.asarray(table["mag_true"], float)
-    crowded = np.asarray(table["neighbour"], float) < mag + faintest_neighbour
+    crowded = np.asarray(table["neighbor"], float) < mag + faintest_neighbor
     rows = []
     for low in np.arange(np.floor(mag.min() / step), np.ceil(mag.max() / step)) * step:
         b = (mag >= low) & (mag < low + step)
         if b.any():
             few = {f"{name}_crowded": value for name, value in _summary(table, b & crowded).items()}
             rows.append({"mag": low + step / 2, **_summary(table, b), **few})
-    return Table(rows=rows, meta={"faintest_neighbour": faintest_neighbour, **table.meta})
+    return Table(rows=rows, meta={"faintest_neighbor": faintest_neighbor, **table.meta})
 
 
 def _summary(table, rows):

@@ -1,4 +1,4 @@
-"""Blends: two stars that were taken for one, and what close neighbours do to errors."""
+"""Blends: two stars that were taken for one, and what close neighbors do to errors."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -35,7 +35,7 @@ def resolve_blends(tile, solution):
         excess = (solution[:, 13] - 1.0) * solution[:, 10] * (2 * tile.half + 1) ** 2
         chosen = (excess > least) & (solution[:, 11] < 0.5)
     fits = np.zeros((tile.x.size, 11))
-    width = (np.pi * tile.profile[1][0]) ** -0.5  # radius of a disc as bright as the star and its centre
+    width = (np.pi * tile.profile[1][0]) ** -0.5  # radius of a disc as bright as the star and its center
     _pair_kernels.split(
         tile.data, tile.weight, *tile.library, tile.px, tile.py, tile.jac, tile.stack.zp, tile.flux, tile.use,
         tile.half, chosen, 0.7 * width, fits,
@@ -56,7 +56,7 @@ def resolve_blends(tile, solution):
 
 
 def error_inflation(tile):
-    """How much larger the errors are for close neighbours being unknown, too.
+    """How much larger the errors are for close neighbors being unknown, too.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def misfit(qfit, chi2, n_pixels):
 def clumps(x, y, flux, misfits, unsure):
     """Find the sources that together are an extended one.
 
-    Neighbours that do not look like stars at all belong together. So do fainter sources among them that are
+    Neighbors that do not look like stars at all belong together. So do fainter sources among them that are
     extended or that show no star clearly. Stars in front of a galaxy keep most of their light in their own
     image and stay stars.
 

@@ -242,7 +242,7 @@ def measure_many(
 
     Stars are found as peaks of the sum of all exposures' matched-filter images, in passes from bright to
     faint, each on the residuals of the stars found before. A star is fitted in all exposures together,
-    position and flux, with its neighbours subtracted; exposures that disagree are left out. This goes below
+    position and flux, with its neighbors subtracted; exposures that disagree are left out. This goes below
     what single exposures show.
 
     Parameters

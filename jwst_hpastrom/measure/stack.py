@@ -97,7 +97,7 @@ class Stack:
         return px, py
 
     def jacobians(self, h=8.0):
-        """∂(raw)/∂(common) of each exposure at the tile's centre, shape (n_exposures, 2, 2)."""
+        """∂(raw)/∂(common) of each exposure at the tile's center, shape (n_exposures, 2, 2)."""
         a, b, c, d = self.core
         x, y = 0.5 * (a + b), 0.5 * (c + d)
         px, py = self.positions(np.array([x + h, x - h, x, x]), np.array([y, y, y + h, y - h]))

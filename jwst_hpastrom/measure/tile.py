@@ -310,7 +310,7 @@ class Tile:
         return total / np.maximum(count, 1)
 
     def crowding(self):
-        """Error of the fluxes by the neighbours under the stars, if their models are off by model_error."""
+        """Error of the fluxes by the neighbors under the stars, if their models are off by model_error."""
         peak = self.profile[1][0]
         light = self.mean_at(self.px, self.py, self.stack.data - self.sky - self.data)
         return self.set.model_error * np.maximum(light / peak - self.flux, 0)
@@ -356,7 +356,7 @@ def measure_tile(stack, settings, known=None):
 
     out : ndarray, shape (n, 19)
         What `_kernels.combine` gives (its corrections are applied already, and its errors are those with
-        close neighbours unknown), and the factors of `error_inflation`.
+        close neighbors unknown), and the factors of `error_inflation`.
     """
     tile = Tile(stack, settings)
     if known is not None and known[0].size:

@@ -12,14 +12,14 @@ __all__ = ["far_wings"]
 
 REACH = 27  # pixels from a star; a tile's halo holds as much
 OVERSAMPLING = 2
-N_STARS, LEAST = 200, 20  # used; fewer do not tell their own light from their neighbours'
+N_STARS, LEAST = 200, 20  # used; fewer do not tell their own light from their neighbors'
 SMOOTHING = 0.5  # samples: speckles are not narrower than the pixel
 
 
 def far_wings(field):
     """Measure the mean light around the brightest stars, the images of all listed stars subtracted.
 
-    Around a single star nothing tells a speckle from a faint neighbour, since both follow it through all
+    Around a single star nothing tells a speckle from a faint neighbor, since both follow it through all
     dithers. The median of many stars, weighted by their fluxes, has the speckles only.
 
     Parameters

@@ -248,7 +248,7 @@ def objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def climb(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par, k, dk, b):
-    """Maximise the objective from theta (overwritten) by damped steps with the average-information matrix."""
+    """Maximize the objective from theta (overwritten) by damped steps with the average-information matrix."""
     f = objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
     if not np.isfinite(f):
         return -np.inf

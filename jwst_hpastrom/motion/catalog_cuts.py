@@ -21,7 +21,7 @@ def apply_quality_cuts(
     max_motion=15.0,
     max_mag=20.5,
 ):
-    """Flag stars that fail the catalogue cuts as ``QUALITY_CUT``.
+    """Flag stars that fail the catalog cuts as ``QUALITY_CUT``.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def apply_quality_cuts(
 
 
 def compare_catalogs(table, other, *, radius_mas=100.0, epoch=2015.5):
-    """Compare motions and positions with another catalogue, such as one of masers (H25 §4.2.3).
+    """Compare motions and positions with another catalog, such as one of masers (H25 §4.2.3).
 
     Parameters
     ----------

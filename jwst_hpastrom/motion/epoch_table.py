@@ -1,4 +1,4 @@
-"""The result of a many-epoch run, and its catalogue."""
+"""The result of a many-epoch run, and its catalog."""
 
 from dataclasses import dataclass
 
@@ -103,7 +103,7 @@ class EpochMotions:
             Stars drawn from, evenly through the table.
 
         n_draws : int
-            Realisations a star.
+            Realizations a star.
 
         Returns
         -------

@@ -64,10 +64,10 @@ def extended_mass_motion(mass, radius_pc, baseline, *, distance_kpc=8.178):
     Parameters
     ----------
     mass : float
-        Solar masses within the orbit's apocentre.
+        Solar masses within the orbit's apocenter.
 
     radius_pc : float
-        Apocentre, pc.
+        Apocenter, pc.
 
     baseline : float
         Years.

@@ -1,4 +1,4 @@
-"""How well motions realise a reference frame: bias, common epoch, budget, joint test (H25 §3.3, §4.2)."""
+"""How well motions realize a reference frame: bias, common epoch, budget, joint test (H25 §3.3, §4.2)."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FrameBias:
-    """Mean differences from a reference catalogue; arrays are (East, North).
+    """Mean differences from a reference catalog; arrays are (East, North).
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def weighted_bias(difference, error):
     Parameters
     ----------
     difference, error : ndarray, shape (n, ...)
-        Differences and their standard errors, both catalogues' in quadrature.
+        Differences and their standard errors, both catalogs' in quadrature.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def weighted_bias(difference, error):
 
 
 def common_epoch(sigma_1, epoch_1, sigma_2, epoch_2):
-    """Epoch at which positions of two catalogues are best compared (H25 eq. 12).
+    """Epoch at which positions of two catalogs are best compared (H25 eq. 12).
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def frame_bias(difference, error, epoch):
 
 @dataclass(frozen=True)
 class FrameCovariance:
-    """What a frame's realisation may be off, from `frame_covariance`.
+    """What a frame's realization may be off, from `frame_covariance`.
 
     Attributes
     ----------

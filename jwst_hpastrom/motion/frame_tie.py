@@ -18,8 +18,8 @@ class EpochTie:
     ----------
     degree : int
 
-    centre, half_width : ndarray, float
-        The polynomial's variables are (x − centre)/half_width.
+    center, half_width : ndarray, float
+        The polynomial's variables are (x − center)/half_width.
 
     coefficients : ndarray, shape (2, n_terms)
         mas, for ξ and η.
@@ -43,7 +43,7 @@ class EpochTie:
     """
 
     degree: int
-    centre: np.ndarray
+    center: np.ndarray
     half_width: float
     coefficients: np.ndarray = None
     response: np.ndarray = None
@@ -54,8 +54,8 @@ class EpochTie:
     n_used: int = 0
 
     def design(self, x, y):
-        """Powers of the normalised coordinates, shape (n, n_terms)."""
-        p, q = (x - self.centre[0]) / self.half_width, (y - self.centre[1]) / self.half_width
+        """Powers of the normalized coordinates, shape (n, n_terms)."""
+        p, q = (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
         return np.stack([p**i * q**j for i, j in polynomial_terms(self.degree)], -1)
 
     def apply(self, x, y):
@@ -64,7 +64,7 @@ class EpochTie:
 
     def jacobian(self, x, y):
         """Derivatives of (ξ, η) by (x, y), mas per pixel, shape (n, 2, 2)."""
-        p, q = (x - self.centre[0]) / self.half_width, (y - self.centre[1]) / self.half_width
+        p, q = (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
         terms = polynomial_terms(self.degree)
         dp = np.stack([i * p ** max(i - 1, 0) * q**j for i, j in terms], -1)
         dq = np.stack([j * p**i * q ** max(j - 1, 0) for i, j in terms], -1)
@@ -160,7 +160,7 @@ def tie_epoch(x, y, target, weights, variance, *, counts=None, degree=2):
         samples = _resampled(counts[:, ok], design, residuals[:, ok], weights[:, ok], coefficients)
     return EpochTie(
         degree,
-        frame.centre,
+        frame.center,
         frame.half_width,
         coefficients,
         response,
@@ -173,7 +173,7 @@ def tie_epoch(x, y, target, weights, variance, *, counts=None, degree=2):
 
 
 def _resampled(counts, design, residuals, weights, coefficients):
-    """All bootstrap samples at once by normal equations in the normalised coordinates."""
+    """All bootstrap samples at once by normal equations in the normalized coordinates."""
     n_terms = design.shape[1]
     # A sample with too few of this epoch's stars keeps some weight on all.
     thin = (counts > 0).sum(1) <= n_terms

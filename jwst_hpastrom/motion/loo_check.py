@@ -36,7 +36,7 @@ def expected_chi2_loo(
         measurement errors, nothing done again, as H25 describe it.
 
     n_draws : int
-        Realisations a star; H25 take 1000.
+        Realizations a star; H25 take 1000.
 
     rng : `numpy.random.Generator`, optional
         By default seeded with 1.

@@ -214,7 +214,7 @@ def fit_epochs(
     ``*_error`` are the fits' errors, those of the transformations at the star included; ``*_error_total``
     have in addition, in quadrature, what the frame itself may be off, which all stars share
     (``frame_pm_error_mas_yr`` in the metadata). ``*_error_systematic`` is the transformations' part of the
-    former ("joint" only), alike for neighbours. With bootstrap transformation errors (H25) ``*_error``
+    former ("joint" only), alike for neighbors. With bootstrap transformation errors (H25) ``*_error``
     already hold part of the frame's, as if independent between epochs.
     """
     if models not in MODEL_SETS or match not in ("position", "name"):

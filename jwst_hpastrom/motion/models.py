@@ -260,7 +260,7 @@ def fit_motions(
         good = np.isfinite(x + y + ex + ey) & (ex > 0) & (ey > 0)
     use = good if use is None else good & use
     group = np.arange(t.size) if group is None else np.unique(np.asarray(group), return_inverse=True)[1]
-    # A group an epoch is the additive error: nothing to be learnt from it.
+    # A group an epoch is the additive error: nothing to be learned from it.
     if np.unique(group).size == t.size:
         names = tuple(n for n in names if n != "group")
     parallax = factors is not None

@@ -177,7 +177,7 @@ def solve_plates(
 
     Notes
     -----
-    Beyond H25, where every epoch stands on its reference stars alone (0.2-0.5 mas an epoch). Generalised
+    Beyond H25, where every epoch stands on its reference stars alone (0.2-0.5 mas an epoch). Generalized
     least squares: a field star has a free position and motion, and free offsets by group; a reference star
     has Gaia's, with Gaia's covariance as prior, and offsets by group as large as its own fit found, or as a
     measurement's error. What the field stars leave undetermined, a polynomial that is linear in time, is
@@ -216,7 +216,7 @@ def solve_plates(
         _reference_stars(normal, right, reference, star, ties, links, epochs, group, fits, position, error)
         old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
         start = 3 * float(np.nanmedian(error))
-        solutions = [_solve(normal, right, old, soft, centre, start) for centre in _centres(ties, soft)]
+        solutions = [_solve(normal, right, old, soft, center, start) for center in _centers(ties, soft)]
         new, covariance, width = min(solutions, key=lambda solution: solution[2])
         ties = [
             replace(t, coefficients=c)
@@ -271,7 +271,7 @@ def _reference_stars(normal, right, reference, star, ties, links, epochs, group,
         _accumulate(normal[axis], right[axis], rest, design, y)
 
 
-def _centres(ties, soft):
+def _centers(ties, soft):
     """What the prior may expect of the terms above the degree: nothing, or the inverse of a quadratic map."""
     yield np.zeros((2, soft.size))
     if ties[0].degree > 2 and soft[3:6].sum() == 0 and soft[6:10].all():
@@ -281,18 +281,18 @@ def _centres(ties, soft):
         yield out.reshape(2, -1)
 
 
-def _solve(normal, right, old, soft, centre, width):
-    """Coefficients, their covariance, and the prior's width by expectation and maximisation."""
+def _solve(normal, right, old, soft, center, width):
+    """Coefficients, their covariance, and the prior's width by expectation and maximization."""
     new, covariance = old.copy(), np.empty_like(normal)
     for _ in range(60):
         prior = soft / width**2
         for axis in (0, 1):
             covariance[axis] = np.linalg.inv(normal[axis] + np.diag(prior))
-            new[axis] = old[axis] + covariance[axis] @ (right[axis] - prior * (old - centre)[axis])
+            new[axis] = old[axis] + covariance[axis] @ (right[axis] - prior * (old - center)[axis])
         if not soft.any():
             return new, covariance, 0.0
         variance = np.diagonal(covariance, axis1=1, axis2=2)[:, soft]
-        last, width = width, max(float(np.sqrt(np.mean((new - centre)[:, soft] ** 2 + variance))), 1e-4)
+        last, width = width, max(float(np.sqrt(np.mean((new - center)[:, soft] ** 2 + variance))), 1e-4)
         if abs(width / last - 1) < 0.01:
             break
     return new, covariance, width
@@ -322,7 +322,7 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
         With the larger covariances.
 
     shared : ndarray, shape (n, 2)
-        What was added to the errors of the motions (in quadrature), mas/yr: neighbours have it in common.
+        What was added to the errors of the motions (in quadrature), mas/yr: neighbors have it in common.
 
     frame : `~jwst_hpastrom.motion.frame_quality.FrameCovariance`
         Of the mean displacement of all stars.

@@ -111,8 +111,8 @@ def list_to_sky(meta, pixel_scale_mas=None):
     a = np.deg2rad(float(meta.get("position_angle") or 0.0))
     s = float(meta.get("pixel_scale_mas") or pixel_scale_mas or 1.0)
     matrix = s * np.array([[-np.cos(a), np.sin(a)], [np.sin(a), np.cos(a)]])
-    centre = np.array([float(meta.get("x_ref") or 0.0), float(meta.get("y_ref") or 0.0)])
-    return LinearTransform(matrix, np.zeros(2), centre)
+    center = np.array([float(meta.get("x_ref") or 0.0), float(meta.get("y_ref") or 0.0)])
+    return LinearTransform(matrix, np.zeros(2), center)
 
 
 def pixel_size(mapping, table):

@@ -1,4 +1,4 @@
-"""Stars chosen in a colour-magnitude diagram."""
+"""Stars chosen in a color-magnitude diagram."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ POOR = (
 
 
 def parse_polygon(text):
-    """Read a polygon from text such as ``"0.5:-7 1.2:-7 1.2:-4 0.5:-4"`` (colour:magnitude).
+    """Read a polygon from text such as ``"0.5:-7 1.2:-7 1.2:-4 0.5:-4"`` (color:magnitude).
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def parse_polygon(text):
             raise ValueError
     except (TypeError, ValueError):
         raise ParameterError(
-            f"polygon {text!r}", "three or more corners colour:magnitude, separated by blanks"
+            f"polygon {text!r}", "three or more corners color:magnitude, separated by blanks"
         ) from None
     return polygon
 
@@ -67,20 +67,20 @@ def inside_polygon(x, y, polygon):
     return inside
 
 
-def select_cmd(mag, colour=None, *, mag_range=(None, None), colour_range=(None, None), polygon=None):
-    """Choose stars by magnitude, colour, and a polygon in the colour-magnitude diagram.
+def select_cmd(mag, color=None, *, mag_range=(None, None), color_range=(None, None), polygon=None):
+    """Choose stars by magnitude, color, and a polygon in the color-magnitude diagram.
 
     Parameters
     ----------
     mag : ndarray
 
-    colour : ndarray, optional
+    color : ndarray, optional
         Needed for anything but a magnitude range.
 
-    mag_range, colour_range : tuple of float or None
+    mag_range, color_range : tuple of float or None
         Faint and bright, blue and red limits.
 
-    polygon : str or sequence of (colour, magnitude), optional
+    polygon : str or sequence of (color, magnitude), optional
 
     Returns
     -------
@@ -89,16 +89,16 @@ def select_cmd(mag, colour=None, *, mag_range=(None, None), colour_range=(None, 
     mag = np.asarray(mag, float)
     keep = np.isfinite(mag)
     polygon = parse_polygon(polygon)
-    if colour is None and (polygon is not None or any(v is not None for v in colour_range)):
-        raise ParameterError("a selection by colour, but no colours", "a column 'colour' in either catalogue")
-    limits = [(mag, mag_range)] + ([(np.asarray(colour, float), colour_range)] if colour is not None else [])
+    if color is None and (polygon is not None or any(v is not None for v in color_range)):
+        raise ParameterError("a selection by color, but no colors", "a column 'color' in either catalog")
+    limits = [(mag, mag_range)] + ([(np.asarray(color, float), color_range)] if color is not None else [])
     for values, (low, high) in limits:
         if low is not None:
             keep &= values >= low
         if high is not None:
             keep &= values <= high
     if polygon is not None:
-        keep &= inside_polygon(colour, mag, polygon)
+        keep &= inside_polygon(color, mag, polygon)
     return keep
 
 

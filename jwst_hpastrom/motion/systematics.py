@@ -1,4 +1,4 @@
-"""What is left of systematic errors in two-epoch motions, and how they compare with another catalogue's."""
+"""What is left of systematic errors in two-epoch motions, and how they compare with another catalog's."""
 
 from itertools import pairwise
 
@@ -17,8 +17,8 @@ def _bins(values, n):
     return np.unique(np.quantile(values, np.linspace(0, 1, n + 1)))
 
 
-def motion_systematics(table, *, by=("mag", "x", "y", "colour"), n_bins=8, sigma=3.0):
-    """Mean relative motions in bins of magnitude, position and colour.
+def motion_systematics(table, *, by=("mag", "x", "y", "color"), n_bins=8, sigma=3.0):
+    """Mean relative motions in bins of magnitude, position and color.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _read(other):
 
 
 def match_motions(table, other, *, radius_mas=100.0):
-    """Find the stars of two catalogues of motions in each other, at the epoch of the first.
+    """Find the stars of two catalogs of motions in each other, at the epoch of the first.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def match_motions(table, other, *, radius_mas=100.0):
 
 
 def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
-    """Compare motions with those of another catalogue, Gaia's for example (L23 Fig. 21).
+    """Compare motions with those of another catalog, Gaia's for example (L23 Fig. 21).
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
         Matching radius.
 
     edges : sequence of float, optional
-        Edges of bins in the other catalogue's magnitude; by default one bin a magnitude.
+        Edges of bins in the other catalog's magnitude; by default one bin a magnitude.
 
     min_stars : int
         Bins with fewer are left out.
@@ -124,7 +124,7 @@ def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
     -------
     `~astropy.table.Table`
         mag_low, mag_high, n, and for either axis the mean difference (table minus other) with its error,
-        the scatter of both catalogues' motions, and the scatter of the difference in units of its errors.
+        the scatter of both catalogs' motions, and the scatter of the difference in units of its errors.
         The last row is all stars.
 
     Raises

@@ -74,7 +74,7 @@ def _pair(t, master_xy, first_xy, radius):
 
 
 def _first_pairs(master, first_epoch, plane, max_shift, max_rotation):
-    """Linear transformation of the master to the catalogue at the master's epoch, and the catalogue there."""
+    """Linear transformation of the master to the catalog at the master's epoch, and the catalog there."""
     x, y, *_ = reference_positions(first_epoch, plane, float(master.meta["epoch"]))
     own = TangentPlane.from_meta(master.meta) or plane
     if {"ra", "dec"} <= set(master.colnames):
@@ -103,8 +103,8 @@ def two_epoch_motions(
     n_local=50,
     mag_min=None,
     mag_max=None,
-    colour_min=None,
-    colour_max=None,
+    color_min=None,
+    color_max=None,
     polygon=None,
     qfit_max=0.1,
     match_radius=100.0,
@@ -115,7 +115,7 @@ def two_epoch_motions(
     max_rotation=1.0,
     min_reference=6,
 ):
-    """Measure proper motions between a catalogue (first epoch) and a master frame (second epoch).
+    """Measure proper motions between a catalog (first epoch) and a master frame (second epoch).
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def two_epoch_motions(
         Master frame: columns of `jwst_hpastrom.columns.MASTER`; metadata ``epoch`` and the tangent plane.
 
     first_epoch : `~astropy.table.Table`
-        Catalogue: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec, pmra_error, pmdec_error
-        (mas/yr, absolute), mag, colour; metadata ``epoch``.
+        Catalog: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec, pmra_error, pmdec_error
+        (mas/yr, absolute), mag, color; metadata ``epoch``.
 
     transformation : {'global', 'local'}
         'local' removes, star by star, what the nearest reference stars have in common after the global one,
@@ -139,12 +139,12 @@ def two_epoch_motions(
     mag_min, mag_max : float, optional
         Bright and faint limit of the reference stars, instrumental magnitudes of the master frame.
 
-    colour_min, colour_max : float, optional
-        Blue and red limit of the reference stars, column ``colour`` of the master frame, else of the first
+    color_min, color_max : float, optional
+        Blue and red limit of the reference stars, column ``color`` of the master frame, else of the first
         epoch.
 
     polygon : str, optional
-        Reference stars lie in this polygon of the colour-magnitude diagram: corners ``colour:mag``,
+        Reference stars lie in this polygon of the color-magnitude diagram: corners ``color:mag``,
         separated by blanks.
 
     qfit_max : float
@@ -159,7 +159,7 @@ def two_epoch_motions(
 
     zero_point_degree : int
         With 1 or more the zero point varies over the field as a polynomial of this degree, fitted to all
-        stars with absolute motions: it takes out what is left of the distortions, and puts the catalogue's
+        stars with absolute motions: it takes out what is left of the distortions, and puts the catalog's
         own systematic errors in their place.
 
     errors : {'combined', 'empirical', 'formal', 'l23'}
@@ -198,18 +198,18 @@ def two_epoch_motions(
     baseline = float(np.median(baselines))
     to_now, (u, v), now = _first_pairs(master, first_epoch, plane, max_shift, max_rotation)
     x1, y1, ex1, ey1 = reference_positions(first_epoch, plane, None)
-    mag, colour = values(master, "mag"), None
-    moved = (now[0] - x1, now[1] - y1)  # the catalogue's own motions, in pixels
+    mag, color = values(master, "mag"), None
+    moved = (now[0] - x1, now[1] - y1)  # the catalog's own motions, in pixels
 
-    # Reference stars: pairs that are clean in the master frame, where the catalogue's motions put them.
+    # Reference stars: pairs that are clean in the master frame, where the catalog's motions put them.
     radius = match_radius / plane.scale_mas
     i, j = _pair(to_now, (u, v), now, radius)
-    if "colour" in master.colnames:
-        colour = values(master, "colour")[i]
-    elif "colour" in first_epoch.colnames:
-        colour = values(first_epoch, "colour")[j]
+    if "color" in master.colnames:
+        color = values(master, "color")[i]
+    elif "color" in first_epoch.colnames:
+        color = values(first_epoch, "color")[j]
     clean = select_cmd(
-        mag[i], colour, mag_range=(mag_min, mag_max), colour_range=(colour_min, colour_max), polygon=polygon
+        mag[i], color, mag_range=(mag_min, mag_max), color_range=(color_min, color_max), polygon=polygon
     )
     flags = (
         np.asarray(master["flags"], np.int64)
@@ -331,9 +331,9 @@ def two_epoch_motions(
         "qfit": values(master, "qfit")[i], "n_local": n_used,
         "first_epoch_row": j, "master_row": i,
     }  # fmt: skip
-    if "colour" in master.colnames or "colour" in first_epoch.colnames:
-        own = "colour" in master.colnames
-        data["colour"] = values(master, "colour")[i] if own else values(first_epoch, "colour")[j]
+    if "color" in master.colnames or "color" in first_epoch.colnames:
+        own = "color" in master.colnames
+        data["color"] = values(master, "color")[i] if own else values(first_epoch, "color")[j]
     table = make_table(MOTION, data, meta)
     log.info("%d motions, %d reference stars, zero point %s", len(table), is_reference.sum(), zero)
     return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
@@ -383,7 +383,7 @@ def _one_epoch(fit, intrinsic, rows, uv, xy, e1, e2, baselines, parameters, sigm
 
 
 def _check_baseline(relative, error, absolute, name, t1, t2):
-    """Refuse epochs with which the motions are far from proportional to the catalogue's own."""
+    """Refuse epochs with which the motions are far from proportional to the catalog's own."""
     r, a, e = (np.asarray(c, float) for c in (relative, absolute, error))
     ok = np.isfinite(r + a + e).all(0)
     if ok.sum() < 50:
@@ -406,7 +406,7 @@ def _check_baseline(relative, error, absolute, name, t1, t2):
     if not 0.6 < ratio < 1.5:
         raise BadCatalogError(
             f"own motions {ratio:.2f} times those between epochs {np.median(t1):.2f} and {t2:.2f}",
-            "epochs that fit the catalogue's motions", "check both tables' epochs", name or "first epoch",
+            "epochs that fit the catalog's motions", "check both tables' epochs", name or "first epoch",
         )  # fmt: skip
 
 

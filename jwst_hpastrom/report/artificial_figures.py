@@ -7,8 +7,8 @@ from jwst_hpastrom.report.drawing import new_figure
 
 __all__ = ["artificial_star_tests", "sections"]
 
-COLOURS = {"": "C0", "_crowded": "C3"}
-LABELS = {"": "all", "_crowded": "with a neighbour"}
+COLORS = {"": "C0", "_crowded": "C3"}
+LABELS = {"": "all", "_crowded": "with a neighbor"}
 
 
 def artificial_star_tests(artificial, *, step=0.5):
@@ -33,10 +33,10 @@ def artificial_star_tests(artificial, *, step=0.5):
     found = np.asarray(artificial["found"])
     true = np.asarray(artificial["mag_true"])[found]
     light.plot(true, np.asarray(artificial["mag"])[found] - true, ",", color="0.7", zorder=0)
-    for end, colour in COLOURS.items():
+    for end, color in COLORS.items():
         enough = np.asarray(rows[f"n{end}"]) >= 20
         many = enough & (np.asarray(rows[f"completeness{end}"] * rows[f"n{end}"]) >= 20)
-        style = {"color": colour, "marker": "o", "ms": 3, "lw": 1, "label": LABELS[end]}
+        style = {"color": color, "marker": "o", "ms": 3, "lw": 1, "label": LABELS[end]}
         share.errorbar(
             mag[enough], rows[f"completeness{end}"][enough], rows[f"completeness_error{end}"][enough], **style
         )

@@ -237,13 +237,13 @@ def position_rms(residuals, scale_mas=65.6):
     axis = axes[0][0]
     k = thin(np.random.default_rng(0), mag.size)
     axis.semilogy(mag[k], size[k], ",", color="0.6")
-    centre, rms = [], []
+    center, rms = [], []
     for n in range(len(edges) - 1):
         chosen = residuals[index == n]
         if len(chosen) > 20:
-            centre.append(edges[n] + 0.125)
+            center.append(edges[n] + 0.125)
             rms.append(np.sqrt(0.5 * (robust_sigma(chosen["dx"]) ** 2 + robust_sigma(chosen["dy"]) ** 2)))
-    axis.semilogy(centre, rms, "o-", color="C0", ms=4, label="robust RMS per axis")
+    axis.semilogy(center, rms, "o-", color="C0", ms=4, label="robust RMS per axis")
     best = bright_rows(residuals)
     value = np.sqrt(
         0.5 * (robust_sigma(residuals["dx"][best]) ** 2 + robust_sigma(residuals["dy"][best]) ** 2)

@@ -3,7 +3,7 @@
 import numpy as np
 
 __all__ = [
-    "BRIGHT", "bright_rows", "colour_limits", "colour_magnitude", "new_figure", "running_median",
+    "BRIGHT", "bright_rows", "color_limits", "color_magnitude", "new_figure", "running_median",
     "show_bright", "thin",
 ]  # fmt: skip
 
@@ -19,11 +19,11 @@ def new_figure(width, height, rows=1, columns=1, **kwargs):
 
 
 def running_median(x, y, bins):
-    """Bin centres and medians of y in bins of x; NaN where fewer than five."""
+    """Bin centers and medians of y in bins of x; NaN where fewer than five."""
     index = np.digitize(x, bins) - 1
-    centre = 0.5 * (bins[1:] + bins[:-1])
-    value = [np.median(y[index == k]) if np.sum(index == k) > 4 else np.nan for k in range(len(centre))]
-    return centre, np.array(value)
+    center = 0.5 * (bins[1:] + bins[:-1])
+    value = [np.median(y[index == k]) if np.sum(index == k) > 4 else np.nan for k in range(len(center))]
+    return center, np.array(value)
 
 
 def thin(rng, n, most=20000):
@@ -50,17 +50,17 @@ def show_bright(axis, mag, value, *, upright=False):
     return level
 
 
-def colour_magnitude(axis, mag, colour, rows=None, *, ms=1.2, **kwargs):
-    """Points in a colour-magnitude diagram."""
+def color_magnitude(axis, mag, color, rows=None, *, ms=1.2, **kwargs):
+    """Points in a color-magnitude diagram."""
     rows = np.ones(mag.size, bool) if rows is None else rows
-    axis.plot(colour[rows], mag[rows], ".", ms=ms, mec="none", **kwargs)
-    axis.set_xlabel("colour (mag)")
+    axis.plot(color[rows], mag[rows], ".", ms=ms, mec="none", **kwargs)
+    axis.set_xlabel("color (mag)")
     axis.set_ylabel("instrumental magnitude")
 
 
-def colour_limits(axis, mag, colour):
-    """Limits of a colour-magnitude diagram without outliers, bright stars at the top."""
-    ok = np.isfinite(mag + colour)
-    blue, red = np.quantile(colour[ok], [0.005, 0.995])
+def color_limits(axis, mag, color):
+    """Limits of a color-magnitude diagram without outliers, bright stars at the top."""
+    ok = np.isfinite(mag + color)
+    blue, red = np.quantile(color[ok], [0.005, 0.995])
     axis.set_xlim(blue - 0.2, red + 0.2)
     axis.set_ylim(np.max(mag[ok]) + 0.2, np.min(mag[ok]) - 0.2)

@@ -59,7 +59,7 @@ def star_path(motions, measurements, star=None):
     Parameters
     ----------
     motions, measurements : `~astropy.table.Table`
-        The catalogue and the Step's ``_pm_residuals``.
+        The catalog and the Step's ``_pm_residuals``.
 
     star : int, optional
         Its id; by default one of typical magnitude among those whose model is not the straight line.
@@ -157,7 +157,7 @@ def error_against_magnitude(motions):
 
 
 def catalog_differences(motions, other, radius_mas=100.0):
-    """Differences from another catalogue, of masers for example, and their weighted mean; H25 Fig. 7."""
+    """Differences from another catalog, of masers for example, and their weighted mean; H25 Fig. 7."""
     i, j, bias = compare_catalogs(motions, other, radius_mas=radius_mas)
     figure, axes = new_figure(5.5, 5)
     axis = axes[0][0]
@@ -182,7 +182,7 @@ def catalog_differences(motions, other, radius_mas=100.0):
 
 
 def error_ratio(motions, other, radius_mas=100.0):
-    """Errors of the stars in common with another catalogue, ratio against magnitude; H25 Fig. 8."""
+    """Errors of the stars in common with another catalog, ratio against magnitude; H25 Fig. 8."""
     i, j, _ = compare_catalogs(motions, other, radius_mas=radius_mas)
     figure, axes = new_figure(9, 4, columns=2, sharey=True)
     for axis, prefix in ((axes[0][0], ""), (axes[0][1], "pm")):

@@ -150,10 +150,10 @@ def phase_change(table):
     phase = np.asarray(table["phase"])
     figure, axes = new_figure(11, 6.2, 2, 2, sharex=True)
     for row, name in zip(axes, "xy", strict=True):
-        for when, colour in (("first", "C3"), ("last", "C0")):
+        for when, color in (("first", "C3"), ("last", "C0")):
             n = np.asarray(table[f"n_{name}_{when}"], float)
-            row[0].step(phase, n / max(n.mean(), 1e-9), where="mid", color=colour, label=f"{when} positions")
-            row[1].plot(phase, table[f"d{name}_{when}"], "o-", ms=3, color=colour)
+            row[0].step(phase, n / max(n.mean(), 1e-9), where="mid", color=color, label=f"{when} positions")
+            row[1].plot(phase, table[f"d{name}_{when}"], "o-", ms=3, color=color)
         row[0].set_ylabel(f"stars / mean, in {name}")
         row[1].set_ylabel(f"Δ{name} (pixel)")
         row[1].axhspan(-0.01, 0.01, color="0.85", zorder=0)
@@ -165,8 +165,8 @@ def phase_change(table):
     return figure
 
 
-def _photocentres(image, stars):
-    """Light centres of the innermost 3×3 pixels and sums of 5×5: where a build begins."""
+def _photocenters(image, stars):
+    """Light centers of the innermost 3×3 pixels and sums of 5×5: where a build begins."""
     i, j = (np.rint(np.asarray(stars[c])).astype(int) for c in "xy")
     offset = np.arange(-2, 3)
     value = image.data[j[:, None, None] + offset[:, None], i[:, None, None] + offset]
@@ -179,7 +179,7 @@ def _photocentres(image, stars):
 
 
 def samplings(image, stars, library, *, width=0.02, reach=2.0):
-    """Samples of the ePSF in a strip through its centre, from first and from fitted positions; L23 Fig. 2.
+    """Samples of the ePSF in a strip through its center, from first and from fitted positions; L23 Fig. 2.
 
     Parameters
     ----------
@@ -204,13 +204,13 @@ def samplings(image, stars, library, *, width=0.02, reach=2.0):
     clean = np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0
     stars = stars[bright_rows(stars) & inside & clean]
     x, y, flux, sky = (np.asarray(stars[c], float) for c in ("x", "y", "flux", "sky"))
-    first = _photocentres(image, stars)
+    first = _photocenters(image, stars)
     # the sums of 5×5 pixels miss the wings: on the fitted fluxes' scale by one factor
     first = (*first[:2], first[2] * np.median(flux / first[2]))
     figure, axes = new_figure(11, 6.4, 2, 2, sharex=True, sharey=True)
     offset = np.arange(-3, 4)
     for column, (cx, cy, z), title in zip(
-        (0, 1), (first, (x, y, flux)), ("light centres", "fitted positions"), strict=True
+        (0, 1), (first, (x, y, flux)), ("light centers", "fitted positions"), strict=True
     ):
         i, j = np.rint(cx).astype(int), np.rint(cy).astype(int)
         i, j = (
@@ -232,7 +232,7 @@ def samplings(image, stars, library, *, width=0.02, reach=2.0):
             axis.set_title(f"{title}, {strip.sum()} samples", fontsize=10)
             axis.set_xlabel(f"Δ{name} (pixel)")
             axis.set_ylabel("ψ")
-            # a close neighbour may fill a strip with any value
+            # a close neighbor may fill a strip with any value
             axis.set_ylim(-0.03, 1.25 * max(np.max(nodes), 1e-3))
     return figure
 

@@ -34,7 +34,7 @@ def describe(path):
     Parameters
     ----------
     path : path-like
-        Exposure, association, catalogue, ePSF library or distortion reference.
+        Exposure, association, catalog, ePSF library or distortion reference.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def describe(path):
     """
     path = Path(path)
     if not path.exists():
-        raise BadFileError("no such file", "a product, exposure or catalogue", "check the path", path)
+        raise BadFileError("no such file", "a product, exposure or catalog", "check the path", path)
     stem = path.stem
     if path.suffix == ".json":
         lines = _association(path)
@@ -67,7 +67,7 @@ def describe(path):
 
 def _kind(path):
     """What a FITS image says that it is: an ePSF library, a distortion, or nothing."""
-    if not require_file(path, "a product, exposure or catalogue").startswith(b"SIMPLE  ="):
+    if not require_file(path, "a product, exposure or catalog").startswith(b"SIMPLE  ="):
         return None
     try:
         content = check_fits(path)
@@ -113,11 +113,11 @@ def _epsf(path):
 
     e = read_epsf(path)
     c = e.data.shape[1] // 2
-    centre = e.data[:, c, c]
+    center = e.data[:, c, c]
     return [
         f"ePSF library, {e.x.size} x {e.y.size} field positions ({int(e.borrowed.sum())} borrowed), "
         f"{e.oversampling} samples per pixel, filter {e.meta.get('filter', 'unknown')}",
-        f"central value {centre.mean():.4f}, from {centre.min():.4f} to {centre.max():.4f} over the field",
+        f"central value {center.mean():.4f}, from {center.min():.4f} to {center.max():.4f} over the field",
     ]
 
 

@@ -1,11 +1,11 @@
-"""Figures of a field's kinematics (L23 Fig. 21-25), from motions with colours."""
+"""Figures of a field's kinematics (L23 Fig. 21-25), from motions with colors."""
 
 import numpy as np
 
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics import study_field
-from jwst_hpastrom.report.drawing import colour_limits, colour_magnitude, new_figure
+from jwst_hpastrom.report.drawing import color_limits, color_magnitude, new_figure
 
 __all__ = [
     "cluster_members",
@@ -24,9 +24,9 @@ def _values(table, *names):
     return [np.asarray(table[c], float) for c in names]
 
 
-def _diagram(axis, table, rows, colour="0.2", size=1.5):
+def _diagram(axis, table, rows, color="0.2", size=1.5):
     """Points in a vector-point diagram, East to the left."""
-    axis.plot(*_values(table[rows], "pmra", "pmdec"), ".", ms=size, color=colour, mec="none")
+    axis.plot(*_values(table[rows], "pmra", "pmdec"), ".", ms=size, color=color, mec="none")
     axis.set_aspect("equal", adjustable="box")
     axis.set_xlabel("µα cos δ (mas/yr)")
     axis.set_ylabel("µδ (mas/yr)")
@@ -38,15 +38,15 @@ def _limits(axis, middle, half):
 
 
 def comparison(motions, other, edges, radius_mas=100.0):
-    """Vector-point diagrams in magnitude bins, beside another catalogue's; L23 Fig. 21.
+    """Vector-point diagrams in magnitude bins, beside another catalog's; L23 Fig. 21.
 
     Parameters
     ----------
     motions, other : `~astropy.table.Table`
-        Motions; a catalogue with ra, dec, pmra, pmdec, mag, metadata ``epoch`` (Gaia's, say).
+        Motions; a catalog with ra, dec, pmra, pmdec, mag, metadata ``epoch`` (Gaia's, say).
 
     edges : sequence of float
-        Edges of the bins in the other catalogue's magnitudes.
+        Edges of the bins in the other catalog's magnitudes.
 
     radius_mas : float
         Matching radius.
@@ -76,7 +76,7 @@ def comparison(motions, other, edges, radius_mas=100.0):
 
 
 def populations(study):
-    """The two populations in the colour-magnitude and vector-point diagrams; L23 Fig. 22.
+    """The two populations in the color-magnitude and vector-point diagrams; L23 Fig. 22.
 
     Parameters
     ----------
@@ -87,23 +87,23 @@ def populations(study):
     `~matplotlib.figure.Figure`
     """
     t = study.motions
-    mag, colour = _values(t, "mag", "colour")
+    mag, color = _values(t, "mag", "color")
     figure, axes = new_figure(12, 4.4, 1, 3)
     first, *rest = axes[0]
-    colour_magnitude(first, mag, colour, color="0.7")
-    colour_limits(first, mag, colour)
+    color_magnitude(first, mag, color, color="0.7")
+    color_limits(first, mag, color)
     first.axvline(study.split, color="goldenrod", ls="--", lw=1)
     both = study.old | study.young
     middle = [np.median(c[both]) for c in _values(t, "pmra", "pmdec")]
     half = 5 * max(
         robust_sigma(c[study.old if study.old.any() else both]) for c in _values(t, "pmra", "pmdec")
     )
-    for axis, rows, colour_, name, d in zip(
+    for axis, rows, color_, name, d in zip(
         rest, (study.old, study.young), (OLD, YOUNG), ("old", "young"),
         (study.old_dispersion, study.young_dispersion), strict=True,
     ):  # fmt: skip
-        colour_magnitude(first, mag, colour, rows, color=colour_, ms=2)
-        _diagram(axis, t, rows, colour_)
+        color_magnitude(first, mag, color, rows, color=color_, ms=2)
+        _diagram(axis, t, rows, color_)
         _limits(axis, middle, half)
         text = "" if d is None else f", σ = {d.sigma:.4f} ± {d.sigma_error:.4f} mas/yr"
         axis.set_title(f"{name}: {rows.sum()} stars{text}", fontsize=9)
@@ -126,23 +126,23 @@ def groups(study):
     figure, axes = new_figure(10, 4.4, 1, 2)
     left, right = axes[0]
     _diagram(left, study.motions, study.young, YOUNG)
-    half = np.ptp(g.centres) / 2
+    half = np.ptp(g.centers) / 2
     _limits(left, study.origin, half)
     a = np.deg2rad(g.angle)
     reach = np.array([-half, half])
     left.plot(study.origin[0] + np.cos(a) * reach, study.origin[1] + np.sin(a) * reach, "b--", lw=1)
-    right.errorbar(g.centres, g.histogram, g.histogram_error, fmt=".", ms=3, lw=0.6, color="0.3")
-    step = g.centres[1] - g.centres[0]
-    fine = np.linspace(g.centres[0], g.centres[-1], 500)
+    right.errorbar(g.centers, g.histogram, g.histogram_error, fmt=".", ms=3, lw=0.6, color="0.3")
+    step = g.centers[1] - g.centers[0]
+    fine = np.linspace(g.centers[0], g.centers[-1], 500)
     total = np.zeros(fine.size)
-    for k, colour in zip(range(g.fraction.size), ("gold", "magenta", "green", "C1", "C2"), strict=False):
+    for k, color in zip(range(g.fraction.size), ("gold", "magenta", "green", "C1", "C2"), strict=False):
         z = (fine - g.mean[k]) / g.width[k]
         curve = (
             g.histogram.sum() * g.fraction[k] * step * np.exp(-0.5 * z**2) / g.width[k] / np.sqrt(2 * np.pi)
         )
         total += curve
         label = f"{100 * g.fraction[k]:.0f} ± {100 * g.fraction_error[k]:.0f} %"
-        right.plot(fine, curve, color=colour, label=label)
+        right.plot(fine, curve, color=color, label=label)
     right.plot(fine, total, "k", lw=1)
     right.legend()
     right.set_xlabel("motion along the axis (mas/yr)")
@@ -166,9 +166,9 @@ def place_of_the_cluster(study, radius=25.0):
     `~matplotlib.figure.Figure`
     """
     stars = study.motions[study.cluster_rows]
-    squeeze = np.cos(np.deg2rad(study.centre[1]))
-    x = 3600 * squeeze * (np.asarray(stars["ra"], float) - study.centre[0])
-    y = 3600 * (np.asarray(stars["dec"], float) - study.centre[1])
+    squeeze = np.cos(np.deg2rad(study.center[1]))
+    x = 3600 * squeeze * (np.asarray(stars["ra"], float) - study.center[0])
+    y = 3600 * (np.asarray(stars["dec"], float) - study.center[1])
     figure, axes = new_figure(5.8, 5.2)
     axis = axes[0][0]
     shown = axis.scatter(x, y, c=study.cluster.membership, s=6, cmap="viridis_r", vmin=0, vmax=1, lw=0)
@@ -178,13 +178,13 @@ def place_of_the_cluster(study, radius=25.0):
     axis.set_aspect("equal", adjustable="box")
     axis.set_xlabel("to the East (arcsec)")
     axis.set_ylabel("to the North (arcsec)")
-    axis.set_title("young stars; colour: probability to be a member", fontsize=10)
+    axis.set_title("young stars; color: probability to be a member", fontsize=10)
     figure.colorbar(shown, ax=axis)
     return figure
 
 
 def cluster_members(study, *, n_bins=4):
-    """Members in the colour-magnitude diagram, and their motions by magnitude; L23 Fig. 25.
+    """Members in the color-magnitude diagram, and their motions by magnitude; L23 Fig. 25.
 
     Parameters
     ----------
@@ -201,14 +201,14 @@ def cluster_members(study, *, n_bins=4):
     from matplotlib.gridspec import GridSpec
 
     t = study.motions
-    mag, colour = _values(t, "mag", "colour")
+    mag, color = _values(t, "mag", "color")
     figure, _ = new_figure(8, 7)
     figure.clear()
     grid = GridSpec(n_bins, 3, figure=figure)
     left = figure.add_subplot(grid[:, :2])
-    colour_magnitude(left, mag, colour, color="0.75")
-    colour_magnitude(left, mag, colour, study.members, color=MEMBER, ms=4)
-    colour_limits(left, mag, colour)
+    color_magnitude(left, mag, color, color="0.75")
+    color_magnitude(left, mag, color, study.members, color=MEMBER, ms=4)
+    color_limits(left, mag, color)
     left.set_title(f"{study.members.sum()} likely members", fontsize=10)
     edges = np.linspace(*np.quantile(mag[np.isfinite(mag)], [0.001, 1.0]), n_bins + 1)
     for k in range(n_bins):
@@ -223,9 +223,9 @@ def cluster_members(study, *, n_bins=4):
 
 
 def sections(products):
-    """The report's section on kinematics, see `~jwst_hpastrom.report.page.write_page`; it needs colours."""
+    """The report's section on kinematics, see `~jwst_hpastrom.report.page.write_page`; it needs colors."""
     motions = products.motions
-    if motions is None or "colour" not in motions.colnames or not np.isfinite(motions["colour"]).any():
+    if motions is None or "color" not in motions.colnames or not np.isfinite(motions["color"]).any():
         return []
     try:
         study = study_field(motions, rng=np.random.default_rng(1))

@@ -4,7 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.report.drawing import colour_limits, colour_magnitude, new_figure, show_bright
+from jwst_hpastrom.report.drawing import color_limits, color_magnitude, new_figure, show_bright
 
 __all__ = ["motion_diagram", "motion_errors", "rms_against_magnitude", "sections"]
 
@@ -39,7 +39,7 @@ def rms_against_magnitude(master, scale_mas=50.0, pixel_mas=65.6):
 
 
 def motion_errors(motions):
-    """Errors of the proper motions against magnitude, beside the colours where there are any; L23 Fig. 20.
+    """Errors of the proper motions against magnitude, beside the colors where there are any; L23 Fig. 20.
 
     Parameters
     ----------
@@ -52,26 +52,24 @@ def motion_errors(motions):
     mag = np.asarray(motions["mag"], float)
     error = np.hypot(np.asarray(motions["pmra_error"], float), np.asarray(motions["pmdec_error"], float))
     error = np.where(error > 0, error, np.nan) / np.sqrt(2)
-    colour = (
-        np.asarray(motions["colour"], float) if "colour" in motions.colnames else np.full(mag.size, np.nan)
-    )
-    coloured = np.isfinite(mag + colour).any()
-    figure, axes = new_figure(9 if coloured else 5, 5, 1, 2 if coloured else 1, sharey=True)
+    color = np.asarray(motions["color"], float) if "color" in motions.colnames else np.full(mag.size, np.nan)
+    colored = np.isfinite(mag + color).any()
+    figure, axes = new_figure(9 if colored else 5, 5, 1, 2 if colored else 1, sharey=True)
     right = axes[0][-1]
     right.semilogx(error, mag, ",", color="0.3")
     level = show_bright(right, mag, error, upright=True)
     right.set_title(f"bright stars: median {level:.4f} mas/yr", fontsize=10)
     right.xaxis.set_minor_formatter("")
     right.set_xlabel("1-D error (mas/yr)")
-    if not coloured:
+    if not colored:
         right.set_ylabel("magnitude")
         right.invert_yaxis()
         return figure
     left = axes[0][0]
     reference = np.asarray(motions["flags"], np.int64) & int(Flag.REFERENCE) != 0
-    colour_magnitude(left, mag, colour, color="0.4")
-    colour_magnitude(left, mag, colour, reference, color="C3", label=f"{reference.sum()} reference stars")
-    colour_limits(left, mag, colour)
+    color_magnitude(left, mag, color, color="0.4")
+    color_magnitude(left, mag, color, reference, color="C3", label=f"{reference.sum()} reference stars")
+    color_limits(left, mag, color)
     if reference.any():
         left.legend(markerscale=6, loc="upper right")
     return figure
@@ -122,7 +120,7 @@ def sections(products):
         )
     if products.motions is not None:
         contents = [
-            (motion_errors(products.motions), "colours and errors (L23 Fig. 20)"),
+            (motion_errors(products.motions), "colors and errors (L23 Fig. 20)"),
             (motion_diagram(products.motions), "vector-point diagram (L23 Fig. 21)"),
         ]
         found.append(("Proper motions", contents))

@@ -49,14 +49,14 @@ def position_errors(stars):
     axis = axes[0][0]
     k = thin(np.random.default_rng(0), mag.size)
     axis.semilogy(mag[k], np.abs(dx[k]), ",", color="0.6")
-    centre, chosen = _binned(mag)
-    if len(centre):
+    center, chosen = _binned(mag)
+    if len(center):
         scatter = [np.sqrt(0.5 * (robust_sigma(dx[c]) ** 2 + robust_sigma(dy[c]) ** 2)) for c in chosen]
         stated = [np.median(np.asarray(s["x_err"])[c]) for c in chosen]
         bound = [np.median(np.asarray(s["x_bound"])[c]) for c in chosen]
-        axis.semilogy(centre, scatter, "o", color="C0", label="scatter about the truth")
-        axis.semilogy(centre, stated, "-", color="C1", label="stated error")
-        axis.semilogy(centre, bound, "--", color="C3", label="Cramér–Rao bound (5 × 5 pixels)")
+        axis.semilogy(center, scatter, "o", color="C0", label="scatter about the truth")
+        axis.semilogy(center, stated, "-", color="C1", label="stated error")
+        axis.semilogy(center, bound, "--", color="C3", label="Cramér–Rao bound (5 × 5 pixels)")
     axis.set_ylim(3e-4, 0.3)
     axis.set_xlabel("instrumental magnitude")
     axis.set_ylabel("error per axis (pixel)")
@@ -112,8 +112,8 @@ def motion_truth(motions):
     mag = np.asarray(m["mag"], float)
     axis = axes[0][0]
     bright = mag < -4
-    for name, colour in (("pmra", "C0"), ("pmdec", "C1")):
-        axis.plot(m[f"{name}_true"][bright], m[name][bright], ".", ms=2, color=colour, label=name)
+    for name, color in (("pmra", "C0"), ("pmdec", "C1")):
+        axis.plot(m[f"{name}_true"][bright], m[name][bright], ".", ms=2, color=color, label=name)
     limits = axis.get_xlim()
     axis.plot(limits, limits, color="0.5", lw=1)
     axis.set_xlabel("true motion (mas/yr)")
@@ -123,13 +123,13 @@ def motion_truth(motions):
     axis = axes[0][1]
     delta = np.asarray(m["dpmra"], float)
     axis.semilogy(mag, np.abs(delta), ",", color="0.6")
-    centre, chosen = _binned(mag)
-    if len(centre):
-        axis.semilogy(centre, [robust_sigma(delta[c]) for c in chosen], "o", label="scatter about the truth")
+    center, chosen = _binned(mag)
+    if len(center):
+        axis.semilogy(center, [robust_sigma(delta[c]) for c in chosen], "o", label="scatter about the truth")
         stated = [np.median(np.asarray(m["pmra_error"])[c]) for c in chosen]
-        axis.semilogy(centre, stated, "-", label="stated error")
+        axis.semilogy(center, stated, "-", label="stated error")
         bound = [np.median(np.asarray(m["bound"])[c]) for c in chosen]
-        axis.semilogy(centre, bound, "--", color="C3", label="bound: Cramér–Rao and catalogue")
+        axis.semilogy(center, bound, "--", color="C3", label="bound: Cramér–Rao and catalog")
     axis.set_xlabel("instrumental magnitude")
     axis.set_ylabel("error of pmra (mas/yr)")
     axis.legend(fontsize=8, loc="upper left")

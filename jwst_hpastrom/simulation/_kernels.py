@@ -25,7 +25,7 @@ def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y,
     """
     ng = gx.size
     m = coefficients.shape[1]
-    centre = m // 2
+    center = m // 2
     ny, nx = image.shape
     corner = np.empty(4, np.int64)
     share = np.empty(4)
@@ -43,7 +43,7 @@ def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y,
         share[0], share[1], share[2], share[3] = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
         px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
         # all pixels of a star share one phase of the fine grid
-        ux, uy = (px - x[s]) * oversampling + centre, (py - y[s]) * oversampling + centre
+        ux, uy = (px - x[s]) * oversampling + center, (py - y[s]) * oversampling + center
         kx, ky = int(np.floor(ux)), int(np.floor(uy))
         wx, wy = bspline_weights(ux - kx), bspline_weights(uy - ky)
         r = radius[s]
@@ -85,7 +85,7 @@ def star_fisher(coefficients, gx, gy, oversampling, origin, x, y, flux, good, pe
     Variance of a pixel: ``flux psf / per + floor``; pixels that are not ``good`` (ny, nx) do not count.
     """
     ng = gx.size
-    centre = coefficients.shape[1] // 2
+    center = coefficients.shape[1] // 2
     ny, nx = good.shape
     gradient = np.empty(3)
     for s in range(x.size):
@@ -101,7 +101,7 @@ def star_fisher(coefficients, gx, gy, oversampling, origin, x, y, flux, good, pe
         corner = (iy * ng + ix, iy * ng + ix + 1, (iy + 1) * ng + ix, (iy + 1) * ng + ix + 1)
         share = ((1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b)
         px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
-        ux, uy = (px - x[s]) * oversampling + centre, (py - y[s]) * oversampling + centre
+        ux, uy = (px - x[s]) * oversampling + center, (py - y[s]) * oversampling + center
         kx, ky = int(np.floor(ux)), int(np.floor(uy))
         wx, wy = bspline_weights(ux - kx), bspline_weights(uy - ky)
         sx, sy = bspline_slopes(ux - kx), bspline_slopes(uy - ky)

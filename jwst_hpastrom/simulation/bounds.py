@@ -29,7 +29,7 @@ def cramer_rao(exposure, *, half=2):
     Notes
     -----
     Position and flux are unknown, the sky is known. A star's own and the sky's photons and read noise count;
-    neighbours' photons do not, so the bound is of isolated stars.
+    neighbors' photons do not, so the bound is of isolated stars.
     """
     field, truth = exposure.parent, exposure.truth
     noise, n = field.config.noise, len(truth)
@@ -63,7 +63,7 @@ def cramer_rao(exposure, *, half=2):
 
 
 def isolated(truth, *, radius=8.0, magnitudes=4.0):
-    """Stars without a neighbour within ``radius`` pixels that is brighter than they are plus ``magnitudes``.
+    """Stars without a neighbor within ``radius`` pixels that is brighter than they are plus ``magnitudes``.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def isolated(truth, *, radius=8.0, magnitudes=4.0):
         Pixels.
 
     magnitudes : float
-        How much fainter a neighbour may be at least.
+        How much fainter a neighbor may be at least.
 
     Returns
     -------

@@ -11,7 +11,7 @@ __all__ = ["FineStructure", "OfficialDistortion", "Pointing", "TrueDistortion"]
 
 _NIS = INSTRUMENTS["NIRISS"].detectors["NIS"]
 DETECTOR = _NIS.shape[0]
-CENTRE = 1023.5
+CENTER = 1023.5
 SCALE = _NIS.scale  # arcsec per pixel
 #: the simulated observatory's own: reference point of the aperture (arcsec), angle of its y axis (degrees)
 V2_REF, V3_REF, V3_ANGLE, PARITY = -291.1, -698.0, 0.56, -1
@@ -50,7 +50,7 @@ class OfficialDistortion(Mapping):
         self.coefficients = SCALE * np.array([_TERMS[t] for t in self.terms])
 
     def forward(self, x, y):
-        u, v = (np.asarray(x, float) - CENTRE) / 1024.0, (np.asarray(y, float) - CENTRE) / 1024.0
+        u, v = (np.asarray(x, float) - CENTER) / 1024.0, (np.asarray(y, float) - CENTER) / 1024.0
         pu, pv = [np.ones_like(u)], [np.ones_like(v)]
         for _ in range(5):
             pu.append(pu[-1] * u)
@@ -61,7 +61,7 @@ class OfficialDistortion(Mapping):
         )
 
     def starting_point(self, u, v):
-        return u / SCALE + CENTRE, v / SCALE + CENTRE
+        return u / SCALE + CENTER, v / SCALE + CENTER
 
     def to_astropy(self):
         """Return the model in the official layout, with an inverse fitted to 1e-4 pixels."""
@@ -78,9 +78,9 @@ class OfficialDistortion(Mapping):
         degree, unit = 7, 67.0
         terms = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
         design = np.stack([(u / unit) ** i * (v / unit) ** j for i, j in terms], 1)
-        back_x = np.linalg.lstsq(design, x - CENTRE, rcond=None)[0]
-        back_y = np.linalg.lstsq(design, y - CENTRE, rcond=None)[0]
-        shift = Shift(-CENTRE) & Shift(-CENTRE)
+        back_x = np.linalg.lstsq(design, x - CENTER, rcond=None)[0]
+        back_y = np.linalg.lstsq(design, y - CENTER, rcond=None)[0]
+        shift = Shift(-CENTER) & Shift(-CENTER)
         split = Select((0, 1, 0, 1))
         forward = (
             shift
@@ -91,7 +91,7 @@ class OfficialDistortion(Mapping):
         forward.inverse = (
             split
             | model(back_x, terms, degree, unit) & model(back_y, terms, degree, unit)
-            | Shift(CENTRE) & Shift(CENTRE)
+            | Shift(CENTER) & Shift(CENTER)
         )
         return forward
 
@@ -130,7 +130,7 @@ class FineStructure:
             )
             for _ in range(9)
         ]
-        # centre, semi-axes (pixels), position angle, strength
+        # center, semi-axes (pixels), position angle, strength
         self.voids = [(650.0, 1310.0, 260.0, 165.0, 0.5, 1.0), *small]
         self.terms = [(i, j) for i in range(6) for j in range(6 - i) if i + j >= 2]
         order = np.array([i + j for i, j in self.terms])
@@ -138,7 +138,7 @@ class FineStructure:
 
     def forward(self, x, y):
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        u, v = (x - CENTRE) / 1024.0, (y - CENTRE) / 1024.0
+        u, v = (x - CENTER) / 1024.0, (y - CENTER) / 1024.0
         design = np.stack([u**i * v**j for i, j in self.terms])
         dx, dy = np.tensordot(self.smooth, design, 1)
         for k in range(4):
@@ -155,7 +155,7 @@ class FineStructure:
         for cx, cy, a, b, angle, strength in self.voids:
             c, s = np.cos(angle), np.sin(angle)
             p, q = ((x - cx) * c + (y - cy) * s) / a, (-(x - cx) * s + (y - cy) * c) / b
-            # outward, greatest at the rim (r = 1), nothing at the centre and far away
+            # outward, greatest at the rim (r = 1), nothing at the center and far away
             r4 = (p * p + q * q) ** 2
             size = self.void_pix * strength * (p * p + q * q) * np.exp(0.75 * (1 - r4))
             dx = dx + size * (p * c - q * s)

@@ -199,7 +199,7 @@ def compare_motions(field, motions):
     -------
     `~astropy.table.Table`
         Matched stars: ``mag dpmra dpmdec pmra_error pmdec_error bound`` (mas/yr; the bound holds the
-        catalogue's error too) ``pmra pmdec pmra_true pmdec_true isolated``.
+        catalog's error too) ``pmra pmdec pmra_true pmdec_true isolated``.
     """
     epoch = float(np.nanmedian(np.asarray(motions["ref_epoch"], float)))
     i, j, _, _ = _match_sky(field, motions, epoch)

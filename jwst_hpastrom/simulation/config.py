@@ -51,10 +51,10 @@ class FieldConfig:
         Share of the stars in a cluster with one common motion.
 
     target : (float, float)
-        Sky position of the field's centre, degrees.
+        Sky position of the field's center, degrees.
 
     epoch, catalog_epoch : float
-        Julian years of the exposures and of the first-epoch catalogue.
+        Julian years of the exposures and of the first-epoch catalog.
 
     roll, rolls : float, sequence of float
         Position angle, degrees, and what is added to it, dither by dither in turn.
@@ -72,7 +72,7 @@ class FieldConfig:
         Fine structure of the distortion, see `~jwst_hpastrom.simulation.camera.FineStructure`.
 
     catalog_error_mas, catalog_pm_error, catalog_faint : float
-        Errors of the bright stars in the first-epoch catalogue (mas, mas/yr), and its limiting magnitude.
+        Errors of the bright stars in the first-epoch catalog (mas, mas/yr), and its limiting magnitude.
 
     focus_nm : float
         Standard deviation of the exposures' defocus (nm): the PSF changes in time.
@@ -153,7 +153,7 @@ class FieldConfig:
         """Half sides of the sky that holds stars (to the East and North), arcsec."""
         side = int(np.ceil(np.sqrt(self.n_exposures)))
         reach = (side - 1) / 2 * self.dither
-        # any roll angle; the subarray's centre is the field's
+        # any roll angle; the subarray's center is the field's
         half = max(self.shape) * SCALE / 2 * np.sqrt(2) + reach + 2.0
         return half, half
 

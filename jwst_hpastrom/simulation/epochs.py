@@ -1,4 +1,4 @@
-"""Star lists of many epochs and a Gaia-like catalogue, with known truth, for many-epoch motions."""
+"""Star lists of many epochs and a Gaia-like catalog, with known truth, for many-epoch motions."""
 
 import json
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class EpochConfig:
         for the faintest: on the sky it changes sign with the position angle (H25, App. A).
 
     confused : float
-        Share of stars pulled by an unseen neighbour that moves past them.
+        Share of stars pulled by an unseen neighbor that moves past them.
 
     outliers : float
         Share of measurements that are wrong by tens of errors.
@@ -174,7 +174,7 @@ def _gaia(config, stars, plane, rng):
 
 
 def simulate_epochs(config=None, *, rng=None, **changes):
-    """Simulate star lists at many epochs and a Gaia-like catalogue.
+    """Simulate star lists at many epochs and a Gaia-like catalog.
 
     Parameters
     ----------
@@ -204,13 +204,13 @@ def simulate_epochs(config=None, *, rng=None, **changes):
     mag = np.asarray(stars["mag"])
     error = config.error_mas * np.sqrt(1 + 10 ** (0.4 * (mag - 16.5)))
     depth = np.clip((mag - 15.0) / (config.mag_faint - 15.0), 0, 1)
-    neighbour, passing = rng.normal(0, 70, (n, 2)), rng.normal(0, 5, (n, 2))
+    neighbor, passing = rng.normal(0, 70, (n, 2)), rng.normal(0, 5, (n, 2))
     lists, rows, outliers = [], [], []
     for k, epoch in enumerate(config.epochs):
         dt = epoch - 2016.0
         east = np.asarray(stars["xi"]) * 1e3 + np.asarray(stars["pmra"]) * dt
         north = np.asarray(stars["eta"]) * 1e3 + np.asarray(stars["pmdec"]) * dt
-        away = neighbour + passing * dt
+        away = neighbor + passing * dt
         pull = np.where(stars["confused"], 0.06 * np.exp(-(away**2).sum(1) / (2 * 80.0**2)), 0.0)
         east, north = east + pull * away[:, 0], north + pull * away[:, 1]
         position_angle = config.position_angles[k % len(config.position_angles)]

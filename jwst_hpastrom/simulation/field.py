@@ -13,7 +13,7 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.instrument import wheels
 from jwst_hpastrom.simulation import detector, sky
 from jwst_hpastrom.simulation.camera import (
-    CENTRE,
+    CENTER,
     PARITY,
     SCALE,
     V2_REF,
@@ -115,7 +115,7 @@ class SimulatedField:
     config : `FieldConfig`
 
     plane : `~jwst_hpastrom.geometry.TangentPlane`
-        About the field's centre.
+        About the field's center.
 
     stars : `~astropy.table.Table`
         Truth, see `~jwst_hpastrom.simulation.sky.make_stars`.
@@ -163,7 +163,7 @@ class SimulatedField:
     def corrected(self, x, y):
         """True correction of raw full-detector pixels in pixels of the mean scale (no gauge removed)."""
         u, v = self.distortion.forward(x, y)
-        return u / SCALE + CENTRE, v / SCALE + CENTRE
+        return u / SCALE + CENTER, v / SCALE + CENTER
 
 
 def simulate_field(config=None, *, rng=None, **changes):

@@ -10,9 +10,9 @@ from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
 
 __all__ = ["OpticsConfig", "TrueEPSF", "make_epsf", "pupil_segments"]
 
-FLAT_TO_FLAT = 1.32  # of a segment, metres
+FLAT_TO_FLAT = 1.32  # of a segment, meters
 GAP = 0.007
-EXTENT = 6.7  # side of the square that holds the pupil, metres
+EXTENT = 6.7  # side of the square that holds the pupil, meters
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class OpticsConfig:
         Standard deviation of the segments' pistons and tilts (at a segment's edge), nm of wavefront.
 
     field_nm : float
-        Change of the low-order wavefront (defocus, astigmatism, coma, trefoil, spherical) from the centre of
+        Change of the low-order wavefront (defocus, astigmatism, coma, trefoil, spherical) from the center of
         the detector to its edge.
 
     diffusion_pix : float
         Standard deviation of the charge diffusion.
 
     ipc : float
-        Part of a pixel's signal that appears in each of its four neighbours.
+        Part of a pixel's signal that appears in each of its four neighbors.
 
     oversampling, half_width : int
         Samples per pixel and extent in pixels of the effective PSFs.
@@ -59,7 +59,7 @@ class OpticsConfig:
 
 
 def _axial(rings):
-    """Centres of the hexagonal rings, in units of the segments' pitch."""
+    """Centers of the hexagonal rings, in units of the segments' pitch."""
     for q in range(-rings, rings + 1):
         for r in range(max(-rings, -q - rings), min(rings, -q + rings) + 1):
             if (q, r) != (0, 0):
@@ -75,7 +75,7 @@ def pupil_segments(n, *, supersample=4):
         Samples across `EXTENT`.
 
     supersample : int
-        Sub-samples per sample and axis (grey edges).
+        Sub-samples per sample and axis (gray edges).
 
     Returns
     -------
@@ -83,7 +83,7 @@ def pupil_segments(n, *, supersample=4):
         Transmission, 0 to 1.
 
     tilts : ndarray, shape (18, 2, n, n)
-        Coordinates about each segment's centre, in units of half its width.
+        Coordinates about each segment's center, in units of half its width.
 
     x, y : ndarray, shape (n, n)
         Coordinates in units of the pupil's half-extent.
@@ -138,7 +138,7 @@ def _pixel_response(freq_x, freq_y, config):
     return square * diffusion * ipc
 
 
-def _recentre(spectrum, freq_x, freq_y, oversampling):
+def _recenter(spectrum, freq_x, freq_y, oversampling):
     """Phase ramp for which psi(-1/2, 0) = psi(1/2, 0) and the same in y (Anderson & King 2000)."""
     half = oversampling // 2
     total_x = total_y = 0.0
@@ -164,10 +164,10 @@ def _effective_psf(pupil, wavefront, band, config):
     n = 2 * (config.half_width + margin) * config.oversampling
     position = (np.arange(n) - n // 2) / config.oversampling * np.deg2rad(SCALE / 3600.0)
     pupil_axis = (np.arange(config.n_pupil) + 0.5) / config.n_pupil * EXTENT - EXTENT / 2
-    centre, width = band
+    center, width = band
     k = config.n_wavelengths
     optical = 0.0
-    for wavelength in 1e-6 * (centre + width * ((np.arange(k) + 0.5) / k - 0.5)):
+    for wavelength in 1e-6 * (center + width * ((np.arange(k) + 0.5) / k - 0.5)):
         # a matrix Fourier transform: any sampling of the image plane, exactly
         kernel = np.exp(-2j * np.pi / wavelength * np.outer(position, pupil_axis))
         field = kernel @ (pupil * np.exp(2j * np.pi / wavelength * 1e-9 * wavefront)) @ kernel.T
@@ -176,7 +176,7 @@ def _effective_psf(pupil, wavefront, band, config):
     freq_y = np.fft.fftfreq(n, 1.0 / config.oversampling)[:, None]
     freq_x = np.fft.rfftfreq(n, 1.0 / config.oversampling)[None, :]
     spectrum = np.fft.rfft2(np.fft.ifftshift(optical)) * _pixel_response(freq_x, freq_y, config)
-    spectrum = _recentre(spectrum, freq_x, np.broadcast_to(freq_y, (n, 1)), config.oversampling)
+    spectrum = _recenter(spectrum, freq_x, np.broadcast_to(freq_y, (n, 1)), config.oversampling)
     epsf = np.fft.fftshift(np.fft.irfft2(spectrum, s=(n, n)))
     edge = config.half_width * config.oversampling
     c = n // 2
@@ -283,7 +283,7 @@ def make_epsf(band, rng, config=None, *, size=DETECTOR, defocus_nm=0.0):
 
     Each is the squared modulus of the matrix Fourier transform of an 18-segment pupil, averaged over the
     band, times (in Fourier space, so without sampling error) the pixel's square, charge diffusion and
-    interpixel capacitance. The centre is Anderson & King's (2000): equal values half a pixel to either side.
+    interpixel capacitance. The center is Anderson & King's (2000): equal values half a pixel to either side.
 
     Parameters
     ----------

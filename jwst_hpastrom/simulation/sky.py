@@ -32,7 +32,7 @@ def make_stars(config, plane, rng):
     -------
     `~astropy.table.Table`
         ``id xi eta`` (arcsec, at the epoch of the exposures) ``mag`` (instrumental) ``pmra pmdec``
-        (mas/yr) ``population colour``.
+        (mas/yr) ``population color``.
     """
     half_x, half_y = config.half_field
     share = 4 * half_x * half_y / (config.shape[0] * config.shape[1] * SCALE**2)
@@ -46,18 +46,18 @@ def make_stars(config, plane, rng):
     motion = rng.normal(0, 1, (n, 2))
     for p, (_, mean, sigma) in enumerate(POPULATIONS):
         motion[population == p] = motion[population == p] * sigma + mean
-    colour = np.where(population == 0, 0.9 + 0.05 * (mag + 6), 0.02 + 0.09 * (mag + 6))
-    colour = colour + rng.normal(0, 0.03, n)
+    color = np.where(population == 0, 0.9 + 0.05 * (mag + 6), 0.02 + 0.09 * (mag + 6))
+    color = color + rng.normal(0, 0.03, n)
     if config.cluster_fraction:
         m = int(config.cluster_fraction * n)
         size = 0.12 * min(half_x, half_y)
         xi[:m], eta[:m] = (rng.normal(c, size, m) for c in (0.35 * half_x, -0.3 * half_y))
         motion[:m] = rng.normal((1.87, 0.32), 0.007, (m, 2))
         population[:m] = len(POPULATIONS)
-        colour[:m] = 0.02 + 0.09 * (mag[:m] + 6) + rng.normal(0, 0.02, m)
+        color[:m] = 0.02 + 0.09 * (mag[:m] + 6) + rng.normal(0, 0.02, m)
     if config.min_separation > 0:
         keep = _thin(xi, eta, mag, config.min_separation * SCALE)
-        xi, eta, mag, colour, population = (a[keep] for a in (xi, eta, mag, colour, population))
+        xi, eta, mag, color, population = (a[keep] for a in (xi, eta, mag, color, population))
         motion = motion[keep]
     return Table(
         {
@@ -68,7 +68,7 @@ def make_stars(config, plane, rng):
             "pmra": motion[:, 0],
             "pmdec": motion[:, 1],
             "population": population,
-            "colour": colour,
+            "color": color,
         },
         meta={"epoch": config.epoch, **plane.to_meta()},
     )
@@ -110,7 +110,7 @@ def positions_at(stars, epoch):
 
 
 def first_epoch_catalog(stars, config, rng):
-    """What an earlier catalogue says: positions, magnitudes and motions with errors.
+    """What an earlier catalog says: positions, magnitudes and motions with errors.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def first_epoch_catalog(stars, config, rng):
     -------
     `~astropy.table.Table`
         ``id ra dec`` (deg) ``ra_error dec_error`` (mas) ``pmra pmdec pmra_error pmdec_error`` (mas/yr)
-        ``mag colour x y``; meta has the epoch and the tangent plane. ``id`` is a number of its own, not the
+        ``mag color x y``; meta has the epoch and the tangent plane. ``id`` is a number of its own, not the
         truth's (which is kept in ``stars`` only).
     """
     plane = TangentPlane.from_meta(stars.meta)
@@ -152,13 +152,13 @@ def first_epoch_catalog(stars, config, rng):
             "pmra_error": motion[listed],
             "pmdec_error": motion[listed],
             "mag": (mag + 25.0 + 0.02 * noise[4])[listed],
-            "colour": np.asarray(stars["colour"])[listed],
+            "color": np.asarray(stars["color"])[listed],
             "x": x[listed],
             "y": y[listed],
         },
         meta={"epoch": config.catalog_epoch, **plane.to_meta()},
     )
-    units = {"ra": "deg", "dec": "deg", "mag": "mag", "colour": "mag", "x": "pix", "y": "pix"}
+    units = {"ra": "deg", "dec": "deg", "mag": "mag", "color": "mag", "x": "pix", "y": "pix"}
     for name in table.colnames[3:5]:
         units[name] = "mas"
     for name in table.colnames[5:9]:

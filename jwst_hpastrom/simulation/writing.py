@@ -1,4 +1,4 @@
-"""A simulated field on disk: exposures, association, first-epoch catalogue, official distortion, truth."""
+"""A simulated field on disk: exposures, association, first-epoch catalog, official distortion, truth."""
 
 import json
 import warnings

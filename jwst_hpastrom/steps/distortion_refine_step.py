@@ -1,4 +1,4 @@
-"""`DistortionRefineStep`: star lists and a reference catalogue become the distortion reference files."""
+"""`DistortionRefineStep`: star lists and a reference catalog become the distortion reference files."""
 
 import logging
 from pathlib import Path
@@ -29,7 +29,7 @@ class DistortionRefineStep(HPStep):
     class_alias = "hp_distortion_refine"
 
     spec = """
-    reference_catalog = string(default=None)  # catalogue with positions, motions and epoch
+    reference_catalog = string(default=None)  # catalog with positions, motions and epoch
     epsf_file = string(default=None)  # ePSF library, to make star lists that are missing
     void_asn = force_list(default=None)  # associations of other filters for the pixel map; no commas in paths
     save_exposures = boolean(default=False)  # write copies with the refined WCS, x_hpcal.fits
@@ -41,7 +41,7 @@ class DistortionRefineStep(HPStep):
         if self.method != "self" and not self.reference_catalog:
             raise ParameterError(
                 f"method={self.method} without reference_catalog",
-                "a catalogue",
+                "a catalog",
                 "give one, or use --method=self",
             )
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None

@@ -34,7 +34,7 @@ class EPSFBuildStep(HPStep):
 
     spec = """
     distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
-    start_epsf = string(default=None)  # library, as of another date, whose difference is learnt
+    start_epsf = string(default=None)  # library, as of another date, whose difference is learned
     resume = boolean(default=False)  # go on after the last iteration of an interrupted build
     """ + spec_from(build_library, exclude=OWN)
 

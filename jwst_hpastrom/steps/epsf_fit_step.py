@@ -48,7 +48,7 @@ class EPSFFitStep(HPStep):
     )
 
     def run_step(self, inputs):
-        """Fit each exposure; write star lists, the catalogue file of tweakreg and the quality table."""
+        """Fit each exposure; write star lists, the catalog file of tweakreg and the quality table."""
         epsf_file = self.epsf_file or os.environ.get(EPSF_VARIABLE)
         if not epsf_file:
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")

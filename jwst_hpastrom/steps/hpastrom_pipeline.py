@@ -32,11 +32,11 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
 
     spec = (
         """
-    reference_catalog = string(default=None)  # first-epoch catalogue that all refers to
+    reference_catalog = string(default=None)  # first-epoch catalog that all refers to
     epsf_file = string(default=None)  # ePSF library to use instead of building one
-    start_epsf = string(default=None)  # ePSF library whose difference from the exposures' is learnt
+    start_epsf = string(default=None)  # ePSF library whose difference from the exposures' is learned
     distortion_file = string(default=None)  # distortion reference (.asdf) to use instead of solving one
-    mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbours subtracted, or not
+    mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbors subtracted, or not
     resume = boolean(default=False)  # skip products that are there and newer than what they are made from
     """
         + HPStep.spec

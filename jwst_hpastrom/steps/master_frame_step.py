@@ -43,7 +43,7 @@ class MasterFrameStep(HPStep):
     spec = f"""
     mode = option('average', 'many', default='average')  # average, or measure anew in all exposures
     distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
-    reference_catalog = string(default=None)  # catalogue whose system the frame is brought to
+    reference_catalog = string(default=None)  # catalog whose system the frame is brought to
     epsf_file = string(default=None)  # ePSF library: for missing star lists, and for mode many
     n_artificial = integer(default=0, min=0)  # artificial stars to measure in mode many
     seed = integer(default=1)  # of the artificial stars

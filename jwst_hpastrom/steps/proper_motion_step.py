@@ -30,7 +30,7 @@ class ProperMotionStep(HPStep):
     class_alias = "hp_proper_motion"
 
     spec = f"""
-    first_epoch = string(default=None)  # catalogue of the first epoch: two-epoch motions of a master frame
+    first_epoch = string(default=None)  # catalog of the first epoch: two-epoch motions of a master frame
     gaia_catalog = string(default=None)  # Gaia table: many-epoch motions of star lists
     epochs = float_list(default=None)  # Julian years of the members, where their files lack or mistake them
     seed = integer(default=1)  # of the bootstrap
@@ -66,10 +66,10 @@ class ProperMotionStep(HPStep):
 
     def _many_epochs(self, inputs):
         lists = read_epoch_lists(inputs.members, epochs=self.epochs, pixel_scale_mas=self.pixel_scale_mas)
-        centre = {key: getattr(self, key) for key in ("ra_ref", "dec_ref")}
+        center = {key: getattr(self, key) for key in ("ra_ref", "dec_ref")}
         for table in lists:
-            centre = {k: table.meta.get(k) if v is None else v for k, v in centre.items()}
-        gaia = read_gaia(self.gaia_catalog, **centre)
+            center = {k: table.meta.get(k) if v is None else v for k, v in center.items()}
+        gaia = read_gaia(self.gaia_catalog, **center)
         results = {}
         with self.executor() as executor:
             for models in (self.models, *(m for m in MODEL_SETS if self.compare and m != self.models)):

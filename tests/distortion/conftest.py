@@ -41,7 +41,7 @@ def make_lists(
     scale=SCALE,
     known=0.0,
 ):
-    """Return star lists, a reference catalogue at another epoch, and the stars' truth."""
+    """Return star lists, a reference catalog at another epoch, and the stars' truth."""
     from jwst_hpastrom.distortion.ideal import IdealPlane
     from jwst_hpastrom.geometry import TangentPlane
 
@@ -140,7 +140,7 @@ def mismatched(lists, share=0.3, sigma=0.4):
 
 @pytest.fixture(scope="session")
 def scene():
-    """Nine exposures at one roll, a catalogue, no other filter."""
+    """Nine exposures at one roll, a catalog, no other filter."""
     return make_lists(np.random.default_rng(11))
 
 

@@ -38,7 +38,7 @@ def test_size_and_reach(model):
 
 
 def test_what_repeats_at_the_dither_step_is_in_the_mean():
-    """The same noise again 160 pixels further along x, as a star's error in the catalogue."""
+    """The same noise again 160 pixels further along x, as a star's error in the catalog."""
     rng = np.random.default_rng(3)
     noise = gaussian_filter(rng.normal(size=(8, 2, 64, 128)), (0, 0, 1, 1))
     noise = noise + 0.5 * np.roll(noise, 40, -1)  # correlation 0.5 / 1.25

@@ -140,7 +140,7 @@ def test_cell_means_clip_and_weight(rng):
     assert np.median(error) == pytest.approx(0.1 / np.sqrt(n / 16), rel=0.2)
 
 
-def test_empty_cells_borrow_from_their_neighbours():
+def test_empty_cells_borrow_from_their_neighbors():
     values, count = np.full((5, 5), 2.0), np.full((5, 5), 9)
     values[:2, :2], count[:2, :2] = np.nan, 0
     assert (fill_cells(values, count) == 2.0).all()

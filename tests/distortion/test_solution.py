@@ -27,7 +27,7 @@ def solution(scene, tools):
 
 
 def test_the_truth_is_found(solution, tools):
-    # catalogue errors of 0.7 mas = 0.011 px per star dominate, as in the published way
+    # catalog errors of 0.7 mas = 0.011 px per star dominate, as in the published way
     assert tools.true_rms(solution.correction) < 0.006
 
 
@@ -64,7 +64,7 @@ def test_pixel_scale_without_velocity_aberration(solution, tools):
 
 def test_gauges():
     a, b = np.array([0.3, 0.2, 1.0]), np.array([0.1, -0.5, 2.0])
-    ca, cb = fix_gauge(a, b, "centre")
+    ca, cb = fix_gauge(a, b, "center")
     assert ca[0] + cb[1] == pytest.approx(0)
     assert ca[1] == pytest.approx(cb[0])
     ba, bb = fix_gauge(a, b, "bb10")
@@ -85,7 +85,7 @@ def test_mixed_filters_are_refused(scene):
         solve_distortion(lists, scene[1])
 
 
-def test_a_catalogue_of_another_field_is_refused(scene, tools):
+def test_a_catalog_of_another_field_is_refused(scene, tools):
     other = scene[1].copy()
     other["ra"] = other["ra"] + 1.0
     with pytest.raises(NoOverlapError, match="jw000"):
@@ -109,7 +109,7 @@ def test_thirty_per_cent_mismatched_survive(scene, tools):
 
 
 def test_missing_things_are_named(scene, tools):
-    with pytest.raises(MissingDataError, match="no reference catalogue"):
+    with pytest.raises(MissingDataError, match="no reference catalog"):
         solve_distortion(scene[0], None)
     with pytest.raises(ParameterError):
         solve_distortion(*scene, method="magic")

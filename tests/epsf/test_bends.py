@@ -16,7 +16,7 @@ BENT = 6  # a new position of the 5 x 5, in column 1 and row 1
 def coarse():
     offset = (np.arange(N) - N // 2) / OVERSAMPLING
     psf = np.exp(-0.5 * np.add.outer(offset**2, offset**2) / 0.7**2) / (2 * np.pi * 0.7**2)
-    return EPSFLibrary(np.repeat(psf[None], 9, 0), NODES, NODES, OVERSAMPLING).normalised()
+    return EPSFLibrary(np.repeat(psf[None], 9, 0), NODES, NODES, OVERSAMPLING).normalized()
 
 
 def half_of_the_stars(rng, fine, bend, noise=0.005, n_stars=400):

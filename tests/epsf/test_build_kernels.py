@@ -7,7 +7,7 @@ from jwst_hpastrom.epsf import _build_kernels as kernels
 from jwst_hpastrom.epsf._kernels import N_OUT
 from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.frames import mesh_sky, sky_image, variance_law
-from jwst_hpastrom.epsf.neighbours import HALF
+from jwst_hpastrom.epsf.neighbors import HALF
 from jwst_hpastrom.epsf.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
 
 SIDE = 2 * HALF + 1
@@ -96,7 +96,7 @@ def test_fit_stamps_finds_the_stars(library, stamps):
     assert (np.abs(out[:, 2] - 1.03 * flux) < 5 * np.sqrt(out[:, 7])).all()
 
 
-def test_stamps_and_catalogue_leave_one_star(library):
+def test_stamps_and_catalog_leave_one_star(library):
     """Subtracting all stars and adding one back gives the image of that star alone."""
     rng = np.random.default_rng(2)
     x, y = np.array([60.2, 66.1, 50.7]), np.array([60.4, 57.9, 71.3])
@@ -142,7 +142,7 @@ def test_stamps_and_catalogue_leave_one_star(library):
     )
 
 
-def test_refine_catalog_separates_neighbours(library):
+def test_refine_catalog_separates_neighbors(library):
     rng = np.random.default_rng(4)
     x, y = np.array([60.2, 62.6, 40.0]), np.array([60.4, 58.9, 30.5])
     flux, radius = np.array([100.0, 40.0, 20.0]), np.full(3, 12.5)

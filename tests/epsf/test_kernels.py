@@ -72,7 +72,7 @@ def test_flux_changes(grid_field, library):
         assert out[k] == pytest.approx(twin, rel=1e-5)
 
 
-def test_sweep_is_a_fit_without_the_neighbours(library):
+def test_sweep_is_a_fit_without_the_neighbors(library):
     """Two blended stars: the sweep's fixed point is where each is the fit to the image less the other."""
     field = make_field([60.2, 62.1], [60.1, 61.0], [200.0, 120.0], rng=np.random.default_rng(4))
     pixels = Pixels.of(field.image)

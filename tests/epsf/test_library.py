@@ -60,9 +60,9 @@ def test_beyond_the_grid_and_the_field(library):
     assert library.half_width == 12.5
 
 
-def test_normalisation(library):
+def test_normalization(library):
     doubled = EPSFLibrary(2 * library.data, library.x, library.y)
-    np.testing.assert_allclose(doubled.normalised().volumes(), 1, rtol=1e-14)
+    np.testing.assert_allclose(doubled.normalized().volumes(), 1, rtol=1e-14)
     np.testing.assert_allclose(library.volumes(), 1, rtol=1e-3)
 
 

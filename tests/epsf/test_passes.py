@@ -45,7 +45,7 @@ def test_isolated_stars(psf, mode):
     assert np.array_equal(table["id"], np.arange(64))
 
 
-def test_catalog_mode_takes_neighbours_apart(psf):
+def test_catalog_mode_takes_neighbors_apart(psf):
     field = crowded(3)
     tables = {m: measure_stars(field.image, psf, mode=m) for m in ("isolated", "catalog")}
     scatter, complete = {}, {}
@@ -64,7 +64,7 @@ def test_catalog_mode_takes_neighbours_apart(psf):
     assert np.mean(d > 1) < 0.03
 
 
-def test_crowded_flag_marks_comparable_neighbours(psf):
+def test_crowded_flag_marks_comparable_neighbors(psf):
     field = make_field(
         [50.2, 53.6, 90.0, 95.0], [50.1, 50.4, 90.3, 90.0], [100, 60, 100, 3.0], one_sigma=SIGMA
     )
@@ -82,7 +82,7 @@ def test_wings_of_bright_stars_are_no_stars():
     data = np.exp(-(r**2) / (2 * 0.8**2)) + 0.02 * np.exp(-((r - 5) ** 2) / 0.8) * np.cos(3 * phi) ** 2
     from jwst_hpastrom.epsf import EPSFLibrary
 
-    lib = EPSFLibrary(data[None], [64.0], [64.0]).normalised()
+    lib = EPSFLibrary(data[None], [64.0], [64.0]).normalized()
     jj, ii = np.mgrid[:128, :128]
     model = 0.3 + 3e3 * lib.evaluate(ii - 64.3, jj - 60.8, 64.0, 64.0)
     err = np.sqrt(0.05**2 + model / 300)

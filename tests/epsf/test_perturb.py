@@ -20,7 +20,7 @@ def psi(dx, dy, s):
 
 def sampled(widths):
     offset = (np.arange(101) - 50) / 4
-    return EPSFLibrary(np.array([psi(offset, offset[:, None], s) for s in widths]), NODES, NODES).normalised()
+    return EPSFLibrary(np.array([psi(offset, offset[:, None], s) for s in widths]), NODES, NODES).normalized()
 
 
 def exposure(width, seed=1, n=250, flux=(40, 250)):

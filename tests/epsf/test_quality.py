@@ -55,15 +55,15 @@ def test_band_follows_the_stars():
     mag = rng.uniform(-8, -2, 4000)
     err = 0.01 * 10 ** (0.2 * (mag + 5))
     radxs = 0.02 * (mag + 5) + rng.normal(0, 2 * err)  # a brighter-fatter trend, twice the formal scatter
-    centre, sigma = radxs_band(mag, radxs, err)
-    np.testing.assert_allclose(np.median(centre - 0.02 * (mag + 5)), 0, atol=2e-3)
-    inside = np.abs(radxs - centre) < 3 * sigma
+    center, sigma = radxs_band(mag, radxs, err)
+    np.testing.assert_allclose(np.median(center - 0.02 * (mag + 5)), 0, atol=2e-3)
+    inside = np.abs(radxs - center) < 3 * sigma
     assert 0.98 < inside.mean() < 1
 
 
 def test_few_stars_have_a_band_from_their_errors():
-    centre, sigma = radxs_band(np.array([-5.0, -4]), np.array([0.5, 0.0]), np.array([0.01, 0.02]))
-    assert centre.tolist() == [0, 0]
+    center, sigma = radxs_band(np.array([-5.0, -4]), np.array([0.5, 0.0]), np.array([0.01, 0.02]))
+    assert center.tolist() == [0, 0]
     assert sigma.tolist() == [0.01, 0.02]
 
 
@@ -115,7 +115,7 @@ def test_sharpness_against_the_obvious_way():
         np.testing.assert_allclose(out[s], worst, atol=1e-12)
 
 
-def test_least_widths_are_those_of_a_centred_gaussian():
+def test_least_widths_are_those_of_a_centered_gaussian():
     sigma = 0.7
     expected = 2 * np.exp(-np.array([1, 1, 2, 2]) / (2 * sigma**2))
     np.testing.assert_allclose(least_widths(make_library(sigma)), expected, rtol=0.02)

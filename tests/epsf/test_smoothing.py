@@ -1,12 +1,12 @@
-"""Smoothing and centring of ePSF grids."""
+"""Smoothing and centering of ePSF grids."""
 
 import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf.smoothing import (
-    centre_offsets,
+    center_offsets,
     low_pass,
-    recentre,
+    recenter,
     smooth_update,
     within_band,
 )
@@ -33,13 +33,13 @@ def test_smoothing_keeps_slow_and_kills_dots():
     assert 0 < lost < 0.03
 
 
-def test_recentre():
+def test_recenter():
     jj, ii = np.mgrid[-50:51, -50:51] / 4.0
     psf = [np.exp(-((ii - a) ** 2 + (jj - b) ** 2) / (2 * 0.5**2)) for a, b in ((0.08, -0.03), (-0.2, 0.15))]
-    centred, offsets = recentre(np.array(psf), 4)
+    centered, offsets = recenter(np.array(psf), 4)
     np.testing.assert_allclose(offsets, [(0.08, -0.03), (-0.2, 0.15)], atol=2e-4)
-    for one in centred:
-        np.testing.assert_allclose(centre_offsets(one, 4), 0, atol=2e-4)
+    for one in centered:
+        np.testing.assert_allclose(center_offsets(one, 4), 0, atol=2e-4)
         np.testing.assert_allclose(one[50, 48], one[50, 52], rtol=2e-3)
 
 

@@ -143,7 +143,7 @@ def test_wrong_field_names_the_exposure():
     lists[3] = exposure(rng, sky(rng), (0, 0), 35, k=3)
     with pytest.raises(NoOverlapError, match="jw01086003_nis_cal.fits: found"):
         build_master(lists)
-    with pytest.raises(NoOverlapError, match="reference catalogue"):
+    with pytest.raises(NoOverlapError, match="reference catalog"):
         truth = sky(rng)
         build_master(dithers(rng, truth), reference=reference_of(sky(rng)))
 
@@ -270,7 +270,7 @@ def test_filters_on_one_frame():
     for table in red:
         table.meta["filter"] = "F277W"
     both = combine_filters([first, build_master(red, plane=PLANE).table])
-    assert np.nanmedian(both["colour"]) == pytest.approx(0.8, abs=0.01)
+    assert np.nanmedian(both["color"]) == pytest.approx(0.8, abs=0.01)
     assert np.isfinite(both["mag_f277w"]).mean() > 0.95
 
 
@@ -341,7 +341,7 @@ def test_average_against_twin():
     assert not used[start[4]]
 
 
-def test_a_catalogue_of_motions_needs_its_epoch():
+def test_a_catalog_of_motions_needs_its_epoch():
     rng = np.random.default_rng(3)
     truth = sky(rng, 300)
     reference = reference_of(truth)

@@ -78,7 +78,7 @@ def test_errors_hold_what_dithers_share(pattern, n_repeat):
         )
     if pattern == "local":
         f = SCALE / 50 * 0.004
-        # neighbours within half a cell share it half of the time, repeats always
+        # neighbors within half a cell share it half of the time, repeats always
         expected = f if n_repeat == 2 else f / np.sqrt(2)
         assert frame.table.meta["x_local_error"] == pytest.approx(expected, rel=0.2)
         assert frame.table.meta["x_smooth_error"] < 0.2 * f
@@ -143,7 +143,7 @@ def test_kinds_of_errors():
     np.testing.assert_allclose(with_more, np.hypot(expected, 0.04))
 
 
-def test_curvature_needs_a_catalogue():
+def test_curvature_needs_a_catalog():
     rng = np.random.default_rng(8)
     x, y = rng.uniform(-1000, 1000, (2, 4000))
     noise, truth = 0.01, 0.003 * (x / 1000) ** 2

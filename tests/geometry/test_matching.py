@@ -10,10 +10,10 @@ def field(rng, n=3000, size=2048.0):
     return rng.uniform(0, size, n), rng.uniform(0, size, n), rng.uniform(-8, -2, n)
 
 
-def turned(x, y, degrees, shift, centre=1024.0, scale=1.0):
+def turned(x, y, degrees, shift, center=1024.0, scale=1.0):
     c, s = scale * np.cos(np.deg2rad(degrees)), scale * np.sin(np.deg2rad(degrees))
-    dx, dy = x - centre, y - centre
-    return c * dx - s * dy + centre + shift[0], s * dx + c * dy + centre + shift[1]
+    dx, dy = x - center, y - center
+    return c * dx - s * dy + center + shift[0], s * dx + c * dy + center + shift[1]
 
 
 def test_nearest_pairs_are_mutual():
@@ -98,7 +98,7 @@ def test_wrong_field_is_refused(n):
 
 def test_wrong_clustered_field_is_refused():
     rng = np.random.default_rng(9)
-    lists = [rng.normal(1024, 150, (2, 4000)) for _ in range(2)]  # two clusters, centre on centre
+    lists = [rng.normal(1024, 150, (2, 4000)) for _ in range(2)]  # two clusters, center on center
     with pytest.raises(NoOverlapError):
         match_blind(*lists[0], *lists[1], max_shift=110.0, max_rotation=1.5)
 

@@ -15,8 +15,8 @@ def test_against_astropy(plane):
     rng = np.random.default_rng(3)
     xi, eta = rng.uniform(-300, 300, (2, 50))
     ra, dec = plane.to_sky(xi, eta)
-    centre = SkyCoord(plane.ra, plane.dec, unit="deg")
-    frame = SkyCoord(ra, dec, unit="deg").transform_to(centre.skyoffset_frame())
+    center = SkyCoord(plane.ra, plane.dec, unit="deg")
+    frame = SkyCoord(ra, dec, unit="deg").transform_to(center.skyoffset_frame())
     lon, lat = frame.lon.rad, frame.lat.rad
     arcsec = u.rad.to("arcsec")
     np.testing.assert_allclose(xi, np.tan(lon) * arcsec, atol=1e-7)

@@ -27,8 +27,8 @@ def test_errors_and_covariance_are_the_scatter_of_fits():
         [fit_linear(*pairs(60, 0.05, seed)).transform.forward(500.0, 700.0) for seed in range(200)]
     )
     fits = fit_linear(*pairs(60, 0.05, 1), sigma=None)
-    centre = fits.transform.centre
-    a = np.array([1.0, 500.0 - centre[0], 700.0 - centre[1]])
+    center = fits.transform.center
+    a = np.array([1.0, 500.0 - center[0], 700.0 - center[1]])
     assert np.std(values[:, 0]) == pytest.approx(np.sqrt(a @ fits.covariance[:3, :3] @ a), rel=0.25)
 
 
@@ -87,7 +87,7 @@ def test_chain_and_inverse():
     x, y = rng.normal(0, 100, (2, 20))
     np.testing.assert_allclose(one.then(two).forward(x, y), two.forward(*one.forward(x, y)), rtol=1e-12)
     np.testing.assert_allclose(one.inverse(*one.forward(x, y)), (x, y), rtol=1e-9)
-    assert one == LinearTransform(one.matrix.copy(), one.offset.copy(), one.centre.copy())
+    assert one == LinearTransform(one.matrix.copy(), one.offset.copy(), one.center.copy())
     assert one != two
 
 

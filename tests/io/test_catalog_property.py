@@ -1,4 +1,4 @@
-"""One catalogue in many guises: names, cases, units, epochs, sentinels and formats."""
+"""One catalog in many guises: names, cases, units, epochs, sentinels and formats."""
 
 import tempfile
 import warnings

@@ -123,7 +123,7 @@ def test_formats_keep_epoch_and_tangent_plane(tmp_path, extension):
         "MatchRA MatchDec ra_err dec_err mu_alpha* mu_delta mu_alpha*_err mu_delta_err Mag",
     ],
 )
-def test_names_of_other_catalogues(tmp_path, names):
+def test_names_of_other_catalogs(tmp_path, names):
     standard = ["ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error", "mag"]
     path = tmp_path / "a.ecsv"
     Table({n: [float(k + 1)] for k, n in enumerate(names.split())}).write(path)
@@ -184,7 +184,7 @@ def test_the_equinox_is_no_epoch(tmp_path, caplog):
     assert "equinox" in caplog.text
 
 
-def plain_catalogue(n=20):
+def plain_catalog(n=20):
     rng = np.random.default_rng(8)
     t = Table({"ra": 80.4 + rng.uniform(-0.02, 0.02, n), "dec": -69.5 + rng.uniform(-0.02, 0.02, n)})
     for name in ("ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error", "mag"):
@@ -196,7 +196,7 @@ def plain_catalogue(n=20):
 @pytest.mark.parametrize("value", [-99.0, 99.0, 99.99, -999.0, -9999.0, 1e20, -1e30, np.inf])
 @pytest.mark.parametrize("name", ["ra_error", "pmra", "pmdec_error", "mag"])
 def test_sentinels_become_unknown(tmp_path, caplog, name, value):
-    t = plain_catalogue()
+    t = plain_catalog()
     t[name][3] = value
     t.write(tmp_path / "s.ecsv")
     table = read_catalog(tmp_path / "s.ecsv")
@@ -206,7 +206,7 @@ def test_sentinels_become_unknown(tmp_path, caplog, name, value):
 
 @pytest.mark.parametrize("value", [0.0, -0.3])
 def test_errors_that_are_not_positive_are_unknown(tmp_path, value):
-    t = plain_catalogue()
+    t = plain_catalog()
     t["dec_error"] = value
     t.write(tmp_path / "s.ecsv")
     assert np.isnan(read_catalog(tmp_path / "s.ecsv")["dec_error"]).all()
@@ -214,7 +214,7 @@ def test_errors_that_are_not_positive_are_unknown(tmp_path, value):
 
 @pytest.mark.parametrize("pair", [(-999.0, -999.0), (0.0, 0.0), (1e20, 0.0), (80.0, -99.0)])
 def test_rows_at_no_place(tmp_path, pair):
-    t = plain_catalogue()
+    t = plain_catalog()
     t["ra"][5], t["dec"][5] = pair
     t.write(tmp_path / "s.ecsv")
     table = read_catalog(tmp_path / "s.ecsv")
@@ -222,14 +222,14 @@ def test_rows_at_no_place(tmp_path, pair):
 
 
 def test_no_motion_is_no_measurement(tmp_path):
-    t = plain_catalogue()
+    t = plain_catalog()
     t["pmra"][2], t["pmdec"][2] = 0.0, 0.0
     t.write(tmp_path / "s.ecsv")
     assert list(np.flatnonzero(np.isnan(read_catalog(tmp_path / "s.ecsv")["pmra"]))) == [2]
 
 
 def test_single_precision_is_refused(tmp_path):
-    t = plain_catalogue()
+    t = plain_catalog()
     t["ra"] = t["ra"].astype(np.float32)
     for name in ("s.ecsv", "s.fits"):
         t.write(tmp_path / name)
@@ -239,7 +239,7 @@ def test_single_precision_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("name", "unit"), [("mag", "Jy"), ("x_err", "mas"), ("pmra", "mas")])
 def test_units_of_something_else_are_refused(tmp_path, name, unit):
-    t = plain_catalogue()
+    t = plain_catalog()
     t["x_err"] = 0.1
     t[name].unit = unit
     t.write(tmp_path / "s.ecsv")

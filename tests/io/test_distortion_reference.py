@@ -20,7 +20,7 @@ from jwst_hpastrom.distortion import (
     to_v2v3,
 )
 from jwst_hpastrom.distortion.ideal import IdealPlane
-from jwst_hpastrom.distortion.standard_models import quantised
+from jwst_hpastrom.distortion.standard_models import quantized
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.distortion_reference import (
@@ -73,7 +73,7 @@ def test_the_file_says_what_the_correction_says(correction, placement, tmp_path)
     v2, v3 = model(x, y)
     px, py = placement.transform.inverse(v2, v3)
     u, v = correction.forward(x, y)
-    assert np.hypot(px - u, py - v).max() < 1e-6 + quantised(correction.pixel_map.data)[1]
+    assert np.hypot(px - u, py - v).max() < 1e-6 + quantized(correction.pixel_map.data)[1]
     bx, by = model.inverse(v2, v3)
     assert np.hypot(bx - x, by - y).max() < 2e-4
 
@@ -151,7 +151,7 @@ def test_our_own_file_gives_parts_and_errors_back(correction, placement, tmp_pat
     assert back.uncertainty == errors
     x, y = rng.uniform(-0.5, 255.5, (2, 2000))
     difference = np.hypot(*np.subtract(back.forward(x, y), solved.forward(x, y)))
-    assert difference.max() <= 1.5 * quantised(solved.pixel_map.data)[1]
+    assert difference.max() <= 1.5 * quantized(solved.pixel_map.data)[1]
     # a file whose model somebody has changed is read by its model
     with asdf.open(path, memmap=False, lazy_load=False) as af:
         af.tree["meta"]["hpastrom"]["polynomial"]["a"][3] += 0.1

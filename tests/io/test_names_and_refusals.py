@@ -26,7 +26,7 @@ NRC = {"instrument": "NIRCAM", "detector": "NRCA1", "filter": "F150W"}
 
 def library():
     r2 = np.add.outer(*2 * [np.linspace(-6, 6, 49) ** 2])
-    return EPSFLibrary(np.tile(np.exp(-r2 / 2), (4, 1, 1)), [0, 2047], [0, 2047]).normalised()
+    return EPSFLibrary(np.tile(np.exp(-r2 / 2), (4, 1, 1)), [0, 2047], [0, 2047]).normalized()
 
 
 @pytest.mark.parametrize(

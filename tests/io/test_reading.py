@@ -1,4 +1,4 @@
-"""Tables as archives deliver them, and every way to write one catalogue."""
+"""Tables as archives deliver them, and every way to write one catalog."""
 
 import gzip
 

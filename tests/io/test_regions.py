@@ -6,7 +6,7 @@ from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.io.regions import write_regions
 
 
-def test_regions_are_one_based_and_coloured(tmp_path):
+def test_regions_are_one_based_and_colored(tmp_path):
     flags = [0, int(Flag.SATURATED | Flag.EXTENDED), int(Flag.COSMIC_RAY)]
     stars = make_table(
         STAR_LIST,

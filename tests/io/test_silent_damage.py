@@ -24,7 +24,7 @@ from jwst_hpastrom.io.writing import write_table
 META = {"instrument": "NIRISS", "detector": "NIS", "filter": "F150W", "xstart": 1, "ystart": 1}
 
 
-def catalogue(n=300):
+def catalog(n=300):
     rng = np.random.default_rng(5)
     t = Table(
         {"id": np.arange(n), "ra": 80 + rng.random(n), "dec": -69 + rng.random(n), "mag": rng.random(n)}
@@ -38,7 +38,7 @@ def library(borrowed=True):
     marks = np.arange(100) % 3 == 0 if borrowed else None
     nodes = np.linspace(0, 2047, 10)
     meta = META | {"epoch": 2022.5}
-    return EPSFLibrary(np.tile(np.exp(-r2 / 2), (100, 1, 1)), nodes, nodes, 4, marks, meta).normalised()
+    return EPSFLibrary(np.tile(np.exp(-r2 / 2), (100, 1, 1)), nodes, nodes, 4, marks, meta).normalized()
 
 
 def correction():
@@ -57,9 +57,9 @@ def mask(path):
 
 
 PRODUCTS = {
-    "a.ecsv": (lambda p: write_table(catalogue(), p), read_catalog),
-    "a.fits": (lambda p: write_table(catalogue(), p), read_catalog),
-    "a.parquet": (lambda p: write_table(catalogue(), p), read_catalog),
+    "a.ecsv": (lambda p: write_table(catalog(), p), read_catalog),
+    "a.fits": (lambda p: write_table(catalog(), p), read_catalog),
+    "a.parquet": (lambda p: write_table(catalog(), p), read_catalog),
     "STDPSF_NIS_F150W.fits": (lambda p: write_stdpsf(library(), p), read_epsf),
     "a_epsf.asdf": (lambda p: write_epsf_reference(library(), p), read_epsf),
     "a_stdgdc.fits": (lambda p: write_stdgdc(p, correction()), read_distortion),
@@ -88,7 +88,7 @@ def test_a_flipped_bit_anywhere_is_refused(tmp_path, name):
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_list_cut_at_a_line_is_refused(tmp_path, packed):
     path = tmp_path / "a.ecsv"
-    write_table(catalogue(), path)
+    write_table(catalog(), path)
     lines = path.read_bytes().splitlines(keepends=True)
     path = tmp_path / "b.ecsv.gz" if packed else path
     for rows in (1, 150, 299):
@@ -102,9 +102,9 @@ def test_a_list_cut_at_a_line_is_refused(tmp_path, packed):
 @pytest.mark.parametrize("second", ["ecsv", "fits", "parquet"])
 def test_what_astropy_wrote_again_is_read(tmp_path, first, second):
     one, two = tmp_path / f"a.{first}", tmp_path / f"b.{second}"
-    t = Table.read(write_table(catalogue(), one))
+    t = Table.read(write_table(catalog(), one))
     t[t["mag"] < 0.5].write(two)
-    assert len(read_catalog(two)) == (catalogue()["mag"] < 0.5).sum()
+    assert len(read_catalog(two)) == (catalog()["mag"] < 0.5).sum()
     assert "seal" not in read_catalog(one).meta
 
 

@@ -28,7 +28,7 @@ def correction():
     fine = 0.03 * np.stack([np.sin(x / 9), np.cos(y / 8)], -1).astype(np.float32)
     return DistortionCorrection(
         PolynomialCorrection(
-            5, *rng.normal(0, 0.3, (2, 20)), np.array([63.0, 47.0]), 64.0, "centre", np.eye(40) * 1e-6
+            5, *rng.normal(0, 0.3, (2, 20)), np.array([63.0, 47.0]), 64.0, "center", np.eye(40) * 1e-6
         ),
         TableCorrection(*rng.normal(0, 0.02, (4, 6, 8)), count=np.full((6, 8), 31), shape=SHAPE),
         PixelMapCorrection(fine, np.full_like(fine, 0.002), np.full(SHAPE, 48, np.int16)),

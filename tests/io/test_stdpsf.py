@@ -26,7 +26,7 @@ def library():
     nodes = np.array([0, 512, 1024, 1535, 2047])
     borrowed = np.arange(25) == 7
     meta = {"instrument": "NIRISS", "detector": "NIS", "filter": "F150W", "epoch": 2022.33}
-    return EPSFLibrary(data, nodes, nodes, 4, borrowed, meta).normalised()
+    return EPSFLibrary(data, nodes, nodes, 4, borrowed, meta).normalized()
 
 
 def test_stdpsf_round_trip(library, tmp_path):
@@ -143,7 +143,8 @@ def test_real_file_of_two_chips():
 @needs_data
 def test_real_damaged_file():
     with pytest.raises(
-        BadReferenceFileError, match=r"F814W\.fits: found a damaged FITS file \(something after an extension that is none"
+        BadReferenceFileError,
+        match=r"F814W\.fits: found a damaged FITS file \(something after an extension that is none",
     ):
         read_stdpsf(DATA / "PSFSTD_WFC3UV_F814W.fits")
 

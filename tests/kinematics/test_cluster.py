@@ -5,7 +5,7 @@ from astropy.table import Table
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.kinematics import bulk_motion, cluster_motion, select_members
 
-CENTRE = {"ra": 80.0, "dec": -69.0}
+CENTER = {"ra": 80.0, "dec": -69.0}
 MOTION = np.array([1.873, 0.321])
 
 
@@ -18,7 +18,7 @@ def field_and_cluster(rng, n_field=2500, n_cluster=120, sigma=0.006):
     v = rng.normal([[1.95], [0.30]], 0.075, (2, n))
     v[:, :n_cluster] = MOTION[:, None] + rng.normal(0, sigma, (2, n_cluster))
     v += rng.normal(0, 1, (2, n)) * error
-    ra, dec = CENTRE["ra"] + x / 3600 / np.cos(np.deg2rad(CENTRE["dec"])), CENTRE["dec"] + y / 3600
+    ra, dec = CENTER["ra"] + x / 3600 / np.cos(np.deg2rad(CENTER["dec"])), CENTER["dec"] + y / 3600
     names = ("ra", "dec", "pmra", "pmdec", "pmra_error", "pmdec_error", "mag")
     return Table([ra, dec, *v, error, error, rng.uniform(-6.5, -5, n)], names=names), n_cluster
 
@@ -28,9 +28,9 @@ def test_motion_is_not_drawn_to_the_field():
     pulls, medians = [], []
     for _ in range(12):
         table, _ = field_and_cluster(rng)
-        found = cluster_motion(table, **CENTRE)
+        found = cluster_motion(table, **CENTER)
         pulls.append((found.motion - MOTION) / found.error)
-        near = bulk_motion(table[select_members(table, **CENTRE)])
+        near = bulk_motion(table[select_members(table, **CENTER)])
         medians.append(near.motion - MOTION)
     pulls = np.array(pulls)
     assert np.all(np.abs(pulls.mean(0)) < 3.5 / np.sqrt(12))
@@ -40,7 +40,7 @@ def test_motion_is_not_drawn_to_the_field():
 
 def test_dispersion_fraction_and_members():
     table, n_cluster = field_and_cluster(np.random.default_rng(4), sigma=0.03, n_cluster=300)
-    found = cluster_motion(table, **CENTRE)
+    found = cluster_motion(table, **CENTER)
     d = found.dispersion
     assert abs(d.sigma - 0.03) < 3.5 * d.sigma_error < 0.03
     assert d.sigma < d.upper < 0.05
@@ -48,24 +48,24 @@ def test_dispersion_fraction_and_members():
     assert found.membership.sum() == pytest.approx(np.sum(found.membership[:n_cluster] >= 0), rel=0.2)
     assert found.membership[:n_cluster].mean() > 0.6
     assert found.membership[n_cluster:].mean() < 0.03
-    cold = cluster_motion(field_and_cluster(np.random.default_rng(5), sigma=0.0)[0], **CENTRE)
+    cold = cluster_motion(field_and_cluster(np.random.default_rng(5), sigma=0.0)[0], **CENTER)
     assert cold.dispersion.upper < 0.03
 
 
 def test_shared_errors_do_not_average():
     table, _ = field_and_cluster(np.random.default_rng(6))
-    alone = cluster_motion(table, **CENTRE)
+    alone = cluster_motion(table, **CENTER)
     table["pmra_error_systematic"] = table["pmdec_error_systematic"] = 0.01
-    shared = cluster_motion(table, **CENTRE)
+    shared = cluster_motion(table, **CENTER)
     np.testing.assert_allclose(shared.error, np.hypot(alone.error, 0.01))
 
 
 def test_no_cluster_or_no_field():
     table, _ = field_and_cluster(np.random.default_rng(7))
     with pytest.raises(NotEnoughStarsError, match="within 1 arcsec"):
-        cluster_motion(table, **CENTRE, radius=1)
+        cluster_motion(table, **CENTER, radius=1)
     with pytest.raises(NotEnoughStarsError):
-        cluster_motion(table, **CENTRE, field_radius=1000)
+        cluster_motion(table, **CENTER, field_radius=1000)
 
 
 def test_wide_clusters_and_limits_that_are_too_low():
@@ -73,8 +73,8 @@ def test_wide_clusters_and_limits_that_are_too_low():
     table, n = field_and_cluster(rng, n_cluster=400)
     table["pmra"][:n] += rng.normal(0, 0.5, n)
     table["pmdec"][:n] += rng.normal(0, 0.5, n)
-    found = cluster_motion(table, **CENTRE).dispersion
+    found = cluster_motion(table, **CENTER).dispersion
     assert abs(found.sigma - 0.5) < 4 * found.sigma_error < 0.15
     assert found.sigma < found.upper < 0.7
     with pytest.raises(DegenerateSolutionError, match="most"):
-        cluster_motion(table, **CENTRE, most=0.2)
+        cluster_motion(table, **CENTER, most=0.2)

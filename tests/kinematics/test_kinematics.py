@@ -61,7 +61,7 @@ def test_groups_subtract_the_mean_square_error():
     rng = np.random.default_rng(9)
     error = np.exp(rng.normal(np.log(0.04), 0.3, 6000))
     v = rng.normal(0, 0.1, error.size) + rng.normal(0, 1, error.size) * error
-    groups = fit_projected_groups(v, error, rng=rng, n_groups=1, n_realisations=60, n_bootstrap=8)
+    groups = fit_projected_groups(v, error, rng=rng, n_groups=1, n_realizations=60, n_bootstrap=8)
     assert groups.sigma[0] == pytest.approx(0.1, abs=0.0018)
     assert groups.sigma_error[0] > groups.width_error[0]
 
@@ -101,7 +101,7 @@ def test_groups_are_recovered():
     v = np.concatenate([rng.normal(m, s, k) for m, s, k in zip(mean, sigma, n, strict=True)])
     e = rng.uniform(0.015, 0.03, v.size)
     groups = fit_projected_groups(
-        v + rng.normal(0, 1, v.size) * e, e, rng=rng, n_realisations=200, n_bootstrap=25
+        v + rng.normal(0, 1, v.size) * e, e, rng=rng, n_realizations=200, n_bootstrap=25
     )
     truth = n / n.sum()
     assert np.all(np.abs(groups.fraction - truth) < 3.5 * groups.fraction_error)
@@ -115,7 +115,7 @@ def test_groups_repeat_with_the_seed():
     v = np.random.default_rng(6).normal(0, 0.1, 500)
     a, b = (
         fit_projected_groups(
-            v, np.full(500, 0.02), rng=np.random.default_rng(1), n_groups=2, n_realisations=20, n_bootstrap=2
+            v, np.full(500, 0.02), rng=np.random.default_rng(1), n_groups=2, n_realizations=20, n_bootstrap=2
         )
         for _ in range(2)
     )
@@ -144,16 +144,16 @@ def cluster(rng, n_field=4000, n_cluster=300):
 def test_cluster_motion_and_members():
     rng = np.random.default_rng(7)
     table, n_field = cluster(rng)
-    centre = {"ra": 80.0 + 30 / 3600 / np.cos(np.deg2rad(-69.0)), "dec": -69.0 - 40 / 3600}
-    near = select_members(table, **centre)
+    center = {"ra": 80.0 + 30 / 3600 / np.cos(np.deg2rad(-69.0)), "dec": -69.0 - 40 / 3600}
+    near = select_members(table, **center)
     found = bulk_motion(table[near])
     assert np.all(np.abs(found.motion - [1.873, 0.321]) < 3 * found.error)
     assert np.all(found.error < 0.005)
     assert found.dispersion.upper > 0.006
-    members = select_members(table, **centre, motion=found.motion)
+    members = select_members(table, **center, motion=found.motion)
     assert members[:n_field].mean() < 0.01
     assert members[n_field:].mean() > 0.5
-    none = select_members(table, **centre, cmd=np.zeros(len(table), bool))
+    none = select_members(table, **center, cmd=np.zeros(len(table), bool))
     assert not none.any()
 
 

@@ -4,9 +4,9 @@ from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
-from jwst_hpastrom.kinematics import colour_split, densest_place, study_field
+from jwst_hpastrom.kinematics import color_split, densest_place, study_field
 
-CENTRE = (80.51, -69.51)
+CENTER = (80.51, -69.51)
 
 
 def field(seed, n=9000, n_cluster=350):
@@ -22,14 +22,14 @@ def field(seed, n=9000, n_cluster=350):
     v += rng.normal(0, 1, (2, n_all)) * error
     x, y = rng.uniform(-100, 100, (2, n_all))
     x[n:], y[n:] = rng.normal(0, 11, (2, n_cluster))
-    colour = np.where(kind == 0, 0.95, 0.1) + rng.normal(0, 0.05, n_all)
+    color = np.where(kind == 0, 0.95, 0.1) + rng.normal(0, 0.05, n_all)
     blend = rng.uniform(size=n_all) < 0.02
     v[:, blend] += rng.normal(0, 0.4, (2, blend.sum()))
     qfit = np.where(blend, 0.1, 0.02) * rng.uniform(0.8, 1.2, n_all)
-    ra = CENTRE[0] + x / 3600 / np.cos(np.deg2rad(CENTRE[1]))
+    ra = CENTER[0] + x / 3600 / np.cos(np.deg2rad(CENTER[1]))
     table = Table(
-        {"ra": ra, "dec": CENTRE[1] + y / 3600, "pmra": v[0], "pmdec": v[1], "pmra_error": error,
-         "pmdec_error": error, "mag": mag, "colour": colour, "qfit": qfit,
+        {"ra": ra, "dec": CENTER[1] + y / 3600, "pmra": v[0], "pmdec": v[1], "pmra_error": error,
+         "pmdec_error": error, "mag": mag, "color": color, "qfit": qfit,
          "flags": np.where(blend & (rng.uniform(size=n_all) < 0.8), int(Flag.EXTENDED), 0)}
     )  # fmt: skip
     return table, kind
@@ -38,7 +38,7 @@ def field(seed, n=9000, n_cluster=350):
 @pytest.fixture(scope="module")
 def studied():
     table, kind = field(2)
-    return study_field(table, rng=np.random.default_rng(1), n_realisations=200, centre="densest"), kind
+    return study_field(table, rng=np.random.default_rng(1), n_realizations=200, center="densest"), kind
 
 
 def test_populations(studied):
@@ -53,8 +53,8 @@ def test_populations(studied):
 
 def test_cluster_is_found(studied):
     study, kind = studied
-    squeeze = np.cos(np.deg2rad(CENTRE[1]))
-    off = np.array([(study.centre[0] - CENTRE[0]) * squeeze, study.centre[1] - CENTRE[1]]) * 3600
+    squeeze = np.cos(np.deg2rad(CENTER[1]))
+    off = np.array([(study.center[0] - CENTER[0]) * squeeze, study.center[1] - CENTER[1]]) * 3600
     assert np.hypot(*off) < 6
     assert np.all(np.abs(study.cluster.motion - [1.873, 0.321]) < 3.5 * study.cluster.error)
     assert 0.006 < study.cluster.dispersion.upper < 0.025
@@ -75,23 +75,23 @@ def test_groups(studied):
 
 def test_what_the_stars_do_not_allow():
     table, _ = field(3, n=200, n_cluster=0)
-    few = study_field(table[:60], rng=np.random.default_rng(1), n_realisations=20, centre="densest")
+    few = study_field(table[:60], rng=np.random.default_rng(1), n_realizations=20, center="densest")
     assert few.groups is None
     assert few.cluster is None
-    table.remove_column("colour")
-    with pytest.raises(BadCatalogError, match="without colours"):
+    table.remove_column("color")
+    with pytest.raises(BadCatalogError, match="without colors"):
         study_field(table, rng=np.random.default_rng(1))
     with pytest.raises(NotEnoughStarsError):
-        colour_split(np.ones(3))
+        color_split(np.ones(3))
 
 
 def test_no_distance_and_no_cluster_that_nobody_gave():
     table, _ = field(3, n=2000, n_cluster=100)
-    plain = study_field(table, rng=np.random.default_rng(1), n_realisations=20)
+    plain = study_field(table, rng=np.random.default_rng(1), n_realizations=20)
     assert plain.cluster is None
     assert not plain.members.any()
     assert "km/s" not in plain.summary["unit"]
-    far = study_field(table, rng=np.random.default_rng(1), n_realisations=20, distance_kpc=10.0)
+    far = study_field(table, rng=np.random.default_rng(1), n_realizations=20, distance_kpc=10.0)
     assert "km/s" in far.summary["unit"]
 
 

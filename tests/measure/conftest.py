@@ -17,7 +17,7 @@ def gaussian_library(sigma=0.75, half=25, oversampling=4):
     offset = np.arange(-half, half + 1) / oversampling
     psf = np.exp(-0.5 * (offset[:, None] ** 2 + offset**2) / sigma**2)
     nodes = np.array([0.0, SIZE - 1.0])
-    return EPSFLibrary(np.repeat(psf[None], 4, axis=0), nodes, nodes, oversampling).normalised()
+    return EPSFLibrary(np.repeat(psf[None], 4, axis=0), nodes, nodes, oversampling).normalized()
 
 
 class Scene:

@@ -52,7 +52,7 @@ def test_summary_against_numpy(table):
     table = table[table["mag_true"] < 0]
     row = summarise_artificial(table, step=20.0)[0]
     found = np.asarray(table["found"])
-    crowded = np.asarray(table["neighbour"]) < np.asarray(table["mag_true"]) + 2.0
+    crowded = np.asarray(table["neighbor"]) < np.asarray(table["mag_true"]) + 2.0
     assert (row["n"], row["n_crowded"]) == (len(table), crowded.sum())
     assert row["completeness_crowded"] == pytest.approx(found[crowded].mean())
     dx = np.asarray(table["dx"])[found & crowded]

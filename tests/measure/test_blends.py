@@ -35,13 +35,13 @@ def image(tile, e, x, y, flux):
     return flux * tile.stack.zp[e] * tile.stack.libraries[0].evaluate(ii + u0 - u, jj + v0 - v, *place)
 
 
-def centre(stack):
+def center(stack):
     a, b, c, d = stack.core
     return 0.5 * (a + b), 0.5 * (c + d)
 
 
 def test_a_blend_is_resolved_and_a_star_is_not(stack):
-    x, y = centre(stack)
+    x, y = center(stack)
     pair = ((x, y, 100.0), (x + 0.5, y + 0.5, 60.0))
     single = (x - 30.0, y + 8.0, 150.0)
     tile = blank(stack, (*pair, single))
@@ -64,7 +64,7 @@ def test_a_blend_is_resolved_and_a_star_is_not(stack):
 
 def test_one_exposure_makes_no_blend(stack):
     """A cosmic ray beside a star is not a second star."""
-    x, y = centre(stack)
+    x, y = center(stack)
     tile = blank(stack, ((x, y, 100.0),))
     tile.data[2] += image(tile, 2, x + 0.6, y, 60.0)
     tile.subtract(np.array([x]), np.array([y]), np.array([100.0]))
@@ -82,7 +82,7 @@ def residuals(p, tile, boxes):
 
 
 def test_fit_of_two_and_errors_against_least_squares(stack):
-    x, y = centre(stack)
+    x, y = center(stack)
     truth = np.array([x, y, 100.0, x + 0.9, y - 0.4, 50.0])
     tile = blank(stack, truth.reshape(2, 3))
     px, py = tile.stack.positions(np.array([x]), np.array([y]))

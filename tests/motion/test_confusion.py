@@ -17,7 +17,7 @@ def confusion(t, motion, motion_cov, a, ell):
 
 
 def test_equals_a_sum_over_a_fine_grid_of_sources():
-    """s(x) = Σ_c w_c (c − x) exp(−|c − x|²/2λ²), ℓ² = 2λ²: normalised to A² at d = 0."""
+    """s(x) = Σ_c w_c (c − x) exp(−|c − x|²/2λ²), ℓ² = 2λ²: normalized to A² at d = 0."""
     lam, a = 1.0, 0.7
     ell = np.sqrt(2) * lam
     grid = np.arange(-9, 9, 0.05)

@@ -310,7 +310,7 @@ def test_offsets_between_position_angles(result):
         group_offsets(out.epochs, out.xi, out.eta, out.xi_error, out.eta_error, 0 * group, mag)
 
 
-def test_cuts_and_comparison_with_another_catalogue(result):
+def test_cuts_and_comparison_with_another_catalog(result):
     out, _ = result
     t = out.table.copy()
     t["pmra_error"][0] = 3.0

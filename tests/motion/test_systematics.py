@@ -37,7 +37,7 @@ def test_a_trend_with_magnitude_shows_and_nothing_else_does():
     assert len(motion_systematics(motions(8))) == 0
 
 
-def test_comparison_with_a_catalogue():
+def test_comparison_with_a_catalog():
     rng = np.random.default_rng(2)
     table = motions()
     other = table["ra", "dec", "pmra", "pmdec"][::4]

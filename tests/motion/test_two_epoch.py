@@ -16,7 +16,7 @@ E1, E2, EPM = 0.4, 0.15, 0.06  # mas, mas, mas/yr
 
 
 def scene(seed=1, n=3000, half=80.0, bulk=(1.9, 0.35), spread=0.14, swirl=0.0):
-    """Master frame, first-epoch catalogue, true motions."""
+    """Master frame, first-epoch catalog, true motions."""
     rng = np.random.default_rng(seed)
     xi, eta = rng.uniform(-half, half, (2, n))
     pm = rng.normal(0, spread, (2, n)) + np.array(bulk)[:, None]
@@ -43,7 +43,7 @@ def scene(seed=1, n=3000, half=80.0, bulk=(1.9, 0.35), spread=0.14, swirl=0.0):
             "ra": ra, "dec": dec, "ra_error": np.full(n, E1), "dec_error": np.full(n, E1),
             "pmra": pm_seen[0], "pmdec": pm_seen[1],
             "pmra_error": np.full(n, EPM), "pmdec_error": np.full(n, EPM),
-            "mag": mag + 30, "colour": np.where(np.arange(n) % 2, 1.0, 0.0),
+            "mag": mag + 30, "color": np.where(np.arange(n) % 2, 1.0, 0.0),
         },
         meta={"epoch": T1, **PLANE.to_meta()},
     )  # fmt: skip
@@ -119,8 +119,8 @@ def test_relative_only():
 
 def test_reference_by_range_and_polygon():
     master, first, *_ = scene(4, bulk=(0.0, 0.0))
-    odd = np.asarray(first["colour"]) > 0.5
-    by_range = two_epoch_motions(master, first, colour_min=0.5, mag_max=-4)
+    odd = np.asarray(first["color"]) > 0.5
+    by_range = two_epoch_motions(master, first, color_min=0.5, mag_max=-4)
     used = np.asarray(by_range.table["first_epoch_row"])[by_range.reference]
     assert odd[used].all()
     assert np.asarray(by_range.table["mag"])[by_range.reference].max() <= -4
@@ -130,7 +130,7 @@ def test_reference_by_range_and_polygon():
     np.testing.assert_array_equal(by_polygon.reference, by_range.reference)
 
 
-def test_local_transformations_remove_what_neighbours_share():
+def test_local_transformations_remove_what_neighbors_share():
     master, first, pm, _ = scene(5, n=6000, spread=0.05, swirl=0.15)
     truth = pm[0] - 0.15 * np.sin(
         2 * np.pi * np.asarray(PLANE.from_sky(master["ra"], master["dec"])[1]) / 60.0
@@ -163,9 +163,9 @@ def test_polygon_text():
     assert inside_polygon([0.5, 1.5, -0.1], [0.5, 0.5, 0.2], square).tolist() == [True, False, False]
     assert parse_polygon("None") is None
     for bad in ("0:0 1:1", "a:b c:d e:f", "1 2 3"):
-        with pytest.raises(ParameterError, match="colour:magnitude"):
+        with pytest.raises(ParameterError, match="color:magnitude"):
             parse_polygon(bad)
-    with pytest.raises(ParameterError, match="no colours"):
+    with pytest.raises(ParameterError, match="no colors"):
         select_cmd(np.zeros(3), polygon=square)
 
 

@@ -172,7 +172,7 @@ def test_perturbation(model, library):
     assert changed.library.central_value(60, 60) > library.central_value(60, 60)
     graded = model.with_perturbation(np.stack([delta, 0 * delta]), x=[0.0, 127.0])
     left, right = (
-        graded.library.central_value(x, 64) - library.normalised().central_value(x, 64) for x in (0, 127)
+        graded.library.central_value(x, 64) - library.normalized().central_value(x, 64) for x in (0, 127)
     )
     assert left > 0.005
     assert right == pytest.approx(0, abs=1e-12)

@@ -16,7 +16,7 @@ def files(tmp_path_factory):
     """Three exposures of a part of the detector, and the true ePSF."""
     folder = tmp_path_factory.mktemp("small")
     sky = simulate_field(size=320, n_exposures=3, n_stars=300, mag_faint=-4.0, dither_arcsec=4.0, seed=6)
-    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F150W"}).normalised()
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F150W"}).normalized()
     return write_field(sky, folder), str(write_epsf_reference(library, folder / "true_epsf.asdf"))
 
 

@@ -28,7 +28,7 @@ def motions():
         "pmra": v[0], "pmdec": v[1], "pmra_error": np.full(n, 0.02), "pmdec_error": np.full(n, 0.02),
         "mag": rng.uniform(-7.5, -4, n), "flags": np.where(kind == 0, 8192, 0),
         "ref_epoch": np.full(n, 2022.3), "qfit": rng.uniform(0.01, 0.02, n),
-        "colour": np.where(kind == 0, 0.95, 0.1) + rng.normal(0, 0.05, n),
+        "color": np.where(kind == 0, 0.95, 0.1) + rng.normal(0, 0.05, n),
     }  # fmt: skip
     return make_table(MOTION, data)
 
@@ -38,14 +38,14 @@ def words(figure):
 
 
 def test_figures_show_the_numbers(motions):
-    study = study_field(motions, rng=np.random.default_rng(1), n_realisations=100, centre="densest")
+    study = study_field(motions, rng=np.random.default_rng(1), n_realizations=100, center="densest")
     assert f"{study.old.sum()} stars, σ = {study.old_dispersion.sigma:.4f}" in words(
         figures.populations(study)
     )
     assert "median 0.0200" in words(motion_errors(motions))
     assert len(motion_errors(motions).axes) == 2
     without = motions.copy()
-    without.remove_column("colour")
+    without.remove_column("color")
     assert len(motion_errors(without).axes) == 1
     labels = [t.get_text() for t in figures.groups(study).axes[1].get_legend().get_texts()]
     assert labels[0].startswith(f"{100 * study.groups.fraction[0]:.0f} ±")
@@ -56,7 +56,7 @@ def test_figures_show_the_numbers(motions):
     assert len(titles) == 5
 
 
-def test_comparison_with_another_catalogue(motions):
+def test_comparison_with_another_catalog(motions):
     rng = np.random.default_rng(2)
     other = Table(
         {c: np.asarray(motions[c]) for c in ("ra", "dec", "pmra", "pmdec", "pmra_error", "pmdec_error")}
@@ -70,10 +70,10 @@ def test_comparison_with_another_catalogue(motions):
     assert "here, 17 to 18" in words(figure)
 
 
-def test_report_section_needs_colours(motions, tmp_path):
+def test_report_section_needs_colors(motions, tmp_path):
     assert figures.sections(Products(tmp_path, "a")) == []
     without = motions.copy()
-    without.remove_column("colour")
+    without.remove_column("color")
     assert figures.sections(Products(tmp_path, "a", motions=without)) == []
     (heading, contents), *_ = figures.sections(Products(tmp_path, "a", motions=motions[:5]))
     assert heading == "Kinematics"
@@ -83,7 +83,7 @@ def test_report_section_needs_colours(motions, tmp_path):
 def test_command(motions, tmp_path, capsys):
     path = tmp_path / "field_pm.ecsv"
     motions.write(path)
-    assert main(["kinematics", str(path), "--bright", "-6.5", "-5", "--centre", "80.5", "-69.5"]) == 0
+    assert main(["kinematics", str(path), "--bright", "-6.5", "-5", "--center", "80.5", "-69.5"]) == 0
     out = capsys.readouterr().out
     assert "old: dispersion" in out
     assert (tmp_path / "field_kinematics.html").stat().st_size > 50_000

@@ -153,9 +153,9 @@ def test_truth_plots(tmp_path):
 
 
 def test_figures_that_need_pixels():
-    """Samples across the core lie on the ePSF from fitted positions, not from light centres."""
+    """Samples across the core lie on the ePSF from fitted positions, not from light centers."""
     sky = simulate_field(size=200, n_exposures=1, n_stars=400, mag_faint=-5.0, filter="F090W", seed=3)
-    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F090W"}).normalised()
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F090W"}).normalized()
     image = sky.exposures[0].image
     stars = measure_stars(image, library)
     figure = samplings(image, stars, library, width=0.06)
@@ -182,7 +182,7 @@ def test_artificial_stars(folder, tmp_path):
     data = {"mag_true": true, "found": found, "mag": np.where(found, true + rng.normal(0, error), np.nan)}
     for axis in "xy":
         data |= {f"d{axis}": np.where(found, rng.normal(0, error), np.nan), f"{axis}_err": error}
-    data["neighbour"] = np.where(rng.uniform(size=2000) < 0.3, true + 1, np.inf)
+    data["neighbor"] = np.where(rng.uniform(size=2000) < 0.3, true + 1, np.inf)
     write_table(Table(data), tmp_path / "field_artificial.ecsv")
     (tmp_path / "field_master.ecsv").symlink_to(folder / "field_master.ecsv")
     text = Path(write_report(tmp_path)).read_text(encoding="utf-8")

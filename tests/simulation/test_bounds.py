@@ -52,7 +52,7 @@ def test_core_against_twin():
 
 
 def test_a_fit_with_the_true_psf_reaches_the_bound():
-    # a slow, obvious least-squares fit of one star in many noise realisations
+    # a slow, obvious least-squares fit of one star in many noise realizations
     f = _field(noise=NoiseConfig(cosmic_rays=0, bad_fraction=0, flat_error=0))
     e = f.exposures[0]
     x_err, y_err, flux_err = cramer_rao(e)

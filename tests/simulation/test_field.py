@@ -37,7 +37,7 @@ def test_dithers_overlap_and_cover(field):
 
 
 def test_stars_are_where_the_truth_says(field):
-    # an independent centroid of bright isolated stars: light centre of 5 x 5 pixels, good to 0.2 pixels
+    # an independent centroid of bright isolated stars: light center of 5 x 5 pixels, good to 0.2 pixels
     e = field.exposures[1]
     t = e.truth[np.argsort(e.truth["mag"])][:25]
     data, off = e.image.data, []
@@ -90,7 +90,7 @@ def test_catalog_errors_are_what_they_say(field):
     cat = big.reference_catalog
     ra, dec = positions_at(big.stars, cat.meta["epoch"])
     order = np.argsort(ra)
-    # ids are the catalogue's own: identify by position
+    # ids are the catalog's own: identify by position
     k = order[np.clip(np.searchsorted(ra[order], cat["ra"].value), 1, len(order) - 1)]
     before = order[np.clip(np.searchsorted(ra[order], cat["ra"].value) - 1, 0, len(order) - 1)]
     k = np.where(np.abs(ra[before] - cat["ra"].value) < np.abs(ra[k] - cat["ra"].value), before, k)

@@ -1,4 +1,4 @@
-"""The true effective PSFs: normalisation, centre, pixel integration."""
+"""The true effective PSFs: normalization, center, pixel integration."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def epsf():
     return rooms.make_epsf("F150W", np.random.default_rng(5), SMALL)
 
 
-def test_light_and_centre(epsf):
+def test_light_and_center(epsf):
     data, _, _ = epsf.sampled(3)
     assert data.shape == (9, 101, 101)
     assert data.min() > -1e-5
@@ -24,7 +24,7 @@ def test_light_and_centre(epsf):
     np.testing.assert_allclose(data[:, inner].sum(1) / 16, 1, atol=1e-12)
     np.testing.assert_allclose(data[:, 50, 48], data[:, 50, 52], atol=1e-9)
     np.testing.assert_allclose(data[:, 48, 50], data[:, 52, 50], atol=1e-9)
-    # undersampled: most of the light near the centre falls into one pixel, less than all of it
+    # undersampled: most of the light near the center falls into one pixel, less than all of it
     assert np.all((data[:, 50, 50] > 0.35) & (data[:, 50, 50] < 0.6))
     # and it varies over the field
     assert 0.004 < np.ptp(data[:, 50, 50]) < 0.1
@@ -39,10 +39,10 @@ def test_pixels_sum_to_the_same_light_at_every_phase(epsf):
     assert np.ptp(total) < 1e-3 * np.mean(total)
 
 
-def test_light_centre_follows_the_star():
+def test_light_center_follows_the_star():
     # an estimator that knows nothing of the PSF: its offset from the truth must be one constant, but for a
     # term linear in the phase (wings that the finite window cuts off), and nothing periodic. A well-sampled
-    # filter: where the pixels undersample, light centres truly are biased (L23 Fig. 1)
+    # filter: where the pixels undersample, light centers truly are biased (L23 Fig. 1)
     epsf = rooms.make_epsf("F480M", np.random.default_rng(5), SMALL)
     i, j = np.meshgrid(np.arange(-18, 19), np.arange(-18, 19))
     offsets, phases = [], np.random.default_rng(2).uniform(-0.5, 0.5, (30, 2))

@@ -63,7 +63,7 @@ def test_valid_for_the_official_models(written):
         assert model.meta.wcs is not None
 
 
-def test_association_catalogue_and_truth(written):
+def test_association_catalog_and_truth(written):
     field, files = written
     association = read_association(files.association)
     assert association.product == "field"

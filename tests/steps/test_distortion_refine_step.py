@@ -42,7 +42,7 @@ def write_lists(sky, folder, band, product, n_exposures=4):
 
 @pytest.fixture(scope="module")
 def lists(tmp_path_factory):
-    """Associations of three filters, and the reference catalogue."""
+    """Associations of three filters, and the reference catalog."""
     folder = tmp_path_factory.mktemp("lists")
     sky = simulate_field(n_exposures=4, n_stars=6000, mag_faint=-5.0, dither_arcsec=12.0, seed=4)
     main = write_lists(sky, folder, "F150W", "one")
@@ -98,7 +98,7 @@ def test_refusals(lists, tmp_path):
     if "ra_tangent" in other.meta:
         other.meta["ra_tangent"] += 1.0
     write_table(other, tmp_path / "other.ecsv")
-    with pytest.raises(NoOverlapError, match="catalogue of this field"):
+    with pytest.raises(NoOverlapError, match="catalog of this field"):
         DistortionRefineStep(output_dir=str(tmp_path), reference_catalog=str(tmp_path / "other.ecsv")).run(
             main
         )

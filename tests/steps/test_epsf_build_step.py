@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from jwst_hpastrom.epsf import build
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.smoothing import recentre
+from jwst_hpastrom.epsf.smoothing import recenter
 from jwst_hpastrom.errors import (
     BadReferenceFileError,
     FolderInUseError,
@@ -147,7 +147,7 @@ def _sampled(field, blur):
     true = np.array([field.epsf.evaluate(offset, offset[:, None], x, y) for y in nodes for x in nodes])
     wider = np.array([gaussian_filter(t, blur * 4) for t in true])
     meta = {"filter": "F200W", "instrument": "NIRISS", "detector": "NIS"}
-    true, wider = (EPSFLibrary(d, nodes, nodes, 4, meta=meta).normalised() for d in (true, wider))
+    true, wider = (EPSFLibrary(d, nodes, nodes, 4, meta=meta).normalized() for d in (true, wider))
     return true, wider
 
 
@@ -155,8 +155,8 @@ def _error(library, true):
     offset = (np.arange(101) - 50) / 4
     core = np.hypot(offset, offset[:, None]) < 2
     made = np.array([library.at(x, y) for y in true.y for x in true.x])
-    made = recentre(made, 4)[0]
-    wanted = recentre(true.data, 4)[0]
+    made = recenter(made, 4)[0]
+    wanted = recenter(true.data, 4)[0]
     return np.sqrt(np.mean((made - wanted)[:, core] ** 2)) / wanted.max()
 
 

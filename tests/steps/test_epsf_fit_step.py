@@ -39,7 +39,7 @@ def files(field, tmp_path_factory):
 @pytest.fixture(scope="module")
 def epsf_file(field, tmp_path_factory):
     """The true ePSF on the 4x grid."""
-    library = EPSFLibrary(*field.epsf.sampled(), meta={"filter": "F200W"}).normalised()
+    library = EPSFLibrary(*field.epsf.sampled(), meta={"filter": "F200W"}).normalized()
     return write_epsf_reference(library, tmp_path_factory.mktemp("epsf") / "true_epsf.asdf")
 
 

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("field")
     field = simulate_field(size=SIZE, n_exposures=4, n_stars=200, mag_faint=-3.0, filter="F200W", seed=3)
     write_field(field, folder)
-    library = EPSFLibrary(*field.epsf.sampled(), meta={"filter": "F200W"}).normalised()
+    library = EPSFLibrary(*field.epsf.sampled(), meta={"filter": "F200W"}).normalized()
     write_epsf_reference(library, folder / "true_epsf.asdf")
     EPSFFitStep(output_dir=str(folder), epsf_file=str(folder / "true_epsf.asdf")).run(
         str(folder / "field_asn.json")

@@ -19,7 +19,7 @@ from jwst_hpastrom.steps import HPAstromPipeline
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     sky = simulate_field(size=128, n_exposures=2, n_stars=60, mag_faint=-5.0, dither_arcsec=2.0, seed=8)
-    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F090W"}).normalised()
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F090W"}).normalized()
     files = write_field(sky, tmp_path_factory.mktemp("small"))
     return files, str(write_epsf_reference(library, Path(files.association).parent / "other_epsf.asdf"))
 

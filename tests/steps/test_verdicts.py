@@ -30,7 +30,7 @@ def field(tmp_path_factory):
     files = write_field(sky, folder)
     meta = {"filter": "F200W"}
     paths = [
-        str(write_epsf_reference(EPSFLibrary(*s.epsf.sampled(), meta=meta).normalised(), folder / name))
+        str(write_epsf_reference(EPSFLibrary(*s.epsf.sampled(), meta=meta).normalized(), folder / name))
         for s, name in ((sky, "right_epsf.asdf"), (other, "wrong_epsf.asdf"))
     ]
     return files, *paths

@@ -1,4 +1,4 @@
-"""Stamps of bright stars without their neighbours: all stars of an exposure fitted and subtracted."""
+"""Stamps of bright stars without their neighbors: all stars of an exposure fitted and subtracted."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _build_kernels
 from jwst_hpastrom.epsf.fit import add_models
-from jwst_hpastrom.epsf.frames import find_peaks, light_centres, mesh_sky, sky_image
+from jwst_hpastrom.epsf.frames import find_peaks, light_centers, mesh_sky, sky_image
 
 __all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
 
@@ -63,7 +63,7 @@ def _subtracted(frame, library, x, y, flux, radius):
 
 
 def _cut(frame, library, resid, x, y, flux, radius):
-    """Stamps of the bright stars (the first of the catalogue) with all other stars subtracted."""
+    """Stamps of the bright stars (the first of the catalog) with all other stars subtracted."""
     lib = (library.coefficients, library.x, library.y, library.oversampling)
     b = slice(0, frame.bright.size)
     out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(frame.bright.size)))
@@ -75,7 +75,7 @@ def _cut(frame, library, resid, x, y, flux, radius):
 
 
 def cut_again(frame, library):
-    """Cut stamps with a frame's catalogue and sky as they are; the bright stars are its first."""
+    """Cut stamps with a frame's catalog and sky as they are; the bright stars are its first."""
     catalog = frame.x, frame.y, frame.flux, frame.radius
     return _cut(frame, library, _subtracted(frame, library, *catalog)[1], *catalog)
 
@@ -86,7 +86,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     Parameters
     ----------
     frame : `~jwst_hpastrom.epsf.frames.Frame`
-        Its catalogue and sky are the starting point.
+        Its catalog and sky are the starting point.
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
         Current model.
@@ -95,7 +95,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         Look for further stars in the residual image before each pass.
 
     passes : int
-        Passes over the catalogue.
+        Passes over the catalog.
 
     mesh : int
         Size of the sky boxes, pixels.
@@ -134,7 +134,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
             level = new_level
             resid[frame.bad] = 0.0
             j, i = find_peaks(resid, noise, data - resid - level, model_error)
-            new_x, new_y, new_flux = light_centres(resid, j, i)
+            new_x, new_y, new_flux = light_centers(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
             add_models(resid, library, new_x, new_y, new_flux, -1.0, new_radius)
@@ -156,7 +156,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
 
 
 def _are_stars(x, y, flux, peak, noise, model, error):
-    """Catalogue entries bright enough for stars of their own, and not a brighter star's misfit."""
+    """Catalog entries bright enough for stars of their own, and not a brighter star's misfit."""
     j, i = (np.clip(np.round(c).astype(int), 0, n - 1) for c, n in zip((y, x), model.shape, strict=True))
     keep = (peak > 3.5 * noise) & (peak > error * (model[j, i] - peak)) & (flux > 0)
     for i, k in cKDTree(np.c_[x, y]).query_pairs(3.0):

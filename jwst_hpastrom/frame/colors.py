@@ -1,4 +1,4 @@
-"""Several filters' master frames on one frame, with colours."""
+"""Several filters' master frames on one frame, with colors."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def combine_filters(masters, *, radius_mas=40.0, min_stars=6):
     -------
     `~astropy.table.Table`
         The first table with columns ``mag_<filter>``, ``mag_err_<filter>`` (NaN where not found) and
-        ``colour``, first minus second filter.
+        ``color``, first minus second filter.
     """
     first = masters[0].copy()
     scale = float(first.meta.get("scale_mas", 50.0))
@@ -54,7 +54,7 @@ def combine_filters(masters, *, radius_mas=40.0, min_stars=6):
         first[f"mag_{name}"].unit = first[f"mag_err_{name}"].unit = "mag"
     names = [c for c in first.colnames if c.startswith("mag_") and f"mag_err_{c[4:]}" in first.colnames]
     if len(names) > 1:
-        first["colour"] = np.asarray(first[names[0]]) - np.asarray(first[names[1]])
-        first["colour"].unit = "mag"
-        first["colour"].description = f"{names[0]} - {names[1]}"
+        first["color"] = np.asarray(first[names[0]]) - np.asarray(first[names[1]])
+        first["color"].unit = "mag"
+        first["color"].description = f"{names[0]} - {names[1]}"
     return first
