@@ -121,8 +121,8 @@ def build_library(
 
     start : `~jwst_hpastrom.epsf.library.EPSFLibrary`, optional
         A library of the same detector and filter, as of another date, to start from. Its field positions are
-        kept, and only its difference from the exposures' ePSF is learned, as far as the stars can tell it from
-        noise (see `~jwst_hpastrom.epsf.start.Difference`); ``grid``, ``choose_grid``, ``refine`` and
+        kept, and only its difference from the exposures' ePSF is learned, as far as the stars can tell it
+        from noise (see `~jwst_hpastrom.epsf.start.Difference`); ``grid``, ``choose_grid``, ``refine`` and
         ``min_cell_stars`` are not used.
 
     n_iterations : int

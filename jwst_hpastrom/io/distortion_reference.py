@@ -126,8 +126,9 @@ def _own_correction(model, meta, shape):
     if "polynomial" not in meta or "pixel_map" not in meta:
         return None
     p = meta["polynomial"]
+    center = p.get("center", p.get("centre"))  # the second: files of versions before 0.1
     polynomial = PolynomialCorrection(
-        int(p["degree"]), np.array(p["a"], float), np.array(p["b"], float), np.array(p.get("center", p.get("centre")), float),
+        int(p["degree"]), np.array(p["a"], float), np.array(p["b"], float), np.array(center, float),
         float(p["half_width"]), str(meta.get("gauge", "file")),
     )  # fmt: skip
     table = pixels = None
@@ -263,7 +264,7 @@ def read_distortion(path, *, shape=None, exposures=None):
         raise BadReferenceFileError("no model of two inputs and outputs", "raw pixel -> V2, V3", "", path)
     linear = None
     if own:
-        center = own.get("center", own.get("centre"))  # the second: files of versions before 0.1
+        center = own.get("center", own.get("centre"))
         linear = LinearTransform(*(np.array(v, float) for v in (own["matrix"], own["offset"], center)))
         correction = _own_correction(model, meta["hpastrom"], tuple(shape))
         if correction is not None and _says_the_same(correction, linear, model):
