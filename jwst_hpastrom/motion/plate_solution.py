@@ -29,6 +29,8 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 
 #: factors on the catalog's errors: good stars, then bad ones
 FACTORS = (1.0, *BAD_FACTORS)
+#: sampling of the memberships while the solution still moves
+ROUGH = {"n_sweeps": 60, "n_burn": 30}
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def solve_plates(
         start = 3 * float(np.nanmedian(error))
         width = start if width is None else width
         if log_odds is not None:
-            states = _mixture(normal, right, old, soft, width, center, told, log_odds).states
+            states = _mixture(normal, right, old, soft, width, center, told, log_odds, **ROUGH).states
         catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
         total = normal + catalog_normal, right + catalog_right
         solutions = [(*_solve(*total, old, soft, c, start), c) for c in _centers(ties, soft)]
@@ -234,14 +236,14 @@ def _unless_enough(n_linked, n_terms, epochs):
         )  # fmt: skip
 
 
-def _mixture(normal, right, old, soft, width, center, told, log_odds):
+def _mixture(normal, right, old, soft, width, center, told, log_odds, **sampling):
     """Memberships and frame, given the width of the terms above the degree."""
     prior = soft / width**2 if soft.any() else np.zeros(soft.size)
     base = normal + np.diag(prior)
     # what nothing but the catalog determines
     scale = np.maximum(np.diagonal(base, axis1=1, axis2=2), 1e-300)
     base = base + 1e-11 * scale[:, :, None] * np.eye(soft.size)
-    return solve_mixture(base, right - prior * (old - center), told, log_odds)
+    return solve_mixture(base, right - prior * (old - center), told, log_odds, **sampling)
 
 
 def _centers(ties, soft):

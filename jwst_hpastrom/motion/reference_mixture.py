@@ -110,7 +110,13 @@ def _likelihoods(terms, axis, start, kept, rest, factors):
     return h, e, np.linalg.inv(s), np.linalg.slogdet(s)[1]
 
 
-def solve_mixture(base, right, terms, log_odds, *, n_chains=16, n_sweeps=300, n_burn=100, rng=None):
+def _squares(d, inverse):
+    """Differences (n_chains, n, 2) in units of their errors, squared; (n_chains, n, n_states)."""
+    p, q = d[:, :, None, 0], d[:, :, None, 1]
+    return inverse[..., 0, 0] * p * p + 2 * inverse[..., 0, 1] * p * q + inverse[..., 1, 1] * q * q
+
+
+def solve_mixture(base, right, terms, log_odds, *, n_chains=8, n_sweeps=150, n_burn=50, rng=None):
     """Sample the reference stars' memberships together with the frame.
 
     Parameters
@@ -170,11 +176,11 @@ def solve_mixture(base, right, terms, log_odds, *, n_chains=16, n_sweeps=300, n_
             r = h.shape[2]
             precision = np.eye(r) + (flat @ tables[axis][0]).reshape(n_chains, r, r)
             covariance = np.linalg.inv(precision)
-            mean = -np.einsum("crs,cs->cr", covariance, flat @ tables[axis][1])
+            mean = -(covariance @ (flat @ tables[axis][1])[..., None])[..., 0]
             root = np.linalg.cholesky((covariance + np.swapaxes(covariance, 1, 2)) / 2)
-            drawn = mean + np.einsum("crs,cs->cr", root, rng.normal(size=(n_chains, r)))
-            d = e + np.einsum("nir,cr->cni", h, drawn)
-            score = score - 0.5 * (np.einsum("cni,nkij,cnj->cnk", d, inverse, d, optimize=True) + logdet)
+            drawn = mean + (root @ rng.normal(size=(n_chains, r, 1)))[..., 0]
+            d = e + (drawn @ h.reshape(-1, r).T).reshape(n_chains, n, 2)
+            score = score - 0.5 * (_squares(d, inverse) + logdet)
             if sweep >= n_burn:
                 sums[axis][0] += mean.sum(0)
                 sums[axis][1] += covariance.sum(0) + mean.T @ mean

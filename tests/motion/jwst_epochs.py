@@ -45,7 +45,9 @@ def simulate(seed, *, n=1500, n_gaia=49, when=VISITS, bad=0.0, outliers=0.01, or
         error = position_error(mag) / SCALE
         wrong = rng.uniform(size=n) < outliers
         x, y = (c + rng.normal(size=n) * error * np.where(wrong, 30.0, 1.0) + 1024 for c in (x, y))
-        seen = np.flatnonzero((np.maximum(abs(x - 1024), abs(y - 1024)) < HALF) & (rng.uniform(size=n) < 0.97))
+        seen = np.flatnonzero(
+            (np.maximum(abs(x - 1024), abs(y - 1024)) < HALF) & (rng.uniform(size=n) < 0.97)
+        )
         seen = rng.permutation(seen)
         meta = {"epoch": t, "filename": f"visit{k}", "telescope": "JWST", "pixel_scale_mas": SCALE}
         if oriented:
@@ -71,4 +73,8 @@ def simulate(seed, *, n=1500, n_gaia=49, when=VISITS, bad=0.0, outliers=0.01, or
             "ruwe": np.ones(n_gaia), "ref_epoch": np.full(n_gaia, 2016.0),
         }
     )  # fmt: skip
-    return lists, gaia, Table({"pmra": pm[:, 0], "pmdec": pm[:, 1], "mag": mag, "bad": np.isin(np.arange(n), g[wrong > 1])})
+    return (
+        lists,
+        gaia,
+        Table({"pmra": pm[:, 0], "pmdec": pm[:, 1], "mag": mag, "bad": np.isin(np.arange(n), g[wrong > 1])}),
+    )
