@@ -50,8 +50,8 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
     path : path-like
         ECSV, FITS, VOTable, CSV or parquet. Columns in other units are converted; masked entries become NaN.
         A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`. Where designations
-        or metadata name a release (`~jwst_hpastrom.io.gaia_releases.RELEASES`), its reference epoch stands in for
-        a missing one.
+        or metadata name a release (`~jwst_hpastrom.io.gaia_releases.RELEASES`), its reference epoch stands in
+        for a missing one.
 
     ra_ref, dec_ref : float
         Field center for `convert_flystar_gaia`, whose x0 is taken to run to the West.
