@@ -243,7 +243,7 @@ def fit_epochs(
         allow_duplicated=allow_duplicated,
         min_parallax_over_error=min_parallax_over_error,
         max_excess_noise_sig=np.inf if mixed else max_excess_noise_sig,
-        max_ruwe=np.inf if mixed and max_ruwe > 1 else max_ruwe,  # at or below 1 it is no scale
+        max_ruwe=np.inf if mixed and max_ruwe > 1 else max_ruwe,
         min_g_mag=min_g_mag,
     )
     if keep.sum() < 6:

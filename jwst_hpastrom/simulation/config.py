@@ -57,8 +57,8 @@ class FieldConfig:
         Julian years of the exposures and of the first-epoch catalog.
 
     star_epoch : float, optional
-        Julian year at which the stars are where they are drawn; by default that of the exposures. Fields of one
-        seed and ``star_epoch`` are the same stars at different epochs.
+        Julian year at which the stars are where they are drawn; by default that of the exposures. Fields
+        of one seed and ``star_epoch`` are the same stars at different epochs.
 
     roll, rolls : float, sequence of float
         Position angle, degrees, and what is added to it, dither by dither in turn.

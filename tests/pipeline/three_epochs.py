@@ -1,4 +1,4 @@
-"""Exposures of several epochs and rolls of one field on disk, with a Gaia-like table of its brightest stars."""
+"""Exposures of several epochs and rolls of one field on disk, with a Gaia-like table of bright stars."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.geometry import TangentPlane, propagate
+from jwst_hpastrom.io.stdpsf import write_stdpsf
 from jwst_hpastrom.simulation import simulate_field, write_field
 
 GAIA_EPOCH = 2016.0
 
 
 def write_epochs_of_exposures(folder, visits, *, n_gaia=49, position=0.15, motion=0.12, **config):
-    """Write all exposures, ``epochs_asn.json`` and ``gaia.ecsv``; return the association, the table, the stars.
+    """Write exposures, ``epochs_asn.json``, ``gaia.ecsv``, ``epsf.fits``; return association, table, stars.
 
     ``visits`` are (Julian year, roll, filter).
     """
@@ -26,6 +28,9 @@ def write_epochs_of_exposures(folder, visits, *, n_gaia=49, position=0.15, motio
         files = write_field(field, folder / f"visit{k + 1}", truth=False)
         members += [{"expname": str(p), "exptype": "science"} for p in files.exposures]
     stars = field.stars
+    data, x, y = field.epsf.sampled()
+    meta = {"instrument": "NIRISS", "detector": "NIS", "filter": field.config.filter}
+    write_stdpsf(EPSFLibrary(data, x, y, meta=meta), folder / "epsf.fits")
     asn = folder / "epochs_asn.json"
     asn.write_text(json.dumps({"asn_type": "image3", "products": [{"name": "lmc", "members": members}]}))
     rng = np.random.default_rng(12)
