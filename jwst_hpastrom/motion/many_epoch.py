@@ -8,6 +8,7 @@ import numpy as np
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.motion.common_magnitudes import common_magnitudes
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
 from jwst_hpastrom.motion.few_epochs import group_share_of_time, widen_few
 from jwst_hpastrom.motion.first_ties import first_ties
@@ -392,7 +393,7 @@ def _identify(
         links = link_by_name(lists)
     else:
         links = link_by_position(
-            lists, epochs, mappings, anchor, unit,
+            common_magnitudes(lists, mappings, anchor), epochs, mappings, anchor, unit,
             max_motion=max_motion, max_mag_difference=max_mag_difference,
         )  # fmt: skip
     links = links.take((links.index >= 0).sum(1) >= min(min_epochs, len(lists)))

@@ -82,3 +82,13 @@ def test_stars_of_three_epochs_off_their_line_weigh_little():
     assert np.mean(weights[20:]) == pytest.approx(1.0, abs=0.2)
     two = fit_motions(epochs, *(np.where(epochs > 2024, np.nan, c) for c in (x, y)), *error, models="linear")
     assert np.all(star_weights(two, np.stack([x, y]), error, epochs) == 1.0)  # nothing can be said
+
+
+def test_lists_of_different_filters_are_one_field():
+    lists, gaia, _ = simulate(7, n=500)
+    one = fit_epochs(lists, gaia, models="linear", transformation_errors="joint")
+    lists[1]["mag"] += 2.7
+    other = fit_epochs(lists, gaia, models="linear", transformation_errors="joint")
+    assert len(other.table) == len(one.table)
+    assert np.array_equal(other.table["n_found"], one.table["n_found"])
+    np.testing.assert_allclose(other.table["mag"], one.table["mag"], atol=0.05)
