@@ -4,12 +4,13 @@ import json
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
 from jwst_hpastrom.io.opening import require_file
 
-__all__ = ["Association", "read_association"]
+__all__ = ["Association", "associate", "read_association"]
 
 #: bytes of an association, and members that one product can have
 LARGEST, MEMBERS = 16 << 20, 5000
@@ -99,6 +100,35 @@ def read_association(path):
         )
     _unless_distinct(science, path)
     return Association(name, tuple(str(m) for m in science), str(path))
+
+
+def associate(paths):
+    """Make an association of several files: exposures, star lists, or associations of them.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+
+    Returns
+    -------
+    `Association`
+        Its product has the name that the files' names begin with, or the first file's where they have no
+        more than two letters in common.
+
+    Raises
+    ------
+    BadFileError
+        As from `read_association`.
+    """
+    found = [read_association(path) for path in paths]
+    members = [Path(m) for one in found for m in one.members]
+    _unless_distinct(members, paths[0])
+    roots = [one.product for one in found]
+    common = "".join(a[0] for a in takewhile(lambda a: len(set(a)) == 1, zip(*roots, strict=False))).rstrip(
+        "_-."
+    )
+    name = common if len(common) > 2 else roots[0]
+    return Association(name, tuple(map(str, members)), str(paths[0]))
 
 
 def _unless_distinct(members, path):

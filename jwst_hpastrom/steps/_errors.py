@@ -42,6 +42,9 @@ def errors_by_cause(name):
 class ErrorsByCause:
     """Mixin: a parameter that makes no sense and a folder that cannot be made are errors of ours too."""
 
+    #: whether several paths are the members of one product
+    takes_several = False
+
     @classmethod
     def from_config_section(cls, *args, **kwargs):
         """Make a Step from its configuration (stpipe's own, with our error)."""
@@ -52,6 +55,8 @@ class ErrorsByCause:
 
     def run(self, *args):
         """Run the Step (stpipe's own) on one input, alone in a folder that can be made."""
+        if self.takes_several and len(args) > 1 and all(isinstance(a, str | Path) for a in args):
+            args = ([str(a) for a in args],)
         if len(args) != 1:
             raise ParameterError(
                 f"{len(args)} inputs", "one exposure or association", "make one with asn_from_list",
