@@ -9,6 +9,7 @@ from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["FitResult", "Pixels", "fit_positions", "fit_stars", "local_sky", "star_table"]
 
@@ -258,6 +259,7 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
     return table
 
 
+@in_range
 def fit_stars(
     image,
     library,

@@ -22,6 +22,7 @@ from jwst_hpastrom.epsf.fit import (
 )
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["measure_stars"]
 
@@ -38,6 +39,7 @@ TOO_MANY = 3  # residual peaks that appear at once in the halo of a brighter sou
 BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is missing
 
 
+@in_range
 def measure_stars(
     image,
     library,

@@ -21,6 +21,7 @@ from jwst_hpastrom.epsf.samples import (
 from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["PerturbResult", "perturb_library"]
 
@@ -56,6 +57,7 @@ class PerturbResult:
     perturbed: bool
 
 
+@in_range
 def perturb_library(
     image,
     library,

@@ -80,8 +80,8 @@ def give_sky(m, names, *, plane, reference, scale_mas):
         )
         return None
     log.warning(
-        "no list has ra and dec: they are registered among themselves, the frame has no place on the sky, and "
-        "one pixel is taken to be %g mas (scale_mas)", scale_mas,
+        "no list has ra and dec: they are registered among themselves, the frame has no place on the sky, "
+        "and one pixel is taken to be %g mas (scale_mas)", scale_mas,
     )  # fmt: skip
     nowhere = TangentPlane(0.0, 0.0, scale_mas, 0.5 * (u.min() + u.max()), 0.5 * (v.min() + v.max()))
     m.ra[:], m.dec[:] = nowhere.to_sky(*nowhere.from_pixels(u, v))

@@ -8,7 +8,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from jwst_hpastrom.columns import MASTER, make_table
-from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame._kernels import average_stars
 from jwst_hpastrom.frame.assemble import master_table
 from jwst_hpastrom.frame.identify import drop_doubles, identify
@@ -20,6 +20,7 @@ from jwst_hpastrom.frame.registration import choose_plane, first_transforms, thr
 from jwst_hpastrom.frame.systematics import SharedErrors
 from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["MasterFrame", "build_master"]
 
@@ -133,6 +134,7 @@ def _central(centers):
     return np.argsort(np.hypot(*(centers - middle).T), kind="stable")
 
 
+@in_range
 def build_master(
     star_lists,
     *,
@@ -225,8 +227,6 @@ def build_master(
     on the detector, and the wings of neighbors that were not subtracted. Few measurements give an upper
     limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
     """
-    if n_iterations < 1 or min_exposures < 1:
-        raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
     star_lists, parameters = list(star_lists), int(parameters)
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")

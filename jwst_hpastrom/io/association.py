@@ -124,9 +124,8 @@ def associate(paths):
     members = [Path(m) for one in found for m in one.members]
     _unless_distinct(members, paths[0])
     roots = [one.product for one in found]
-    common = "".join(a[0] for a in takewhile(lambda a: len(set(a)) == 1, zip(*roots, strict=False))).rstrip(
-        "_-."
-    )
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*roots, strict=False))
+    common = "".join(letters[0] for letters in alike).rstrip("_-.")
     name = common if len(common) > 2 else roots[0]
     return Association(name, tuple(map(str, members)), str(paths[0]))
 

@@ -1,10 +1,20 @@
 """Parameters out of their range: refused by name, before any work."""
 
+import inspect
 import re
 
 import pytest
 
+from jwst_hpastrom.distortion import solve_distortion
+from jwst_hpastrom.epsf import build_library, find_stars, fit_stars, measure_stars, perturb_library
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.frame import build_master, combine_filters
+from jwst_hpastrom.kinematics import bulk_motion, cluster_motion
+from jwst_hpastrom.kinematics.dispersion import fit_dispersion, fit_isotropic
+from jwst_hpastrom.measure import artificial_stars, measure_many
+from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
+from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts
+from jwst_hpastrom.ranges import RANGES, documented
 from jwst_hpastrom.steps import (
     DistortionRefineStep,
     EPSFBuildStep,
@@ -13,9 +23,14 @@ from jwst_hpastrom.steps import (
     MasterFrameStep,
     ProperMotionStep,
 )
-from jwst_hpastrom.steps._ranges import RANGES, check_ranges
+from jwst_hpastrom.steps._ranges import check_ranges
 
 STEPS = (EPSFBuildStep, EPSFFitStep, DistortionRefineStep, MasterFrameStep, ProperMotionStep)
+FUNCTIONS = (
+    solve_distortion, build_library, find_stars, fit_stars, measure_stars, perturb_library, build_master,
+    combine_filters, bulk_motion, cluster_motion, fit_dispersion, fit_isotropic, artificial_stars,
+    measure_many, apply_quality_cuts, fit_epochs, two_epoch_motions,
+)  # fmt: skip
 
 
 def numbers(step):
@@ -44,7 +59,38 @@ def test_what_is_out_of_range_is_refused_before_the_work(step, tmp_path):
 
 
 def test_every_range_is_of_a_parameter():
-    assert set(RANGES) <= {name for step in STEPS for name in numbers(step)}
+    known = {name for step in STEPS for name in numbers(step)}
+    assert set(RANGES) - known <= {name for f in FUNCTIONS for name in inspect.signature(f).parameters}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_words_that_are_no_choice_are_refused_before_the_work(step, tmp_path):
+    for name, spec in step.load_spec_file().items():
+        if str(spec).startswith("option"):
+            made = step(output_dir=str(tmp_path / "none"))
+            setattr(made, name, "typo")
+            with pytest.raises(ParameterError, match=rf"{name}=typo, needed \w+.* or \w+"):
+                made.run("no_such_file.fits")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_check_theirs_on_entry(function):
+    """Nothing of what they work on is there: the check comes first."""
+    kinds = inspect.signature(function).parameters.values()
+    needed = [None for p in kinds if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    checked = 0
+    for p in kinds:
+        if p.kind is p.KEYWORD_ONLY and p.name in RANGES:
+            for wrong in (float("nan"), RANGES[p.name][0] - 1, "typo"):
+                with pytest.raises(ParameterError, match=f"{p.name}={wrong}"):
+                    function(*needed, **{p.name: wrong})
+            checked += 1
+        elif documented(function).get(p.name, " ")[0].startswith("{"):
+            with pytest.raises(ParameterError, match=f"{p.name}=typo, needed"):
+                function(*needed, **{p.name: "typo"})
+            checked += 1
+    assert checked
 
 
 def test_a_pipeline_checks_its_steps_first():
