@@ -8,8 +8,12 @@ imported when it is first asked for.
 """
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from jwst_hpastrom._compiled import find_cache
 from jwst_hpastrom._lazy import lazy
+
+find_cache(Path(__file__).parent)
 
 try:
     __version__ = version("jwst_hpastrom")

@@ -6,19 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stpipe.exceptions import ValidationError
+from tqdm import tqdm
 
 from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerLostError
 from jwst_hpastrom.io.folder import one_run
 from jwst_hpastrom.steps._ranges import check_ranges
 
-__all__ = ["ErrorsByCause", "errors_by_cause"]
+__all__ = ["ErrorsByCause", "errors_by_cause", "no_bars_after"]
 
 
 @contextmanager
 def errors_by_cause(name):
     """Let only errors of `jwst_hpastrom.errors` out, naming the input where they name no file."""
     try:
-        yield
+        with no_bars_after():
+            yield
     except HPAstromError as err:
         named = err.about(name)
         if named is err:
@@ -37,6 +39,18 @@ def errors_by_cause(name):
         raise UnexpectedError(
             f"{type(err).__name__}: {err}", "a run without it", "please report it with the log", name
         ) from err
+
+
+@contextmanager
+def no_bars_after():
+    """End the progress bars that a block began where it fails: the error is to be the last line."""
+    before = list(tqdm._instances)
+    try:
+        yield
+    except BaseException:
+        for bar in [b for b in tqdm._instances if b not in before]:
+            bar.close()
+        raise
 
 
 class ErrorsByCause:

@@ -69,7 +69,7 @@ def test_words_that_are_no_choice_are_refused_before_the_work(step, tmp_path):
         if str(spec).startswith("option"):
             made = step(output_dir=str(tmp_path / "none"))
             setattr(made, name, "typo")
-            with pytest.raises(ParameterError, match=rf"{name}=typo, needed \w+.* or \w+"):
+            with pytest.raises(ParameterError, match=rf"{name}='typo', needed \w+.* or \w+"):
                 made.run("no_such_file.fits")
     assert not (tmp_path / "none").exists()
 
@@ -87,7 +87,7 @@ def test_functions_check_theirs_on_entry(function):
                     function(*needed, **{p.name: wrong})
             checked += 1
         elif documented(function).get(p.name, " ")[0].startswith("{"):
-            with pytest.raises(ParameterError, match=f"{p.name}=typo, needed"):
+            with pytest.raises(ParameterError, match=f"{p.name}='typo', needed"):
                 function(*needed, **{p.name: "typo"})
             checked += 1
     assert checked
