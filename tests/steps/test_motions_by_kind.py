@@ -148,12 +148,9 @@ def test_master_frame(field, name):
 
 @pytest.mark.parametrize("name", ["mixins.ecsv", "mixins.fits"])
 def test_coordinates_and_times_as_such(field, name):
-    """Their own conversions may round in the last bit."""
     folder, first, expected = field
     mixins(first, folder / name)
-    found = motions(folder, name, "field_master.ecsv")
-    a, b = (np.genfromtxt(lines[1:], dtype=float) for lines in (found, expected))
-    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+    assert motions(folder, name, "field_master.ecsv") == expected
 
 
 @pytest.mark.parametrize("kind", ["fits", "parquet", "csv", "vot"])
