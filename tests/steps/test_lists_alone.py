@@ -40,6 +40,9 @@ def test_one_command(lists, tmp_path):
     again = MasterFrameStep(output_dir=str(tmp_path / "b")).run(*map(str, lists))
     assert (tmp_path / "b" / "j8ab_master.ecsv").exists()
     np.testing.assert_array_equal(again["x"], table["x"])
+    checks = Table.read(tmp_path / "b" / "j8ab_checks.ecsv")
+    assert "number of exposures" in checks["check"]
+    assert "number of dithers" not in checks["check"]  # unknown
 
 
 def test_refusals(lists, tmp_path):
