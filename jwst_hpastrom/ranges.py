@@ -9,7 +9,7 @@ import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
 
-__all__ = ["ANY", "LEAST", "RANGES", "check_parameter", "choices_of", "documented", "in_range"]
+__all__ = ["ANY", "LEAST", "RANGES", "check_pairs", "check_parameter", "choices_of", "documented", "in_range"]
 
 LEAST = 1e-9  # of what must be more than 0
 ANY = 1e12  # of what has no natural end
@@ -21,9 +21,9 @@ RANGES = {
     # counts
     "workers": (1, 4096), "n_iterations": (1, 10_000), "grid": (1, 1000), "n_global": (1, 10_000),
     "n_fitted": (0, 10_000), "max_stars": (20, ANY), "min_exposures": (1, 1e6), "mesh": (8, 4096),
-    "oversampling": (1, 100), "fit_box": (1, 101), "passes": (0, 100), "min_zone_stars": (1, ANY),
+    "oversampling": (1, 100), "fit_box": (3, 21), "passes": (0, 100), "min_zone_stars": (1, ANY),
     "max_zones": (1, 100), "seed": (0, 2**63), "degree": (1, 15), "polynomial_cells": (1, 2048),
-    "table_cells": (1, 2048), "n_nearest": (1, ANY), "amplifiers": (1, 64), "min_stars": (1, ANY),
+    "table_cells": (0, 2048), "n_nearest": (1, ANY), "amplifiers": (1, 64), "min_stars": (1, ANY),
     "n_artificial": (0, ANY), "tile_size": (32, 65536), "n_local": (1, ANY),
     "zero_point_degree": (0, 10), "min_reference": (1, ANY), "regularised_degree": (1, 15),
     "n_bootstrap": (0, ANY), "min_epochs": (1, 1e6),
@@ -42,6 +42,36 @@ RANGES = {
     # of functions only
     "radius_mas": (LEAST, ANY), "confidence": (LEAST, 1 - LEAST), "n_stars": (1, ANY), "fwhm": (0.1, 100),
 }  # fmt: skip
+
+
+#: parameters that must be odd, and pairs of which the first must be less
+ODD = ("fit_box",)
+ASCENDING = (
+    ("sky annulus", "sky_inner", "sky_outer"), ("magnitudes", "mag_min", "mag_max"),
+    ("colors", "color_min", "color_max"),
+)  # fmt: skip
+
+
+def check_pairs(values, do=""):
+    """Raise where of two limits the lower is not below the upper.
+
+    Parameters
+    ----------
+    values : dict
+        Parameters by name; pairs of which one is missing or no number pass.
+
+    do : str
+        For the error.
+
+    Raises
+    ------
+    ParameterError
+        Names both.
+    """
+    for what, low, high in ASCENDING:
+        a, b = values.get(low), values.get(high)
+        if isinstance(a, Real) and isinstance(b, Real) and not a < b:
+            raise ParameterError(f"{what} {low}={a}, {high}={b}", f"{low} below {high}", do)
 
 
 def check_parameter(name, value, choices=None, do=""):
@@ -76,6 +106,8 @@ def check_parameter(name, value, choices=None, do=""):
             needed = "a finite number" if np.isinf(low) else f"{'more than 0' if low == LEAST else low}"
             needed += "" if high in (ANY, np.inf) else f" to {high}"
             raise ParameterError(f"{name}={one}", needed, do)
+        if name in ODD and one % 2 != 1:
+            raise ParameterError(f"{name}={one}", f"an odd number from {low} to {high}", do)
 
 
 def documented(function):
@@ -133,10 +165,13 @@ def in_range(function):
         found = {name: choices_of(kind) for name, (kind, _) in documented(function).items()}
         return {name: allowed for name, allowed in found.items() if allowed}
 
+    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()}
+
     @functools.wraps(function)
     def checked(*args, **kwargs):
         for name, value in kwargs.items():
             check_parameter(name, value, choices().get(name), f"see help({function.__name__})")
+        check_pairs(defaults | kwargs, f"see help({function.__name__})")
         return function(*args, **kwargs)
 
     return checked

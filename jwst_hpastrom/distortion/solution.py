@@ -246,8 +246,6 @@ def solve_distortion(
     DegenerateSolutionError
         ``method="self"`` with exposures that cannot determine the distortion.
     """
-    if method not in ("iterative", "joint", "self"):
-        raise ParameterError(f"method {method!r}", "iterative, joint or self")
     if not (1 <= degree <= 9 and min(polynomial_cells, n_nearest, amplifiers) >= 1 and table_cells >= 0):
         raise ParameterError(
             f"degree={degree}, polynomial_cells={polynomial_cells}, table_cells={table_cells}, "

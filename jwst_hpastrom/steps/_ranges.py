@@ -2,7 +2,9 @@
 
 import re
 
-from jwst_hpastrom.ranges import RANGES, check_parameter
+from jwst_hpastrom.io.exposures import dq_bits
+from jwst_hpastrom.motion.selection import parse_polygon
+from jwst_hpastrom.ranges import RANGES, check_pairs, check_parameter
 
 __all__ = ["RANGES", "check_ranges"]
 
@@ -20,9 +22,13 @@ def check_ranges(step):
         Names the parameter, its value, and its range or choices.
     """
     do = f"see strun {step.class_alias} --help"
+    values = {name: getattr(step, name, None) for name in type(step).load_spec_file()}
     for name, spec in type(step).load_spec_file().items():
         option = re.match(r"option\((.*?),?\s*default=", str(spec))
         choices = tuple(re.findall(r"'([^']*)'", option[1])) if option else None
-        check_parameter(name, getattr(step, name, None), choices, do)
+        check_parameter(name, values[name], choices, do)
+    check_pairs(values, do)
+    parse_polygon(values.get("polygon"))
+    dq_bits(values.get("bad_bits"))
     for name in getattr(step, "step_defs", {}):
         check_ranges(getattr(step, name))

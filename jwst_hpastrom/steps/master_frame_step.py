@@ -61,11 +61,13 @@ class MasterFrameStep(HPStep):
             raise ParameterError(
                 "mode=many with star lists", "exposures, whose stars are measured anew", "", lists[0]
             )
+        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None  # before any fit
+        if self.distortion_file:
+            read_distortion(self.distortion_file)
         tables = self.star_lists(inputs, self.epsf_file)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
         MixedExposuresError.unless_same([t.meta for t in tables], "instrument", "detector", "filter")
-        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
         correction = None
         if self.distortion_file:
             correction = read_distortion(self.distortion_file, exposures=tables[0].meta)

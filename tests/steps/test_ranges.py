@@ -3,7 +3,9 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
+from astropy.table import Table
 
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.epsf import build_library, find_stars, fit_stars, measure_stars, perturb_library
@@ -72,6 +74,33 @@ def test_words_that_are_no_choice_are_refused_before_the_work(step, tmp_path):
             with pytest.raises(ParameterError, match=rf"{name}='typo', needed \w+.* or \w+"):
                 made.run("no_such_file.fits")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters", "message"),
+    [
+        (EPSFFitStep, {"sky_inner": 9.0, "sky_outer": 5.0}, "sky_inner below sky_outer"),
+        (EPSFFitStep, {"fit_box": 6}, "fit_box=6, needed an odd number from 3 to 21"),
+        (EPSFFitStep, {"bad_bits": "typo"}, "bad_bits='typo'"),
+        (ProperMotionStep, {"mag_min": -3.0, "mag_max": -7.0}, "mag_min below mag_max"),
+        (ProperMotionStep, {"polygon": "1:2 typo"}, "polygon '1:2 typo'"),
+        (MasterFrameStep, {"bad_bits": "typo"}, "bad_bits='typo'"),
+    ],
+)
+def test_limits_and_texts_that_make_no_sense(step, parameters, message, tmp_path):
+    with pytest.raises(ParameterError, match=message):
+        step(output_dir=str(tmp_path / "none"), **parameters).run("no_such_file.fits")
+    assert not (tmp_path / "none").exists()
+
+
+def test_groups_of_epochs_by_what_no_list_has():
+    n = 10
+    lists = [
+        Table({c: np.arange(1.0, n + 1) for c in ("x", "y", "x_err", "y_err")}, meta={"epoch": t, "visit": 3})
+        for t in (2012.0, 2014.0)
+    ]
+    with pytest.raises(ParameterError, match=r"group_by=typo, needed none, position_angle, .*epoch, visit"):
+        fit_epochs(lists, Table(), group_by="typo")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
