@@ -157,7 +157,7 @@ def in_range(function):
     >>> solve(1, clip=-1)
     Traceback (most recent call last):
         ...
-    ParameterError: found clip=-1, needed more than 0; do: see help(solve)
+    ParameterError: input: found clip=-1, needed more than 0; see help(solve)
     """
 
     @functools.cache
