@@ -92,7 +92,7 @@ def read_coded_list(path):
     Returns
     -------
     `~astropy.table.Table` or None
-        Numbers as in the file, whose pixels count from 1 (metadata ``first_pixel``). Columns by the names of
+        Numbers as in the file; pixels of coded lists count from 1 (metadata ``first_pixel``). Columns by the names of
         `CODES`, and of the standard ones those that follow from them: X, Y before x, y; M before m.
 
     Raises
@@ -116,7 +116,7 @@ def read_coded_list(path):
     if names is None:
         return None
     table = Table.read(body, format="ascii.no_header", guess=False, delimiter=r"\s", names=names)
-    table.meta |= _keywords(comments) | {"first_pixel": 1}
+    table.meta |= _keywords(comments) | ({} if _plain_names(comments, names) else {"first_pixel": 1})
     return _standard(table)
 
 
@@ -147,6 +147,11 @@ def _names(comments, n, path):
     if re.search(r"(?<![a-z])xymeee(?![a-z])", name, re.IGNORECASE) and n >= len(_MEANS):
         return [*_MEANS, *(f"col{k}" for k in range(len(_MEANS) + 1, n + 1))]
     return _codes_of_name(re.split(r"[._]", name)[-1], n, path)
+
+
+def _plain_names(comments, names):
+    """Whether the names are a comment's own words: a list of any origin, whose pixels it counts as it likes."""
+    return any(line.lstrip("# ").split() == names for line in comments)
 
 
 def _codes_of_name(codes, n, path):

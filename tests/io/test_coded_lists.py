@@ -158,6 +158,12 @@ def test_lists_of_ks2(tmp_path):
         read_star_list(measurements)
 
 
+def test_a_list_of_any_origin_counts_its_pixels_as_it_likes(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("# x y mag\n1.5 2.5 -9.0\n")
+    assert read_star_list(path)["x"][0] == 1.5
+
+
 def test_a_comment_of_as_many_words_is_no_header(tmp_path):
     path = tmp_path / "a.xym"
     path.write_text("# made by John\n1.5 2.5 -9.0\n")
