@@ -92,8 +92,8 @@ def read_coded_list(path):
     Returns
     -------
     `~astropy.table.Table` or None
-        Numbers as in the file; pixels of coded lists count from 1 (metadata ``first_pixel``). Columns by the names of
-        `CODES`, and of the standard ones those that follow from them: X, Y before x, y; M before m.
+        Numbers as in the file; pixels of coded lists count from 1 (metadata ``first_pixel``). Columns by the
+        names of `CODES`, and the standard ones that follow from them: X, Y before x, y; M before m.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _names(comments, n, path):
 
 
 def _plain_names(comments, names):
-    """Whether the names are a comment's own words: a list of any origin, whose pixels it counts as it likes."""
+    """Whether the names are a comment's own words: a list of any origin, whose pixels count from anywhere."""
     return any(line.lstrip("# ").split() == names for line in comments)
 
 
