@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from jwst_hpastrom.motion.reference_choice import (
 )
 from jwst_hpastrom.motion.reference_mixture import quality_log_odds
 from jwst_hpastrom.motion.registration import ONE_TIME, at_l2, check_lists, pixel_size, register_lists
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
@@ -38,6 +40,16 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 
 #: share of the epochs' variance between groups from which offsets and motions are hardly told apart
 SAME_AS_TIME = 0.7
+
+
+def _check_group_by(lists, group_by):
+    """Raise where no list has what epochs are to be grouped by."""
+    known = sorted({str(k) for t in lists for k, v in t.meta.items() if isinstance(v, str | Real)})
+    if group_by not in ("none", "position_angle", *known):
+        raise ParameterError(
+            f"group_by={group_by}",
+            f"none, position_angle, or metadata of the lists ({', '.join(known[:20])})",
+        )
 
 
 def _groups(lists, group_by):
@@ -52,6 +64,7 @@ def _groups(lists, group_by):
     return np.unique(labels, return_inverse=True)[1]
 
 
+@in_range
 def fit_epochs(
     epoch_lists,
     gaia,
@@ -227,8 +240,6 @@ def fit_epochs(
     former ("joint" only), alike for neighbors. With bootstrap transformation errors (H25) ``*_error``
     already hold part of the frame's, as if independent between epochs.
     """
-    if models not in MODEL_SETS or match not in ("position", "name"):
-        raise ParameterError(f"models={models}, match={match}", f"{', '.join(MODEL_SETS)}; position or name")
     if transformation_errors == "model":
         transformation_errors = "joint" if models == "auto" else "bootstrap"
     if reference_rule == "model":
@@ -238,6 +249,7 @@ def fit_epochs(
         raise ParameterError(f"reference_rule=mixture with {transformation_errors} errors", "joint ones")
     rng = np.random.default_rng(1) if rng is None else rng
     lists, epochs = check_lists(list(epoch_lists))
+    _check_group_by(lists, group_by)
     keep = select_gaia(
         gaia,
         params_solved=params_solved,

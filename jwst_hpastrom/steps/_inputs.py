@@ -1,12 +1,14 @@
 """Every input of the pipeline opened and checked before any work is done or any product overwritten."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import (
+    BadFileError,
     BadReferenceFileError,
     HPAstromError,
     MissingDataError,
@@ -21,9 +23,28 @@ from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
 from jwst_hpastrom.motion.two_epoch import check_epochs
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "check_names"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+def check_names(members):
+    """Refuse exposures whose names a catfile of tweakreg, two words a line, cannot hold.
+
+    Parameters
+    ----------
+    members : sequence of str
+
+    Raises
+    ------
+    BadFileError
+        A name with blanks.
+    """
+    for member in members:
+        if len(Path(member).name.split()) != 1:
+            raise BadFileError(
+                "a name with blanks", "one without, for tweakreg's catfile", "rename the file", member
+            )
 
 
 def check_inputs(
@@ -64,6 +85,7 @@ def check_inputs(
     HPAstromError
         One of them is missing, damaged, lacks columns or an epoch, or is not for these exposures.
     """
+    check_names(members)
     reference = read_catalog(catalog) if catalog else None  # first: these are quick
     library = read_epsf(epsf_file) if epsf_file else None
     every, metas, fields = [], [], []
