@@ -155,7 +155,7 @@ MOTION = _columns("""
     mag          | mag      | f8 | mean magnitude
     pmra_rel     | mas / yr | f8 | pmra relative to the reference stars
     pmdec_rel    | mas / yr | f8 | pmdec relative to the reference stars
-    model        |          | i4 | 0 poly, 1 confusion, 2 sqexp, 3 additive, 5 step, 6 group offset
+    model        |          | i4 | code of the kinematic model
     elpd         |          | f8 | expected log predictive density of the chosen model
     chi2_loo_ra  |          | f8 | leave-one-out chi-square per epoch in right ascension
     chi2_loo_dec |          | f8 | leave-one-out chi-square per epoch in declination

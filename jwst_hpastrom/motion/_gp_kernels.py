@@ -1,20 +1,19 @@
 """Numba kernels for the Gaussian-process motions: covariances, projected likelihood, leave-one-out.
 
-A problem has N data y with covariance K and p linear terms, the rows of H, with a flat prior. Model codes
-are those of H25's Table 3 (0 poly, 1 confusion, 2 sqexp, 3 additive, 5 step) and 6 for a group offset.
-Confusion couples the
-axes: its N is twice the number of epochs, x first.
+A problem has N data y with covariance K and p linear terms, the rows of H, with a flat prior. Models go by
+their codes in `jwst_hpastrom.motion.kinematic_models`. For one that couples the axes N is twice the number of
+epochs, x first.
 """
 
 import numpy as np
 from numba import njit
 
-# no reordering or fusing: results must not depend on what was compiled when
-FAST = {"nsz"}
+from jwst_hpastrom.motion.kinematic_models import FAST, fill
+
 ALONE = 1e-10  # share of its weight that an epoch leaves to a prediction of it, below which there is none
 LOG_2PI = np.log(2 * np.pi)
 # Integers that are no literals: numba compiles every function anew for each literal argument.
-NO, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
+NO, ONE = np.int64(0), np.int64(1)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -60,61 +59,11 @@ def invert_lower(a, n, out):
 @njit(cache=True, nogil=True, fastmath=FAST)
 def build(model, t, group, aux, theta, k, dk, gradient):
     """Fill the systematic covariance k and, if wanted, its derivatives dk by the (logarithmic) parameters."""
-    n = t.size
-    a2 = np.exp(2.0 * theta[0])
-    if model == 1:
-        _confusion(t, aux, a2, np.exp(theta[1]), k)
-        if gradient:
-            h = 1e-5
-            _confusion(t, aux, a2, np.exp(theta[1] + h), dk[1])
-            for i in range(2 * n):
-                for j in range(2 * n):
-                    dk[0, i, j] = 2.0 * k[i, j]
-                    dk[1, i, j] = (dk[1, i, j] - k[i, j]) / h
-        return
-    tau = np.exp(theta[1])
-    for i in range(n):
-        for j in range(i + 1):
-            d = abs(t[i] - t[j])
-            e = 0.0
-            if model == 2:
-                u = d * d / (4.0 * tau * tau)
-                e = a2 * np.exp(-u)
-                if gradient:
-                    dk[1, i, j] = dk[1, j, i] = 2.0 * u * e
-            elif model == 5:
-                u = d / tau
-                if u < 1.0:
-                    e = a2 * (1.0 - u)
-                if gradient:
-                    dk[1, i, j] = dk[1, j, i] = a2 * u if u < 1.0 else 0.0
-            elif (model == 3 and i == j) or (model == 6 and group[i] == group[j]):
-                e = a2
-            k[i, j] = k[j, i] = e
-            if gradient:
-                dk[0, i, j] = dk[0, j, i] = 2.0 * e
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _confusion(t, aux, a2, ell, k):
-    """E[k(d)] for d_ij ~ N(v Δt, Δt² C_v); aux = (vx, vy, Cxx, Cxy, Cyy)."""
-    n = t.size
-    l2 = ell * ell
-    for i in range(n):
-        for j in range(i + 1):
-            dt = t[i] - t[j]
-            d2 = dt * dt
-            qxx, qxy, qyy = l2 + d2 * aux[2], d2 * aux[3], l2 + d2 * aux[4]
-            det = qxx * qyy - qxy * qxy
-            ixx, ixy, iyy = qyy / det, -qxy / det, qxx / det
-            mx, my = aux[0] * dt, aux[1] * dt
-            ux, uy = ixx * mx + ixy * my, ixy * mx + iyy * my
-            s = a2 * l2 * l2 / np.sqrt(det) * np.exp(-0.5 * (ux * mx + uy * my))
-            k[i, j] = k[j, i] = s * (ixx - ux * ux)
-            k[n + i, n + j] = k[n + j, n + i] = s * (iyy - uy * uy)
-            c = s * (ixy - ux * uy)
-            k[i, n + j] = k[n + j, i] = c
-            k[j, n + i] = k[n + i, j] = c
+    fill(model, t, group, aux, theta, k, dk, gradient)
+    if gradient:
+        for i in range(k.shape[0]):
+            for j in range(k.shape[0]):
+                dk[0, i, j] = 2.0 * k[i, j]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -4,21 +4,24 @@ import numpy as np
 from numba import njit
 
 from jwst_hpastrom.motion._gp_kernels import (
-    FAST,
     NO,
     ONE,
-    TWO,
     build,
     climb,
     leave_one_out,
     project,
     search,
 )
+from jwst_hpastrom.motion.kinematic_models import FAST, scale, table_of
+
+COUPLED = table_of(lambda kernel: kernel.coupled)
+GROUPED = table_of(lambda kernel: kernel.grouped)
+N_PARAMETERS = table_of(lambda kernel: len(kernel.parameters))
 
 
 @njit(cache=True, nogil=True)
 def parameter_box(code, t, sx, sy, rx, ry, speed, lo, hi, mu, sd):
-    """Bounds and priors of the logarithmic hyper-parameters for one axis (or both, for confusion)."""
+    """Bounds and priors of the logarithmic hyper-parameters for one axis (or both, where coupled)."""
     n = t.size
     sigma = np.sqrt(np.median(0.5 * (sx + sy)))
     spread = 0.0
@@ -38,12 +41,7 @@ def parameter_box(code, t, sx, sy, rx, ry, speed, lo, hi, mu, sd):
         d = order[i] - order[i - 1]
         if d > 1e-6:
             gap = min(gap, d)
-    if code == 1:
-        path = speed * base
-        low = max(sigma, path / (2.0 * n))
-        lo[1], hi[1] = np.log(low), np.log(max(2.0 * path, 20.0 * low))
-    else:
-        lo[1], hi[1] = np.log(0.5 * gap), np.log(base)
+    lo[1], hi[1] = scale(code, gap, base, sigma, speed, n)
     mu[1], sd[1] = 0.5 * (lo[1] + hi[1]), max(0.5 * (hi[1] - lo[1]), 0.5)
 
 
@@ -69,7 +67,7 @@ def linear_terms(t, t0, degree, factors, n, axis_terms, joint):
 def evaluate(code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parallax, proj, beta, cov):
     """Joint projector (2n, 2n), coefficients and covariance of a model at its hyper-parameters."""
     p = axis_terms.shape[1]
-    if code != 1 and not parallax:
+    if not COUPLED[code] and not parallax:
         k, dk = np.empty((n, n)), np.empty((0, n, n))
         pa, ba, ca = np.empty((n, n)), np.empty(p), np.empty((p, p))
         proj[: 2 * n, : 2 * n] = 0.0
@@ -90,7 +88,7 @@ def evaluate(code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parall
                     cov[axis * p + r, axis * p + q] = ca[r, q]
         return True
     k, dk = np.zeros((2 * n, 2 * n)), np.empty((0, n, n))
-    if code == 1:
+    if COUPLED[code]:
         build(code, t, group, aux, theta[0], k, dk, NO)
     else:
         one = np.empty((n, n))
@@ -106,7 +104,7 @@ def evaluate(code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parall
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def velocity(beta, cov, degree, aux):
-    """Velocity and its covariance from the linear terms, for the confusion kernel."""
+    """Velocity and its covariance from the linear terms, for a coupled kernel."""
     i, j = 1, degree + 2
     aux[0], aux[1] = beta[i], beta[j]
     aux[2], aux[3], aux[4] = cov[i, i], cov[i, j], cov[j, j]
@@ -114,15 +112,15 @@ def velocity(beta, cov, degree, aux):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, degree, n_starts, res, theta):
-    """Hyper-parameters of a model by maximum marginal likelihood; aux is updated for the confusion kernel."""
+    """Hyper-parameters of a model by maximum marginal likelihood; aux is updated for a coupled kernel."""
     lo, hi, mu, sd = np.empty(2), np.empty(2), np.empty(2), np.empty(2)
     sx, sy = np.empty(n), np.empty(n)
     for i in range(n):
         sx[i], sy[i] = noise[0, i, i], noise[1, i, i]
     speed = np.hypot(aux[0], aux[1])
     p = axis_terms.shape[1]
-    if code != 1:
-        n_par = TWO if (code == 2 or code == 5) else ONE
+    n_par = N_PARAMETERS[code]
+    if not COUPLED[code]:
         for axis in range(2):
             s = sx if axis == 0 else sy
             r = res[axis, :n]
@@ -138,7 +136,9 @@ def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, de
     full[n:, n:] = noise[1]
     k, dk, b = np.empty((m, m)), np.empty((2, m, m)), np.empty((q + 1, m))
     proj, beta, cov, new = np.empty((m, m)), np.empty(q), np.empty((q, q)), np.empty(5)
-    search(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, TWO, max(ONE, n_starts - 1))
+    search(
+        code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, n_par, max(ONE, n_starts - 1)
+    )
     for _ in range(3):  # the motion that the kernel assumes, and the motion that it gives
         if not evaluate(
             code, t, group, aux, theta, noise, n, axis_terms, joint, yj, parallax, proj, beta, cov
@@ -149,7 +149,7 @@ def fit_model(code, t, group, aux, noise, n, axis_terms, joint, yj, parallax, de
         for i in range(5):
             moved = max(moved, abs(new[i] - aux[i]) / (abs(aux[i]) + 1e-6 + np.sqrt(abs(aux[2] + aux[4]))))
             aux[i] = 0.5 * (aux[i] + new[i])
-        climb(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, TWO, k, dk, b)
+        climb(code, t, group, aux, theta[0], full, m, joint, q, yj, lo, hi, mu, sd, n_par, k, dk, b)
         if moved < 0.02:
             break
 
@@ -279,7 +279,7 @@ def fit_stars(
             if n >= min_epochs_models and spare:
                 best_gain = 0.0
                 for code in candidates:
-                    if code == 6 and not several:
+                    if GROUPED[code] and not several:
                         continue
                     velocity(beta, cov, degree, aux)
                     th = np.zeros((2, 2))
@@ -293,7 +293,7 @@ def fit_stars(
                     e = leave_one_out(mp, yj, n, mean, var)
                     elpd_out[s, code] = e
                     # Each model must beat poly-only by its own margin; the best of those is taken.
-                    need = delta_group if code == 6 else delta
+                    need = delta_group if GROUPED[code] else delta
                     if e - base > need and (model[s] == 0 or e > best_gain):
                         best_gain = e
                         model[s] = code

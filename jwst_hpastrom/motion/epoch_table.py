@@ -8,9 +8,10 @@ from astropy.table import Table
 from jwst_hpastrom.columns import MOTION, Flag, make_table
 from jwst_hpastrom.geometry import TangentPlane, sky_axes
 from jwst_hpastrom.motion.frame_quality import FrameBias
+from jwst_hpastrom.motion.kinematic_models import KERNELS, MODEL_CODES, MODEL_SETS
 from jwst_hpastrom.motion.linking import LinkedStars
 from jwst_hpastrom.motion.loo_check import expected_chi2_loo
-from jwst_hpastrom.motion.models import MODEL_CODES, MODEL_SETS, MotionFits
+from jwst_hpastrom.motion.models import MotionFits
 from jwst_hpastrom.motion.reference import ReferenceStars
 
 __all__ = ["EpochMotions", "motion_table"]
@@ -260,4 +261,6 @@ def motion_table(lists, epochs, links, fits, plane, reference, star, bias, gaia,
         "frame": "Gaia's, by polynomials through the reference stars",
         **plane.to_meta(),
     }
-    return make_table(MOTION, data, meta)
+    table = make_table(MOTION, data, meta)
+    table["model"].description = ", ".join(f"{k.code} {k.title}" for k in KERNELS.values())
+    return table

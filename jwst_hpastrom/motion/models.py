@@ -7,18 +7,9 @@ from tqdm import tqdm
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion._star_kernels import fit_stars
+from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
 
 __all__ = ["MODEL_CODES", "MODEL_SETS", "MotionFits", "elpd_margin", "fit_motions"]
-
-#: codes of H25's Table 3, and 6 for the group offset, which is this project's
-MODEL_CODES = {"poly": 0, "confusion": 1, "sqexp": 2, "additive": 3, "step": 5, "group": 6}
-
-#: what the names of ``models`` stand for
-MODEL_SETS = {
-    "linear": ("poly",),
-    "h25": ("poly", "confusion", "sqexp", "additive", "step"),
-    "auto": ("poly", "confusion", "sqexp", "additive", "step", "group"),
-}
 
 
 def elpd_margin(probability):
@@ -51,7 +42,7 @@ class MotionFits:
 
     covariance : ndarray, shape (n, q, q)
 
-    elpd : ndarray, shape (n, 7)
+    elpd : ndarray, shape (n, highest code + 1)
         Expected log predictive density by model code; NaN where not tried.
 
     chi2_loo : ndarray, shape (n, 2)
@@ -141,7 +132,7 @@ def _run(arrays, settings):
         np.full(n, np.nan),
         np.full((n, q), np.nan),
         np.full((n, q, q), np.nan),
-        np.full((n, 7), np.nan),
+        np.full((n, N_CODES), np.nan),
         np.full((n, 2), np.nan),
         np.full((n, 2, 2), np.nan),
         np.full((n, 2, n_epochs), np.nan),

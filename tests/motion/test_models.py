@@ -1,10 +1,9 @@
-"""Kinematic models: the core against an obvious numpy twin, and truths of simulated stars."""
+"""Fits of many epochs and the choice of models, against the truths of simulated stars."""
 
 import numpy as np
 import pytest
 
 from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.motion import _gp_kernels as core
 from jwst_hpastrom.motion.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.models import MODEL_CODES, elpd_margin, fit_motions
 
@@ -12,78 +11,6 @@ EPOCHS = np.array(
     [2010.49, 2011.69, 2012.61, 2014.1, 2018.11, 2019.16, 2019.67, 2019.7, 2020.22, 2022.14, 2023.62]
 )
 GROUP = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0])
-
-
-def covariance(model, t, theta, group=GROUP, motion=(0.0, 0.0), motion_cov=None):
-    """Systematic covariance by its definition."""
-    a, tau = np.exp(theta)
-    dt = t[:, None] - t[None, :]
-    if model == "sqexp":
-        return a**2 * np.exp(-(dt**2) / (4 * tau**2))
-    if model == "step":
-        return a**2 * np.maximum(0, 1 - np.abs(dt) / tau)
-    if model == "additive":
-        return a**2 * np.eye(t.size)
-    if model == "group":
-        return a**2 * (group[:, None] == group[None, :])
-    if model == "confusion":
-        n, out = t.size, np.zeros((2 * t.size, 2 * t.size))
-        for i in range(n):
-            for j in range(n):
-                mu = np.array(motion) * dt[i, j]
-                q = tau**2 * np.eye(2) + dt[i, j] ** 2 * np.asarray(motion_cov)
-                m = tau**2 * np.linalg.inv(q)
-                e = a**2 * np.sqrt(np.linalg.det(m)) * np.exp(-mu @ m @ mu / (2 * tau**2))
-                out[i::n, j::n] = e * (m - m @ np.outer(mu, mu) @ m / tau**2)
-        return out
-    return np.zeros((t.size, t.size))
-
-
-def twin_likelihood(k, h, y):
-    """Projected likelihood from explicit inverses."""
-    inverse = np.linalg.inv(k)
-    g = h @ inverse @ h.T
-    p = inverse - inverse @ h.T @ np.linalg.inv(g) @ h @ inverse
-    logdet = np.linalg.slogdet(k)[1] + np.linalg.slogdet(g)[1]
-    return -0.5 * (y @ p @ y + logdet + (y.size - len(h)) * np.log(2 * np.pi)), p
-
-
-@pytest.mark.parametrize("model", ["poly", "sqexp", "step", "additive", "group", "confusion"])
-def test_core_equals_twin(model):
-    rng = np.random.default_rng(3)
-    t, theta = EPOCHS - 2017.0, np.array([0.3, 0.7])
-    n, coupled = t.size, model == "confusion"
-    aux = np.array([1.3, -0.4, 0.02, 0.005, 0.03])
-    k, dk = np.zeros((2 * n, 2 * n)), np.zeros((2, 2 * n, 2 * n))
-    size = 2 * n if coupled else n
-    k, dk = np.zeros((size, size)), np.zeros((2, size, size))
-    core.build(MODEL_CODES[model], t, GROUP, aux, theta, k, dk, True)
-    motion = {"motion": aux[:2], "motion_cov": [[aux[2], aux[3]], [aux[3], aux[4]]]} if coupled else {}
-    expected = covariance(model, t, theta, **motion)
-    np.testing.assert_allclose(k, expected, atol=1e-13)
-    for q in (0, 1):
-        if model == "poly" or (q == 1 and model in ("additive", "group")):
-            continue
-        up, down = theta.copy(), theta.copy()
-        up[q] += 1e-5
-        down[q] -= 1e-5
-        numeric = (covariance(model, t, up, **motion) - covariance(model, t, down, **motion)) / 2e-5
-        np.testing.assert_allclose(dk[q], numeric, atol=1e-4)
-
-    noise = np.diag(rng.uniform(0.1, 0.5, size) ** 2)
-    line = np.stack([np.ones(n), t])
-    h = np.block([[line, 0 * line], [0 * line, line]]) if coupled else line
-    y = rng.normal(size=size)
-    value, p = twin_likelihood(expected + noise, h, y)
-    assert core.log_likelihood(k + noise, size, h, len(h), y, np.empty((len(h) + 1, size))) == pytest.approx(
-        value, abs=1e-9
-    )
-    proj, beta, cov = np.empty((size, size)), np.empty(len(h)), np.empty((len(h), len(h)))
-    assert core.project(k + noise, size, h, len(h), y, proj, beta, cov)
-    np.testing.assert_allclose(proj, p, atol=1e-8)
-    inverse = np.linalg.inv(expected + noise)
-    np.testing.assert_allclose(cov, np.linalg.inv(h @ inverse @ h.T), rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(beta, cov @ h @ inverse @ y, rtol=1e-8, atol=1e-10)
 
 
 def simulated(n=300, offset=0.0, seed=0, sigma=0.3):

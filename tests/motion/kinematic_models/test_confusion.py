@@ -60,3 +60,21 @@ def test_is_a_covariance(seed):
     root = rng.normal(0, 0.2, (2, 2))
     k = confusion(t, rng.normal(0, 2, 2), root @ root.T, 1.0, rng.uniform(0.5, 5))
     assert np.linalg.eigvalsh(k).min() > -1e-10
+
+
+def twin(t, group, aux, amplitude, scale):
+    n, out = t.size, np.zeros((2 * t.size, 2 * t.size))
+    dt = t[:, None] - t
+    motion_cov = np.array([[aux[2], aux[3]], [aux[3], aux[4]]])
+    for i in range(n):
+        for j in range(n):
+            mu = aux[:2] * dt[i, j]
+            q = scale**2 * np.eye(2) + dt[i, j] ** 2 * motion_cov
+            m = scale**2 * np.linalg.inv(q)
+            e = amplitude**2 * np.sqrt(np.linalg.det(m)) * np.exp(-mu @ m @ mu / (2 * scale**2))
+            out[i::n, j::n] = e * (m - m @ np.outer(mu, mu) @ m / scale**2)
+    return out
+
+
+def test_equals_its_definition(check_kernel):
+    check_kernel("confusion", twin)
