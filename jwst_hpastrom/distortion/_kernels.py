@@ -3,10 +3,7 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.geometry._kernels import select
-
-# no reordering or fusing: results must not depend on what was compiled when
-FAST = {"nsz"}
+from jwst_hpastrom.numerics.robust_kernels import FAST, clip, clip_sorted, select
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
@@ -212,45 +209,6 @@ def invert(
 
 
 @njit(cache=True, nogil=True)
-def _median(v, n):
-    # v[:n] is reordered
-    m = n // 2
-    top = select(v, n, m)
-    if n % 2:
-        return top
-    below = v[0]
-    for i in range(1, m):
-        if v[i] > below:
-            below = v[i]
-    return 0.5 * (top + below)
-
-
-@njit(cache=True, nogil=True)
-def _clip(v, n, sigma, work):
-    """Iterative clip about the median with 1.4826 MAD: number kept, median, scale; v is used up."""
-    scale = 0.0
-    middle = 0.0
-    for _ in range(10):
-        for i in range(n):
-            work[i] = v[i]
-        middle = _median(work, n)
-        for i in range(n):
-            work[i] = abs(v[i] - middle)
-        scale = 1.4826 * _median(work, n)
-        if n < 4 or scale == 0.0:
-            break
-        m = 0
-        for i in range(n):
-            if abs(v[i] - middle) <= sigma * scale:
-                v[m] = v[i]
-                m += 1
-        if m == n:
-            break
-        n = m
-    return n, middle, scale
-
-
-@njit(cache=True, nogil=True)
 def cell_means(order, start, values, weights, sigma, mean, error, count):
     """Clipped weighted mean of each cell's values; order sorts values by cell, start bounds the cells."""
     biggest = 0
@@ -270,7 +228,7 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
         error[c] = np.nan
         if n == 0:
             continue
-        _, middle, scale = _clip(v, n, sigma, work)
+        _, middle, scale = clip(v, n, sigma, work)
         limit = sigma * scale if scale > 0 else np.inf
         sw = 0.0
         s1 = 0.0
@@ -293,46 +251,6 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
         count[c] = m
         if m > 1:
             error[c] = np.sqrt(s2 * m / (m - 1.0)) / sw
-
-
-@njit(cache=True, nogil=True)
-def _clip_sorted(v, n, sigma):
-    """`_clip` of sorted values: number kept, median and 1.4826 MAD of those kept."""
-    lo, hi = 0, n
-    middle = 0.0
-    scale = 0.0
-    for _ in range(10):
-        m = hi - lo
-        c = lo + m // 2
-        middle = v[c] if m % 2 else 0.5 * (v[c - 1] + v[c])
-        # deviations rise outward from the middle: merge the two sides up to the median
-        j = c
-        i = c - 1
-        last = 0.0
-        before = 0.0
-        for _k in range(m // 2 + 1):
-            before = last
-            below = middle - v[i] if i >= lo else np.inf
-            above = v[j] - middle if j < hi else np.inf
-            if below < above:
-                last = below
-                i -= 1
-            else:
-                last = above
-                j += 1
-        scale = 1.4826 * (last if m % 2 else 0.5 * (last + before))
-        if m < 4 or scale == 0.0:
-            break
-        limit = sigma * scale
-        a, b = lo, hi
-        while middle - v[a] > limit:
-            a += 1
-        while v[b - 1] - middle > limit:
-            b -= 1
-        if a == lo and b == hi:
-            break
-        lo, hi = a, b
-    return hi - lo, middle, scale
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -413,14 +331,14 @@ def map_rows(
                     for s in range(m):
                         value[n] = sx[s]
                         n += dist[s] <= last
-                    n1, m1, s1 = _clip_sorted(value, n, sigma)
+                    n1, m1, s1 = clip_sorted(value, n, sigma)
                     for s in range(m):
                         dist[s] = (qx[s] - fx) * (qx[s] - fx) + (qy[s] - fy) * (qy[s] - fy)
                     n = 0
                     for s in range(m):
                         value[n] = sy[s]
                         n += dist[s] <= last
-                    n2, m2, s2 = _clip_sorted(value, n, sigma)
+                    n2, m2, s2 = clip_sorted(value, n, sigma)
                     out[y - y0, x, 0] = m1
                     out[y - y0, x, 1] = m2
                     err[y - y0, x, 0] = 1.2533 * s1 / np.sqrt(n1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.distortion import _kernels
-from jwst_hpastrom.geometry import clipped_median
+from jwst_hpastrom.numerics import cell_index, clipped_median, sort_into_groups
 
 __all__ = ["CellGrid", "fill_cells"]
 
@@ -33,11 +33,8 @@ class CellGrid:
 
     def __post_init__(self):
         n, (ny, nx) = self.n, self.shape
-        i = np.clip(((self.x + 0.5) * n / nx).astype(int), 0, n - 1)
-        j = np.clip(((self.y + 0.5) * n / ny).astype(int), 0, n - 1)
-        self.cell = j * n + i
-        self.order = np.argsort(self.cell, kind="stable")
-        self.start = np.searchsorted(self.cell[self.order], np.arange(n * n + 1))
+        self.cell = cell_index(self.y, n, ny) * n + cell_index(self.x, n, nx)
+        self.order, self.start = sort_into_groups(self.cell, n * n)
         found = np.maximum(np.diff(self.start), 1)
         # where the residuals are, which is not exactly the cell's center
         self.mean_x = np.bincount(self.cell, self.x, n * n) / found

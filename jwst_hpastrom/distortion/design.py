@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from jwst_hpastrom.distortion.parts import table_nodes
-from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["Layout", "distortion_rows", "exposure_rows", "star_blocks", "table_weights"]
 
@@ -112,7 +112,7 @@ def distortion_rows(layout, x, y):
     """
     n = x.size
     p, q = (x - layout.center[0]) / layout.half_width, (y - layout.center[1]) / layout.half_width
-    high = np.stack([p**i * q**j for i, j in layout.terms], 1) if layout.terms else np.zeros((n, 0))
+    high = polynomial_basis(p, q, layout.terms)
     zero = np.zeros_like(high)
     blocks_x = [np.c_[p, q], np.stack([high, zero], 2).reshape(n, -1)]
     blocks_y = [np.c_[-q, p], np.stack([zero, high], 2).reshape(n, -1)]

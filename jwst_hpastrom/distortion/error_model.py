@@ -7,6 +7,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from jwst_hpastrom.distortion import _error_kernels
+from jwst_hpastrom.numerics import sort_into_groups
 
 __all__ = ["ErrorModel"]
 
@@ -104,8 +105,7 @@ class ErrorModel:
         x, y = np.asarray(x, float).ravel(), np.asarray(y, float).ravel()
         group = np.asarray(group, np.int64).ravel()
         weights = np.broadcast_to(1.0 if weights is None else np.asarray(weights, float), (2, x.size))
-        order = np.argsort(group, kind="stable")
-        start = np.searchsorted(group[order], np.arange(n_groups + 1))
+        order, start = sort_into_groups(group, n_groups)
         out = np.empty((2, n_groups))
         _error_kernels.mean_variances(
             order, start, x, y, np.ascontiguousarray(weights), np.stack(self.error(x, y)),

@@ -10,8 +10,9 @@ from jwst_hpastrom.distortion.cells import CellGrid, fill_cells
 from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import fit_linear, polynomial_terms, robust_sigma
+from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.instrument import FRAME
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
 
 __all__ = ["IterativeResult", "fix_gauge", "residuals", "solve_polynomial", "solve_table"]
 
@@ -215,7 +216,7 @@ def solve_polynomial(
     center, half = np.array([shape[1] / 2 - 1.0, shape[0] / 2 - 1.0]), max(shape) / 2.0
     grid = CellGrid(pairs.x[use], pairs.y[use], n_cells, shape)
     p, q = (grid.mean_x - center[0]) / half, (grid.mean_y - center[1]) / half
-    design = np.stack([np.ones_like(p)] + [p**i * q**j for i, j in terms], 1)
+    design = polynomial_basis(p, q, [(0, 0), *terms])
     part = PolynomialCorrection(degree, np.zeros(len(terms)), np.zeros(len(terms)), center, half, gauge)
     correction = DistortionCorrection(part, shape=shape)
     weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)

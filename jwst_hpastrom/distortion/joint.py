@@ -18,7 +18,8 @@ from jwst_hpastrom.distortion.correction import DistortionCorrection
 from jwst_hpastrom.distortion.design import Layout, distortion_rows, exposure_rows, star_blocks
 from jwst_hpastrom.distortion.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection, table_nodes
-from jwst_hpastrom.geometry import LinearTransform, robust_sigma
+from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.numerics import cell_index, robust_sigma
 
 __all__ = ["JointResult", "Problem", "excess_variance", "solve_joint", "tukey"]
 
@@ -324,12 +325,8 @@ def _finish(pairs, base, problem, response, theta, displacement, covariance, noi
         ex, ey = shape_errors(layout, covariance)
         counts = np.zeros(layout.n_cells**2)
         k = problem.use
-        i = np.clip(
-            ((pairs.x[k] + 0.5) * layout.n_cells / layout.shape[1]).astype(int), 0, layout.n_cells - 1
-        )
-        j = np.clip(
-            ((pairs.y[k] + 0.5) * layout.n_cells / layout.shape[0]).astype(int), 0, layout.n_cells - 1
-        )
+        i = cell_index(pairs.x[k], layout.n_cells, layout.shape[1])
+        j = cell_index(pairs.y[k], layout.n_cells, layout.shape[0])
         np.add.at(counts, j * layout.n_cells + i, weights.min(0) > 0)
         table = TableCorrection(dx, dy, ex, ey, counts.reshape(dx.shape).astype(int), layout.shape)
     correction = DistortionCorrection(polynomial, table, shape=layout.shape)

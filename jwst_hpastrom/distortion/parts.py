@@ -6,8 +6,9 @@ import numpy as np
 
 from jwst_hpastrom.distortion import _kernels
 from jwst_hpastrom.distortion.standard_models import standard_model
-from jwst_hpastrom.geometry import Mapping, PolynomialTransform, polynomial_terms
+from jwst_hpastrom.geometry import Mapping, PolynomialTransform
 from jwst_hpastrom.instrument import FRAME
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["Part", "PixelMapCorrection", "PolynomialCorrection", "TableCorrection", "table_nodes"]
 
@@ -139,7 +140,7 @@ class PolynomialCorrection(Part):
             return super().error(x, y)
         x, y = np.broadcast_arrays(x, y)
         p, q = ((v - c) / self.half_width for v, c in zip((x, y), self.center, strict=True))
-        t = np.stack([p**i * q**j for i, j in polynomial_terms(self.degree, 1)], -1)
+        t = polynomial_basis(p, q, polynomial_terms(self.degree, 1))
         n = t.shape[-1]
         c = self.covariance
         return tuple(

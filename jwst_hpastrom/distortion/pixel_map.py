@@ -7,6 +7,7 @@ from jwst_hpastrom.distortion import _kernels
 from jwst_hpastrom.distortion.parts import PixelMapCorrection
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.instrument import FRAME
+from jwst_hpastrom.numerics import bin_index, sort_into_groups
 
 __all__ = ["build_pixel_map"]
 
@@ -70,10 +71,8 @@ def build_pixel_map(
     # about four residuals a bin
     bin_size = float(max(np.sqrt(4.0 * nx * ny / x.size), 1.0))
     n_bin_x, n_bin_y = int(np.ceil(nx / bin_size)), int(np.ceil(ny / bin_size))
-    i = np.clip((x / bin_size).astype(int), 0, n_bin_x - 1)
-    j = np.clip((y / bin_size).astype(int), 0, n_bin_y - 1)
-    order = np.argsort(j * n_bin_x + i, kind="stable")
-    start = np.searchsorted((j * n_bin_x + i)[order], np.arange(n_bin_x * n_bin_y + 1))
+    bins = bin_index(y, bin_size, n_bin_y) * n_bin_x + bin_index(x, bin_size, n_bin_x)
+    order, start = sort_into_groups(bins, n_bin_x * n_bin_y)
     data = tuple(v[order].astype(np.float32) for v in (x, y, dx, dy))
     radius = np.sqrt(n_nearest * nx * ny / (np.pi * x.size))
     block = int(np.clip(radius / 3.0, 2, 12))

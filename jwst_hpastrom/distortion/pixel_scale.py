@@ -3,14 +3,14 @@
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
 
 __all__ = ["pixel_scale", "pixel_scale_history", "smooth_area"]
 
 
 def _terms(x, y, center, half, degree):
     p, q = (x - center[0]) / half, (y - center[1]) / half
-    return np.stack([p**i * q**j for i, j in polynomial_terms(degree)], 1)
+    return polynomial_basis(p, q, polynomial_terms(degree))
 
 
 def smooth_area(correction, *, degree=5, n_grid=128):
@@ -97,7 +97,7 @@ def pixel_scale(pairs, correction, transforms, dx, dy, *, degree=5):
     weights = np.zeros(len(pairs))
     for e, (meta, plane, t) in enumerate(zip(pairs.metas, pairs.planes, transforms, strict=True)):
         k = (pairs.exposure == e) & pairs.fitted
-        sx, sy = (1.4826 * np.median(np.abs(r[k] - np.median(r[k]))) for r in (dx, dy))
+        sx, sy = (robust_sigma(r[k]) for r in (dx, dy))
         good = k & (np.abs(dx) < 4 * sx) & (np.abs(dy) < 4 * sy)
         weights[good] = 2.0 / (sx**2 + sy**2)
         va = float(meta.get("va_scale") or 1.0)

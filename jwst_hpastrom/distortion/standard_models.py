@@ -4,7 +4,7 @@ import numpy as np
 from astropy.modeling.models import AffineTransformation2D, Identity, Polynomial2D, Scale, Tabular2D
 from astropy.modeling.models import Mapping as AxisMapping
 
-from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["find_pixel_tables", "quantized", "standard_model"]
 
@@ -82,7 +82,7 @@ def _polynomial_inverse(part, n=80, margin=0.04, tolerance=3e-5):
     p, q = (u - part.center[0]) / half, (v - part.center[1]) / half
     for degree in (7, 9, 11, 13):
         terms = polynomial_terms(degree)
-        design = np.stack([p**i * q**j for i, j in terms], 1)
+        design = polynomial_basis(p, q, terms)
         fits = [np.linalg.lstsq(design, t, rcond=None)[0] for t in (x, y)]
         if max(np.abs(design @ c - t).max() for c, t in zip(fits, (x, y), strict=True)) < tolerance:
             break

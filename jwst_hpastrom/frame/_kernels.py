@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.numerics.robust_kernels import sigma_about
+
 
 @njit(cache=True, nogil=True)
 def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, expected, weight, n_used, used):
@@ -34,8 +36,8 @@ def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, expected
             if ok.sum() < 3:
                 break
             mx, my = np.median(dx[ok]), np.median(dy[ok])
-            sx = max(1.4826 * np.median(np.abs(dx[ok] - mx)), np.sqrt(np.median(vx[a:b][ok]) + extra[0]))
-            sy = max(1.4826 * np.median(np.abs(dy[ok] - my)), np.sqrt(np.median(vy[a:b][ok]) + extra[1]))
+            sx = max(sigma_about(dx[ok], mx), np.sqrt(np.median(vx[a:b][ok]) + extra[0]))
+            sy = max(sigma_about(dy[ok], my), np.sqrt(np.median(vy[a:b][ok]) + extra[1]))
             changed = False
             for k in range(n):
                 now = abs(dx[k] - mx) <= sigma * sx and abs(dy[k] - my) <= sigma * sy

@@ -4,6 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import sky_middle
+from jwst_hpastrom.numerics import robust_sigma
 
 __all__ = ["add_diagnostics"]
 
@@ -68,7 +69,7 @@ def _phase(frame, stars, k, mine, row):
     for value, name in zip(d, "xy", strict=True):
         angle = 2 * np.pi * values(stars, name)[row][good]
         design = np.stack([np.ones_like(angle), np.sin(angle), np.cos(angle)], 1)
-        keep = np.abs(value - np.median(value)) <= 4 * 1.4826 * np.median(np.abs(value - np.median(value)))
+        keep = np.abs(value - np.median(value)) <= 4 * robust_sigma(value)
         c, *_ = np.linalg.lstsq(design[keep], value[keep], rcond=None)
         left = value[keep] - design[keep] @ c
         found = float(np.hypot(*c[1:])), float(left.std() * np.sqrt(2 / keep.sum()))

@@ -3,6 +3,8 @@
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.numerics import robust_sigma
+
 __all__ = ["exposure_table", "rms_against_magnitude"]
 
 
@@ -72,9 +74,7 @@ def exposure_table(m, star, used, residuals, transforms, zero, zero_error, names
         skew = np.rad2deg(np.arcsin(np.clip(np.dot(a, b) / np.hypot(*a) / np.hypot(*b), -1, 1)))
         # the transformation takes detector pixels to master pixels: its inverse scale turns residuals back
         f = 1.0 / t.scale
-        rms = [
-            1.4826 * float(np.median(np.abs(d - np.median(d)))) * f if d.size else np.nan for d in (dx, dy)
-        ]
+        rms = [float(robust_sigma(d)) * f for d in (dx, dy)]
         rows.append(
             (names[k], int(u.size), int((star[s] >= 0).sum()), int(u.sum()), *rms,
              t.rotation, t.scale * plane.scale_mas, float(skew), float(zero[k]), float(zero_error[k]))

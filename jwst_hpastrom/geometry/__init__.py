@@ -1,12 +1,5 @@
-"""Mappings, transformations, matching, tangent planes and clipped averages, on plain arrays."""
+"""Mappings, transformations, matching and tangent planes, on plain arrays."""
 
-from jwst_hpastrom.geometry.averaging import (
-    GroupMean,
-    clipped_mean,
-    clipped_median,
-    group_means,
-    robust_sigma,
-)
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
 from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
 from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
@@ -16,7 +9,14 @@ from jwst_hpastrom.geometry.transform import (
     TransformFit,
     fit_linear,
     fit_polynomial,
+)
+from jwst_hpastrom.numerics import (
+    GroupMean,
+    clipped_mean,
+    clipped_median,
+    group_means,
     polynomial_terms,
+    robust_sigma,
 )
 
 __all__ = [

@@ -1,93 +1,9 @@
-"""Numba kernels for matching and clipped averages: plain arrays in, plain arrays out."""
+"""Numba kernels for matching: plain arrays in, plain arrays out."""
 
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, nogil=True)
-def select(v, n, k):
-    """Value of rank k of v[:n]; reorders v (Hoare's quickselect)."""
-    low, high = 0, n - 1
-    while low < high:
-        pivot = v[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while v[i] < pivot:
-                i += 1
-            while v[j] > pivot:
-                j -= 1
-            if i <= j:
-                v[i], v[j] = v[j], v[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    return v[k]
-
-
-@njit(cache=True, nogil=True)
-def clipped_group_means(order, start, values, weights, sigma, used):
-    n_groups = start.size - 1
-    mean = np.full(n_groups, np.nan)
-    rms = np.full(n_groups, np.nan)
-    formal = np.full(n_groups, np.nan)
-    n_found = np.zeros(n_groups, np.int64)
-    n_used = np.zeros(n_groups, np.int64)
-    for g in range(n_groups):
-        a, b = start[g], start[g + 1]
-        m = 0
-        v = np.empty(b - a)
-        w = np.empty(b - a)
-        src = np.empty(b - a, np.int64)
-        for k in range(a, b):
-            i = order[k]
-            if np.isfinite(values[i]) and weights[i] > 0 and np.isfinite(weights[i]):
-                v[m], w[m], src[m] = values[i], weights[i], i
-                m += 1
-        n_found[g] = m
-        if m == 0:
-            continue
-        ok = np.ones(m, np.bool_)
-        for _ in range(10):
-            n = ok.sum()
-            if n < 3:
-                break
-            kept = v[:m][ok]
-            med = np.median(kept)
-            mad = 1.4826 * np.median(np.abs(kept - med))
-            scale = max(mad, np.median(1 / np.sqrt(w[:m][ok])))
-            changed = False
-            for k in range(m):
-                now = abs(v[k] - med) <= sigma * scale
-                if now != ok[k]:
-                    changed = True
-                ok[k] = now
-            if not changed:
-                break
-        sw = 0.0
-        sv = 0.0
-        n = 0
-        for k in range(m):
-            if ok[k]:
-                sw += w[k]
-                sv += w[k] * v[k]
-                n += 1
-                used[src[k]] = True
-        if n == 0:
-            continue
-        mu = sv / sw
-        mean[g], formal[g], n_used[g] = mu, sw**-0.5, n
-        if n > 1:
-            s2 = 0.0
-            for k in range(m):
-                if ok[k]:
-                    s2 += w[k] * (v[k] - mu) ** 2
-            rms[g] = np.sqrt(s2 * n / (sw * (n - 1)))
-    return mean, rms, formal, n_found, n_used
+from jwst_hpastrom.numerics.robust_kernels import select  # noqa: F401 - the detection's kernels take it from here
 
 
 @njit(cache=True, nogil=True)

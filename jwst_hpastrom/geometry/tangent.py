@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.geometry.averaging import robust_sigma
+from jwst_hpastrom.numerics import robust_sigma
 
 __all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes", "sky_middle"]
 

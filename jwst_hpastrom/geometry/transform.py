@@ -8,8 +8,8 @@ from astropy.modeling.models import Mapping as AxisMapping
 from numpy.polynomial.polynomial import polyder, polyval2d
 
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry.averaging import robust_sigma
 from jwst_hpastrom.geometry.mapping import Mapping
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
 
 __all__ = [
     "LinearTransform",
@@ -17,7 +17,6 @@ __all__ = [
     "TransformFit",
     "fit_linear",
     "fit_polynomial",
-    "polynomial_terms",
 ]
 
 
@@ -85,11 +84,6 @@ class LinearTransform(Mapping):
         )
 
     __hash__ = None
-
-
-def polynomial_terms(degree, lowest=0):
-    """Return the exponents (i, j) with lowest <= i + j <= degree, by rising order, then rising j."""
-    return [(n - j, j) for n in range(lowest, degree + 1) for j in range(n + 1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +155,7 @@ class PolynomialTransform(Mapping):
         ).inverted()
         p, q = (c / self.half_width for c in linear.forward(*self.forward(x, y)))
         terms = polynomial_terms(degree)
-        design = np.stack([p**i * q**j for i, j in terms], 1)
+        design = polynomial_basis(p, q, terms)
         parts = [
             Polynomial2D(
                 degree,
@@ -445,7 +439,7 @@ def fit_polynomial(
     else:
         center, half = np.zeros(2), 1.0
     p, q = (x - center[0]) / half, (y - center[1]) / half
-    design = np.stack([p**i * q**j for i, j in terms], 1)
+    design = polynomial_basis(p, q, terms)
 
     def solve(k):
         c = []

@@ -22,11 +22,12 @@ from jwst_hpastrom.distortion import (
 )
 from jwst_hpastrom.distortion.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
-from jwst_hpastrom.geometry import LinearTransform, fit_linear, polynomial_terms
+from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
 from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.seals import BLANK, put_seal
 from jwst_hpastrom.io.writing import atomic_path
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = [
     "correction_from_model",
@@ -171,7 +172,7 @@ def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
 
     def design(x, y):
         p, q = (x - center[0]) / half, (y - center[1]) / half
-        return np.stack([p**i * q**j for i, j in terms], 1)
+        return polynomial_basis(p, q, terms)
 
     # Chebyshev points: the fit's error is even over the detector
     nodes = np.cos(np.pi * (np.arange(64) + 0.5) / 64)

@@ -22,9 +22,9 @@ from jwst_hpastrom.distortion import (
     pixel_area_magnitude,
 )
 from jwst_hpastrom.errors import BadReferenceFileError
-from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.io.opening import check_fits, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["convert_distortion", "forward_layers", "read_stdgdc", "write_stdgdc"]
 
@@ -299,7 +299,7 @@ def _from_layers(a, b, layout, path):
     good = ~unmeasured[js, is_]
     js, is_ = js[good], is_[good]
     p, q = (is_ - center[0]) / half, (js - center[1]) / half
-    design = np.stack([p**i * q**j for i, j in polynomial_terms(degree)], 1)
+    design = polynomial_basis(p, q, polynomial_terms(degree))
     ca, cb = (np.linalg.lstsq(design, v[js, is_], rcond=None)[0] for v in (a, b))
     polynomial = PolynomialCorrection(degree, ca[1:], cb[1:], center, half, "file")
     px, py = polynomial.delta(np.broadcast_to(x, a.shape), np.broadcast_to(y, a.shape))

@@ -9,51 +9,12 @@ import numpy as np
 from numba import njit
 
 from jwst_hpastrom.motion.kinematic_models import FAST, fill
+from jwst_hpastrom.numerics.cholesky_kernels import factor, invert_lower, small_inverse
 
 ALONE = 1e-10  # share of its weight that an epoch leaves to a prediction of it, below which there is none
 LOG_2PI = np.log(2 * np.pi)
 # Integers that are no literals: numba compiles every function anew for each literal argument.
 NO, ONE = np.int64(0), np.int64(1)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def factor(a, n, b, m):
-    """Cholesky factor of a (lower, in place), rows of b to (L⁻¹ bᵀ)ᵀ; returns ln|a|, NaN if not definite."""
-    logdet = 0.0
-    for i in range(n):
-        for j in range(i):
-            s = a[i, j]
-            for k in range(j):
-                s -= a[i, k] * a[j, k]
-            a[i, j] = s * a[j, j]
-        d = a[i, i]
-        for k in range(i):
-            d -= a[i, k] * a[i, k]
-        if not d > 0.0:
-            return np.nan
-        logdet += np.log(d)
-        a[i, i] = 1.0 / np.sqrt(d)  # the diagonal holds the reciprocal
-    for r in range(m):
-        for i in range(n):
-            s = b[r, i]
-            for k in range(i):
-                s -= a[i, k] * b[r, k]
-            b[r, i] = s * a[i, i]
-    return logdet
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def invert_lower(a, n, out):
-    """Inverse of the factor from `factor`, transposed: out[j, i] = (L⁻¹)_ij, i >= j."""
-    for j in range(n):
-        out[j, j] = a[j, j]
-        for i in range(j):
-            out[j, i] = 0.0
-        for i in range(j + 1, n):
-            s = 0.0
-            for k in range(j, i):
-                s += a[i, k] * out[j, k]
-            out[j, i] = -s * a[i, i]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -153,32 +114,6 @@ def project(kn, n, h, p, y, proj, beta, cov):
                 s += v[r, i] * u
             proj[i, j] -= s
             proj[j, i] = proj[i, j]
-    return True
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def small_inverse(g, p, out):
-    """Inverse of a small symmetric positive matrix by its Cholesky factor, scaled to unit diagonal."""
-    s = np.empty(p)
-    for i in range(p):
-        if not g[i, i] > 0.0:
-            return False
-        s[i] = 1.0 / np.sqrt(g[i, i])
-    a = np.empty((p, p))
-    for i in range(p):
-        for j in range(p):
-            a[i, j] = g[i, j] * s[i] * s[j]
-    b = np.eye(p)
-    if not np.isfinite(factor(a, p, b, p)):
-        return False
-    for i in range(p):
-        if a[i, i] > 1e7:
-            return False
-        for j in range(p):
-            c = 0.0
-            for k in range(p):
-                c += b[i, k] * b[j, k]
-            out[i, j] = c * s[i] * s[j]
     return True
 
 

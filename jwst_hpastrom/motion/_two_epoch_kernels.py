@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.numerics.robust_kernels import sigma_about
+
 
 @njit(cache=True, nogil=True)
 def local_offsets(x, y, own, near, rx, ry, rdx, rdy, rw, sigma, dx, dy, ex, ey, n_used):
@@ -76,8 +78,8 @@ def local_offsets(x, y, own, near, rx, ry, rdx, rdy, rw, sigma, dx, dy, ex, ey, 
             root = np.sqrt(w)
             zx = residual[:, 0] * root
             zy = residual[:, 1] * root
-            sx = 1.4826 * np.median(np.abs(zx[ok]))
-            sy = 1.4826 * np.median(np.abs(zy[ok]))
+            sx = sigma_about(zx[ok], 0.0)
+            sy = sigma_about(zy[ok], 0.0)
             changed = False
             for k in range(m):
                 now = abs(zx[k]) <= sigma * sx and abs(zy[k]) <= sigma * sy

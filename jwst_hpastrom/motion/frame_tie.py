@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_slopes, polynomial_terms
 
 __all__ = ["EpochTie", "bootstrap_errors", "formal_errors", "resamples", "tie_epoch"]
 
@@ -56,7 +56,7 @@ class EpochTie:
     def design(self, x, y):
         """Powers of the normalized coordinates, shape (n, n_terms)."""
         p, q = (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
-        return np.stack([p**i * q**j for i, j in polynomial_terms(self.degree)], -1)
+        return polynomial_basis(p, q, polynomial_terms(self.degree))
 
     def apply(self, x, y):
         """Pixels to mas on the tangent plane, shape (2, n)."""
@@ -65,9 +65,7 @@ class EpochTie:
     def jacobian(self, x, y):
         """Derivatives of (ξ, η) by (x, y), mas per pixel, shape (n, 2, 2)."""
         p, q = (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
-        terms = polynomial_terms(self.degree)
-        dp = np.stack([i * p ** max(i - 1, 0) * q**j for i, j in terms], -1)
-        dq = np.stack([j * p**i * q ** max(j - 1, 0) for i, j in terms], -1)
+        dp, dq = polynomial_slopes(p, q, polynomial_terms(self.degree))
         return np.stack([dp @ self.coefficients.T, dq @ self.coefficients.T], -1) / self.half_width
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.numerics import polynomial_basis, sigma_about_zero
 
 __all__ = ["zero_point", "zero_point_surface"]
 
@@ -47,7 +48,7 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
         w = 1.0 / var[:, ok]
         zero = np.sum(w * difference[:, ok], axis=1) / w.sum(axis=1)
         pull = np.abs(difference - zero[:, None]) / np.sqrt(var)
-        spread = 1.4826 * np.median(pull[:, ok], axis=1)
+        spread = sigma_about_zero(pull[:, ok], axis=1)
         new = np.all(np.isfinite(difference) & (var > 0), axis=0)
         new &= np.all(pull <= sigma * np.maximum(spread, 1e-12)[:, None], axis=0)
         if np.array_equal(new, ok) or new.sum() < min_stars:
@@ -84,7 +85,7 @@ def zero_point_surface(x, y, relative, error, absolute, absolute_error, zero, *,
     """
     half = max(0.5 * max(np.ptp(x), np.ptp(y)), 1e-300)
     p, q = (x - np.mean(x)) / half, (y - np.mean(y)) / half
-    design = np.stack([p**i * q ** (d - i) for d in range(degree + 1) for i in range(d + 1)], 1)
+    design = polynomial_basis(p, q, [(i, d - i) for d in range(degree + 1) for i in range(d + 1)])
     surface, surface_error = np.empty((2, p.size)), np.empty((2, p.size))
     for k in range(2):
         d = absolute[k] - relative[k] - zero[k]
@@ -100,7 +101,7 @@ def zero_point_surface(x, y, relative, error, absolute, absolute_error, zero, *,
             basis, r = np.linalg.qr(design[ok] * root[:, None])
             c = np.linalg.solve(r, basis.T @ (d[ok] * root))
             pull = np.abs(d - design @ c) / np.sqrt(np.where(var > 0, var, np.inf))
-            new = np.isfinite(d) & (var > 0) & (pull <= sigma * 1.4826 * np.median(pull[ok]))
+            new = np.isfinite(d) & (var > 0) & (pull <= sigma * sigma_about_zero(pull[ok]))
             if np.array_equal(new, ok):
                 break
             ok = new

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from jwst_hpastrom.distortion import filter_differences, pixel_scale_history
-from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.instrument import stripes
+from jwst_hpastrom.numerics import bin_index, robust_sigma, sort_into_groups
 from jwst_hpastrom.report.drawing import bright_rows, new_figure, running_median, thin
 
 __all__ = [
@@ -170,9 +170,7 @@ def amplifier_panels(residuals, correction, bands=4):
 def _binned_map(x, y, values, shape, size=32):
     """Medians of values in square cells, NaN for fewer than three."""
     ny, nx = shape[0] // size, shape[1] // size
-    cell = np.clip((y / size).astype(int), 0, ny - 1) * nx + np.clip((x / size).astype(int), 0, nx - 1)
-    order = np.argsort(cell, kind="stable")
-    start = np.searchsorted(cell[order], np.arange(ny * nx + 1))
+    order, start = sort_into_groups(bin_index(y, size, ny) * nx + bin_index(x, size, nx), ny * nx)
     out = [np.median(values[order[a:b]]) if b - a > 2 else np.nan
            for a, b in pairwise(start)]  # fmt: skip
     return np.reshape(out, (ny, nx))

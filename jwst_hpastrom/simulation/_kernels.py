@@ -3,17 +3,7 @@
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, nogil=True)
-def bspline_weights(t):
-    """Weights of the four coefficients around a fraction ``t`` of a cubic B-spline."""
-    s = 1.0 - t
-    return (
-        s * s * s / 6.0,
-        (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0,
-        (4.0 - 6.0 * s * s + 3.0 * s * s * s) / 6.0,
-        t * t * t / 6.0,
-    )
+from jwst_hpastrom.numerics.spline_kernels import bspline_slopes, bspline_weights
 
 
 @njit(cache=True, nogil=True)
@@ -69,13 +59,6 @@ def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y,
                         )
                     value += share[c] * part
                 image[j, i] += flux[s] * value
-
-
-@njit(cache=True, nogil=True)
-def bspline_slopes(t):
-    """Derivatives of `bspline_weights`."""
-    s = 1.0 - t
-    return -0.5 * s * s, -2.0 * t + 1.5 * t * t, 2.0 * s - 1.5 * s * s, 0.5 * t * t
 
 
 @njit(cache=True, nogil=True)

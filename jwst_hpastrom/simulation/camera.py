@@ -6,6 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.geometry import Mapping
 from jwst_hpastrom.instrument import INSTRUMENTS
+from jwst_hpastrom.numerics import polynomial_basis
 
 __all__ = ["FineStructure", "OfficialDistortion", "Pointing", "TrueDistortion"]
 
@@ -77,7 +78,7 @@ class OfficialDistortion(Mapping):
         u, v = self.forward(x, y)
         degree, unit = 7, 67.0
         terms = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
-        design = np.stack([(u / unit) ** i * (v / unit) ** j for i, j in terms], 1)
+        design = polynomial_basis(u / unit, v / unit, terms)
         back_x = np.linalg.lstsq(design, x - CENTER, rcond=None)[0]
         back_y = np.linalg.lstsq(design, y - CENTER, rcond=None)[0]
         shift = Shift(-CENTER) & Shift(-CENTER)

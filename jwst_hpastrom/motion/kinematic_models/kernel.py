@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-__all__ = ["FAST", "Kernel", "dispatch", "time_scale"]
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
-# no reordering or fusing: results must not depend on what was compiled when
-FAST = {"nsz"}
+__all__ = ["FAST", "Kernel", "dispatch", "time_scale"]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -1,8 +1,10 @@
-import numpy as np
-import pytest
-from scipy import stats
+"""Groups, cells and bins against their definitions in plain loops."""
 
-from jwst_hpastrom.geometry import clipped_mean, clipped_median, group_means, robust_sigma
+from itertools import pairwise
+
+import numpy as np
+
+from jwst_hpastrom.numerics import bin_index, cell_index, group_means, sort_into_groups
 
 
 def group_means_twin(group, values, weights, n_groups, sigma):
@@ -49,30 +51,20 @@ def test_group_means_equal_the_obvious_way():
     assert not keep[group < 0].any()
 
 
-def test_robust_sigma_is_scipys():
-    x = np.random.default_rng(2).normal(5, 3, 501)
-    assert robust_sigma(x) == pytest.approx(stats.median_abs_deviation(x, scale=1 / 1.4826))
-    assert np.isnan(robust_sigma([]))
+def test_cells_cover_the_pixels_evenly():
+    x = np.arange(-0.5, 2047.51, 0.25)
+    cell = cell_index(x, 64, 2048)
+    assert (np.bincount(cell) >= 128).all()
+    np.testing.assert_array_equal(cell[x < 31.5], 0)
+    np.testing.assert_array_equal(cell_index(np.array([31.4, 31.5, -9.0, 5000.0]), 64, 2048), [0, 1, 0, 63])
 
 
-def test_clipping_removes_outliers():
-    rng = np.random.default_rng(3)
-    x = np.r_[rng.normal(0, 1, 500), np.full(40, 50.0), np.nan]
-    for function in (clipped_mean, clipped_median):
-        value, error, keep = function(x)
-        assert abs(value) < 4 * error
-        assert not keep[500:].any()
+def test_bins_start_at_zero():
+    np.testing.assert_array_equal(bin_index(np.array([-3.0, 0.0, 1.9, 2.0, 99.0]), 2.0, 5), [0, 0, 0, 1, 4])
 
 
-def test_weighted_mean_and_its_error():
-    value, error, _ = clipped_mean([1.0, 2.0], [3.0, 1.0])
-    assert value == pytest.approx(1.25)
-    assert error == pytest.approx(0.5)
-
-
-def test_nothing_to_average():
-    for function in (clipped_mean, clipped_median):
-        value, error, keep = function([np.nan, np.nan])
-        assert np.isnan(value)
-        assert np.isnan(error)
-        assert not keep.any()
+def test_sorting_into_groups_keeps_their_order():
+    group = np.array([2, 0, -1, 2, 0, 3])
+    order, start = sort_into_groups(group, 5)
+    found = [order[a:b].tolist() for a, b in pairwise(start)]
+    assert found == [[1, 4], [], [0, 3], [5], []]

@@ -1,12 +1,11 @@
-"""Clipped averages."""
-
-from dataclasses import dataclass
+"""Robust scatter, clipped mean and median."""
 
 import numpy as np
 
-from jwst_hpastrom.geometry._kernels import clipped_group_means
+__all__ = ["MAD_TO_SIGMA", "clipped_mean", "clipped_median", "robust_sigma", "sigma_about_zero"]
 
-__all__ = ["GroupMean", "clipped_mean", "clipped_median", "group_means", "robust_sigma"]
+#: standard deviation over median absolute deviation of a normal distribution, 1/Φ⁻¹(3/4)
+MAD_TO_SIGMA = 1.4826
 
 
 def robust_sigma(values, axis=None):
@@ -24,7 +23,21 @@ def robust_sigma(values, axis=None):
     if values.size == 0:
         return np.nan
     middle = np.nanmedian(values, axis=axis, keepdims=True)
-    return 1.4826 * np.nanmedian(np.abs(values - middle), axis=axis)
+    return MAD_TO_SIGMA * np.nanmedian(np.abs(values - middle), axis=axis)
+
+
+def sigma_about_zero(values, axis=None):
+    """Return 1.4826 times the median absolute value: the scatter of residuals about zero.
+
+    Parameters
+    ----------
+    values : array-like
+        Sample, no NaN.
+
+    axis : int, optional
+        Axis to reduce; all by default.
+    """
+    return MAD_TO_SIGMA * np.median(np.abs(values), axis=axis)
 
 
 def _clip(values, sigma, max_iterations):
@@ -96,67 +109,3 @@ def clipped_median(values, *, sigma=3.0, max_iterations=10):
         return np.nan, np.nan, keep
     spread = np.std(values[keep], ddof=1) if n > 1 else np.nan
     return np.median(values[keep]), 1.2533 * spread / np.sqrt(n), keep
-
-
-@dataclass(frozen=True)
-class GroupMean:
-    """Clipped means of grouped values; every field has shape (n_groups,).
-
-    Attributes
-    ----------
-    mean : ndarray
-        Weighted mean of the values kept.
-
-    rms : ndarray
-        Scatter of the values kept about their mean, weighted as the mean is, with n - 1: rms/√n is the mean's
-        standard error.
-
-    formal : ndarray
-        Standard error from the weights, (Σ w)^-1/2.
-
-    n_found, n_used : ndarray of int
-        Values in the group, and values kept.
-    """
-
-    mean: np.ndarray
-    rms: np.ndarray
-    formal: np.ndarray
-    n_found: np.ndarray
-    n_used: np.ndarray
-
-
-def group_means(group, values, weights, n_groups, *, sigma=3.0, keep=None):
-    """σ-clipped weighted mean of the values of each group (each star).
-
-    Parameters
-    ----------
-    group : ndarray of int, shape (n,)
-        Group of each value, 0 <= group < n_groups; negative values are left out.
-
-    values, weights : ndarray, shape (n,)
-        Values and their 1/σ².
-
-    n_groups : int
-        Number of groups.
-
-    sigma : float
-        Clipping about the group's median; the scale is the larger of 1.4826 MAD and the median error.
-
-    keep : ndarray of bool, shape (n,), optional
-        Filled with the values that were used.
-
-    Returns
-    -------
-    `GroupMean`
-    """
-    group = np.asarray(group, np.int64)
-    order = np.argsort(group, kind="stable")
-    sorted_group = group[order]
-    start = np.searchsorted(sorted_group, np.arange(n_groups + 1))
-    values = np.ascontiguousarray(values, float)
-    weights = np.ascontiguousarray(weights, float)
-    used = np.zeros(group.size, np.bool_)
-    out = clipped_group_means(order, start, values, weights, float(sigma), used)
-    if keep is not None:
-        keep[:] = used
-    return GroupMean(*out)

@@ -1,0 +1,27 @@
+"""Numerical methods that several packages need, each written once: they know no astronomy."""
+
+from jwst_hpastrom.numerics.groups import GroupMean, bin_index, cell_index, group_means, sort_into_groups
+from jwst_hpastrom.numerics.polynomials import polynomial_basis, polynomial_slopes, polynomial_terms
+from jwst_hpastrom.numerics.robust import (
+    MAD_TO_SIGMA,
+    clipped_mean,
+    clipped_median,
+    robust_sigma,
+    sigma_about_zero,
+)
+
+__all__ = [
+    "MAD_TO_SIGMA",
+    "GroupMean",
+    "bin_index",
+    "cell_index",
+    "clipped_mean",
+    "clipped_median",
+    "group_means",
+    "polynomial_basis",
+    "polynomial_slopes",
+    "polynomial_terms",
+    "robust_sigma",
+    "sigma_about_zero",
+    "sort_into_groups",
+]

@@ -1,0 +1,72 @@
+"""Numba kernels for small symmetric positive matrices: plain arrays in, plain arrays out."""
+
+import numpy as np
+from numba import njit
+
+from jwst_hpastrom.numerics.robust_kernels import FAST
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def factor(a, n, b, m):
+    """Cholesky factor of a (lower, in place), rows of b to (L⁻¹ bᵀ)ᵀ; returns ln|a|, NaN if not definite."""
+    logdet = 0.0
+    for i in range(n):
+        for j in range(i):
+            s = a[i, j]
+            for k in range(j):
+                s -= a[i, k] * a[j, k]
+            a[i, j] = s * a[j, j]
+        d = a[i, i]
+        for k in range(i):
+            d -= a[i, k] * a[i, k]
+        if not d > 0.0:
+            return np.nan
+        logdet += np.log(d)
+        a[i, i] = 1.0 / np.sqrt(d)  # the diagonal holds the reciprocal
+    for r in range(m):
+        for i in range(n):
+            s = b[r, i]
+            for k in range(i):
+                s -= a[i, k] * b[r, k]
+            b[r, i] = s * a[i, i]
+    return logdet
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def invert_lower(a, n, out):
+    """Inverse of the factor from `factor`, transposed: out[j, i] = (L⁻¹)_ij, i >= j."""
+    for j in range(n):
+        out[j, j] = a[j, j]
+        for i in range(j):
+            out[j, i] = 0.0
+        for i in range(j + 1, n):
+            s = 0.0
+            for k in range(j, i):
+                s += a[i, k] * out[j, k]
+            out[j, i] = -s * a[i, i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def small_inverse(g, p, out):
+    """Inverse of a small symmetric positive matrix by its Cholesky factor, scaled to unit diagonal."""
+    s = np.empty(p)
+    for i in range(p):
+        if not g[i, i] > 0.0:
+            return False
+        s[i] = 1.0 / np.sqrt(g[i, i])
+    a = np.empty((p, p))
+    for i in range(p):
+        for j in range(p):
+            a[i, j] = g[i, j] * s[i] * s[j]
+    b = np.eye(p)
+    if not np.isfinite(factor(a, p, b, p)):
+        return False
+    for i in range(p):
+        if a[i, i] > 1e7:
+            return False
+        for j in range(p):
+            c = 0.0
+            for k in range(p):
+                c += b[i, k] * b[j, k]
+            out[i, j] = c * s[i] * s[j]
+    return True

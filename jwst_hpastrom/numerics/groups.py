@@ -1,0 +1,135 @@
+"""Values in groups and cells: where each belongs, the order that sorts them, clipped means."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
+
+__all__ = ["GroupMean", "bin_index", "cell_index", "group_means", "sort_into_groups"]
+
+
+def cell_index(x, n, length):
+    """Cell of each position where ``n`` equal cells cover ``length`` pixels.
+
+    Parameters
+    ----------
+    x : ndarray
+        0-based pixels; positions outside belong to the outermost cells.
+
+    n : int
+        Number of cells.
+
+    length : int
+        Pixels along the axis.
+
+    Returns
+    -------
+    ndarray of int
+    """
+    return np.clip(((x + 0.5) * n / length).astype(int), 0, n - 1)
+
+
+def bin_index(x, size, n):
+    """Bin of each value where ``n`` bins of width ``size`` start at zero.
+
+    Parameters
+    ----------
+    x : ndarray
+        Values outside belong to the outermost bins.
+
+    size : float
+        Width of a bin.
+
+    n : int
+        Number of bins.
+
+    Returns
+    -------
+    ndarray of int
+    """
+    return np.clip((x / size).astype(int), 0, n - 1)
+
+
+def sort_into_groups(group, n_groups):
+    """Sort values by their groups.
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (n,)
+        Group of each value; negative ones come before all groups.
+
+    n_groups : int
+        Number of groups.
+
+    Returns
+    -------
+    order : ndarray of int, shape (n,)
+        Sorts the values by group, and keeps their order within one.
+    start : ndarray of int, shape (n_groups + 1,)
+        Group g has the values ``order[start[g]:start[g + 1]]``.
+    """
+    order = np.argsort(group, kind="stable")
+    return order, np.searchsorted(group[order], np.arange(n_groups + 1))
+
+
+@dataclass(frozen=True)
+class GroupMean:
+    """Clipped means of grouped values; every field has shape (n_groups,).
+
+    Attributes
+    ----------
+    mean : ndarray
+        Weighted mean of the values kept.
+
+    rms : ndarray
+        Scatter of the values kept about their mean, weighted as the mean is, with n - 1: rms/√n is the mean's
+        standard error.
+
+    formal : ndarray
+        Standard error from the weights, (Σ w)^-1/2.
+
+    n_found, n_used : ndarray of int
+        Values in the group, and values kept.
+    """
+
+    mean: np.ndarray
+    rms: np.ndarray
+    formal: np.ndarray
+    n_found: np.ndarray
+    n_used: np.ndarray
+
+
+def group_means(group, values, weights, n_groups, *, sigma=3.0, keep=None):
+    """σ-clipped weighted mean of the values of each group (each star).
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (n,)
+        Group of each value, 0 <= group < n_groups; negative values are left out.
+
+    values, weights : ndarray, shape (n,)
+        Values and their 1/σ².
+
+    n_groups : int
+        Number of groups.
+
+    sigma : float
+        Clipping about the group's median; the scale is the larger of 1.4826 MAD and the median error.
+
+    keep : ndarray of bool, shape (n,), optional
+        Filled with the values that were used.
+
+    Returns
+    -------
+    `GroupMean`
+    """
+    group = np.asarray(group, np.int64)
+    order, start = sort_into_groups(group, n_groups)
+    values = np.ascontiguousarray(values, float)
+    weights = np.ascontiguousarray(weights, float)
+    used = np.zeros(group.size, np.bool_)
+    out = clipped_group_means(order, start, values, weights, float(sigma), used)
+    if keep is not None:
+        keep[:] = used
+    return GroupMean(*out)

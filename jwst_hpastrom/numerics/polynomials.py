@@ -1,0 +1,47 @@
+"""Polynomials of two coordinates: their terms, values of the terms and derivatives."""
+
+import numpy as np
+
+__all__ = ["polynomial_basis", "polynomial_slopes", "polynomial_terms"]
+
+
+def polynomial_terms(degree, lowest=0):
+    """Return the exponents (i, j) with lowest <= i + j <= degree, by rising order, then rising j."""
+    return [(n - j, j) for n in range(lowest, degree + 1) for j in range(n + 1)]
+
+
+def polynomial_basis(p, q, terms):
+    """Values of the terms p^i q^j.
+
+    Parameters
+    ----------
+    p, q : ndarray, shape (...)
+        Coordinates, of order one where the terms are to be of one size.
+
+    terms : sequence of (int, int)
+        Exponents (i, j).
+
+    Returns
+    -------
+    ndarray, shape (..., n_terms)
+
+    Examples
+    --------
+    >>> polynomial_basis(np.array([2.0]), np.array([3.0]), polynomial_terms(1))
+    array([[1., 2., 3.]])
+    """
+    if not terms:
+        return np.zeros((*np.shape(p), 0))
+    return np.stack([p**i * q**j for i, j in terms], -1)
+
+
+def polynomial_slopes(p, q, terms):
+    """Derivatives of `polynomial_basis` by p and by q.
+
+    Returns
+    -------
+    by_p, by_q : ndarray, shape (..., n_terms)
+    """
+    by_p = np.stack([i * p ** max(i - 1, 0) * q**j for i, j in terms], -1)
+    by_q = np.stack([j * p**i * q ** max(j - 1, 0) for i, j in terms], -1)
+    return by_p, by_q
