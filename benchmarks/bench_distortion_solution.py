@@ -9,9 +9,9 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import match_reference
-from jwst_hpastrom.distortion.ideal import IdealPlane
-from jwst_hpastrom.distortion.iterative import solve_polynomial, solve_table
-from jwst_hpastrom.distortion.joint import solve_joint
+from jwst_hpastrom.distortion.model.ideal import IdealPlane
+from jwst_hpastrom.distortion.solve.iterative import solve_polynomial, solve_table
+from jwst_hpastrom.distortion.solve.joint import solve_joint
 from jwst_hpastrom.geometry import TangentPlane
 
 META = {"v2_ref": -290.0, "v3_ref": -698.0, "v3yangle": 0.56, "vparity": -1, "va_scale": 1.0}

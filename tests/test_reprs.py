@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import DistortionCorrection
-from jwst_hpastrom.distortion.parts import PolynomialCorrection
+from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary, Image
 from jwst_hpastrom.epsf.build import BuildResult
 from jwst_hpastrom.frame import MasterFrame

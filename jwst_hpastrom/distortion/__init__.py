@@ -1,19 +1,19 @@
 """Residuals become a correction, raw positions corrected ones, the correction a V2V3 transform."""
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection, pixel_area_magnitude
-from jwst_hpastrom.distortion.error_model import ErrorModel
-from jwst_hpastrom.distortion.filters import average_corrections, filter_differences
-from jwst_hpastrom.distortion.official import FramePlacement, place_frame, to_v2v3
-from jwst_hpastrom.distortion.pairs import Pairs, check_one_filter, match_reference, select_stars
-from jwst_hpastrom.distortion.parts import (
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection, pixel_area_magnitude
+from jwst_hpastrom.distortion.model.error_model import ErrorModel
+from jwst_hpastrom.distortion.model.parts import (
     PixelMapCorrection,
     PolynomialCorrection,
     TableCorrection,
     table_nodes,
 )
-from jwst_hpastrom.distortion.pixel_map import build_pixel_map
-from jwst_hpastrom.distortion.pixel_scale import pixel_scale, pixel_scale_history
+from jwst_hpastrom.distortion.pixelmap.pixel_map import build_pixel_map
+from jwst_hpastrom.distortion.products.filters import average_corrections, filter_differences
+from jwst_hpastrom.distortion.products.official import FramePlacement, place_frame, to_v2v3
+from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale, pixel_scale_history
 from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
+from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference, select_stars
 
 __all__ = [
     "DistortionCorrection",

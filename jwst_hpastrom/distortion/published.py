@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.error_model import ErrorModel
-from jwst_hpastrom.distortion.held_out import HeldOutStars
-from jwst_hpastrom.distortion.iterative import (
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.model.error_model import ErrorModel
+from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
+from jwst_hpastrom.distortion.pixelmap.pixel_map import build_pixel_map
+from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     residuals,
     solve_polynomial,
     solve_table,
 )
-from jwst_hpastrom.distortion.joint import excess_variance
-from jwst_hpastrom.distortion.parts import PixelMapCorrection
-from jwst_hpastrom.distortion.pixel_map import build_pixel_map
-from jwst_hpastrom.distortion.star_frame import star_frame
+from jwst_hpastrom.distortion.solve.joint import excess_variance
+from jwst_hpastrom.distortion.solve.star_frame import star_frame
 from jwst_hpastrom.geometry import robust_sigma
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
@@ -31,7 +31,7 @@ class Published:
 
     Attributes
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
     correction : `DistortionCorrection`
         Without the pixel map.
     cells : dict
@@ -51,7 +51,7 @@ def solve_published(
 
     Parameters
     ----------
-    pairs : list of `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : list of `~jwst_hpastrom.distortion.Pairs`
         One per filter; the first is the one that the correction is for.
     degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, executor, progress
         See `~jwst_hpastrom.distortion.solve_distortion`.
@@ -114,7 +114,7 @@ def simulated_pairs(pairs, correction, rng):
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
     correction : `DistortionCorrection`
     rng : `numpy.random.Generator` or None
         Draws the errors of catalog and measurements; what the residuals show beyond the latter counts too.
@@ -122,7 +122,7 @@ def simulated_pairs(pairs, correction, rng):
 
     Returns
     -------
-    `~jwst_hpastrom.distortion.pairs.Pairs`
+    `~jwst_hpastrom.distortion.Pairs`
     """
     transforms = exposure_transforms(pairs, correction)
     corrected, moved = np.stack(correction.forward(pairs.x, pairs.y)), np.zeros_like(pairs.sigma)

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.fine_map import build_fine_map
-from jwst_hpastrom.distortion.iterative import exposure_transforms, residuals, solve_polynomial
-from jwst_hpastrom.distortion.joint import solve_joint
-from jwst_hpastrom.distortion.pairs import check_one_filter, match_reference
-from jwst_hpastrom.distortion.parts import PolynomialCorrection
-from jwst_hpastrom.distortion.pixel_scale import pixel_scale
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
+from jwst_hpastrom.distortion.pixelmap.fine_map import build_fine_map
+from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale
 from jwst_hpastrom.distortion.published import simulated_errors, solve_published
-from jwst_hpastrom.distortion.selfcal import solve_self
+from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residuals, solve_polynomial
+from jwst_hpastrom.distortion.solve.joint import solve_joint
+from jwst_hpastrom.distortion.solve.pairs import check_one_filter, match_reference
+from jwst_hpastrom.distortion.solve.selfcal import solve_self
+from jwst_hpastrom.distortion.solve.settings import Matching, Model
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.instrument import FRAME, stripes
@@ -40,12 +41,12 @@ class DistortionSolution:
         exposures), pixels, 4σ-clipped.
 
     pixel_scale : `~astropy.table.Table` or None
-        See `~jwst_hpastrom.distortion.pixel_scale.pixel_scale`.
+        See `~jwst_hpastrom.distortion.pixel_scale`.
 
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
         Each exposure's ideal plane (arcsec) to corrected pixels.
 
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
 
     residuals : tuple of ndarray
         dx, dy of the pairs with the final correction, pixels.
@@ -171,20 +172,20 @@ def solve_distortion(
         Standard catalog (ra, dec, errors, proper motions, mag; meta epoch). ``method="self"`` does without.
 
     method : {"iterative", "joint", "self"}
-        As published, half step by half step; all at once with the stars' positions as unknowns and the
-        catalog as prior; or without a catalog.
+        "iterative": as published, half step by half step; "joint": all at once, the stars' positions being
+        unknowns and the catalog their prior; "self": so, too, but without a catalog.
 
     degree : int
-        Of the polynomial.
+        Degree of the polynomial.
 
     gauge : {"center", "bb10"}
-        Which similarity the polynomial keeps: none at the center, or none along x.
+        Which similarity the polynomial keeps: "center" none at the center, "bb10" none along x.
 
     polynomial_cells : int
         Cells along each axis in which residuals are averaged for the polynomial.
 
     table_cells : int
-        Cells of the look-up table along each axis; 0: no table.
+        Cells of the look-up table along each axis, 0 for no table.
 
     pixel_map : bool
         Build the map of the finest structure.
@@ -246,9 +247,42 @@ def solve_distortion(
     DegenerateSolutionError
         ``method="self"`` with exposures that cannot determine the distortion.
     """
-    if not (1 <= degree <= 9 and min(polynomial_cells, n_nearest, amplifiers) >= 1 and table_cells >= 0):
+    model = Model(degree, gauge, polynomial_cells, table_cells, shape)
+    matching = Matching(qfit_max, error_max, max_shift, match_radius, min_stars, held_out, motion_error)
+    _check(star_lists, reference, method, model, n_nearest, amplifiers)
+    rng = np.random.default_rng(0) if rng is None else rng
+    filters = [star_lists, *(void_lists if pixel_map else ())]
+    for lists in filters:
+        check_one_filter(lists)
+    if method == "iterative":
+        pairs, correction, cells = _as_published(
+            filters, reference, model, matching, rng, pixel_map=pixel_map, n_nearest=n_nearest,
+            executor=executor, progress=progress,
+        )  # fmt: skip
+    else:
+        pairs, correction, cells = _jointly(
+            filters, reference if method == "joint" else None, model, matching, rng, pixel_map=pixel_map,
+            amplifiers=amplifiers, progress=progress,
+        )  # fmt: skip
+    transforms = exposure_transforms(pairs, correction)
+    dx, dy = residuals(pairs, correction, transforms)
+    scale = None if reference is None else pixel_scale(pairs, correction, transforms, dx, dy, degree=degree)
+    parameters = {
+        **model.keywords(), "progress": progress, **matching.keywords(), "method": method,
+        "n_nearest": n_nearest, "n_filters": 1 + len(void_lists),
+    }  # fmt: skip
+    ladder = _ladder(pairs, correction) if held_out else None
+    return DistortionSolution(
+        correction, ladder, scale, transforms, pairs, (dx, dy), cells, method, parameters
+    )
+
+
+def _check(star_lists, reference, method, model, n_nearest, amplifiers):
+    """Raise where a parameter makes no sense or something is missing."""
+    degree, cells, table_cells = model.degree, model.polynomial_cells, model.table_cells
+    if not (1 <= degree <= 9 and min(cells, n_nearest, amplifiers) >= 1 and table_cells >= 0):
         raise ParameterError(
-            f"degree={degree}, polynomial_cells={polynomial_cells}, table_cells={table_cells}, "
+            f"degree={degree}, polynomial_cells={cells}, table_cells={table_cells}, "
             f"n_nearest={n_nearest}, amplifiers={amplifiers}",
             "a degree from 1 to 9, no negative table_cells, and 1 or more of the others",
         )
@@ -258,83 +292,51 @@ def solve_distortion(
         raise MissingDataError(
             "no reference catalog", f"one for method={method}", "give one, or use method=self"
         )
-    rng = np.random.default_rng(0) if rng is None else rng
-    one = {
-        "degree": degree, "gauge": gauge, "polynomial_cells": polynomial_cells,
-        "table_cells": table_cells, "shape": shape, "progress": progress,
-    }  # fmt: skip
-    matching = {
-        "qfit_max": qfit_max, "error_max": error_max, "max_shift": max_shift, "match_radius": match_radius,
-        "min_stars": min_stars, "held_out": held_out, "motion_error": motion_error,
-    }  # fmt: skip
-    check_one_filter(star_lists)
-    filters = [star_lists, *(void_lists if pixel_map else ())]
-    for other in filters[1:]:
-        check_one_filter(other)
-    if method == "iterative":
-        pairs = [match_reference(lists, reference, rng=rng, **matching) for lists in filters]
-        way = {**one, "pixel_map": pixel_map, "n_nearest": n_nearest, "executor": executor}
-        solved, correction = solve_published(pairs, **way)
-        cells = solved[0].cells
-        quick = {**way, "map_step": 4, "progress": False}
-        errors = simulated_errors(solved, correction, lambda drawn: solve_published(drawn, **quick)[1], rng)
-    else:
-        ways = {**one, "method": method}
-        solved = [_solve_jointly(lists, reference, matching, ways, rng) for lists in filters]
-        pairs, correction, cells = [p for p, _ in solved], solved[0][1].correction, {}
-        errors = None
-        if pixel_map:
-            axis = stripes(pairs[0].metas[0])
-            found, errors = build_fine_map(
-                solved, bands=amplifiers if axis else 1, axis=axis or "y", prior=method != "self", rng=rng,
-                progress=progress,
-            )  # fmt: skip
-            correction = replace(correction, pixel_map=found)
-    correction = replace(correction, uncertainty=errors)
-    pairs = pairs[0]
-    transforms = exposure_transforms(pairs, correction)
-    dx, dy = residuals(pairs, correction, transforms)
-    ladder = make_ladder([held_out_row(s, pairs, c) for s, c in _stages(correction)]) if held_out else None
-    for row in ladder if ladder is not None else ():
+
+
+def _as_published(filters, reference, model, matching, rng, **way):
+    """Half step by half step: pairs of the first filter, correction with its errors, means of the cells."""
+    pairs = [match_reference(lists, reference, rng=rng, **matching.keywords()) for lists in filters]
+    way = {**model.keywords(), **way}
+    solved, correction = solve_published(pairs, **way)
+    quick = {**way, "map_step": 4, "progress": False}
+    errors = simulated_errors(solved, correction, lambda drawn: solve_published(drawn, **quick)[1], rng)
+    return pairs[0], replace(correction, uncertainty=errors), solved[0].cells
+
+
+def _jointly(filters, reference, model, matching, rng, *, pixel_map, amplifiers, progress):
+    """With the stars as unknowns: pairs of the first filter, correction with its errors, no cells."""
+    solved = [_one_filter(lists, reference, model, matching, rng, progress) for lists in filters]
+    pairs, correction, errors = solved[0][0], solved[0][1].correction, None
+    if pixel_map:
+        axis = stripes(pairs.metas[0])
+        found, errors = build_fine_map(
+            solved, bands=amplifiers if axis else 1, axis=axis or "y", prior=reference is not None, rng=rng,
+            progress=progress,
+        )  # fmt: skip
+        correction = replace(correction, pixel_map=found)
+    return pairs, replace(correction, uncertainty=errors), {}
+
+
+def _one_filter(star_lists, reference, model, matching, rng, progress):
+    """Pairs and joint solution of one filter; without a reference the exposures against each other."""
+    one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
+    if reference is None:
+        return solve_self(star_lists, rng=rng, n_cells=model.table_cells, matching=matching.keywords(), **one)
+    pairs = match_reference(star_lists, reference, rng=rng, **matching.keywords())
+    start = solve_polynomial(pairs, n_cells=model.polynomial_cells, **one)
+    joint = solve_joint(
+        pairs, start.correction, n_cells=model.table_cells, gauge=model.gauge, progress=progress
+    )
+    return pairs, joint
+
+
+def _ladder(pairs, correction):
+    """Held-out residuals by stage, told to the log too."""
+    ladder = make_ladder([held_out_row(s, pairs, c) for s, c in _stages(correction)])
+    for row in ladder:
         log.info(
             "held-out stars, %s: %.4f %.4f px against the reference, %.4f %.4f px among the exposures",
             row["stage"], *(row[c] for c in ladder.colnames[2:]),
         )  # fmt: skip
-    return DistortionSolution(
-        correction=correction,
-        ladder=ladder,
-        pixel_scale=None
-        if reference is None
-        else pixel_scale(pairs, correction, transforms, dx, dy, degree=degree),
-        transforms=transforms,
-        pairs=pairs,
-        residuals=(dx, dy),
-        cells=cells,
-        method=method,
-        parameters={
-            **one,
-            **matching,
-            "method": method,
-            "n_nearest": n_nearest,
-            "n_filters": 1 + len(void_lists),
-        },
-    )
-
-
-def _solve_jointly(star_lists, reference, matching, one, rng):
-    """Pairs and joint solution of one filter."""
-    if one["method"] == "self":
-        return solve_self(
-            star_lists, rng=rng, degree=one["degree"], gauge=one["gauge"], n_cells=one["table_cells"],
-            shape=one["shape"], matching=matching, progress=one["progress"],
-        )  # fmt: skip
-    pairs = match_reference(star_lists, reference, rng=rng, **matching)
-    start = solve_polynomial(
-        pairs,
-        n_cells=one["polynomial_cells"],
-        **{k: one[k] for k in ("degree", "gauge", "shape", "progress")},
-    )
-    joint = solve_joint(
-        pairs, start.correction, n_cells=one["table_cells"], gauge=one["gauge"], progress=one["progress"]
-    )
-    return pairs, joint
+    return ladder

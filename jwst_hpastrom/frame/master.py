@@ -184,10 +184,10 @@ def build_master(
         Fewest exposures in which a star must be found (fewer only if there are not as many exposures).
 
     n_iterations : int
-        Of transforming and averaging.
+        Iterations of transforming and averaging.
 
     parameters : {4, 6}
-        Of the exposures' transformations.
+        Parameters of the exposures' transformations: 4 (shift, rotation, scale) or 6 (general linear).
 
     match_radius : float
         Cross-identification radius, mas.
@@ -201,8 +201,11 @@ def build_master(
     pixel_area : bool
         Correct magnitudes for the pixels' area where a correction is given (Methods §2.7).
 
-    max_shift, max_rotation : float
-        Largest error of an exposure's WCS, arcsec and degrees.
+    max_shift : float
+        Largest pointing error of an exposure's WCS, arcsec.
+
+    max_rotation : float
+        Largest rotation error of an exposure's WCS, degrees.
 
     scale_mas : float
         Master pixel where neither ``plane`` nor ``reference`` gives one, mas.

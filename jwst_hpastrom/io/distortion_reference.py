@@ -20,7 +20,7 @@ from jwst_hpastrom.distortion import (
     TableCorrection,
     to_v2v3,
 )
-from jwst_hpastrom.distortion.standard_models import find_pixel_tables
+from jwst_hpastrom.distortion.model.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels

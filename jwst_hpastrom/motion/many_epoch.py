@@ -115,13 +115,18 @@ def fit_epochs(
         Gaia's columns and units.
 
     models : {"auto", "h25", "linear"}
-        Kinematic models: `~jwst_hpastrom.motion.models.MODEL_SETS`.
+        Kinematic models that compete for each star: "linear" the straight line alone; "h25" those of the
+        paper; "auto" these and an offset that a group of epochs shares.
 
     match : {"position", "name"}
-        How stars are cross-identified; names are an identity only with "name".
+        How stars are cross-identified: "position"; "name" where equal names in the lists are one star.
 
-    ra_ref, dec_ref : float, optional
-        Tangent point, degrees; by default from the lists, else the middle of the Gaia stars.
+    ra_ref : float, optional
+        Right ascension of the tangent point, degrees, by default from the lists, else the middle of the Gaia
+        stars.
+
+    dec_ref : float, optional
+        Declination of the tangent point, degrees, by default as for the right ascension.
 
     pixel_scale_mas : float, optional
         Pixel scale of lists that do not say; without it the scale is searched for.
@@ -137,16 +142,15 @@ def fit_epochs(
         Bootstrap samples of the reference stars.
 
     transformation_errors : {"model", "joint", "formal", "bootstrap"}
-        How the transformations and their errors at the stars are found: "bootstrap" over the reference stars,
-        epochs independent (H25); "formal": propagated from the reference stars' and the lists' errors with
-        their correlation between epochs, less what is common to all stars; "joint": one solution for all
-        epochs, in which all stars hold them together (`~jwst_hpastrom.motion.plate_solution.solve_plates`),
-        which leaves only a drift of the frame; "model": bootstrap for h25 and linear, joint for auto.
+        How the transformations and their errors at the stars are found: "model": as the kinematic models'
+        set needs it, bootstrap for h25 and linear, joint for auto; "joint": one solution for all epochs, in
+        which all stars hold them together, which leaves only a drift of the frame; "formal": propagated from
+        the reference stars' and the lists' errors with their correlation between epochs, less what is common
+        to all stars; "bootstrap": over the reference stars, epochs independent (H25).
 
     reference_rule : {"model", "mixture", "hard"}
         "mixture": every reference star is good, or bad by an unknown factor, with a probability that is found
-        together with the frame (`~jwst_hpastrom.motion.reference_mixture.solve_mixture`); "hard": they are
-        cut and rejected one at a time (H25); "model": mixture with transformation errors "joint", else hard.
+        together with the frame; "hard": they are cut and rejected one at a time (H25); "model": mixture with transformation errors "joint", else hard.
 
     reference_sigma : float
         With the hard rule: reference stars further than this from Gaia in position or motion go, worst first.
@@ -161,23 +165,23 @@ def fit_epochs(
         Largest distance of a Gaia star from its star in the list.
 
     params_solved : int
-        Required ``astrometric_params_solved``; 0 takes any.
+        Required ``astrometric_params_solved`` of reference stars, 0 for any.
 
     allow_duplicated : bool
         Take Gaia stars with ``duplicated_source``.
 
     min_parallax_over_error : float
-        Least ``parallax_over_error``.
+        Least ``parallax_over_error`` of reference stars.
 
     max_excess_noise_sig : float
-        Largest ``astrometric_excess_noise_sig``. The mixture has no such cut: larger values are evidence that
-        a star is bad (`~jwst_hpastrom.motion.reference_mixture.quality_log_odds`).
+        Largest ``astrometric_excess_noise_sig`` of reference stars. The mixture has no such cut: larger
+        values are evidence that a star is bad (`~jwst_hpastrom.motion.reference_mixture.quality_log_odds`).
 
     max_ruwe : float
-        ``ruwe`` must be below; in the mixture as above.
+        Limit that the ``ruwe`` of reference stars must be below; in the mixture as above.
 
     min_g_mag : float
-        ``phot_g_mean_mag`` must be above.
+        Limit that the ``phot_g_mean_mag`` of reference stars must be above.
 
     group_by : str
         Metadata whose equal values share an unknown offset: position_angle (to 5 degrees), any other key,
@@ -190,19 +194,19 @@ def fit_epochs(
         Fit a second-order polynomial to every star.
 
     outlier_sigma : float
-        Measurements further than this from their leave-one-out prediction go; 0 keeps all.
+        Measurements further than this many errors from their leave-one-out prediction go, 0 for none.
 
     probability : float
         A model replaces the straight line if its ELPD is higher by ln(p/(1 − p)).
 
     group_probability : float
-        The same for the group offset.
+        The group offset replaces the straight line if its ELPD is higher by ln(p/(1 − p)) of this p.
 
     max_motion : float
         Largest motion relative to the field, mas/yr, in the search for a star in other lists.
 
     max_mag_difference : float
-        Largest difference of a star's magnitude from its mean, in that search.
+        Largest difference of a star's magnitude from its mean, in the search for it in other lists.
 
     min_epochs : int
         Stars found in fewer epochs are left out.

@@ -129,21 +129,26 @@ def two_epoch_motions(
         (mas/yr, absolute), mag, color; metadata ``epoch``.
 
     transformation : {'global', 'local'}
-        'local' removes, star by star, what the nearest reference stars have in common after the global one,
-        the star itself left out; its uncertainty goes into the error.
+        'global' is one for the field; 'local' removes in addition, star by star, what the nearest reference
+        stars have in common after it, the star itself left out, and its uncertainty goes into the error.
 
     parameters : {4, 6}
-        Of the global transformation.
+        Parameters of the global transformation: 4 (shift, rotation, scale) or 6 (general linear).
 
     n_local : int
         Reference stars of a local transformation; 50 is this package's choice.
 
-    mag_min, mag_max : float, optional
-        Bright and faint limit of the reference stars, instrumental magnitudes of the master frame.
+    mag_min : float, optional
+        Bright limit of the reference stars, instrumental magnitude of the master frame.
 
-    color_min, color_max : float, optional
-        Blue and red limit of the reference stars, column ``color`` of the master frame, else of the first
-        epoch.
+    mag_max : float, optional
+        Faint limit of the reference stars, instrumental magnitude of the master frame.
+
+    color_min : float, optional
+        Blue limit of the reference stars, column ``color`` of the master frame, else of the first epoch.
+
+    color_max : float, optional
+        Red limit of the reference stars, column ``color`` of the master frame, else of the first epoch.
 
     polygon : str, optional
         Reference stars lie in this polygon of the color-magnitude diagram: corners ``color:mag``,
@@ -165,11 +170,14 @@ def two_epoch_motions(
         own systematic errors in their place.
 
     errors : {'combined', 'empirical', 'formal', 'l23'}
-        Errors of the master positions, see `jwst_hpastrom.frame.position_errors`; 'l23' are the empirical
-        ones without the error of the transformation, as L23 has it.
+        Errors of the master positions: 'empirical' from the exposures' scatter, 'formal' from the fits,
+        'combined' from both, 'l23' the empirical ones without the transformation's error, as L23 has it.
 
-    max_shift, max_rotation : float
-        Largest offset (arcsec) and rotation (degrees) between the two frames.
+    max_shift : float
+        Largest offset between the two frames, arcsec.
+
+    max_rotation : float
+        Largest rotation between the two frames, degrees.
 
     min_reference : int
         Fewest reference stars.

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
-from jwst_hpastrom.distortion.quality import borrowed_share, halves_pull, held_out_pull
+from jwst_hpastrom.distortion.solve.quality import borrowed_share, halves_pull, held_out_pull
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.instrument import shape_of
 from jwst_hpastrom.io.association import read_association

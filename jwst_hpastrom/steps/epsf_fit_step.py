@@ -40,7 +40,7 @@ class EPSFFitStep(HPStep):
     spec = (
         """
     epsf_file = string(default=None)  # ePSF library, .fits (STDPSF) or .asdf; else $HPASTROM_EPSF_FILE
-    perturb = option('none', 'global', 'zones', default='none')  # adapt the library to each exposure
+    perturb = option('none', 'global', 'zones', default='none')  # adapt to each exposure: none, global, zones
     list_format = option('ecsv', 'parquet', default='ecsv')  # format of the star lists
     regions = boolean(default=False)  # write a ds9 region file beside each star list
     """

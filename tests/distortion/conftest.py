@@ -42,7 +42,7 @@ def make_lists(
     known=0.0,
 ):
     """Return star lists, a reference catalog at another epoch, and the stars' truth."""
-    from jwst_hpastrom.distortion.ideal import IdealPlane
+    from jwst_hpastrom.distortion.model.ideal import IdealPlane
     from jwst_hpastrom.geometry import TangentPlane
 
     plane = TangentPlane(80.5, -69.5)
@@ -157,3 +157,21 @@ def tools():
         shape=SHAPE,
         scale=SCALE,
     )
+
+
+@pytest.fixture
+def clipped():
+    """Return the slow, obvious clipping: median, scale, number kept."""
+
+    def clip(values, sigma):
+        values = np.sort(values)
+        for _ in range(10):
+            middle = np.median(values)
+            scale = 1.4826 * np.median(np.abs(values - middle))
+            keep = np.abs(values - middle) <= sigma * scale
+            if keep.all() or values.size < 4:
+                break
+            values = values[keep]
+        return middle, scale, values.size
+
+    return clip

@@ -7,8 +7,8 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import solve_distortion
-from jwst_hpastrom.distortion.iterative import fix_gauge
-from jwst_hpastrom.distortion.pixel_scale import smooth_area
+from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
+from jwst_hpastrom.distortion.solve.iterative import fix_gauge
 from jwst_hpastrom.errors import (
     HPAstromError,
     MissingDataError,

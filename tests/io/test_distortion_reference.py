@@ -19,8 +19,8 @@ from jwst_hpastrom.distortion import (
     place_frame,
     to_v2v3,
 )
-from jwst_hpastrom.distortion.ideal import IdealPlane
-from jwst_hpastrom.distortion.standard_models import quantized
+from jwst_hpastrom.distortion.model.ideal import IdealPlane
+from jwst_hpastrom.distortion.model.standard_models import quantized
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.distortion_reference import (

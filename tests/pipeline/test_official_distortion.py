@@ -11,7 +11,7 @@ from jwst.tweakreg import TweakRegStep
 from stdatamodels.jwst import datamodels
 
 from jwst_hpastrom.distortion import to_v2v3
-from jwst_hpastrom.distortion.ideal import v2v3_from_ideal
+from jwst_hpastrom.distortion.model.ideal import v2v3_from_ideal
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.distortion_reference import (
     correction_from_model,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.distortion import _kernels
+from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.numerics import cell_index, clipped_median, sort_into_groups
 
 __all__ = ["CellGrid", "fill_cells"]

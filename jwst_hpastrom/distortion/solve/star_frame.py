@@ -10,7 +10,7 @@ class StarFrame:
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
     transforms : list of `LinearTransform`
         Ideal plane to corrected pixels.
     weights : tuple of ndarray

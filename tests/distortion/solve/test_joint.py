@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion import solve_distortion
-from jwst_hpastrom.distortion.design import Layout
-from jwst_hpastrom.distortion.iterative import exposure_transforms, solve_polynomial
-from jwst_hpastrom.distortion.joint import Problem, solve_joint
-from jwst_hpastrom.distortion.pairs import match_reference
+from jwst_hpastrom.distortion.solve.design import Layout
+from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
+from jwst_hpastrom.distortion.solve.joint import Problem, solve_joint
+from jwst_hpastrom.distortion.solve.pairs import match_reference
 from jwst_hpastrom.errors import DegenerateSolutionError
 
 SMALL = {"polynomial_cells": 12, "table_cells": 12, "amplifiers": 1}

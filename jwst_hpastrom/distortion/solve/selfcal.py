@@ -5,11 +5,11 @@ import logging
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.distortion.design import Layout
-from jwst_hpastrom.distortion.ideal import IdealPlane
-from jwst_hpastrom.distortion.iterative import solve_polynomial
-from jwst_hpastrom.distortion.joint import Problem, solve_joint, starting_transforms
-from jwst_hpastrom.distortion.pairs import match_reference, select_stars
+from jwst_hpastrom.distortion.model.ideal import IdealPlane
+from jwst_hpastrom.distortion.solve.design import Layout
+from jwst_hpastrom.distortion.solve.iterative import solve_polynomial
+from jwst_hpastrom.distortion.solve.joint import Problem, solve_joint, starting_transforms
+from jwst_hpastrom.distortion.solve.pairs import match_reference, select_stars
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 
@@ -70,7 +70,7 @@ def undetermined_terms(pairs, correction, *, limit=0.05):
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
     correction : `DistortionCorrection`
     limit : float
         Standard error, in pixels at the detector's edge, above which a combination counts as undetermined.

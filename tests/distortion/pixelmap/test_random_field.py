@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
 
-from jwst_hpastrom.distortion.random_field import (
+from jwst_hpastrom.distortion.pixelmap.random_field import (
     LENGTHS,
     Grid,
     RandomField,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jwst_hpastrom.distortion.random_field import Grid, autocorrelation
-from jwst_hpastrom.distortion.star_frame import star_frame
+from jwst_hpastrom.distortion.pixelmap.random_field import Grid, autocorrelation
+from jwst_hpastrom.distortion.solve.star_frame import star_frame
 
 __all__ = ["HeldOutStars"]
 
@@ -16,7 +16,7 @@ class HeldOutStars:
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
     transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
         Ideal plane to corrected pixels.
     r : ndarray, shape (2, n)

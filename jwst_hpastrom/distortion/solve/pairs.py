@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
-from jwst_hpastrom.distortion.ideal import IdealPlane
+from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.errors import (
     BadCatalogError,
     HPAstromError,
@@ -55,7 +55,7 @@ class Pairs:
         ∂(ideal)/∂(xi, eta).
     sky : ndarray, shape (n_stars, 2)
         Reference stars on a common tangent plane, arcsec East and North.
-    planes : list of `~jwst_hpastrom.distortion.ideal.IdealPlane`
+    planes : list of `~jwst_hpastrom.distortion.model.ideal.IdealPlane`
     metas : list of dict
     held_out : ndarray of bool, shape (n_stars,)
         Reference stars that no fit may use.

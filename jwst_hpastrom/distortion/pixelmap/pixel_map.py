@@ -3,8 +3,8 @@
 import numpy as np
 from tqdm import tqdm
 
-from jwst_hpastrom.distortion import _kernels
-from jwst_hpastrom.distortion.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.pixelmap import _kernels
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.instrument import FRAME
 from jwst_hpastrom.numerics import bin_index, sort_into_groups

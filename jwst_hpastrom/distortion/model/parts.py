@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jwst_hpastrom.distortion import _kernels
-from jwst_hpastrom.distortion.standard_models import standard_model
+from jwst_hpastrom.distortion.model import _kernels
+from jwst_hpastrom.distortion.model.standard_models import standard_model
 from jwst_hpastrom.geometry import Mapping, PolynomialTransform
 from jwst_hpastrom.instrument import FRAME
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.distortion.iterative import reference_variance
+from jwst_hpastrom.distortion.solve.iterative import reference_variance
 from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = ["borrowed_share", "halves_pull", "held_out_pull"]
@@ -24,7 +24,7 @@ def held_out_pull(pairs, dx, dy):
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
 
     dx, dy : ndarray
         Residuals with the final correction, pixels.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
-from jwst_hpastrom.distortion.cells import CellGrid, fill_cells
-from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection
+from jwst_hpastrom.distortion.solve.cells import CellGrid, fill_cells
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.instrument import FRAME
@@ -186,7 +186,7 @@ def solve_polynomial(
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
 
     degree : int
         Total degree.
@@ -286,7 +286,7 @@ def solve_table(
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
 
     correction : `DistortionCorrection`
         With its polynomial.

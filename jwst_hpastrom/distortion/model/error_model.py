@@ -6,7 +6,7 @@ import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from jwst_hpastrom.distortion import _error_kernels
+from jwst_hpastrom.distortion.model import _error_kernels
 from jwst_hpastrom.numerics import sort_into_groups
 
 __all__ = ["ErrorModel"]

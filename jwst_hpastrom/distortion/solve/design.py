@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from jwst_hpastrom.distortion.parts import table_nodes
+from jwst_hpastrom.distortion.model.parts import table_nodes
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["Layout", "distortion_rows", "exposure_rows", "star_blocks", "table_weights"]

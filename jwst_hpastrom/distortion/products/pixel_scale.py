@@ -71,7 +71,7 @@ def pixel_scale(pairs, correction, transforms, dx, dy, *, degree=5):
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
 
     correction : `DistortionCorrection`
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.distortion.quality import borrowed_share, halves_pull, held_out_pull
+from jwst_hpastrom.distortion.solve.quality import borrowed_share, halves_pull, held_out_pull
 
 
 def made(n_exposures=6, n=4000, error=0.01, catalog=0.02, seed=3):

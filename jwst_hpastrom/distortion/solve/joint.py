@@ -14,10 +14,10 @@ from scipy import sparse
 from scipy.linalg import blas, cho_factor, cho_solve
 from tqdm import tqdm
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.design import Layout, distortion_rows, exposure_rows, star_blocks
-from jwst_hpastrom.distortion.iterative import fit_exposures, fix_gauge
-from jwst_hpastrom.distortion.parts import PolynomialCorrection, TableCorrection, table_nodes
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection, table_nodes
+from jwst_hpastrom.distortion.solve.design import Layout, distortion_rows, exposure_rows, star_blocks
+from jwst_hpastrom.distortion.solve.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.numerics import cell_index, robust_sigma
 
@@ -94,7 +94,7 @@ class Problem:
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
     correction : `DistortionCorrection`
         Start.
     transforms : list of `LinearTransform`
@@ -218,7 +218,7 @@ def solve_joint(
 
     Parameters
     ----------
-    pairs : `~jwst_hpastrom.distortion.pairs.Pairs`
+    pairs : `~jwst_hpastrom.distortion.Pairs`
 
     start : `DistortionCorrection`
         With a polynomial good to a fraction of a pixel; its table is left out.

@@ -13,12 +13,11 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 from tqdm import tqdm
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.error_model import ErrorModel
-from jwst_hpastrom.distortion.held_out import HeldOutStars
-from jwst_hpastrom.distortion.joint import excess_variance, tukey
-from jwst_hpastrom.distortion.parts import PixelMapCorrection
-from jwst_hpastrom.distortion.random_field import (
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.model.error_model import ErrorModel
+from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
+from jwst_hpastrom.distortion.pixelmap.random_field import (
     LENGTHS,
     Grid,
     RandomField,
@@ -26,7 +25,8 @@ from jwst_hpastrom.distortion.random_field import (
     fit_power,
     solve_field,
 )
-from jwst_hpastrom.distortion.star_frame import StarFrame
+from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
+from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 
 __all__ = ["FineStructure", "SplineBase", "build_fine_map"]
 

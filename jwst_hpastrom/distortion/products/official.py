@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.distortion.ideal import IdealPlane, v2v3_from_ideal
+from jwst_hpastrom.distortion.model.ideal import IdealPlane, v2v3_from_ideal
 from jwst_hpastrom.errors import MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 

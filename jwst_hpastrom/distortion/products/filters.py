@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.distortion.correction import DistortionCorrection
-from jwst_hpastrom.distortion.parts import PixelMapCorrection, PolynomialCorrection, TableCorrection
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.model.parts import PixelMapCorrection, PolynomialCorrection, TableCorrection
 from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError
 
 __all__ = ["average_corrections", "filter_differences"]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.distortion.error_model import ErrorModel
-from jwst_hpastrom.distortion.parts import (
+from jwst_hpastrom.distortion.model.error_model import ErrorModel
+from jwst_hpastrom.distortion.model.parts import (
     NO_PIXELS,
     NO_POLYNOMIAL,
     NO_TABLE,
@@ -14,7 +14,7 @@ from jwst_hpastrom.distortion.parts import (
     PolynomialCorrection,
     TableCorrection,
 )
-from jwst_hpastrom.distortion.standard_models import standard_model
+from jwst_hpastrom.distortion.model.standard_models import standard_model
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import Mapping
 from jwst_hpastrom.instrument import FRAME

@@ -1,0 +1,1 @@
+"""The finest structure, pixel by pixel: the published clipped median, and a random field."""

@@ -1,0 +1,99 @@
+"""Numba kernels for the pixel map: plain arrays in, plain arrays out."""
+
+import numpy as np
+from numba import njit
+
+from jwst_hpastrom.numerics.robust_kernels import FAST, clip_sorted, select
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def map_rows(
+    y0, y1, nx, bx, by, rx, ry, start, n_bin_x, n_bin_y, bin_size, k_nearest, sigma, block, out, err, count
+):
+    """Clipped medians of the nearest residuals for the pixels of rows y0..y1-1.
+
+    Residuals (bx, by, rx, ry) are sorted by square bins of ``bin_size``; ``start`` bounds the bins. For
+    each block of pixels the candidates are gathered and sorted by residual once.
+    """
+    size = bx.size
+    gx = np.empty(size, np.float32)
+    gy = np.empty(size, np.float32)
+    near = np.empty(size, np.int64)
+    dist = np.empty(size, np.float32)
+    work = np.empty(size, np.float32)
+    value = np.empty(size, np.float32)
+    radius = 0.0
+    half = 0.5 * (block - 1)
+    diagonal = half * 1.41422
+    for top in range(y0, y1, block):
+        for left in range(0, nx, block):
+            mx = left + half
+            my = top + half
+            reach = max(radius + 2.0 * diagonal, bin_size)
+            while True:
+                i0 = max(int(np.floor((mx - reach) / bin_size)), 0)
+                i1 = min(int(np.floor((mx + reach) / bin_size)), n_bin_x - 1)
+                j0 = max(int(np.floor((my - reach) / bin_size)), 0)
+                j1 = min(int(np.floor((my + reach) / bin_size)), n_bin_y - 1)
+                n = 0
+                for j in range(j0, j1 + 1):
+                    for s in range(start[j * n_bin_x + i0], start[j * n_bin_x + i1 + 1]):
+                        near[n] = s
+                        gx[n] = bx[s] - mx
+                        gy[n] = by[s] - my
+                        n += 1
+                whole = i0 == 0 and j0 == 0 and i1 == n_bin_x - 1 and j1 == n_bin_y - 1
+                if n < k_nearest and not whole:
+                    reach *= 1.5
+                    continue
+                for s in range(n):
+                    dist[s] = gx[s] * gx[s] + gy[s] * gy[s]
+                    work[s] = dist[s]
+                kk = min(k_nearest, n)
+                radius = np.sqrt(select(work, n, kk - 1))
+                if whole or radius + 2.0 * diagonal <= reach:
+                    break
+                reach = (radius + 2.0 * diagonal) * 1.0001
+            # a pixel's k-th neighbor is within radius + diagonal of it
+            limit = (radius + 2.0 * diagonal) ** 2 * 1.0001 + 1e-6
+            m = 0
+            for s in range(n):
+                if dist[s] <= limit:
+                    near[m] = near[s]
+                    gx[m] = gx[s]
+                    gy[m] = gy[s]
+                    m += 1
+            order_x = np.argsort(rx[near[:m]])
+            order_y = np.argsort(ry[near[:m]])
+            sx = rx[near[:m]][order_x]
+            sy = ry[near[:m]][order_y]
+            hx = gx[:m][order_x]
+            hy = gy[:m][order_x]
+            qx = gx[:m][order_y]
+            qy = gy[:m][order_y]
+            for y in range(top, min(top + block, y1)):
+                fy = np.float32(y - my)
+                for x in range(left, min(left + block, nx)):
+                    fx = np.float32(x - mx)
+                    for s in range(m):
+                        dist[s] = (hx[s] - fx) * (hx[s] - fx) + (hy[s] - fy) * (hy[s] - fy)
+                    for s in range(m):
+                        work[s] = dist[s]
+                    last = select(work, m, kk - 1)
+                    n = 0
+                    for s in range(m):
+                        value[n] = sx[s]
+                        n += dist[s] <= last
+                    n1, m1, s1 = clip_sorted(value, n, sigma)
+                    for s in range(m):
+                        dist[s] = (qx[s] - fx) * (qx[s] - fx) + (qy[s] - fy) * (qy[s] - fy)
+                    n = 0
+                    for s in range(m):
+                        value[n] = sy[s]
+                        n += dist[s] <= last
+                    n2, m2, s2 = clip_sorted(value, n, sigma)
+                    out[y - y0, x, 0] = m1
+                    out[y - y0, x, 1] = m2
+                    err[y - y0, x, 0] = 1.2533 * s1 / np.sqrt(n1)
+                    err[y - y0, x, 1] = 1.2533 * s2 / np.sqrt(n2)
+                    count[y - y0, x] = min(n1, n2)

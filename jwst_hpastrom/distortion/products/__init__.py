@@ -1,0 +1,1 @@
+"""What is made of corrections: official transforms, averages over filters, pixel scales."""

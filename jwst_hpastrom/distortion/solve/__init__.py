@@ -1,0 +1,1 @@
+"""Pairs of star lists and a reference become a correction."""
