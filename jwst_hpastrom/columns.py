@@ -1,11 +1,14 @@
 """Every catalog column and flag, once: name, unit, type, description."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Any
 
 import numpy as np
 from astropy.table import Column as TableColumn
 from astropy.table import Table
+from numpy.typing import ArrayLike
 
 __all__ = [
     "MASTER",
@@ -49,7 +52,7 @@ class Flag(IntFlag):
     )
 
 
-def describe_flags(value):
+def describe_flags(value: int) -> list[str]:
     """Return the names of the bits set in ``value``.
 
     Parameters
@@ -61,7 +64,7 @@ def describe_flags(value):
     -------
     list of str
     """
-    return [flag.name for flag in Flag if int(value) & flag]
+    return [str(flag.name) for flag in Flag if int(value) & flag]
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,9 @@ MOTION = _columns("""
 """)
 
 
-def make_table(schema, data, meta=None):
+def make_table(
+    schema: tuple[Column, ...], data: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+) -> Table:
     """Build a table whose columns follow a schema of this module.
 
     Parameters
@@ -200,7 +205,7 @@ def make_table(schema, data, meta=None):
     return Table(columns, meta=dict(meta or {}))
 
 
-def values(table, name, default=np.nan):
+def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     """Return a column as plain numbers.
 
     Parameters
@@ -229,7 +234,7 @@ def values(table, name, default=np.nan):
 BAD_QFIT = 0.06
 
 
-def epsf_cause(mag, qfit):
+def epsf_cause(mag: ArrayLike, qfit: ArrayLike) -> str:
     """Say that the ePSF does not fit, where the QFIT of the brighter stars is that of no good fit.
 
     Parameters
@@ -254,7 +259,7 @@ def epsf_cause(mag, qfit):
     )
 
 
-def row_epochs(table):
+def row_epochs(table: Table) -> np.ndarray:
     """Return the epoch of each row's position.
 
     Parameters

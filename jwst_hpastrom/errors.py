@@ -1,5 +1,8 @@
 """Errors named by cause; each says what was found, what was needed and what to do."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 __all__ = [
     "BadCatalogError",
     "BadFileError",
@@ -54,11 +57,11 @@ class HPAstromError(Exception):
             text += f"; {self.do}"
         return " ".join(text.split())
 
-    def about(self, file):
+    def about(self, file: object) -> "HPAstromError":
         """Return the same error about ``file``, if it named none so far."""
         return self if self.file else type(self)(self.found, self.needed, self.do, file)
 
-    def because(self, cause):
+    def because(self, cause: str) -> "HPAstromError":
         """Return the same error with a likelier cause than its own, or itself where ``cause`` is empty."""
         return type(self)(self.found, self.needed, cause, self.file) if cause else self
 
@@ -115,7 +118,9 @@ class MixedExposuresError(HPAstromError):
     __module__ = "builtins"
 
     @classmethod
-    def unless_same(cls, metas, *keys, do="take them one by one"):
+    def unless_same(
+        cls, metas: Sequence[Mapping[str, Any]], *keys: str, do: str = "take them one by one"
+    ) -> None:
         """Raise the error where metadata differ in one of the keys; one that lacks it does not differ."""
         for key in keys:
             found = sorted({str(meta[key]) for meta in metas if meta.get(key) not in (None, "")})

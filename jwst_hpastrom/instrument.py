@@ -7,8 +7,9 @@ NRCB5_FULL, FGS1_FULL, FGS2_FULL, MIRIM_FULL); pivot wavelengths and widths are 
 that this package has always used.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
 
@@ -221,7 +222,16 @@ def _text(value):
     return "" if text in ("N/A", "NONE") else text
 
 
-def identify(instrument, detector, exp_type, wheel, pupil, *, force=False, file=None):
+def identify(
+    instrument: str | None,
+    detector: str | None,
+    exp_type: str | None,
+    wheel: str | None,
+    pupil: str | None,
+    *,
+    force: bool = False,
+    file: str | None = None,
+) -> Beam:
     """Return what an exposure was taken with, or say why it cannot be measured.
 
     Parameters
@@ -312,7 +322,7 @@ def identify(instrument, detector, exp_type, wheel, pupil, *, force=False, file=
     return Beam(instrument, detector, name)
 
 
-def detector_of(meta):
+def detector_of(meta: Mapping[str, Any]) -> Detector | None:
     """Return the `Detector` of an exposure's or star list's metadata, or None where there is no row.
 
     Examples
@@ -327,7 +337,7 @@ def detector_of(meta):
     return rows.get(ALIASES.get(name, name))
 
 
-def instrument_of(meta):
+def instrument_of(meta: Mapping[str, Any]) -> str:
     """INSTRUME of metadata, or that of their detector; NIRISS where they say neither.
 
     Examples
@@ -340,19 +350,19 @@ def instrument_of(meta):
     return str(meta.get("instrument") or owner)
 
 
-def shape_of(meta):
+def shape_of(meta: Mapping[str, Any]) -> tuple[int, int]:
     """Detector (ny, nx) of an exposure's metadata; that of most where there is no row."""
     row = detector_of(meta)
     return row.shape if row else FRAME
 
 
-def nominal_scale(meta):
+def nominal_scale(meta: Mapping[str, Any]) -> float | None:
     """Nominal arcsec per pixel of an exposure's metadata, or None where there is no row."""
     row = detector_of(meta)
     return row.scale if row else None
 
 
-def stripes(meta):
+def stripes(meta: Mapping[str, Any]) -> str | None:
     """Axis along which the amplifiers' stripes follow each other, "x" or "y": that of the fast read-out.
 
     From FASTAXIS where the metadata have it, else from the detector's row ("y" without one); None where the
@@ -371,7 +381,7 @@ def stripes(meta):
     return row.stripes if row else "y"
 
 
-def filter_of(name, instrument="NIRISS"):
+def filter_of(name: str, instrument: str = "NIRISS") -> tuple[Any, ...]:
     """Return the row of a filter.
 
     Raises
@@ -390,7 +400,7 @@ def filter_of(name, instrument="NIRISS"):
     return filters[name]
 
 
-def wheels(meta):
+def wheels(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """FILTER and PUPIL from the filter in the beam; without a row, as far as the metadata know them."""
     name = str(meta.get("filter") or "")
     known = INSTRUMENTS.get(instrument_of(meta))

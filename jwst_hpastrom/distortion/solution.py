@@ -1,7 +1,10 @@
 """`solve_distortion`: star lists and a reference become a distortion correction with its quality."""
 
 import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -13,7 +16,7 @@ from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale
 from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residuals, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
-from jwst_hpastrom.distortion.solve.pairs import check_one_filter, match_reference
+from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
 from jwst_hpastrom.distortion.solve.settings import Matching, Model
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
@@ -102,7 +105,7 @@ def _clipped_rms(values):
     return float(np.sqrt(np.mean(values[keep] ** 2)))
 
 
-def held_out_row(stage, pairs, correction):
+def held_out_row(stage: str, pairs: Pairs, correction: DistortionCorrection) -> tuple[Any, ...]:
     """Residuals of the held-out stars at one stage, with transformations by the fitted ones."""
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
@@ -115,7 +118,7 @@ def held_out_row(stage, pairs, correction):
     return (stage, int(test.sum()), *(_clipped_rms(v) for v in (dx[test], dy[test], ix[good], iy[good])))
 
 
-def make_ladder(rows):
+def make_ladder(rows: list[tuple[Any, ...]]) -> Table:
     """Make the table of held-out residuals by stage from the rows of `held_out_row`."""
     names = ("stage", "n", "rms_x", "rms_y", "internal_x", "internal_y")
     table = Table(rows=rows, names=names)
@@ -137,30 +140,30 @@ def _stages(correction):
 
 @in_range
 def solve_distortion(
-    star_lists,
-    reference=None,
+    star_lists: list[Table],
+    reference: Table | None = None,
     *,
-    method="iterative",
-    degree=5,
-    gauge="center",
-    polynomial_cells=20,
-    table_cells=32,
-    pixel_map=True,
-    n_nearest=50,
-    amplifiers=4,
-    qfit_max=0.1,
-    error_max=0.05,
-    max_shift=10.0,
-    match_radius=0.1,
-    min_stars=50,
-    held_out=0.2,
-    motion_error=0.3,
-    void_lists=(),
-    shape=FRAME,
-    rng=None,
-    executor=None,
-    progress=False,
-):
+    method: str = "iterative",
+    degree: int = 5,
+    gauge: str = "center",
+    polynomial_cells: int = 20,
+    table_cells: int = 32,
+    pixel_map: bool = True,
+    n_nearest: int = 50,
+    amplifiers: int = 4,
+    qfit_max: float = 0.1,
+    error_max: float = 0.05,
+    max_shift: float = 10.0,
+    match_radius: float = 0.1,
+    min_stars: int = 50,
+    held_out: float = 0.2,
+    motion_error: float = 0.3,
+    void_lists: Sequence[list[Table]] = (),
+    shape: tuple[int, ...] = FRAME,
+    rng: np.random.Generator | None = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> DistortionSolution:
     """Solve the geometric distortion of one detector and filter (L23 §4, Methods §2).
 
     Parameters

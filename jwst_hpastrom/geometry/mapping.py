@@ -1,9 +1,11 @@
 """The mapping contract: everything that takes positions to positions has this face."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from astropy.modeling.models import Identity
+from numpy.typing import ArrayLike
 
 __all__ = ["CompositeMapping", "IdentityMapping", "Mapping"]
 
@@ -19,7 +21,7 @@ class Mapping(ABC):
     step = 0.5
 
     @abstractmethod
-    def forward(self, x, y):
+    def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Map positions.
 
         Parameters
@@ -34,10 +36,10 @@ class Mapping(ABC):
         """
 
     @abstractmethod
-    def to_astropy(self):
+    def to_astropy(self) -> None:
         """Return the map as an astropy model of standard parts, with an explicit ``inverse``."""
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Return ∂(u, v)/∂(x, y).
 
         Parameters
@@ -60,7 +62,7 @@ class Mapping(ABC):
         ]
         return np.stack(columns, -1)
 
-    def error(self, x, y):
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return the standard errors of the outputs due to the map itself.
 
         Parameters
@@ -75,7 +77,14 @@ class Mapping(ABC):
         zero = np.zeros(np.broadcast(x, y).shape)
         return zero, zero.copy()
 
-    def mean_error(self, x, y, group, n_groups, weights=None):
+    def mean_error(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        group: np.ndarray,
+        n_groups: int,
+        weights: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the standard errors, due to the map itself, of means of outputs over groups of inputs.
 
         Parameters
@@ -105,9 +114,11 @@ class Mapping(ABC):
             total = np.bincount(group[keep], w[keep], n_groups)
             with np.errstate(divide="ignore", invalid="ignore"):
                 out.append(np.bincount(group[keep], (w * e)[keep], n_groups) / total)
-        return tuple(out)
+        return out[0], out[1]
 
-    def inverse(self, u, v, *, tolerance=1e-7, max_iterations=50):
+    def inverse(
+        self, u: ArrayLike, v: ArrayLike, *, tolerance: float = 1e-7, max_iterations: int = 50
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Map outputs back to inputs by Newton's method.
 
         Parameters
@@ -141,9 +152,9 @@ class Mapping(ABC):
         lost = ~(np.hypot(u - a, v - b) <= max(10 * tolerance, 1e-5))
         return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
 
-    def starting_point(self, u, v):
+    def starting_point(self, u: ArrayLike, v: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """First guess of `inverse`; the outputs themselves where the map is nearly the identity."""
-        return u, v
+        return u, v  # type: ignore[return-value]
 
     def __or__(self, other):
         """Apply ``self`` first, then ``other``."""
@@ -153,22 +164,22 @@ class Mapping(ABC):
 class IdentityMapping(Mapping):
     """The map that changes nothing."""
 
-    def forward(self, x, y):
+    def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         return np.array(x, float), np.array(y, float)
 
-    def inverse(self, u, v, **_):
+    def inverse(self, u: ArrayLike, v: ArrayLike, **_: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.array(u, float), np.array(v, float)
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         return np.broadcast_to(np.eye(2), (*np.broadcast(x, y).shape, 2, 2)).copy()
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         return Identity(2)
 
     def __eq__(self, other):
         return isinstance(other, IdentityMapping)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 class CompositeMapping(Mapping):
@@ -186,26 +197,26 @@ class CompositeMapping(Mapping):
             flat.extend(part.parts if isinstance(part, CompositeMapping) else [part])
         self.parts = tuple(flat)
 
-    def forward(self, x, y):
+    def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         for part in self.parts:
             x, y = part.forward(x, y)
-        return x, y
+        return x, y  # type: ignore[return-value]
 
-    def inverse(self, u, v, **kwargs):
+    def inverse(self, u: ArrayLike, v: ArrayLike, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
         for part in reversed(self.parts):
             u, v = part.inverse(u, v, **kwargs)
-        return u, v
+        return u, v  # type: ignore[return-value]
 
-    def jacobian(self, x, y):
-        total = None
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        total: Any = None
         for part in self.parts:
             jac = part.jacobian(x, y)
             total = jac if total is None else jac @ total
             x, y = part.forward(x, y)
         return total
 
-    def error(self, x, y):
-        var = None
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        var: Any = None
         for part in self.parts:
             own = np.stack([e**2 for e in part.error(x, y)], -1)
             if var is not None:
@@ -214,7 +225,7 @@ class CompositeMapping(Mapping):
             x, y = part.forward(x, y)
         return np.sqrt(var[..., 0]), np.sqrt(var[..., 1])
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         models = [part.to_astropy() for part in self.parts]
         model, inverse = models[0], models[-1].inverse
         for m in models[1:]:
@@ -227,4 +238,4 @@ class CompositeMapping(Mapping):
     def __eq__(self, other):
         return isinstance(other, CompositeMapping) and self.parts == other.parts
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]

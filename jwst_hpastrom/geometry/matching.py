@@ -13,7 +13,9 @@ from jwst_hpastrom.geometry.transform import LinearTransform, fit_linear
 __all__ = ["BlindMatch", "match_blind", "match_nearest"]
 
 
-def match_nearest(x1, y1, x2, y2, radius):
+def match_nearest(
+    x1: np.ndarray, y1: np.ndarray, x2: np.ndarray, y2: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pair each star with its nearest partner, where the two are each other's nearest.
 
     Parameters
@@ -40,8 +42,8 @@ def match_nearest(x1, y1, x2, y2, radius):
         return empty, empty, np.zeros(0)
     a = [np.ascontiguousarray(np.asarray(c, float)[ok1]) for c in (x1, y1)]
     b = [np.ascontiguousarray(np.asarray(c, float)[ok2]) for c in (x2, y2)]
-    to2, distance = _nearest(*a, *b, float(radius))
-    to1, _ = _nearest(*b, *a, float(radius))
+    to2, distance = _nearest(a[0], a[1], b[0], b[1], float(radius))
+    to1, _ = _nearest(b[0], b[1], a[0], a[1], float(radius))
     found = np.flatnonzero(to2 >= 0)
     mutual = found[to1[to2[found]] == found]
     return ok1[mutual], ok2[to2[mutual]], distance[mutual]
@@ -89,23 +91,23 @@ class BlindMatch:
 
 
 def match_blind(
-    x1,
-    y1,
-    x2,
-    y2,
+    x1: np.ndarray,
+    y1: np.ndarray,
+    x2: np.ndarray,
+    y2: np.ndarray,
     *,
-    mag1=None,
-    mag2=None,
-    max_shift=None,
-    max_rotation=1.5,
-    scale=1.0,
-    scale_tolerance=0.0,
-    parity=1,
-    radius=None,
-    n_bright=400,
-    min_stars=6,
-    parameters=6,
-):
+    mag1: np.ndarray | None = None,
+    mag2: np.ndarray | None = None,
+    max_shift: float | None = None,
+    max_rotation: float = 1.5,
+    scale: float = 1.0,
+    scale_tolerance: float = 0.0,
+    parity: int = 1,
+    radius: float | None = None,
+    n_bright: int = 400,
+    min_stars: int = 6,
+    parameters: int = 6,
+) -> BlindMatch:
     """Find the transformation between two lists that may be shifted, turned and scaled.
 
     Offsets of all pairs of bright stars vote, for each trial rotation and scale; the best offsets are

@@ -1,8 +1,11 @@
 """The tangent plane, and linear motion on it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jwst_hpastrom.numerics import robust_sigma
 
@@ -11,7 +14,7 @@ __all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes", "sky_middle"
 ARCSEC = 180.0 * 3600.0 / np.pi
 
 
-def sky_middle(ra, dec):
+def sky_middle(ra: np.ndarray, dec: np.ndarray) -> tuple[float, float]:
     """Middle of positions on the sky, whatever their order, also across 0 h and about a pole.
 
     Parameters
@@ -57,7 +60,7 @@ class TangentPlane:
     y0: float = 10000.0
 
     @classmethod
-    def from_meta(cls, meta):
+    def from_meta(cls, meta: Mapping[str, Any]) -> "TangentPlane | None":
         """Read the plane that `to_meta` wrote; None where the metadata lack it."""
         try:
             return cls(
@@ -70,7 +73,7 @@ class TangentPlane:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def to_meta(self):
+    def to_meta(self) -> dict[str, Any]:
         """Return the plane as table metadata."""
         return {
             "ra_tangent": self.ra,
@@ -80,7 +83,7 @@ class TangentPlane:
             "y_tangent": self.y0,
         }
 
-    def from_sky(self, ra, dec):
+    def from_sky(self, ra: ArrayLike, dec: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Project sky positions.
 
         Parameters
@@ -102,7 +105,7 @@ class TangentPlane:
         eta = (np.cos(d0) * np.sin(d) - np.sin(d0) * np.cos(d) * np.cos(a)) * inv
         return xi, eta
 
-    def to_sky(self, xi, eta):
+    def to_sky(self, xi: ArrayLike, eta: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Deproject: the inverse of `from_sky`.
 
         Returns
@@ -117,18 +120,26 @@ class TangentPlane:
         dec = np.rad2deg(np.arctan2(np.sin(d0) + y * np.cos(d0), np.hypot(x, den)))
         return ra % 360.0, dec
 
-    def to_pixels(self, xi, eta):
+    def to_pixels(self, xi: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tangent-plane arcseconds to pixels of the grid (x to the West)."""
         f = 1e3 / self.scale_mas
         return self.x0 - np.asarray(xi, float) * f, self.y0 + np.asarray(eta, float) * f
 
-    def from_pixels(self, x, y):
+    def from_pixels(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of the grid to tangent-plane arcseconds."""
         f = self.scale_mas / 1e3
         return (self.x0 - np.asarray(x, float)) * f, (np.asarray(y, float) - self.y0) * f
 
 
-def propagate(xi, eta, pmra, pmdec, dt, *, errors=None):
+def propagate(
+    xi: np.ndarray,
+    eta: np.ndarray,
+    pmra: np.ndarray,
+    pmdec: np.ndarray,
+    dt: ArrayLike,
+    *,
+    errors: tuple[np.ndarray, ...] | None = None,
+) -> tuple[np.ndarray, ...]:
     """Move tangent-plane positions along straight lines.
 
     Parameters
@@ -158,7 +169,9 @@ def propagate(xi, eta, pmra, pmdec, dt, *, errors=None):
     return (*out, np.hypot(ex, np.nan_to_num(px) * dt), np.hypot(ey, np.nan_to_num(py) * dt))
 
 
-def fill_motions(pm, errors, *, fewest=5):
+def fill_motions(
+    pm: tuple[np.ndarray, ...], errors: tuple[np.ndarray, ...], *, fewest: int = 5
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Give stars of unknown motion the mean of the others', with the others' dispersion as error.
 
     Parameters
@@ -186,10 +199,10 @@ def fill_motions(pm, errors, *, fewest=5):
         if n > 3:  # prediction from a sample: Student's distribution
             spread *= np.sqrt((1 + 1 / n) * (n - 1) / (n - 3))
         out.append((np.where(known, v, middle), np.where(known, e, spread)))
-    return tuple(zip(*out, strict=True))
+    return tuple(v for v, _ in out), tuple(e for _, e in out)
 
 
-def sky_axes(plane, xi, eta):
+def sky_axes(plane: TangentPlane, xi: np.ndarray, eta: np.ndarray) -> np.ndarray:
     """Matrix that turns (µ_α*, µ_δ) at a star into motions on the tangent plane.
 
     Parameters

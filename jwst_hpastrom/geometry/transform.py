@@ -1,11 +1,13 @@
 """Four- and six-parameter and polynomial transformations, fitted by clipped weighted least squares."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from astropy.modeling.models import AffineTransformation2D, Polynomial2D
 from astropy.modeling.models import Mapping as AxisMapping
 from numpy.polynomial.polynomial import polyder, polyval2d
+from numpy.typing import ArrayLike
 
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry.mapping import Mapping
@@ -40,37 +42,37 @@ class LinearTransform(Mapping):
     offset: np.ndarray = field(default_factory=lambda: np.zeros(2))
     center: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
-    def forward(self, x, y):
+    def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         m, dx, dy = self.matrix, np.asarray(x, float) - self.center[0], np.asarray(y, float) - self.center[1]
         return m[0, 0] * dx + m[0, 1] * dy + self.offset[0], m[1, 0] * dx + m[1, 1] * dy + self.offset[1]
 
-    def inverted(self):
+    def inverted(self) -> "LinearTransform":
         """Return the inverse as a `LinearTransform`."""
         return LinearTransform(np.linalg.inv(self.matrix), self.center.copy(), self.offset.copy())
 
-    def inverse(self, u, v, **_):
+    def inverse(self, u: ArrayLike, v: ArrayLike, **_: Any) -> tuple[np.ndarray, np.ndarray]:
         return self.inverted().forward(u, v)
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         return np.broadcast_to(self.matrix, (*np.broadcast(x, y).shape, 2, 2)).copy()
 
-    def then(self, other):
+    def then(self, other: "LinearTransform") -> "LinearTransform":
         """Return the `LinearTransform` that applies ``self`` first, then ``other``."""
         off = np.array(other.forward(*self.offset))
         return LinearTransform(other.matrix @ self.matrix, off, self.center.copy())
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """√|det|: mean scale."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
     @property
-    def rotation(self):
+    def rotation(self) -> float:
         """Rotation in degrees, counter-clockwise, of the nearest similarity (reflected where det < 0)."""
         m, s = self.matrix, np.sign(np.linalg.det(self.matrix))
         return float(np.rad2deg(np.arctan2(m[1, 0] - s * m[0, 1], m[0, 0] + s * m[1, 1])))
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         def model(t):
             return AffineTransformation2D(t.matrix, t.offset - t.matrix @ t.center)
 
@@ -83,7 +85,7 @@ class LinearTransform(Mapping):
             np.array_equal(getattr(self, n), getattr(other, n)) for n in ("matrix", "offset", "center")
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +117,11 @@ class PolynomialTransform(Mapping):
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         return (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
 
-    def forward(self, x, y):
+    def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         p, q = self._normalized(x, y)
         return tuple(polyval2d(p, q, self._coefficients(c)) for c in (self.a, self.b))
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         p, q = self._normalized(x, y)
         out = np.empty((*p.shape, 2, 2))
         for row, c in enumerate((self.a, self.b)):
@@ -128,11 +130,11 @@ class PolynomialTransform(Mapping):
                 out[..., row, column] = polyval2d(p, q, slope)
         return out
 
-    def starting_point(self, u, v):
+    def starting_point(self, u: ArrayLike, v: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         m = np.array([[self.a[1], self.a[2]], [self.b[1], self.b[2]]]) / self.half_width
         return LinearTransform(m, np.array([self.a[0], self.b[0]]), self.center).inverse(u, v)
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         def poly(c):
             return Polynomial2D(
                 self.degree,
@@ -179,7 +181,7 @@ class PolynomialTransform(Mapping):
             and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("a", "b", "center"))
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -203,13 +205,13 @@ class TransformFit:
         Scatter per axis of the residuals of the pairs used, output units.
     """
 
-    transform: Mapping
+    transform: Any
     covariance: np.ndarray
     keep: np.ndarray
     n_used: int
     rms: float
 
-    def variance(self, x, y, common=None):
+    def variance(self, x: np.ndarray, y: np.ndarray, common: np.ndarray | None = None) -> np.ndarray:
         """Variance of the transformed positions of a linear fit, from its covariance.
 
         Parameters
@@ -294,8 +296,18 @@ def _fit_clipped(solve, n, finite, sigma, max_iterations, min_stars, what, root,
 
 
 def fit_linear(
-    x, y, u, v, *, parameters=6, weights=None, sigma=3.0, max_iterations=20, min_stars=None, keep=None
-):
+    x: np.ndarray,
+    y: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    *,
+    parameters: int = 6,
+    weights: np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    sigma: float | None = 3.0,
+    max_iterations: int = 20,
+    min_stars: int | None = None,
+    keep: np.ndarray | None = None,
+) -> TransformFit:
     """Fit a four- or six-parameter transformation (x, y) -> (u, v).
 
     Parameters
@@ -403,8 +415,18 @@ def fit_linear(
 
 
 def fit_polynomial(
-    x, y, u, v, degree, *, weights=None, sigma=3.0, max_iterations=20, min_stars=None, keep=None
-):
+    x: np.ndarray,
+    y: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    degree: int,
+    *,
+    weights: np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    sigma: float | None = 3.0,
+    max_iterations: int = 20,
+    min_stars: int | None = None,
+    keep: np.ndarray | None = None,
+) -> TransformFit:
     """Fit polynomials of the given degree, (x, y) -> (u, v).
 
     Parameters

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.table import Table
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
@@ -55,7 +56,7 @@ class _Mixture:
         self.v, self.variance, self.field, self.ring = v, variance, field, ring
         self.n_rings = ring.max() + 1
 
-    def fit(self, s2, mean, f):
+    def fit(self, s2: float, mean: np.ndarray, f: np.ndarray) -> tuple[float, np.ndarray]:
         """Maximize over mean and fractions for a dispersion; also leaves the memberships."""
         w = 1.0 / (self.variance + s2)
         count = np.bincount(self.ring)
@@ -81,8 +82,17 @@ class _Mixture:
 
 @in_range
 def cluster_motion(
-    table, *, ra, dec, radius=25.0, field_radius=None, n_rings=3, confidence=0.95, min_stars=20, most=None
-):
+    table: Table,
+    *,
+    ra: float,
+    dec: float,
+    radius: float = 25.0,
+    field_radius: float | None = None,
+    n_rings: int = 3,
+    confidence: float = 0.95,
+    min_stars: int = 20,
+    most: float | None = None,
+) -> ClusterMotion:
     """Fit the motion of a cluster's stars on top of the field's, which is taken from the stars around it.
 
     Each star within ``radius`` is a member with a probability that depends on its ring about the center and

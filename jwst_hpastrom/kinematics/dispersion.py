@@ -1,6 +1,7 @@
 """Intrinsic mean and dispersion by maximum likelihood."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -31,8 +32,8 @@ class Dispersion:
         Stars.
     """
 
-    mean: float
-    mean_error: float
+    mean: Any
+    mean_error: Any
     sigma: float
     sigma_error: float
     upper: float
@@ -96,16 +97,16 @@ class Posterior:
         self._cumulative = share / share[-1]
         self.weight = density / density.sum()
 
-    def quantile(self, p):
+    def quantile(self, p: float) -> float:
         """Dispersion at a cumulative probability."""
         return float(np.sqrt(np.interp(p, self._cumulative, self.variance)))
 
-    def mean(self, values):
+    def mean(self, values: np.ndarray) -> Any:
         """Mean of values given on the grid of variances."""
         return np.tensordot(self.weight, values, 1)
 
     @property
-    def error(self):
+    def error(self) -> float:
         """Standard deviation of the dispersion."""
         s = np.sqrt(self.variance)
         return float(np.sqrt(max(self.mean(s**2) - self.mean(s) ** 2, 0.0)))
@@ -148,7 +149,14 @@ def _fit_all(v, e, confidence, min_stars):
 
 
 @in_range
-def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
+def fit_dispersion(
+    motion: np.ndarray,
+    error: np.ndarray,
+    *,
+    confidence: float = 0.95,
+    min_stars: int = 3,
+    clip: float | None = 4.0,
+) -> Dispersion:
     """Mean and intrinsic dispersion of one axis from Π N(v; mean, σ² + e²).
 
     Parameters
@@ -183,7 +191,16 @@ def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
 
 
 @in_range
-def fit_isotropic(pmra, pmdec, pmra_error, pmdec_error, *, confidence=0.95, min_stars=3, clip=4.0):
+def fit_isotropic(
+    pmra: np.ndarray,
+    pmdec: np.ndarray,
+    pmra_error: np.ndarray,
+    pmdec_error: np.ndarray,
+    *,
+    confidence: float = 0.95,
+    min_stars: int = 3,
+    clip: float = 4.0,
+) -> Dispersion:
     """Mean motion and one dispersion common to both axes.
 
     Parameters

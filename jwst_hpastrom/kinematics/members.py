@@ -1,8 +1,10 @@
 """A cluster's members, its mean motion and dispersion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import clipped_median, robust_sigma
@@ -37,8 +39,15 @@ class BulkMotion:
 
 @in_range
 def select_members(
-    table, *, ra, dec, radius=25.0, motion=None, circles=((-5.5, 0.04), (-3.5, 0.07)), cmd=None
-):
+    table: Table,
+    *,
+    ra: float,
+    dec: float,
+    radius: float = 25.0,
+    motion: Sequence[float] | np.ndarray | None = None,
+    circles: Sequence[tuple[float, float]] = ((-5.5, 0.04), (-3.5, 0.07)),
+    cmd: np.ndarray | None = None,
+) -> np.ndarray:
     """Choose likely members by position, color-magnitude diagram and motion (L23 §5).
 
     Parameters
@@ -80,7 +89,9 @@ def select_members(
 
 
 @in_range
-def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
+def bulk_motion(
+    table: Table, *, limit: float | None = None, sigma: float = 3.0, min_stars: int = 5
+) -> BulkMotion:
     """Mean motion (clipped median) of a group, and the dispersion of the stars close to it.
 
     Parameters

@@ -1,5 +1,6 @@
 """Groups in the vector-point diagram: several Gaussians fitted to a projected histogram."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,15 @@ class ProjectedGroups:
     angle: float
 
 
-def project(pmra, pmdec, pmra_error, pmdec_error, *, angle, origin=(0.0, 0.0)):
+def project(
+    pmra: np.ndarray,
+    pmdec: np.ndarray,
+    pmra_error: np.ndarray,
+    pmdec_error: np.ndarray,
+    *,
+    angle: float,
+    origin: Sequence[float] = (0.0, 0.0),
+) -> tuple[np.ndarray, np.ndarray]:
     """Project motions on an axis of the vector-point diagram.
 
     Parameters
@@ -114,17 +123,17 @@ def _starts(along, n_groups, rng, n=6):
 
 
 def fit_projected_groups(
-    along,
-    error,
+    along: np.ndarray,
+    error: np.ndarray,
     *,
-    rng,
-    n_groups=3,
-    n_realizations=1000,
-    bin_width=None,
-    n_bootstrap=50,
-    start=None,
-    angle=0.0,
-):
+    rng: np.random.Generator,
+    n_groups: int = 3,
+    n_realizations: int = 1000,
+    bin_width: float | None = None,
+    n_bootstrap: int = 50,
+    start: Sequence[tuple[float, float, float]] | None = None,
+    angle: float = 0.0,
+) -> ProjectedGroups:
     """Fit several Gaussians at once to the histogram of projected motions, averaged over noise realizations.
 
     The average over realizations with each star's own noise added, and a random phase of the bins, frees

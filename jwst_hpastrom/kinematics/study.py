@@ -66,7 +66,7 @@ class Study:
     young: np.ndarray
     old_dispersion: Dispersion | None
     young_dispersion: Dispersion | None
-    center: tuple
+    center: tuple | None
     cluster: ClusterMotion | None
     cluster_rows: np.ndarray
     members: np.ndarray
@@ -83,7 +83,7 @@ class Study:
         )
 
 
-def color_split(color, n_bins=64):
+def color_split(color: np.ndarray, n_bins: int = 64) -> float:
     """Return the color that divides a sample in two with the least scatter within either (Otsu 1979)."""
     color = np.asarray(color, float)
     color = color[np.isfinite(color)]
@@ -100,7 +100,7 @@ def color_split(color, n_bins=64):
     return float(np.mean(edges[1:-1][best]))
 
 
-def densest_place(ra, dec, radius=10.0):
+def densest_place(ra: np.ndarray, dec: np.ndarray, radius: float = 10.0) -> tuple[float, float] | None:
     """Return the place (ra, dec in degrees) with the most stars within ``radius`` arcsec."""
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
     squeeze = np.cos(np.deg2rad(np.median(dec)))
@@ -115,18 +115,18 @@ def densest_place(ra, dec, radius=10.0):
 
 
 def study_field(
-    motions,
+    motions: Table,
     *,
-    rng,
-    split=None,
-    bright=(-6.5, -5.0),
-    center=None,
-    radius=25.0,
-    n_groups=3,
-    n_realizations=1000,
-    distance_kpc=None,
-    distance_error=0.0,
-):
+    rng: np.random.Generator,
+    split: float | None = None,
+    bright: tuple[float, ...] = (-6.5, -5.0),
+    center: tuple[float, ...] | None = None,
+    radius: float = 25.0,
+    n_groups: int = 3,
+    n_realizations: int = 1000,
+    distance_kpc: float | None = None,
+    distance_error: float | None = 0.0,
+) -> Study:
     """Study the kinematics of a field as L23 §5 does.
 
     Parameters
@@ -186,9 +186,10 @@ def study_field(
     except NotEnoughStarsError:
         pass
     members = np.zeros(len(motions), bool)
-    if cluster is not None:
-        at = {"ra": place[0], "dec": place[1], "radius": radius, "motion": cluster.motion}
-        members = good & select_members(motions, **at)
+    if cluster is not None and place is not None:
+        members = good & select_members(
+            motions, ra=place[0], dec=place[1], radius=radius, motion=cluster.motion
+        )
 
     groups, along, origin = None, np.zeros(0), (0.0, 0.0)
     if young.sum() >= 30 * n_groups:

@@ -1,5 +1,7 @@
 """Dispersion of motions within a circle: a Gaussian cut at the circle's edge, on an even background."""
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize
 
@@ -30,7 +32,7 @@ class Circle:
         self.v, self.e2, self.limit = v, e2, limit
         self.scale = np.sqrt(np.mean(v**2))
 
-    def log_likelihood(self, s2, mean, f):
+    def log_likelihood(self, s2: float, mean: np.ndarray, f: float) -> float:
         """Of the intrinsic variance, the mean and the background's share."""
         var = s2 + self.e2
         d = self.v - mean[:, None]
@@ -41,7 +43,7 @@ class Circle:
         gauss = np.exp(-0.5 * np.sum(d**2 / var, axis=0) + loss) / (2 * np.pi * np.sqrt(var.prod(0)) * inside)
         return float(np.log((1 - f) * gauss + f / (np.pi * self.limit**2) + 1e-300).sum())
 
-    def best(self, s2=None, background=True):
+    def best(self, s2: float | None = None, background: bool = True) -> tuple[Any, ...]:
         """Maximize over mean, share and, unless given, variance; (log likelihood, variance, mean, share)."""
 
         def unpack(p):
@@ -55,7 +57,14 @@ class Circle:
         return -found.fun, *unpack(found.x)
 
 
-def fit_truncated(v, e, center, limit, confidence=0.95, only_width=False):
+def fit_truncated(
+    v: np.ndarray,
+    e: np.ndarray,
+    center: np.ndarray,
+    limit: float,
+    confidence: float = 0.95,
+    only_width: bool = False,
+) -> tuple[Dispersion | None, float]:
     """Mean and isotropic dispersion of the stars within ``limit`` of a motion.
 
     Parameters

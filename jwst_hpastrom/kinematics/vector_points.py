@@ -1,5 +1,6 @@
 """Vector-point diagrams as numbers: dispersions and errors by magnitude (L23 Fig. 20-22)."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from jwst_hpastrom.kinematics.dispersion import fit_dispersion
 __all__ = ["vector_points"]
 
 
-def vector_points(table, *, edges, min_stars=10):
+def vector_points(table: Table, *, edges: Sequence[float], min_stars: int = 10) -> Table:
     """Observed and intrinsic dispersions of the motions in bins of magnitude.
 
     Parameters

@@ -1,6 +1,7 @@
 """Motions at a distance."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["KM_S", "to_km_s"]
 
@@ -8,7 +9,9 @@ __all__ = ["KM_S", "to_km_s"]
 KM_S = 4.740470446
 
 
-def to_km_s(motion, distance_kpc, *, motion_error=0.0, distance_error=0.0):
+def to_km_s(
+    motion: ArrayLike, distance_kpc: float, *, motion_error: ArrayLike = 0.0, distance_error: float = 0.0
+) -> tuple[ArrayLike, ArrayLike]:
     """Turn proper motions into tangential velocities.
 
     Parameters

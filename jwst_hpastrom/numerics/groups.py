@@ -9,7 +9,7 @@ from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
 __all__ = ["GroupMean", "bin_index", "cell_index", "group_means", "sort_into_groups"]
 
 
-def cell_index(x, n, length):
+def cell_index(x: np.ndarray, n: int, length: int) -> np.ndarray:
     """Cell of each position where ``n`` equal cells cover ``length`` pixels.
 
     Parameters
@@ -30,7 +30,7 @@ def cell_index(x, n, length):
     return np.clip(((x + 0.5) * n / length).astype(int), 0, n - 1)
 
 
-def bin_index(x, size, n):
+def bin_index(x: np.ndarray, size: float, n: int) -> np.ndarray:
     """Bin of each value where ``n`` bins of width ``size`` start at zero.
 
     Parameters
@@ -51,7 +51,7 @@ def bin_index(x, size, n):
     return np.clip((x / size).astype(int), 0, n - 1)
 
 
-def sort_into_groups(group, n_groups):
+def sort_into_groups(group: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Sort values by their groups.
 
     Parameters
@@ -100,7 +100,15 @@ class GroupMean:
     n_used: np.ndarray
 
 
-def group_means(group, values, weights, n_groups, *, sigma=3.0, keep=None):
+def group_means(
+    group: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    n_groups: int,
+    *,
+    sigma: float = 3.0,
+    keep: np.ndarray | None = None,
+) -> GroupMean:
     """σ-clipped weighted mean of the values of each group (each star).
 
     Parameters

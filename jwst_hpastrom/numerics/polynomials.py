@@ -1,16 +1,18 @@
 """Polynomials of two coordinates: their terms, values of the terms and derivatives."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 __all__ = ["polynomial_basis", "polynomial_slopes", "polynomial_terms"]
 
 
-def polynomial_terms(degree, lowest=0):
+def polynomial_terms(degree: int, lowest: int = 0) -> list[tuple[int, int]]:
     """Return the exponents (i, j) with lowest <= i + j <= degree, by rising order, then rising j."""
     return [(n - j, j) for n in range(lowest, degree + 1) for j in range(n + 1)]
 
 
-def polynomial_basis(p, q, terms):
+def polynomial_basis(p: np.ndarray, q: np.ndarray, terms: Sequence[tuple[int, int]]) -> np.ndarray:
     """Values of the terms p^i q^j.
 
     Parameters
@@ -35,7 +37,9 @@ def polynomial_basis(p, q, terms):
     return np.stack([p**i * q**j for i, j in terms], -1)
 
 
-def polynomial_slopes(p, q, terms):
+def polynomial_slopes(
+    p: np.ndarray, q: np.ndarray, terms: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of `polynomial_basis` by p and by q.
 
     Returns

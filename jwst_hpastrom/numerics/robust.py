@@ -1,6 +1,9 @@
 """Robust scatter, clipped mean and median."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["MAD_TO_SIGMA", "clipped_mean", "clipped_median", "robust_sigma", "sigma_about_zero"]
 
@@ -8,7 +11,7 @@ __all__ = ["MAD_TO_SIGMA", "clipped_mean", "clipped_median", "robust_sigma", "si
 MAD_TO_SIGMA = 1.4826
 
 
-def robust_sigma(values, axis=None):
+def robust_sigma(values: ArrayLike, axis: int | None = None) -> Any:
     """Return 1.4826 times the median absolute deviation, NaN ignored.
 
     Parameters
@@ -26,7 +29,7 @@ def robust_sigma(values, axis=None):
     return MAD_TO_SIGMA * np.nanmedian(np.abs(values - middle), axis=axis)
 
 
-def sigma_about_zero(values, axis=None):
+def sigma_about_zero(values: ArrayLike, axis: int | None = None) -> Any:
     """Return 1.4826 times the median absolute value: the scatter of residuals about zero.
 
     Parameters
@@ -54,7 +57,9 @@ def _clip(values, sigma, max_iterations):
     return keep
 
 
-def clipped_mean(values, weights=None, *, sigma=3.0, max_iterations=10):
+def clipped_mean(
+    values: ArrayLike, weights: ArrayLike | None = None, *, sigma: float = 3.0, max_iterations: int = 10
+) -> tuple[float, float, np.ndarray]:
     """Iteratively clipped (weighted) mean.
 
     Parameters
@@ -91,7 +96,9 @@ def clipped_mean(values, weights=None, *, sigma=3.0, max_iterations=10):
     return np.sum(w * values[keep]) / w.sum(), w.sum() ** -0.5, keep
 
 
-def clipped_median(values, *, sigma=3.0, max_iterations=10):
+def clipped_median(
+    values: ArrayLike, *, sigma: float = 3.0, max_iterations: int = 10
+) -> tuple[float, float, np.ndarray]:
     """Iteratively clipped median.
 
     Returns

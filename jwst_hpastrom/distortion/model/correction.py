@@ -1,8 +1,10 @@
 """The distortion correction: polynomial, look-up table and pixel map of the raw position, added."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import (
@@ -71,11 +73,11 @@ class DistortionCorrection(Part):
         return self._arguments
 
     @property
-    def parts(self):
+    def parts(self) -> list[PolynomialCorrection | TableCorrection | PixelMapCorrection]:
         """The parts that are there."""
         return [p for p in (self.polynomial, self.table, self.pixel_map) if p is not None]
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Return ∂corrected/∂raw: analytic for the polynomial, the mean over the pixel for the tables."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         fine = DistortionCorrection(table=self.table, pixel_map=self.pixel_map, shape=self.shape)
@@ -86,7 +88,7 @@ class DistortionCorrection(Part):
             out = out + Mapping.jacobian(fine, x, y) - np.eye(2)
         return out
 
-    def error(self, x, y):
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return the standard errors of the corrected position, a six-parameter transformation being free.
 
         Without an error model: where there is a pixel map, it has measured what the other parts left over,
@@ -101,7 +103,14 @@ class DistortionCorrection(Part):
             ex, ey = ex + a**2, ey + b**2
         return np.sqrt(ex), np.sqrt(ey)
 
-    def mean_error(self, x, y, group, n_groups, weights=None):
+    def mean_error(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        group: np.ndarray,
+        n_groups: int,
+        weights: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the standard errors of the correction's means over groups of raw positions.
 
         See `~jwst_hpastrom.geometry.Mapping.mean_error`; with an error model the errors of a group's
@@ -111,7 +120,7 @@ class DistortionCorrection(Part):
             return self.uncertainty.mean_error(x, y, group, n_groups, weights)
         return super().mean_error(x, y, group, n_groups, weights)
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         """Return raw -> corrected as standard models; its inverse makes two passes over the same tables."""
         return standard_model(self.polynomial, self.table, self.pixel_map)
 
@@ -125,10 +134,12 @@ class DistortionCorrection(Part):
             and self.pixel_map == other.pixel_map
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
-def pixel_area_magnitude(correction, x, y, *, center=None):
+def pixel_area_magnitude(
+    correction: Mapping, x: ArrayLike, y: ArrayLike, *, center: tuple[float, ...] | None = None
+) -> np.ndarray:
     """Magnitude to add to one measured on surface brightness: ``-2.5 log10(|J| / |J_center|)``.
 
     Parameters

@@ -1,8 +1,11 @@
 """What is known of a correction's error: its size over the detector, and how far it reaches."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -36,7 +39,9 @@ class ErrorModel:
     shape: tuple
 
     @classmethod
-    def from_samples(cls, samples, shape, *, smooth=32.0, spacing=32.0):
+    def from_samples(
+        cls, samples: np.ndarray, shape: tuple[int, ...], *, smooth: float = 32.0, spacing: float = 32.0
+    ) -> "ErrorModel":
         """Measure size and reach from samples of the error.
 
         Parameters
@@ -71,12 +76,12 @@ class ErrorModel:
         return cls(coarse, correlation, float(step), tuple(shape))
 
     @property
-    def reach(self):
+    def reach(self) -> float:
         """Distance at which the correlation has fallen to one half, pixels."""
         row = np.minimum.accumulate(self.correlation[0, self.correlation.shape[1] // 2 :])
         return float(self.step * np.interp(-0.5, -row, np.arange(row.size)))
 
-    def error(self, x, y):
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return the standard errors of the correction at raw positions, pixels."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         my, mx = self.variance.shape[1:]
@@ -84,7 +89,14 @@ class ErrorModel:
         out = (map_coordinates(v, at, order=1, mode="nearest") for v in self.variance)
         return tuple(np.sqrt(np.maximum(v, 0.0)) for v in out)
 
-    def mean_error(self, x, y, group, n_groups, weights=None):
+    def mean_error(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        group: np.ndarray,
+        n_groups: int,
+        weights: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the standard errors of the weighted means of the correction over groups of raw positions.
 
         Parameters
@@ -113,7 +125,7 @@ class ErrorModel:
         )  # fmt: skip
         return np.sqrt(out[0]), np.sqrt(out[1])
 
-    def to_meta(self):
+    def to_meta(self) -> dict[str, Any]:
         """Return arrays and plain values, for a file's metadata."""
         return {
             "variance": np.asarray(self.variance, np.float32),
@@ -122,12 +134,14 @@ class ErrorModel:
         }  # fmt: skip
 
     @classmethod
-    def from_meta(cls, meta):
+    def from_meta(cls, meta: Mapping[str, Any]) -> "ErrorModel":
         """Make it from what `to_meta` returned."""
-        arrays = (np.array(meta[k]) for k in ("variance", "correlation"))
-        return cls(*arrays, float(meta["step"]), tuple(int(n) for n in meta["shape"]))
+        variance, correlation = (np.array(meta[k]) for k in ("variance", "correlation"))
+        return cls(variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]))
 
-    def with_structure(self, variance, length, strength=None):
+    def with_structure(
+        self, variance: float, length: float, strength: np.ndarray | None = None
+    ) -> "ErrorModel":
         """Return the model with an independent error added, of its own reach.
 
         Parameters
@@ -158,7 +172,7 @@ class ErrorModel:
             for k in ("variance", "correlation", "step", "shape")
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _correlation(unit):

@@ -1,8 +1,10 @@
 """The parts of a correction: polynomial, look-up table, pixel map; each a mapping by itself."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jwst_hpastrom.distortion.model import _kernels
 from jwst_hpastrom.distortion.model.standard_models import standard_model
@@ -18,7 +20,7 @@ NO_TABLE = (np.zeros((1, 1, 2)), np.zeros((1, 2)), np.zeros((1, 2)), 0.0, 0.0, 1
 NO_PIXELS = (np.zeros((1, 1, 2), np.float32),)
 
 
-def table_nodes(n_cells, n_pixels):
+def table_nodes(n_cells: int, n_pixels: int) -> np.ndarray:
     """Positions at which a table's cells act: cell centers, the outermost moved to the detector's edge.
 
     Parameters
@@ -48,7 +50,7 @@ class Part(Mapping):
         """All arguments of the kernel."""
         raise NotImplementedError
 
-    def delta(self, x, y):
+    def delta(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return the correction itself.
 
         Parameters
@@ -64,18 +66,20 @@ class Part(Mapping):
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         dx, dy = np.empty(x.size), np.empty(x.size)
         args = self._kernel_arguments()
-        _kernels.evaluate(np.ascontiguousarray(x).ravel(), np.ascontiguousarray(y).ravel(), *args, dx, dy)
+        _kernels.evaluate(np.ascontiguousarray(x).ravel(), np.ascontiguousarray(y).ravel(), *args, dx, dy)  # type: ignore[call-arg]
         return dx.reshape(x.shape), dy.reshape(x.shape)
 
-    def forward(self, x, y):
+    def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         dx, dy = self.delta(x, y)
         return np.asarray(x, float) + dx, np.asarray(y, float) + dy
 
-    def inverse(self, u, v, *, tolerance=1e-9, max_iterations=60):
+    def inverse(
+        self, u: ArrayLike, v: ArrayLike, *, tolerance: float = 1e-9, max_iterations: int = 60
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Map corrected positions back to raw ones; NaN where the iteration does not converge."""
         u, v = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float))
         x, y = np.empty(u.size), np.empty(u.size)
-        _kernels.invert(
+        _kernels.invert(  # type: ignore[call-arg]
             np.ascontiguousarray(u).ravel(),
             np.ascontiguousarray(v).ravel(),
             *self._kernel_arguments(),
@@ -128,14 +132,14 @@ class PolynomialCorrection(Part):
     def _kernel_arguments(self):
         return *self._own_arguments(), *NO_TABLE, *NO_PIXELS
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         zero = [0.0]
         delta = PolynomialTransform(
             self.degree, np.r_[zero, self.a], np.r_[zero, self.b], self.center, self.half_width
         )
         return np.eye(2) + delta.jacobian(x, y)
 
-    def error(self, x, y):
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         if self.covariance is None:
             return super().error(x, y)
         x, y = np.broadcast_arrays(x, y)
@@ -148,7 +152,7 @@ class PolynomialCorrection(Part):
             for s in (slice(0, n), slice(n, 2 * n))
         )
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         return standard_model(polynomial=self)
 
     def __eq__(self, other):
@@ -158,7 +162,7 @@ class PolynomialCorrection(Part):
             and all(np.array_equal(getattr(self, k), getattr(other, k)) for k in ("a", "b", "center"))
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _with_widths(nodes):
@@ -189,7 +193,7 @@ class TableCorrection(Part):
     shape: tuple = FRAME
 
     @property
-    def nodes(self):
+    def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """Node positions along x and y."""
         ny, nx = np.shape(self.dx)
         return table_nodes(nx, self.shape[1]), table_nodes(ny, self.shape[0])
@@ -211,12 +215,12 @@ class TableCorrection(Part):
     def _kernel_arguments(self):
         return *NO_POLYNOMIAL, *self._own_arguments(), *NO_PIXELS
 
-    def error(self, x, y):
-        if self.dx_err is None:
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        if self.dx_err is None or self.dy_err is None:
             return super().error(x, y)
         return TableCorrection(self.dx_err, self.dy_err, shape=self.shape).delta(x, y)
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         return standard_model(table=self)
 
     def __eq__(self, other):
@@ -227,7 +231,7 @@ class TableCorrection(Part):
             and np.array_equal(self.dy, other.dy)
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,15 +258,15 @@ class PixelMapCorrection(Part):
     def _kernel_arguments(self):
         return *NO_POLYNOMIAL, *NO_TABLE, *self._own_arguments()
 
-    def error(self, x, y):
+    def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         if self.errors is None:
             return super().error(x, y)
         return PixelMapCorrection(self.errors).delta(x, y)
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         return standard_model(pixel_map=self)
 
     def __eq__(self, other):
         return isinstance(other, PixelMapCorrection) and np.array_equal(self.data, other.data)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]

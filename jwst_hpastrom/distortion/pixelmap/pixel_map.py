@@ -1,5 +1,7 @@
 """The pixel map: at each pixel the clipped median of the nearest residuals of all filters (L23 §4.3)."""
 
+from concurrent.futures import Executor
+
 import numpy as np
 from tqdm import tqdm
 
@@ -21,8 +23,18 @@ def _rows(y0, y1, nx, data, start, bins, bin_size, k, sigma, block):
 
 
 def build_pixel_map(
-    x, y, dx, dy, *, n_nearest=50, sigma=2.5, shape=FRAME, rows=128, executor=None, progress=False
-):
+    x: np.ndarray,
+    y: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
+    *,
+    n_nearest: int = 50,
+    sigma: float = 2.5,
+    shape: tuple[int, ...] = FRAME,
+    rows: int = 128,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> PixelMapCorrection:
     """Build the pixel map from residuals.
 
     Parameters

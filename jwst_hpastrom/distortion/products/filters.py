@@ -1,6 +1,8 @@
 """Solutions of several filters: their average, and what each differs from it by (L23 §4.5)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -12,7 +14,7 @@ from jwst_hpastrom.errors import MixedExposuresError, NotEnoughStarsError
 __all__ = ["average_corrections", "filter_differences"]
 
 
-def average_corrections(corrections):
+def average_corrections(corrections: Sequence[DistortionCorrection]) -> DistortionCorrection:
     """Average the solutions of several filters, a proxy for one that does not depend on the filter.
 
     Parameters
@@ -52,14 +54,16 @@ def average_corrections(corrections):
     polynomial = PolynomialCorrection(first.degree, a, b, first.center, first.half_width, first.gauge)
     out = DistortionCorrection(polynomial, shape=corrections[0].shape)
     if tables:
-        mean = [sum(np.asarray(getattr(t, k), float) for t in tables) / n for k in ("dx", "dy")]
-        out = replace(out, table=TableCorrection(*mean, shape=tables[0].shape))
+        dx, dy = (np.asarray(sum(np.asarray(getattr(t, k), float) for t in tables) / n) for k in ("dx", "dy"))
+        out = replace(out, table=TableCorrection(dx, dy, shape=tables[0].shape))
     if maps:
-        out = replace(out, pixel_map=PixelMapCorrection((sum(maps) / n).astype(np.float32)))
+        out = replace(out, pixel_map=PixelMapCorrection(np.asarray(sum(maps) / n).astype(np.float32)))
     return out
 
 
-def filter_differences(corrections, *, n_grid=64):
+def filter_differences(
+    corrections: Mapping[str, DistortionCorrection], *, n_grid: int = 64
+) -> tuple[Table, np.ndarray, np.ndarray, dict[str, Any]]:
     """What each filter's solution differs from the average of all by (L23 Fig. 17).
 
     Parameters
@@ -79,7 +83,7 @@ def filter_differences(corrections, *, n_grid=64):
     differences : dict of str to ndarray, shape (2, n_grid, n_grid)
         Filter minus average, pixels.
     """
-    mean = average_corrections(corrections.values())
+    mean = average_corrections(list(corrections.values()))
     ny, nx = mean.shape
     x, y = np.meshgrid(*[(np.arange(n_grid) + 0.5) * n / n_grid - 0.5 for n in (nx, ny)])
     base = np.stack(mean.delta(x, y))

@@ -1,12 +1,15 @@
 """The correction as the official pipeline wants it: raw pixel to V2, V3."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.distortion.model.ideal import IdealPlane, v2v3_from_ideal
 from jwst_hpastrom.errors import MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
+from jwst_hpastrom.geometry.mapping import Mapping
 
 __all__ = ["FramePlacement", "place_frame", "to_v2v3"]
 
@@ -32,7 +35,9 @@ class FramePlacement:
     mean_jump_mas: float
 
 
-def place_frame(correction, star_lists, *, scale_mas=None):
+def place_frame(
+    correction: Mapping, star_lists: list[Table], *, scale_mas: float | None = None
+) -> FramePlacement:
     """Find the linear map of the corrected frame to V2V3 under which pointing and roll stay as they are.
 
     Parameters
@@ -95,7 +100,7 @@ def place_frame(correction, star_lists, *, scale_mas=None):
     return FramePlacement(fit.then(to_tel), 1e3 * float(jump.max()), 1e3 * mean)
 
 
-def to_v2v3(correction, placement):
+def to_v2v3(correction: Mapping, placement: FramePlacement) -> Any:
     """Return raw pixel (0-based) -> V2, V3 (arcsec) of standard astropy models, with an explicit inverse.
 
     Parameters

@@ -1,8 +1,13 @@
 """The pixel scale at the detector's reference point, velocity aberration taken out (L23 §4.6)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.distortion.model.correction import DistortionCorrection
+from jwst_hpastrom.distortion.solve.pairs import Pairs
+from jwst_hpastrom.geometry.transform import LinearTransform
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
 
 __all__ = ["pixel_scale", "pixel_scale_history", "smooth_area"]
@@ -13,7 +18,7 @@ def _terms(x, y, center, half, degree):
     return polynomial_basis(p, q, polynomial_terms(degree))
 
 
-def smooth_area(correction, *, degree=5, n_grid=128):
+def smooth_area(correction: DistortionCorrection, *, degree: int = 5, n_grid: int = 128) -> float:
     """Return |∂corrected/∂raw| at the reference point, of the polynomial that fits the whole correction best.
 
     The derivative of the correction itself at one pixel carries the slope of the finest structure there
@@ -66,7 +71,15 @@ def _clustered_error(pairs, dx, dy, correction, weights, degree):
     return float(np.sqrt(variance))
 
 
-def pixel_scale(pairs, correction, transforms, dx, dy, *, degree=5):
+def pixel_scale(
+    pairs: Pairs,
+    correction: DistortionCorrection,
+    transforms: list[LinearTransform],
+    dx: np.ndarray,
+    dy: np.ndarray,
+    *,
+    degree: int = 5,
+) -> Table:
     """Measure the pixel scale of each exposure and its mean.
 
     Parameters
@@ -120,7 +133,7 @@ def pixel_scale(pairs, correction, transforms, dx, dy, *, degree=5):
     return table
 
 
-def pixel_scale_history(tables):
+def pixel_scale_history(tables: Sequence[Table]) -> tuple[Table, Table]:
     """Pixel scales of several fields and filters: weighted means (L23 Table 1) and their course in time.
 
     Parameters
@@ -138,7 +151,7 @@ def pixel_scale_history(tables):
         the filter's mean).
     """
     rows, history = [], []
-    by_filter = {}
+    by_filter: dict[str, list[Table]] = {}
     for t in tables:
         by_filter.setdefault(str(t.meta.get("filter") or "?"), []).append(t)
     for name in sorted(by_filter):

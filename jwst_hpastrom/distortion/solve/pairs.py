@@ -1,10 +1,12 @@
 """Star lists against a reference: selection, epoch, matching; the pairs that every solution starts from."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
@@ -83,12 +85,12 @@ class Pairs:
     shift: list
 
     @property
-    def fitted(self):
+    def fitted(self) -> np.ndarray:
         """Pairs that fits may use."""
         return ~self.held_out[self.star]
 
     @cached_property
-    def pixel_scale(self):
+    def pixel_scale(self) -> float:
         """Nominal arcsec per pixel of the detector; without a row, as the positions have it."""
         known = nominal_scale(self.metas[0]) if self.metas else None
         ratio = np.hypot(np.std(self.u), np.std(self.v)) / np.hypot(np.std(self.x), np.std(self.y))
@@ -98,13 +100,13 @@ class Pairs:
         return self.x.size
 
 
-def check_one_filter(star_lists):
+def check_one_filter(star_lists: Sequence[Table]) -> None:
     """Raise `MixedExposuresError` unless all lists are of one instrument, detector and filter."""
     do = "solve each filter by itself; give the others' star lists to the pixel map"
     MixedExposuresError.unless_same([t.meta for t in star_lists], "instrument", "detector", "filter", do=do)
 
 
-def select_stars(table, *, qfit_max=0.1, error_max=0.05):
+def select_stars(table: Table, *, qfit_max: float = 0.1, error_max: float = 0.05) -> np.ndarray:
     """Return which stars of a list are well measured: QFIT, flags, position errors.
 
     Parameters
@@ -143,18 +145,18 @@ def _full_frame(table):
 
 
 def match_reference(
-    star_lists,
-    reference,
+    star_lists: list[Table],
+    reference: Table,
     *,
-    qfit_max=0.1,
-    error_max=0.05,
-    max_shift=10.0,
-    match_radius=0.1,
-    min_stars=50,
-    held_out=0.2,
-    motion_error=0.3,
-    rng=None,
-):
+    qfit_max: float = 0.1,
+    error_max: float = 0.05,
+    max_shift: float = 10.0,
+    match_radius: float = 0.1,
+    min_stars: int = 50,
+    held_out: float = 0.2,
+    motion_error: float = 0.3,
+    rng: np.random.Generator | None = None,
+) -> Pairs:
     """Pair the stars of each exposure with a reference catalog moved to the exposure's epoch.
 
     Parameters
@@ -227,15 +229,19 @@ def match_reference(
     ]
     sigma = np.stack([np.hypot(e, p * mean_dt) for e, p in zip(errors, pm_err, strict=True)], 1) / 1e3
     mags = values(reference, "mag")
-    columns = {k: [] for k in ("exposure", "star", "x", "y", "x_err", "y_err", "u", "v", "mag")}
+    columns: dict[str, list[np.ndarray]] = {
+        k: [] for k in ("exposure", "star", "x", "y", "x_err", "y_err", "u", "v", "mag")
+    }
     rotations, planes, metas, n_found, shifts = [], [], [], [], []
     for e, (table, dt) in enumerate(zip(star_lists, dts, strict=True)):
         name = table.meta.get("filename") or f"star list {e + 1}"
+        moved = propagate(xi, eta, pm[0], pm[1], dt)
         try:
             found = _match_one(
                 table,
                 plane,
-                *propagate(xi, eta, *pm, dt),
+                moved[0],
+                moved[1],
                 mags,
                 qfit_max,
                 error_max,

@@ -1,6 +1,7 @@
 """What a solution is made with."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from jwst_hpastrom.instrument import FRAME
 
@@ -19,7 +20,7 @@ class Matching:
     held_out: float = 0.2
     motion_error: float = 0.3
 
-    def keywords(self):
+    def keywords(self) -> Any:
         """Return them as keyword arguments."""
         return asdict(self)
 
@@ -34,6 +35,6 @@ class Model:
     table_cells: int = 32
     shape: tuple = FRAME
 
-    def keywords(self):
+    def keywords(self) -> Any:
         """Return them as keyword arguments."""
         return asdict(self)
