@@ -223,15 +223,9 @@ def _text(value):
 
 
 def identify(
-    instrument: str | None,
-    detector: str | None,
-    exp_type: str | None,
-    wheel: str | None,
-    pupil: str | None,
-    *,
-    force: bool = False,
-    file: str | None = None,
-) -> Beam:
+    instrument: str | None, detector: str | None, exp_type: str | None, wheel: str | None, pupil: str | None,
+    *, force: bool = False, file: str | None = None,
+) -> Beam:  # fmt: skip
     """Return what an exposure was taken with, or say why it cannot be measured.
 
     Parameters
@@ -381,7 +375,7 @@ def stripes(meta: Mapping[str, Any]) -> str | None:
     return row.stripes if row else "y"
 
 
-def filter_of(name: str, instrument: str = "NIRISS") -> tuple[Any, ...]:
+def filter_of(name: str, instrument: str = "NIRISS") -> Filter:
     """Return the row of a filter.
 
     Raises
