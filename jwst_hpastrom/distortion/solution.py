@@ -138,6 +138,7 @@ def _stages(correction):
         yield "pixel map", correction
 
 
+# Its many keyword arguments are the Step's parameters, which have their one home here.
 @in_range
 def solve_distortion(
     star_lists: list[Table],

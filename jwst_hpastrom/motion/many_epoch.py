@@ -150,7 +150,8 @@ def fit_epochs(
 
     reference_rule : {"model", "mixture", "hard"}
         "mixture": every reference star is good, or bad by an unknown factor, with a probability that is found
-        together with the frame; "hard": they are cut and rejected one at a time (H25); "model": mixture with transformation errors "joint", else hard.
+        together with the frame; "hard": they are cut and rejected one at a time (H25); "model": mixture
+        with transformation errors "joint", else hard.
 
     reference_sigma : float
         With the hard rule: reference stars further than this from Gaia in position or motion go, worst first.
