@@ -47,6 +47,7 @@ class Flag(IntFlag):
     INCONSISTENT = (
         1048576  # its three or four epochs are not on a line within their errors, which were widened
     )
+    FAST = 2097152  # found by the second search, for stars that move too fast for the first
 
 
 def describe_flags(value):

@@ -80,6 +80,8 @@ def fit_epochs(
     group_probability=0.5,
     max_motion=15.0,
     max_mag_difference=1.0,
+    fast_motion=200.0,
+    fast_false_share=0.2,
     min_epochs=2,
     rng=None,
     executor=None,
@@ -181,6 +183,13 @@ def fit_epochs(
     max_mag_difference : float
         Largest difference of a star's magnitude from its mean, in that search.
 
+    fast_motion : float
+        Largest motion relative to the field, mas/yr, of stars that a second search looks for among those
+        left over; 0 looks for none.
+
+    fast_false_share : float
+        Largest share of chance among the stars that the second search takes.
+
     min_epochs : int
         Stars found in fewer epochs are left out.
 
@@ -208,7 +217,8 @@ def fit_epochs(
     fewer than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``, and where three or
     four are not on it within their errors, wider errors and ``INCONSISTENT``; rejected epochs are flagged
     ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
-    ``ONE_TIME``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
+    ``ONE_TIME``; stars that only the search for fast ones put together ``FAST``; reference stars
+    ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
     reference stars' own motions, the same for all.
 
     ``*_error`` are the fits' errors, those of the transformations at the star included; ``*_error_total``
@@ -241,7 +251,8 @@ def fit_epochs(
     links, reference, star, pixels = _identify(
         lists, epochs, reference, match=match, pixel_scale_mas=pixel_scale_mas, degree=degree,
         radius_mas=reference_radius_mas, max_motion=max_motion, max_mag_difference=max_mag_difference,
-        min_epochs=min_epochs, bright_limit=bright_limit,
+        min_epochs=min_epochs, bright_limit=bright_limit, fast_motion=fast_motion,
+        fast_false_share=fast_false_share,
     )  # fmt: skip
     links, one_time = _without_one_time(links, epochs)
     groups = _groups(lists, group_by)
@@ -311,6 +322,8 @@ def fit_epochs(
         one_time, (out["flags"] & ~int(Flag.BAD_ERRORS)) | int(Flag.ONE_TIME), out["flags"]
     )
     out["flags"] = np.where(inconsistent, out["flags"] | int(Flag.INCONSISTENT), out["flags"])
+    out["flags"] = np.where(links.fast, out["flags"] | int(Flag.FAST), out["flags"])
+    out.meta["n_fast"] = int(links.fast.sum())
     out.meta["group_share_of_time"] = share
     transformation = np.where(links.index >= 0, transformation, np.nan)
     out.meta["transformation_error_mas"] = [float(v) for v in np.nanmedian(transformation, axis=(0, 1))]
@@ -348,7 +361,7 @@ def fit_epochs(
 
 def _identify(
     lists, epochs, reference, *, match, pixel_scale_mas, degree, radius_mas, max_motion, max_mag_difference,
-    min_epochs, bright_limit,
+    min_epochs, bright_limit, fast_motion, fast_false_share,
 ):  # fmt: skip
     """Every star's entries, the reference stars found and their stars, and the lists' pixels in mas."""
     mappings, anchor, _ = register_lists(lists, degree=degree, pixel_scale_mas=pixel_scale_mas)
@@ -366,7 +379,8 @@ def _identify(
     else:
         links = link_by_position(
             lists, epochs, mappings, anchor, unit,
-            max_motion=max_motion, max_mag_difference=max_mag_difference,
+            max_motion=max_motion, max_mag_difference=max_mag_difference, fast_motion=fast_motion,
+            fast_false_share=fast_false_share,
         )  # fmt: skip
     links = links.take((links.index >= 0).sum(1) >= min(min_epochs, len(lists)))
     if len(links.index) == 0:
