@@ -260,7 +260,7 @@ def fit_epochs(
     if share > SAME_AS_TIME:
         log.warning(
             "groups by %s and time coincide (%.0f %% of the epochs' variance lies between groups): offsets "
-            "between groups cannot be told from motions, whose errors are too small where there are any",
+            "between groups cannot be told from motions: few stars, h25 and parallaxes have too small errors",
             group_by, 100 * share,
         )  # fmt: skip
     factors = parallax_factors(epochs, plane.ra, plane.dec, l2=l2) if fit_parallax else None
@@ -303,7 +303,8 @@ def fit_epochs(
         transformation = np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0))
     fits = fit_motions(
         epochs, position[0], position[1], error[0], error[1],
-        use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
+        use=links.usable, extra_covariance=covariance, executor=executor, progress=progress,
+        brightness=_brightness(links), **settings,
     )  # fmt: skip
     fits, inconsistent = widen_few(fits, epochs, position, error)
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
@@ -399,6 +400,16 @@ def _identify(
         reference, star = reference.take(~bright), star[~bright]
     pixels = np.array([pixel_size(m, t) for m, t in zip(mappings, lists, strict=True)]) * unit
     return links, reference, star, pixels
+
+
+def _brightness(links):
+    """Median magnitude of every star, NaN where it has none; None where no list has any."""
+    known = np.isfinite(links.mag).any(1)
+    if not known.any():
+        return None
+    out = np.full(known.size, np.nan)
+    out[known] = np.nanmedian(links.mag[known], axis=1)
+    return out
 
 
 def _without_one_time(links, epochs):
