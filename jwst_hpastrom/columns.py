@@ -8,6 +8,7 @@ from astropy.table import Column as TableColumn
 from astropy.table import Table
 
 __all__ = [
+    "BRIGHT",
     "MASTER",
     "MOTION",
     "STAR_LIST",
@@ -19,6 +20,11 @@ __all__ = [
     "row_epochs",
     "values",
 ]
+
+
+#: instrumental magnitudes of the best measured stars: fainter than NIRISS's and NIRCam's saturation, and with
+#: photon noise below 0.01 pixel (L23 quotes its precision there)
+BRIGHT = (-6.5, -5.0)
 
 
 class Flag(IntFlag):

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics.cluster import ClusterMotion, cluster_motion
@@ -119,7 +120,7 @@ def study_field(
     *,
     rng,
     split=None,
-    bright=(-6.5, -5.0),
+    bright=BRIGHT,
     center=None,
     radius=25.0,
     n_groups=3,

@@ -7,7 +7,8 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.geometry import TangentPlane, sky_middle
+from jwst_hpastrom.motion.epoch_groups import group_epochs
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
 from jwst_hpastrom.motion.few_epochs import group_share_of_time, widen_few
 from jwst_hpastrom.motion.frame_quality import frame_bias, frame_covariance
@@ -35,18 +36,6 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 
 #: share of the epochs' variance between groups from which offsets and motions are hardly told apart
 SAME_AS_TIME = 0.7
-
-
-def _groups(lists, group_by):
-    if group_by == "none":
-        return np.arange(len(lists))
-    labels = []
-    for table in lists:
-        value = table.meta.get(group_by)
-        if group_by == "position_angle" and value is not None:
-            value = int(np.round((float(value) % 360.0) / 5.0)) % 72  # to five degrees
-        labels.append(str(value))
-    return np.unique(labels, return_inverse=True)[1]
 
 
 def fit_epochs(
@@ -159,8 +148,8 @@ def fit_epochs(
         ``phot_g_mean_mag`` must be above.
 
     group_by : str
-        Metadata whose equal values share an unknown offset: position_angle (to 5 degrees), any other key,
-        or none.
+        Metadata whose equal values share an unknown offset: position_angle (angles within 5 degrees of one
+        another), any other key, or none.
 
     fit_parallax : bool
         Fit a parallax to every star.
@@ -255,7 +244,7 @@ def fit_epochs(
         fast_false_share=fast_false_share,
     )  # fmt: skip
     links, one_time = _without_one_time(links, epochs)
-    groups = _groups(lists, group_by)
+    groups = group_epochs(lists, group_by)
     share = group_share_of_time(epochs, groups)
     if share > SAME_AS_TIME:
         log.warning(
@@ -433,7 +422,5 @@ def _tangent_plane(lists, gaia, keep, ra_ref, dec_ref):
         ra_ref = table.meta.get("ra_ref") if ra_ref is None else ra_ref
         dec_ref = table.meta.get("dec_ref") if dec_ref is None else dec_ref
     if ra_ref is None or dec_ref is None:
-        ra, dec = np.asarray(gaia["ra"], float)[keep], np.asarray(gaia["dec"], float)[keep]
-        turned = (ra - ra[0] + 180.0) % 360.0 - 180.0  # a field may straddle 0 h
-        ra_ref, dec_ref = (ra[0] + np.median(turned)) % 360.0, np.median(dec)
+        ra_ref, dec_ref = sky_middle(values(gaia, "ra")[keep], values(gaia, "dec")[keep])
     return TangentPlane(float(ra_ref), float(dec_ref))

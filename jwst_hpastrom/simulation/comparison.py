@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table, vstack
 
+from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.geometry import fit_linear, match_nearest, robust_sigma
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
@@ -20,8 +21,8 @@ __all__ = [
     "format_summary",
 ]
 
-BRIGHT = (-6.5, -5.0)
-FAINT = (-5.0, -4.0)
+#: the magnitude below the best measured stars
+FAINT = (BRIGHT[1], BRIGHT[1] + 1.0)
 
 
 def _row(quantity, unit, delta, error=None, bound=None):
