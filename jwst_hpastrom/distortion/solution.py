@@ -56,6 +56,10 @@ class DistortionSolution:
 
     parameters : dict
         What the solution was made with.
+
+    convergence : dict
+        Iterations, last increment (pixels) and whether they converged, of polynomial and table
+        (``method="iterative"``).
     """
 
     correction: DistortionCorrection
@@ -67,6 +71,7 @@ class DistortionSolution:
     cells: dict
     method: str
     parameters: dict = field(default_factory=dict)
+    convergence: dict = field(default_factory=dict)
 
     def __repr__(self):
         return f"<{type(self).__name__} ({self.method}): {len(self.pairs)} pairs, {self.correction!r}>"
@@ -275,14 +280,14 @@ def solve_distortion(
         pairs = [match_reference(lists, reference, rng=rng, **matching) for lists in filters]
         way = {**one, "pixel_map": pixel_map, "n_nearest": n_nearest, "executor": executor}
         solved, correction = solve_published(pairs, **way)
-        cells = solved[0].cells
+        cells, convergence = solved[0].cells, solved[0].convergence
         quick = {**way, "map_step": 4, "progress": False}
         errors = simulated_errors(solved, correction, lambda drawn: solve_published(drawn, **quick)[1], rng)
     else:
         ways = {**one, "method": method}
         solved = [_solve_jointly(lists, reference, matching, ways, rng) for lists in filters]
         pairs, correction, cells = [p for p, _ in solved], solved[0][1].correction, {}
-        errors = None
+        errors, convergence = None, {}
         if pixel_map:
             axis = stripes(pairs[0].metas[0])
             found, errors = build_fine_map(
@@ -311,6 +316,7 @@ def solve_distortion(
         residuals=(dx, dy),
         cells=cells,
         method=method,
+        convergence=convergence,
         parameters={
             **one,
             **matching,
