@@ -27,6 +27,7 @@ from jwst_hpastrom.io import (
     read_distortion,
     read_epsf,
     read_exposure,
+    read_star_list,
     write_detector_mask,
     write_distortion,
     write_epsf_reference,
@@ -51,6 +52,12 @@ def _exposure(path):
         SUBSTRT2=1,
     )  # fmt: skip
     hdus.writeto(path)
+
+
+def _coded_list(path):
+    codes = "".join(f"# ({k:02d})  {c} -- of it   c{k:03d}-c{k:03d}\n" for k, c in enumerate("xymq", 1))
+    rows = "".join(f" {k}.25 {2 * k}.5 -{k % 9}.1 0.03\n" for k in range(1, 101))
+    path.write_text(f"#  FILT:   F814W\n{codes}#\n{rows}")
 
 
 def make(folder):
@@ -86,6 +93,7 @@ def make(folder):
     add("a_mask.fits", lambda p: write_detector_mask(p, np.array([[3, 4]]), SHAPE, META),
         lambda p: read_detector_mask(p, META, SHAPE))  # fmt: skip
     add("a_cal.fits", _exposure, read_exposure)
+    add("a.xymq", _coded_list, read_star_list)
     asn = {"products": [{"name": "a", "members": [{"expname": "a_cal.fits", "exptype": "science"}]}]}
     add("a_asn.json", lambda p: p.write_text(json.dumps(asn)), read_association)
     return files

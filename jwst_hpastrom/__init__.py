@@ -8,8 +8,12 @@ imported when it is first asked for.
 """
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from jwst_hpastrom._compiled import find_cache
 from jwst_hpastrom._lazy import lazy
+
+find_cache(Path(__file__).parent)
 
 try:
     __version__ = version("jwst_hpastrom")
@@ -18,7 +22,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 _PACKAGES = (
     "checks", "columns", "distortion", "epsf", "errors", "frame", "geometry", "instrument", "io",
-    "kinematics", "measure", "motion", "report", "simulation", "steps",
+    "kinematics", "measure", "motion", "ranges", "report", "simulation", "steps",
 )  # fmt: skip
 _NAMES = {
     "distortion": ("DistortionCorrection", "solve_distortion"),

@@ -104,6 +104,8 @@ def dithers(exposures):
     if n < 2 or "pointing_arcsec" not in exposures.colnames:
         return
     ra, dec = values(exposures, "ra"), values(exposures, "dec")
+    if not np.isfinite(ra + dec).all():  # star lists without a place on the sky
+        return
     x, y = (ra - ra[0]) * np.cos(np.deg2rad(dec[0])) * 3600, (dec - dec[0]) * 3600
     places = []
     for point in zip(x, y, strict=True):

@@ -18,6 +18,7 @@ from jwst_hpastrom.distortion.selfcal import solve_self
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.instrument import FRAME, stripes
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["DistortionSolution", "solve_distortion"]
 
@@ -138,6 +139,7 @@ def _stages(correction):
         yield "pixel map", correction
 
 
+@in_range
 def solve_distortion(
     star_lists,
     reference=None,
@@ -249,8 +251,6 @@ def solve_distortion(
     DegenerateSolutionError
         ``method="self"`` with exposures that cannot determine the distortion.
     """
-    if method not in ("iterative", "joint", "self"):
-        raise ParameterError(f"method {method!r}", "iterative, joint or self")
     if not (1 <= degree <= 9 and min(polynomial_cells, n_nearest, amplifiers) >= 1 and table_cells >= 0):
         raise ParameterError(
             f"degree={degree}, polynomial_cells={polynomial_cells}, table_cells={table_cells}, "

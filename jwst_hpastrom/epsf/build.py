@@ -19,6 +19,7 @@ from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals, sampl
 from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.start import Difference
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["BuildResult", "build_library"]
 
@@ -73,6 +74,7 @@ class BuildResult:
         return f"<{type(self).__name__}: {self.library!r} after {len(self.convergence)} iterations>"
 
 
+@in_range
 def build_library(
     images,
     to_plane,

@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _detect_kernels as kernels
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["Detections", "SkyMap", "find_stars", "peaks", "saturated_cores", "sky_map"]
 
@@ -124,6 +125,7 @@ def detection_kernel(library=None, *, fwhm=1.6, side=7):
     return np.ascontiguousarray(kernel if library is not None else kernel / kernel.sum())
 
 
+@in_range
 def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=7):
     """Find stars as peaks of a matched filter.
 

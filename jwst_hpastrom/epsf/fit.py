@@ -9,6 +9,7 @@ from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["FitResult", "Pixels", "fit_positions", "fit_stars", "local_sky", "star_table"]
 
@@ -258,6 +259,7 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
     return table
 
 
+@in_range
 def fit_stars(
     image,
     library,
@@ -317,8 +319,6 @@ def fit_stars(
     if x.shape != y.shape or x.ndim != 1:
         raise ParameterError(f"positions of shapes {x.shape} and {y.shape}", "one-dimensional, equal ones")
     half = check_fit_box(fit_box)
-    if not 0 <= sky_inner < sky_outer:
-        raise ParameterError(f"sky annulus {sky_inner} to {sky_outer}", "0 <= sky_inner < sky_outer")
     pixels = Pixels.of(image)
     mesh = sky_map(image) if sky_mesh is None else sky_mesh
     radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius
@@ -334,8 +334,6 @@ def fit_stars(
         level, err, fallback = local_sky(residual, fit.x, fit.y, mesh, inner=sky_inner, outer=sky_outer)
         fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift)
         flags[fallback] |= int(Flag.SKY_FALLBACK)
-    elif sky != "fit":
-        raise ParameterError(f"sky={sky!r}", "'annulus' or 'fit'")
     return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
 
 

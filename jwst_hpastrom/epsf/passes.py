@@ -21,7 +21,7 @@ from jwst_hpastrom.epsf.fit import (
     star_table,
 )
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["measure_stars"]
 
@@ -38,6 +38,7 @@ TOO_MANY = 3  # residual peaks that appear at once in the halo of a brighter sou
 BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is missing
 
 
+@in_range
 def measure_stars(
     image,
     library,
@@ -96,12 +97,6 @@ def measure_stars(
     `~astropy.table.Table`
         Star list, brightest first, columns ``id`` to ``flags`` and ``radxs_err``.
     """
-    if mode not in ("isolated", "catalog"):
-        raise ParameterError(f"mode={mode!r}", "'isolated' or 'catalog'")
-    if sky not in ("annulus", "fit"):
-        raise ParameterError(f"sky={sky!r}", "'annulus' or 'fit'")
-    if not 0 <= sky_inner < sky_outer:
-        raise ParameterError(f"sky annulus {sky_inner} to {sky_outer}", "0 <= sky_inner < sky_outer")
     field = _Field(image, library, check_fit_box(fit_box), sky_inner, sky_outer)
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
     if mode == "catalog":

@@ -19,8 +19,9 @@ from jwst_hpastrom.epsf.samples import (
     sample_scatter,
 )
 from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
-from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["PerturbResult", "perturb_library"]
 
@@ -56,6 +57,7 @@ class PerturbResult:
     perturbed: bool
 
 
+@in_range
 def perturb_library(
     image,
     library,
@@ -110,8 +112,6 @@ def perturb_library(
     NotEnoughStarsError
         Fewer than ``min_zone_stars`` stars to perturb with.
     """
-    if zones not in ("global", "zones"):
-        raise ParameterError(f"zones={zones!r}", "'global' or 'zones'")
     flags = np.asarray(stars["flags"], np.int64) if "flags" in stars.colnames else np.zeros(len(stars), int)
     x, y, flux = (np.asarray(stars[c], float) for c in ("x", "y", "flux"))
     sn = flux / np.asarray(stars["flux_err"], float)

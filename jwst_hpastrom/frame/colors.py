@@ -4,10 +4,12 @@ import numpy as np
 
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import fit_linear, match_nearest
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["combine_filters"]
 
 
+@in_range
 def combine_filters(masters, *, radius_mas=40.0, min_stars=6):
     """Add the magnitudes of further filters to the first filter's master frame.
 

@@ -47,7 +47,7 @@ def _exposure(frame, stars, k):
     ra, dec = values(stars, "ra")[row], values(stars, "dec")[row]
     seen = np.isfinite(ra + dec)
     out = [np.nan] * 5
-    if seen.any():
+    if seen.any() and "xi" in master.colnames:
         xi, eta = frame.plane.from_sky(ra[seen], dec[seen])
         shift = [
             float(np.median(values(master, c)[star[seen]] - own)) for c, own in (("xi", xi), ("eta", eta))

@@ -8,10 +8,11 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from jwst_hpastrom.columns import MASTER, make_table
-from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame._kernels import average_stars
 from jwst_hpastrom.frame.assemble import master_table
 from jwst_hpastrom.frame.identify import drop_doubles, identify
+from jwst_hpastrom.frame.lists_alone import errors_by_scatter, give_sky, without_sky
 from jwst_hpastrom.frame.measurements import collect
 from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
@@ -19,6 +20,7 @@ from jwst_hpastrom.frame.registration import choose_plane, first_transforms, thr
 from jwst_hpastrom.frame.systematics import SharedErrors
 from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["MasterFrame", "build_master"]
 
@@ -132,6 +134,7 @@ def _central(centers):
     return np.argsort(np.hypot(*(centers - middle).T), kind="stable")
 
 
+@in_range
 def build_master(
     star_lists,
     *,
@@ -152,11 +155,11 @@ def build_master(
 ):
     """Average the star lists of dithered exposures into a master frame.
 
-    Exposures are registered to each other by their WCS and a blind search for the rest; then
-    transformations to the
-    current averages and clipped averages alternate. The frame is brought to the reference catalog's
-    system by a
-    six-parameter transformation, or, without one, to the mean of the exposures' WCS.
+    Exposures are registered to each other by their WCS and a blind search for the rest; then transformations
+    to the current averages and clipped averages alternate. The frame is brought to the reference catalog's
+    system by a six-parameter transformation, or, without one, to the mean of the exposures' WCS. Lists
+    without ra and dec are registered by their stars alone; where none has them, the frame has no ra, dec, xi,
+    eta, and its pixels are those of the list with most stars.
 
     Parameters
     ----------
@@ -224,8 +227,6 @@ def build_master(
     on the detector, and the wings of neighbors that were not subtracted. Few measurements give an upper
     limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
     """
-    if n_iterations < 1 or min_exposures < 1:
-        raise ParameterError(f"n_iterations={n_iterations}, min_exposures={min_exposures}", "1 or more")
     star_lists, parameters = list(star_lists), int(parameters)
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
@@ -237,7 +238,8 @@ def build_master(
             names[0],
         )
     m, corrections = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
-    plane = choose_plane(plane, reference, m.ra, m.dec, scale_mas)
+    nowhere = give_sky(m, names, plane=plane, reference=reference, scale_mas=scale_mas)
+    plane = nowhere or choose_plane(plane, reference, m.ra, m.dec, scale_mas)
     epochs = np.array([float(t.meta.get("epoch") or np.nan) for t in star_lists])
     epoch = float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
     px = 1e3 / plane.scale_mas  # master pixels per arcsec
@@ -257,6 +259,8 @@ def build_master(
     in_transform, extra = np.zeros(m.u.size, bool), np.zeros(2)
     for _ in range(n_iterations):
         averages = _Averages(m, star, n_stars, sigma, extra)
+        if m.unstated.any():
+            errors_by_scatter(m, star, averages.mean, averages.n_used, transforms)
         in_transform[:] = False
         for k in range(m.n_exposures):
             try:
@@ -326,6 +330,8 @@ def build_master(
         table = make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
     zero_error = np.sqrt(np.diag(zero_covariance))
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
+    if nowhere:
+        without_sky(table, exposures, nowhere)
     mine = star >= 0
     measurements = Table(
         {

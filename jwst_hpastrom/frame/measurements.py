@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
 
@@ -54,6 +54,9 @@ class Measurements:
 
     reference : ndarray of bool
         Detections clean enough to define transformations.
+
+    unstated : ndarray of bool, shape (n_exposures,)
+        Exposures whose lists state no errors of positions.
     """
 
     exposure: np.ndarray
@@ -78,6 +81,7 @@ class Measurements:
     radxs: np.ndarray
     flags: np.ndarray
     reference: np.ndarray
+    unstated: np.ndarray
 
     @property
     def n_exposures(self):
@@ -126,15 +130,18 @@ def _one(table, correction, qfit_max, pixel_area):
     name = table.meta.get("filename", "star list")
     n = len(table)
     x, y = np.asarray(table["x"], float), np.asarray(table["y"], float)
+    own = correction is None  # the list's own corrected positions
+    correction = correction or IdentityMapping()
     flags = np.asarray(table["flags"], np.int64) if "flags" in table.colnames else np.zeros(n, np.int64)
     ex, ey = _column(table, "x_err", np.nan, n), _column(table, "y_err", np.nan, n)
     vx, vy, vxy = ex**2, ey**2, _column(table, "xy_cov", 0.0, n)
-    mag = np.asarray(table["mag"], float)
+    mag = np.asarray(table["mag_corr" if own and "mag_corr" in table.colnames else "mag"], float)
     with np.errstate(invalid="ignore"):  # unknown errors; squared, a negative one would look good
         vx, vy = np.where(ex > 0, vx, np.nan), np.where(ey > 0, vy, np.nan)
-    if not np.isfinite(vx + vy).any():  # no errors at all: equal ones
+    unstated = not np.isfinite(vx + vy).any()
+    if unstated:  # equal ones, until the scatter tells
         vx, vy = np.full(n, 0.01**2), np.full(n, 0.01**2)
-    xc, yc = correction.forward(x, y)
+    xc, yc = (values(table, c) for c in ("x_corr", "y_corr")) if own else correction.forward(x, y)
     if not isinstance(correction, IdentityMapping):
         a, b, c, d = _jacobian(correction, x, y)
         vx, vy, vxy = (
@@ -157,7 +164,7 @@ def _one(table, correction, qfit_max, pixel_area):
         "qfit": qfit, "radxs": _column(table, "radxs", np.nan, n), "flags": flags,
         "reference": (flags & int(NOT_REFERENCE) == 0) & ~(qfit > qfit_max),
     }  # fmt: skip
-    return {key: values[ok] for key, values in data.items()}
+    return {key: value[ok] for key, value in data.items()}, unstated
 
 
 def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
@@ -169,7 +176,8 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         Columns of `jwst_hpastrom.columns.STAR_LIST`; x, y, mag are needed.
 
     correction : `~jwst_hpastrom.geometry.Mapping` or sequence of them, optional
-        Raw to corrected pixels. Without it, what the exposures' WCS knows of the distortion is taken out.
+        Raw to corrected pixels. Without it, a list's own ``x_corr y_corr`` (and ``mag_corr``) are taken where
+        it has them, else what the exposures' WCS knows of the distortion is taken out.
 
     qfit_max : float
         Worst QFIT of a detection that may define a transformation.
@@ -192,10 +200,16 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         if missing:
             name = table.meta.get("filename", "star list")
             raise BadCatalogError(f"no column {', '.join(missing)}", "x, y and mag in a star list", file=name)
-    corrections = [c or _wcs_mapping(t) for c, t in zip(corrections, star_lists, strict=True)]
-    parts = [_one(t, c, qfit_max, pixel_area) for t, c in zip(star_lists, corrections, strict=True)]
+    corrections = [
+        c or (None if {"x_corr", "y_corr"} <= set(t.colnames) else _wcs_mapping(t))
+        for c, t in zip(corrections, star_lists, strict=True)
+    ]
+    found = [_one(t, c, qfit_max, pixel_area) for t, c in zip(star_lists, corrections, strict=True)]
+    corrections = [c or IdentityMapping() for c in corrections]
+    parts, unstated = [f[0] for f in found], np.array([f[1] for f in found])
     first = np.r_[0, np.cumsum([p["x"].size for p in parts])]
     data = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
     empty = {key: np.full(first[-1], np.nan) for key in ("u", "v", "vu", "vv")}
     exposure = np.repeat(np.arange(n), np.diff(first))
-    return Measurements(exposure=exposure, first=first, **data, **empty), corrections
+    m = Measurements(exposure=exposure, first=first, unstated=unstated, **data, **empty)
+    return m, corrections

@@ -4,12 +4,13 @@ import json
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
 from jwst_hpastrom.io.opening import require_file
 
-__all__ = ["Association", "read_association"]
+__all__ = ["Association", "associate", "read_association"]
 
 #: bytes of an association, and members that one product can have
 LARGEST, MEMBERS = 16 << 20, 5000
@@ -61,9 +62,7 @@ def read_association(path):
     path = Path(path)
     require_file(path, "an exposure or an association", empty=True)
     if path.suffix != ".json":
-        from jwst_hpastrom.io.exposures import exposure_root
-
-        return Association(exposure_root(path), (str(path),), str(path))
+        return Association(_root(path), (str(path),), str(path))
     if (size := path.stat().st_size) > LARGEST:
         raise BadFileError(f"{size} bytes", f"an association of at most {LARGEST}", "", path)
     try:
@@ -99,6 +98,42 @@ def read_association(path):
         )
     _unless_distinct(science, path)
     return Association(name, tuple(str(m) for m in science), str(path))
+
+
+def _root(path):
+    """Name of the product of one file: without what processing added, and the ending that names columns."""
+    from jwst_hpastrom.io.exposures import exposure_root
+    from jwst_hpastrom.io.star_lists import IMAGE
+
+    return exposure_root(path if IMAGE.search(path.name) else Path(path.name.removesuffix(".gz")).stem)
+
+
+def associate(paths):
+    """Make an association of several files: exposures, star lists, or associations of them.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+
+    Returns
+    -------
+    `Association`
+        Its product has the name that the files' names begin with, or the first file's where they begin with
+        no more than two letters, or a number.
+
+    Raises
+    ------
+    BadFileError
+        As from `read_association`.
+    """
+    found = [read_association(path) for path in paths]
+    members = [Path(m) for one in found for m in one.members]
+    _unless_distinct(members, paths[0])
+    roots = [one.product for one in found]
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*roots, strict=False))
+    common = "".join(letters[0] for letters in alike).rstrip("_-.")
+    name = common if len(common) > 2 and not common.isdigit() else roots[0]
+    return Association(name, tuple(map(str, members)), str(paths[0]))
 
 
 def _unless_distinct(members, path):

@@ -95,6 +95,11 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
             out.meta[name] = float(value)
         except (TypeError, ValueError) as err:
             raise BadCatalogError(f"{found} {value!r}", "a number", "", path) from err
+    if "position_angle" not in out.meta and table.meta.get("ra_tangent") is not None:
+        # a master frame: x to the West, y to the North, about its tangent point
+        plane = {"position_angle": 0.0, "ra_ref": "ra_tangent", "dec_ref": "dec_tangent"}
+        plane |= {"x_ref": "x_tangent", "y_ref": "y_tangent"}
+        out.meta |= {k: float(table.meta.get(v, 0.0)) if isinstance(v, str) else v for k, v in plane.items()}
     stated = epoch_of_meta(table, path)
     for key in [k for k in out.meta if k.lower() == "epoch"]:
         del out.meta[key]

@@ -97,7 +97,7 @@ def _locked(path):
     except OSError as err:
         os.close(handle)
         raise BadFileError(
-            f"a file that cannot be written ({err.strerror})", "room on the disk", "", path
+            f"a product that cannot be written ({err.strerror})", "room on the disk", "", path
         ) from err
     return handle
 

@@ -10,6 +10,7 @@ from astropy.table import Table
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import UNITS
+from jwst_hpastrom.io.gaia_releases import check_epoch, release_named, release_of, ruwe_by_parameters
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.reading import epoch_of_meta, numbers, read_table, row_years, set_epochs
 from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
@@ -48,7 +49,9 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
     ----------
     path : path-like
         ECSV, FITS, VOTable, CSV or parquet. Columns in other units are converted; masked entries become NaN.
-        A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`.
+        A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`. Where designations
+        or metadata name a release (`~jwst_hpastrom.io.gaia_releases.RELEASES`), its reference epoch stands in
+        for a missing one.
 
     ra_ref, dec_ref : float
         Field center for `convert_flystar_gaia`, whose x0 is taken to run to the West.
@@ -64,7 +67,7 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
         The file cannot be read.
 
     BadCatalogError
-        Columns are missing or no numbers, or no row has a motion.
+        Columns are missing or no numbers, no row has a motion, or the epoch is another release's.
     """
     path = Path(path)
     table = read_table(path, "a Gaia table")
@@ -102,9 +105,18 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
             "use five-parameter solutions",
             path,
         )
+    if "ruwe" not in out.colnames:
+        solved = out["astrometric_params_solved"] if "astrometric_params_solved" in out.colnames else None
+        ruwe = ruwe_by_parameters(table, np.full(len(out), np.nan) if solved is None else solved)
+        if ruwe is not None:
+            out["ruwe"] = ruwe
     if out.meta.get("epoch") is None:
         out.meta["epoch"] = epoch_of_meta(table, path)
-    set_epochs(out, path)
+    release = release_of(table)
+    set_epochs(out, path, None if release is None else release.epoch)
+    if release is not None:
+        out.meta["gaia_release"] = release.name
+        check_epoch(out["ref_epoch"] if "ref_epoch" in out.colnames else [out.meta["epoch"]], release, path)
     if out.meta["epoch"] is None:
         raise BadCatalogError(
             "no ref_epoch", "the epoch of the Gaia positions", "add a column ref_epoch", path
@@ -194,7 +206,8 @@ def query_gaia(ra, dec, radius, *, cache_dir, release="gaiadr3"):
         Folder of the cached tables; their names tell the query.
 
     release : str
-        Schema of the archive.
+        "gaiadr2", "gaiaedr3", "gaiadr3", "gaiadr4": what differs between them is known
+        (`~jwst_hpastrom.io.gaia_releases.RELEASES`).
 
     Returns
     -------
@@ -206,7 +219,9 @@ def query_gaia(ra, dec, radius, *, cache_dir, release="gaiadr3"):
     BadFileError
         No cached table, and astroquery is not installed or the archive cannot be reached.
     """
-    columns = ", ".join(("source_id", *GAIA_UNITS))
+    conventions = release_named(release)
+    release = conventions.schema
+    columns = ", ".join(c for c in ("source_id", *GAIA_UNITS) if c not in conventions.absent)
     query = (
         f"SELECT {columns} FROM {release}.gaia_source WHERE 1 = CONTAINS(POINT(ra, dec), "
         f"CIRCLE({float(ra):.8f}, {float(dec):.8f}, {float(radius):.6f}))"

@@ -177,7 +177,7 @@ def frame_residuals(products, *, qfit_max=0.1):
     """
     master = products.master
     plane = None if master is None else TangentPlane.from_meta(master.meta)
-    if plane is None or not products.stars:
+    if plane is None or not products.stars or not {"x", "y"} <= set(master.colnames):
         return None
     mx, my = (np.asarray(master[c], float) for c in "xy")
     parts = []

@@ -15,7 +15,8 @@ from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from jwst_hpastrom.columns import values
-from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError
+from jwst_hpastrom.io.coded_lists import read_coded_list
 from jwst_hpastrom.io.names import find_columns, plain
 from jwst_hpastrom.io.opening import check_fits, check_table, require_file
 from jwst_hpastrom.io.sentinels import stands_for_unknown
@@ -45,7 +46,6 @@ _EQUINOXES = ("1950", "1950.0", "2000", "2000.0")
 
 #: words of archives for no value
 NULLS = ("", "null", "nan", "none", "--", "n/a", "NULL", "NaN", "None", "N/A")
-TEXT = (".lis", ".calib", ".dat", ".txt", ".cat")
 
 
 def read_table(path, needed="a table"):
@@ -55,8 +55,8 @@ def read_table(path, needed="a table"):
     ----------
     path : path-like
         ECSV, FITS, parquet, VOTable, CSV, TSV (VizieR's, too) or text with a line of column names, in upper
-        or lower case and gzipped or not; ``.xym*`` lists of hst1pass
-        have no such line, and columns x, y, mag, col4….
+        or lower case and gzipped or not. Lists of hst1pass and the like have codes instead
+        (`~jwst_hpastrom.io.coded_lists.read_coded_list`).
 
     needed : str
         What the file should be, for the error.
@@ -74,20 +74,18 @@ def read_table(path, needed="a table"):
     path = Path(path)
     head = require_file(path, needed).lstrip()
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    bare = suffix.startswith(".xym")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # VOTables and units of archives, by the letter
             table = _read(path, suffix, head)
+    except HPAstromError:
+        raise
     except Exception as err:
         raise BadFileError(
             f"no readable table ({type(err).__name__}: {' '.join(str(err).split())[:150]})",
             f"{needed} as ECSV, FITS, parquet, CSV or text", "convert it", path,
         ) from err  # fmt: skip
     table.meta.pop("seal", None)
-    if bare:
-        names = ["x", "y", "mag", *(f"col{k}" for k in range(4, len(table.colnames) + 1))]
-        table.rename_columns(table.colnames, names[: len(table.colnames)])
     if ".fits" in path.name.lower():
         table.meta = {k.lower(): v for k, v in table.meta.items()}
     try:
@@ -111,11 +109,12 @@ def _read(path, suffix, head):
             return table
     if head.startswith((b"<?xml", b"<VOTABLE")):
         return Table.read(path, format="votable")
-    if suffix.startswith(".xym"):
-        return Table.read(path, format="ascii.no_header", comment="#")
     if suffix in (".csv", ".tsv"):
         return _delimited(path, suffix)
-    if suffix in TEXT:
+    if suffix not in FORMATS and not head.startswith(b"PAR1"):
+        coded = read_coded_list(path)
+        if coded is not None:
+            return coded
         return Table.read(path, format="ascii")
     return Table.read(path, format="parquet" if head.startswith(b"PAR1") else FORMATS.get(suffix))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 __all__ = ["BLANK", "check_seal", "put_seal"]
 
 BLANK = "jwst_hpastrom-seal-000000000000-00000000"
+_MARK = b"jwst_hpastrom-seal-"
 _SEAL = re.compile(rb"jwst_hpastrom-seal-(\d{12})-([0-9a-f]{8})")
 
 
@@ -42,6 +43,8 @@ def check_seal(content, *, strict=True):
         Refuse content of another length, too.
     """
     seal = _SEAL.search(content)
+    if seal is None and _MARK in content:
+        raise ValueError("a damaged jwst_hpastrom-seal: it shows a change since it was written")
     if seal is None or not int(seal[1]):
         return
     length = int(seal[1])

@@ -10,6 +10,7 @@ from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics.dispersion import Dispersion
 from jwst_hpastrom.kinematics.members import bulk_motion
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["ClusterMotion", "cluster_motion"]
 
@@ -78,6 +79,7 @@ class _Mixture:
         return float(np.log(total).sum()), mean
 
 
+@in_range
 def cluster_motion(
     table, *, ra, dec, radius=25.0, field_radius=None, n_rings=3, confidence=0.95, min_stars=20, most=None
 ):

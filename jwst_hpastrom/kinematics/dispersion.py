@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["Dispersion", "fit_dispersion", "fit_isotropic"]
 
@@ -146,6 +147,7 @@ def _fit_all(v, e, confidence, min_stars):
     return mean, mean_error, sigma, error, posterior.quantile(confidence), n
 
 
+@in_range
 def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
     """Mean and intrinsic dispersion of one axis from Π N(v; mean, σ² + e²).
 
@@ -180,6 +182,7 @@ def fit_dispersion(motion, error, *, confidence=0.95, min_stars=3, clip=4.0):
     return Dispersion(float(mean[0]), float(mean_error[0]), *rest)
 
 
+@in_range
 def fit_isotropic(pmra, pmdec, pmra_error, pmdec_error, *, confidence=0.95, min_stars=3, clip=4.0):
     """Mean motion and one dispersion common to both axes.
 

@@ -8,6 +8,7 @@ from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import clipped_median, robust_sigma
 from jwst_hpastrom.kinematics.dispersion import Dispersion
 from jwst_hpastrom.kinematics.truncated import fit_truncated
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["BulkMotion", "bulk_motion", "select_members"]
 
@@ -34,6 +35,7 @@ class BulkMotion:
     n: int
 
 
+@in_range
 def select_members(
     table, *, ra, dec, radius=25.0, motion=None, circles=((-5.5, 0.04), (-3.5, 0.07)), cmd=None
 ):
@@ -77,6 +79,7 @@ def select_members(
     return keep
 
 
+@in_range
 def bulk_motion(table, *, limit=None, sigma=3.0, min_stars=5):
     """Mean motion (clipped median) of a group, and the dispersion of the stars close to it.
 

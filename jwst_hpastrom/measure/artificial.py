@@ -8,6 +8,7 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
 from jwst_hpastrom.measure import _kernels
 from jwst_hpastrom.measure.many import run_tiles, to_master_errors
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["artificial_stars", "summarise_artificial"]
 
@@ -61,6 +62,7 @@ class _Injection:
         return sx[near], sy[near], sf[near]
 
 
+@in_range
 def artificial_stars(
     result,
     *,

@@ -18,6 +18,7 @@ from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
 from jwst_hpastrom.measure.stack import Stack, ToRaw
 from jwst_hpastrom.measure.tile import TileSettings, measure_tile
 from jwst_hpastrom.measure.wings import far_wings
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["ManyResult", "measure_many"]
 
@@ -221,6 +222,7 @@ def run_tiles(field, cores, settings, executor, progress, change=None):
             yield finished()
 
 
+@in_range
 def measure_many(
     images,
     libraries,

@@ -5,10 +5,12 @@ import numpy as np
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 from jwst_hpastrom.motion.frame_quality import common_epoch, frame_bias
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["apply_quality_cuts", "compare_catalogs"]
 
 
+@in_range
 def apply_quality_cuts(
     table,
     *,
@@ -66,6 +68,7 @@ def apply_quality_cuts(
     return keep
 
 
+@in_range
 def compare_catalogs(table, other, *, radius_mas=100.0, epoch=2015.5):
     """Compare motions and positions with another catalog, such as one of masers (H25 §4.2.3).
 

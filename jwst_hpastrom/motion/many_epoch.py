@@ -2,15 +2,18 @@
 
 import logging
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
+from jwst_hpastrom.motion.common_magnitudes import common_magnitudes
 from jwst_hpastrom.motion.epoch_groups import group_epochs
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
 from jwst_hpastrom.motion.few_epochs import group_share_of_time, widen_few
+from jwst_hpastrom.motion.first_ties import first_ties
 from jwst_hpastrom.motion.frame_quality import frame_bias, frame_covariance
 from jwst_hpastrom.motion.frame_tie import bootstrap_errors, formal_errors
 from jwst_hpastrom.motion.linking import link_by_name, link_by_position
@@ -28,7 +31,9 @@ from jwst_hpastrom.motion.reference_choice import (
     gaia_factors,
     measured,
 )
+from jwst_hpastrom.motion.reference_mixture import quality_log_odds
 from jwst_hpastrom.motion.registration import ONE_TIME, at_l2, check_lists, pixel_size, register_lists
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["EpochMotions", "fit_epochs"]
 
@@ -38,6 +43,17 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 SAME_AS_TIME = 0.7
 
 
+def _check_group_by(lists, group_by):
+    """Raise where no list has what epochs are to be grouped by."""
+    known = sorted({str(k) for t in lists for k, v in t.meta.items() if isinstance(v, str | Real)})
+    if group_by not in ("none", "position_angle", *known):
+        raise ParameterError(
+            f"group_by={group_by}",
+            f"none, position_angle, or metadata of the lists ({', '.join(known[:20])})",
+        )
+
+
+@in_range
 def fit_epochs(
     epoch_lists,
     gaia,
@@ -51,6 +67,7 @@ def fit_epochs(
     regularised_degree=3,
     n_bootstrap=100,
     transformation_errors="model",
+    reference_rule="model",
     reference_sigma=5.0,
     bright_limit=None,
     reference_parallax=False,
@@ -117,8 +134,13 @@ def fit_epochs(
         epochs, in which all stars hold them together (`~jwst_hpastrom.motion.plate_solution.solve_plates`),
         which leaves only a drift of the frame; "model": bootstrap for h25 and linear, joint for auto.
 
+    reference_rule : {"model", "mixture", "hard"}
+        "mixture": every reference star is good, or bad by an unknown factor, with a probability that is found
+        together with the frame (`~jwst_hpastrom.motion.reference_mixture.solve_mixture`); "hard": they are
+        cut and rejected one at a time (H25); "model": mixture with transformation errors "joint", else hard.
+
     reference_sigma : float
-        Reference stars further than this from Gaia in position or motion go, worst first.
+        With the hard rule: reference stars further than this from Gaia in position or motion go, worst first.
 
     bright_limit : float, optional
         Reference stars brighter than this in the lists go (H25: 13, against saturation).
@@ -139,10 +161,11 @@ def fit_epochs(
         Least ``parallax_over_error``.
 
     max_excess_noise_sig : float
-        Largest ``astrometric_excess_noise_sig``.
+        Largest ``astrometric_excess_noise_sig``. The mixture has no such cut: larger values are evidence that
+        a star is bad (`~jwst_hpastrom.motion.reference_mixture.quality_log_odds`).
 
     max_ruwe : float
-        ``ruwe`` must be below.
+        ``ruwe`` must be below; in the mixture as above.
 
     min_g_mag : float
         ``phot_g_mean_mag`` must be above.
@@ -216,17 +239,23 @@ def fit_epochs(
     former ("joint" only), alike for neighbors. With bootstrap transformation errors (H25) ``*_error``
     already hold part of the frame's, as if independent between epochs.
     """
-    if models not in MODEL_SETS or match not in ("position", "name"):
-        raise ParameterError(f"models={models}, match={match}", f"{', '.join(MODEL_SETS)}; position or name")
+    if transformation_errors == "model":
+        transformation_errors = "joint" if models == "auto" else "bootstrap"
+    if reference_rule == "model":
+        reference_rule = "mixture" if transformation_errors == "joint" else "hard"
+    mixed = reference_rule == "mixture"
+    if mixed and transformation_errors != "joint":
+        raise ParameterError(f"reference_rule=mixture with {transformation_errors} errors", "joint ones")
     rng = np.random.default_rng(1) if rng is None else rng
     lists, epochs = check_lists(list(epoch_lists))
+    _check_group_by(lists, group_by)
     keep = select_gaia(
         gaia,
         params_solved=params_solved,
         allow_duplicated=allow_duplicated,
         min_parallax_over_error=min_parallax_over_error,
-        max_excess_noise_sig=max_excess_noise_sig,
-        max_ruwe=max_ruwe,
+        max_excess_noise_sig=np.inf if mixed else max_excess_noise_sig,
+        max_ruwe=np.inf if mixed and max_ruwe > 1 else max_ruwe,
         min_g_mag=min_g_mag,
     )
     if keep.sum() < 6:
@@ -237,7 +266,7 @@ def fit_epochs(
     l2 = np.array([at_l2(t.meta) for t in lists])
     reference = reference_stars(gaia, keep, plane, use_parallax=reference_parallax, l2=epochs[l2])
 
-    links, reference, star, pixels = _identify(
+    links, reference, star, pixels, starts = _identify(
         lists, epochs, reference, match=match, pixel_scale_mas=pixel_scale_mas, degree=degree,
         radius_mas=reference_radius_mas, max_motion=max_motion, max_mag_difference=max_mag_difference,
         min_epochs=min_epochs, bright_limit=bright_limit, fast_motion=fast_motion,
@@ -264,22 +293,30 @@ def fit_epochs(
     }
     # Errors of the lists in mas, from the approximate registration; the ties need them as weights.
     list_error = np.stack([links.x_err, links.y_err]) * pixels
-    if transformation_errors == "model":
-        transformation_errors = "joint" if models == "auto" else "bootstrap"
-    formal = transformation_errors != "bootstrap"
-    kept, ties, candidates = choose_reference(
-        reference, star, links, list_error, epochs,
-        degree=degree, limit=reference_sigma, n_bootstrap=0 if formal else n_bootstrap, rng=rng,
-        progress=progress, **settings,
-    )  # fmt: skip
-    reference, star = reference.take(kept), star[kept]
+    formal, odds, plates = transformation_errors != "bootstrap", None, None
+    if mixed:
+        ties = first_ties(links, *starts, degree=degree)
+        odds = quality_log_odds(
+            gaia[reference.row], max_ruwe=max_ruwe, max_excess_noise_sig=max_excess_noise_sig
+        )
+    else:
+        kept, ties, candidates = choose_reference(
+            reference, star, links, list_error, epochs,
+            degree=degree, limit=reference_sigma, n_bootstrap=0 if formal else n_bootstrap, rng=rng,
+            progress=progress, **settings,
+        )  # fmt: skip
+        reference, star = reference.take(kept), star[kept]
     position, error = measured(links, ties, len(epochs))
-    plates = None
     if transformation_errors == "joint":
         plates = solve_plates(
             ties, links, epochs, reference, star, group=groups, regularised_degree=regularised_degree,
-            outlier_sigma=outlier_sigma, executor=executor,
+            outlier_sigma=outlier_sigma, log_odds=odds, executor=executor,
         )  # fmt: skip
+    if mixed:
+        candidates = plates.references
+        candidates["star"] = star
+        kept = np.asarray(candidates["kept"])
+        reference, star = reference.take(kept), star[kept]
     if plates is not None:
         ties, covariance = plates.ties, None
         position, error = measured(links, ties, len(epochs))
@@ -353,7 +390,10 @@ def _identify(
     lists, epochs, reference, *, match, pixel_scale_mas, degree, radius_mas, max_motion, max_mag_difference,
     min_epochs, bright_limit, fast_motion, fast_false_share,
 ):  # fmt: skip
-    """Every star's entries, the reference stars found and their stars, and the lists' pixels in mas."""
+    """Every star's entries, the reference stars found, their stars, the lists' pixels in mas, mappings.
+
+    The last are those of the lists to the common frame, and of that to the tangent plane.
+    """
     mappings, anchor, _ = register_lists(lists, degree=degree, pixel_scale_mas=pixel_scale_mas)
     table = lists[anchor]
     i, j, to_plane = match_reference(
@@ -368,7 +408,7 @@ def _identify(
         links = link_by_name(lists)
     else:
         links = link_by_position(
-            lists, epochs, mappings, anchor, unit,
+            common_magnitudes(lists, mappings, anchor), epochs, mappings, anchor, unit,
             max_motion=max_motion, max_mag_difference=max_mag_difference, fast_motion=fast_motion,
             fast_false_share=fast_false_share,
         )  # fmt: skip
@@ -388,7 +428,7 @@ def _identify(
             bright = np.nanmedian(links.mag[star], 1) < bright_limit
         reference, star = reference.take(~bright), star[~bright]
     pixels = np.array([pixel_size(m, t) for m, t in zip(mappings, lists, strict=True)]) * unit
-    return links, reference, star, pixels
+    return links, reference, star, pixels, (mappings, to_plane.parts[-1])
 
 
 def _brightness(links):

@@ -4,15 +4,33 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+from astropy.table import Table
 
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.motion.frame_quality import FrameCovariance
 from jwst_hpastrom.motion.models import MODEL_CODES, fit_motions
+from jwst_hpastrom.motion.plate_stars import (
+    best_stars,
+    designs,
+    field_stars,
+    reference_stars_terms,
+    star_weights,
+    time_basis,
+    weighted_inverse,
+)
 from jwst_hpastrom.motion.reference_choice import measured
+from jwst_hpastrom.motion.reference_mixture import BAD_FACTORS, solve_mixture
+from jwst_hpastrom.motion.reference_terms import reference_table, weighted_terms
 
 __all__ = ["PlateSolution", "add_frame_errors", "solve_plates"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
+
+#: factors on the catalog's errors: good stars, then bad ones
+FACTORS = (1.0, *BAD_FACTORS)
+#: sampling of the memberships while the solution still moves
+ROUGH = {"n_sweeps": 60, "n_burn": 30}
 
 
 @dataclass(frozen=True)
@@ -28,15 +46,19 @@ class PlateSolution:
 
     width : float
         Standard deviation, mas, of the terms above the degree: what the prior took it to be.
+
+    references : `~astropy.table.Table` or None
+        Every reference star's difference from the catalog and its membership probability, where asked for.
     """
 
     ties: list
     covariance: np.ndarray
     width: float
+    references: Table | None = None
 
     def epoch_errors(self, x, y):
         """Errors of the transformations at pixel positions (n, n_epochs), mas; (2, n, n_epochs)."""
-        design = _designs(self.ties, x, y, np.isfinite(x + y))
+        design = designs(self.ties, x, y, np.isfinite(x + y))
         n_terms, out = design.shape[2], np.empty((2, *x.shape))
         for k in range(x.shape[1]):
             s, d = slice(k * n_terms, (k + 1) * n_terms), design[:, k]
@@ -76,50 +98,6 @@ def cubic_of_inverse(coefficients):
     return 2 * a * by_p[0] + b * (by_p[1] + by_q[0]) + 2 * c * by_q[1]
 
 
-def _designs(ties, x, y, use):
-    """Polynomial terms of every measurement, (n, n_epochs, n_terms); zero where not used."""
-    out = np.zeros((*x.shape, ties[0].coefficients.shape[1]))
-    for k, tie in enumerate(ties):
-        out[use[:, k], k] = tie.design(x[use[:, k], k], y[use[:, k], k])
-    return out
-
-
-def _line(epochs, t0, group, degree=1):
-    """Powers of time about t0, then one column a group; (n, n_epochs, n_columns)."""
-    dt = epochs[None, :] - t0[:, None]
-    columns = [dt**r / max(r, 1) for r in range(degree + 1)]
-    columns += [np.broadcast_to(group == g, dt.shape) * 1.0 for g in np.unique(group)]
-    return np.stack(columns, -1)
-
-
-def _weighted(weight, basis, precision):
-    """Left inverse (n, m, n_epochs) of a basis with prior precisions, and what remains of the weights."""
-    wg = weight[:, :, None] * basis
-    normal = np.swapaxes(basis, 1, 2) @ wg + precision
-    scale = 1 / np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-300))
-    normal = normal * scale[:, :, None] * scale[:, None, :] + 1e-12 * np.eye(normal.shape[-1])
-    operator = scale[:, :, None] * np.linalg.solve(normal, scale[:, :, None] * np.swapaxes(wg, 1, 2))
-    rest = -wg @ operator
-    k = np.arange(weight.shape[1])
-    rest[:, k, k] += weight
-    return operator, rest
-
-
-def _accumulate(normal, right, rest, design, y):
-    """Add stars to the normal equations of the coefficients."""
-    n_epochs, n_terms = design.shape[1:]
-    py = np.einsum("nef,nf->ne", rest, y)
-    for e in range(n_epochs):
-        a = slice(e * n_terms, (e + 1) * n_terms)
-        right[a] -= design[:, e].T @ py[:, e]
-        for f in range(e, n_epochs):
-            b = slice(f * n_terms, (f + 1) * n_terms)
-            block = design[:, e].T @ (rest[:, e, f, None] * design[:, f])
-            normal[a, b] += block
-            if f > e:
-                normal[b, a] += block.T
-
-
 def solve_plates(
     ties,
     links,
@@ -132,6 +110,7 @@ def solve_plates(
     outlier_sigma=5.0,
     n_iterations=3,
     max_stars=5000,
+    log_odds=None,
     executor=None,
 ):
     """Solve for the transformations of all epochs at once.
@@ -167,13 +146,21 @@ def solve_plates(
     max_stars : int
         Field stars that take part: those of smallest errors.
 
+    log_odds : ndarray, shape (n_reference,), optional
+        Of being bad, from `~jwst_hpastrom.motion.reference_mixture.quality_log_odds`: the reference stars are
+        then a mixture of good and bad ones. Without, all are good.
+
     executor : `concurrent.futures.Executor`, optional
         For the stars' fits.
 
     Returns
     -------
-    `PlateSolution` or None
-        None where an epoch has fewer than ten stars a term to hold it.
+    `PlateSolution`
+
+    Raises
+    ------
+    NotEnoughStarsError
+        An epoch with fewer stars that link it to others, or to the catalog, than its polynomials have terms.
 
     Notes
     -----
@@ -181,9 +168,10 @@ def solve_plates(
     least squares: a field star has a free position and motion, and free offsets by group; a reference star
     has Gaia's, with Gaia's covariance as prior, and offsets by group as large as its own fit found, or as a
     measurement's error. What the field stars leave undetermined, a polynomial that is linear in time, is
-    the frame: only the reference stars determine it, each with one weight at all epochs.
+    the frame: only the reference stars determine it, each with one weight at all epochs. Two epochs are held
+    by the reference stars alone; from three on all stars help, those of few epochs with Student's weights.
     """
-    links, star = _best_stars(links, star, max_stars)
+    links, star = best_stars(links, star, max_stars)
     n, n_epochs = links.index.shape
     group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
     has_group = 1 < np.unique(group).size < n_epochs
@@ -195,29 +183,38 @@ def solve_plates(
     ties = [_raised(tie, max(regularised_degree, tie.degree)) for tie in ties]
     field = np.ones(n, bool)
     field[star] = False
-    for _ in range(n_iterations):
+    states, center, width, table = np.ones((star.size, 1)), 0.0, None, None
+    for step in range(n_iterations):
         position, error = measured(links, ties, n_epochs)
         fits = fit_motions(
             epochs, position[0], position[1], error[0], error[1],
             models=models, group=group, use=links.usable, outlier_sigma=outlier_sigma, executor=executor,
         )  # fmt: skip
-        with np.errstate(invalid="ignore"):
-            worst = fits.chi2_loo.max(1)
-            good = (fits.used.sum(1) >= 5) & (worst < 4 * max(1.0, np.nanmedian(worst)))
-        rows = np.flatnonzero(field & good)
-        if (fits.used[rows].sum(0) < 10 * n_hard).any():
-            log.info("too few stars to hold the epochs together: transformations not refined")
-            return None
+        share = star_weights(fits, position, error, epochs)
+        rows = np.flatnonzero(field & (share > 0) & (fits.used.sum(1) > 2))
+        _unless_enough(fits.used[rows].sum(0) + fits.used[star].sum(0), n_hard, epochs)
         normal, right = np.zeros((2, soft.size, soft.size)), np.zeros((2, soft.size))
         for first in range(0, rows.size, 5000):
-            _field_stars(
-                normal, right, rows[first : first + 5000], ties, links, epochs, group, fits, position, error
-            )
-        _reference_stars(normal, right, reference, star, ties, links, epochs, group, fits, position, error)
+            part = rows[first : first + 5000]
+            field_stars(normal, right, part, share[part], ties, links, epochs, group, fits, position, error)
+        told = reference_stars_terms(
+            normal, right, reference, star, ties, links, epochs, group, fits, position, error
+        )
         old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
         start = 3 * float(np.nanmedian(error))
-        solutions = [_solve(normal, right, old, soft, center, start) for center in _centers(ties, soft)]
-        new, covariance, width = min(solutions, key=lambda solution: solution[2])
+        width = start if width is None else width
+        if log_odds is not None:
+            states = _mixture(normal, right, old, soft, width, center, told, log_odds, **ROUGH).states
+        catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
+        total = normal + catalog_normal, right + catalog_right
+        solutions = [(*_solve(*total, old, soft, c, start), c) for c in _centers(ties, soft)]
+        new, covariance, width, center = min(solutions, key=lambda solution: solution[2])
+        if log_odds is not None and step == n_iterations - 1:
+            mixture = _mixture(normal, right, old, soft, width, center, told, log_odds)
+            new, covariance = old + mixture.change, mixture.covariance
+            table = reference_table(
+                reference, star, told, mixture.change, covariance, mixture.states, FACTORS
+            )
         ties = [
             replace(t, coefficients=c)
             for t, c in zip(ties, np.swapaxes(new.reshape(2, n_epochs, -1), 0, 1), strict=True)
@@ -226,49 +223,27 @@ def solve_plates(
         "%d stars and %d reference stars hold %d epochs of %d groups; regularised terms have %.3f mas",
         rows.size, star.size, n_epochs, n_groups, width,
     )  # fmt: skip
-    return PlateSolution(ties, covariance, width)
+    return PlateSolution(ties, covariance, width, table)
 
 
-def _best_stars(links, star, most):
-    """Reference stars, then the field stars whose mean position is best known."""
-    weight = np.where(links.usable, 1.0, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        weight /= np.where(links.usable, links.x_err**2 + links.y_err**2, 1.0)
-    rank = np.argsort(-weight.sum(1), kind="stable")
-    rows = np.concatenate([star, rank[~np.isin(rank, star)][:most]])
-    return links.take(rows), np.arange(star.size)
+def _unless_enough(n_linked, n_terms, epochs):
+    """Raise where an epoch has too few stars to hold it."""
+    worst = int(np.argmin(n_linked))
+    if n_linked[worst] < n_terms + 1:
+        raise NotEnoughStarsError(
+            f"{int(n_linked[worst])} stars that link epoch {epochs[worst]:.4f} to others or to the catalog",
+            f"{n_terms + 1}", "lower the degree, or leave the epoch out",
+        )  # fmt: skip
 
 
-def _field_stars(normal, right, rows, ties, links, epochs, group, fits, position, error):
-    basis = _line(epochs, fits.t0[rows], group)[:, :, 1:]  # the groups' columns add to the constant
-    design = _designs(ties, links.x[rows], links.y[rows], fits.used[rows])
-    used = fits.used[rows]
-    for axis in (0, 1):
-        weight = np.where(used, np.nan_to_num(error[axis, rows], nan=1.0) ** -2.0, 0.0)
-        offset = np.nan_to_num(position[axis, rows] - fits.coefficients[rows, (fits.degree + 1) * axis, None])
-        _, rest = _weighted(weight, basis, 0.0)
-        _accumulate(normal[axis], right[axis], rest, design, np.where(used, offset, 0.0))
-
-
-def _reference_stars(normal, right, reference, star, ties, links, epochs, group, fits, position, error):
-    used, n_groups = fits.used[star], np.unique(group).size
-    basis = _line(epochs, reference.epoch, group)
-    design = _designs(ties, links.x[star], links.y[star], used)
-    gaia = np.stack([np.stack(reference.at(t)[:2]) for t in epochs], -1)
-    for axis in (0, 1):
-        sigma = np.nan_to_num(error[axis, star], nan=1.0)
-        weight = np.where(used, sigma**-2.0, 0.0)
-        precision = np.zeros((star.size, 2 + n_groups, 2 + n_groups))
-        pair = [axis, axis + 2]
-        precision[:, :2, :2] = np.linalg.inv(reference.covariance[:, pair][:, :, pair])
-        spread = np.median(sigma, axis=1) * (1.0 if n_groups > 1 else 1e-4)
-        has = fits.model[star] == MODEL_CODES["group"]
-        spread = np.where(has, np.maximum(np.exp(fits.theta[star, axis, 0]), spread), spread)
-        for g in range(n_groups):
-            precision[:, 2 + g, 2 + g] = spread**-2.0
-        _, rest = _weighted(weight, basis, precision)
-        y = np.where(used, np.nan_to_num(position[axis, star] - gaia[axis]), 0.0)
-        _accumulate(normal[axis], right[axis], rest, design, y)
+def _mixture(normal, right, old, soft, width, center, told, log_odds, **sampling):
+    """Memberships and frame, given the width of the terms above the degree."""
+    prior = soft / width**2 if soft.any() else np.zeros(soft.size)
+    base = normal + np.diag(prior)
+    # what nothing but the catalog determines
+    scale = np.maximum(np.diagonal(base, axis1=1, axis2=2), 1e-300)
+    base = base + 1e-11 * scale[:, :, None] * np.eye(soft.size)
+    return solve_mixture(base, right - prior * (old - center), told, log_odds, **sampling)
 
 
 def _centers(ties, soft):
@@ -356,7 +331,7 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
 def _effect(fits, stars, axis, ties, links, error, epochs, group):
     """Derivatives of the stars' polynomial in time by the transformations' coefficients, (n, k, E·T)."""
     k, used = fits.degree + 1, fits.used[stars]
-    basis = _line(epochs, fits.t0[stars], group, fits.degree)
+    basis = time_basis(epochs, fits.t0[stars], group, fits.degree)
     sigma = np.nan_to_num(error[stars], nan=1.0)
     spread = 1e-3 * np.median(sigma, axis=1)
     has = fits.model[stars] == MODEL_CODES["group"]
@@ -364,6 +339,6 @@ def _effect(fits, stars, axis, ties, links, error, epochs, group):
     precision = np.zeros((stars.size, basis.shape[-1], basis.shape[-1]))
     for g in range(k, basis.shape[-1]):
         precision[:, g, g] = spread**-2.0
-    operator, _ = _weighted(np.where(used, sigma**-2.0, 0.0), basis, precision)
-    design = _designs(ties, links.x[stars], links.y[stars], used)
+    operator, _ = weighted_inverse(np.where(used, sigma**-2.0, 0.0), basis, precision)
+    design = designs(ties, links.x[stars], links.y[stars], used)
     return (operator[:, :k, :, None] * design[:, None]).reshape(stars.size, k, -1)

@@ -22,8 +22,9 @@ from jwst_hpastrom.geometry import (
 )
 from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
 from jwst_hpastrom.motion.fast_pairs import fast_pairs
-from jwst_hpastrom.motion.selection import POOR, select_cmd
+from jwst_hpastrom.motion.selection import POOR, parse_polygon, select_cmd
 from jwst_hpastrom.motion.zero_point import zero_point, zero_point_surface
+from jwst_hpastrom.ranges import in_range
 
 __all__ = ["TwoEpochMotions", "two_epoch_motions"]
 
@@ -95,6 +96,7 @@ def _first_pairs(master, first_epoch, plane, max_shift, max_rotation):
     return found.transform, (u, v), (x, y)
 
 
+@in_range
 def two_epoch_motions(
     master,
     first_epoch,
@@ -200,6 +202,7 @@ def two_epoch_motions(
     Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
+    polygon = parse_polygon(polygon)
     plane = TangentPlane.from_meta(first_epoch.meta) or TangentPlane.from_meta(master.meta)
     if master.meta.get("n_exposures") == 1:
         log.warning(

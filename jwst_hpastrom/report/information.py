@@ -52,8 +52,10 @@ def describe(path):
     stem = path.stem
     if path.suffix == ".json":
         lines = _association(path)
-    elif stem.lower().endswith("epsf") or (kind := _kind(path)) == "epsf":
+    elif (kind := _kind(path)) == "epsf" or stem.lower().endswith("epsf"):
         lines = _epsf(path)
+    elif kind == "mask":
+        lines = _mask(path)
     elif path.suffix == ".asdf":
         lines = _distortion(path)
     elif kind == "distortion":
@@ -66,7 +68,7 @@ def describe(path):
 
 
 def _kind(path):
-    """What a FITS image says that it is: an ePSF library, a distortion, or nothing."""
+    """What a FITS image says that it is: an ePSF library, a distortion, a mask, or nothing."""
     if not require_file(path, "a product, exposure or catalog").startswith(b"SIMPLE  ="):
         return None
     try:
@@ -77,7 +79,15 @@ def _kind(path):
         return None  # the reader of its name will say what is wrong
     if "NXPSFS" in keys:
         return "epsf"
+    if names == {"PRIMARY", "DQ"}:
+        return "mask"
     return "distortion" if "GDCFMT" in keys or "NAME_GDC" in keys or {"XGC", "YGC"} <= names else None
+
+
+def _mask(path):
+    with fits.open(path, memmap=False) as hdus:
+        hot = hdus["DQ"].data != 0
+    return [f"detector mask of {hot.shape[1]} x {hot.shape[0]} pixels, {int(hot.sum())} hot"]
 
 
 def _stdgdc(path):

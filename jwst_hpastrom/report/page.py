@@ -3,12 +3,13 @@
 import base64
 import html
 import io
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from jwst_hpastrom.checks import check_products
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import HPAstromError, ParameterError
 from jwst_hpastrom.io.products import find_products
 from jwst_hpastrom.io.writing import atomic_path
 from jwst_hpastrom.report import (
@@ -22,6 +23,11 @@ from jwst_hpastrom.report import (
 from jwst_hpastrom.report.verdicts import verdict_box
 
 __all__ = ["write_page", "write_report"]
+
+log = logging.getLogger("stpipe.hpastrom.report")
+
+#: what products of other origin, or without some columns, lead to
+FOREIGN = (HPAstromError, KeyError, ValueError, TypeError, IndexError)
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
@@ -117,6 +123,18 @@ def _overview(products):
     return [" ".join(text), *products.notes]
 
 
+def _reason(err):
+    return f"Not shown, the products are not as this package writes them: {type(err).__name__}: {err}"
+
+
+def _box(products):
+    try:
+        return verdict_box(check_products(products))
+    except FOREIGN as err:
+        log.warning("checks: %s", _reason(err))
+        return f'<p class="note">Checks: {html.escape(_reason(err))}</p>'
+
+
 def report_sections(products):
     """Headings and contents of the report of one field, see `write_page`.
 
@@ -138,7 +156,11 @@ def report_sections(products):
         kinematics_figures,
     )
     for subject in figures:
-        sections += subject.sections(products)
+        try:
+            sections += subject.sections(products)
+        except FOREIGN as err:
+            log.warning("%s: %s", subject.__name__.rpartition(".")[2], _reason(err))
+            sections.append((subject.__name__.rpartition(".")[2].replace("_", " "), [_reason(err)]))
     if products.quality:
         contents = []
         for name, table in products.quality.items():
@@ -179,6 +201,4 @@ def write_report(folder, output=None, exposures=None):
         raise ParameterError("no matplotlib", "pip install 'jwst_hpastrom[report]'") from err
     products = find_products(folder, exposures=exposures)
     path = Path(output) if output else products.folder / f"{products.name}_report.html"
-    return write_page(
-        path, f"{products.name}: report", report_sections(products), box=verdict_box(check_products(products))
-    )
+    return write_page(path, f"{products.name}: report", report_sections(products), box=_box(products))

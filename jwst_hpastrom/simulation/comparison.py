@@ -6,8 +6,10 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from jwst_hpastrom.columns import BRIGHT
+from jwst_hpastrom.errors import BadCatalogError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import fit_linear, match_nearest, robust_sigma
-from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
+from jwst_hpastrom.io.reading import read_table
+from jwst_hpastrom.io.star_lists import find_star_list, read_star_list, star_list_path
 from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
 from jwst_hpastrom.simulation.camera import PARITY, SCALE, V2_REF, V3_ANGLE, V3_REF
 from jwst_hpastrom.simulation.sky import positions_at
@@ -23,6 +25,8 @@ __all__ = [
 
 #: the magnitude below the best measured stars
 FAINT = (BRIGHT[1], BRIGHT[1] + 1.0)
+MASTER_NEEDED = ("ra", "dec", "x_err", "y_err", "n_used")
+MOTIONS_NEEDED = ("ra", "dec", "ref_epoch", "pmra", "pmdec", "pmra_error", "pmdec_error")
 
 
 def _row(quantity, unit, delta, error=None, bound=None):
@@ -121,8 +125,14 @@ def distortion_residuals(field, path, *, n=65):
     ny, nx = field.config.shape
     x, y = np.meshgrid(x0 + np.linspace(0, nx - 1, n), y0 + np.linspace(0, ny - 1, n))
     x, y = x.ravel(), y.ravel()
-    with asdf.open(path, memmap=False, lazy_load=False) as tree:
-        v2, v3 = tree["model"](x, y)
+    try:
+        with asdf.open(path, memmap=False, lazy_load=False) as tree:
+            v2, v3 = tree["model"](x, y)
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise BadReferenceFileError(
+            f"no distortion model ({type(err).__name__}: {err})", "a distortion reference",
+            "run hp_distortion_refine", path,
+        ) from err  # fmt: skip
     u, v = field.distortion.forward(x, y)
     c, s = np.cos(np.deg2rad(V3_ANGLE)), np.sin(np.deg2rad(V3_ANGLE))
     a, b = np.asarray(v2) - V2_REF, np.asarray(v3) - V3_REF
@@ -174,7 +184,10 @@ def compare_master(field, master):
         Matched stars: ``mag n_used dx dy`` (mas to the East and North, the median taken out) ``x_err y_err
         bound`` (mas) ``isolated``.
     """
-    i, j, true, measured = _match_sky(field, master, float(master.meta["epoch"]))
+    epoch = master.meta.get("epoch")
+    if epoch is None:
+        raise BadCatalogError("no epoch", "metadata epoch of a master frame", "run hp_master_frame")
+    i, j, true, measured = _match_sky(field, master, float(epoch))
     out = Table({"mag": np.asarray(field.stars["mag"])[i], "isolated": _alone(field)[i]})
     for name, k in (("dx", 0), ("dy", 1)):
         delta = 1e3 * (measured[k][j] - true[k][i])
@@ -216,6 +229,23 @@ def compare_motions(field, motions):
     return out[fine]
 
 
+def _star_list(exposure, folder):
+    path = find_star_list(exposure, [folder])
+    if path is None:
+        needed = star_list_path(exposure, folder).name
+        raise MissingDataError("no star list", f"{needed} in {folder}", "run hp_epsf_fit", exposure)
+    return _with(read_star_list(path), ("flux", "x_err", "y_err", "qfit", "radxs"), path)
+
+
+def _with(table, columns, path):
+    """The table, where it has what it is compared by."""
+    if missing := [c for c in columns if c not in table.colnames]:
+        raise BadCatalogError(
+            f"no column {', '.join(missing)}", "a product of this package", "run the pipeline", path
+        )
+    return table
+
+
 def compare(field, folder, *, product="field", official=None):
     """Compare all products of a pipeline run on a simulated field with the truth.
 
@@ -242,7 +272,7 @@ def compare(field, folder, *, product="field", official=None):
         ``stars``, ``master``, ``motions``, ``distortion`` as the other functions of this module give them.
     """
     folder = Path(folder)
-    lists = [read_star_list(find_star_list(e.meta["filename"], [folder])) for e in field.exposures]
+    lists = [_star_list(e.meta["filename"], folder) for e in field.exposures]
     stars = compare_stars(field, lists)
     rows, details = [], {"stars": stars}
     for low, high in (BRIGHT, FAINT):
@@ -264,7 +294,7 @@ def compare(field, folder, *, product="field", official=None):
         details["distortion" if name == "refined" else "official"] = r
     master = folder / f"{product}_master.ecsv"
     if master.exists():
-        m = details["master"] = compare_master(field, Table.read(master))
+        m = details["master"] = compare_master(field, _with(read_table(master), MASTER_NEEDED, master))
         s = m[_bright(m)]
         rows += [
             _row(f"master position {sky}", "mas", s[f"d{axis}"], s[f"{axis}_err"], s["bound"])
@@ -272,7 +302,7 @@ def compare(field, folder, *, product="field", official=None):
         ]
     motions = folder / f"{product}_pm.ecsv"
     if motions.exists():
-        p = details["motions"] = compare_motions(field, Table.read(motions))
+        p = details["motions"] = compare_motions(field, _with(read_table(motions), MOTIONS_NEEDED, motions))
         s = p[_bright(p)]
         rows += [
             _row(name, "mas / yr", s[f"d{name}"], s[f"{name}_error"], s["bound"])

@@ -56,6 +56,10 @@ class FieldConfig:
     epoch, catalog_epoch : float
         Julian years of the exposures and of the first-epoch catalog.
 
+    star_epoch : float, optional
+        Julian year at which the stars are where they are drawn; by default that of the exposures. Fields
+        of one seed and ``star_epoch`` are the same stars at different epochs.
+
     roll, rolls : float, sequence of float
         Position angle, degrees, and what is added to it, dither by dither in turn.
 
@@ -103,6 +107,7 @@ class FieldConfig:
     target: tuple = (80.5, -69.5)
     epoch: float = 2022.33
     catalog_epoch: float = 2006.4
+    star_epoch: float | None = None
     roll: float = 38.0
     rolls: tuple = (0.0,)
     va_scale: float = 1.00002

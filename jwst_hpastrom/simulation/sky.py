@@ -31,7 +31,7 @@ def make_stars(config, plane, rng):
     Returns
     -------
     `~astropy.table.Table`
-        ``id xi eta`` (arcsec, at the epoch of the exposures) ``mag`` (instrumental) ``pmra pmdec``
+        ``id xi eta`` (arcsec, at the metadata's epoch) ``mag`` (instrumental) ``pmra pmdec``
         (mas/yr) ``population color``.
     """
     half_x, half_y = config.half_field
@@ -70,7 +70,7 @@ def make_stars(config, plane, rng):
             "population": population,
             "color": color,
         },
-        meta={"epoch": config.epoch, **plane.to_meta()},
+        meta={"epoch": config.star_epoch or config.epoch, **plane.to_meta()},
     )
 
 

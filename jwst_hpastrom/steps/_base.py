@@ -13,9 +13,9 @@ from jwst.stpipe import Step
 from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.errors import HPAstromError, MissingDataError, ParameterError
-from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.association import associate, read_association
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
-from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
+from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._spec import PROVIDED
@@ -117,6 +117,9 @@ class HPStep(Verdicts, ErrorsByCause, Step):
         if isinstance(data, str | Path):
             association = read_association(data)
             return Inputs(association.product, association.members)
+        if self.takes_several and isinstance(data, list) and all(isinstance(d, str | Path) for d in data):
+            association = associate(data)
+            return Inputs(association.product, association.members)
         if not isinstance(data, ModelLibrary):
             members = data if isinstance(data, ModelContainer | list | tuple) else [data]
             if wrong := [type(m).__name__ for m in members if not hasattr(m, "meta")]:
@@ -188,7 +191,9 @@ class HPStep(Verdicts, ErrorsByCause, Step):
         return tables
 
     def _star_list(self, name, member, epsf_file):
-        path = name if str(name).endswith("_stars.ecsv") else find_star_list(name, [self.output_folder()])
+        if isinstance(member, str) and is_star_list(member):
+            return read_star_list(member)
+        path = find_star_list(name, [self.output_folder()])
         if path is None:
             if not epsf_file:
                 raise MissingDataError(

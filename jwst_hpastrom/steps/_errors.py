@@ -6,19 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stpipe.exceptions import ValidationError
+from tqdm import tqdm
 
 from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerLostError
 from jwst_hpastrom.io.folder import one_run
 from jwst_hpastrom.steps._ranges import check_ranges
 
-__all__ = ["ErrorsByCause", "errors_by_cause"]
+__all__ = ["ErrorsByCause", "errors_by_cause", "no_bars_after"]
 
 
 @contextmanager
 def errors_by_cause(name):
     """Let only errors of `jwst_hpastrom.errors` out, naming the input where they name no file."""
     try:
-        yield
+        with no_bars_after():
+            yield
     except HPAstromError as err:
         named = err.about(name)
         if named is err:
@@ -39,8 +41,23 @@ def errors_by_cause(name):
         ) from err
 
 
+@contextmanager
+def no_bars_after():
+    """End the progress bars that a block began where it fails: the error is to be the last line."""
+    before = list(tqdm._instances)
+    try:
+        yield
+    except BaseException:
+        for bar in [b for b in tqdm._instances if b not in before]:
+            bar.close()
+        raise
+
+
 class ErrorsByCause:
     """Mixin: a parameter that makes no sense and a folder that cannot be made are errors of ours too."""
+
+    #: whether several paths are the members of one product
+    takes_several = False
 
     @classmethod
     def from_config_section(cls, *args, **kwargs):
@@ -52,6 +69,8 @@ class ErrorsByCause:
 
     def run(self, *args):
         """Run the Step (stpipe's own) on one input, alone in a folder that can be made."""
+        if self.takes_several and len(args) > 1 and all(isinstance(a, str | Path) for a in args):
+            args = ([str(a) for a in args],)
         if len(args) != 1:
             raise ParameterError(
                 f"{len(args)} inputs", "one exposure or association", "make one with asn_from_list",

@@ -1,12 +1,14 @@
 """Every input of the pipeline opened and checked before any work is done or any product overwritten."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import (
+    BadFileError,
     BadReferenceFileError,
     HPAstromError,
     MissingDataError,
@@ -21,12 +23,40 @@ from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
 from jwst_hpastrom.motion.two_epoch import check_epochs
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "check_names"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
-def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_file=None, skip=False):
+def check_names(members):
+    """Refuse exposures whose names a catfile of tweakreg, two words a line, cannot hold.
+
+    Parameters
+    ----------
+    members : sequence of str
+
+    Raises
+    ------
+    BadFileError
+        A name with blanks.
+    """
+    for member in members:
+        if len(Path(member).name.split()) != 1:
+            raise BadFileError(
+                "a name with blanks", "one without, for tweakreg's catfile", "rename the file", member
+            )
+
+
+def check_inputs(
+    members,
+    *,
+    reading,
+    catalog=None,
+    epsf_file=None,
+    distortion_file=None,
+    skip=False,
+    several_filters=False,
+):
     """Open everything that a run will need.
 
     Parameters
@@ -42,14 +72,23 @@ def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_f
     skip : bool
         Leave out exposures that cannot be read, as long as one can.
 
+    several_filters : bool
+        Exposures may be of more than one filter.
+
+    Returns
+    -------
+    list of dict or None
+        Metadata of every exposure; None for one that was left out.
+
     Raises
     ------
     HPAstromError
         One of them is missing, damaged, lacks columns or an epoch, or is not for these exposures.
     """
+    check_names(members)
     reference = read_catalog(catalog) if catalog else None  # first: these are quick
     library = read_epsf(epsf_file) if epsf_file else None
-    metas, fields = [], []
+    every, metas, fields = [], [], []
     for member in members:
         try:
             exposure = read_exposure(member, need_wcs=True, **reading)
@@ -57,13 +96,16 @@ def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_f
             if not skip:
                 raise err.about(member) from None
             log.error("skipped: %s: %s", type(err).__name__, err.about(member))
+            every.append(None)
             continue
+        every.append(exposure.meta)
         metas.append(exposure.meta)
         ny, nx = exposure.image.shape
         fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
     if not metas:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
-    MixedExposuresError.unless_same(metas, "instrument", "detector", "filter")
+    same = ("instrument", "detector") if several_filters else ("instrument", "detector", "filter")
+    MixedExposuresError.unless_same(metas, *same)
     if library is not None:
         try:
             library.check_made_for(metas[0])
@@ -73,6 +115,7 @@ def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_f
         read_distortion(distortion_file, exposures=metas[0])
     if reference is not None:
         _check_catalog(reference, metas, np.array(fields))
+    return every
 
 
 def _check_catalog(reference, metas, corners):

@@ -1,42 +1,13 @@
 """A Step's spec, made from the science function whose parameters it takes."""
 
 import inspect
-import re
+
+from jwst_hpastrom.ranges import choices_of, documented
 
 __all__ = ["PROVIDED", "spec_from"]
 
 #: keyword arguments of science functions that a Step provides by itself
 PROVIDED = ("executor", "progress", "rng")
-#: where docstrings say that no paper gives a value: of no use to who types it
-CHOICE = " (this project's choice)"
-
-
-def _documented(function):
-    """Return {parameter: (type, help)} from a numpydoc docstring."""
-    lines = (inspect.getdoc(function) or "").splitlines()
-    out, k = {}, 0
-    while k < len(lines) and not lines[k].startswith("Parameters"):
-        k += 1
-    body = lines[k + 2 :]
-    for n, line in enumerate(body):
-        if re.match(r"^(-{3,}|Returns|Yields)", line):
-            break
-        head = re.match(r"^(\w[\w, *]*?)\s*:\s*(.+)$", line)
-        if head:
-            text = " ".join(t.strip() for t in _indented(body[n + 1 :]))
-            for name in head.group(1).split(","):
-                first = re.split(r"(?<=[.;])\s", text)[0]
-                # of a choice all is said: one sentence seldom explains every value
-                help_text = (text if head.group(2).startswith("{") else first).rstrip(".; ")
-                out[name.strip(" *")] = (head.group(2), help_text.replace(CHOICE, ""))
-    return out
-
-
-def _indented(lines):
-    for line in lines:
-        if line and not line.startswith(" "):
-            return
-        yield line
 
 
 def spec_from(function, exclude=()):
@@ -55,16 +26,15 @@ def spec_from(function, exclude=()):
     str
         Lines of a configobj spec.
     """
-    documented, lines = _documented(function), []
+    known, lines = documented(function), []
     for p in inspect.signature(function).parameters.values():
         if p.kind is not p.KEYWORD_ONLY or p.name in (*PROVIDED, *exclude):
             continue
-        kind, text = documented.get(p.name, ("", ""))
-        choices = re.match(r"^\{(.+?)\}", kind)
+        kind, text = known.get(p.name, ("", ""))
+        choices = choices_of(kind)
         default = p.default
         if choices:
-            values = [c.strip().strip("\"'") for c in choices.group(1).split(",")]
-            spec = "option(" + ", ".join(repr(v) for v in values if v != "None")
+            spec = "option(" + ", ".join(repr(v) for v in choices if v != "None")
         elif isinstance(default, bool) or kind.startswith("bool"):
             spec = "boolean("
         elif isinstance(default, int) or (default is None and kind.startswith("int")):

@@ -13,7 +13,7 @@ from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
-from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
 from jwst_hpastrom.io.regions import write_regions
@@ -22,6 +22,7 @@ from jwst_hpastrom.io.stdpsf import write_stdpsf
 from jwst_hpastrom.io.writing import atomic_path, write_table
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._errors import errors_by_cause
+from jwst_hpastrom.steps._inputs import check_names
 from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["EPSFFitStep"]
@@ -49,6 +50,7 @@ class EPSFFitStep(HPStep):
 
     def run_step(self, inputs):
         """Fit each exposure; write star lists, the catalog file of tweakreg and the quality table."""
+        self._check_names(inputs)
         epsf_file = self.epsf_file or os.environ.get(EPSF_VARIABLE)
         if not epsf_file:
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
@@ -84,6 +86,17 @@ class EPSFFitStep(HPStep):
         self.write_quality(inputs.product, quality)
         self.evidence = {"fit": quality}
         return inputs.returned if inputs.in_memory else quality
+
+    def _check_names(self, inputs):
+        """Refuse names that a catfile of tweakreg or a FITS header cannot hold."""
+        if not inputs.in_memory:
+            check_names(inputs.members)
+        folder = str(self.output_folder())
+        if inputs.in_memory and not (folder.isascii() and folder.isprintable()):
+            raise BadFileError(
+                "a folder that FITS headers cannot name (meta.tweakreg_catalog)", "ASCII letters only",
+                "give another output_dir", folder,
+            )  # fmt: skip
 
     def _record(self, member, row):
         """Tell a model what was done to it."""

@@ -9,6 +9,7 @@ from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterE
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._epochs import run_epochs
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._inputs import check_inputs
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
@@ -33,6 +34,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     spec = (
         """
     reference_catalog = string(default=None)  # first-epoch catalog that all refers to
+    gaia_catalog = string(default=None)  # Gaia table: motions from exposures of several epochs
     epsf_file = string(default=None)  # ePSF library to use instead of building one
     start_epsf = string(default=None)  # ePSF library whose difference from the exposures' is learned
     distortion_file = string(default=None)  # distortion reference (.asdf) to use instead of solving one
@@ -62,15 +64,15 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             )
         association = read_association(input_data)
         reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        if self.gaia_catalog:
+            self._hand_on()
+            run_epochs(self, association, self.output_folder(), reading)
+            return
         check_inputs(
             association.members, reading=reading, catalog=self.reference_catalog,
             epsf_file=self.epsf_file, distortion_file=self.distortion_file, skip=self.on_error == "skip",
         )  # fmt: skip
-        for name in self.step_defs:
-            step = getattr(self, name)
-            step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
-            step.force, step.bad_bits, step.detector_mask = self.force, self.bad_bits, self.detector_mask
-            step.save_results = False
+        self._hand_on()
         folder = self.output_folder()
         product = {
             s: folder / f"{association.product}_{s}"
@@ -94,28 +96,37 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             distortion = Path(self.distortion_file)
         elif not catalog:
             distortion = None
-        elif not self._done([distortion], exposures + catalog):
-            self._build_and_fit(input_data, epsf, lists, exposures, None, "isolated", build=build)
+        elif not self.is_done([distortion], exposures + catalog):
+            self.build_and_fit(input_data, epsf, lists, exposures, None, "isolated", build=build)
             self.hp_distortion_refine.reference_catalog = self.reference_catalog
             try:
                 self.hp_distortion_refine.run(input_data)
             except (NoOverlapError, NotEnoughStarsError) as err:
                 log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
                 distortion, build = None, False
-        self._build_and_fit(input_data, epsf, lists, exposures, distortion, self.mode, build=build)
-        if not self._done([master], lists):
+        self.build_and_fit(input_data, epsf, lists, exposures, distortion, self.mode, build=build)
+        if not self.is_done([master], lists):
             self.hp_master_frame.distortion_file = str(distortion) if distortion else None
             self.hp_master_frame.reference_catalog = self.reference_catalog
             self.hp_master_frame.run(input_data)
         if not catalog:
             log.warning("no reference_catalog: neither distortion nor motions were measured")
-        elif not self._done([motions], [master, *catalog]):
+        elif not self.is_done([motions], [master, *catalog]):
             self.hp_proper_motion.first_epoch = self.reference_catalog
             self.hp_proper_motion.run(str(master))
 
-    def _build_and_fit(self, input_data, epsf, lists, exposures, distortion, mode, *, build):
+    def _hand_on(self):
+        """Give the Steps what they share with the pipeline; stpipe does not."""
+        for name in self.step_defs:
+            step = getattr(self, name)
+            step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
+            step.force, step.bad_bits, step.detector_mask = self.force, self.bad_bits, self.detector_mask
+            step.save_results = False
+
+    def build_and_fit(self, input_data, epsf, lists, exposures, distortion, mode, *, build):
+        """Build the ePSF library ``epsf``, where ``build`` says so, and fit the exposures' stars with it."""
         before = [distortion] if distortion else []
-        if build and not self._done([epsf], exposures + before):
+        if build and not self.is_done([epsf], exposures + before):
             self.hp_epsf_build.distortion_file = str(distortion) if distortion else None
             self.hp_epsf_build.resume, self.hp_epsf_build.start_epsf = self.resume, self.start_epsf
             self.hp_epsf_build.run(input_data)
@@ -123,11 +134,11 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         mask = epsf.with_name(f"{epsf.name.removesuffix('epsf.fits')}detector_mask.fits")
         if not self.epsf_file and not self.detector_mask and mask.exists():
             self.hp_epsf_fit.detector_mask = self.hp_master_frame.detector_mask = str(mask)
-        if not self._done(lists, [*exposures, epsf]):
+        if not self.is_done(lists, [*exposures, epsf]):
             self.hp_epsf_fit.epsf_file, self.hp_epsf_fit.mode = str(epsf), mode
             self.hp_epsf_fit.run(input_data)
 
-    def _done(self, products, sources):
+    def is_done(self, products, sources):
         """Whether ``resume`` is on and all products exist and are newer than their sources."""
         if not self.resume or not all(p.exists() for p in products):
             return False

@@ -18,7 +18,7 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
-from jwst_hpastrom.io.star_lists import star_list_path
+from jwst_hpastrom.io.star_lists import is_star_list, star_list_path
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
@@ -35,10 +35,12 @@ SHARED = ("min_exposures", "pixel_area", "executor", "progress")
 class MasterFrameStep(HPStep):
     """Transform the star lists of all exposures to one frame and average them (L23 §4.4).
 
-    With ``mode = many`` the stars are then found and measured again in all exposures at once.
+    With ``mode = many`` the stars are then found and measured again in all exposures at once. Members may be
+    star lists of other origin, as hst1pass writes them; several files are taken as one association.
     """
 
     class_alias = "hp_master_frame"
+    takes_several = True
 
     spec = f"""
     mode = option('average', 'many', default='average')  # average, or measure anew in all exposures
@@ -54,11 +56,18 @@ class MasterFrameStep(HPStep):
         many = self.mode == "many"
         if many and not self.epsf_file:
             raise ParameterError("mode many without an ePSF library", "epsf_file", "give --epsf_file")
+        lists = [m for m in inputs.members if isinstance(m, str) and is_star_list(m)]
+        if many and lists:
+            raise ParameterError(
+                "mode=many with star lists", "exposures, whose stars are measured anew", "", lists[0]
+            )
+        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None  # before any fit
+        if self.distortion_file:
+            read_distortion(self.distortion_file)
         tables = self.star_lists(inputs, self.epsf_file)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
         MixedExposuresError.unless_same([t.meta for t in tables], "instrument", "detector", "filter")
-        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
         correction = None
         if self.distortion_file:
             correction = read_distortion(self.distortion_file, exposures=tables[0].meta)

@@ -1,10 +1,11 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
-from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.association import associate, read_association
 
 
 def write(tmp_path, members, name="field"):
@@ -113,3 +114,20 @@ def test_a_single_file_is_its_own_product(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(BadFileError, match="no such file"):
         read_association(tmp_path / "x_asn.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "product"),
+    [
+        (("j8ab1_flc.xympqks", "j8ab2_flc.xympqks"), "j8ab"),
+        (("2011_a.calib", "2012_b.calib"), "2011_a"),
+        (("A.lis", "B.lis.gz"), "A"),
+        (("C.lis",), "C"),
+    ],
+)
+def test_several_files_are_one_association(tmp_path, names, product):
+    for name in names:
+        (tmp_path / name).write_text(f"# x y\n1 2 {name}\n")
+    made = associate([tmp_path / name for name in names])
+    assert made.product == product
+    assert [Path(m).name for m in made.members] == list(names)

@@ -121,3 +121,13 @@ def test_checksums_of_a_library_are_the_standards(tmp_path):
         with fits.open(path, checksum=True) as hdus:  # a wrong sum is a warning, which fails
             assert {"CHECKSUM", "DATASUM", "NXPSFS"} <= set(hdus[0].header)
             assert hdus[0].data.shape[0] == 100
+
+
+def test_a_damaged_seal_is_damage(tmp_path):
+    path = tmp_path / "a.fits"
+    write_table(catalog(), path)
+    content = path.read_bytes()
+    at = content.index(b"jwst_hpastrom-seal-") + 28
+    path.write_bytes(content[:at] + b"\xb0" + content[at + 1 :])
+    with pytest.raises(HPAstromError, match=r"a\.fits.*damaged jwst_hpastrom-seal"):
+        read_catalog(path)

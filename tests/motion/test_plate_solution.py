@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, polynomial_terms
 from jwst_hpastrom.motion.frame_tie import EpochTie
 from jwst_hpastrom.motion.linking import LinkedStars
@@ -124,6 +125,12 @@ def test_cubic_terms_of_an_inverse():
     np.testing.assert_allclose(cubic_of_inverse(inverse), inverse[:, 6:10], atol=1e-12)
 
 
-def test_too_few_stars_leave_the_ties_alone():
+def test_reference_stars_alone_hold_the_epochs():
+    """With hardly any field star the solution is the catalog's, and its errors say so."""
     links, reference, ties, _ = epochs_of_a_field(np.random.default_rng(1))
-    assert solve_plates(ties, links.take(np.arange(30)), EPOCHS, reference, np.arange(N_REF)) is None
+    few = solve_plates(ties, links.take(np.arange(N_REF + 2)), EPOCHS, reference, np.arange(N_REF))
+    many = solve_plates(ties, links, EPOCHS, reference, np.arange(N_REF))
+    ratio = few.epoch_errors(links.x, links.y) / many.epoch_errors(links.x, links.y)
+    assert 1.1 < np.median(ratio) < 20
+    with pytest.raises(NotEnoughStarsError, match="link epoch 2010"):
+        solve_plates(ties, links.take(np.arange(3)), EPOCHS, reference.take(np.arange(3)), np.arange(3))

@@ -1,0 +1,168 @@
+"""What differs between Gaia's releases: reference epoch, span, columns, in one table."""
+
+import logging
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.errors import BadCatalogError, ParameterError
+
+__all__ = ["RELEASES", "GaiaRelease", "check_epoch", "release_named", "release_of", "ruwe_by_parameters"]
+
+log = logging.getLogger("stpipe.hpastrom.io")
+
+#: years by which a table's epoch may differ from its release's: it was not moved to another epoch then
+EPOCH_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class GaiaRelease:
+    """Conventions of one release.
+
+    Attributes
+    ----------
+    name : str
+        As in source designations: "DR3".
+
+    schema : str
+        In the archive.
+
+    epoch : float
+        Reference epoch, Julian year.
+
+    months : int
+        Of data.
+
+    absent : tuple of str
+        Columns of this package's query that its ``gaia_source`` does not have.
+
+    solved : tuple of int
+        ``astrometric_params_solved`` of solutions with motions: a bit a parameter.
+    """
+
+    name: str
+    schema: str
+    epoch: float
+    months: int
+    absent: tuple = ()
+    solved: tuple = (31, 95)
+
+
+#: DR1's motions (TGAS) are of another kind. DR2's RUWE is a table of its own, gaiadr2.ruwe.
+RELEASES = {
+    r.name: r
+    for r in (
+        GaiaRelease("DR2", "gaiadr2", 2015.5, 22, ("ruwe",), (31,)),
+        GaiaRelease("EDR3", "gaiaedr3", 2016.0, 34),
+        GaiaRelease("DR3", "gaiadr3", 2016.0, 34),
+        GaiaRelease("DR4", "gaiadr4", 2017.5, 66),
+    )
+}
+
+
+def release_named(name):
+    """Find a release by any of its names: ``gaiadr3``, "Gaia DR3", "dr3".
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    `GaiaRelease`
+
+    Raises
+    ------
+    ParameterError
+        There is no such release.
+    """
+    plain = re.sub(r"[^A-Z0-9]", "", str(name).upper()).removeprefix("GAIA")
+    if plain not in RELEASES:
+        raise ParameterError(f"release={name}", ", ".join(r.schema for r in RELEASES.values()))
+    return RELEASES[plain]
+
+
+def release_of(table):
+    """Tell the release of a table as its designations or metadata name it.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Column ``designation`` ("Gaia DR3 4057…"), or a metadata entry that names exactly one release: a
+        query, a table's name, a title.
+
+    Returns
+    -------
+    `GaiaRelease` or None
+    """
+    lower = {n.lower(): n for n in table.colnames}
+    if "designation" in lower and len(table):
+        found = set(re.findall(r"\bE?DR\d\b", str(table[lower["designation"]][0]).upper()))
+    else:
+        text = " ".join(str(v) for v in table.meta.values())[:100_000]
+        found = {m.upper() for m in re.findall(r"gaia[\s_.-]*(e?dr\d)", text, re.IGNORECASE)}
+    return RELEASES.get(found.pop()) if len(found) == 1 else None
+
+
+def check_epoch(epochs, release, path=None):
+    """Refuse positions at another release's epoch: a column from one, positions from the other.
+
+    Parameters
+    ----------
+    epochs : array-like
+        Julian years.
+
+    release : `GaiaRelease`
+
+    path : path-like, optional
+        For the message.
+
+    Raises
+    ------
+    BadCatalogError
+        All rows have the reference epoch of another release.
+    """
+    epochs = np.unique(np.asarray(epochs, float))
+    epochs = epochs[np.isfinite(epochs)]
+    if epochs.size != 1 or abs(epochs[0] - release.epoch) < EPOCH_TOLERANCE:
+        return
+    others = [r.name for r in RELEASES.values() if abs(epochs[0] - r.epoch) < EPOCH_TOLERANCE]
+    if others:
+        raise BadCatalogError(
+            f"sources of Gaia {release.name} at epoch {epochs[0]:.4f}, which is that of {others[0]}",
+            f"positions at {release.epoch}, or at any other epoch that they were moved to",
+            "correct ref_epoch", path,
+        )  # fmt: skip
+    log.info("sources of Gaia %s at epoch %.4f: taken as moved there", release.name, epochs[0])
+
+
+def ruwe_by_parameters(table, solved):
+    """RUWE of the solution that every source's parameters are from, where a table has one a parameter set.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        With columns such as ``ruwe_5p`` and ``ruwe_6p``.
+
+    solved : ndarray, shape (n,)
+        ``astrometric_params_solved``; NaN where unknown.
+
+    Returns
+    -------
+    ndarray or None
+        None where the table has no such columns. Sources whose number of parameters is unknown have the
+        largest of their RUWE.
+    """
+    columns = {}
+    for name in table.colnames:
+        if found := re.fullmatch(r"ruwe_?(\d)_?p(?:arams?)?", name.lower()):
+            column = np.ma.filled(np.ma.asarray(table[name], float), np.nan)
+            columns[int(found.group(1))] = column
+    if not columns:
+        return None
+    counts = np.array([bin(int(v)).count("1") if np.isfinite(v) else 0 for v in solved])
+    out = np.fmax.reduce(list(columns.values()))
+    for number, column in columns.items():
+        out = np.where((counts == number) & np.isfinite(column), column, out)
+    return out

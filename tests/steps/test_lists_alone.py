@@ -1,0 +1,53 @@
+"""``strun hp_master_frame`` on lists as hst1pass writes them, by an association or on one line."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.errors import BadFileError, ParameterError
+from jwst_hpastrom.steps import MasterFrameStep
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """Four dithered lists of columns x y m p q k s."""
+    rng = np.random.default_rng(4)
+    x, y, mag = rng.uniform(0, 1200, 300), rng.uniform(0, 1200, 300), rng.uniform(-14, -8, 300)
+    paths = []
+    for k in range(4):
+        u, v = (c + rng.uniform(-40, 40) + rng.normal(0, 0.02, 300) for c in (x, y))
+        rows = zip(u, v, mag, strict=True)
+        path = tmp_path / f"j8ab{k}_flc.xympqks"
+        path.write_text(
+            "#..x.. ..y.. ..m.. ..p.. ..q.. .k. ..s..\n"
+            + "".join(f" {a:.4f} {b:.4f} {m:.3f} 900.0 0.031 1 30.5\n" for a, b, m in rows)
+        )
+        paths.append(path)
+    return paths
+
+
+def test_one_command(lists, tmp_path):
+    members = [{"expname": p.name, "exptype": "science"} for p in lists]
+    asn = tmp_path / "lists_asn.json"
+    asn.write_text(json.dumps({"products": [{"name": "field", "members": members}]}))
+    table = MasterFrameStep(output_dir=str(tmp_path / "a")).run(str(asn))
+    written = Table.read(tmp_path / "a" / "field_master.ecsv")
+    assert len(written) == len(table) > 250
+    assert np.median(written["x_rms"]) == pytest.approx(0.888 * 0.02, rel=0.1)
+    assert "ra" not in written.colnames
+    again = MasterFrameStep(output_dir=str(tmp_path / "b")).run(*map(str, lists))
+    assert (tmp_path / "b" / "j8ab_master.ecsv").exists()
+    np.testing.assert_array_equal(again["x"], table["x"])
+    checks = Table.read(tmp_path / "b" / "j8ab_checks.ecsv")
+    assert "number of exposures" in checks["check"]
+    assert "number of dithers" not in checks["check"]  # unknown
+
+
+def test_refusals(lists, tmp_path):
+    step = MasterFrameStep(output_dir=str(tmp_path / "a"), mode="many", epsf_file="none.fits")
+    with pytest.raises(ParameterError, match="mode=many with star lists"):
+        step.run(*map(str, lists))
+    with pytest.raises(BadFileError, match="more than once"):
+        MasterFrameStep(output_dir=str(tmp_path / "a")).run(str(lists[0]), str(lists[0]))
