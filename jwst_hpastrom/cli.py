@@ -68,9 +68,8 @@ def _parser():
         "--bright",
         type=float,
         nargs=2,
-        default=(-6.5, -5.0),
         metavar="MAG",
-        help="magnitudes of the best motions",
+        help="magnitudes of the best motions (default: -6.5 -5)",
     )
     kinematics.add_argument(
         "--center",
@@ -289,7 +288,7 @@ def _kinematics(args):
         motions,
         rng=np.random.default_rng(args.seed),
         split=args.split,
-        bright=tuple(args.bright),
+        **({"bright": tuple(args.bright)} if args.bright else {}),
         center=tuple(args.center) if args.center else "densest" if args.find_cluster else None,
         radius=args.radius,
         distance_kpc=args.distance,

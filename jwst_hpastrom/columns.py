@@ -11,6 +11,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 __all__ = [
+    "BRIGHT",
     "MASTER",
     "MOTION",
     "STAR_LIST",
@@ -22,6 +23,11 @@ __all__ = [
     "row_epochs",
     "values",
 ]
+
+
+#: instrumental magnitudes of the best measured stars: fainter than NIRISS's and NIRCam's saturation, and with
+#: photon noise below 0.01 pixel (L23 quotes its precision there)
+BRIGHT = (-6.5, -5.0)
 
 
 class Flag(IntFlag):
@@ -50,6 +56,7 @@ class Flag(IntFlag):
     INCONSISTENT = (
         1048576  # its three or four epochs are not on a line within their errors, which were widened
     )
+    FAST = 2097152  # found by the second search, for stars that move too fast for the first
 
 
 def describe_flags(value: int) -> list[str]:

@@ -15,7 +15,7 @@ from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedEx
 
 __all__ = [
     "FRAME", "INSTRUMENTS", "Beam", "Detector", "Filter", "Instrument", "detector_of", "filter_of",
-    "identify", "instrument_of", "nominal_scale", "shape_of", "stripes", "wheels",
+    "identify", "instrument_of", "nominal_scale", "pixel_mas", "shape_of", "stripes", "wheels",
 ]  # fmt: skip
 
 
@@ -341,7 +341,7 @@ def instrument_of(meta: Mapping[str, Any]) -> str:
     """
     name = _text(meta.get("detector"))
     owner = next((key for key, i in INSTRUMENTS.items() if ALIASES.get(name, name) in i.detectors), "NIRISS")
-    return str(meta.get("instrument") or owner)
+    return _text(meta.get("instrument")) or owner
 
 
 def shape_of(meta: Mapping[str, Any]) -> tuple[int, int]:
@@ -354,6 +354,17 @@ def nominal_scale(meta: Mapping[str, Any]) -> float | None:
     """Nominal arcsec per pixel of an exposure's metadata, or None where there is no row."""
     row = detector_of(meta)
     return row.scale if row else None
+
+
+def pixel_mas(meta: Mapping[str, Any]) -> float:
+    """Nominal size of a detector pixel, mas, of metadata; NIRISS's where they do not tell.
+
+    Examples
+    --------
+    >>> pixel_mas({"instrument": "nircam", "detector": "NRCB5"}), pixel_mas({})
+    (63.0, 65.6)
+    """
+    return round(1e3 * (nominal_scale(meta) or nominal_scale({"instrument": "NIRISS"})), 6)
 
 
 def stripes(meta: Mapping[str, Any]) -> str | None:
@@ -388,7 +399,8 @@ def filter_of(name: str, instrument: str = "NIRISS") -> Filter:
     >>> filter_of("F150W").wavelength
     1.498
     """
-    filters = INSTRUMENTS[instrument].filters if instrument in INSTRUMENTS else {}
+    known, name = INSTRUMENTS.get(_text(instrument)), _text(name)
+    filters = known.filters if known else {}
     if name not in filters:
         raise ParameterError(f"filter {name} of {instrument}", f"one of {', '.join(filters)}")
     return filters[name]
@@ -396,7 +408,7 @@ def filter_of(name: str, instrument: str = "NIRISS") -> Filter:
 
 def wheels(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """FILTER and PUPIL from the filter in the beam; without a row, as far as the metadata know them."""
-    name = str(meta.get("filter") or "")
+    name = _text(meta.get("filter"))
     known = INSTRUMENTS.get(instrument_of(meta))
     if known and name in known.filters:
         return known.filters[name][:2]

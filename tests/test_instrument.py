@@ -11,7 +11,9 @@ from jwst_hpastrom.instrument import (
     detector_of,
     filter_of,
     identify,
+    instrument_of,
     nominal_scale,
+    pixel_mas,
     shape_of,
     wheels,
 )
@@ -53,6 +55,14 @@ def test_names_are_those_of_the_data_models():
         for row in instrument.filters.values():
             assert row.wheel in known["filter"]
             assert row.pupil is None or row.pupil in known["pupil"]
+
+
+def test_names_in_any_case():
+    assert instrument_of({"instrument": "nircam"}) == "NIRCAM"
+    assert filter_of("f150w", "nircam").wavelength == filter_of("F150W", "NIRCAM").wavelength
+    assert wheels({"instrument": "niriss", "filter": "f150w"}) == ("CLEAR", "F150W")
+    assert pixel_mas({"instrument": "nircam", "detector": "nrcb5"}) == pytest.approx(63.0)
+    assert pixel_mas({}) == pytest.approx(65.6)
 
 
 def test_filters_say_their_wavelengths():

@@ -19,6 +19,7 @@ from jwst_hpastrom.distortion.solve.iterative import (
 )
 from jwst_hpastrom.distortion.solve.joint import excess_variance
 from jwst_hpastrom.distortion.solve.star_frame import star_frame
+from jwst_hpastrom.errors import DegenerateSolutionError
 from jwst_hpastrom.geometry import robust_sigma
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
@@ -36,11 +37,14 @@ class Published:
         Without the pixel map.
     cells : dict
         Means, errors and counts of the cells of ``"polynomial"`` and ``"table"``.
+    convergence : dict
+        Of either part: ``<part>_iterations``, ``<part>_increment_px`` and ``<part>_converged``.
     """
 
     pairs: object
     correction: DistortionCorrection
     cells: dict
+    convergence: dict
 
 
 def solve_published(
@@ -68,11 +72,16 @@ def solve_published(
     solved = []
     for p in pairs if pixel_map else pairs[:1]:
         first = solve_polynomial(p, n_cells=polynomial_cells, **common)
-        correction, cells = first.correction, {"polynomial": first.cells}
+        correction, cells, parts = first.correction, {"polynomial": first.cells}, {"polynomial": first}
         if table_cells:
             second = solve_table(p, correction, n_cells=table_cells, progress=progress)
-            correction, cells["table"] = second.correction, second.cells
-        solved.append(Published(p, correction, cells))
+            correction, cells["table"], parts["table"] = second.correction, second.cells, second
+        convergence = {}
+        for name, part in parts.items():
+            convergence[f"{name}_iterations"] = int(part.iterations)
+            convergence[f"{name}_increment_px"] = float(part.increment)
+            convergence[f"{name}_converged"] = bool(part.converged)
+        solved.append(Published(p, correction, cells, convergence))
     correction = solved[0].correction
     if pixel_map:
         samples = [np.concatenate(v) for v in zip(*map(_map_samples, solved), strict=True)]
@@ -170,6 +179,11 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
     Returns
     -------
     `ErrorModel`
+
+    Raises
+    ------
+    DegenerateSolutionError
+        The simulated solution is not finite.
     """
     ny, nx = correction.shape
     along = [np.arange(n // spacing) * spacing + 0.5 * (spacing - 1) for n in (nx, ny)]
@@ -198,6 +212,12 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
         drawn_covariance.append(test.covariance(np.stack(found.forward(pairs.x, pairs.y)) - there))
     # cells of the table are few: neighbors within some of them are averaged
     errors = ErrorModel.from_samples(np.array(samples), correction.shape, smooth=0.09 * min(ny, nx))
+    if not np.isfinite(errors.variance).all():
+        raise DegenerateSolutionError(
+            f"errors that are no numbers at {np.mean(~np.isfinite(errors.variance)):.0%} of the detector",
+            "a solution that can be repeated on simulated stars",
+            "add stars or exposures, take fewer table_cells or a lower degree, or use method=joint",
+        )
     structure = test.covariance(r) - np.mean(drawn_covariance)
     log.info("structure finer than the parts: variance %.2e px² of %.2e", structure, errors.variance.mean())
     return errors.with_structure(max(structure, 0.0), 12.0) if np.isfinite(structure) else errors

@@ -61,6 +61,10 @@ class DistortionSolution:
 
     parameters : dict
         What the solution was made with.
+
+    convergence : dict
+        Iterations, last increment (pixels) and whether they converged, of polynomial and table
+        (``method="iterative"``).
     """
 
     correction: DistortionCorrection
@@ -72,6 +76,7 @@ class DistortionSolution:
     cells: dict
     method: str
     parameters: dict = field(default_factory=dict)
+    convergence: dict = field(default_factory=dict)
 
     def __repr__(self):
         return f"<{type(self).__name__} ({self.method}): {len(self.pairs)} pairs, {self.correction!r}>"
@@ -259,12 +264,12 @@ def solve_distortion(
     for lists in filters:
         check_one_filter(lists)
     if method == "iterative":
-        pairs, correction, cells = _as_published(
+        pairs, correction, cells, convergence = _as_published(
             filters, reference, model, matching, rng, pixel_map=pixel_map, n_nearest=n_nearest,
             executor=executor, progress=progress,
         )  # fmt: skip
     else:
-        pairs, correction, cells = _jointly(
+        pairs, correction, cells, convergence = _jointly(
             filters, reference if method == "joint" else None, model, matching, rng, pixel_map=pixel_map,
             amplifiers=amplifiers, progress=progress,
         )  # fmt: skip
@@ -277,7 +282,7 @@ def solve_distortion(
     }  # fmt: skip
     ladder = _ladder(pairs, correction) if held_out else None
     return DistortionSolution(
-        correction, ladder, scale, transforms, pairs, (dx, dy), cells, method, parameters
+        correction, ladder, scale, transforms, pairs, (dx, dy), cells, method, parameters, convergence
     )
 
 
@@ -299,17 +304,17 @@ def _check(star_lists, reference, method, model, n_nearest, amplifiers):
 
 
 def _as_published(filters, reference, model, matching, rng, **way):
-    """Half step by half step: pairs of the first filter, correction with its errors, means of the cells."""
+    """Half step by half step: pairs of the first filter, correction with its errors, cells, convergence."""
     pairs = [match_reference(lists, reference, rng=rng, **matching.keywords()) for lists in filters]
     way = {**model.keywords(), **way}
     solved, correction = solve_published(pairs, **way)
     quick = {**way, "map_step": 4, "progress": False}
     errors = simulated_errors(solved, correction, lambda drawn: solve_published(drawn, **quick)[1], rng)
-    return pairs[0], replace(correction, uncertainty=errors), solved[0].cells
+    return pairs[0], replace(correction, uncertainty=errors), solved[0].cells, solved[0].convergence
 
 
 def _jointly(filters, reference, model, matching, rng, *, pixel_map, amplifiers, progress):
-    """With the stars as unknowns: pairs of the first filter, correction with its errors, no cells."""
+    """With the stars as unknowns: pairs of the first filter, correction with its errors; no cells, no convergence."""
     solved = [_one_filter(lists, reference, model, matching, rng, progress) for lists in filters]
     pairs, correction, errors = solved[0][0], solved[0][1].correction, None
     if pixel_map:
@@ -319,7 +324,7 @@ def _jointly(filters, reference, model, matching, rng, *, pixel_map, amplifiers,
             progress=progress,
         )  # fmt: skip
         correction = replace(correction, pixel_map=found)
-    return pairs, replace(correction, uncertainty=errors), {}
+    return pairs, replace(correction, uncertainty=errors), {}, {}
 
 
 def _one_filter(star_lists, reference, model, matching, rng, progress):

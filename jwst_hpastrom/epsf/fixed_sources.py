@@ -5,7 +5,7 @@ import logging
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf.positions import pointing_error
+from jwst_hpastrom.epsf.positions import POINTING, pointing_error
 from jwst_hpastrom.geometry import fit_polynomial
 
 __all__ = ["leave_out_fixed_sources"]
@@ -20,7 +20,7 @@ FIXED_RATIO = 0.6  # the same of a hot pixel's flux, either way
 LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else has a wrong WCS
 
 
-def leave_out_fixed_sources(frames, to_plane, *, max_shift=60.0):
+def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
     """Keep what the dithers do not confirm as stars out of the stars that an ePSF is built from.
 
     A source is confirmed where half the exposures of other pointings that would have it on good pixels have a

@@ -28,7 +28,7 @@ __all__ = ["PerturbResult", "perturb_library"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 CLIP = 4.0
-RIDGE = 0.1
+RIDGE = 0.1  # as in `build.RIDGE`, larger: one exposure has fewer samples
 UNFIT = (
     Flag.SATURATED | Flag.BAD_PIXELS | Flag.NEAR_EDGE | Flag.CROWDED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS
 )

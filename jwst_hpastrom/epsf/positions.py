@@ -25,7 +25,11 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 TYPICAL_PHASE_ERROR = 0.02  # pixels: of photocenters' first ePSFs; holds down what no dither can tell
 
 
-def cross_identify(planes, mags, *, max_shift=60.0, radius=1.5):
+#: largest error of an exposure's pointing, pixels: 4 arcsec of NIRISS, beyond any but a wrong guide star
+POINTING = 60.0
+
+
+def cross_identify(planes, mags, *, max_shift=POINTING, radius=1.5):
     """Number the stars of several exposures, given approximate common coordinates.
 
     Parameters

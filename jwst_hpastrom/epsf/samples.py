@@ -10,6 +10,8 @@ from jwst_hpastrom.epsf._kernels import N_OUT
 __all__ = ["Samples", "collect_samples", "fit_in_stamps", "hat_weights", "mean_residuals", "sample_scatter"]
 
 RINGS, BINS = 19, 400  # rings of one pixel; steps of 0.1 sigma
+#: share of a field position's own weight that draws its correction to zero: neighbors share samples, and
+#: without it corrections swing between them (this project's choice; the iterations take the bias out)
 FIELD_DAMPING = 0.05
 UNDAMPED = 0.01  # keeps field positions without stars from being singular
 MISFIT_FLOOR = (

@@ -302,8 +302,9 @@ def build_master(
     averages = _Averages(m, star, solid.size, sigma, extra)
     meta = {
         "epoch": epoch,
-        "filter": str(star_lists[central].meta.get("filter", "")),
+        "filter": str(star_lists[central].meta.get("filter") or ""),
         "instrument": str(star_lists[central].meta.get("instrument") or ""),
+        "detector": str(star_lists[central].meta.get("detector") or ""),
         "n_exposures": m.n_exposures,
         "min_exposures": n_min,
         "central_exposure": names[central],

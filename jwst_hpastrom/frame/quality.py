@@ -3,12 +3,13 @@
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.instrument import pixel_mas
 from jwst_hpastrom.numerics import robust_sigma
 
 __all__ = ["exposure_table", "rms_against_magnitude"]
 
 
-def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=65.57, scale_mas=None, min_used=3, min_stars=5):
+def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=None, scale_mas=None, min_used=3, min_stars=5):
     """One-dimensional positional RMS against magnitude (L23 Fig. 16).
 
     Parameters
@@ -19,8 +20,8 @@ def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=65.57, scale_mas=N
     step : float
         Width of the magnitude bins.
 
-    pixel_scale_mas : float
-        Detector pixel that the RMS is given in.
+    pixel_scale_mas : float, optional
+        Detector pixel that the RMS is given in; by default that of the table's instrument.
 
     scale_mas : float, optional
         Master pixel; by default that of the table's metadata.
@@ -38,6 +39,7 @@ def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=65.57, scale_mas=N
         rms_mas.
     """
     scale = float(scale_mas or table.meta.get("scale_mas", 50.0))
+    pixel = float(pixel_scale_mas or pixel_mas(table.meta))
     ok = np.asarray(table["n_used"]) >= min_used
     mag = np.asarray(table["mag"], float)
     ok &= np.isfinite(mag)
@@ -49,7 +51,7 @@ def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=65.57, scale_mas=N
             if b.sum() < min_stars:
                 continue
             x, y = np.asarray(table["x_rms"][b], float), np.asarray(table["y_rms"][b], float)
-            f = scale / pixel_scale_mas
+            f = scale / pixel
             both = np.sqrt(0.5 * (x**2 + y**2))
             med = [float(np.nanmedian(a)) for a in (x, y, both)]
             rows.append((low + step / 2, int(b.sum()), *(v * f for v in med), med[2] * scale))

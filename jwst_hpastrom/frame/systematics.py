@@ -1,6 +1,5 @@
 """What a star's repeated measurements have in common, and their scatter therefore does not show."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +30,6 @@ DEGREES = (3, 4)
 REACH = 12.5
 #: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
 WINGS = 0.13
-#: filters whose names are wavelengths in units of 0.01 µm; other instruments' names (F475W) may be nm
-NIRISS = re.compile("F(090|115|140|150|158|200|277|356|380|430|444|480)[WM]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,14 +272,14 @@ def shared_weight(m, star, used, together, n_stars):
 def _wavelength(name, instrument=""):
     """Wavelength in µm of a filter of JWST; NaN for others: HST's F438W is 438 nm.
 
-    Without an instrument only NIRISS's names count.
+    Without an instrument only NIRISS's own names count.
     """
-    if instrument and instrument != "NIRISS":
-        known = INSTRUMENTS.get(instrument)
-        row = known.filters.get(str(name).strip().upper()) if known else None
-        return row.wavelength if row else np.nan
-    found = NIRISS.fullmatch(str(name).strip().upper())
-    return int(found.group(1)) / 100 if found else np.nan
+    instrument, name = instrument.strip().upper() or "NIRISS", str(name).strip().upper()
+    known = INSTRUMENTS.get(instrument)
+    row = known.filters.get(name) if known else None
+    if row and instrument == "NIRISS":
+        return int(name[1:4]) / 100
+    return row.wavelength if row else np.nan
 
 
 def light_errors(x, y, mag, flags, name, pixel, instrument=""):

@@ -8,9 +8,14 @@ from scipy.stats import poisson
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry._kernels import nearest_in_cells, vote_shifts
+from jwst_hpastrom.geometry.few_stars import FEW, find_few
 from jwst_hpastrom.geometry.transform import LinearTransform, fit_linear
 
 __all__ = ["BlindMatch", "match_blind", "match_nearest"]
+
+
+#: largest rotation, degrees, of lists whose orientation counts as known
+KNOWN_ANGLE = 10.0
 
 
 def match_nearest(
@@ -112,7 +117,9 @@ def match_blind(
 
     Offsets of all pairs of bright stars vote, for each trial rotation and scale; the best offsets are
     refined with shrinking radii, and the best of them is accepted if chance (estimated from the pairs just
-    outside the radius, times the number of trials) would give it in less than one case in 10⁴.
+    outside the radius, times the number of trials) would give it in less than one case in 10⁴. A list of at
+    most 30 stars that gives no such offset is laid on the other pair by pair, where the rotation is known to
+    ten degrees (`~jwst_hpastrom.geometry.few_stars.find_few`).
 
     Parameters
     ----------
@@ -181,7 +188,15 @@ def match_blind(
             break
         if max(k1.size, k2.size) <= n or (n >= n_bright and min(b1.size, b2.size) < n):
             break
+    few = None
     if best is None or best.log_p > np.log(1e-4 / tried):
+        few = _few(
+            (x1[k1], y1[k1]), (x2[k2], y2[k2]), max_shift, max_rotation, scale, scale_tolerance, parity,
+            min_stars,
+        )  # fmt: skip
+    if few is not None:
+        best = few
+    elif best is None or best.log_p > np.log(1e-4 / tried):
         seen = (
             "no"
             if best is None
@@ -192,7 +207,27 @@ def match_blind(
             f"{min_stars} stars in common",
             "do both lists show the same field, at this scale and orientation, and are their entries stars?",
         )
-    return _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters)
+    return _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters, few is not None)
+
+
+def _few(xy1, xy2, max_shift, max_rotation, scale, scale_tolerance, parity, min_stars):
+    """The place of a few stars in a list of nearly known orientation, or None."""
+    swap = xy2[0].size < xy1[0].size
+    short, long = (c[0] + 1j * c[1] for c in ((xy2, xy1) if swap else (xy1, xy2)))
+    if short.size > FEW or short.size < max(min_stars, 5) or max_rotation > KNOWN_ANGLE or parity < 0:
+        return None
+    found = find_few(
+        short, long, scale=1 / scale if swap else scale, scale_tolerance=scale_tolerance,
+        max_rotation=max_rotation, max_shift=max_shift, min_stars=max(min_stars, 5),
+    )  # fmt: skip
+    if found is None or found[-1] > np.log(1e-4):
+        return None
+    z, offset, radius, n, chance, log_p = found
+    if swap:
+        z, offset, radius = 1 / z, -offset / z, radius / abs(z)
+    matrix = np.array([[z.real, -z.imag], [z.imag, z.real]])
+    t = LinearTransform(matrix, np.array([offset.real, offset.imag]), np.zeros(2))
+    return _BrightMatch(t, radius, n, chance, log_p)
 
 
 def _overlap(x1, y1, x2, y2, scale, max_shift):
@@ -302,9 +337,11 @@ def _chance_radius(x2, y2, share=0.01):
     return float(np.sqrt(share / np.pi / density))
 
 
-def _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters):
+def _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters, few):
     """From bright stars to all."""
     t, chance = best.transform, _chance_radius(x2, y2)
+    if few:  # one pair by chance would bend the fit: only what lies as close as the pairs that were found
+        chance = min(chance, 3 * best.radius)
     r = max(best.radius, chance) if radius is None else max(radius, min(best.radius, 2 * radius))
     need = max(min_stars, parameters // 2 + 1)
     for _ in range(3):

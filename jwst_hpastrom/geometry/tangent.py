@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.numerics import robust_sigma
 
 __all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes", "sky_middle"]
@@ -26,9 +27,18 @@ def sky_middle(ra: np.ndarray, dec: np.ndarray) -> tuple[float, float]:
     -------
     ra, dec : float
         Medians, degrees; the direction of the mean vector where right ascensions span more than 12 h.
+
+    Raises
+    ------
+    NotEnoughStarsError
+        No position is finite.
     """
     ra, dec = (np.asarray(c, float).ravel() for c in (ra, dec))
     ok = np.isfinite(ra + dec)
+    if not ok.any():
+        raise NotEnoughStarsError(
+            f"no position on the sky in {ok.size} rows", "right ascension and declination of at least one"
+        )
     ra, dec = ra[ok], dec[ok]
     if np.ptp(ra) <= 180:
         return float(np.median(ra)), float(np.median(dec))

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics.cluster import ClusterMotion, cluster_motion
@@ -119,7 +120,7 @@ def study_field(
     *,
     rng: np.random.Generator,
     split: float | None = None,
-    bright: tuple[float, ...] = (-6.5, -5.0),
+    bright: tuple[float, ...] = BRIGHT,
     center: tuple[float, ...] | None = None,
     radius: float = 25.0,
     n_groups: int = 3,

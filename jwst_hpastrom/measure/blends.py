@@ -7,7 +7,7 @@ from jwst_hpastrom.measure import _pair_kernels
 
 __all__ = ["error_inflation", "resolve_blends"]
 
-LEAST = 36.0  # gain in chi-square by a second star (three parameters)
+LEAST = 36.0  # gain in chi-square by a second star: three parameters of noise reach it once in 10⁷
 
 
 def resolve_blends(tile, solution):

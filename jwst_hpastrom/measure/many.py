@@ -345,7 +345,7 @@ def _systematic(frame, x, y):
 
     The frame's stars have those of others' light, too, which is subtracted here.
     """
-    table, name = frame.table, str(frame.table.meta.get("filter", ""))
+    table, name = frame.table, str(frame.table.meta.get("filter") or "")
     pixel = float(np.median([t.scale for t in frame.transforms]))
     place = np.array([np.asarray(table[c], float) for c in ("x", "y")])
     light = light_errors(
@@ -354,7 +354,7 @@ def _systematic(frame, x, y):
         np.asarray(table["flags"]),
         name,
         pixel,
-        str(table.meta.get("instrument", "")),
+        str(table.meta.get("instrument") or ""),
     )
     known = np.array([np.asarray(table[f"{c}_err_systematic"], float) for c in "xy"])
     _, near = cKDTree(place.T).query(np.c_[x, y])

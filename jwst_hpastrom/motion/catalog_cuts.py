@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 from jwst_hpastrom.motion.frame_quality import common_epoch, frame_bias
 from jwst_hpastrom.ranges import in_range
@@ -92,7 +92,7 @@ def compare_catalogs(table, other, *, radius_mas=100.0, epoch=2015.5):
     bias : `~jwst_hpastrom.motion.frame_quality.FrameBias`
         table − other, positions at the common epoch (H25 eq. 10-12); None without a match.
     """
-    plane = TangentPlane(*sky_middle(table["ra"], table["dec"]))
+    plane = TangentPlane(*sky_middle(values(table, "ra"), values(table, "dec")))
 
     def column(t, name):
         return np.asarray(t[name], float)

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.motion.fast_tracks import join_fast
 from jwst_hpastrom.motion.registration import pixel_size
 
 __all__ = ["LinkedStars", "link_by_name", "link_by_position"]
@@ -26,6 +27,9 @@ class LinkedStars:
 
     usable : ndarray of bool
         Found, with finite positive errors.
+
+    fast : ndarray of bool, shape (n_stars,)
+        Found by the search for fast stars.
     """
 
     index: np.ndarray
@@ -35,14 +39,15 @@ class LinkedStars:
     y_err: np.ndarray
     mag: np.ndarray
     usable: np.ndarray
+    fast: np.ndarray
 
     def take(self, rows):
         """Return some of the stars."""
-        names = ("index", "x", "y", "x_err", "y_err", "mag", "usable")
+        names = ("index", "x", "y", "x_err", "y_err", "mag", "usable", "fast")
         return LinkedStars(*(getattr(self, n)[rows] for n in names))
 
 
-def _gather(lists, index):
+def _gather(lists, index, fast=None):
     shape = index.shape
     columns = {c: np.full(shape, np.nan) for c in ("x", "y", "x_err", "y_err", "mag")}
     for k, table in enumerate(lists):
@@ -52,7 +57,8 @@ def _gather(lists, index):
     ex, ey = columns["x_err"], columns["y_err"]
     with np.errstate(invalid="ignore"):
         good = np.isfinite(columns["x"] + columns["y"]) & (ex > 0) & (ey > 0) & np.isfinite(ex + ey)
-    return LinkedStars(index, usable=(index >= 0) & good, **columns)
+    fast = np.zeros(len(index), bool) if fast is None else fast
+    return LinkedStars(index, usable=(index >= 0) & good, fast=fast, **columns)
 
 
 def link_by_name(lists, column="name"):
@@ -181,8 +187,9 @@ def _adopt(index, k, predicted, mag, u, v, list_mag, max_mag_difference):
 
 
 def link_by_position(
-    lists, epochs, mappings, anchor, unit_mas, *, max_motion=15.0, position_floor=3.0, max_mag_difference=1.0
-):
+    lists, epochs, mappings, anchor, unit_mas, *, max_motion=15.0, position_floor=3.0, max_mag_difference=1.0,
+    fast_motion=200.0, fast_false_share=0.2,
+):  # fmt: skip
     """Follow every star through the lists along straight lines that sharpen as epochs come in.
 
     Parameters
@@ -204,6 +211,10 @@ def link_by_position(
 
     max_mag_difference : float
         Largest difference from the star's mean magnitude.
+
+    fast_motion, fast_false_share : float
+        Largest motion, mas/yr, of stars whose pieces are joined afterwards, and the largest share of chance
+        among them: `~jwst_hpastrom.motion.fast_tracks.join_fast`.
 
     Returns
     -------
@@ -267,4 +278,8 @@ def link_by_position(
     index = index[(index >= 0).any(1)]
     first = index[np.arange(len(index)), np.argmax(index >= 0, axis=1)]
     order = np.lexsort((first, np.argmax(index >= 0, axis=1)))
-    return _gather(lists, index[order])
+    index, fast = join_fast(
+        index[order], epochs, uv, err, mags, slow=max_motion, fast=fast_motion, floor=position_floor,
+        max_mag_difference=max_mag_difference, false_share=fast_false_share,
+    )  # fmt: skip
+    return _gather(lists, index, fast)

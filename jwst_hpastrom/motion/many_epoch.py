@@ -8,8 +8,9 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.motion.common_magnitudes import common_magnitudes
+from jwst_hpastrom.motion.epoch_groups import group_epochs
 from jwst_hpastrom.motion.epoch_table import EpochMotions, motion_table
 from jwst_hpastrom.motion.few_epochs import group_share_of_time, widen_few
 from jwst_hpastrom.motion.first_ties import first_ties
@@ -52,18 +53,6 @@ def _check_group_by(lists, group_by):
         )
 
 
-def _groups(lists, group_by):
-    if group_by == "none":
-        return np.arange(len(lists))
-    labels = []
-    for table in lists:
-        value = table.meta.get(group_by)
-        if group_by == "position_angle" and value is not None:
-            value = int(np.round((float(value) % 360.0) / 5.0)) % 72  # to five degrees
-        labels.append(str(value))
-    return np.unique(labels, return_inverse=True)[1]
-
-
 @in_range
 def fit_epochs(
     epoch_lists,
@@ -97,6 +86,8 @@ def fit_epochs(
     group_probability=0.5,
     max_motion=15.0,
     max_mag_difference=1.0,
+    fast_motion=200.0,
+    fast_false_share=0.2,
     min_epochs=2,
     rng=None,
     executor=None,
@@ -185,8 +176,8 @@ def fit_epochs(
         Limit that the ``phot_g_mean_mag`` of reference stars must be above.
 
     group_by : str
-        Metadata whose equal values share an unknown offset: position_angle (to 5 degrees), any other key,
-        or none.
+        Metadata whose equal values share an unknown offset: position_angle (angles within 5 degrees of one
+        another), any other key, or none.
 
     fit_parallax : bool
         Fit a parallax to every star.
@@ -208,6 +199,13 @@ def fit_epochs(
 
     max_mag_difference : float
         Largest difference of a star's magnitude from its mean, in the search for it in other lists.
+
+    fast_motion : float
+        Largest motion relative to the field, mas/yr, of stars that a second search looks for among those
+        left over; 0 looks for none.
+
+    fast_false_share : float
+        Largest share of chance among the stars that the second search takes.
 
     min_epochs : int
         Stars found in fewer epochs are left out.
@@ -236,7 +234,8 @@ def fit_epochs(
     fewer than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``, and where three or
     four are not on it within their errors, wider errors and ``INCONSISTENT``; rejected epochs are flagged
     ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
-    ``ONE_TIME``; reference stars ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
+    ``ONE_TIME``; stars that only the search for fast ones put together ``FAST``; reference stars
+    ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
     reference stars' own motions, the same for all.
 
     ``*_error`` are the fits' errors, those of the transformations at the star included; ``*_error_total``
@@ -275,15 +274,16 @@ def fit_epochs(
     links, reference, star, pixels, starts = _identify(
         lists, epochs, reference, match=match, pixel_scale_mas=pixel_scale_mas, degree=degree,
         radius_mas=reference_radius_mas, max_motion=max_motion, max_mag_difference=max_mag_difference,
-        min_epochs=min_epochs, bright_limit=bright_limit,
+        min_epochs=min_epochs, bright_limit=bright_limit, fast_motion=fast_motion,
+        fast_false_share=fast_false_share,
     )  # fmt: skip
     links, one_time = _without_one_time(links, epochs)
-    groups = _groups(lists, group_by)
+    groups = group_epochs(lists, group_by)
     share = group_share_of_time(epochs, groups)
     if share > SAME_AS_TIME:
         log.warning(
             "groups by %s and time coincide (%.0f %% of the epochs' variance lies between groups): offsets "
-            "between groups cannot be told from motions, whose errors are too small where there are any",
+            "between groups cannot be told from motions: few stars, h25 and parallaxes have too small errors",
             group_by, 100 * share,
         )  # fmt: skip
     factors = parallax_factors(epochs, plane.ra, plane.dec, l2=l2) if fit_parallax else None
@@ -334,7 +334,8 @@ def fit_epochs(
         transformation = np.sqrt(np.moveaxis(np.diagonal(covariance, axis1=2, axis2=3), 1, 0))
     fits = fit_motions(
         epochs, position[0], position[1], error[0], error[1],
-        use=links.usable, extra_covariance=covariance, executor=executor, progress=progress, **settings,
+        use=links.usable, extra_covariance=covariance, executor=executor, progress=progress,
+        brightness=_brightness(links), **settings,
     )  # fmt: skip
     fits, inconsistent = widen_few(fits, epochs, position, error)
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": covariance, "group": groups}
@@ -353,6 +354,8 @@ def fit_epochs(
         one_time, (out["flags"] & ~int(Flag.BAD_ERRORS)) | int(Flag.ONE_TIME), out["flags"]
     )
     out["flags"] = np.where(inconsistent, out["flags"] | int(Flag.INCONSISTENT), out["flags"])
+    out["flags"] = np.where(links.fast, out["flags"] | int(Flag.FAST), out["flags"])
+    out.meta["n_fast"] = int(links.fast.sum())
     out.meta["group_share_of_time"] = share
     transformation = np.where(links.index >= 0, transformation, np.nan)
     out.meta["transformation_error_mas"] = [float(v) for v in np.nanmedian(transformation, axis=(0, 1))]
@@ -390,7 +393,7 @@ def fit_epochs(
 
 def _identify(
     lists, epochs, reference, *, match, pixel_scale_mas, degree, radius_mas, max_motion, max_mag_difference,
-    min_epochs, bright_limit,
+    min_epochs, bright_limit, fast_motion, fast_false_share,
 ):  # fmt: skip
     """Every star's entries, the reference stars found, their stars, the lists' pixels in mas, mappings.
 
@@ -411,7 +414,8 @@ def _identify(
     else:
         links = link_by_position(
             common_magnitudes(lists, mappings, anchor), epochs, mappings, anchor, unit,
-            max_motion=max_motion, max_mag_difference=max_mag_difference,
+            max_motion=max_motion, max_mag_difference=max_mag_difference, fast_motion=fast_motion,
+            fast_false_share=fast_false_share,
         )  # fmt: skip
     links = links.take((links.index >= 0).sum(1) >= min(min_epochs, len(lists)))
     if len(links.index) == 0:
@@ -430,6 +434,16 @@ def _identify(
         reference, star = reference.take(~bright), star[~bright]
     pixels = np.array([pixel_size(m, t) for m, t in zip(mappings, lists, strict=True)]) * unit
     return links, reference, star, pixels, (mappings, to_plane.parts[-1])
+
+
+def _brightness(links):
+    """Median magnitude of every star, NaN where it has none; None where no list has any."""
+    known = np.isfinite(links.mag).any(1)
+    if not known.any():
+        return None
+    out = np.full(known.size, np.nan)
+    out[known] = np.nanmedian(links.mag[known], axis=1)
+    return out
 
 
 def _without_one_time(links, epochs):
@@ -453,7 +467,5 @@ def _tangent_plane(lists, gaia, keep, ra_ref, dec_ref):
         ra_ref = table.meta.get("ra_ref") if ra_ref is None else ra_ref
         dec_ref = table.meta.get("dec_ref") if dec_ref is None else dec_ref
     if ra_ref is None or dec_ref is None:
-        ra, dec = np.asarray(gaia["ra"], float)[keep], np.asarray(gaia["dec"], float)[keep]
-        turned = (ra - ra[0] + 180.0) % 360.0 - 180.0  # a field may straddle 0 h
-        ra_ref, dec_ref = (ra[0] + np.median(turned)) % 360.0, np.median(dec)
+        ra_ref, dec_ref = sky_middle(values(gaia, "ra")[keep], values(gaia, "dec")[keep])
     return TangentPlane(float(ra_ref), float(dec_ref))

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion._star_kernels import fit_stars
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
+from jwst_hpastrom.motion.marginal import marginalize
 
 __all__ = ["MODEL_CODES", "MODEL_SETS", "MotionFits", "elpd_margin", "fit_motions"]
 
@@ -161,6 +162,7 @@ def fit_motions(
     probability=0.997,
     group_probability=0.5,
     min_epochs_models=5,
+    brightness=None,
     n_starts=2,
     executor=None,
     progress=False,
@@ -212,6 +214,9 @@ def fit_motions(
     min_epochs_models : int
         With fewer epochs: weighted straight line, no rejection, no choice.
 
+    brightness : ndarray, shape (n_stars,), optional
+        Magnitudes: with "auto", stars of similar ones share the prior of their systematics.
+
     n_starts : int
         Climbs per model, from the best points of a coarse grid.
 
@@ -237,6 +242,11 @@ def fit_motions(
     between σ (or half a step of the star's motion) and twice the star's path. With a parallax,
     hyper-parameters are found with one parallax per axis, the final solution with one for both. The errors
     of x and y at one epoch are taken as uncorrelated.
+
+    With "auto", and without a parallax, motions and their covariances are averages over the systematics that
+    the field makes likely (`~jwst_hpastrom.motion.marginal.marginalize`), not those of the chosen model at
+    its best hyper-parameters, which are too certain where time and group coincide; ``model``, ``theta`` and
+    the leave-one-out columns remain the chosen model's.
     """
     names = MODEL_SETS.get(models, models) if isinstance(models, str) else tuple(models)
     if isinstance(names, str) or any(n not in MODEL_CODES for n in names):
@@ -290,4 +300,10 @@ def fit_motions(
             _run((t, empty, empty, empty, empty, none, empty > 0, group.astype(np.int64), factors), settings)
         ]
     joined = [np.concatenate([p[k] for p in parts]) for k in range(len(fields(MotionFits)) - 2)]
-    return MotionFits(*joined, degree=settings[0], has_parallax=parallax)
+    fits = MotionFits(*joined, degree=settings[0], has_parallax=parallax)
+    if models != "auto" or parallax:
+        return fits
+    return marginalize(
+        fits, t, np.stack([x, y]), np.stack([ex, ey]), names=names, group=group, extra=extra_covariance,
+        brightness=brightness, min_epochs=min_epochs_models, executor=executor,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import row_epochs
+from jwst_hpastrom.columns import values as column
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import TangentPlane, clipped_mean, match_nearest, robust_sigma, sky_middle
 
@@ -87,7 +88,7 @@ def match_motions(table, other, *, radius_mas=100.0):
     i, j : ndarray of int
         Rows of either.
     """
-    plane = TangentPlane(*sky_middle(table["ra"], table["dec"]), 1.0)
+    plane = TangentPlane(*sky_middle(column(table, "ra"), column(table, "dec")), 1.0)
     x, y = plane.to_pixels(*plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float)))
     values = _read(other)
     epoch = np.nanmedian(np.asarray(table["ref_epoch"], float)) if "ref_epoch" in table.colnames else np.nan

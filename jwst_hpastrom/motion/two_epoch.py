@@ -21,6 +21,7 @@ from jwst_hpastrom.geometry import (
     sky_axes,
 )
 from jwst_hpastrom.motion._two_epoch_kernels import local_offsets
+from jwst_hpastrom.motion.fast_pairs import fast_pairs
 from jwst_hpastrom.motion.selection import POOR, parse_polygon, select_cmd
 from jwst_hpastrom.motion.zero_point import zero_point, zero_point_surface
 from jwst_hpastrom.ranges import in_range
@@ -110,6 +111,8 @@ def two_epoch_motions(
     polygon=None,
     qfit_max=0.1,
     match_radius=100.0,
+    fast_motion=200.0,
+    fast_false_share=0.2,
     sigma=3.0,
     zero_point_degree=0,
     errors="combined",
@@ -161,6 +164,13 @@ def two_epoch_motions(
         Largest displacement between the epochs, mas, beyond the reference stars' (and the star's own known
         motion).
 
+    fast_motion : float
+        Largest motion relative to the reference stars, mas/yr, of stars that a second search looks for
+        among those left over; 0 looks for none.
+
+    fast_false_share : float
+        Largest share of chance pairs among those that the second search takes.
+
     sigma : float
         Clipping of reference stars and of the zero point.
 
@@ -193,6 +203,10 @@ def two_epoch_motions(
     scatter, own motions included, d their coefficients at the star. Absolute motions add the clipped weighted
     mean of (absolute − relative), whose error is in the metadata and not in the single stars' errors; it
     takes out what the transformation's error has in common, so d counts from its mean over those stars.
+    Stars of unknown motion beyond ``match_radius`` are found by a second search among those left over, up to
+    ``fast_motion``, by distance and magnitude, as far as no more than a share of them are chance, which the
+    same search in a displaced catalog measures (``n_fast``, ``n_fast_false`` in the metadata; column
+    ``p_chance``: the share among pairs as good or better); they are flagged ``FAST``.
     Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
@@ -264,12 +278,18 @@ def two_epoch_motions(
     known = np.isfinite(values(first_epoch, "pmra") + values(first_epoch, "pmdec"))
     px, py = (np.where(known, p + e, p) for p, e in zip((x1, y1), expect, strict=True))
     i, j, _ = match_nearest(fu, fv, px, py, radius)
+    i, j, chance = _with_fast(
+        i, j, (fu, fv), (px, py), mag, values(first_epoch, "mag"), radius,
+        fast_motion * baseline / plane.scale_mas, fast_false_share,
+    )  # fmt: skip
+    fast = chance > 0
     dx, dy = fu[i] - x1[j], fv[i] - y1[j]
     vx, vy = ex1[j] ** 2 + ex2[i] ** 2, ey1[j] ** 2 + ey2[i] ** 2
     reference = is_reference[i]
     n_used, gain = np.zeros(i.size, int), np.nan
     flag = flags[i] & ~int(Flag.REFERENCE)
     flag[reference] |= int(Flag.REFERENCE)
+    flag[fast] |= int(Flag.FAST)
     if transformation == "local":
         lx, ly, lex, ley, n_used = _local(
             (fu[i], fv[i]), (dx, dy), reference, vx, vy, intrinsic, n_local, sigma
@@ -325,6 +345,7 @@ def two_epoch_motions(
         "n_zero_point": n_zero,
         "zero_point_degree": int(zero_point_degree),
         "n_reference": int(is_reference.sum()), "local_gain": gain,
+        "n_fast": int(fast.sum()), "n_fast_false": float(chance.max() * fast.sum()),
         "filter": master.meta.get("filter", ""), **plane.to_meta(),
     }  # fmt: skip
     data = {
@@ -340,7 +361,7 @@ def two_epoch_motions(
         "x": Column(fu[i], name="x", unit="pix", description="first epoch's frame, to the West"),
         "y": Column(fv[i], name="y", unit="pix", description="first epoch's frame, to the North"),
         "qfit": values(master, "qfit")[i], "n_local": n_used,
-        "first_epoch_row": j, "master_row": i,
+        "first_epoch_row": j, "master_row": i, "p_chance": chance,
     }  # fmt: skip
     if "color" in master.colnames or "color" in first_epoch.colnames:
         own = "color" in master.colnames
@@ -348,6 +369,20 @@ def two_epoch_motions(
     table = make_table(MOTION, data, meta)
     log.info("%d motions, %d reference stars, zero point %s", len(table), is_reference.sum(), zero)
     return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
+
+
+def _with_fast(i, j, xy1, xy2, mag1, mag2, inner, outer, false_share):
+    """Pairs with those of fast stars among what is left over, and the share of these that are chance."""
+    if not outer > abs(inner):
+        return i, j, np.zeros(i.size)
+    rest1, rest2 = (np.setdiff1d(np.arange(c[0].size), k) for c, k in ((xy1, i), (xy2, j)))
+    a, b, chance = fast_pairs(
+        [c[rest1] for c in xy1], [c[rest2] for c in xy2], mag1[rest1], mag2[rest2], mag2[j] - mag1[i],
+        inner=inner, outer=outer, false_share=false_share,
+    )  # fmt: skip
+    i, j, chance = np.r_[i, rest1[a]], np.r_[j, rest2[b]], np.r_[np.zeros(i.size), chance]
+    order = np.argsort(i, kind="stable")
+    return i[order], j[order], chance[order]
 
 
 def check_epochs(master, first_epoch):

@@ -9,9 +9,9 @@ __all__ = ["zero_point", "zero_point_surface"]
 
 
 def _known_or_none(error):
-    """Errors as they are; zeros where none at all is known."""
+    """Errors as they are; zeros in an axis where none at all is known."""
     error = np.asarray(error, float)
-    return error if np.isfinite(error).any() else np.zeros(error.shape)
+    return np.where(np.isfinite(error).any(-1, keepdims=True), error, 0.0)
 
 
 def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_stars=3):
@@ -21,7 +21,7 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
     ----------
     relative, error, absolute, absolute_error : ndarray, shape (2, n)
         Motions and standard errors in the two axes, mas/yr; NaN where unknown. Stars without an absolute
-        error are left out; where none is known, all weigh as their relative errors say.
+        error are left out; where an axis has none, all weigh as their relative errors say.
 
     sigma : float
         Clipping, in either axis drops a star from both.

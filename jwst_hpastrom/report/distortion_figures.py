@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from jwst_hpastrom.distortion import filter_differences, pixel_scale_history
-from jwst_hpastrom.instrument import stripes
+from jwst_hpastrom.instrument import pixel_mas, stripes
 from jwst_hpastrom.numerics import bin_index, robust_sigma, sort_into_groups
 from jwst_hpastrom.report.drawing import bright_rows, new_figure, running_median, thin
 
@@ -79,20 +79,21 @@ def distortion_map(residuals):
     return figure
 
 
-def residual_scatter(residuals, scale_mas=65.6):
+def residual_scatter(residuals, scale_mas=None):
     """Δy against Δx of bright stars about the master frame, with Gaussians; L23 Fig. 12.
 
     Parameters
     ----------
     residuals : `~astropy.table.Table`
 
-    scale_mas : float
-        Pixel scale.
+    scale_mas : float, optional
+        Pixel scale; by default that of the table's instrument.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
     """
+    scale_mas = scale_mas or pixel_mas(residuals.meta)
     r = residuals[bright_rows(residuals)]
     dx, dy = np.asarray(r["dx"]), np.asarray(r["dy"])
     sx, sy = robust_sigma(dx), robust_sigma(dy)
@@ -213,20 +214,21 @@ def fine_maps(correction, residuals=None):
     return figure
 
 
-def position_rms(residuals, scale_mas=65.6):
+def position_rms(residuals, scale_mas=None):
     """One-dimensional RMS of positions about the master frame against magnitude; L23 Fig. 16.
 
     Parameters
     ----------
     residuals : `~astropy.table.Table`
 
-    scale_mas : float
-        Pixel scale.
+    scale_mas : float, optional
+        Pixel scale; by default that of the table's instrument.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
     """
+    scale_mas = scale_mas or pixel_mas(residuals.meta)
     mag = np.asarray(residuals["mag"], float)
     size = np.sqrt(0.5 * (np.asarray(residuals["dx"]) ** 2 + np.asarray(residuals["dy"]) ** 2))
     edges = np.arange(np.floor(2 * mag.min()) / 2, mag.max() + 0.25, 0.25)

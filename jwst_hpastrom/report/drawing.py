@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from jwst_hpastrom.columns import BRIGHT
+
 __all__ = [
-    "BRIGHT", "bright_rows", "color_limits", "color_magnitude", "new_figure", "running_median",
+    "bright_rows", "color_limits", "color_magnitude", "new_figure", "running_median",
     "show_bright", "thin",
 ]  # fmt: skip
-
-BRIGHT = (-6.5, -5.0)
 
 
 def new_figure(width, height, rows=1, columns=1, **kwargs):
@@ -50,10 +50,10 @@ def show_bright(axis, mag, value, *, upright=False):
     return level
 
 
-def color_magnitude(axis, mag, color, rows=None, *, ms=1.2, **kwargs):
+def color_magnitude(axis, mag, index, rows=None, *, ms=1.2, **kwargs):
     """Points in a color-magnitude diagram."""
     rows = np.ones(mag.size, bool) if rows is None else rows
-    axis.plot(color[rows], mag[rows], ".", ms=ms, mec="none", **kwargs)
+    axis.plot(index[rows], mag[rows], ".", ms=ms, mec="none", **kwargs)
     axis.set_xlabel("color (mag)")
     axis.set_ylabel("instrumental magnitude")
 

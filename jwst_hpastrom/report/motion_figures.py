@@ -4,34 +4,36 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.instrument import pixel_mas
 from jwst_hpastrom.report.drawing import color_limits, color_magnitude, new_figure, show_bright
 
 __all__ = ["motion_diagram", "motion_errors", "rms_against_magnitude", "sections"]
 
 
-def rms_against_magnitude(master, scale_mas=50.0, pixel_mas=65.6):
+def rms_against_magnitude(master, scale_mas=50.0):
     """One-dimensional RMS of the master frame's positions against magnitude; L23 Fig. 16.
 
     Parameters
     ----------
     master : `~astropy.table.Table`
 
-    scale_mas, pixel_mas : float
-        Of the master frame's and of the detector's pixels.
+    scale_mas : float
+        Of the master frame's pixels.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
     """
+    pixel = pixel_mas(master.meta)
     rms = np.hypot(np.asarray(master["x_rms"], float), np.asarray(master["y_rms"], float)) / np.sqrt(2)
-    rms, mag = rms * scale_mas / pixel_mas, np.asarray(master["mag"], float)
+    rms, mag = rms * scale_mas / pixel, np.asarray(master["mag"], float)
     keep = np.isfinite(rms) & (rms > 0)
     rms, mag = rms[keep], mag[keep]
     figure, axes = new_figure(6.5, 4.6)
     axis = axes[0][0]
     axis.semilogy(mag, rms, ",", color="0.3")
     level = show_bright(axis, mag, rms)
-    axis.set_title(f"1-D RMS of the bright stars: {level:.4f} pixel = {level * pixel_mas:.2f} mas")
+    axis.set_title(f"1-D RMS of the bright stars: {level:.4f} pixel = {level * pixel:.2f} mas")
     axis.set_ylim(1e-3, 0.3)
     axis.set_xlabel("instrumental magnitude")
     axis.set_ylabel("1-D RMS (pixel)")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table, vstack
 
+from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.errors import BadCatalogError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import fit_linear, match_nearest, robust_sigma
 from jwst_hpastrom.io.reading import read_table
@@ -22,8 +23,8 @@ __all__ = [
     "format_summary",
 ]
 
-BRIGHT = (-6.5, -5.0)
-FAINT = (-5.0, -4.0)
+#: the magnitude below the best measured stars
+FAINT = (BRIGHT[1], BRIGHT[1] + 1.0)
 MASTER_NEEDED = ("ra", "dec", "x_err", "y_err", "n_used")
 MOTIONS_NEEDED = ("ra", "dec", "ref_epoch", "pmra", "pmdec", "pmra_error", "pmdec_error")
 

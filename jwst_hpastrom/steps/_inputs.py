@@ -16,7 +16,7 @@ from jwst_hpastrom.errors import (
     NoOverlapError,
     NotEnoughStarsError,
 )
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
@@ -128,14 +128,15 @@ def _check_catalog(reference, metas, corners):
         )
     check_epochs(Table(meta={"epoch": float(np.mean(epochs))}), reference)
     ra, dec = corners[:, 0], corners[:, 1]
-    plane = TangentPlane(float(ra[0, 0]), float(dec[0, 0]))
+    middle = sky_middle(ra, dec)
+    plane = TangentPlane(*middle)
     x, y = (np.ravel(c) for c in plane.from_sky(ra, dec))
     with np.errstate(invalid="ignore"):
         u, v = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
         inside = (u > x.min() - 10) & (u < x.max() + 10) & (v > y.min() - 10) & (v < y.max() + 10)
     if not inside.any():
         raise NoOverlapError(
-            f"none of {len(reference)} stars where the exposures look (ra {ra.mean():.4f}, "
-            f"dec {dec.mean():.4f})",
+            f"none of {len(reference)} stars where the exposures look (ra {middle[0]:.4f}, "
+            f"dec {middle[1]:.4f})",
             "a catalog of this field", "check the catalog's columns and the association", name,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial, sky_middle
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io.checkpoint import Checkpoint, fingerprint
 from jwst_hpastrom.io.detector_mask import write_detector_mask
@@ -148,9 +148,9 @@ def _planes(exposures):
     ny, nx = exposures[0].image.shape
     y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
     sky = [e.to_sky(x, y) for e in exposures]
-    middle = [float(c) for c in exposures[0].to_sky((nx - 1) / 2, (ny - 1) / 2)]
-    xi, eta = TangentPlane(*middle).from_sky(*sky[0])
-    area = np.nanmedian(np.abs(np.linalg.det(_jacobian(x, y, xi, eta))))
+    middle = sky_middle(*(np.concatenate(c) for c in zip(*sky, strict=True)))
+    flat = [TangentPlane(*middle).from_sky(*s) for s in sky]
+    area = np.nanmedian([np.abs(np.linalg.det(_jacobian(x, y, *f))) for f in flat])
     plane = TangentPlane(*middle, scale_mas=1e3 * np.sqrt(area))
     targets = [plane.to_pixels(*plane.from_sky(*s)) for s in sky]
     planes = [fit_polynomial(x, y, *t, PLANE_DEGREE, sigma=None).transform.forward for t in targets]

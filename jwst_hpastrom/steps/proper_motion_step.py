@@ -22,6 +22,8 @@ __all__ = ["ProperMotionStep"]
 log = logging.getLogger("stpipe.hpastrom.motion")
 
 OWN = ("rng", "executor", "progress")
+#: parameters of two and of many epochs alike
+BOTH = ("fast_motion", "fast_false_share")
 
 
 class ProperMotionStep(HPStep):
@@ -37,7 +39,7 @@ class ProperMotionStep(HPStep):
     save_residuals = boolean(default=False)  # write every measurement with its leave-one-out prediction
     compare = boolean(default=False)  # fit the other sets of kinematic models too, and write a table of all
     {spec_from(two_epoch_motions, exclude=OWN)}
-    {spec_from(fit_epochs, exclude=OWN)}
+    {spec_from(fit_epochs, exclude=(*OWN, *BOTH))}
     """
 
     def run_step(self, inputs):

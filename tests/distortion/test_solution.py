@@ -1,5 +1,6 @@
 """Solutions against the invented truth, and what happens to bad input."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,10 @@ from astropy.table import Table
 
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
-from jwst_hpastrom.distortion.solve.iterative import fix_gauge
+from jwst_hpastrom.distortion.published import simulated_errors
+from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial
 from jwst_hpastrom.errors import (
+    DegenerateSolutionError,
     HPAstromError,
     MissingDataError,
     MixedExposuresError,
@@ -17,6 +20,7 @@ from jwst_hpastrom.errors import (
     NotEnoughStarsError,
     ParameterError,
 )
+from jwst_hpastrom.steps.distortion_refine_step import quality_table
 
 SMALL = {"polynomial_cells": 12, "table_cells": 12, "n_nearest": 40}
 
@@ -36,6 +40,37 @@ def test_stated_errors_are_of_the_true_size(solution, tools):
     stated = np.sqrt(np.mean(np.square(solution.correction.error(x, y))))
     # two thirds of them are what cells and medians smooth away
     assert 0.8 < stated / tools.true_rms(solution.correction) < 1.2
+
+
+def test_convergence_is_in_the_product(solution, caplog):
+    table = quality_table(solution)
+    for part in ("polynomial", "table"):
+        assert table.meta[f"{part}_converged"] is True
+        assert 0 <= table.meta[f"{part}_increment_px"] < 1e-3
+        assert table.meta[f"{part}_iterations"] > 1
+    with caplog.at_level("WARNING", logger="stpipe.hpastrom.distortion"):
+        short = solve_polynomial(
+            solution.pairs, n_cells=12, shape=solution.correction.shape, max_iterations=2
+        )
+    assert not short.converged
+    assert "not converged" in caplog.text
+
+
+def test_errors_that_are_no_numbers_are_refused(solution):
+    calls = []
+
+    def broken(pairs):
+        calls.append(1)
+        found = solution.correction
+        if len(calls) > 1:
+            data = found.pixel_map.data.copy()
+            data[100:140, 200:240] = np.nan
+            found = replace(found, pixel_map=replace(found.pixel_map, data=data))
+        return found
+
+    solved = [SimpleNamespace(pairs=solution.pairs, correction=replace(solution.correction, pixel_map=None))]
+    with pytest.raises(DegenerateSolutionError, match="no numbers"):
+        simulated_errors(solved, solution.correction, broken, np.random.default_rng(1))
 
 
 def test_the_ladder_goes_down(solution):

@@ -119,8 +119,10 @@ def test_light_errors_against_all_pairs():
         near |= far
         shift = 10 ** (-0.4 * (mag[near] - mag[k])) * np.minimum(0.13 * 1.5**2 / r[near] ** 3, 0.2)
         assert got[k] == pytest.approx(pixel * np.sqrt(np.sum(np.minimum(shift, 1) ** 2)), rel=1e-9)
-    for name in ("F814W", "F438W", "F275W", "F475W"):  # HST's, in nm
+    for name in ("F814W", "F438W", "F275W", "F475W", "F380W", "F430W"):  # HST's, in nm
         assert not light_errors(x, y, mag, flags, name, pixel).any()
+    for instrument in ("nircam", "NIRCAM"):
+        assert light_errors(x, y, mag, flags, "F150W", pixel, instrument).any()
     assert not light_errors(x[:1], y[:1], mag[:1], flags[:1], "F150W", pixel).any()
 
 

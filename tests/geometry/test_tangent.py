@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate, sky_middle
 
 
@@ -82,3 +83,9 @@ def test_the_middle_of_a_field_at_0h_at_a_pole_and_in_any_order():
         assert np.hypot(xi, eta) < 5  # arcsec: three standard errors of the middle
         turned = rng.permutation(ra.size)
         np.testing.assert_allclose(sky_middle(ra[turned], dec[turned]), sky_middle(ra, dec), atol=1e-11)
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_middle_of_no_position_is_a_named_error(n):
+    with pytest.raises(NotEnoughStarsError, match=f"{n} rows"):
+        sky_middle(np.full(n, np.nan), np.zeros(n))

@@ -17,7 +17,7 @@ from jwst_hpastrom.errors import (
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane
 from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts, compare_catalogs
 from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
-from jwst_hpastrom.motion.many_epoch import fit_epochs
+from jwst_hpastrom.motion.many_epoch import _tangent_plane, fit_epochs
 from jwst_hpastrom.motion.parallax import parallax_factors
 from jwst_hpastrom.motion.reference import match_reference, reference_stars, select_gaia, sky_axes
 from jwst_hpastrom.motion.registration import at_l2
@@ -345,11 +345,14 @@ def test_all_stars_hold_the_epochs_together(result):
 
     assert wobble(out) < 0.5 * wobble(alone)
 
-    def scatter(r):
+    def scatter(r, pm):
         d = np.asarray(r.table["pmra"]) - pm[star_numbers(r.table), 0]
         return np.median(np.abs(d - np.median(d)))
 
-    assert scatter(out) < 1.02 * scatter(alone)
+    lists, gaia, pm1 = field(1, offset=0.5, bad=3)
+    other = [fit_epochs(lists, gaia, transformation_errors=e) for e in ("joint", "formal")]
+    joint, formal = scatter(out, pm) + scatter(other[0], pm1), scatter(alone, pm) + scatter(other[1], pm1)
+    assert joint < 1.02 * formal
     expected = out.expected_chi2(n_draws=20)
     assert np.nanmedian(out.fits.chi2_loo) == pytest.approx(np.nanmedian(expected), rel=0.15)
 
@@ -393,3 +396,15 @@ def test_lists_of_jwst_are_seen_from_l2():
     t = 2022.3
     earth, l2 = (reference_stars(gaia, keep, plane, use_parallax=True, l2=e).at(t)[0] for e in ((), (t,)))
     assert np.all(np.abs(l2 - earth) > 0.001)
+
+
+def test_the_tangent_plane_lies_in_the_middle_across_0_h_whatever_the_order():
+    gaia = Table({"ra": [0.02, 359.99, 0.01, 359.98, np.nan], "dec": [10.0, 10.01, 10.02, 10.03, 0.0]})
+    planes = [
+        _tangent_plane([Table()], gaia[r], np.ones(5, bool), None, None)
+        for r in ([0, 1, 2, 3, 4], [4, 3, 1, 2, 0])
+    ]
+    assert planes[0].dec == planes[1].dec
+    assert planes[0].ra == pytest.approx(planes[1].ra, abs=1e-12)
+    assert (planes[0].ra + 180) % 360 == pytest.approx(180.0, abs=0.02)
+    assert planes[0].dec == pytest.approx(10.015)

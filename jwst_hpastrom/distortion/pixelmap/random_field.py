@@ -16,7 +16,8 @@ from scipy.optimize import nnls
 
 __all__ = ["Grid", "RandomField", "autocorrelation", "fit_power", "solve_field"]
 
-#: scales, pixels: the covariance of each is a Gaussian of this standard deviation
+#: scales, pixels: the covariance of each is a Gaussian of this standard deviation; from the finest that stars
+#: are dense enough to show to half a cell of the default look-up table, which has what is coarser
 LENGTHS = np.array([5.0, 12.0, 30.0])
 #: no scale has less than this share of the variance anywhere: structure is not as smooth as Gaussians
 LEAST = 0.05

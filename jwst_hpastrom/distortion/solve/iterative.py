@@ -32,12 +32,15 @@ class IterativeResult:
         Largest change at a cell in the last iteration, pixels.
     cells : dict of str to ndarray
         Means, errors and counts of the cells after the last iteration.
+    converged : bool
+        The increment is below the tolerance, or below the cells' own errors.
     """
 
     correction: DistortionCorrection
     iterations: int
     increment: float
     cells: dict
+    converged: bool = True
 
 
 def check_coverage(pairs, shape, *, zones=4, min_stars=20):
@@ -254,9 +257,7 @@ def solve_polynomial(
     bar.close()
     # cells whose clipping goes to and fro keep it from vanishing; below a cell's own error that is no matter
     own = np.median(np.concatenate(errors)[np.concatenate(counts) >= 3])
-    if not increment < tolerance:
-        level = logging.WARNING if increment > own else logging.INFO
-        log.log(level, "polynomial: increment still %.1e px after %d iterations", increment, iteration)
+    converged = _converged("polynomial", increment, tolerance, own, iteration)
     cells = {
         "dx": means[0],
         "dy": means[1],
@@ -274,8 +275,9 @@ def solve_polynomial(
         covariance[s, s] = full[1:, 1:]
     correction = replace(correction, polynomial=replace(correction.polynomial, covariance=covariance))
     return IterativeResult(
-        correction, iteration, float(increment), {k: v.reshape(n_cells, n_cells) for k, v in cells.items()}
-    )
+        correction, iteration, float(increment), {k: v.reshape(n_cells, n_cells) for k, v in cells.items()},
+        converged,
+    )  # fmt: skip
 
 
 def solve_table(
@@ -347,6 +349,8 @@ def solve_table(
         if increment < tolerance:
             break
     bar.close()
+    own = np.median(np.concatenate([e[count > 0] for e in errors])) if (count > 0).any() else np.nan
+    converged = _converged("table", increment, tolerance, own, iteration)
     errors = [fill_cells(e, count, min_count) * np.where(count > 0, 1.0, 2.0) for e in errors]
     table = replace(table, dx_err=errors[0], dy_err=errors[1], count=count)
     if (count == 0).any():
@@ -358,7 +362,21 @@ def solve_table(
     return IterativeResult(
         replace(correction, table=table), iteration, float(increment),
         {"dx": table.dx, "dy": table.dy, "dx_err": errors[0], "dy_err": errors[1], "count": count},
+        converged,
     )  # fmt: skip
+
+
+def _converged(part, increment, tolerance, own, iteration):
+    """Whether a part is solved, with a warning where it is not."""
+    if increment < tolerance:
+        return True
+    fine = bool(increment <= own)
+    log.log(
+        logging.INFO if fine else logging.WARNING,
+        "%s: increment still %.1e px after %d iterations (cells' own errors %.1e px)%s",
+        part, increment, iteration, own, "" if fine else ": not converged",
+    )  # fmt: skip
+    return fine
 
 
 def _without_similarity(dx, dy, nodes):

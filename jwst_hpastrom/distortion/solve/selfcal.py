@@ -5,6 +5,7 @@ import logging
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import solve_polynomial
@@ -43,7 +44,9 @@ def common_list(star_lists, *, qfit_max=0.1, error_max=0.05, match_radius=0.3):
                 "a star list without ra and dec", "sky positions through the exposure's WCS",
                 file=t.meta.get("filename"),
             )  # fmt: skip
-    plane = TangentPlane(*sky_middle(*(np.concatenate([t[c] for t in star_lists]) for c in ("ra", "dec"))))
+    plane = TangentPlane(
+        *sky_middle(*(np.concatenate([values(t, c) for t in star_lists]) for c in ("ra", "dec")))
+    )
     x, y, mag, n = (np.zeros(0) for _ in range(4))
     for t in star_lists:
         k = select_stars(t, qfit_max=qfit_max, error_max=error_max)
