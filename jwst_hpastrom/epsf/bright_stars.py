@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.epsf.brighter_fatter import charge_effect, shift_from_stamps, stars_tell
 from jwst_hpastrom.epsf.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.samples import Samples, collect_samples, fit_in_stamps
 from jwst_hpastrom.geometry import robust_sigma
@@ -43,20 +44,47 @@ class BrightStars:
         self.ok = np.ones(self.x.size, bool)
         self.misfit = np.full(self.x.size, np.nan)
         self.cut_with = None  # library that the stamps were cut with
+        self.shifts = []  # of boundaries by charge, undone in the frames one after the other
 
     def __getstate__(self):
         """Leave out the pixels; `reopen` brings them back."""
-        frames = [replace(f, data=None, bad=None, saturated=None) for f in self.frames]
+        frames = [replace(f, data=None, bad=None, saturated=None, charge=None) for f in self.frames]
         return self.__dict__ | {"frames": frames, "stamps": None}
 
     def reopen(self, job, frames):
         """Take the pixels of frames opened anew, and cut the stamps again."""
         for mine, frame in zip(self.frames, frames, strict=True):
             mine.data, mine.bad, mine.saturated = frame.data, frame.bad, frame.saturated
+            mine.charge = frame.charge
+        for shift in self.shifts:
+            self._undo(shift)
         if self.cut_with is None:
             self.stamps = job.map(plain_stamps, self.frames)
         else:
             self.stamps = job.map(cut_again, self.frames, [self.cut_with] * len(self.frames))
+
+    @property
+    def brighter_fatter(self):
+        """Shift of the boundaries between pixels, pixels per DN, that the frames are corrected for."""
+        return float(sum(self.shifts))
+
+    def undo_charge(self, shift):
+        """Correct the frames for one more shift of the boundaries by charge; stamps are to be cut anew."""
+        if shift:
+            self.shifts.append(shift)
+            self._undo(shift)
+
+    def _undo(self, shift):
+        for f in self.frames:
+            if f.charge is not None:
+                f.data = f.data - np.float32(shift) * charge_effect(f.data, f.charge, f.bad)
+
+    def learn_charge(self, job, library, star, use):
+        """Return the boundaries' shift that the residuals of bright stars show, and its error."""
+        slopes, charges = [f.slope for f in self.frames], [f.charge for f in self.frames]
+        at = self.split(self.x, self.y, self.flux, use & self.ok)
+        parts = job.map(stars_tell, self.stamps, [library] * len(slopes), *at, slopes, charges)
+        return shift_from_stamps(*(np.concatenate(p) for p in zip(*parts, strict=True)), star)
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]
