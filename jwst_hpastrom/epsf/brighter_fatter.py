@@ -83,10 +83,14 @@ def without_charge(image, shift):
     if not shift or image.charge is None:
         return image
     bad = ~image.good | ~np.isfinite(image.data)
-    data = np.where(bad, 0, image.data).astype(np.float32)
-    first = data - shift * charge_effect(data, image.charge, bad)
-    data = np.where(bad, image.data, data - shift * charge_effect(first, image.charge, bad))
-    return image.with_data(data.astype(np.float32))
+    data = undone(np.where(bad, 0, image.data).astype(np.float32), image.charge, bad, shift)
+    return image.with_data(np.where(bad, image.data, data).astype(np.float32))
+
+
+def undone(data, charge, bad, shift):
+    """Rates that became ``data`` by a shift, from two steps of the fixed-point iteration."""
+    first = data - np.float32(shift) * charge_effect(data, charge, bad)
+    return data - np.float32(shift) * charge_effect(first, charge, bad)
 
 
 def stars_tell(stamps, library, x, y, flux, use, slope, charge):

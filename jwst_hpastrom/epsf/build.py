@@ -335,7 +335,7 @@ def _learn_charge(job, run):
     more, error = run.stars.learn_charge(job, run.library, run.star, run.use)
     total = run.stars.brighter_fatter + more
     sure = total > SURE * error
-    run.stars.undo_charge(more if sure else -run.stars.brighter_fatter)
+    run.stars.undo_charge(total if sure else 0.0)
     log.info(
         "brighter-fatter effect: boundaries move by %.2g +- %.1g px per 10,000 DN%s",
         1e4 * total, 1e4 * error, "" if sure else "; not corrected",
