@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell, undone
 from jwst_hpastrom.epsf.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.samples import Samples, collect_samples, fit_in_stamps
 from jwst_hpastrom.geometry import robust_sigma
@@ -43,20 +44,43 @@ class BrightStars:
         self.ok = np.ones(self.x.size, bool)
         self.misfit = np.full(self.x.size, np.nan)
         self.cut_with = None  # library that the stamps were cut with
+        self.brighter_fatter = 0.0  # pixels per DN, undone in the frames
+        self._keep_raw()
+
+    def _keep_raw(self):
+        self.raw = [(f.data, f.charge) for f in self.frames]
+        for f in self.frames:
+            f.charge = None  # workers do not need it
 
     def __getstate__(self):
         """Leave out the pixels; `reopen` brings them back."""
         frames = [replace(f, data=None, bad=None, saturated=None) for f in self.frames]
-        return self.__dict__ | {"frames": frames, "stamps": None}
+        return self.__dict__ | {"frames": frames, "stamps": None, "raw": None}
 
     def reopen(self, job, frames):
         """Take the pixels of frames opened anew, and cut the stamps again."""
         for mine, frame in zip(self.frames, frames, strict=True):
             mine.data, mine.bad, mine.saturated = frame.data, frame.bad, frame.saturated
+            mine.charge = frame.charge
+        self._keep_raw()
+        self.undo_charge(self.brighter_fatter)
         if self.cut_with is None:
             self.stamps = job.map(plain_stamps, self.frames)
         else:
             self.stamps = job.map(cut_again, self.frames, [self.cut_with] * len(self.frames))
+
+    def undo_charge(self, shift):
+        """Correct the frames for a shift of the boundaries by charge; stamps are to be cut anew."""
+        self.brighter_fatter = shift
+        for f, (raw, charge) in zip(self.frames, self.raw, strict=True):
+            f.data = raw if charge is None or not shift else undone(raw, charge, f.bad, shift)
+
+    def learn_charge(self, job, library, star, use):
+        """Return the boundaries' shift that the residuals of bright stars show, and its error."""
+        slopes, charges = [f.slope for f in self.frames], [charge for _, charge in self.raw]
+        at = self.split(self.x, self.y, self.flux, use & self.ok)
+        parts = job.map(stars_tell, self.stamps, [library] * len(slopes), *at, slopes, charges)
+        return shift_from_stamps(*(np.concatenate(p) for p in zip(*parts, strict=True)), star)
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]

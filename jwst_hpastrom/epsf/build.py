@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from jwst_hpastrom.epsf.bends import Bends, find_bends, spread, twice_as_fine, variation_gain
 from jwst_hpastrom.epsf.bright_stars import BrightStars, Job
+from jwst_hpastrom.epsf.brighter_fatter import SURE
 from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
 from jwst_hpastrom.epsf.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.frames import open_frame
@@ -96,6 +97,7 @@ def build_library(
     mesh=64,
     oversampling=4,
     band_limit=None,
+    brighter_fatter=None,
     checkpoint=None,
     executor=None,
     progress=False,
@@ -176,6 +178,11 @@ def build_library(
         Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step, which 0
         switches off. Noise beyond it is taken out of every update (this project's choice).
 
+    brighter_fatter : float, optional
+        Shift of the boundary between two pixels, pixels per DN of charge difference (see
+        `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
+        switches it off.
+
     checkpoint : object, optional
         With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
         or None (see `~jwst_hpastrom.io.checkpoint.Checkpoint`): the build goes on from there.
@@ -239,6 +246,8 @@ def build_library(
         if start is not None:
             run.difference = Difference(start, band_limit)
             run.library, run.averager.phase_error = run.difference.start, GIVEN_PHASE_ERROR
+        given = start.brighter_fatter if start is not None and brighter_fatter is None else brighter_fatter
+        run.stars.undo_charge(given or 0.0)
         run.n_iterations, run.last_fitted = n_iterations, n_iterations - n_fitted
     else:
         log.info("%d iterations are done", run.it)
@@ -251,6 +260,8 @@ def build_library(
             library = spread(library, grid, shape)
         if it > 0 or start is not None:
             if it in refresh_at or it == 0:
+                if it in refresh_at[1:] and brighter_fatter is None:
+                    _learn_charge(job, run)
                 stars.refresh(job, library, detect=it in refresh_at[1:], mesh=mesh)
             stars.fit(job, library)
         predicted = averager.update(
@@ -283,6 +294,7 @@ def build_library(
                 run.difference.judge(run.halves(job, library, use), use.sum() / len(frames))
                 samples = stars.sample(job, library, use, run.limit)
             new = run.difference.improve(library, samples)
+        new = replace(new, brighter_fatter=stars.brighter_fatter)
         change = np.abs(new.data - library.data).max() / new.data.max()
         if it > 0:
             run.limit = clip * sample_scatter(samples.histogram)
@@ -316,6 +328,18 @@ def build_library(
         predicted.transforms,
         hot,
     )
+
+
+def _learn_charge(job, run):
+    """Learn what charge does from the residuals, and undo it where it is beyond doubt."""
+    more, error = run.stars.learn_charge(job, run.library, run.star, run.use)
+    total = run.stars.brighter_fatter + more
+    sure = total > SURE * error
+    run.stars.undo_charge(total if sure else 0.0)
+    log.info(
+        "brighter-fatter effect: boundaries move by %.2g +- %.1g px per 10,000 DN%s",
+        1e4 * total, 1e4 * error, "" if sure else "; not corrected",
+    )  # fmt: skip
 
 
 def _phase_error(row):

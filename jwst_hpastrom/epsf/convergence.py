@@ -75,4 +75,5 @@ def report_row(it, fitted, library, state, use, predicted, samples, change, move
         "x_phase": _phase_amplitude(state.x, predicted.dx, use),
         "y_phase": _phase_amplitude(state.y, predicted.dy, use),
         "n_borrowed": int(library.borrowed.sum()),
+        "brighter_fatter": library.brighter_fatter,
     }

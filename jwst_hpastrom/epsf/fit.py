@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
+from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.ranges import in_range
@@ -319,6 +320,7 @@ def fit_stars(
     if x.shape != y.shape or x.ndim != 1:
         raise ParameterError(f"positions of shapes {x.shape} and {y.shape}", "one-dimensional, equal ones")
     half = check_fit_box(fit_box)
+    image = without_charge(image, library.brighter_fatter)
     pixels = Pixels.of(image)
     mesh = sky_map(image) if sky_mesh is None else sky_mesh
     radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius

@@ -55,6 +55,9 @@ class Frame:
 
     radius : ndarray, optional
         Radius that each star is subtracted to, pixels.
+
+    charge : float or ndarray, optional
+        Of the `~jwst_hpastrom.epsf.image.Image`.
     """
 
     data: np.ndarray
@@ -70,6 +73,7 @@ class Frame:
     bright: np.ndarray
     name: str
     radius: np.ndarray = None
+    charge: float | np.ndarray = None
 
 
 def variance_law(data, err, good):
@@ -226,8 +230,9 @@ def open_frame(source, *, min_sn, isolation, max_stars, mesh):
     if (~bad).sum() < 1000:
         empty, zero, none = np.empty(0), np.zeros((1, 1)), np.empty(0, np.int64)
         return Frame(
-            data, bad, image.saturated, var0, slope, zero, empty, empty, empty, none, none, image.name
-        )
+            data, bad, image.saturated, var0, slope, zero, empty, empty, empty, none, none, image.name,
+            charge=image.charge,
+        )  # fmt: skip
     sky = mesh_sky(data, bad, mesh)
     level = sky_image(sky, data.shape)
     flat = data - level.astype(np.float32)
@@ -245,8 +250,9 @@ def open_frame(source, *, min_sn, isolation, max_stars, mesh):
     x, y, flux = np.r_[x, sx][keep], np.r_[y, sy][keep], np.r_[flux, sf][keep]
     half = np.r_[np.full(peak.size, 2, np.int64), half][keep]
     frame = Frame(
-        data, bad, image.saturated, var0, slope, sky, x, y, flux, half, np.empty(0, np.int64), image.name
-    )
+        data, bad, image.saturated, var0, slope, sky, x, y, flux, half, np.empty(0, np.int64), image.name,
+        charge=image.charge,
+    )  # fmt: skip
     frame.bright = _choose(frame, min_sn, isolation, max_stars)
     return frame
 

@@ -1,6 +1,6 @@
 """One exposure's pixels, as the ePSF package takes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,10 @@ class Image:
 
     name : str
         Name for messages.
+
+    charge : float or ndarray, shape (ny, nx), optional
+        Charge at the end of a ramp, DN per unit of data; where groups were left out (saturation, charge
+        migration), at the end of those used. Needed to undo the brighter-fatter effect.
     """
 
     data: np.ndarray
@@ -32,6 +36,7 @@ class Image:
     bad: np.ndarray
     saturated: np.ndarray
     name: str = ""
+    charge: float | np.ndarray | None = None
 
     @property
     def shape(self):
@@ -42,3 +47,7 @@ class Image:
     def good(self):
         """Pixels with weight."""
         return ~(self.bad | self.saturated)
+
+    def with_data(self, data):
+        """Return the image with other data, of which the charge is not known."""
+        return replace(self, data=data, charge=None)

@@ -43,6 +43,10 @@ class EPSFLibrary:
 
     meta : dict, optional
         Filter, epoch, file name, history.
+
+    brighter_fatter : float
+        Shift of the boundary between two pixels towards the one with more charge, pixels per DN of the
+        difference (see `jwst_hpastrom.epsf.brighter_fatter`); the ePSFs are those without charge.
     """
 
     data: np.ndarray
@@ -51,6 +55,7 @@ class EPSFLibrary:
     oversampling: int = 4
     borrowed: np.ndarray = None
     meta: dict = field(default_factory=dict)
+    brighter_fatter: float = 0.0
 
     def __repr__(self):
         what = " ".join(str(self.meta[k]) for k in ("instrument", "detector", "filter") if self.meta.get(k))
@@ -82,6 +87,8 @@ class EPSFLibrary:
         if int(self.oversampling) != self.oversampling or self.oversampling < 1:
             raise ParameterError(f"oversampling {self.oversampling}", "a whole number, 1 or more")
         put("oversampling", int(self.oversampling))
+        if not np.isfinite(self.brighter_fatter):
+            raise ParameterError(f"brighter_fatter={self.brighter_fatter}", "a finite number")
         borrowed = np.zeros(n, bool) if self.borrowed is None else np.asarray(self.borrowed, bool)
         if borrowed.shape != (n,):
             raise ParameterError(f"{borrowed.size} 'borrowed' marks", f"one for each of {n} ePSFs")

@@ -79,6 +79,11 @@ class GriddedEPSFModel(GriddedPSFModel):
     fill_value : float or None
         Value beyond the ePSF's grid; None: that of the nearest edge.
 
+    charge : float, optional
+        DN at a ramp's end per unit of data (``read_exposure(...).image.charge``). Where it is given and the
+        library knows how charge moves light (see `jwst_hpastrom.epsf.brighter_fatter`), the model of a
+        bright star is wider than that of a faint one.
+
     Examples
     --------
     >>> from photutils.psf import PSFPhotometry
@@ -91,10 +96,10 @@ class GriddedEPSFModel(GriddedPSFModel):
     read = registry.UnifiedReadWriteMethod(_Read)
     write = registry.UnifiedReadWriteMethod(_Write)
 
-    def __init__(self, library, *, flux=1.0, x_0=0.0, y_0=0.0, fill_value=0.0):
+    def __init__(self, library, *, flux=1.0, x_0=0.0, y_0=0.0, fill_value=0.0, charge=None):
         if not isinstance(library, EPSFLibrary):
             library = _from_nddata(library)
-        self._library = library
+        self._library, self.charge = library, charge
         positions = [(x, y) for y in library.y for x in library.x]
         meta = {**library.meta, "grid_xypos": positions, "oversampling": library.oversampling}
         super().__init__(NDData(library.data, meta=meta), flux=flux, x_0=x_0, y_0=y_0, fill_value=fill_value)
@@ -119,11 +124,29 @@ class GriddedEPSFModel(GriddedPSFModel):
         if self.fill_value:
             half = self._library.half_width
             value = np.where((np.abs(where[0]) > half) | (np.abs(where[1]) > half), self.fill_value, value)
+        if self._push:
+            value = value + flux**2 * self._push * self._spread(where)[0]
         return value
+
+    @property
+    def _push(self):
+        return 0.25 * self._library.brighter_fatter * (self.charge or 0.0)
+
+    def _spread(self, where):
+        """Sum of the four neighbors' ψ² less 4 ψ², and its derivatives by the offsets."""
+        dx, dy, *place = where
+        out = 0.0
+        for i, j, weight in ((1, 0, 1), (-1, 0, 1), (0, 1, 1), (0, -1, 1), (0, 0, -4)):
+            value, *slopes = self._library.evaluate(dx + i, dy + j, *place, gradient=True)
+            out += weight * np.stack([value**2, *(2 * value * s for s in slopes)])
+        return out
 
     def fit_deriv(self, x, y, flux, x_0, y_0):
         """Return the derivatives by flux, x_0 and y_0, the ePSF's change over the field left out."""
         value, by_dx, by_dy = self._library.evaluate(*self._offsets(x, y, x_0, y_0), gradient=True)
+        if self._push:
+            spread = flux * self._push * self._spread(self._offsets(x, y, x_0, y_0))
+            value, by_dx, by_dy = value + 2 * spread[0], by_dx + spread[1], by_dy + spread[2]
         return [value, -flux * by_dx, -flux * by_dy]
 
     def with_perturbation(self, delta, *, x=None, y=None):
@@ -145,7 +168,7 @@ class GriddedEPSFModel(GriddedPSFModel):
 
     def _like(self, library):
         values = {name: float(getattr(self, name).value) for name in self.param_names}
-        new = type(self)(library, fill_value=self.fill_value, **values)
+        new = type(self)(library, fill_value=self.fill_value, charge=self.charge, **values)
         for name in self.param_names:
             for what in ("fixed", "bounds"):
                 setattr(getattr(new, name), what, copy.copy(getattr(getattr(self, name), what)))

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import _field_kernels, _kernels
+from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import find_stars, peaks, sky_map
 from jwst_hpastrom.epsf.fit import (
     CONVERGED,
@@ -97,6 +98,7 @@ def measure_stars(
     `~astropy.table.Table`
         Star list, brightest first, columns ``id`` to ``flags`` and ``radxs_err``.
     """
+    image = without_charge(image, library.brighter_fatter)
     field = _Field(image, library, check_fit_box(fit_box), sky_inner, sky_outer)
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
     if mode == "catalog":

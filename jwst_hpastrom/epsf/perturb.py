@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.frames import frame_from_list
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.neighbors import refresh_stamps
@@ -123,6 +124,7 @@ def perturb_library(
             "lower perturb_sn or min_zone_stars, or use perturb=none",
             image.name or None,
         )
+    image = without_charge(image, library.brighter_fatter)
     finite = np.isfinite(x + y + flux) & (flux > 0)
     frame = frame_from_list(image, x[finite], y[finite], flux[finite], (np.cumsum(finite) - 1)[good])
     nodes = _zone_nodes(frame, zones, min_zone_stars, max_zones)

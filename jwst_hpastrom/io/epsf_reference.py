@@ -52,6 +52,7 @@ class EPSFModel(ReferenceFileModel):
             "x": [float(v) for v in library.x],
             "y": [float(v) for v in library.y],
             "borrowed": [bool(v) for v in library.borrowed],
+            "brighter_fatter": float(library.brighter_fatter),
             "effective_filter": str(meta.get("filter", "")),
             "history": history,
         }
@@ -76,6 +77,7 @@ class EPSFModel(ReferenceFileModel):
             grid["oversampling"],
             np.array(grid["borrowed"], bool) if grid.get("borrowed") is not None else None,
             dict(grid.get("history") or {}),
+            float(grid.get("brighter_fatter") or 0.0),
         )
 
     def on_save(self, path=None):

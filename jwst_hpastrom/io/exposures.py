@@ -43,6 +43,9 @@ _META = {
     "epoch": ("EXPMID", "exposure.mid_time", False),
     "epoch_start": ("EXPSTART", "exposure.start_time", False),
     "exposure_time": ("EFFEXPTM", "exposure.exposure_time", False),
+    "n_groups": ("NGROUPS", "exposure.ngroups", False),
+    "group_time": ("TGROUP", "exposure.group_time", False),
+    "mjsr_per_dns": ("PHOTMJSR", "photometry.conversion_megajanskys", False),
     "va_scale": ("VA_SCALE", "velocity_aberration.scale_factor", False),
     "pixel_area_sr": ("PIXAR_SR", "photometry.pixelarea_steradians", False),
     "unit": ("BUNIT", "bunit_data", False),
@@ -58,12 +61,14 @@ _META = {
     "dec_ref": ("DEC_REF", "wcsinfo.dec_ref", False),
     "roll_ref": ("ROLL_REF", "wcsinfo.roll_ref", False),
 }
+ARRAYS = {"SCI": "data", "ERR": "err", "DQ": "dq", "VAR_POISSON": "var_poisson"}
 TEXTS = ("telescope", "instrument", "detector", "filter_wheel", "pupil", "exp_type", "unit", "resampled")
 EXPOSURE_NAME = re.compile(
     r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
 )
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 LAUNCH = 59573.0  # of JWST, MJD
+BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +129,7 @@ def exposure_root(name):
 
 
 def _from_fits(path):
-    """Return SCI, ERR, DQ, a metadata getter and the WCS of a FITS file."""
+    """Return SCI, ERR, DQ, VAR_POISSON, a metadata getter and the WCS of a FITS file."""
     require_file(path, "an existing exposure")
     try:
         with warnings.catch_warnings():
@@ -141,7 +146,7 @@ def _from_fits(path):
                 if length != end:  # astropy drops half a header in silence
                     raise OSError(f"{length} bytes, of which the extensions take {end}")
                 headers = [h.header for h in hdus[:2]]
-                arrays = {n: hdus[n].data for n in ("SCI", "ERR", "DQ") if n in names}
+                arrays = {n: hdus[n].data for n in ARRAYS if n in names}
                 tree = hdus["ASDF"].data.tobytes() if "ASDF" in names else None
     except Exception as err:
         raise BadFileError(
@@ -188,7 +193,7 @@ def _from_model(model):
         return node
 
     arrays = {}
-    for name, attribute in (("SCI", "data"), ("ERR", "err"), ("DQ", "dq")):
+    for name, attribute in ARRAYS.items():
         if model.hasattr(attribute) and getattr(model, attribute) is not None:
             arrays[name] = np.asarray(getattr(model, attribute))
     return arrays, get, getattr(model.meta, "wcs", None)
@@ -279,6 +284,34 @@ def dq_bits(flags):
     return (bits or 0) & 0xFFFFFFFF
 
 
+def _charge(meta, data, dq, bad, variance):
+    """Charge at the end of each pixel's ramp, DN per unit of data: a number, or an image; None if not known.
+
+    Saturation and charge migration leave late groups out, and of the latter DQ may say nothing. But the
+    Poisson variance is the rate over the time between the first and the last group that was used.
+    """
+    groups, time, conversion = (meta.pop(k) for k in ("n_groups", "group_time", "mjsr_per_dns"))
+    if "MJY" not in str(meta["unit"]).upper():
+        conversion = 1.0 if "DN/S" in str(meta["unit"]).upper() else None
+    if not (groups and time and conversion):
+        return None
+    full = groups * time / conversion
+    if variance is None or np.shape(variance) != data.shape or groups < 3:
+        return full
+    bright = ~bad & (data > BRIGHT * max(np.median(data[~bad]), 0.0)) & (variance > 0)
+    ratio = data[bright] / variance[bright]
+    if not ratio.size:
+        return full
+    saturated = (dq[bright] & dqflags.pixel["SATURATED"]) > 0
+    whole = np.median(ratio if saturated.all() else ratio[~saturated])
+    used = 1 + np.rint((groups - 1) * np.clip(ratio / whole, 0, 1))
+    if not (used < groups).any():
+        return full
+    out = np.full(data.shape, full, np.float32)
+    out[bright] *= used / groups
+    return out
+
+
 def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None):
     """Read one exposure.
 
@@ -365,6 +398,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
+    charge = _charge(meta, data, dq, bad | saturated, arrays.get("VAR_POISSON"))
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
-    image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name)
+    image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
     return Exposure(image, exposure_root(path), path, meta, wcs)

@@ -44,10 +44,14 @@ def _cards(library):
     if isinstance(facts.get("epoch"), float):
         facts["epoch"] = f"{facts['epoch']:.4f}"
     comments = [" ".join(f"{k}={v}" for k, v in facts.items())]
+    if library.brighter_fatter:
+        comments.append(f"brighter_fatter={library.brighter_fatter:.6g}")
     if library.borrowed.any():
         comments.append(f"borrowed={int(borrowed, 2):x}")
-    if len(cards) + len(comments) + 3 > BLOCK // CARD:  # room for the sums: what no reader needs
-        least = "TIME" if library.y.size == NODES else f"JPSFY{NODES}"
+    spare = ["DATE", "TIME"]  # what no reader needs
+    spare += [f"{p}{NODES}" for p, g in (("IPSFX", library.x), ("JPSFY", library.y)) if g.size < NODES]
+    while len(cards) + len(comments) + 3 > BLOCK // CARD:  # room for the sums
+        least = spare.pop()
         cards = [c for c in cards if not c.startswith(least)]
     cards += ["CHECKSUM= '0000000000000000'", "DATASUM = '         0'"]
     return [*cards, *(f"COMMENT {MARK} {c}"[:CARD] for c in comments), "END"]
@@ -138,8 +142,9 @@ def _metadata(header, path):
     for comment in comments:
         if comment.startswith(MARK):
             meta.update(re.findall(r"(\w+)=(\S+)", comment))
-    if "epoch" in meta:
-        meta["epoch"] = float(meta["epoch"])
+    for key in ("epoch", "brighter_fatter"):
+        if key in meta:
+            meta[key] = float(meta[key])
     other = [c for c in comments if c.strip() and not c.startswith(MARK)]
     return {**meta, "comments": other} if other else meta
 
@@ -192,7 +197,7 @@ def read_stdpsf(path, *, chip=None):
     data = data.astype(float)
     x, y = _nodes(header, "IPSFX", nx, path), _nodes(header, "JPSFY", ny, path)
     meta = _metadata(header, path)
-    borrowed = _borrowed(meta.pop("borrowed", ""), nx * ny)
+    borrowed, shift = _borrowed(meta.pop("borrowed", ""), nx * ny), meta.pop("brighter_fatter", 0.0)
     seam = np.flatnonzero(np.diff(y) == 0)
     if seam.size == 1:
         k = int(seam[0]) + 1
@@ -203,7 +208,7 @@ def read_stdpsf(path, *, chip=None):
     elif chip is not None:
         raise ParameterError(f"chip={chip} for a file of one chip", "chip=None", file=path)
     try:
-        library = EPSFLibrary(data, x, y, OVERSAMPLING, borrowed, meta)
+        library = EPSFLibrary(data, x, y, OVERSAMPLING, borrowed, meta, shift)
     except ParameterError as err:
         raise BadReferenceFileError(err.found, err.needed, err.do, path) from err
     return check_normalization(library, path)

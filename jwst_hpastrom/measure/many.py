@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from tqdm import tqdm
 
 from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.frame import combine_errors
 from jwst_hpastrom.frame.systematics import light_errors
@@ -86,7 +87,9 @@ class Field:
         self.zp = 10 ** (0.4 * np.nan_to_num(zero))
         self.data, self.weight, self.slope = [], [], np.empty(n)
         for e, image in enumerate(images):
-            data, weight, self.slope[e] = _pixels(image() if callable(image) else image)
+            image = image() if callable(image) else image
+            image = without_charge(image, self.libraries[self.lib[e]].brighter_fatter)
+            data, weight, self.slope[e] = _pixels(image)
             self.data.append(data)
             self.weight.append(weight)
         self.given = self._saturated()

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.ndimage import minimum_filter
 
 from jwst_hpastrom.simulation._kernels import add_stars
-from jwst_hpastrom.simulation.camera import SCALE
+from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
 
 __all__ = ["NoiseConfig", "Pixels", "Sensor", "make_sensor", "read_out", "render"]
 
-DO_NOT_USE, SATURATED, JUMP_DET, DEAD, HOT = 1, 2, 4, 1024, 2048
+DO_NOT_USE, SATURATED, JUMP_DET, DEAD, HOT, REFERENCE_PIXEL = 1, 2, 4, 1024, 2048, 1 << 31
+BORDER = 4  # reference pixels
 PIXEL_AREA_SR = (SCALE * np.pi / 180 / 3600) ** 2
 
 
@@ -40,7 +41,13 @@ class NoiseConfig:
         as saturated; with fewer than two groups left it has no value at all.
 
     bad_fraction : float
-        Share of dead and hot pixels.
+        Share of dead and hot pixels that DQ knows.
+
+    hot_fraction : float
+        Share of pixels with a dark current of 1 to 300 electrons per second that DQ does not know.
+
+    brighter_fatter : float
+        Shift of the boundary between two pixels, in pixels for a difference of the full well in charge.
 
     flat_error : float
         Relative error of the flat field, pixel to pixel.
@@ -57,6 +64,8 @@ class NoiseConfig:
     read_noise: float = 11.0
     full_well: float = 100000.0
     bad_fraction: float = 0.003
+    hot_fraction: float = 1e-4
+    brighter_fatter: float = 0.0
     flat_error: float = 0.0004
     cosmic_rays: float = 100.0
 
@@ -78,14 +87,18 @@ class Sensor:
     Attributes
     ----------
     flag : ndarray of uint32, shape (ny, nx)
-        DQ of the dead and hot pixels.
+        DQ of the dead and hot pixels, and of the reference pixels.
 
     flat : ndarray, shape (ny, nx)
         True sensitivity over the assumed one.
+
+    dark : ndarray, shape (ny, nx)
+        Dark current that calibration leaves, electrons per second.
     """
 
     flag: np.ndarray
     flat: np.ndarray
+    dark: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +124,7 @@ class Pixels:
     cosmic_rays: np.ndarray
 
 
-def make_sensor(shape, config, rng):
+def make_sensor(shape, config, rng, origin=None):
     """Draw the detector's bad pixels and flat-field errors.
 
     Parameters
@@ -122,6 +135,10 @@ def make_sensor(shape, config, rng):
 
     rng : `~numpy.random.Generator`
 
+    origin : (int, int), optional
+        0-based x, y of the first pixel on the full detector, whose outermost 4 rows and columns are reference
+        pixels. None: somewhere inside.
+
     Returns
     -------
     `Sensor`
@@ -131,7 +148,13 @@ def make_sensor(shape, config, rng):
     flag[draw < config.bad_fraction] = DO_NOT_USE | HOT
     flag[draw < 0.4 * config.bad_fraction] = DO_NOT_USE | DEAD
     flat = 1 + config.flat_error * rng.standard_normal(shape, dtype=np.float32)
-    return Sensor(flag, flat)
+    hot = rng.uniform(size=shape) < config.hot_fraction
+    dark = np.where(hot, 10 ** rng.uniform(0, 2.5, shape), 0)
+    if origin is not None:
+        place = (np.arange(n) + o for n, o in zip(shape, origin[::-1], strict=True))
+        rows, columns = ((p < BORDER) | (p >= DETECTOR - BORDER) for p in place)
+        flag[rows[:, None] | columns] |= DO_NOT_USE | REFERENCE_PIXEL
+    return Sensor(flag, flat, dark)
 
 
 def render(shape, origin, epsf, x, y, flux):
@@ -201,7 +224,9 @@ def read_out(light, sensor, config, rng):
     `Pixels`
     """
     per = config.electrons
-    expected = (light + config.background) * per * sensor.flat
+    expected = (light + config.background) * per * sensor.flat + sensor.dark * config.exposure_time
+    if config.brighter_fatter:
+        expected = _push(expected, 0.5 * config.brighter_fatter / config.full_well)
     signal = rng.poisson(np.maximum(expected, 0)).astype(float)
     noise = config.read_noise * rng.standard_normal(light.shape, dtype=np.float32)
     total = signal + noise
@@ -233,6 +258,18 @@ def read_out(light, sensor, config, rng):
     data[lost] = err[lost] = np.nan
     arrays = (a.astype(np.float32) for a in (var_poisson, var_rnoise, var_flat))
     return Pixels(data.astype(np.float32), err.astype(np.float32), dq, *arrays, hits)
+
+
+def _push(charge, shift):
+    """Let light cross the boundaries between pixels, moved by ``shift`` pixels per electron of difference."""
+    out = charge.copy()
+    across = shift * 0.5 * np.diff(charge**2, axis=0)  # difference times mean
+    out[:-1] += across
+    out[1:] -= across
+    across = shift * 0.5 * np.diff(charge**2, axis=1)
+    out[:, :-1] += across
+    out[:, 1:] -= across
+    return np.maximum(out, 0)
 
 
 def _cosmic_rays(shape, config, rng):

@@ -198,7 +198,9 @@ def simulate_field(config=None, *, rng=None, **changes):
         void_pix=config.void_pix,
         filter_pix=config.filter_pix,
     )
-    sensor = detector.make_sensor(config.shape, config.noise, np.random.default_rng([seeds[2], 99]))
+    sensor = detector.make_sensor(
+        config.shape, config.noise, np.random.default_rng([seeds[2], 99]), config.origin
+    )
     epsf, focus = (
         make_epsf(config.filter, np.random.default_rng([seeds[3], band]), config.optics, defocus_nm=d)
         if d == 0 or config.focus_nm

@@ -202,3 +202,27 @@ def test_a_wcs_that_cannot_be_called(tmp_path):
     hdus.writeto(tmp_path / "a_cal.fits")
     with pytest.raises(MissingDataError, match="gwcs"):
         read_exposure(tmp_path / "a_cal.fits")
+
+
+def test_charge_at_the_end_of_the_ramp(tmp_path):
+    header = {"NGROUPS": 6, "TGROUP": 10.0}
+    sci, dq = np.full((40, 30), 0.2, "f4"), np.zeros((40, 30), "u4")
+    sci[5:15, 5:15] = 20.0
+    used = np.full((40, 30), 6)
+    used[7, 7], used[8, 9] = 2, 4  # saturated, and left out in silence
+    dq[7, 7] = 2
+    variance = (sci / (3.0 * (used - 1))).astype("f4")
+    with_units = {"unit": "MJy/sr", "PHOTMJSR": 0.25}
+
+    def charge(name, keys, **arrays):
+        path = write(tmp_path / f"{name}_cal.fits", header=header, SCI=sci, DQ=dq, **arrays)
+        with fits.open(path, mode="update") as hdus:
+            hdus["SCI"].header["BUNIT"] = keys.get("unit", "")
+            if "PHOTMJSR" in keys:
+                hdus["SCI"].header["PHOTMJSR"] = keys["PHOTMJSR"]
+        return read_exposure(path).image.charge
+
+    np.testing.assert_allclose(charge("full", with_units, VAR_POISSON=variance), 240.0 * used / 6, rtol=1e-6)
+    assert charge("plain", with_units) == 240.0
+    assert charge("rate", {"unit": "DN/s"}) == 60.0
+    assert charge("unknown", {"unit": "MJy/sr"}) is None

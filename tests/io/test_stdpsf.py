@@ -156,3 +156,19 @@ def test_a_flipped_bit_in_an_asdf_library(library, tmp_path):
     path.write_bytes(raw)
     with pytest.raises(BadReferenceFileError, match="x_epsf.asdf.*[cC]hecksum"):
         read_epsf(path)
+
+
+@pytest.mark.parametrize("side", [3, 9, 10])
+def test_brighter_fatter_is_kept(tmp_path, side):
+    nodes = np.linspace(0, 2047, side)
+    data = np.zeros((side * side, 101, 101))
+    data[:, 40:61, 40:61] = 16 / 441
+    borrowed = np.arange(side * side) == 2
+    meta = {"instrument": "NIRISS", "detector": "NIS", "filter": "F150W", "epoch": 2022.5}
+    library = EPSFLibrary(data, nodes, nodes, 4, borrowed, meta, brighter_fatter=1.72e-7)
+    for write, name in ((write_stdpsf, "x_epsf.fits"), (write_epsf_reference, "x_epsf.asdf")):
+        found = read_epsf(write(library, tmp_path / name))
+        assert found.brighter_fatter == 1.72e-7
+        assert "brighter_fatter" not in found.meta
+        np.testing.assert_array_equal(found.borrowed, borrowed)
+    assert (tmp_path / "x_epsf.fits").read_bytes()[2880:2884] == data[0, 0, :1].astype(">f4").tobytes()

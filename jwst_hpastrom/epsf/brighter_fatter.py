@@ -1,0 +1,205 @@
+"""The brighter-fatter effect: charge in a pixel pushes light into its neighbors.
+
+The boundary between two neighboring pixels moves towards the one that holds more charge, by a distance in
+proportion to the difference. While a ramp is read, charge grows from zero, so that its mean is half of what
+there is at the end; the light that crosses a boundary is the mean of the two pixels'. To first order the rate
+d of a pixel becomes
+
+    d + s (c / 4) Σ (d_k² − d²),
+
+the sum over its four neighbors, with c the charge (DN) that a rate of one leaves at the end of the ramp and s
+the shift of a boundary per unit of charge difference (pixels per DN). The effective PSF of a library is that
+without charge; its ``brighter_fatter`` is s.
+"""
+
+import numpy as np
+
+__all__ = ["charge_effect", "shift_from_stamps", "without_charge"]
+
+HALF = 2  # pixels: the box around a star that tells the effect
+MISFIT_FLOOR = 0.01  # of the model: the ePSF's own errors, as in `samples`
+PARTS = 20  # of the stars, for the error of what they tell
+SURE = 3.0  # standard errors that pay for a correction
+OUTLIER = 5.0  # robust standard deviations of one star's own shift
+
+
+def charge_effect(data, charge, bad=None):
+    """Return what each pixel gains per unit of boundary shift, (c / 4) Σ (d_k² − d²).
+
+    Parameters
+    ----------
+    data : ndarray, shape (..., ny, nx)
+        Rates; all finite.
+
+    charge : float or ndarray, shape (..., ny, nx)
+        DN at the ramp's end for a rate of one.
+
+    bad : ndarray of bool, shape (..., ny, nx), optional
+        Pixels whose rates mean nothing: no light is moved between them and their neighbors.
+
+    Returns
+    -------
+    ndarray
+        Of the data's shape and type.
+
+    Examples
+    --------
+    >>> charge_effect(np.array([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 0.0]]), 1.0)
+    array([[ 0.,  1.,  0.],
+           [ 1., -4.,  1.],
+           [ 0.,  1.,  0.]])
+    """
+    square = np.square(data)
+    out = np.zeros_like(data)
+    for axis in (-1, -2):
+        n = data.shape[axis]
+        lower, upper = (
+            (..., cut) if axis == -1 else (..., cut, slice(None)) for cut in (slice(0, n - 1), slice(1, n))
+        )
+        moved = square[upper] - square[lower]
+        if bad is not None:
+            moved[bad[lower] | bad[upper]] = 0
+        out[lower] += moved
+        out[upper] -= moved
+    out *= 0.25 * np.asarray(charge, data.dtype)
+    return out
+
+
+def without_charge(image, shift):
+    """Return an image as it would be if charge did not push light into neighbors.
+
+    Parameters
+    ----------
+    image : `~jwst_hpastrom.epsf.image.Image`
+
+    shift : float
+        Shift of a boundary, pixels per DN: ``brighter_fatter`` of a library.
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.image.Image`
+        The same one where ``shift`` is 0 or its ``charge`` is not known.
+    """
+    if not shift or image.charge is None:
+        return image
+    bad = ~image.good | ~np.isfinite(image.data)
+    data = undone(np.where(bad, 0, image.data).astype(np.float32), image.charge, bad, shift)
+    return image.with_data(np.where(bad, image.data, data).astype(np.float32))
+
+
+def undone(data, charge, bad, shift):
+    """Rates that became ``data`` by a shift, from two steps of the fixed-point iteration."""
+    first = data - np.float32(shift) * charge_effect(data, charge, bad)
+    return data - np.float32(shift) * charge_effect(first, charge, bad)
+
+
+def stars_tell(stamps, library, x, y, flux, use, slope, charge):
+    """What the bright stars of one exposure tell of the boundaries' shift.
+
+    Parameters
+    ----------
+    stamps : `~jwst_hpastrom.epsf.neighbors.Stamps`
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    x, y, flux : ndarray, shape (n,)
+        Fitted positions and fluxes.
+
+    use : ndarray of bool, shape (n,)
+
+    slope : float
+        Variance per unit of expected level.
+
+    charge : float, ndarray or None
+        Of the exposure's `~jwst_hpastrom.epsf.image.Image`.
+
+    Returns
+    -------
+    matrix : ndarray, shape (n, 3)
+        Each star's normal equations for two numbers, position and flux projected out: the shift, and a share
+        of the same pattern in proportion to the flux, which is the ePSF's own and no effect of charge.
+
+    vector : ndarray, shape (n, 2)
+    """
+    k = np.flatnonzero(use)
+    matrix, vector = np.zeros((x.size, 3)), np.zeros((x.size, 2))
+    if charge is None or k.size == 0:
+        return matrix, vector
+    px, py = np.rint(x[k]).astype(int), np.rint(y[k]).astype(int)
+    wide = np.arange(-HALF - 1, HALF + 2)
+    i, j = np.broadcast_arrays(px[:, None, None] + wide, py[:, None, None] + wide[:, None])
+    at = (i - x[k][:, None, None], j - y[k][:, None, None], x[k][:, None, None], y[k][:, None, None])
+    psi, by_dx, by_dy = (a.astype(float) for a in library.evaluate(*at, gradient=True))
+    inner = (slice(None), slice(1, -1), slice(1, -1))
+    f = flux[k][:, None, None]
+    if np.ndim(charge):
+        ny, nx = charge.shape
+        c = np.asarray(charge, float)[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)][inner]
+    else:
+        c = np.full((k.size, 2 * HALF + 1, 2 * HALF + 1), float(charge))
+    laplacian = charge_effect(psi, 1.0)[inner]
+    rows = k[:, None, None]
+    jj, ii = (j - stamps.oy[k][:, None, None])[inner], (i - stamps.ox[k][:, None, None])[inner]
+    side = stamps.clean.shape[-1]
+    off = (jj < 0) | (ii < 0) | (jj >= side) | (ii >= side)
+    jj, ii = np.clip(jj, 0, side - 1), np.clip(ii, 0, side - 1)
+    clean, base = stamps.clean[rows, jj, ii].astype(float), stamps.base[rows, jj, ii].astype(float)
+    model = f * psi[inner]
+    good = np.isfinite(clean) & ~off
+    variance = base + slope * np.maximum(model, 0) + (MISFIT_FLOOR * model) ** 2
+    root = np.where(good, 1 / np.sqrt(np.maximum(variance, 1e-30)), 0).reshape(k.size, -1)
+    residual = np.where(good, clean - model, 0).reshape(k.size, -1) * root
+    own = np.stack([psi[inner], f * by_dx[inner], f * by_dy[inner]], -1).reshape(k.size, -1, 3)
+    own = own * root[..., None]
+    common = np.median(flux[k]) * np.mean(c)  # of the second column: only its scale
+    shared = np.stack([c * f * f * laplacian, common * f * laplacian], -1).reshape(k.size, -1, 2)
+    shared = shared * root[..., None]
+    basis, _ = np.linalg.qr(own)
+    shared -= basis @ (basis.transpose(0, 2, 1) @ shared)
+    residual -= (basis @ (basis.transpose(0, 2, 1) @ residual[..., None]))[..., 0]
+    a, b = shared[..., 0], shared[..., 1]
+    matrix[k] = np.stack([(a * a).sum(1), (a * b).sum(1), (b * b).sum(1)], -1)
+    vector[k] = np.stack([(a * residual).sum(1), (b * residual).sum(1)], -1)
+    whole = good.reshape(k.size, -1).sum(1) >= 15
+    matrix[k[~whole]] = vector[k[~whole]] = 0
+    return matrix, vector
+
+
+def shift_from_stamps(matrix, vector, star):
+    """Least-squares shift of the boundaries, and its standard error from parts of the stars.
+
+    Parameters
+    ----------
+    matrix, vector : ndarray, shape (n, 3) and (n, 2)
+        From `stars_tell`.
+
+    star : ndarray of int, shape (n,)
+        Star that each measurement belongs to; one without a number (< 0) is a star of its own.
+
+    Returns
+    -------
+    shift, error : float
+        Pixels per DN; 0 and infinity where nothing tells.
+    """
+    rows = np.flatnonzero(matrix[:, 0] > 0)
+    if rows.size < 2 * PARTS:
+        return 0.0, np.inf
+    matrix, vector = matrix[rows], vector[rows]
+    part = np.where(star[rows] >= 0, star[rows], rows) % PARTS
+    own, weight = vector[:, 0] / matrix[:, 0], matrix[:, 0]
+    order = np.argsort(own)
+    middle = own[order][np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())]
+    pull = (own - middle) * np.sqrt(weight)
+    keep = np.abs(pull) < OUTLIER * max(1.4826 * np.median(np.abs(pull)), 1.0)
+    sums = np.array([np.r_[matrix[keep & (part == p)].sum(0), vector[keep & (part == p)].sum(0)]
+                     for p in range(PARTS)])  # fmt: skip
+
+    def solve(s):
+        determinant = s[0] * s[2] - s[1] ** 2
+        return (s[2] * s[3] - s[1] * s[4]) / determinant if determinant > 1e-9 * s[0] * s[2] else np.nan
+
+    total = sums.sum(0)
+    shift = solve(total)
+    without = np.array([solve(total - s) for s in sums])
+    error = np.sqrt((PARTS - 1) / PARTS * np.sum((without - without.mean()) ** 2))
+    return (float(shift), float(error)) if np.isfinite(shift + error) else (0.0, np.inf)

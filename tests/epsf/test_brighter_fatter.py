@@ -1,0 +1,143 @@
+"""The brighter-fatter effect: its size, its correction, and that it is learned where it is there."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf import GriddedEPSFModel, Image, fit_stars, measure_stars
+from jwst_hpastrom.epsf.brighter_fatter import charge_effect, shift_from_stamps, without_charge
+from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.errors import ParameterError
+
+from .conftest import make_field, make_library
+from .test_build import OPTIONS, dithered
+
+CHARGE = 50.0  # DN for a rate of one
+
+
+def pushed(data, shift, charge=CHARGE, steps=50):
+    """Light as it arrives, one boundary after the other, while the charge grows."""
+    ny, nx = data.shape
+    stored, time = np.zeros_like(data), charge / steps
+    for _ in range(steps):
+        arrives = data * time
+        for j in range(ny):
+            for i in range(nx):
+                for b, a in ((j + 1, i), (j, i + 1)):
+                    if b < ny and a < nx:
+                        light = 0.5 * (data[j, i] + data[b, a]) * time * shift
+                        light *= stored[b, a] - stored[j, i]
+                        arrives[j, i] += light
+                        arrives[b, a] -= light
+        stored += arrives
+    return stored / charge
+
+
+def test_effect_is_that_of_growing_charge():
+    data = np.random.default_rng(1).uniform(0, 20, (8, 9))
+    shift = 2e-6
+    change = (pushed(data, shift, steps=400) - data) / shift
+    expected = charge_effect(data, CHARGE)
+    np.testing.assert_allclose(change, expected, atol=0.01 * np.abs(expected).max())
+    assert abs(expected.sum()) < 1e-9 * np.abs(expected).max()  # no light is lost
+
+
+def test_bad_pixels_move_no_light():
+    data = np.random.default_rng(1).uniform(0, 20, (6, 6))
+    bad = np.zeros_like(data, bool)
+    bad[2, 3] = True
+    found = charge_effect(data, np.full((6, 6), 4.0), bad)
+    data[2, 3] = 1e6
+    np.testing.assert_array_equal(charge_effect(data, 4.0, bad), found)
+    assert found[2, 3] == 0
+
+
+def image_of(data, err=0.05, charge=CHARGE):
+    none = np.zeros(data.shape, bool)
+    return Image(data, np.full(data.shape, err), none, none.copy(), "made", charge)
+
+
+def test_correction_undoes_it():
+    data = np.random.default_rng(2).uniform(0, 20, (9, 9))
+    shift = 2e-5  # 2 % at the contrasts of this image
+    image = image_of(pushed(data, shift))
+    left = without_charge(image, shift)
+    before, after = (np.abs(i.data - data)[1:-1, 1:-1].max() for i in (image, left))
+    assert after < 0.05 * before
+    assert without_charge(left, shift) is left  # never twice
+    assert without_charge(image, 0.0) is image
+
+
+@pytest.mark.parametrize("fit", ["fit_stars", "measure_stars"])
+def test_fits_of_bright_stars(fit):
+    library = make_library()
+    x, y = np.meshgrid(np.linspace(20.2, 107.4, 6), np.linspace(20.7, 106.9, 6))
+    field = make_field(x.ravel(), y.ravel(), np.full(36, 2000.0))
+    shift, c = 1e-6, CHARGE
+    data = field.image.data + shift * charge_effect(field.image.data, c)
+    image = image_of(data, charge=c)  # equal weights: with those of photons widths hardly move a fit
+
+    def worst(lib):
+        if fit == "fit_stars":
+            table = fit_stars(image, lib, field.x, field.y)
+        else:
+            table = measure_stars(image, lib)
+            table = table[np.argsort(np.round(table["y"]) * 1000 + table["x"])]
+        order = np.argsort(np.round(field.y) * 1000 + field.x) if fit == "measure_stars" else np.arange(36)
+        return [
+            np.abs(np.asarray(table[n]) / s - 1 if n == "flux" else np.asarray(table[n]) - s).max()
+            for n, s in (("x", field.x[order]), ("y", field.y[order]), ("flux", field.flux[order]))
+        ]
+
+    plain, known = worst(library), worst(replace(library, brighter_fatter=shift))
+    assert plain[2] > 0.004
+    assert all(k < 0.15 * p for k, p in zip(known, plain, strict=True))
+
+
+def test_model_of_photutils_has_it():
+    shift = 1e-6
+    library = replace(make_library(sigma=0.8), brighter_fatter=shift)
+    model = GriddedEPSFModel(library, flux=3000.0, x_0=30.3, y_0=31.6, charge=CHARGE)
+    y, x = np.mgrid[20:42, 20:42]
+    plain = GriddedEPSFModel(library, flux=3000.0, x_0=30.3, y_0=31.6)(x, y)
+    np.testing.assert_allclose(model(x, y), plain + shift * charge_effect(plain, CHARGE), atol=1e-6)
+    assert model.copy().charge == CHARGE
+    values = [3000.0, 30.3, 31.6]
+    for k, derivative in enumerate(model.fit_deriv(x, y, *values)):
+        step = np.zeros(3)
+        step[k] = 1e-3
+        difference = model.evaluate(x, y, *(values + step)) - model.evaluate(x, y, *(values - step))
+        np.testing.assert_allclose(derivative, difference / 2e-3, atol=2e-4 * np.abs(derivative).max())
+
+
+@pytest.fixture(scope="module")
+def field():
+    return dithered(6, 260, 350)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.5e-5])
+def test_build_learns_it(field, shift):
+    images = []
+    for image in field.images:
+        data = np.where(image.bad, 0, image.data)
+        data = np.where(image.bad, np.nan, data + shift * charge_effect(data, 1.0 * CHARGE))
+        images.append(replace(image, data=data.astype(np.float32), charge=CHARGE))
+    result = build_library(images, field.planes, **OPTIONS)
+    found = result.library.brighter_fatter
+    assert result.convergence["brighter_fatter"][-1] == found
+    if shift:
+        assert found == pytest.approx(shift, rel=0.05)
+        given = build_library(images, field.planes, **OPTIONS, brighter_fatter=0.0)
+        assert given.library.brighter_fatter == 0
+    else:
+        assert found < 2e-6
+
+
+def test_few_stars_tell_nothing():
+    assert shift_from_stamps(np.ones((5, 3)), np.ones((5, 2)), np.arange(5)) == (0.0, np.inf)
+
+
+def test_no_library_with_a_shift_of_nan():
+    with pytest.raises(ParameterError, match="brighter_fatter=nan"):
+        replace(make_library(sigma=0.8), brighter_fatter=np.nan)
