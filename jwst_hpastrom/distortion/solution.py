@@ -314,7 +314,7 @@ def _as_published(filters, reference, model, matching, rng, **way):
 
 
 def _jointly(filters, reference, model, matching, rng, *, pixel_map, amplifiers, progress):
-    """With the stars as unknowns: pairs of the first filter, correction with its errors; no cells, no convergence."""
+    """With the stars as unknowns: pairs of the first filter, correction with its errors; no cells."""
     solved = [_one_filter(lists, reference, model, matching, rng, progress) for lists in filters]
     pairs, correction, errors = solved[0][0], solved[0][1].correction, None
     if pixel_map:
