@@ -364,7 +364,8 @@ def pixel_mas(meta: Mapping[str, Any]) -> float:
     >>> pixel_mas({"instrument": "nircam", "detector": "NRCB5"}), pixel_mas({})
     (63.0, 65.6)
     """
-    return round(1e3 * (nominal_scale(meta) or nominal_scale({"instrument": "NIRISS"})), 6)
+    scale = nominal_scale(meta) or nominal_scale({"instrument": "NIRISS"}) or float("nan")
+    return round(1e3 * scale, 6)
 
 
 def stripes(meta: Mapping[str, Any]) -> str | None:
