@@ -18,6 +18,7 @@ from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
+from jwst_hpastrom.steps._manifests import Manifests
 from jwst_hpastrom.steps._spec import PROVIDED
 from jwst_hpastrom.steps._verdicts import Verdicts
 from jwst_hpastrom.steps._workers import worker_pool
@@ -61,6 +62,12 @@ class Inputs:
     members: tuple
     returned: object = None
 
+    def members_by_name(self):
+        """Return the members' names."""
+        if isinstance(self.returned, ModelLibrary):
+            return tuple(m["expname"] for m in self.returned.asn["products"][0]["members"])
+        return tuple(m if isinstance(m, str) else _name_of(m) for m in self.members)
+
     @property
     def in_memory(self):
         """Whether the members are models."""
@@ -73,7 +80,7 @@ def _name_of(model):
     return model.meta.filename
 
 
-class HPStep(Verdicts, ErrorsByCause, Step):
+class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None

@@ -19,6 +19,7 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.motion.two_epoch import check_epochs
 
 __all__ = ["check_inputs"]
@@ -42,6 +43,11 @@ def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_f
     skip : bool
         Leave out exposures that cannot be read, as long as one can.
 
+    Returns
+    -------
+    dict of str to dict
+        The exposures' entries in manifests, by label.
+
     Raises
     ------
     HPAstromError
@@ -49,16 +55,17 @@ def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_f
     """
     reference = read_catalog(catalog) if catalog else None  # first: these are quick
     library = read_epsf(epsf_file) if epsf_file else None
-    metas, fields = [], []
+    metas, fields, entries = [], [], {}
     for member in members:
         try:
-            exposure = read_exposure(member, need_wcs=True, **reading)
+            exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
         except HPAstromError as err:
             if not skip:
                 raise err.about(member) from None
             log.error("skipped: %s: %s", type(err).__name__, err.about(member))
             continue
         metas.append(exposure.meta)
+        entries |= [exposure_entry(exposure)]
         ny, nx = exposure.image.shape
         fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
     if not metas:
@@ -73,6 +80,7 @@ def check_inputs(members, *, reading, catalog=None, epsf_file=None, distortion_f
         read_distortion(distortion_file, exposures=metas[0])
     if reference is not None:
         _check_catalog(reference, metas, np.array(fields))
+    return entries
 
 
 def _check_catalog(reference, metas, corners):

@@ -18,6 +18,7 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
@@ -69,13 +70,28 @@ class MasterFrameStep(HPStep):
             progress=True,
             **self.parameters_of(build_master, exclude=OWN),
         )
-        table = self._measure_many(inputs, tables, frame) if many else frame.table
-        table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
-        path = write_table(table, self.output_path(inputs.product, "master", "ecsv"))
-        self.write_quality(inputs.product, add_diagnostics(frame.exposures, frame, tables))
-        self.evidence = {"exposures": frame.exposures, "master": table}
+        with self.making(self.sources(inputs)) as making:
+            table = self._measure_many(inputs, tables, frame) if many else frame.table
+            table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
+            self.write_quality(inputs.product, add_diagnostics(frame.exposures, frame, tables))
+            self.evidence = {"exposures": frame.exposures, "master": table}
+            path = self.output_path(inputs.product, "master", "ecsv")
+            self.finish(making, inputs, path)
+            write_table(table, path)  # last: it vouches for the rest
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
+
+    def sources(self, inputs):
+        """Return what the products are made from; in mode average no pixels are."""
+        lists = self.list_entries(inputs.members_by_name())
+        entries = lists | self.given("distortion_file", "reference_catalog")
+        if self.mode == "many":
+            entries |= self.exposure_entries(inputs) | self.given("epsf_file", "detector_mask")
+            for name in inputs.members_by_name():
+                path = self.output_path(exposure_root(name), "pepsf", "fits")
+                if path.is_file():
+                    entries[f"ePSF {exposure_root(name)}"] = input_entry(path, "epsf")
+        return entries
 
     def _measure_many(self, inputs, tables, frame):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
