@@ -53,7 +53,8 @@ def input_entry(path, kind="table"):
 def _entry(path, kind, _mtime, size, _number, name):
     out = {"file": name, "bytes": size}
     if made := read_manifest(path):
-        return out | {"made": made["id"]}
+        of = {k: e.get("file") for k, e in made["inputs"].items() if " " not in k}  # what it was given
+        return out | {"made": made["id"]} | ({"of": of} if of else {})
     try:
         return out | {"hash": _PARTS[kind](path)}
     except (HPAstromError, OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""What made a product: inputs by content, parameters, versions; written into it, compared with another time's.
+"""What made a product: inputs by content, parameters, versions; written into it, and compared with another's.
 
 A manifest is a dictionary of plain values. Its ``id`` is the hash of all that decides the result: the Step,
 this package's version, the parameters, and the inputs, in their order: of a file its content, of an unchanged

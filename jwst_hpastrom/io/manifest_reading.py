@@ -22,7 +22,7 @@ COMMENT = b"# manifest "  # begins the line of text files
 
 
 def append_manifest(path):
-    """Append the manifest of the Step at work, if any, to a FITS file: a table of text, and a hash of the rest."""
+    """Append the manifest of the Step at work, if any, to a FITS file: a table of text, and a hash."""
     if (text := stamp()) is None:
         return
     content = Path(path).read_bytes()
@@ -92,7 +92,8 @@ def _find(content):
     elif content.startswith(b"#ASDF"):
         text = load_yaml(io.BytesIO(content))["meta"]["hpastrom"].get(KEY)
     else:
-        return next((r[len(COMMENT) :] for r in content.splitlines() if r.startswith(COMMENT)), None), bool
+        text = next((r[len(COMMENT) :] for r in content.splitlines() if r.startswith(COMMENT)), None)
+        return text, lambda: True  # nothing in it tells
     return text, lambda: has_seal(content) and check_seal(content) is None
 
 

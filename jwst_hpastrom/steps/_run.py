@@ -81,12 +81,13 @@ class Run:
         step.reference_catalog = pipe.reference_catalog
         inputs = Inputs(self.association.product, self.association.members)
         sources = step.sources(inputs, self.first_lists())
-        if self.done(step, path, lambda: sources):
-            return path
         tried = {"hp_distortion_refine": product_entry("none", step.manifest(sources))}
-        if self.ends_without(tried):
+        if pipe.resume and self.ends_without(tried):
+            log.info("resume: no distortion could be solved from these inputs")
             self.tried = tried
             return None
+        if self.done(step, path, lambda: sources):
+            return path
         self.build_and_fit(None, "isolated", build=not pipe.epsf_file)
         try:
             step.run(self.input_data)
@@ -113,10 +114,10 @@ class Run:
         """Whether, of an earlier run, star lists are there that followed the same vain attempt."""
         self.tried = tried
         self.prepare(None, self.pipeline.mode)
-        manifest = self.fit_manifest(self.epsf_entry(), self.exposures)
-        path = self.path("epsf_fit_quality.ecsv")
         self.tried = {}
-        return self.pipeline.resume and not why_not(path, manifest, self.path("checks.ecsv"))
+        manifest = self.fit_manifest(self.epsf_entry(planned=True), self.exposures)
+        path = self.path("epsf_fit_quality.ecsv")
+        return not why_not(path, manifest, self.path("checks.ecsv"))
 
     def prepare(self, distortion, mode):
         """Set the parameters of build and fit."""
