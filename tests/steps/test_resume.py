@@ -1,8 +1,11 @@
 """--resume=true: what changed is noticed and named, what did not is not made again, nothing old is mixed."""
 
+import itertools
 import os
 import shutil
+import signal
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +131,7 @@ def heavier(library):
 
 def wcs(folder):
     path = folder / f"{NAME.format(2)}_cal.fits"
-    with ImageModel(str(path), memmap=False) as model:
+    with ImageModel(str(path)) as model:
         first = model.meta.wcs.pipeline[0].transform
         first.parameters = first.parameters * (1 + 1e-9)
         model.save(str(path))
@@ -261,3 +264,69 @@ def test_every_product_names_what_made_it(done):
     assert set(Table.read(done / "out" / "field_checks.ecsv").meta["manifests"]) == set(STEPS) - {
         "hp_distortion_refine"
     }
+
+
+def killed(folder, moment, when):
+    """Run in a process that kills itself before or after the file ``moment`` gets its name."""
+    if (pid := os.fork()) == 0:
+        count, rename = itertools.count(1), os.replace
+
+        def replace(*args):
+            at = next(count) == moment
+            if at and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            rename(*args)
+            if at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            os.replace = replace
+            run(folder)
+        finally:
+            os._exit(1)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def same(one, two):
+    """Whether two folders hold the same products: tables to the byte; elsewhere there are dates."""
+    names = {p.name for p in one.iterdir()}
+    assert names == {p.name for p in two.iterdir()}
+    for name in names:
+        a, b = one / name, two / name
+        if name.endswith("_epsf.fits") or name.endswith(".asdf"):
+            np.testing.assert_array_equal(read_epsf(a).data, read_epsf(b).data, name)
+            assert read_manifest(a)["id"] == read_manifest(b)["id"]
+        else:
+            assert a.read_bytes() == b.read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("moment", "when"), [(3, "after"), (6, "after"), (8, "after"), (11, "before"), (16, "after")]
+)
+def test_after_a_kill_the_products_are_those_of_an_undisturbed_run(done, folder, moment, when):
+    shutil.rmtree(folder / "out")
+    assert killed(folder, moment, when)
+    run(folder, resume=True)
+    same(done / "out", folder / "out")
+
+
+def test_nothing_of_an_earlier_run_is_mixed_in(folder):
+    steps = {"hp_epsf_fit": {"perturb": "global", "perturb_sn": 50.0, "regions": True}}
+    run(folder, resume=True, steps=steps)
+    out = folder / "out"
+    assert len(list(out.glob("*_pepsf.fits"))) == len(list(out.glob("*_stars.reg"))) == 4
+    # an exposure without stars is skipped: its old list goes, and so do the other lists' old companions
+    change(folder / f"{NAME.format(4)}_cal.fits", "SCI", flat)
+    run(folder, resume=True, on_error="skip")
+    assert sorted(p.name for p in out.glob("*_stars.*")) == [
+        f"{NAME.format(k)}_stars.ecsv" for k in (1, 2, 3)
+    ]
+    assert not list(out.glob("*_pepsf.fits"))
+    assert len(Table.read(out / "field_master_frame_quality.ecsv")) == 3
+    if find_spec("pyarrow") and find_spec("pandas"):
+        run(folder, resume=True, on_error="skip", steps={"hp_epsf_fit": {"list_format": "parquet"}})
+        assert {p.suffix for p in out.glob("*_stars.*")} == {".parquet"}
+
+
+def flat(hdu):
+    hdu.data[:] = np.median(hdu.data)
