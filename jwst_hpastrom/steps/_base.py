@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.steps._cluster import cluster
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._manifests import Manifests
 from jwst_hpastrom.steps._spec import PROVIDED
@@ -156,7 +158,10 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
 
     def reading(self):
         """Return the parameters of `~jwst_hpastrom.io.exposures.read_exposure` that all Steps have."""
-        return {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        if self.detector_mask:  # workers may be elsewhere
+            reading["detector_mask"] = os.path.abspath(self.detector_mask)
+        return reading
 
     def read(self, member, **kwargs):
         """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""
@@ -215,21 +220,8 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
     def executor(self):
         """Yield a `concurrent.futures.Executor`, or None to work in this process."""
         if self.scheduler:
-            try:
-                from distributed import Client
-            except ImportError as err:
-                raise ParameterError(
-                    f"scheduler={self.scheduler} without the package distributed",
-                    "pip install 'jwst_hpastrom[distributed]'",
-                ) from err
-            try:
-                client = Client(self.scheduler)
-            except (OSError, ValueError) as err:
-                raise ParameterError(
-                    f"scheduler={self.scheduler} ({err})", "the address of a Dask scheduler", "start one"
-                ) from err
-            with client:
-                yield client.get_executor()
+            with cluster(self.scheduler) as executor:
+                yield executor
         elif self.workers > 1:
             with worker_pool(self.workers) as pool:
                 yield pool

@@ -59,7 +59,7 @@ class EPSFFitStep(HPStep):
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
         library = read_epsf(epsf_file)
         task = {
-            "library": library, "folder": self.output_folder(), "reading": self.reading(),
+            "library": library, "folder": self.output_folder().absolute(), "reading": self.reading(),
             "list_format": self.list_format, "regions": self.regions,
             "parameters": self.parameters_of(measure_stars),
             "perturbation": self.parameters_of(perturb_library) | {"zones": self.perturb},
@@ -71,7 +71,7 @@ class EPSFFitStep(HPStep):
         with self.executor() as executor:
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
-                members = [(n, executor.submit(fit_exposure, m, **task)) for n, m in members]
+                members = [(n, executor.submit(fit_exposure, os.path.abspath(m), **task)) for n, m in members]
             for name, member in tqdm(members, total=len(inputs.members), desc="star fits", unit="exposure"):
                 try:
                     done = member.result() if hasattr(member, "result") else fit_exposure(member, **task)

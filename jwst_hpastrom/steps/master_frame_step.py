@@ -1,6 +1,7 @@
 """MasterFrameStep: star lists of dithered exposures -> a master frame."""
 
 import logging
+import os
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.identity import input_entry
-from jwst_hpastrom.io.star_lists import star_list_path
+from jwst_hpastrom.io.manifest_reading import read_manifest
+from jwst_hpastrom.io.star_lists import find_star_list, star_list_path
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
@@ -101,7 +103,7 @@ class MasterFrameStep(HPStep):
         images = {}
         for name, member in self.each_member(inputs):
             root = exposure_root(name)
-            image = partial(_image, name, self.reading())
+            image = partial(_image, os.path.abspath(name), self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
         with self.executor() as executor:
             result = measure_many(
@@ -126,11 +128,19 @@ class MasterFrameStep(HPStep):
                 write_table(summary, self.output_path(inputs.product, "completeness", "ecsv"))
         return result.table
 
+    def _of_its_list(self, path):
+        """Whether a perturbed library is there, and was made with the star list that it lies beside."""
+        stars = find_star_list(path.name.removesuffix("_pepsf.fits"), [self.output_folder()])
+        if path.exists() and _made(path) != _made(stars):
+            log.warning("%s is of another run than its star list, and not used", path)
+            return False
+        return path.exists()
+
     def _libraries(self, roots, meta):
         """Each exposure's perturbed library where all have one beside the products, else the one given."""
         x0, y0 = (int(meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
         own = [star_list_path(r, self.output_folder()).with_name(f"{r}_pepsf.fits") for r in roots]
-        if own and all(p.exists() for p in own):
+        if own and all(map(self._of_its_list, own)):
             log.info("using the exposures' perturbed ePSF libraries")
             return [read_epsf(p).shifted(-x0, -y0) for p in own]
         library = read_epsf(self.epsf_file)
@@ -139,6 +149,10 @@ class MasterFrameStep(HPStep):
         except BadReferenceFileError as err:
             raise err.about(self.epsf_file) from None
         return library.shifted(-x0, -y0)
+
+
+def _made(path):
+    return (read_manifest(path) or {}).get("id") if path else None
 
 
 def _image(path, reading):

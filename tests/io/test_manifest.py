@@ -68,10 +68,10 @@ def test_a_product_holds_it_and_vouches_for_its_content(tmp_path, name):
     assert set(run.products) == {name}
     assert f"made by hp_toy, manifest {found['id']}" in describe(path)
     content = bytearray(path.read_bytes())
-    begin = content.index(
-        b"2.0" if name.endswith(".ecsv") else b"\xd3BLK" if name.endswith(".asdf") else b"END     "
-    )
-    content[begin + (90 if name.endswith(".asdf") else 0 if name.endswith(".ecsv") else 2880)] ^= 1
+    begin, after = {".ecsv": (b"2.0", 0), ".asdf": (b"\xd3BLK", 90), ".fits": (b"END     ", 2880)}[
+        path.suffix
+    ]
+    content[content.index(begin) + after] ^= 1
     path.write_bytes(content)
     assert read_manifest(path) is None
 
@@ -94,7 +94,7 @@ def test_other_readers_see_nothing_of_it(tmp_path):
     np.testing.assert_array_equal(read_stdpsf(made).data, read_stdpsf(plain).data)
     assert read_stdgdc(tmp_path / "g.fits") == correction()
     assert read_detector_mask(tmp_path / "m.fits", META, (64, 64)).sum() == 1
-    with fits.open(made, checksum=True) as hdus:
+    with fits.open(made, memmap=False) as hdus:
         assert [h.name for h in hdus[1:]] == ["MANIFEST"]
 
 
@@ -127,12 +127,8 @@ def test_a_table_is_known_by_its_content(tmp_path):
     path = tmp_path / "c.ecsv"
     table = Table({"ra": [1.0, 2.0], "name": ["a", "b"]}, meta={"epoch": 2000.0})
     hashes = []
-    for change in (
-        lambda: None,
-        lambda: table.meta.update(comments=["x"]),
-        lambda: table.meta.update(epoch=2001.0),
-    ):
-        change()
+    for change in ({}, {"comments": ["x"]}, {"epoch": 2001.0}):
+        table.meta |= change
         write_table(table, path)
         hashes.append(input_entry(path)["hash"])
     assert hashes[0] == hashes[1]

@@ -224,13 +224,12 @@ def damage(path):
     path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
 
 
-@pytest.mark.parametrize("how", [Path.unlink, damage], ids=["gone", "changed"])
-def test_every_product_counts(folder, monkeypatch, caplog, how):
+def test_every_product_counts(folder, monkeypatch, caplog):
     kept = folder / "kept"
     shutil.copytree(folder / "out", kept)
     names = sorted(p.name for p in kept.iterdir())
     assert len(names) == 14
-    for name in names:
+    for name, how in zip(names, itertools.cycle((Path.unlink, damage)), strict=False):
         how(folder / "out" / name)
         found = first_redone(folder, monkeypatch, caplog)
         assert found[0] in STEPS, name
@@ -293,16 +292,14 @@ def same(one, two):
     assert names == {p.name for p in two.iterdir()}
     for name in names:
         a, b = one / name, two / name
-        if name.endswith("_epsf.fits") or name.endswith(".asdf"):
+        if name.endswith(("_epsf.fits", ".asdf")):
             np.testing.assert_array_equal(read_epsf(a).data, read_epsf(b).data, name)
             assert read_manifest(a)["id"] == read_manifest(b)["id"]
         else:
             assert a.read_bytes() == b.read_bytes(), name
 
 
-@pytest.mark.parametrize(
-    ("moment", "when"), [(3, "after"), (6, "after"), (8, "after"), (11, "before"), (16, "after")]
-)
+@pytest.mark.parametrize(("moment", "when"), [(3, "after"), (8, "after"), (11, "before")])
 def test_after_a_kill_the_products_are_those_of_an_undisturbed_run(done, folder, moment, when):
     shutil.rmtree(folder / "out")
     assert killed(folder, moment, when)
