@@ -162,7 +162,8 @@ class _Job:
 
         while self.future.status == "pending":
             try:
-                wait(self.future, timeout=POLL)
+                with self.executor.client.as_current():
+                    wait(self.future, timeout=POLL)
             except TimeoutError:
                 self.executor.look()
             except CancelledError:

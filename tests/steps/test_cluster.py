@@ -30,7 +30,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def address():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0"
     ) as made:
         yield made.scheduler_address
 
@@ -130,7 +130,7 @@ def test_no_workers_are_an_error(monkeypatch):
     monkeypatch.setattr(_cluster, "PATIENCE", 0.5)
     monkeypatch.setattr(_cluster, "POLL", 0.2)
     with (
-        distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as made,
+        distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=":0") as made,
         cluster(made.scheduler_address) as executor,
         pytest.raises(WorkerLostError, match="no Dask worker"),
     ):
