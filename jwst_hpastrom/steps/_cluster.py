@@ -85,18 +85,14 @@ class ClusterExecutor:
         """Return the future of a new task."""
         from distributed.protocol.pickle import dumps
 
-        large = []
-
-        def aside(buffer):
-            if buffer.raw().nbytes < SMALL:
-                return True  # with the rest
-            large.append(buffer)
-            return False
-
-        text = dumps((function, args, kwargs), buffer_callback=aside)
-        arrays = [self._there(buffer.raw()) for buffer in large]
-        self.n_tasks, self.largest = self.n_tasks + 1, max(self.largest, len(text))
-        return self.client.submit(_run, text, *arrays, pure=False, retries=RETRIES)
+        buffers = []
+        text = dumps((function, args, kwargs), buffer_callback=buffers.append)
+        contents = [b.raw() for b in buffers]
+        small = [bytes(c) if c.nbytes < SMALL else None for c in contents]
+        large = [self._there(c) for c in contents if c.nbytes >= SMALL]
+        size = len(text) + sum(len(c) for c in small if c)
+        self.n_tasks, self.largest = self.n_tasks + 1, max(self.largest, size)
+        return self.client.submit(_run, text, small, *large, pure=False, retries=RETRIES)
 
     def _there(self, content):
         """Return the future of bytes on the cluster; those used longest ago are let go."""
@@ -170,10 +166,12 @@ class _Job:
                 return
 
 
-def _run(text, *arrays):
+def _run(text, small, *large):
     """Call a function; it may write into its arrays, which others share, so that it gets copies."""
     from distributed.protocol.pickle import loads
 
-    function, args, kwargs = loads(text, buffers=[bytearray(a) for a in arrays])
+    large = iter(large)
+    buffers = [bytearray(next(large) if c is None else c) for c in small]
+    function, args, kwargs = loads(text, buffers=buffers)
     with threadpool_limits(1, "blas"):
         return function(*args, **kwargs)
