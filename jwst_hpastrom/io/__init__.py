@@ -47,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy(
             "query_gaia",
             "read_gaia",
         ),
+        "manifest_reading": ("read_manifest",),
         "products": (
             "Products",
             "find_products",

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.io import fits
 
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError
+from jwst_hpastrom.io.manifest_reading import append_manifest
 from jwst_hpastrom.io.opening import check_fits, require_file
 from jwst_hpastrom.io.writing import atomic_path
 
@@ -44,6 +45,7 @@ def write_detector_mask(path, pixels, shape, meta):
     hdus[0].header["NHOT"] = (len(pixels), "hot pixels found from the dithers")
     with atomic_path(path) as temporary:
         hdus.writeto(temporary, overwrite=True, checksum=True)
+        append_manifest(temporary)
     return str(path)
 
 

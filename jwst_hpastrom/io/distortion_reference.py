@@ -24,6 +24,7 @@ from jwst_hpastrom.distortion.model.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
+from jwst_hpastrom.io.manifest import stamp
 from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.seals import BLANK, put_seal
 from jwst_hpastrom.io.writing import atomic_path
@@ -96,6 +97,8 @@ def write_distortion(path, correction, placement, meta, *, description=None):
                              "offset": placement.transform.offset.tolist(),
                              "center": placement.transform.center.tolist()},
                   "seal": BLANK, **_parts_meta(correction)}  # fmt: skip
+    if made := stamp():
+        m.hpastrom.manifest = made
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(str(temporary))
@@ -346,6 +349,8 @@ def refine_exposure_wcs(path, output, model, *, reference=None):
             update_s_region_imaging(exposure)
             update_fits_wcsinfo(exposure, imwcs=new)
             exposure.meta.hpastrom = {"distortion": reference or "refined"}
+            if made := stamp():
+                exposure.meta.hpastrom.manifest = made
             exposure.meta.filename = Path(output).name
             with atomic_path(output) as temporary:
                 exposure.save(str(temporary))

@@ -10,6 +10,7 @@ from stdatamodels.jwst.datamodels import ReferenceFileModel
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import instrument_of
+from jwst_hpastrom.io.manifest import KEY, stamp
 from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.seals import BLANK, put_seal
 from jwst_hpastrom.io.stdpsf import check_normalization, read_stdpsf
@@ -59,7 +60,7 @@ class EPSFModel(ReferenceFileModel):
         self.meta.instrument.name = instrument_of(meta)
         if meta.get("detector"):
             self.meta.instrument.detector = str(meta["detector"])
-        self.meta.hpastrom = {"seal": BLANK}
+        self.meta.hpastrom = {"seal": BLANK} | ({KEY: made} if (made := stamp()) else {})
         self.meta.telescope = "JWST"
         self.meta.description = "Effective PSFs on a grid of detector positions"
         self.meta.author = "jwst_hpastrom"

@@ -24,6 +24,7 @@ from jwst_hpastrom.errors import (
 )
 from jwst_hpastrom.instrument import detector_of, identify
 from jwst_hpastrom.io.detector_mask import read_detector_mask
+from jwst_hpastrom.io.manifest import array_hash
 from jwst_hpastrom.io.opening import check_asdf, check_fits, require_file
 
 __all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
@@ -67,6 +68,7 @@ EXPOSURE_NAME = re.compile(
     r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
 )
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
+WCS_POINTS = 17  # a side, where a WCS is looked at
 LAUNCH = 59573.0  # of JWST, MJD
 BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
 
@@ -91,6 +93,10 @@ class Exposure:
         ystart (1-based), fastaxis, v2_ref, v3_ref, v3yangle, vparity, ra_ref, dec_ref, roll_ref.
 
     wcs : `~gwcs.WCS` or None
+
+    parts : dict of str to str, optional
+        Hashes of SCI, ERR, DQ, VAR_POISSON, WCS and metadata, as far as they are used; without
+        ``detector_mask``.
     """
 
     image: Image
@@ -98,6 +104,7 @@ class Exposure:
     path: str
     meta: dict = field(default_factory=dict)
     wcs: object = None
+    parts: dict | None = None
 
     def __repr__(self):
         m, (ny, nx) = self.meta, self.image.shape
@@ -312,7 +319,23 @@ def _charge(meta, data, dq, bad, variance):
     return out
 
 
-def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None):
+def _parts(data, err, masks, variance, meta, mjd, wcs):
+    """Hashes of what a measurement uses of an exposure."""
+    ny, nx = data.shape
+    sky = []
+    if wcs is not None:  # its parameters and tables, and some values: there are models with other attributes
+        x, y = np.meshgrid(np.linspace(0, nx - 1, WCS_POINTS), np.linspace(0, ny - 1, WCS_POINTS))
+        sky = [*wcs(x, y, with_bounding_box=False), wcs.forward_transform.parameters]
+        leaves = wcs.forward_transform.traverse_postorder()
+        sky += [np.asarray(m.lookup_table) for m in leaves if hasattr(m, "lookup_table")]
+    header = sorted((k, str(v)) for k, v in (meta | {"mjd": mjd}).items())
+    parts = {"SCI": (data,), "ERR": (err,), "DQ": masks, "WCS": sky, "header": (str(header),)}
+    if variance is not None:  # tells how many groups a pixel used
+        parts["VAR_POISSON"] = (variance,)
+    return {name: array_hash(*arrays) for name, arrays in parts.items()}
+
+
+def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None, parts=False):
     """Read one exposure.
 
     Parameters
@@ -332,6 +355,9 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
 
     detector_mask : path-like, optional
         Mask of more pixels to leave out (see `~jwst_hpastrom.io.detector_mask.write_detector_mask`).
+
+    parts : bool
+        Hash what was read.
 
     Returns
     -------
@@ -385,6 +411,8 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     meta["instrument"] = beam.instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
     saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
+    variance = arrays.get("VAR_POISSON")
+    found = _parts(data, err, (bad, saturated), variance, meta, mjd, wcs) if parts else None
     if detector_mask:
         bad |= read_detector_mask(detector_mask, meta, data.shape)
     bad &= ~saturated
@@ -398,7 +426,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
-    charge = _charge(meta, data, dq, bad | saturated, arrays.get("VAR_POISSON"))
+    charge = _charge(meta, data, dq, bad | saturated, variance)
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
     image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
-    return Exposure(image, exposure_root(path), path, meta, wcs)
+    return Exposure(image, exposure_root(path), path, meta, wcs, found)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.io.manifest import comment
 from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["write_regions"]
@@ -45,5 +46,5 @@ def write_regions(stars, path, *, radius=2.5):
         for x, y, m, c in zip(stars["x"], stars["y"], stars["mag"], color, strict=True)
     ]
     with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+        temporary.write_text("\n".join(lines) + "\n" + comment())
     return str(path)

@@ -9,7 +9,7 @@ import re
 import zlib
 from pathlib import Path
 
-__all__ = ["BLANK", "check_seal", "put_seal"]
+__all__ = ["BLANK", "check_seal", "has_seal", "put_seal"]
 
 BLANK = "jwst_hpastrom-seal-000000000000-00000000"
 _MARK = b"jwst_hpastrom-seal-"
@@ -29,6 +29,12 @@ def put_seal(path):
         with open(path, "r+b") as file:
             file.seek(seal.start())
             file.write(text.encode())
+
+
+def has_seal(content):
+    """Whether the bytes of a whole file hold a seal."""
+    seal = _SEAL.search(content)
+    return seal is not None and int(seal[1]) > 0
 
 
 def check_seal(content, *, strict=True):

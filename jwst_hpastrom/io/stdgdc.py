@@ -22,6 +22,7 @@ from jwst_hpastrom.distortion import (
     pixel_area_magnitude,
 )
 from jwst_hpastrom.errors import BadReferenceFileError
+from jwst_hpastrom.io.manifest_reading import append_manifest
 from jwst_hpastrom.io.opening import check_fits, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -147,6 +148,7 @@ def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True, layers=No
     extra = _part_hdus(correction, small_only=layout == 2) if parts else []
     with atomic_path(path) as temporary:
         fits.HDUList([primary, *layers, *extra]).writeto(temporary, overwrite=True, checksum=True)
+        append_manifest(temporary)
     return str(path)
 
 

@@ -12,6 +12,7 @@ from astropy.time import Time
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import detector_of
+from jwst_hpastrom.io.manifest_reading import append_manifest
 from jwst_hpastrom.io.opening import check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
 
@@ -109,6 +110,7 @@ def write_stdpsf(library, path):
     header = header.replace(b"'0000000000000000'", b"'" + check + b"'")
     with atomic_path(path) as temporary:
         temporary.write_bytes(header + data)
+        append_manifest(temporary)
     return str(path)
 
 

@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
 from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.manifest import KEY, record, stamp
 from jwst_hpastrom.io.seals import BLANK, put_seal
 
 __all__ = ["FORMATS", "atomic_path", "write_table"]
@@ -52,6 +53,7 @@ def atomic_path(path):
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
+        record(path, temporary)
         _to_disk(temporary)  # or a crash could leave the new name on an empty file
         os.replace(temporary, path)
         _to_disk(path.parent)
@@ -74,8 +76,13 @@ def _to_disk(path):
 
 
 def _write_sealed(table, path, kind):
-    if kind == "parquet":
+    made, told = stamp(), table.meta.get(KEY)
+    if kind == "parquet" or made or told:
         table = table.copy(copy_data=False)
+        table.meta.pop(KEY, None)  # of what this one was made from
+    if made:
+        table.meta[KEY] = made
+    if kind == "parquet":
         table.meta["seal"] = BLANK
     table.write(path, format=kind, overwrite=True)
     if kind == "ascii.ecsv":  # a comment of the YAML header

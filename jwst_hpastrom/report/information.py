@@ -12,10 +12,12 @@ from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import open_model, read_distortion
 from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.manifest_reading import read_manifest
 from jwst_hpastrom.io.opening import check_fits, require_file
 
 __all__ = ["describe"]
 
+HASHES = 8  # of an input, by part, that are shown
 SHOWN = (
     "filter",
     "epoch",
@@ -64,7 +66,24 @@ def describe(path):
         lines = _exposure(path)
     else:
         lines = _catalog(path)
-    return "\n  ".join([str(path), *lines])
+    return "\n  ".join([str(path), *lines, *_made(path)])
+
+
+def _made(path):
+    """What made it, as it says itself."""
+    if (manifest := read_manifest(path, unchanged=False)) is None:
+        return []
+    changed = "" if read_manifest(path) else ", and changed since"
+    versions = " ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items())
+    lines = [f"made by {manifest.get('step')}, manifest {manifest['id']}{changed}", f"  with {versions}"]
+    for label, entry in manifest.get("inputs", {}).items():
+        parts = " ".join(f"{k}={v}" for k, v in list(entry.get("hash", {}).items())[:HASHES])
+        given = ", ".join(f"{k} {v}" for k, v in entry.get("of", {}).items())
+        source = f"of manifest {entry['made']} ({given})" if entry.get("made") else parts
+        size = f", {entry['bytes']} bytes" if entry.get("bytes") else ""
+        lines.append(f"  from {label}: {entry.get('file')}{size}, {source}")
+    parameters = (f"{k}={v}" for k, v in manifest.get("parameters", {}).items())
+    return [*lines, f"  parameters: {' '.join(parameters)}"]
 
 
 def _kind(path):

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from jwst_hpastrom.io.association import associate, read_association
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.steps._cluster import cluster
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
+from jwst_hpastrom.steps._manifests import Manifests
 from jwst_hpastrom.steps._spec import PROVIDED
 from jwst_hpastrom.steps._verdicts import Verdicts
 from jwst_hpastrom.steps._workers import worker_pool
@@ -61,6 +64,12 @@ class Inputs:
     members: tuple
     returned: object = None
 
+    def members_by_name(self):
+        """Return the members' names."""
+        if isinstance(self.returned, ModelLibrary):
+            return tuple(m["expname"] for m in self.returned.asn["products"][0]["members"])
+        return tuple(m if isinstance(m, str) else _name_of(m) for m in self.members)
+
     @property
     def in_memory(self):
         """Whether the members are models."""
@@ -73,7 +82,7 @@ def _name_of(model):
     return model.meta.filename
 
 
-class HPStep(Verdicts, ErrorsByCause, Step):
+class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None
@@ -152,7 +161,10 @@ class HPStep(Verdicts, ErrorsByCause, Step):
 
     def reading(self):
         """Return the parameters of `~jwst_hpastrom.io.exposures.read_exposure` that all Steps have."""
-        return {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        if self.detector_mask:  # workers may be elsewhere
+            reading["detector_mask"] = os.path.abspath(self.detector_mask)
+        return reading
 
     def read(self, member, **kwargs):
         """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""
@@ -213,21 +225,8 @@ class HPStep(Verdicts, ErrorsByCause, Step):
     def executor(self):
         """Yield a `concurrent.futures.Executor`, or None to work in this process."""
         if self.scheduler:
-            try:
-                from distributed import Client
-            except ImportError as err:
-                raise ParameterError(
-                    f"scheduler={self.scheduler} without the package distributed",
-                    "pip install 'jwst_hpastrom[distributed]'",
-                ) from err
-            try:
-                client = Client(self.scheduler)
-            except (OSError, ValueError) as err:
-                raise ParameterError(
-                    f"scheduler={self.scheduler} ({err})", "the address of a Dask scheduler", "start one"
-                ) from err
-            with client:
-                yield client.get_executor()
+            with cluster(self.scheduler) as executor:
+                yield executor
         elif self.workers > 1:
             with worker_pool(self.workers) as pool:
                 yield pool

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jwst_hpastrom.errors import (
-    DegenerateSolutionError,
-    MissingDataError,
-    NoOverlapError,
-    NotEnoughStarsError,
-)
+from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
+from jwst_hpastrom.io.association import Association
 from jwst_hpastrom.io.gaia import read_gaia
-from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.writing import atomic_path
 from jwst_hpastrom.steps._inputs import check_inputs
+from jwst_hpastrom.steps._run import Run
 
 __all__ = ["Visit", "run_epochs", "split_epochs"]
 
@@ -108,8 +104,10 @@ def write_association(path, product, members):
     """Write an association of files anywhere; return its path."""
     members = [{"expname": str(Path(m).resolve()), "exptype": "science"} for m in members]
     content = {"asn_type": "image3", "products": [{"name": product, "members": members}]}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    text = json.dumps(content, indent=2) + "\n"
+    if not (path.is_file() and path.read_text() == text):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text)
     return path
 
 
@@ -130,72 +128,33 @@ def run_epochs(pipeline, association, folder, reading):
     """
     gaia = Path(pipeline.gaia_catalog)
     read_gaia(gaia)
-    metas = check_inputs(
+    checked = check_inputs(
         association.members, reading=reading, catalog=pipeline.reference_catalog,
         epsf_file=pipeline.epsf_file, distortion_file=pipeline.distortion_file,
         skip=pipeline.on_error == "skip", several_filters=not pipeline.epsf_file,
     )  # fmt: skip
-    members = [m for m, meta in zip(association.members, metas, strict=True) if meta is not None]
-    visits = split_epochs(members, [m for m in metas if m is not None], association.product)
-    files = {
-        v.product: write_association(folder / f"{v.product}_asn.json", v.product, v.members) for v in visits
-    }
+    visits = split_epochs(list(checked), [c.meta for c in checked.values()], association.product)
     log.info(
-        "%d exposures of %d epochs: %s", len(members), len(visits),
+        "%d exposures of %d epochs: %s", len(checked), len(visits),
         ", ".join(f"{v.product} {v.epoch:.3f} {v.band} ({len(v.members)})" for v in visits),
     )  # fmt: skip
-    distortions, built = {}, not pipeline.epsf_file
-    bands = sorted({v.band for v in visits})
+
+    def part(product, members, suffix="asn"):
+        path = write_association(folder / f"{product}_{suffix}.json", product, members)
+        return Run(pipeline, Association(product, tuple(members), str(path)), checked)
+
+    runs = [part(v.product, v.members) for v in visits]
+    distortions, bands = {}, sorted({v.band for v in visits})
     for band in bands:
-        mine = [v for v in visits if v.band == band]
+        mine = [r for r, v in zip(runs, visits, strict=True) if v.band == band]
         name = association.product if len(bands) == 1 else f"{association.product}_{band.lower()}"
-        distortions[band] = _distortion(pipeline, mine, files, name, folder)
+        together = part(name, [m for r in mine for m in r.association.members], "all_asn")
+        together.parts = tuple(mine)
+        distortions[band] = together.distortion()
     masters = []
-    for v in visits:
-        _measure(pipeline, v, files[v.product], folder, distortions[v.band], pipeline.mode, built)
-        master = folder / f"{v.product}_master.ecsv"
-        if not pipeline.is_done([master], _lists(v, folder)):
-            step = pipeline.hp_master_frame
-            step.distortion_file = str(distortions[v.band]) if distortions[v.band] else None
-            step.reference_catalog = None
-            step.run(str(files[v.product]))
-        masters.append(master)
-    motions = folder / f"{association.product}_pm.ecsv"
-    if not pipeline.is_done([motions], [*masters, gaia]):
-        step = pipeline.hp_proper_motion
-        step.gaia_catalog, step.first_epoch, step.degree = str(gaia), None, FRAME_DEGREE
-        epochs = folder / f"{association.product}_epochs_asn.json"
-        step.run(str(write_association(epochs, association.product, masters)))
-
-
-def _lists(visit, folder):
-    return [star_list_path(m, folder) for m in visit.members]
-
-
-def _measure(pipeline, visit, file, folder, distortion, mode, build):
-    epsf = folder / f"{visit.product}_epsf.fits" if build else Path(pipeline.epsf_file)
-    exposures = [Path(m) for m in visit.members]
-    pipeline.build_and_fit(str(file), epsf, _lists(visit, folder), exposures, distortion, mode, build=build)
-
-
-def _distortion(pipeline, visits, files, name, folder):
-    """One distortion for a filter's exposures of all epochs; None where the WCS' has to do."""
-    if pipeline.distortion_file:
-        return Path(pipeline.distortion_file)
-    path = folder / f"{name}_distortion.asdf"
-    members = [m for v in visits for m in v.members]
-    catalog = pipeline.reference_catalog
-    if pipeline.is_done([path], [Path(m) for m in members] + ([Path(catalog)] if catalog else [])):
-        return path
-    for v in visits:
-        _measure(pipeline, v, files[v.product], folder, None, "isolated", not pipeline.epsf_file)
-    step = pipeline.hp_distortion_refine
-    step.reference_catalog = catalog
-    if not catalog:
-        step.method = "self"
-    try:
-        step.run(str(write_association(folder / f"{name}_all_asn.json", name, members)))
-    except (NoOverlapError, NotEnoughStarsError, DegenerateSolutionError) as err:
-        log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
-        return None
-    return path
+    for run, visit in zip(runs, visits, strict=True):
+        run.lists(distortions[visit.band])
+        masters.append(str(run.master(distortions[visit.band], None)))
+    step = pipeline.hp_proper_motion
+    step.gaia_catalog, step.first_epoch, step.degree = str(gaia), None, FRAME_DEGREE
+    part(association.product, masters, "epochs_asn").motions()

@@ -1,6 +1,7 @@
 """Every input of the pipeline opened and checked before any work is done or any product overwritten."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,31 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.motion.two_epoch import check_epochs
 
-__all__ = ["check_inputs", "check_names"]
+__all__ = ["Checked", "check_inputs", "check_names"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An exposure that can be read.
+
+    Attributes
+    ----------
+    meta : dict
+
+    label : str
+
+    entry : dict
+        Its label and entry in manifests.
+    """
+
+    meta: dict
+    label: str
+    entry: dict
 
 
 def check_names(members):
@@ -77,8 +98,8 @@ def check_inputs(
 
     Returns
     -------
-    list of dict or None
-        Metadata of every exposure; None for one that was left out.
+    dict of str to `Checked`
+        By member; without those that were left out.
 
     Raises
     ------
@@ -88,20 +109,19 @@ def check_inputs(
     check_names(members)
     reference = read_catalog(catalog) if catalog else None  # first: these are quick
     library = read_epsf(epsf_file) if epsf_file else None
-    every, metas, fields = [], [], []
+    checked, fields = {}, []
     for member in members:
         try:
-            exposure = read_exposure(member, need_wcs=True, **reading)
+            exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
         except HPAstromError as err:
             if not skip:
                 raise err.about(member) from None
             log.error("skipped: %s: %s", type(err).__name__, err.about(member))
-            every.append(None)
             continue
-        every.append(exposure.meta)
-        metas.append(exposure.meta)
+        checked[member] = Checked(exposure.meta, *exposure_entry(exposure))
         ny, nx = exposure.image.shape
         fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
+    metas = [c.meta for c in checked.values()]
     if not metas:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
     same = ("instrument", "detector") if several_filters else ("instrument", "detector", "filter")
@@ -115,7 +135,7 @@ def check_inputs(
         read_distortion(distortion_file, exposures=metas[0])
     if reference is not None:
         _check_catalog(reference, metas, np.array(fields))
-    return every
+    return checked
 
 
 def _check_catalog(reference, metas, corners):

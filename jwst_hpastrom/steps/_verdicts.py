@@ -7,7 +7,9 @@ from astropy.table import Table
 from jwst_hpastrom.checks import Evidence, checks_from_table, checks_table, condense, run_checks
 from jwst_hpastrom.io.writing import write_table
 
-__all__ = ["Verdicts"]
+__all__ = ["JUDGED", "Verdicts"]
+
+JUDGED = "manifests"  # of the runs that were judged, by Step, in the metadata of the table
 
 log = logging.getLogger("stpipe.hpastrom.checks")
 
@@ -28,19 +30,26 @@ class Verdicts:
         for check in condense(new):
             log.warning("%s", check)
 
-    def judge(self, product):
-        """Make the checks of this Step's evidence, and renew its rows in ``<product>_checks.ecsv``."""
+    def judge(self, product, made=None):
+        """Make the checks of this Step's evidence, and renew its rows in ``<product>_checks.ecsv``.
+
+        ``made`` is the id of the manifest of what is judged.
+        """
         if not self.evidence:
             return []
         found = run_checks(Evidence(**self.evidence))
         self.tell(found)
         path = self.output_path(product, "checks", "ecsv")
-        others = []
+        others, judged = [], {}
         if path.exists():
             try:
-                others = [c for c in checks_from_table(Table.read(path)) if c.step != self.class_alias]
+                table = Table.read(path)
+                others = [c for c in checks_from_table(table) if c.step != self.class_alias]
+                judged = dict(table.meta.get(JUDGED, {}))
             except (OSError, ValueError, KeyError) as err:
                 log.info("%s cannot be read and is made anew: %s", path, err)
-        write_table(checks_table([*others, *found]), path)
+        table = checks_table([*others, *found])
+        table.meta[JUDGED] = judged | {self.class_alias: made}
+        write_table(table, path)
         self.evidence, self._told = None, frozenset()
         return found

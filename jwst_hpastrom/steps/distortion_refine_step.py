@@ -58,14 +58,23 @@ class DistortionRefineStep(HPStep):
                 shape=shape_of(lists[0].meta if lists else {}),
                 **self.parameters_of(solve_distortion, exclude=("void_lists", "shape")),
             )
-        self._write(inputs, solution, lists)
+        with self.making(self.sources(inputs)) as run:
+            self._write(inputs, solution, lists, run)
         return solution.ladder if inputs.returned is None else inputs.returned
+
+    def sources(self, inputs, lists=None):
+        """Return what the products are made from; ``lists`` are the entries of star lists, if known."""
+        lists = self.list_entries(inputs.members_by_name()) if lists is None else lists
+        for path in self.void_asn or ():
+            if path and path != "None":
+                lists = lists | self.list_entries(read_association(path).members)
+        return lists | self.given("reference_catalog")
 
     def _void_lists(self, path):
         association = read_association(path)
         return self.star_lists(Inputs(association.product, association.members), self.epsf_file)
 
-    def _write(self, inputs, solution, lists):
+    def _write(self, inputs, solution, lists, run):
         scale = solution.pixel_scale
         placement = place_frame(
             solution.correction, lists, scale_mas=None if scale is None else scale.meta["pixel_scale_ideal"]
@@ -77,7 +86,6 @@ class DistortionRefineStep(HPStep):
         meta = lists[0].meta
         product = inputs.product
         asdf_path = self.output_path(product, "distortion", "asdf")
-        write_distortion(asdf_path, solution.correction, placement, meta)
         layers = forward_layers(solution.correction)
         for layout, suffix in ((1, "stdgdc"), (2, "gdc")):
             path = self.output_path(product, suffix, "fits")
@@ -94,6 +102,8 @@ class DistortionRefineStep(HPStep):
                     continue
                 output = self.output_path(exposure_root(name), "hpcal", "fits")
                 refine_exposure_wcs(member, output, model, reference=Path(asdf_path).name)
+        self.finish(run, inputs, asdf_path)
+        write_distortion(asdf_path, solution.correction, placement, meta)  # last: it vouches for the rest
 
 
 def quality_table(solution):

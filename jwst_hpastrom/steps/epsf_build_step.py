@@ -14,6 +14,7 @@ from jwst_hpastrom.io.checkpoint import Checkpoint, fingerprint
 from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
+from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.io.stdpsf import NODES, OVERSAMPLING, write_stdpsf
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._base import HPStep
@@ -23,6 +24,7 @@ __all__ = ["EPSFBuildStep"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
+GIVEN = ("distortion_file", "start_epsf", "detector_mask")
 OWN = ("correction", "start", "checkpoint", "executor", "progress")
 PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
 
@@ -50,12 +52,13 @@ class EPSFBuildStep(HPStep):
         exposures = []
         for name, member in self.each_member(inputs):
             try:
-                exposures.append(self.read(member, need_wcs=True))
+                exposures.append(self.read(member, need_wcs=True, parts=True))
             except HPAstromError as err:
                 self.failed(err.about(name))
         if not exposures:
             raise NotEnoughStarsError("no exposure", "at least one")
         meta = _common(exposures)
+        sources = dict(exposure_entry(e) for e in exposures) | self.given(*GIVEN)
         planes, pixel_arcsec = _planes(exposures)
         parameters = self.parameters_of(build_library, exclude=OWN)
         name, known = meta["filter"], INSTRUMENTS.get(meta["instrument"])
@@ -95,20 +98,26 @@ class EPSFBuildStep(HPStep):
             raise
         library = result.library.shifted(*origin)  # field positions on the full detector
         library.meta.update(meta)
+        with self.making(sources) as run:
+            path = self._write(run, inputs, library, result, exposures[0])
+        checkpoint.remove()
+        log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
+        return inputs.returned if inputs.in_memory else result.convergence
+
+    def _write(self, run, inputs, library, result, exposure):
         self.write_quality(inputs.product, result.convergence)
         self.evidence = {"build": result.convergence}
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
         mask = self.output_path(inputs.product, "detector_mask", "fits")
         if len(result.hot_pixels):
-            write_detector_mask(mask, result.hot_pixels, exposures[0].image.shape, exposures[0].meta)
+            write_detector_mask(mask, result.hot_pixels, exposure.image.shape, exposure.meta)
         else:
             mask.unlink(missing_ok=True)
         path = self.output_path(inputs.product, "epsf", "fits")
         write_epsf_reference(library, path.with_suffix(".asdf"))
+        self.finish(run, inputs, path)
         write_stdpsf(library, path)  # last: who finds it finds the rest
-        checkpoint.remove()
-        log.info("wrote %s and its .asdf: %d ePSFs", path, len(library.data))
-        return inputs.returned if inputs.in_memory else result.convergence
+        return path
 
     def _start(self, x0, y0, meta):
         if not self.start_epsf:

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.epsf_reference import read_epsf
-from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+from jwst_hpastrom.io.identity import exposure_entry, input_entry
+from jwst_hpastrom.io.manifest import comment, make_manifest, making
 from jwst_hpastrom.io.regions import write_regions
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.stdpsf import write_stdpsf
@@ -23,6 +27,7 @@ from jwst_hpastrom.io.writing import atomic_path, write_table
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._errors import errors_by_cause
 from jwst_hpastrom.steps._inputs import check_names
+from jwst_hpastrom.steps._manifests import fit_inputs
 from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["EPSFFitStep"]
@@ -56,23 +61,32 @@ class EPSFFitStep(HPStep):
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
         library = read_epsf(epsf_file)
         task = {
-            "library": library, "folder": self.output_folder(), "reading": self.reading(),
+            "library": library, "folder": self.output_folder().absolute(), "reading": self.reading(),
             "list_format": self.list_format, "regions": self.regions,
             "parameters": self.parameters_of(measure_stars),
             "perturbation": self.parameters_of(perturb_library) | {"zones": self.perturb},
         }  # fmt: skip
-        rows, lists = [], {}
+        epsf, rows, lists = input_entry(epsf_file, "epsf"), [], {}
+        task["manifest"] = partial(make_manifest, self.class_alias, self.deciding_parameters())
+        task["sources"] = partial(fit_inputs, epsf, self.given("detector_mask"), self.extra_inputs)
+        exposures, products = {}, {}
         with self.executor() as executor:
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
-                members = [(n, executor.submit(fit_exposure, m, **task)) for n, m in members]
+                members = [(n, executor.submit(fit_exposure, os.path.abspath(m), **task)) for n, m in members]
             for name, member in tqdm(members, total=len(inputs.members), desc="star fits", unit="exposure"):
                 try:
-                    row = member.result() if hasattr(member, "result") else fit_exposure(member, **task)
+                    done = member.result() if hasattr(member, "result") else fit_exposure(member, **task)
+                    exposures |= done.exposure
+                    if done.error:
+                        raise done.error
                 except HPAstromError as err:
                     self.failed(err.about(name))
+                    remove_products(name, self.output_folder())  # of an earlier run: not to be averaged with
                     self._record(member, None)
                     continue
+                row = done.row
+                products |= done.products
                 self._record(member, row)
                 rows.append(row)
                 lists[Path(name).name] = row["star_list"]
@@ -80,11 +94,14 @@ class EPSFFitStep(HPStep):
                 self.tell([c for c in bright_qfit(Table([row])) if c is not None])
         if not rows:
             raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
-        with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
-            path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()))
-        quality = Table(rows)
-        self.write_quality(inputs.product, quality)
-        self.evidence = {"fit": quality}
+        with self.making(task["sources"](exposures)) as run:
+            run.products.update(products)
+            with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
+                path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()) + comment())
+            quality = Table(rows)
+            self.evidence = {"fit": quality}
+            self.finish(run, inputs, self.output_path(inputs.product, "epsf_fit_quality", "ecsv"))
+            self.write_quality(inputs.product, quality)  # last: it vouches for the rest
         return inputs.returned if inputs.in_memory else quality
 
     def _check_names(self, inputs):
@@ -109,14 +126,54 @@ class EPSFFitStep(HPStep):
             member.meta.hpastrom = {**plain, "version": __version__}
 
 
-def fit_exposure(member, *, library, folder, reading, list_format, regions, parameters, perturbation):
-    """Measure one exposure, write its star list, and return its row of the quality table."""
-    exposure = read_exposure(member, need_wcs=True, **reading)
-    with errors_by_cause(exposure.path):
-        return _fit(exposure, library, Path(folder), list_format, regions, parameters, perturbation)
+@dataclass
+class Fitted:
+    """What became of an exposure.
+
+    Attributes
+    ----------
+    exposure : dict
+        Its entry in manifests.
+
+    row : dict or None
+        Of the quality table.
+
+    products : dict
+        Hashes of the files written, by name.
+
+    error : HPAstromError or None
+        Why there are none.
+    """
+
+    exposure: dict = field(default_factory=dict)
+    row: dict | None = None
+    products: dict = field(default_factory=dict)
+    error: HPAstromError | None = None
 
 
-def _fit(exposure, library, folder, list_format, regions, parameters, perturbation):
+def fit_exposure(member, *, folder, reading, manifest, sources, **how):
+    """Measure one exposure and write its star list, which nothing of an earlier one stays beside."""
+    exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
+    out = Fitted(dict([exposure_entry(exposure)]))
+    try:
+        with errors_by_cause(exposure.path), making(manifest(sources(out.exposure))) as run:
+            out.row, out.products = _fit(exposure, folder=Path(folder), **how), run.products
+            remove_products(exposure.name, folder, keep=run.products)
+    except HPAstromError as err:
+        out.error = err
+    return out
+
+
+def remove_products(exposure, folder, keep=()):
+    """Delete what an earlier run wrote of an exposure, but for files of names to keep."""
+    stars = star_list_path(exposure, folder)
+    pepsf = Path(folder) / f"{exposure_root(exposure)}_pepsf.fits"
+    for path in (stars, stars.with_suffix(".parquet"), stars.with_suffix(".reg"), pepsf):
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
+
+
+def _fit(exposure, *, library, folder, list_format, regions, parameters, perturbation):
     meta, image = exposure.meta, exposure.image
     library.check_made_for(meta)
     x0, y0 = meta["xstart"] - 1, meta["ystart"] - 1

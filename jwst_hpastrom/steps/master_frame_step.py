@@ -1,6 +1,7 @@
 """MasterFrameStep: star lists of dithered exposures -> a master frame."""
 
 import logging
+import os
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
-from jwst_hpastrom.io.star_lists import is_star_list, star_list_path
+from jwst_hpastrom.io.identity import input_entry
+from jwst_hpastrom.io.manifest_reading import read_manifest
+from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, star_list_path
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
@@ -78,13 +81,28 @@ class MasterFrameStep(HPStep):
             progress=True,
             **self.parameters_of(build_master, exclude=OWN),
         )
-        table = self._measure_many(inputs, tables, frame) if many else frame.table
-        table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
-        path = write_table(table, self.output_path(inputs.product, "master", "ecsv"))
-        self.write_quality(inputs.product, add_diagnostics(frame.exposures, frame, tables))
-        self.evidence = {"exposures": frame.exposures, "master": table}
+        with self.making(self.sources(inputs)) as making:
+            table = self._measure_many(inputs, tables, frame) if many else frame.table
+            table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
+            self.write_quality(inputs.product, add_diagnostics(frame.exposures, frame, tables))
+            self.evidence = {"exposures": frame.exposures, "master": table}
+            path = self.output_path(inputs.product, "master", "ecsv")
+            self.finish(making, inputs, path)
+            write_table(table, path)  # last: it vouches for the rest
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
+
+    def sources(self, inputs):
+        """Return what the products are made from; in mode average no pixels are."""
+        lists = self.list_entries(inputs.members_by_name())
+        entries = lists | self.given("distortion_file", "reference_catalog")
+        if self.mode == "many":
+            entries |= self.exposure_entries(inputs) | self.given("epsf_file", "detector_mask")
+            for name in inputs.members_by_name():
+                path = self.output_path(exposure_root(name), "pepsf", "fits")
+                if path.is_file():
+                    entries[f"ePSF {exposure_root(name)}"] = input_entry(path, "epsf")
+        return entries
 
     def _measure_many(self, inputs, tables, frame):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
@@ -94,7 +112,7 @@ class MasterFrameStep(HPStep):
         images = {}
         for name, member in self.each_member(inputs):
             root = exposure_root(name)
-            image = partial(_image, name, self.reading())
+            image = partial(_image, os.path.abspath(name), self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
         with self.executor() as executor:
             result = measure_many(
@@ -119,11 +137,19 @@ class MasterFrameStep(HPStep):
                 write_table(summary, self.output_path(inputs.product, "completeness", "ecsv"))
         return result.table
 
+    def _of_its_list(self, path):
+        """Whether a perturbed library is there, and was made with the star list that it lies beside."""
+        stars = find_star_list(path.name.removesuffix("_pepsf.fits"), [self.output_folder()])
+        if path.exists() and _made(path) != _made(stars):
+            log.warning("%s is of another run than its star list, and not used", path)
+            return False
+        return path.exists()
+
     def _libraries(self, roots, meta):
         """Each exposure's perturbed library where all have one beside the products, else the one given."""
         x0, y0 = (int(meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
         own = [star_list_path(r, self.output_folder()).with_name(f"{r}_pepsf.fits") for r in roots]
-        if own and all(p.exists() for p in own):
+        if own and all(map(self._of_its_list, own)):
             log.info("using the exposures' perturbed ePSF libraries")
             return [read_epsf(p).shifted(-x0, -y0) for p in own]
         library = read_epsf(self.epsf_file)
@@ -132,6 +158,10 @@ class MasterFrameStep(HPStep):
         except BadReferenceFileError as err:
             raise err.about(self.epsf_file) from None
         return library.shifted(-x0, -y0)
+
+
+def _made(path):
+    return (read_manifest(path) or {}).get("id") if path else None
 
 
 def _image(path, reading):

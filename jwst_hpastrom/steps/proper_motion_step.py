@@ -9,12 +9,14 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.epochs import read_epoch_lists
 from jwst_hpastrom.io.gaia import read_gaia
+from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.motion.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
 from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._manifests import list_label
 from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["ProperMotionStep"]
@@ -52,11 +54,20 @@ class ProperMotionStep(HPStep):
             )
         if inputs.in_memory:
             raise ParameterError("models in memory", "the path of a master frame or of an association")
-        table = self._two_epochs(inputs) if self.first_epoch else self._many_epochs(inputs)
-        path = write_table(table, self.output_path(inputs.product, "pm", "ecsv"))
+        with self.making(self.sources(inputs)) as run:
+            table = self._two_epochs(inputs) if self.first_epoch else self._many_epochs(inputs)
+            self.evidence = {"motions": table}
+            path = self.output_path(inputs.product, "pm", "ecsv")
+            self.finish(run, inputs, path)
+            write_table(table, path)  # last: it vouches for the rest
         log.info("wrote %s: %d stars", path, len(table))
-        self.evidence = {"motions": table}
         return table
+
+    def sources(self, inputs):
+        """Return what the products are made from."""
+        if self.first_epoch:
+            return {"master frame": input_entry(inputs.members[0])} | self.given("first_epoch")
+        return {list_label(m): input_entry(m) for m in inputs.members} | self.given("gaia_catalog")
 
     def _two_epochs(self, inputs):
         if len(inputs.members) != 1:

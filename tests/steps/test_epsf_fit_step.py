@@ -82,6 +82,7 @@ def test_association(field, files, epsf_file, tmp_path):
         offset = (table["dec"][i] - exposure.truth["dec"][j]) * 3.6e6
         assert robust_sigma(offset) < 10
     lines = (tmp_path / "field_catfile.txt").read_text().split("\n")
+    assert lines.pop(-2).startswith("# manifest {")
     names = [e.name for e in field.exposures]
     assert lines == [*(f"{n}_cal.fits {n}_stars.ecsv" for n in names), ""]
     assert (tmp_path / "field_epsf_fit_quality.ecsv").exists()
@@ -134,7 +135,7 @@ def test_perturbed_library_and_regions_are_saved(field, files, epsf_file, tmp_pa
     assert quality["central_after"][0] == pytest.approx(quality["central_before"][0], rel=0.02)
     regions = (tmp_path / f"{name}_stars.reg").read_text().splitlines()
     table = Table.read(tmp_path / f"{name}_stars.ecsv")
-    assert len(regions) == len(table) + 3
+    assert len(regions) == len(table) + 4  # the last: what made it
     assert regions[3].startswith(f"circle({table['x'][0] + 1:.3f},{table['y'][0] + 1:.3f},")
 
 
