@@ -20,7 +20,7 @@ from jwst_hpastrom.frame.diagnostics import add_diagnostics
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.by_detector import group_name
 from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.distortion_reference import write_distortion
+from jwst_hpastrom.io.distortion_reference import read_distortion, write_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import is_star_list, star_list_path
@@ -70,8 +70,9 @@ class MasterFrameStep(HPStep):
                 "mode=many with star lists", "exposures, whose stars are measured anew", "", lists[0]
             )
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None  # before any fit
-        if self.distortion_file:
-            read_distortion(self.distortion_file)
+        given = str(self.distortion_file or "")
+        if given and "{" not in given and not Path(given).is_dir():
+            read_distortion(given)
         tables = self.star_lists(inputs, self.epsf_file)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
