@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy(
             "Association",
             "read_association",
         ),
+        "beams": ("read_beam",),
+        "by_detector": ("file_for",),
         "catalogs": ("read_catalog",),
         "detector_mask": (
             "read_detector_mask",

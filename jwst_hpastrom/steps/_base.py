@@ -7,6 +7,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from jwst.datamodels import ModelContainer, ModelLibrary
 from jwst.stpipe import Step
@@ -18,6 +19,7 @@ from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
+from jwst_hpastrom.steps._groups import divide
 from jwst_hpastrom.steps._spec import PROVIDED
 from jwst_hpastrom.steps._verdicts import Verdicts
 from jwst_hpastrom.steps._workers import worker_pool
@@ -77,6 +79,10 @@ class HPStep(Verdicts, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None
+    #: whether each detector and filter of an association has products of its own
+    by_detector = False
+    #: what the exposures at hand were taken with, as far as their headers tell
+    beam: ClassVar[dict] = {}
 
     spec = """
     workers = integer(default=1, min=1)  # processes to work with
@@ -92,10 +98,12 @@ class HPStep(Verdicts, ErrorsByCause, Step):
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
         with errors_by_cause(name), threadpool_limits(1, "blas"):
             inputs = self.open_inputs(input_data)
-            self.evidence, self._told = None, frozenset()
-            result = self.run_step(inputs)
-            self.judge(inputs.product)
-            return result
+            groups = divide(inputs, force=self.force) if self.by_detector else [({}, inputs)]
+            for self.beam, group in groups:
+                self.evidence, self._told = None, frozenset()
+                result = self.run_step(group)
+                self.judge(group.product)
+            return inputs.returned if len(groups) > 1 else result
 
     def run_step(self, inputs):
         """Do the work; return a Table or None given paths, ``inputs.returned`` given models."""

@@ -87,7 +87,6 @@ def check_inputs(
     """
     check_names(members)
     reference = read_catalog(catalog) if catalog else None  # first: these are quick
-    library = read_epsf(epsf_file) if epsf_file else None
     every, metas, fields = [], [], []
     for member in members:
         try:
@@ -104,15 +103,18 @@ def check_inputs(
         fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
     if not metas:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
-    same = ("instrument", "detector") if several_filters else ("instrument", "detector", "filter")
-    MixedExposuresError.unless_same(metas, *same)
-    if library is not None:
-        try:
-            library.check_made_for(metas[0])
-        except BadReferenceFileError as err:
-            raise err.about(epsf_file) from None
-    if distortion_file:
-        read_distortion(distortion_file, exposures=metas[0])
+    if several_filters:
+        MixedExposuresError.unless_same(metas, "instrument", "detector")
+    else:
+        MixedExposuresError.unless_one_filter_a_detector(metas)
+    for meta in {(m["detector"], m["filter"]): m for m in metas}.values():
+        if epsf_file:
+            try:
+                read_epsf(epsf_file, meta).check_made_for(meta)
+            except BadReferenceFileError as err:
+                raise err.about(epsf_file) from None
+        if distortion_file:
+            read_distortion(distortion_file, exposures=meta)
     if reference is not None:
         _check_catalog(reference, metas, np.array(fields))
     return every

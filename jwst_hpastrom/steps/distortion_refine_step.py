@@ -27,6 +27,7 @@ class DistortionRefineStep(HPStep):
     """Solve polynomial, look-up table and pixel map; write them for assign_wcs, hst1pass and FITS readers."""
 
     class_alias = "hp_distortion_refine"
+    by_detector = True
 
     spec = """
     reference_catalog = string(default=None)  # catalog with positions, motions and epoch

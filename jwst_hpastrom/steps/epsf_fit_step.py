@@ -36,6 +36,7 @@ class EPSFFitStep(HPStep):
     """Find the stars of each exposure and fit the ePSF to them (L23 §3)."""
 
     class_alias = "hp_epsf_fit"
+    by_detector = True
 
     spec = (
         """
@@ -54,7 +55,7 @@ class EPSFFitStep(HPStep):
         epsf_file = self.epsf_file or os.environ.get(EPSF_VARIABLE)
         if not epsf_file:
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
-        library = read_epsf(epsf_file)
+        library = read_epsf(epsf_file, self.beam)
         task = {
             "library": library, "folder": self.output_folder(), "reading": self.reading(),
             "list_format": self.list_format, "regions": self.regions,

@@ -11,6 +11,7 @@ from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._epochs import run_epochs
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
+from jwst_hpastrom.steps._groups import sub_associations
 from jwst_hpastrom.steps._inputs import check_inputs
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
@@ -72,23 +73,35 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             association.members, reading=reading, catalog=self.reference_catalog,
             epsf_file=self.epsf_file, distortion_file=self.distortion_file, skip=self.on_error == "skip",
         )  # fmt: skip
-        self._hand_on()
-        folder = self.output_folder()
-        product = {
-            s: folder / f"{association.product}_{s}"
-            for s in ("epsf.fits", "distortion.asdf", "master.ecsv", "pm.ecsv")
-        }
-        epsf, distortion, master, motions = product.values()
-        lists = [star_list_path(m, folder) for m in association.members]
-        exposures = [Path(m) for m in association.members]
-        catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
-
         if self.epsf_file and self.start_epsf:
             raise ParameterError(
                 "both epsf_file and start_epsf",
                 "one of them",
                 "epsf_file is used as it is, start_epsf is adapted",
             )
+        folder = self.output_folder()
+        groups = sub_associations(association, folder, force=self.force)
+        found = [self._calibrate(group) for group in groups]
+        distortion = found[0] if len(groups) == 1 else self._pattern(association, found)
+        uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
+        self._frame_and_motions(association, groups, distortion, uncorrected)
+
+    def _pattern(self, association, found):
+        """What the frame takes for the distortions of several detectors and filters."""
+        if self.distortion_file:
+            return self.distortion_file
+        name = f"{association.product}_{{detector}}_{{filter}}_distortion.asdf"
+        return self.output_folder() / name if any(found) else None
+
+    def _calibrate(self, association):
+        """Build ePSF, fit stars and solve the distortion of one detector and filter; return its file."""
+        input_data = association.path
+        self._hand_on()
+        folder = self.output_folder()
+        epsf, distortion = (folder / f"{association.product}_{s}" for s in ("epsf.fits", "distortion.asdf"))
+        lists = [star_list_path(m, folder) for m in association.members]
+        exposures = [Path(m) for m in association.members]
+        catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
         build = not self.epsf_file
         if self.epsf_file:
             epsf = Path(self.epsf_file)
@@ -105,10 +118,21 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
                 log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
                 distortion, build = None, False
         self.build_and_fit(input_data, epsf, lists, exposures, distortion, self.mode, build=build)
+        return distortion
+
+    def _frame_and_motions(self, association, groups, distortion, uncorrected):
+        """Average all star lists to one master frame, and measure motions against the catalog."""
+        folder = self.output_folder()
+        master, motions = (folder / f"{association.product}_{s}" for s in ("master.ecsv", "pm.ecsv"))
+        lists = [star_list_path(m, folder) for m in association.members]
+        catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
         if not self.is_done([master], lists):
+            if len(groups) > 1:  # each detector has its own
+                self.hp_master_frame.detector_mask = self.detector_mask
+                self.hp_master_frame.uncorrected = uncorrected
             self.hp_master_frame.distortion_file = str(distortion) if distortion else None
             self.hp_master_frame.reference_catalog = self.reference_catalog
-            self.hp_master_frame.run(input_data)
+            self.hp_master_frame.run(association.path)
         if not catalog:
             log.warning("no reference_catalog: neither distortion nor motions were measured")
         elif not self.is_done([motions], [master, *catalog]):
