@@ -17,6 +17,7 @@ from jwst_hpastrom.report import (
     distortion_figures,
     epochs_figures,
     epsf_figures,
+    frame_figures,
     kinematics_figures,
     motion_figures,
 )
@@ -153,6 +154,7 @@ def report_sections(products):
         artificial_figures,
         motion_figures,
         epochs_figures,
+        frame_figures,
         kinematics_figures,
     )
     for subject in figures:
