@@ -109,7 +109,9 @@ def _print(table):
     shown = table[[c for c in table.colnames if c not in ("from_field", "to_field")]]
     for c in shown.colnames:
         if shown[c].dtype.kind == "f":
-            shown[c].info.format = ".5f" if "scale" in c or "epoch" in c else ".4g"
+            shown[c].info.format = (
+                ".7f" if c == "relative" else ".5f" if "scale" in c or "epoch" in c else ".4g"
+            )
     if len(shown):
         print("\n".join(shown.pformat(max_lines=40, max_width=-1)) + "\n")
 

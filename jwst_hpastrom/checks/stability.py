@@ -82,9 +82,9 @@ def calibration_changes(calibrations):
     Returns
     -------
     `~astropy.table.Table`
-        A row a filter, pair of dates and quantity: relative pixel scale, skew, stretch (1e-6), distortion (RMS
-        per axis of the difference, a six-parameter transformation removed, pixels), central value of the ePSF
-        (%), the wavefront error in nm that would make it (Maréchal: added in quadrature; negative for a
+        A row a filter, pair of dates and quantity: relative pixel scale, skew, stretch (1e-6), distortion
+        (RMS per axis of the difference, a six-parameter transformation removed, pixels), central value of the
+        ePSF (%), the wavefront error in nm that would make it (Maréchal: added in quadrature; negative for a
         sharper ePSF), QFIT of the bright stars; change, error, significance, and whether it is ``stable`` or
         ``changed``.
     """

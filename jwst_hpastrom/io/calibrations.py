@@ -32,7 +32,7 @@ class Calibration:
     Attributes
     ----------
     name : str
-        Folder and product.
+        Path of the folder and product.
 
     filter, detector, instrument : str
 
@@ -121,7 +121,7 @@ def _read(folder, name, paths):
     epoch = float(np.mean(known[0])) if known else float(facts.get("epoch") or np.nan)
     if not np.isfinite(epoch):
         log.warning("%s: no product says when the exposures were taken", folder / name)
-    label = f"{folder.resolve().name}/{name}"
+    label = str(folder / name)
     return Calibration(
         label,
         str(facts.get("filter") or "?"),

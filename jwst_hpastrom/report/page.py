@@ -121,7 +121,12 @@ def _overview(products):
             text.append(f"No {label[name]}.")
         elif name in ("master", "motions"):
             text.append(f"{label[name].capitalize()}: {len(value)} stars.")
-    return [" ".join(text), *products.notes]
+    chosen = products.quality.get(f"{products.name}_choices_quality.ecsv")
+    return [
+        " ".join(text),
+        *([] if chosen is None else ["What was chosen, and why:", chosen]),
+        *products.notes,
+    ]
 
 
 def _reason(err):
@@ -166,7 +171,8 @@ def report_sections(products):
     if products.quality:
         contents = []
         for name, table in products.quality.items():
-            contents += [name, table]
+            if not name.endswith("_choices_quality.ecsv"):  # it comes first
+                contents += [name, table]
         sections.append(("Quality tables", contents))
     return sections
 
