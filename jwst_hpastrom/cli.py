@@ -1,4 +1,4 @@
-"""The command ``hpastrom``: demo, check, report, kinematics, convert, info."""
+"""The command ``hpastrom``: demo, check, report, kinematics, frame, calibration, convert, info."""
 
 import argparse
 import os
@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
+from jwst_hpastrom.cli_calibration import add_calibration
+from jwst_hpastrom.cli_frame import add_frame
 from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
 
 __all__ = ["main"]
@@ -96,6 +98,9 @@ def _parser():
         "--output", default=None, help="the page (default: PRODUCT_kinematics.html beside)"
     )
     kinematics.set_defaults(run=_kinematics)
+
+    add_frame(sub)
+    add_calibration(sub)
 
     convert = sub.add_parser(
         "convert",

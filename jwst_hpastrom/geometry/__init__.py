@@ -2,6 +2,7 @@
 
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
 from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
+from jwst_hpastrom.geometry.shift_vote import match_few, match_shift
 from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
 from jwst_hpastrom.geometry.transform import (
     LinearTransform,
@@ -36,7 +37,9 @@ __all__ = [
     "fit_polynomial",
     "group_means",
     "match_blind",
+    "match_few",
     "match_nearest",
+    "match_shift",
     "polynomial_terms",
     "propagate",
     "robust_sigma",

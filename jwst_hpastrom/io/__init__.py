@@ -46,9 +46,11 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "gaia": (
             "convert_flystar_gaia",
-            "query_gaia",
             "read_gaia",
         ),
+        "gaia_archive": ("query_gaia",),
+        "calibrations": ("Calibration", "find_calibrations"),
+        "rest_lists": ("read_comparison", "read_points"),
         "products": (
             "Products",
             "find_products",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.motion.catalog_cuts import compare_catalogs
+from jwst_hpastrom.motion.catalog_comparison import compare_catalogs
 from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.models import MODEL_CODES
 from jwst_hpastrom.report.drawing import new_figure, running_median, thin

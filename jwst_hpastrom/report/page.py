@@ -17,6 +17,7 @@ from jwst_hpastrom.report import (
     distortion_figures,
     epochs_figures,
     epsf_figures,
+    frame_figures,
     kinematics_figures,
     motion_figures,
 )
@@ -120,7 +121,12 @@ def _overview(products):
             text.append(f"No {label[name]}.")
         elif name in ("master", "motions"):
             text.append(f"{label[name].capitalize()}: {len(value)} stars.")
-    return [" ".join(text), *products.notes]
+    chosen = products.quality.get(f"{products.name}_choices_quality.ecsv")
+    return [
+        " ".join(text),
+        *([] if chosen is None else ["What was chosen, and why:", chosen]),
+        *products.notes,
+    ]
 
 
 def _reason(err):
@@ -153,6 +159,7 @@ def report_sections(products):
         artificial_figures,
         motion_figures,
         epochs_figures,
+        frame_figures,
         kinematics_figures,
     )
     for subject in figures:
@@ -164,7 +171,8 @@ def report_sections(products):
     if products.quality:
         contents = []
         for name, table in products.quality.items():
-            contents += [name, table]
+            if not name.endswith("_choices_quality.ecsv"):  # it comes first
+                contents += [name, table]
         sections.append(("Quality tables", contents))
     return sections
 

@@ -16,7 +16,7 @@ from jwst_hpastrom.errors import (
 from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.writing import atomic_path
-from jwst_hpastrom.steps._inputs import check_inputs
+from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
 
 __all__ = ["Visit", "run_epochs", "split_epochs"]
 
@@ -133,8 +133,11 @@ def run_epochs(pipeline, association, folder, reading):
     metas = check_inputs(
         association.members, reading=reading, catalog=pipeline.reference_catalog,
         epsf_file=pipeline.epsf_file, distortion_file=pipeline.distortion_file,
-        skip=pipeline.on_error == "skip", several_filters=not pipeline.epsf_file,
+        skip=pipeline.on_error == "skip", several_filters=not pipeline.epsf_file, folder=folder,
+        product=association.product,
     )  # fmt: skip
+    if str(pipeline.reference_catalog or "").lower() == GAIA:
+        pipeline.reference_catalog = str(gaia_product(folder, association.product))
     members = [m for m, meta in zip(association.members, metas, strict=True) if meta is not None]
     visits = split_epochs(members, [m for m in metas if m is not None], association.product)
     files = {

@@ -21,11 +21,21 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.gaia_archive import circle_around, gaia_file
 from jwst_hpastrom.motion.two_epoch import check_epochs
 
-__all__ = ["check_inputs", "check_names"]
+__all__ = ["GAIA", "check_inputs", "check_names", "gaia_product"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+#: value of reference_catalog that asks the archive
+GAIA = "gaia"
+
+
+def gaia_product(folder, product):
+    """Path of the Gaia table that a run with the catalog "gaia" keeps."""
+    return Path(folder) / f"{product}_gaia.ecsv"
 
 
 def check_names(members):
@@ -56,6 +66,8 @@ def check_inputs(
     distortion_file=None,
     skip=False,
     several_filters=False,
+    folder=".",
+    product="field",
 ):
     """Open everything that a run will need.
 
@@ -68,6 +80,7 @@ def check_inputs(
         Parameters of `~jwst_hpastrom.io.exposures.read_exposure`.
 
     catalog, epsf_file, distortion_file : path-like, optional
+        The catalog "gaia" is asked of the archive around the exposures, or of ``<product>_gaia.ecsv``.
 
     skip : bool
         Leave out exposures that cannot be read, as long as one can.
@@ -75,10 +88,14 @@ def check_inputs(
     several_filters : bool
         Exposures may be of more than one filter.
 
+    folder, product : path-like, str
+        Where Gaia's table is kept, see `gaia_product`.
+
     Returns
     -------
     list of dict or None
         Metadata of every exposure; None for one that was left out.
+
 
     Raises
     ------
@@ -86,7 +103,8 @@ def check_inputs(
         One of them is missing, damaged, lacks columns or an epoch, or is not for these exposures.
     """
     check_names(members)
-    reference = read_catalog(catalog) if catalog else None  # first: these are quick
+    asked = str(catalog or "").lower() == GAIA
+    reference = read_catalog(catalog) if catalog and not asked else None  # first: these are quick
     every, metas, fields = [], [], []
     for member in members:
         try:
@@ -115,6 +133,10 @@ def check_inputs(
                 raise err.about(epsf_file) from None
         if distortion_file:
             read_distortion(distortion_file, exposures=meta)
+    if asked:
+        path = gaia_product(folder, product)
+        circle = circle_around(*np.moveaxis(np.array(fields), 1, 0))
+        reference = read_catalog(gaia_file(*circle, cache_dir=path.parent, name=path.name))
     if reference is not None:
         _check_catalog(reference, metas, np.array(fields))
     return every

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from jwst_hpastrom.distortion import place_frame
-from jwst_hpastrom.distortion.ideal import IdealPlane, v2v3_from_ideal
+from jwst_hpastrom.distortion.model.ideal import IdealPlane, v2v3_from_ideal
 from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.frame.mosaic import simultaneous
 from jwst_hpastrom.frame.placement import affine_changes, solve_placement

@@ -3,16 +3,18 @@
 import logging
 from pathlib import Path
 
+from astropy.table import Table
 from jwst.stpipe import Pipeline
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._choices import Choices
 from jwst_hpastrom.steps._epochs import run_epochs
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._groups import sub_associations
-from jwst_hpastrom.steps._inputs import check_inputs
+from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
@@ -34,11 +36,11 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
 
     spec = (
         """
-    reference_catalog = string(default=None)  # first-epoch catalog that all refers to
+    reference_catalog = string(default=None)  # first-epoch catalog that all refers to, or gaia
     gaia_catalog = string(default=None)  # Gaia table: motions from exposures of several epochs
     epsf_file = string(default=None)  # ePSF library to use instead of building one
     start_epsf = string(default=None)  # ePSF library whose difference from the exposures' is learned
-    distortion_file = string(default=None)  # distortion reference (.asdf) to use instead of solving one
+    distortion_file = string(default=None)  # distortion (.asdf, STDGDC) to use, refined as far as stars allow
     mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbors subtracted, or not
     resume = boolean(default=False)  # skip products that are there and newer than what they are made from
     """
@@ -72,6 +74,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         check_inputs(
             association.members, reading=reading, catalog=self.reference_catalog,
             epsf_file=self.epsf_file, distortion_file=self.distortion_file, skip=self.on_error == "skip",
+            folder=self.output_folder(), product=association.product,
         )  # fmt: skip
         if self.epsf_file and self.start_epsf:
             raise ParameterError(
@@ -80,11 +83,16 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
                 "epsf_file is used as it is, start_epsf is adapted",
             )
         folder = self.output_folder()
+        if str(self.reference_catalog or "").lower() == GAIA:
+            self.reference_catalog = str(gaia_product(folder, association.product))
+        self.choices = Choices()
+        self._note_epsf(len(association.members))
         groups = sub_associations(association, folder, force=self.force)
-        found = [self._calibrate(group) for group in groups]
+        found = [self._calibrate(group, len(groups) > 1) for group in groups]
         distortion = found[0] if len(groups) == 1 else self._pattern(association, found)
         uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
         self._frame_and_motions(association, groups, distortion, uncorrected)
+        self.choices.write(folder / f"{association.product}_choices_quality.ecsv")
 
     def _pattern(self, association, found):
         """What the frame takes for the distortions of several detectors and filters."""
@@ -93,7 +101,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         name = f"{association.product}_{{detector}}_{{filter}}_distortion.asdf"
         return self.output_folder() / name if any(found) else None
 
-    def _calibrate(self, association):
+    def _calibrate(self, association, several):
         """Build ePSF, fit stars and solve the distortion of one detector and filter; return its file."""
         input_data = association.path
         self._hand_on()
@@ -102,22 +110,28 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         lists = [star_list_path(m, folder) for m in association.members]
         exposures = [Path(m) for m in association.members]
         catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
+        part = f"distortion of {association.product}" if several else "distortion"
         build = not self.epsf_file
         if self.epsf_file:
             epsf = Path(self.epsf_file)
-        if self.distortion_file:
-            distortion = Path(self.distortion_file)
-        elif not catalog:
-            distortion = None
-        elif not self.is_done([distortion], exposures + catalog):
-            self.build_and_fit(input_data, epsf, lists, exposures, None, "isolated", build=build)
-            self.hp_distortion_refine.reference_catalog = self.reference_catalog
-            try:
-                self.hp_distortion_refine.run(input_data)
-            except (NoOverlapError, NotEnoughStarsError) as err:
-                log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
-                distortion, build = None, False
-        self.build_and_fit(input_data, epsf, lists, exposures, distortion, self.mode, build=build)
+        given = Path(self.distortion_file) if self.distortion_file else None
+        own = given is not None and given.exists() and distortion.exists() and given.samefile(distortion)
+        fitted = False
+        if not catalog or own or (given and several):  # an earlier run's product is not refined again
+            distortion = given
+            why = "of an earlier run" if own else "several detectors" if catalog else "no reference catalog"
+            if not given:
+                why += "; errors hold what dithers show, not the WCS's own, of up to 5 mas"
+            self.choices.note(part, "given" if given else "the exposures' WCS", why)
+        elif not self.is_done([distortion], [*exposures, *catalog, *([given] if given else [])]):
+            self.build_and_fit(input_data, epsf, lists, exposures, given, "isolated", build=build)
+            distortion, build = self._solve(input_data, distortion, given, build, part)
+            fitted = not build and self.mode == "isolated"  # the lists are those of the first round
+        else:
+            self.choices.note(part, "of an earlier run", "resume")
+            build = build and not (epsf.exists() and _refined(distortion))
+        if not fitted:
+            self.build_and_fit(input_data, epsf, lists, exposures, distortion, self.mode, build=build)
         return distortion
 
     def _frame_and_motions(self, association, groups, distortion, uncorrected):
@@ -126,18 +140,82 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         master, motions = (folder / f"{association.product}_{s}" for s in ("master.ecsv", "pm.ecsv"))
         lists = [star_list_path(m, folder) for m in association.members]
         catalog = [Path(self.reference_catalog)] if self.reference_catalog else []
+        tied = bool(catalog)
         if not self.is_done([master], lists):
             if len(groups) > 1:  # each detector has its own
                 self.hp_master_frame.detector_mask = self.detector_mask
                 self.hp_master_frame.uncorrected = uncorrected
-            self.hp_master_frame.distortion_file = str(distortion) if distortion else None
-            self.hp_master_frame.reference_catalog = self.reference_catalog
-            self.hp_master_frame.run(association.path)
+            tied = self._average(association.path, distortion)
         if not catalog:
             log.warning("no reference_catalog: neither distortion nor motions were measured")
-        elif not self.is_done([motions], [master, *catalog]):
-            self.hp_proper_motion.first_epoch = self.reference_catalog
-            self.hp_proper_motion.run(str(master))
+        elif tied and not self.is_done([motions], [master, *catalog]):
+            self._motions(master)
+
+    def _note_epsf(self, n):
+        if self.epsf_file:
+            self.choices.note("ePSF", "given", "epsf_file")
+        elif self.start_epsf:
+            self.choices.note("ePSF", "given, adapted", f"start_epsf; by the stars of {n} exposures")
+        else:
+            self.choices.note("ePSF", "built", f"{n} exposures")
+
+    def _solve(self, input_data, solved, given, build, part):
+        """Distortion as far as the reference stars pay for it: its file; whether to build ePSFs with it."""
+        step = self.hp_distortion_refine
+        step.reference_catalog, step.few_stars = self.reference_catalog, "refine"
+        step.distortion_file, step.chosen = str(given) if given else None, None
+        try:
+            step.run(input_data)
+        except (NoOverlapError, NotEnoughStarsError) as err:
+            source = "that given" if given else "that of the exposures' WCS"
+            log.warning("no distortion was solved, %s is used: %s", source, err)
+            self.choices.note(
+                part,
+                "given" if given else "the exposures' WCS",
+                f"no star to refine it by: {err.found}; {err.do}",
+            )
+            return given, False
+        self.choices.note(part, *step.chosen)
+        # few stars change little: the ePSF of the first round holds
+        return solved, build and step.chosen[0].startswith("solved")
+
+    def _average(self, input_data, distortion):
+        """Master frame, tied to the catalog where that can be; whether it was."""
+        step = self.hp_master_frame
+        step.distortion_file = str(distortion) if distortion else None
+        step.reference_catalog = self.reference_catalog
+        try:
+            step.run(input_data)
+        except (NoOverlapError, NotEnoughStarsError) as err:
+            if not self.reference_catalog:
+                raise
+            step.reference_catalog = None
+            step.run(input_data)  # where it is not the catalog that fails, this does, too
+            log.warning("the frame is not tied to the catalog, the exposures' WCS place it: %s", err)
+            self.choices.note("frame", "placed by the exposures' WCS", f"{err.found}; {err.do}")
+            return False
+        self._note_frame(step)
+        return bool(self.reference_catalog)
+
+    def _note_frame(self, step):
+        meta = step.frame_meta or {}
+        if meta.get("tied_to") == "reference":
+            self.choices.note(
+                "frame", f"tied to {meta['n_tie']} stars", f"scatter {meta['tie_rms_mas']:.2f} mas"
+            )
+        else:
+            self.choices.note("frame", "placed by the exposures' WCS", "no reference catalog")
+
+    def _motions(self, master):
+        step = self.hp_proper_motion
+        step.first_epoch = self.reference_catalog
+        try:
+            step.run(str(master))
+        except (NoOverlapError, NotEnoughStarsError) as err:
+            log.warning("no motions: %s", err)
+            self.choices.note("motions", "none", f"{err.found}; {err.do}")
+        else:
+            self.choices.note("motions", "against the catalog", Path(self.reference_catalog).name)
 
     def _hand_on(self):
         """Give the Steps what they share with the pipeline; stpipe does not."""
@@ -171,3 +249,11 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         if done:
             log.info("resume: %s is up to date", products[0].name)
         return done
+
+
+def _refined(distortion):
+    """Whether a distortion of an earlier run was refined by few stars: no ePSF was built with it."""
+    path = distortion.with_name(
+        distortion.name.replace("_distortion.asdf", "_distortion_refine_quality.ecsv")
+    )
+    return path.exists() and "refined" in Table.read(path).meta

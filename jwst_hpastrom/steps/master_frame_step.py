@@ -59,6 +59,9 @@ class MasterFrameStep(HPStep):
     seed = integer(default=1)  # of the artificial stars
     {spec_from(build_master, exclude=OWN)}{spec_from(measure_many, exclude=SHARED)}"""
 
+    #: metadata of the frame that was made
+    frame_meta = None
+
     def run_step(self, inputs):
         """Read the star lists, build the master frame, write it and the exposures' table."""
         many = self.mode == "many"
@@ -108,6 +111,7 @@ class MasterFrameStep(HPStep):
         if together:
             self._place(inputs.product, frames, joins, lists, corrections, reference is not None)
         self.evidence = {"exposures": exposures, "master": table}
+        self.frame_meta = dict(table.meta)
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
 
