@@ -161,7 +161,7 @@ def _reason(err):
 
 
 def _guarded(what, make, fallback):
-    """What ``make`` gives, or where products of other origin do not allow it the reason as ``fallback`` says."""
+    """What ``make`` gives, or what ``fallback`` does of the reason, with products that do not allow it."""
     try:
         return make()
     except FOREIGN as err:
