@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame._kernels import average_stars
@@ -33,7 +35,7 @@ FLOOR = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class MasterFrame:
+class MasterFrame(Tabular):
     """A master frame.
 
     Attributes
@@ -79,6 +81,10 @@ class MasterFrame:
             f"<{type(self).__name__} {meta.get('filter', '')}: {len(self.table)} stars from "
             f"{len(self.exposures)} exposures, epoch {meta.get('epoch', float('nan')):.4f}>"
         )
+
+    def plot(self, ax=None):
+        """Draw the scatter of positions against magnitude, see `jwst_hpastrom.plot.frame_rms`."""
+        return plot.frame_rms(self.table, ax)
 
 
 class _Averages:
@@ -377,4 +383,4 @@ def build_master(
 
 
 def _bar(total, show):
-    return tqdm(total=total, desc="master frame", disable=not show)
+    return tqdm(total=total, desc="master frame", disable=None if show else True)

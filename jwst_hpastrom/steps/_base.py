@@ -18,6 +18,7 @@ from jwst_hpastrom.io.association import associate, read_association
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.steps._bars import logs_above_bars
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._groups import divide
 from jwst_hpastrom.steps._spec import PROVIDED
@@ -96,7 +97,7 @@ class HPStep(Verdicts, ErrorsByCause, Step):
     def process(self, input_data):
         """Run the Step; every error that leaves it is one of `jwst_hpastrom.errors`."""
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
-        with errors_by_cause(name), threadpool_limits(1, "blas"):
+        with errors_by_cause(name), threadpool_limits(1, "blas"), logs_above_bars():
             inputs = self.open_inputs(input_data)
             groups = divide(inputs, force=self.force) if self.by_detector else [({}, inputs)]
             for self.beam, group in groups:

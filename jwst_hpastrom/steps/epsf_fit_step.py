@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 from jwst.stpipe import record_step_status
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit
@@ -67,7 +67,8 @@ class EPSFFitStep(HPStep):
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
                 members = [(n, executor.submit(fit_exposure, m, **task)) for n, m in members]
-            for name, member in tqdm(members, total=len(inputs.members), desc="star fits", unit="exposure"):
+            bar = {"total": len(inputs.members), "desc": "star fits", "unit": "exposure", "disable": None}
+            for name, member in tqdm(members, **bar):
                 try:
                     row = member.result() if hasattr(member, "result") else fit_exposure(member, **task)
                 except HPAstromError as err:

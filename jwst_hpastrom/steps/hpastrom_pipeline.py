@@ -9,6 +9,7 @@ from jwst.stpipe import Pipeline
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.star_lists import star_list_path
+from jwst_hpastrom.report.story import ending, story
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._choices import Choices
 from jwst_hpastrom.steps._epochs import run_epochs
@@ -58,7 +59,13 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     def process(self, input_data):
         """Run all Steps on an association."""
         with errors_by_cause(input_data if isinstance(input_data, str | Path) else self.class_alias):
-            self._run(input_data)
+            product = self._run(input_data)
+            self._tell(product)
+
+    def _tell(self, product):
+        """Say at the end what was made and how good it is."""
+        for line in (*story(self.output_folder(), product), *ending(self.output_folder(), product)):
+            log.info("%s", line)
 
     def _run(self, input_data):
         if not isinstance(input_data, str | Path):
@@ -70,7 +77,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         if self.gaia_catalog:
             self._hand_on()
             run_epochs(self, association, self.output_folder(), reading)
-            return
+            return association.product
         check_inputs(
             association.members, reading=reading, catalog=self.reference_catalog,
             epsf_file=self.epsf_file, distortion_file=self.distortion_file, skip=self.on_error == "skip",
@@ -93,6 +100,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
         self._frame_and_motions(association, groups, distortion, uncorrected)
         self.choices.write(folder / f"{association.product}_choices_quality.ecsv")
+        return association.product
 
     def _pattern(self, association, found):
         """What the frame takes for the distortions of several detectors and filters."""
