@@ -5,8 +5,8 @@ import numpy as np
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.distortion import average_corrections
 from jwst_hpastrom.errors import MixedExposuresError
+from jwst_hpastrom.plot.drawing import new_figure
 from jwst_hpastrom.report.distortion_figures import filter_maps, scale_history
-from jwst_hpastrom.report.drawing import new_figure
 
 __all__ = ["central_values", "filter_solutions", "qfit_by_exposure", "shear_history", "study_contents"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import chi2
 
-from jwst_hpastrom.report.drawing import new_figure
+from jwst_hpastrom.plot.drawing import new_figure
 
 __all__ = ["comparison_differences", "frame_forecast", "mean_differences", "sections", "study_contents"]
 
