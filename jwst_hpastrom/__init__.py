@@ -22,7 +22,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 _PACKAGES = (
     "checks", "columns", "distortion", "epsf", "errors", "frame", "geometry", "instrument", "io",
-    "kinematics", "measure", "motion", "numerics", "ranges", "report", "simulation", "steps",
+    "kinematics", "measure", "motion", "numerics", "plot", "ranges", "report", "simulation", "steps",
 )  # fmt: skip
 _NAMES = {
     "distortion": ("DistortionCorrection", "solve_distortion"),

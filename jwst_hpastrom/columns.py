@@ -20,6 +20,7 @@ __all__ = [
     "describe_flags",
     "epsf_cause",
     "make_table",
+    "parse_columns",
     "row_epochs",
     "values",
 ]
@@ -84,12 +85,13 @@ class Column:
     description: str
 
 
-def _columns(text):
+def parse_columns(text):
+    """Return the columns of lines ``name | unit | type | description``."""
     rows = (line.split("|") for line in text.strip().splitlines())
     return tuple(Column(*(cell.strip() for cell in row)) for row in rows)
 
 
-STAR_LIST = _columns("""
+STAR_LIST = parse_columns("""
     id          |           | i8 | running number in this list
     x           | pix       | f8 | raw x, 0-based, pixel centers on integers, science orientation
     y           | pix       | f8 | raw y, 0-based
@@ -114,7 +116,7 @@ STAR_LIST = _columns("""
     y_corr      | pix       | f8 | distortion-corrected y on the full detector (computed on reading)
 """)
 
-MASTER = _columns("""
+MASTER = parse_columns("""
     id     |        | i8 | running number
     x      | pix    | f8 | master-frame x, towards the West
     y      | pix    | f8 | master-frame y, towards the North
@@ -144,7 +146,7 @@ MASTER = _columns("""
     flags  |        | i8 | bits of jwst_hpastrom.columns.Flag
 """)
 
-MOTION = _columns("""
+MOTION = parse_columns("""
     id           |          | i8 | running number
     ra           | deg      | f8 | right ascension at ref_epoch
     dec          | deg      | f8 | declination at ref_epoch

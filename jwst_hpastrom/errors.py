@@ -127,6 +127,13 @@ class MixedExposuresError(HPAstromError):
             if len(found) > 1:
                 raise cls(f"exposures of {' and '.join(found)}", f"one {key}", do)
 
+    @classmethod
+    def unless_one_filter_a_detector(cls, metas):
+        """Raise the error where exposures are of several instruments, or a detector has several filters."""
+        cls.unless_same(metas, "instrument")
+        for detector in {meta.get("detector") for meta in metas}:
+            cls.unless_same([meta for meta in metas if meta.get("detector") == detector], "filter")
+
 
 class NoOverlapError(HPAstromError):
     """Two lists of stars have no stars in common."""

@@ -10,7 +10,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from jwst_hpastrom.cli import _run_pipeline, main
+from jwst_hpastrom.cli import main
+from jwst_hpastrom.cli.strun import run_pipeline
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.io.epsf_reference import read_epsf
@@ -156,7 +157,7 @@ def test_a_failing_pipeline_is_reported_with_its_last_line(tmp_path, monkeypatch
     fake.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(fake.with_name("python")))
     with pytest.raises(HPAstromError, match="BadFileError: x: found no") as err:
-        _run_pipeline(["strun", "calwebb_hpastrom"], tmp_path / "log")
+        run_pipeline(["strun", "calwebb_hpastrom"], tmp_path / "log")
     assert "exit status 3" in str(err.value)
     assert "hp_epsf_build" in (tmp_path / "log").read_text()
 

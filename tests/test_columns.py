@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from astropy.table import Table
 from astropy.units import Unit
 
+from jwst_hpastrom.column_texts import OTHERS, document
 from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, Flag, describe_flags, make_table
 
 CONTRACT = {
@@ -40,3 +42,18 @@ def test_make_table_orders_types_and_keeps_extras(tmp_path):
     back = type(table).read(path)
     assert back.meta["epoch"] == 2022.0
     assert back["x"].unit == "pix"
+
+
+def test_columns_beside_the_schemas_have_units_and_descriptions():
+    table = Table({"rms_x": [0.1], "stage": ["a"], "color": [1.0], "own": [2.0], "id": [1]})
+    table["color"].description = "mine"
+    out = document(table)
+    assert str(out["rms_x"].unit) == "pix"
+    assert out["stage"].description
+    assert out["color"].description == "mine"
+    assert out["own"].description is None
+    assert table["rms_x"].unit is None  # as it was
+    names = [c.name for c in OTHERS]
+    assert len(set(names)) == len(names)
+    for column in OTHERS:
+        Unit(column.unit)

@@ -11,7 +11,7 @@ import pytest
 
 import jwst_hpastrom as hpa
 from jwst_hpastrom import steps
-from jwst_hpastrom.cli import _parser
+from jwst_hpastrom.cli.commands import _parser
 from jwst_hpastrom.integration import get_steps
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import DistortionCorrection
@@ -51,3 +52,19 @@ def test_they_are_short_and_say_what_it_is():
     motions = TwoEpochMotions(table, None, np.zeros(2), np.zeros(2), np.ones(7, bool), np.nan)
     line(motions, "7 absolute motions over 15.90 yr", "7 reference stars")
     assert SimpleNamespace(a=library).a is library
+
+
+def test_notebooks_show_little_and_escape_it():
+    pixels = np.zeros((64, 80), np.float32)
+    bad = np.zeros(pixels.shape, bool)
+    image = Image(pixels, pixels + 1, bad, bad, "<a>")
+    assert repr(image) == "<Image <a>: 80 x 64 pixels, 100.0 % with weight>"
+    assert "<a>" not in image._repr_html_()
+    shown = Exposure(image, "jw1", "jw1", {"filter": "F150W", "x": pixels})._repr_html_()
+    assert "<td>F150W</td>" in shown
+    assert "array" not in shown
+    table = Table({"ra": np.arange(70.0), "dec": np.zeros(70)}, meta={"epoch": 2022.4})
+    motions = TwoEpochMotions(table, None, np.zeros(2), np.zeros(2), np.ones(70, bool), np.nan)
+    assert motions._repr_html_().count("<tr") < 10
+    assert len(motions.coords) == 70
+    assert motions.coords.obstime.jyear == pytest.approx(2022.4)

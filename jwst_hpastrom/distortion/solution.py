@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
 from jwst_hpastrom.distortion.pixelmap.fine_map import build_fine_map
@@ -30,7 +31,7 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
 @dataclass
-class DistortionSolution:
+class DistortionSolution(Displayed):
     """A solved distortion and what is known of its quality.
 
     Attributes
@@ -80,6 +81,10 @@ class DistortionSolution:
 
     def __repr__(self):
         return f"<{type(self).__name__} ({self.method}): {len(self.pairs)} pairs, {self.correction!r}>"
+
+    def plot(self, ax=None):
+        """Draw the correction, see `jwst_hpastrom.plot.distortion_arrows`."""
+        return self.correction.plot(ax)
 
 
 def _internal(pairs, transforms, dx, dy, use):

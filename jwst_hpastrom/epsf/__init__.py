@@ -3,6 +3,7 @@
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.detect import Detections, find_stars, sky_map
 from jwst_hpastrom.epsf.fit import fit_stars
+from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.model import GriddedEPSFModel
@@ -16,6 +17,8 @@ __all__ = [
     "GriddedEPSFModel",
     "Image",
     "ab_magnitudes",
+    "as_image",
+    "as_library",
     "build_library",
     "find_stars",
     "fit_stars",

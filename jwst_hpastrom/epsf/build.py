@@ -5,14 +5,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.table import Table
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.bends import Bends, find_bends, spread, twice_as_fine, variation_gain
 from jwst_hpastrom.epsf.bright_stars import BrightStars, Job
 from jwst_hpastrom.epsf.brighter_fatter import SURE
 from jwst_hpastrom.epsf.convergence import phase_diagram, report_row
 from jwst_hpastrom.epsf.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.frames import open_frame
+from jwst_hpastrom.epsf.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.neighbors import plain_stamps
 from jwst_hpastrom.epsf.positions import Averager, cross_identify, plane_polynomial
@@ -38,7 +40,7 @@ RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at tha
 
 
 @dataclass(frozen=True)
-class BuildResult:
+class BuildResult(Displayed):
     """What `build_library` returns.
 
     Attributes
@@ -73,6 +75,15 @@ class BuildResult:
 
     def __repr__(self):
         return f"<{type(self).__name__}: {self.library!r} after {len(self.convergence)} iterations>"
+
+    def plot(self, ax=None, *, difference=False):
+        """Draw the library, see `jwst_hpastrom.plot.epsf_grid`."""
+        return self.library.plot(ax, difference=difference)
+
+
+def _opens_later(image):
+    """Whether it is a function that reads the image, in the process that needs it."""
+    return callable(image) and not hasattr(image, "data")
 
 
 @in_range
@@ -112,8 +123,9 @@ def build_library(
 
     Parameters
     ----------
-    images : sequence of `~jwst_hpastrom.epsf.image.Image` or of callables returning one
-        The exposures.
+    images : sequence of object
+        The exposures: `~jwst_hpastrom.epsf.Image`, exposures, data models, NDData or CCDData (see
+        `~jwst_hpastrom.epsf.as_image`), or callables returning an Image.
 
     to_plane : sequence of callable
         Per exposure, (x, y) -> approximate tangent-plane coordinates in pixels, good to about an arcsecond.
@@ -205,7 +217,8 @@ def build_library(
     DegenerateSolutionError
         Positions keep pixel-phase errors of more than 0.03 pixels.
     """
-    images, to_plane = list(images), list(to_plane)
+    images = [i if _opens_later(i) else as_image(i) for i in images]
+    to_plane = list(to_plane)
     if not images or len(images) != len(to_plane):
         raise ParameterError(
             f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
@@ -253,7 +266,13 @@ def build_library(
         log.info("%d iterations are done", run.it)
         run.stars.reopen(job, frames)
     stars, averager = run.stars, run.averager
-    bar = tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=not progress, unit="iteration")
+    bar = tqdm(
+        total=run.n_iterations,
+        initial=run.it,
+        desc="ePSF",
+        disable=None if progress else True,
+        unit="iteration",
+    )
     while not run.done:
         it, library = run.it, run.library
         if it == n_global and grid > 1:

@@ -4,11 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Displayed
+
 __all__ = ["Image"]
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Displayed):
     """Pixels of one exposure.
 
     Parameters
@@ -37,6 +40,15 @@ class Image:
     saturated: np.ndarray
     name: str = ""
     charge: float | np.ndarray | None = None
+
+    def __repr__(self):
+        ny, nx = self.shape
+        share = f"{100 * np.mean(self.good):.1f} % with weight"
+        return f"<{type(self).__name__} {self.name}: {nx} x {ny} pixels, {share}>"
+
+    def plot(self, stars=None, ax=None):
+        """Draw the pixels, see `jwst_hpastrom.plot.image`."""
+        return plot.image(self, stars, ax)
 
     @property
     def shape(self):

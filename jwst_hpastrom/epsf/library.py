@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from scipy.ndimage import spline_filter
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf import _kernels
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import detector_of
@@ -19,7 +21,7 @@ NORMALIZATION_RADIUS = 5.0  # pixels; L23 section 3
 
 
 @dataclass(frozen=True, eq=False)
-class EPSFLibrary:
+class EPSFLibrary(Displayed):
     """Effective PSFs at the nodes of a rectangular grid of detector positions (Methods §1).
 
     An effective PSF already holds the pixel's response: it is sampled at pixel offsets from the star, never
@@ -63,6 +65,10 @@ class EPSFLibrary:
             f"<{type(self).__name__}{f' {what}' if what else ''}: {self.x.size} x {self.y.size} ePSFs of "
             f"{self.data.shape[1]} x {self.data.shape[2]} samples, {self.oversampling} a pixel>"
         )
+
+    def plot(self, ax=None, *, difference=False):
+        """Draw the ePSFs over the detector, see `jwst_hpastrom.plot.epsf_grid`."""
+        return plot.epsf_grid(self, ax, difference=difference)
 
     def __post_init__(self):
         def put(name, value):

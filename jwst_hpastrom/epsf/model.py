@@ -104,6 +104,35 @@ class GriddedEPSFModel(GriddedPSFModel):
         meta = {**library.meta, "grid_xypos": positions, "oversampling": library.oversampling}
         super().__init__(NDData(library.data, meta=meta), flux=flux, x_0=x_0, y_0=y_0, fill_value=fill_value)
 
+    @classmethod
+    def from_photutils(cls, model):
+        """Make one of photutils' own gridded model, its parameters, bounds and fixed ones kept.
+
+        Parameters
+        ----------
+        model : `~photutils.psf.GriddedPSFModel`
+
+        Returns
+        -------
+        `GriddedEPSFModel`
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astropy.nddata import NDData
+        >>> from photutils.psf import GriddedPSFModel
+        >>> from jwst_hpastrom.epsf import GriddedEPSFModel
+        >>> meta = {"grid_xypos": [(0, 0)], "oversampling": 4}
+        >>> theirs = GriddedPSFModel(NDData(np.ones((1, 21, 21)), meta=meta), flux=3.0)
+        >>> GriddedEPSFModel.from_photutils(theirs).flux.value
+        np.float64(3.0)
+        """
+        if not isinstance(model, GriddedPSFModel):
+            raise ParameterError(f"a {type(model).__name__}", "a GriddedPSFModel of photutils")
+        meta = {**model.meta, "grid_xypos": model.grid_xypos, "oversampling": model.oversampling}
+        new = cls(NDData(model.data, meta=meta), fill_value=model.fill_value)
+        return new._taking(model)
+
     @property
     def library(self):
         """The grid as `~jwst_hpastrom.epsf.library.EPSFLibrary`."""
@@ -167,12 +196,16 @@ class GriddedEPSFModel(GriddedPSFModel):
         return self._like(self._library.perturbed(delta, x=x, y=y))
 
     def _like(self, library):
-        values = {name: float(getattr(self, name).value) for name in self.param_names}
-        new = type(self)(library, fill_value=self.fill_value, charge=self.charge, **values)
+        return type(self)(library, fill_value=self.fill_value, charge=self.charge)._taking(self)
+
+    def _taking(self, other):
+        """Take another model's parameters over, with what is fixed and their bounds."""
         for name in self.param_names:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            mine.value = float(theirs.value)
             for what in ("fixed", "bounds"):
-                setattr(getattr(new, name), what, copy.copy(getattr(getattr(self, name), what)))
-        return new
+                setattr(mine, what, copy.copy(getattr(theirs, what)))
+        return self
 
 
 def _from_nddata(data):

@@ -21,6 +21,7 @@ from jwst_hpastrom.epsf.fit import (
     local_sky,
     star_table,
 )
+from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
 from jwst_hpastrom.ranges import in_range
 
@@ -43,6 +44,8 @@ BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is mis
 def measure_stars(
     image,
     library,
+    err=None,
+    mask=None,
     *,
     mode="isolated",
     threshold=5.0,
@@ -59,9 +62,14 @@ def measure_stars(
 
     Parameters
     ----------
-    image : `~jwst_hpastrom.epsf.image.Image`
+    image : object
+        `~jwst_hpastrom.epsf.Image`, exposure, data model, NDData, CCDData or array, see
+        `~jwst_hpastrom.epsf.as_image`.
 
-    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+    library : `~jwst_hpastrom.epsf.EPSFLibrary` or a gridded PSF model
+
+    err, mask : ndarray, optional
+        Standard errors, and pixels that must not count, of an array.
 
     mode : {"isolated", "catalog"}
         Fit every star by itself on the image as it is, or with all others subtracted. In ``catalog`` mode
@@ -96,9 +104,11 @@ def measure_stars(
     Returns
     -------
     `~astropy.table.Table`
-        Star list, brightest first, columns ``id`` to ``flags`` and ``radxs_err``.
+        Star list, brightest first, columns ``id`` to ``flags`` and ``radxs_err``; of an exposure also
+        ``ra dec`` through its WCS, and its metadata.
     """
-    image = without_charge(image, library.brighter_fatter)
+    given, library = image, as_library(library, image)
+    image = without_charge(as_image(given, err, mask), library.brighter_fatter)
     field = _Field(image, library, check_fit_box(fit_box), sky_inner, sky_outer)
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
     if mode == "catalog":
@@ -125,7 +135,18 @@ def measure_stars(
     if drop_cosmic_rays:
         table = table[~_useless(table)]
     table["id"] = np.arange(len(table))
+    _tell_origin(table, given)
     return table
+
+
+def _tell_origin(table, given):
+    """Give the list of an exposure its metadata and, through its WCS, places on the sky."""
+    if not (isinstance(getattr(given, "meta", None), dict) and hasattr(given, "to_sky")):
+        return
+    table.meta.update(given.meta)
+    if given.wcs is not None:
+        table["ra"], table["dec"] = given.to_sky(table["x"], table["y"])
+        table["ra"].unit = table["dec"].unit = "deg"
 
 
 def _mark_crowded(table, radius):

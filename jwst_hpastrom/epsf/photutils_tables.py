@@ -5,7 +5,7 @@ import numpy as np
 from astropy.table import QTable
 from photutils.psf.flags import PSF_FLAGS
 
-from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
+from jwst_hpastrom.columns import STAR_LIST, Flag, make_table, values
 from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = ["ab_magnitudes", "from_photutils", "to_init_params", "to_photutils"]
@@ -29,13 +29,18 @@ RESULTS = {
 NEEDED = ("x_fit", "y_fit", "flux_fit")
 
 
-def to_init_params(stars):
+def to_init_params(stars, *, units=None):
     """Turn a star list into ``init_params`` of `~photutils.psf.PSFPhotometry`.
 
     Parameters
     ----------
     stars : `~astropy.table.Table`
-        Star list; fluxes and skies as plain numbers, so that the image may be an array.
+        Star list, of Table or QTable.
+
+    units : bool
+        Keep the units of flux and sky, as `~photutils.psf.PSFPhotometry` needs them for an image with units;
+        without, plain numbers for an image that is an array. By default they are kept where the columns are
+        quantities (a QTable's).
 
     Returns
     -------
@@ -44,9 +49,12 @@ def to_init_params(stars):
     """
     out = QTable()
     out["id"] = np.asarray(stars["id"], int) + 1
-    for name in ("x", "y", "flux"):
-        out[f"{name}_init"] = np.asarray(stars[name], float)
-    out["local_bkg"] = np.asarray(stars["sky"], float)
+    if units is None:
+        units = isinstance(stars["flux"], u.Quantity)
+    for name, new in (("x", "x_init"), ("y", "y_init"), ("flux", "flux_init"), ("sky", "local_bkg")):
+        unit = stars[name].unit if units and name in ("flux", "sky") else None
+        out[new] = values(stars, name) if unit is None else u.Quantity(values(stars, name), unit)
+    out.meta.update(stars.meta)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from jwst_hpastrom.frame.colors import combine_filters
 from jwst_hpastrom.frame.errors import combine_errors, position_errors
+from jwst_hpastrom.frame.filters import join_filters
 from jwst_hpastrom.frame.master import MasterFrame, build_master
 from jwst_hpastrom.frame.quality import rms_against_magnitude
 
@@ -10,6 +11,7 @@ __all__ = [
     "build_master",
     "combine_errors",
     "combine_filters",
+    "join_filters",
     "position_errors",
     "rms_against_magnitude",
 ]

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame._kernels import average_stars
@@ -14,12 +16,14 @@ from jwst_hpastrom.frame.assemble import master_table
 from jwst_hpastrom.frame.identify import drop_doubles, identify
 from jwst_hpastrom.frame.lists_alone import errors_by_scatter, give_sky, without_sky
 from jwst_hpastrom.frame.measurements import collect
+from jwst_hpastrom.frame.mosaic import detector_names
 from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
 from jwst_hpastrom.frame.registration import choose_plane, first_transforms, through_wcs
+from jwst_hpastrom.frame.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.systematics import SharedErrors
 from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
-from jwst_hpastrom.geometry import TangentPlane, fit_linear
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["MasterFrame", "build_master"]
@@ -31,7 +35,7 @@ FLOOR = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class MasterFrame:
+class MasterFrame(Tabular):
     """A master frame.
 
     Attributes
@@ -57,6 +61,9 @@ class MasterFrame:
 
     central : int
         Exposure at the center of the dither pattern.
+
+    mosaic : `~jwst_hpastrom.frame.mosaic.MosaicFit` or None
+        The exposures' transformations with their covariance, where they were solved for together.
     """
 
     table: Table
@@ -66,6 +73,7 @@ class MasterFrame:
     measurements: Table
     exposures: Table
     central: int
+    mosaic: object = None
 
     def __repr__(self):
         meta = self.table.meta
@@ -73,6 +81,10 @@ class MasterFrame:
             f"<{type(self).__name__} {meta.get('filter', '')}: {len(self.table)} stars from "
             f"{len(self.exposures)} exposures, epoch {meta.get('epoch', float('nan')):.4f}>"
         )
+
+    def plot(self, ax=None):
+        """Draw the scatter of positions against magnitude, see `jwst_hpastrom.plot.frame_rms`."""
+        return plot.frame_rms(self.table, ax)
 
 
 class _Averages:
@@ -151,6 +163,7 @@ def build_master(
     max_shift=5.0,
     max_rotation=1.0,
     scale_mas=50.0,
+    together=False,
     progress=False,
 ):
     """Average the star lists of dithered exposures into a master frame.
@@ -210,6 +223,10 @@ def build_master(
     scale_mas : float
         Master pixel where neither ``plane`` nor ``reference`` gives one, mas.
 
+    together : bool
+        Solve for all exposures' transformations at once, as is always done for several detectors: for mosaics
+        with little overlap.
+
     progress : bool
         Show a progress bar.
 
@@ -253,9 +270,13 @@ def build_master(
     order = _central(centers)
     central = int(order[0])
     shown = _bar(n_iterations + 1, progress)
-    transforms = first_transforms(
-        m, plane, order, max_shift=max_shift * px, max_rotation=max_rotation, names=names
-    )
+    detectors, which = detector_names(star_lists)
+    several, limits = None, {"max_shift": max_shift * px, "max_rotation": max_rotation}
+    if together or len(detectors) > 1:
+        several = SeveralDetectors(m, detectors, which, epochs, plane, reference, epoch, radius)
+        transforms = several.register(order, names=names, **limits)
+    else:
+        transforms = first_transforms(m, plane, order, names=names, **limits)
     wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
     star, n_stars = identify(m, order, 1.5 * radius)
     shown.update()
@@ -265,7 +286,10 @@ def build_master(
         if m.unstated.any():
             errors_by_scatter(m, star, averages.mean, averages.n_used, transforms)
         in_transform[:] = False
-        for k in range(m.n_exposures):
+        if several is not None:
+            transforms, rows = several.refit(star, averages, transforms, FLOOR)
+            in_transform[rows] = True
+        for k in range(m.n_exposures if several is None else 0):
             try:
                 transforms[k], rows = _refit(m, star, averages, k, min(n_min, 2), parameters)
             except NotEnoughStarsError as error:
@@ -281,7 +305,9 @@ def build_master(
     solid = averages.n_used >= n_min
 
     # The averages' own frame is that of the central exposure's WCS so far.
-    if reference is not None:
+    if several is not None and reference is not None:  # it is in the catalog's frame by now
+        final, tie_meta, tie, tie_error = LinearTransform(), several.tie_meta(wcs_uv), None, None
+    elif reference is not None:
         final, tie_meta, tie, tie_error = tie_to_reference(
             m, star, averages, solid, reference, plane, epoch, max_shift * px, max_rotation
         )
@@ -311,7 +337,12 @@ def build_master(
         **plane.to_meta(),
         **tie_meta,
     }
-    shared = SharedErrors(m, star, averages, transforms, corrections, meta["filter"], tie, meta["instrument"])
+    measured = (m, star, averages, transforms, corrections, meta["filter"])
+    if several is not None:
+        meta["detectors"] = detectors
+        shared = ErrorsByDetector(*measured, several, meta["instrument"])
+    else:
+        shared = SharedErrors(*measured, tie, meta["instrument"])
     if shared.unknown.any():
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
@@ -326,10 +357,12 @@ def build_master(
     table, residuals, dmag = master_table(
         m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
     )
-    if tie_error is not None:
-        errors = dict(
-            zip(("x_err_tie", "y_err_tie"), tie_error(table["x"].value, table["y"].value), strict=True)
-        )
+    if several is not None and reference is not None:
+        errors = several.fit.star_errors(m, star, averages.used, len(table))[0]
+    else:
+        errors = None if tie_error is None else tie_error(table["x"].value, table["y"].value)
+    if errors is not None:
+        errors = dict(zip(("x_err_tie", "y_err_tie"), errors, strict=True))
         table = make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
     zero_error = np.sqrt(np.diag(zero_covariance))
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
@@ -345,8 +378,9 @@ def build_master(
     )  # fmt: skip
     shown.close()
     log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
-    return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central)
+    fit = None if several is None else several.fit
+    return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central, fit)
 
 
 def _bar(total, show):
-    return tqdm(total=total, desc="master frame", disable=not show)
+    return tqdm(total=total, desc="master frame", disable=None if show else True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
-from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, sky_middle
+from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, match_few, sky_middle
 
 __all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
 
@@ -60,7 +60,7 @@ def through_wcs(m, k, plane):
     return fit_linear(m.x[s], m.y[s], u, v, parameters=6)
 
 
-def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400):
+def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few_radius=None):
     """Find the small transformation that carries one list to another of the same approximate frame.
 
     Parameters
@@ -80,6 +80,9 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400):
     n_bright : int
         Stars of each list that vote.
 
+    few_radius : float, optional
+        Where one list may be short: the radius within which its stars agree on an offset, pixels.
+
     Returns
     -------
     `~jwst_hpastrom.geometry.BlindMatch`
@@ -92,10 +95,13 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400):
     j = np.flatnonzero((x > u.min() - pad) & (x < u.max() + pad) & (y > v.min() - pad) & (y < v.max() + pad))
     if j.size < 4:
         j = np.arange(x.size)
-    found = match_blind(
-        u[i], v[i], x[j], y[j], mag1=mag[i], mag2=mag_to[j],
-        max_shift=max_shift, max_rotation=max_rotation, n_bright=n_bright, min_stars=4, parameters=4,
-    )  # fmt: skip
+    blind = {"mag1": mag[i], "mag2": mag_to[j], "max_rotation": max_rotation, "n_bright": n_bright}
+    if few_radius is None:
+        found = match_blind(u[i], v[i], x[j], y[j], max_shift=max_shift, min_stars=4, parameters=4, **blind)
+    else:
+        found = match_few(
+            u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, min_stars=4, parameters=4, **blind
+        )
     return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
 
 

@@ -9,6 +9,9 @@ from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, prop
 
 __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
 
+#: mas within which few stars agree on one offset: what is left of rotation and distortion, too
+FEW_RADIUS = 100.0
+
 
 def reference_positions(reference, plane, epoch):
     """Positions of a catalog at an epoch, through its own motions; unknown ones are the others' mean.
@@ -89,12 +92,17 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
     ok = np.flatnonzero(np.isfinite(x + y))
     x, y, ex, ey, mag_to = x[ok], y[ok], ex[ok], ey[ok], mag_to[ok]
     try:
-        found = align(u, v, mag, x, y, mag_to, max_shift=1.5 * max_shift, max_rotation=1.5 * max_rotation)
+        found = align(
+            u, v, mag, x, y, mag_to, max_shift=1.5 * max_shift, max_rotation=1.5 * max_rotation,
+            few_radius=FEW_RADIUS / plane.scale_mas,
+        )  # fmt: skip
     except HPAstromError as error:
         raise type(error)(
             error.found,
             error.needed,
-            epsf_cause(m.mag, m.qfit) or "check that the reference catalog covers the field",
+            epsf_cause(m.mag, m.qfit)
+            or "check that the reference catalog covers the field; if the pointing is off by more, give a "
+            "larger max_shift",
             "reference catalog",
         ) from None
     t = found.transform

@@ -2,6 +2,8 @@
 
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
 from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
+from jwst_hpastrom.geometry.shift_vote import match_few, match_shift
+from jwst_hpastrom.geometry.sky_coords import as_qtable, sky_coords
 from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
 from jwst_hpastrom.geometry.transform import (
     LinearTransform,
@@ -29,6 +31,7 @@ __all__ = [
     "PolynomialTransform",
     "TangentPlane",
     "TransformFit",
+    "as_qtable",
     "clipped_mean",
     "clipped_median",
     "fill_motions",
@@ -36,10 +39,13 @@ __all__ = [
     "fit_polynomial",
     "group_means",
     "match_blind",
+    "match_few",
     "match_nearest",
+    "match_shift",
     "polynomial_terms",
     "propagate",
     "robust_sigma",
     "sky_axes",
+    "sky_coords",
     "sky_middle",
 ]

@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy(
             "Association",
             "read_association",
         ),
+        "beams": ("read_beam",),
+        "by_detector": ("file_for",),
         "catalogs": ("read_catalog",),
         "detector_mask": (
             "read_detector_mask",
@@ -44,10 +46,12 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "gaia": (
             "convert_flystar_gaia",
-            "query_gaia",
             "read_gaia",
         ),
         "manifest_reading": ("read_manifest",),
+        "gaia_archive": ("query_gaia",),
+        "calibrations": ("Calibration", "find_calibrations"),
+        "rest_lists": ("read_comparison", "read_points"),
         "products": (
             "Products",
             "find_products",

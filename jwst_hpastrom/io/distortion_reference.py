@@ -24,6 +24,7 @@ from jwst_hpastrom.distortion.model.standard_models import find_pixel_tables
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
+from jwst_hpastrom.io.by_detector import file_for
 from jwst_hpastrom.io.manifest import stamp
 from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.seals import BLANK, put_seal
@@ -43,7 +44,7 @@ __all__ = [
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
-def write_distortion(path, correction, placement, meta, *, description=None):
+def write_distortion(path, correction, placement, meta, *, description=None, place_errors=None):
     """Write a correction as a ``distortion`` reference that ``assign_wcs`` runs with.
 
     Parameters
@@ -61,6 +62,10 @@ def write_distortion(path, correction, placement, meta, *, description=None):
         Metadata of one of the exposures: instrument, detector, filter, pupil, epoch.
 
     description : str, optional
+
+    place_errors : mapping, optional
+        Standard errors of the place in V2V3 (`~jwst_hpastrom.frame.placement.Placement.table`), written to
+        ``meta.hpastrom.place_errors``.
 
     Returns
     -------
@@ -99,6 +104,8 @@ def write_distortion(path, correction, placement, meta, *, description=None):
                   "seal": BLANK, **_parts_meta(correction)}  # fmt: skip
     if made := stamp():
         m.hpastrom.manifest = made
+    if place_errors is not None:
+        m.hpastrom.place_errors = {k: float(v) for k, v in place_errors.items()}
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(str(temporary))
@@ -227,7 +234,8 @@ def read_distortion(path, *, shape=None, exposures=None):
     Parameters
     ----------
     path : path-like
-        ASDF distortion reference, or an STDGDC file of either format (``.fits``).
+        ASDF distortion reference, or an STDGDC file of either format (``.fits``). With ``exposures`` also a
+        folder of them, or a pattern of their names, see `~jwst_hpastrom.io.by_detector.file_for`.
 
     shape : tuple of int, optional
         Detector (ny, nx); by default that of the detector which the file is for.
@@ -251,7 +259,7 @@ def read_distortion(path, *, shape=None, exposures=None):
     BadReferenceFileError
         Not a distortion of an imaging detector, or of another one than the exposures'.
     """
-    path = Path(path)
+    path = Path(path if exposures is None else file_for(path, exposures, "a distortion"))
     require_file(path, "a distortion reference")
     if path.suffix in (".fits", ".gz", ".fit"):
         from jwst_hpastrom.io.stdgdc import header_meta, read_stdgdc

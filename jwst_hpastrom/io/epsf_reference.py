@@ -10,6 +10,7 @@ from stdatamodels.jwst.datamodels import ReferenceFileModel
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import instrument_of
+from jwst_hpastrom.io.by_detector import file_for
 from jwst_hpastrom.io.manifest import KEY, stamp
 from jwst_hpastrom.io.opening import check_asdf, require_file
 from jwst_hpastrom.io.seals import BLANK, put_seal
@@ -126,13 +127,17 @@ def read_epsf_reference(path):
     return check_normalization(library, path)
 
 
-def read_epsf(source):
+def read_epsf(source, exposures=None):
     """Read a library from an STDPSF file (``.fits``) or an ASDF reference (``.asdf``).
 
     Parameters
     ----------
     source : path-like or `~jwst_hpastrom.epsf.library.EPSFLibrary`
-        A library is handed through.
+        A library is handed through. With ``exposures`` also a folder of libraries, or a pattern of their
+        names, see `~jwst_hpastrom.io.by_detector.file_for`.
+
+    exposures : mapping, optional
+        Metadata of the exposures that it is read for, ``detector`` and ``filter``.
 
     Returns
     -------
@@ -141,4 +146,9 @@ def read_epsf(source):
     """
     if isinstance(source, EPSFLibrary):
         return source
-    return read_epsf_reference(source) if Path(source).suffix == ".asdf" else read_stdpsf(source)
+    detector = None
+    if exposures is not None:
+        source, detector = file_for(source, exposures, "an ePSF library"), exposures.get("detector")
+    if Path(source).suffix == ".asdf":
+        return read_epsf_reference(source)
+    return read_stdpsf(source, detector=detector)

@@ -15,6 +15,8 @@ from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
 from stdatamodels.jwst.datamodels import dqflags
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import (
     BadFileError,
@@ -74,7 +76,7 @@ BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were
 
 
 @dataclass(frozen=True, eq=False)
-class Exposure:
+class Exposure(Displayed):
     """One exposure in memory.
 
     Attributes
@@ -112,6 +114,10 @@ class Exposure:
         epoch = f", epoch {m['epoch']:.4f}" if m.get("epoch") else ""
         wcs = "" if self.wcs is not None else ", no WCS"
         return f"<{type(self).__name__} {self.name}: {what} {nx} x {ny} pixels{epoch}{wcs}>"
+
+    def plot(self, stars=None, ax=None):
+        """Draw the pixels, see `jwst_hpastrom.plot.image`."""
+        return plot.image(self, stars, ax)
 
     def to_sky(self, x, y):
         """Raw pixels to right ascension and declination in degrees, through the exposure's WCS."""

@@ -1,22 +1,20 @@
-"""Gaia's table: from a file, from the archive with a cache, or from flystar's form of it."""
+"""Gaia's table: from a file, or from flystar's form of it."""
 
-import hashlib
 import logging
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
+from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.catalogs import UNITS
-from jwst_hpastrom.io.gaia_releases import check_epoch, release_named, release_of, ruwe_by_parameters
+from jwst_hpastrom.io.gaia_releases import check_epoch, release_of, ruwe_by_parameters
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.reading import epoch_of_meta, numbers, read_table, row_years, set_epochs
 from jwst_hpastrom.io.sentinels import clean_columns, refuse_single_precision
-from jwst_hpastrom.io.writing import write_table
 
-__all__ = ["GAIA_UNITS", "convert_flystar_gaia", "query_gaia", "read_gaia"]
+__all__ = ["GAIA_UNITS", "convert_flystar_gaia", "read_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -192,56 +190,3 @@ def convert_flystar_gaia(table, *, ra_ref=None, dec_ref=None, x_positive="west")
     values = np.asarray(t[label])
     out["source_id"] = np.char.decode(values) if values.dtype.kind == "S" else values.astype(str)
     return out
-
-
-def query_gaia(ra, dec, radius, *, cache_dir, release="gaiadr3"):
-    """Fetch Gaia sources around a point from the archive, or from the cache of an earlier call.
-
-    Parameters
-    ----------
-    ra, dec, radius : float
-        Degrees.
-
-    cache_dir : path-like
-        Folder of the cached tables; their names tell the query.
-
-    release : str
-        "gaiadr2", "gaiaedr3", "gaiadr3", "gaiadr4": what differs between them is known
-        (`~jwst_hpastrom.io.gaia_releases.RELEASES`).
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        As from `read_gaia`.
-
-    Raises
-    ------
-    BadFileError
-        No cached table, and astroquery is not installed or the archive cannot be reached.
-    """
-    conventions = release_named(release)
-    release = conventions.schema
-    columns = ", ".join(c for c in ("source_id", *GAIA_UNITS) if c not in conventions.absent)
-    query = (
-        f"SELECT {columns} FROM {release}.gaia_source WHERE 1 = CONTAINS(POINT(ra, dec), "
-        f"CIRCLE({float(ra):.8f}, {float(dec):.8f}, {float(radius):.6f}))"
-    )
-    key = hashlib.sha256(query.encode()).hexdigest()[:16]
-    path = Path(cache_dir) / f"{release}_{key}.ecsv"
-    if path.exists():
-        log.info("Gaia table from the cache: %s", path)
-        return read_gaia(path)
-    try:
-        from astroquery.gaia import Gaia
-
-        table = Gaia.launch_job_async(query).get_results()
-    except Exception as err:
-        raise BadFileError(
-            f"no answer from the Gaia archive ({type(err).__name__}: {str(err)[:120]})",
-            "astroquery and a network, or a table in the cache",
-            "give the table as a file: gaia_catalog=",
-            path,
-        ) from err
-    table.meta = {"query": query}
-    write_table(table, path)
-    return read_gaia(path)

@@ -3,7 +3,7 @@
 import logging
 import re
 
-__all__ = ["CATALOG_NAMES", "GAIA_NAMES", "LIST_NAMES", "find_columns", "plain"]
+__all__ = ["CATALOG_NAMES", "GAIA_NAMES", "LIST_NAMES", "error_names", "find_columns", "plain"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -13,8 +13,8 @@ def plain(name):
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
-def _errors(*bases):
-    """Names of a quantity's standard error, from the quantity's names."""
+def error_names(*bases):
+    """Return the names of a quantity's standard error, from the quantity's names."""
     forms = ("{}error", "{}err", "e{}", "sigma{}", "{}sigma", "err{}", "error{}", "{}unc", "{}std", "sig{}")
     forms += ("{}uncertainty", "unc{}", "s{}", "d{}", "{}rmse", "{}e")
     return tuple(form.format(plain(b)) for b in bases for form in forms)
@@ -38,12 +38,12 @@ CATALOG_NAMES = {
     "id": ("id", "source_id", "source", "designation", "name", "star_id", "matchid", "objid"),
     "ra": _RA,
     "dec": _DEC,
-    "ra_error": (*_errors(*_RA), "pos_error"),
-    "dec_error": (*_errors(*_DEC), "pos_error"),
+    "ra_error": (*error_names(*_RA), "pos_error"),
+    "dec_error": (*error_names(*_DEC), "pos_error"),
     "pmra": _PMRA,
     "pmdec": _PMDEC,
-    "pmra_error": (*_errors(*_PMRA), "pm_error"),
-    "pmdec_error": (*_errors(*_PMDEC), "pm_error"),
+    "pmra_error": (*error_names(*_PMRA), "pm_error"),
+    "pmdec_error": (*error_names(*_PMDEC), "pm_error"),
     "mag": _MAG,
     "x": _X,
     "y": _Y,
@@ -66,17 +66,17 @@ CATALOG_NAMES = {
 LIST_NAMES = {
     "x": _X,
     "y": _Y,
-    "x_err": _errors(*_X),
-    "y_err": _errors(*_Y),
+    "x_err": error_names(*_X),
+    "y_err": error_names(*_Y),
     "mag": _MAG,
-    "mag_err": _errors(*_MAG),
+    "mag_err": error_names(*_MAG),
     "name": ("name", "id"),
 }
 #: the same of Gaia's columns beyond those of a catalog: the archive's names, and VizieR's
 GAIA_NAMES = {
     **{name: names for name, names in CATALOG_NAMES.items() if name[:2] in ("ra", "de", "pm", "re")},
     "parallax": ("parallax", "plx"),
-    "parallax_error": _errors("parallax", "plx"),
+    "parallax_error": error_names("parallax", "plx"),
     "parallax_over_error": ("parallax_over_error", "rplx"),
     "astrometric_params_solved": ("astrometric_params_solved", "solved"),
     "duplicated_source": ("duplicated_source", "dup"),

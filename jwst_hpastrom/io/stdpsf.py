@@ -11,7 +11,7 @@ from astropy.time import Time
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
-from jwst_hpastrom.instrument import detector_of
+from jwst_hpastrom.instrument import FRAME, detector_of
 from jwst_hpastrom.io.manifest_reading import append_manifest
 from jwst_hpastrom.io.opening import check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.writing import atomic_path
@@ -22,6 +22,8 @@ OVERSAMPLING = 4
 BLOCK, CARD = 2880, 80
 NODES = 10  # positions a header has room for in each direction
 UNUSED = 9999
+#: NIRCam's short-wave detectors in files that hold all of them: from left to right, the lower row first
+MOSAIC = ("NRCA1", "NRCA3", "NRCB4", "NRCB2", "NRCA2", "NRCA4", "NRCB3", "NRCB1")
 MARK = "jwst_hpastrom"  # begins the comment that holds what the format has no keyword for
 
 
@@ -115,6 +117,12 @@ def write_stdpsf(library, path):
 
 
 def _nodes(header, prefix, n, path):
+    if f"{prefix}01" not in header and f"{prefix}A5" in header:  # five positions a keyword
+        try:
+            texts = [header[f"{prefix}{c}5"] for c in "ABCD"[: -(-n // 5)]]
+            return np.array([float(v) - 1 for t in texts for v in str(t).split()][:n])
+        except (KeyError, ValueError):
+            pass
     try:
         return np.array([float(header[f"{prefix}{k:02d}"]) - 1 for k in range(1, n + 1)])
     except (KeyError, ValueError, TypeError) as err:
@@ -151,12 +159,29 @@ def _metadata(header, path):
     return {**meta, "comments": other} if other else meta
 
 
-def read_stdpsf(path, *, chip=None):
+def _part(data, borrowed, x, y, detector, path):
+    """Effective PSFs and positions of one detector of a file of NIRCam's eight short-wave ones."""
+    place = next((k for k, name in enumerate(MOSAIC) if name == detector), None)
+    if place is None:
+        raise BadReferenceFileError(
+            f"ePSFs of {len(MOSAIC)} detectors for {detector or 'an unknown one'}", " or ".join(MOSAIC),
+            "read it with one of them, or give another library", path,
+        )  # fmt: skip
+    row, column = divmod(place, 4)
+    nx, ny = x.size // 4, y.size // 2
+    rows, columns = slice(row * ny, (row + 1) * ny), slice(column * nx, (column + 1) * nx)
+    data = data.reshape(y.size, x.size, *data.shape[1:])[rows, columns].reshape(-1, *data.shape[1:])
+    borrowed = borrowed.reshape(y.size, x.size)[rows, columns].ravel()
+    return data, borrowed, x[columns] - column * FRAME[1], y[rows] - row * FRAME[0]
+
+
+def read_stdpsf(path, *, chip=None, detector=None):
     """Read an STDPSF file.
 
     Files of two-chip cameras hold both chips above each other, with the rows of both at the border. Such a
     grid is read as one detector of twice the height, the upper chip beginning one pixel above the lower one's
-    last row, or one chip of it.
+    last row, or one chip of it. Files of all short-wave detectors of NIRCam (``STDPSF_NRCSW_…``, 20 x 10
+    positions) are read for one of them.
 
     Parameters
     ----------
@@ -164,6 +189,9 @@ def read_stdpsf(path, *, chip=None):
 
     chip : {None, 1, 2}
         Of a two-chip file: the lower (1) or the upper (2) chip in its own pixels.
+
+    detector : str, optional
+        Of a file of NIRCam's eight short-wave detectors: which one.
 
     Returns
     -------
@@ -200,6 +228,10 @@ def read_stdpsf(path, *, chip=None):
     x, y = _nodes(header, "IPSFX", nx, path), _nodes(header, "JPSFY", ny, path)
     meta = _metadata(header, path)
     borrowed, shift = _borrowed(meta.pop("borrowed", ""), nx * ny), meta.pop("brighter_fatter", 0.0)
+    if (nx, ny) == (20, 10):
+        detector = str(detector or "").upper()
+        data, borrowed, x, y = _part(data, borrowed, x, y, detector, path)
+        meta["detector"] = detector
     seam = np.flatnonzero(np.diff(y) == 0)
     if seam.size == 1:
         k = int(seam[0]) + 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
+from jwst_hpastrom.column_texts import document
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.manifest import KEY, record, stamp
 from jwst_hpastrom.io.seals import BLANK, put_seal
@@ -112,5 +113,5 @@ def write_table(table, path):
     """
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords
-        _write_sealed(table, temporary, FORMATS[Path(path).suffix])
+        _write_sealed(document(table), temporary, FORMATS[Path(path).suffix])
     return str(path)

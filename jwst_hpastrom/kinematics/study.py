@@ -6,6 +6,8 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
@@ -22,7 +24,7 @@ MOTIONS = ("pmra", "pmdec", "pmra_error", "pmdec_error")
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Study(Displayed):
     """Result of `study_field`; what the stars do not allow is None.
 
     Attributes
@@ -82,6 +84,10 @@ class Study:
             f"<{type(self).__name__}: {len(self.motions)} stars, {int(self.old.sum())} old and "
             f"{int(self.young.sum())} young ones{''.join(f', {n}' for n in found)}>"
         )
+
+    def plot(self, ax=None):
+        """Draw the vector-point diagram, see `jwst_hpastrom.plot.motion_diagram`."""
+        return plot.motion_diagram(self.motions, ax)
 
 
 def color_split(color: np.ndarray, n_bins: int = 64) -> float:

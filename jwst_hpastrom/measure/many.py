@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table, vstack
 from scipy.spatial import cKDTree
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
@@ -31,7 +33,7 @@ PENDING = 4  # tiles in flight at most, which bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
-class ManyResult:
+class ManyResult(Tabular):
     """Result of `measure_many`.
 
     Attributes
@@ -55,6 +57,10 @@ class ManyResult:
 
     def __repr__(self):
         return f"<{type(self).__name__}: {len(self.table)} stars>"
+
+    def plot(self, ax=None):
+        """Draw the scatter of positions against magnitude, see `jwst_hpastrom.plot.frame_rms`."""
+        return plot.frame_rms(self.table, ax)
 
 
 class Field:
@@ -200,7 +206,7 @@ def run_tiles(field, cores, settings, executor, progress, change=None):
     to start from.
     """
     waiting = deque()
-    with tqdm(total=len(cores), desc="tiles", unit="tile", disable=not progress) as bar:
+    with tqdm(total=len(cores), desc="tiles", unit="tile", disable=None if progress else True) as bar:
 
         def finished():
             core, job = waiting.popleft()

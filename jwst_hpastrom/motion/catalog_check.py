@@ -53,7 +53,8 @@ def compare_with_catalog(motions, first_epoch):
     stated = np.hypot(*own_error[:, known])
     large = _larger_half(mag, stated)
     tied = _width(pull[:, large]), _width(pull[:, ~large])
-    ratio = float(np.median(stated[large]) / np.median(stated[~large]))
+    # none is larger than the median where the catalog states one error for all
+    ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
     out |= {
         "pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio,
         "outliers": float(np.mean(np.max(np.abs(pull), axis=0) > 4.0)),

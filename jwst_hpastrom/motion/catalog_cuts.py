@@ -1,17 +1,16 @@
 """Which stars are good enough to be published or used as reference (H25 §4.1.1)."""
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag, values
-from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
-from jwst_hpastrom.motion.frame_quality import common_epoch, frame_bias
 from jwst_hpastrom.ranges import in_range
 
-__all__ = ["apply_quality_cuts", "compare_catalogs"]
+__all__ = ["apply_quality_cuts", "cut_table", "quality_cuts"]
 
 
 @in_range
-def apply_quality_cuts(
+def quality_cuts(
     table,
     *,
     min_epochs=4,
@@ -23,12 +22,13 @@ def apply_quality_cuts(
     max_motion=15.0,
     max_mag=20.5,
 ):
-    """Flag stars that fail the catalog cuts as ``QUALITY_CUT``.
+    """Which stars fail which of the catalog cuts of H25.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Columns of `~jwst_hpastrom.columns.MOTION`; its ``flags`` are changed.
+        Columns of `~jwst_hpastrom.columns.MOTION`. Motions of two epochs have no ``n_epochs`` and
+        ``chi2_loo_*``, and those cuts are not made.
 
     min_epochs : int
         Fewest epochs.
@@ -46,76 +46,82 @@ def apply_quality_cuts(
         mas/yr.
 
     max_mag : float
-        Faintest magnitude.
+        Faintest magnitude; stars without one pass.
+
+    Returns
+    -------
+    dict of str to ndarray of bool
+        By the cut's name and limit: the stars that fail it, those without the value among them.
+    """
+    failed = {}
+    if "n_epochs" in table.colnames:
+        failed[f"n_epochs >= {min_epochs}"] = ~(values(table, "n_epochs") >= min_epochs)
+    with np.errstate(invalid="ignore"):
+        if "chi2_loo_ra" in table.colnames:
+            chi2 = _either(table, "chi2_loo_ra", "chi2_loo_dec")
+            failed[f"chi2_loo < {max_chi2_loo:g}"] = ~(chi2 < max_chi2_loo).all(0)
+        for kind, name, unit, low, high in (
+            ("", "position", "mas", min_position_error, max_position_error),
+            ("pm", "motion", "mas/yr", min_motion_error, max_motion_error),
+        ):
+            error = _either(table, f"{kind}ra_error", f"{kind}dec_error")
+            failed[f"{name} error < {high:g} {unit}"] = ~(error < high).all(0)
+            failed[f"{name} error > {low:g} {unit}"] = (error <= low).any(0)
+        speed = np.hypot(values(table, "pmra"), values(table, "pmdec"))
+        failed[f"motion < {max_motion:g} mas/yr"] = ~(speed < max_motion)
+        failed[f"mag < {max_mag:g}"] = values(table, "mag") >= max_mag
+    return failed
+
+
+def _either(table, *names):
+    return np.stack([values(table, n) for n in names])
+
+
+def apply_quality_cuts(table, **limits):
+    """Flag stars that fail the catalog cuts as ``QUALITY_CUT``.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Columns of `~jwst_hpastrom.columns.MOTION`; its ``flags`` are changed.
+
+    **limits
+        Of `quality_cuts`.
 
     Returns
     -------
     ndarray of bool
         Stars that pass.
+
+    Examples
+    --------
+    ::
+
+        keep = apply_quality_cuts(motions, max_mag=18.0)
+        good = motions[keep]
     """
-    keep = np.asarray(table["n_epochs"]) >= min_epochs
-    with np.errstate(invalid="ignore"):
-        for axis in ("ra", "dec"):
-            chi2 = np.asarray(table[f"chi2_loo_{axis}"])
-            position, motion = np.asarray(table[f"{axis}_error"]), np.asarray(table[f"pm{axis}_error"])
-            keep &= (chi2 < max_chi2_loo) & (position > min_position_error) & (position < max_position_error)
-            keep &= (motion > min_motion_error) & (motion < max_motion_error)
-        keep &= np.hypot(table["pmra"], table["pmdec"]) < max_motion
-        mag = np.asarray(table["mag"])
-        keep &= ~(mag >= max_mag)
-    flags = np.asarray(table["flags"], np.int64)
+    keep = ~np.any(list(quality_cuts(table, **limits).values()), axis=0)
+    flags = np.zeros(len(table), np.int64)
+    if "flags" in table.colnames:
+        flags = np.asarray(table["flags"], np.int64)
     table["flags"] = np.where(keep, flags & ~int(Flag.QUALITY_CUT), flags | int(Flag.QUALITY_CUT))
     return keep
 
 
-@in_range
-def compare_catalogs(table, other, *, radius_mas=100.0, epoch=2015.5):
-    """Compare motions and positions with another catalog, such as one of masers (H25 §4.2.3).
+def cut_table(failed):
+    """How many stars each cut takes.
 
     Parameters
     ----------
-    table, other : `~astropy.table.Table`
-        ``ra dec`` (deg), ``ra_error dec_error`` (mas), ``pmra pmdec`` and errors (mas/yr), ``ref_epoch``,
-        in one frame.
-
-    radius_mas : float
-        Largest distance at ``epoch``.
-
-    epoch : float
-        At which stars are matched.
+    failed : dict of str to ndarray of bool
+        Of `quality_cuts`.
 
     Returns
     -------
-    i, j : ndarray of int
-        Matched rows.
-
-    bias : `~jwst_hpastrom.motion.frame_quality.FrameBias`
-        table − other, positions at the common epoch (H25 eq. 10-12); None without a match.
+    `~astropy.table.Table`
+        cut, n_failed, n_failed_alone (by this cut and no other); in the metadata n_stars and n_passed.
     """
-    plane = TangentPlane(*sky_middle(values(table, "ra"), values(table, "dec")))
-
-    def column(t, name):
-        return np.asarray(t[name], float)
-
-    def at(t, when):
-        xi, eta = plane.from_sky(column(t, "ra"), column(t, "dec"))
-        dt = when - column(t, "ref_epoch")
-        return xi * 1e3 + column(t, "pmra") * dt, eta * 1e3 + column(t, "pmdec") * dt
-
-    i, j, _ = match_nearest(*at(table, epoch), *at(other, epoch), radius_mas)
-    if i.size == 0:
-        return i, j, None
-    a, b = table[i], other[j]
-
-    def errors(t, kind):
-        return np.stack([column(t, f"{kind}{n}_error") for n in ("ra", "dec")], -1)
-
-    common = common_epoch(errors(a, "pm"), column(a, "ref_epoch"), errors(b, "pm"), column(b, "ref_epoch"))
-    position = np.stack(at(a, common), -1) - np.stack(at(b, common), -1)
-    motion = np.stack([column(a, n) - column(b, n) for n in ("pmra", "pmdec")], -1)
-    variance = 0.0
-    for t in (a, b):
-        dt = (common - column(t, "ref_epoch"))[:, None]
-        variance = variance + errors(t, "") ** 2 + (errors(t, "pm") * dt) ** 2
-    error = np.c_[np.sqrt(variance), np.hypot(errors(a, "pm"), errors(b, "pm"))]
-    return i, j, frame_bias(np.c_[position, motion], error, common)
+    together = np.sum(list(failed.values()), axis=0)
+    rows = [(name, int(bad.sum()), int((bad & (together == 1)).sum())) for name, bad in failed.items()]
+    meta = {"n_stars": int(together.size), "n_passed": int((together == 0).sum())}
+    return Table(rows=rows, names=("cut", "n_failed", "n_failed_alone"), meta=meta)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MOTION, Flag, make_table
 from jwst_hpastrom.geometry import TangentPlane, sky_axes
 from jwst_hpastrom.motion.frame_quality import FrameBias
@@ -18,7 +20,7 @@ __all__ = ["EpochMotions", "motion_table"]
 
 
 @dataclass(frozen=True)
-class EpochMotions:
+class EpochMotions(Tabular):
     """Result of `fit_epochs`.
 
     Attributes
@@ -94,6 +96,10 @@ class EpochMotions:
             f"<{type(self).__name__}: {len(self.table)} stars, {len(self.epochs)} epochs from {years}, "
             f"{len(self.references)} reference stars>"
         )
+
+    def plot(self, ax=None):
+        """Draw the vector-point diagram, see `jwst_hpastrom.plot.motion_diagram`."""
+        return plot.motion_diagram(self.table, ax)
 
     def expected_chi2_quantiles(self, most=500, n_draws=200):
         """Quantiles (0, 0.05, … 1) of the leave-one-out chi-square that the models expect, from some stars.

@@ -212,7 +212,7 @@ class JointTest:
         √(σ_x² + σ_y²): H25's "consistent to within", not a radius of any confidence.
 
     radius : float
-        Upper limit of the true offset's length at the stated confidence along d: |d| + √limit σ_along.
+        Upper limit of the true offset's length at the stated confidence along d: its length + √limit σ_along.
     """
 
     chi2: float

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion._star_kernels import fit_stars
@@ -292,7 +292,7 @@ def fit_motions(
     else:
         futures = [executor.submit(_run, job, settings) for job in jobs]
         results = (f.result() for f in futures)
-    bar = tqdm(results, total=len(jobs), desc="motions", unit="chunk", disable=not progress)
+    bar = tqdm(results, total=len(jobs), desc="motions", unit="chunk", disable=None if progress else True)
     parts = list(bar)
     if not parts:
         empty = np.zeros((0, t.size))

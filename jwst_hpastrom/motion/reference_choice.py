@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 from astropy.table import Table
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.motion.frame_quality import common_epoch
@@ -230,7 +230,7 @@ def choose_reference(
     kept, z_out, d_out = np.ones(n, bool), np.full(n, np.nan), np.full((n, 4), np.nan)
     dropped, offsets = np.zeros((n, len(epochs)), bool), np.zeros((2, n, len(epochs)))
     factors = gaia_factors(reference, epochs)
-    bar = tqdm(desc="reference stars", unit="fit", disable=not progress)
+    bar = tqdm(desc="reference stars", unit="fit", disable=None if progress else True)
     while True:
         rows = np.flatnonzero(kept)
         part, own = reference.take(rows), links.take(star[rows])

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.columns import row_epochs, values
+
 __all__ = ["RADIO_SGRA", "RestPoint", "at_rest", "at_rest_table"]
 
 
@@ -41,9 +43,14 @@ class RestPoint:
         """Offset from a fiducial point (ra, dec) at an epoch, mas East and North (H25 eq. 15, 16)."""
         cos = np.cos(np.deg2rad(fiducial[1]))
         dt = np.asarray(epoch, float) - self.epoch
-        x = (self.ra - fiducial[0]) * cos * 3.6e6 + self.pmra * dt
+        x = _turn(self.ra - fiducial[0]) * cos * 3.6e6 + self.pmra * dt
         y = (self.dec - fiducial[1]) * 3.6e6 + self.pmdec * dt
         return x, y
+
+
+def _turn(degrees):
+    """Differences of right ascension, across 0 h too."""
+    return (np.asarray(degrees, float) + 180.0) % 360.0 - 180.0
 
 
 def _hms(h, m, s):
@@ -54,9 +61,9 @@ def _dms(d, m, s):
     return -(d + m / 60.0 + s / 3600.0)
 
 
-# : Published ICRS positions and motions of SgrA*, as H25 quotes them. Reid & Brunthaler's error in right
-# ascension is
-#: 10 mas: the footnote's 0.011 s of time would be 144 mas.
+#: Published ICRS positions and motions of SgrA*, as H25 quotes them. Reid & Brunthaler's error in right
+#: ascension is 10 mas: the footnote's 0.011 s of time would be 144 mas. Gordon et al.'s is 0.0000175 s, which
+#: rounds to the footnote's 0.000018 s and gives the error in Table 6.
 RADIO_SGRA = {
     "xu2022": RestPoint(
         _hms(17, 45, 40.032863), _dms(29, 0, 28.24260), 0.21, 0.47, 2020.0, -3.152, -5.586, 0.011, 0.006
@@ -65,7 +72,7 @@ RADIO_SGRA = {
         _hms(17, 45, 40.0409), _dms(29, 0, 28.118), 10.0, 10.0, 1996.215, -3.156, -5.585, 0.006, 0.010
     ),
     "gordon2023": RestPoint(
-        _hms(17, 45, 40.034047), _dms(29, 0, 28.21601), 0.24, 0.44, 2015.0, -3.128, -5.584, 0.042, 0.075
+        _hms(17, 45, 40.034047), _dms(29, 0, 28.21601), 0.23, 0.44, 2015.0, -3.128, -5.584, 0.042, 0.075
     ),
 }
 
@@ -102,14 +109,15 @@ def at_rest(ra, dec, pmra, pmdec, epoch, point=RADIO_SGRA["xu2022"], *, fiducial
     first = RADIO_SGRA["xu2022"]
     fiducial = (first.ra, first.dec) if fiducial is None else fiducial
     x0, y0 = point.offset(fiducial, epoch)
-    x = (np.asarray(ra) - fiducial[0]) * np.cos(np.deg2rad(fiducial[1])) * 3600.0 - x0 / 1e3
+    x = _turn(np.asarray(ra) - fiducial[0]) * np.cos(np.deg2rad(fiducial[1])) * 3600.0 - x0 / 1e3
     y = (np.asarray(dec) - fiducial[1]) * 3600.0 - y0 / 1e3
     return x, y, np.asarray(pmra) - point.pmra, np.asarray(pmdec) - point.pmdec
 
 
 def at_rest_table(
-    table, point=RADIO_SGRA["xu2022"], *, frame_motion_error=(0.0, 0.0), frame_position_error=(0.0, 0.0)
-):
+    table, point=RADIO_SGRA["xu2022"], *, fiducial=None, frame_motion_error=(0.0, 0.0),
+    frame_position_error=(0.0, 0.0),
+):  # fmt: skip
     """Turn a table of motions into the frame in which an object rests.
 
     Parameters
@@ -118,6 +126,9 @@ def at_rest_table(
         Columns of `~jwst_hpastrom.columns.MOTION`.
 
     point : `RestPoint`
+
+    fiducial : pair of float, optional
+        As in `at_rest`: of a point elsewhere, its own position.
 
     frame_motion_error, frame_position_error : pair of float
         Errors of the table's frame against the ICRS, mas/yr and mas (H25 Table 5: 0.023, 0.018 and 0.033,
@@ -129,16 +140,21 @@ def at_rest_table(
         x, y (arcsec), vx, vy (mas/yr) with the fits' errors, and ``*_error_total`` with the frame's and the
         object's errors in quadrature.
     """
-    x, y, vx, vy = at_rest(
-        table["ra"], table["dec"], table["pmra"], table["pmdec"], table["ref_epoch"], point
-    )
-    out = Table({"id": table["id"], "x": x, "y": y, "vx": vx, "vy": vy, "ref_epoch": table["ref_epoch"]})
-    dt = np.asarray(table["ref_epoch"], float) - point.epoch
+    epoch = row_epochs(table)
+    sky = (values(table, name) for name in ("ra", "dec", "pmra", "pmdec"))
+    x, y, vx, vy = at_rest(*sky, epoch, point, fiducial=fiducial)
+    out = Table({"id": table["id"], "x": x, "y": y, "vx": vx, "vy": vy, "ref_epoch": epoch})
+    dt = epoch - point.epoch
     for axis, (p, m) in enumerate((("ra", "x"), ("dec", "y"))):
-        pos, pm = np.asarray(table[f"{p}_error"], float), np.asarray(table[f"pm{p}_error"], float)
+        pos, pm = values(table, f"{p}_error"), values(table, f"pm{p}_error")
         point_pm = (point.pmra_error, point.pmdec_error)[axis]
         point_pos = np.hypot((point.ra_error, point.dec_error)[axis], point_pm * dt)
         out[f"{m}_error"], out[f"v{m}_error"] = pos, pm
         out[f"{m}_error_total"] = np.sqrt(pos**2 + point_pos**2 + frame_position_error[axis] ** 2)
         out[f"v{m}_error_total"] = np.sqrt(pm**2 + point_pm**2 + frame_motion_error[axis] ** 2)
+    for name in out.colnames[1:]:
+        velocity, error = name.startswith("v"), "error" in name
+        out[name].unit = (
+            "yr" if name == "ref_epoch" else "mas / yr" if velocity else "mas" if error else "arcsec"
+        )
     return out

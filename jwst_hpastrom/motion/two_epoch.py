@@ -7,6 +7,8 @@ import numpy as np
 from astropy.table import Column, Table
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MOTION, Flag, epsf_cause, make_table, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.frame import position_errors
@@ -32,7 +34,7 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 
 
 @dataclass(frozen=True, eq=False)
-class TwoEpochMotions:
+class TwoEpochMotions(Tabular):
     """Result of `two_epoch_motions`.
 
     Attributes
@@ -69,6 +71,10 @@ class TwoEpochMotions:
         return (
             f"<{type(self).__name__}: {len(self.table)} {what}, {int(self.reference.sum())} reference stars>"
         )
+
+    def plot(self, ax=None):
+        """Draw the vector-point diagram, see `jwst_hpastrom.plot.motion_diagram`."""
+        return plot.motion_diagram(self.table, ax)
 
 
 def _pair(t, master_xy, first_xy, radius):
@@ -367,7 +373,12 @@ def two_epoch_motions(
         own = "color" in master.colnames
         data["color"] = values(master, "color")[i] if own else values(first_epoch, "color")[j]
     table = make_table(MOTION, data, meta)
-    log.info("%d motions, %d reference stars, zero point %s", len(table), is_reference.sum(), zero)
+    log.info(
+        "%d motions, %d reference stars, zero point (%.4f, %.4f) mas/yr",
+        len(table),
+        is_reference.sum(),
+        *zero,
+    )
     return TwoEpochMotions(table, t, zero, zero_error, reference, gain)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from jwst_hpastrom.measure import summarise_artificial
-from jwst_hpastrom.report.drawing import new_figure
+from jwst_hpastrom.plot.drawing import new_figure, points
+from jwst_hpastrom.report.captions import shown
 
 __all__ = ["artificial_star_tests", "sections"]
 
@@ -32,7 +33,7 @@ def artificial_star_tests(artificial, *, step=0.5):
     (share, light), (place, pull) = axes
     found = np.asarray(artificial["found"])
     true = np.asarray(artificial["mag_true"])[found]
-    light.plot(true, np.asarray(artificial["mag"])[found] - true, ",", color="0.7", zorder=0)
+    points(light, true, np.asarray(artificial["mag"])[found] - true, color="0.7", zorder=0)
     for end, color in COLORS.items():
         enough = np.asarray(rows[f"n{end}"]) >= 20
         many = enough & (np.asarray(rows[f"completeness{end}"] * rows[f"n{end}"]) >= 20)
@@ -72,5 +73,5 @@ def sections(products):
         k = below[0]
         mag, share = (np.asarray(limit[c])[k - 1 : k + 1] for c in ("mag", "completeness"))
         text += f"; half of them at magnitude {np.interp(-0.5, -share, mag):.2f}"
-    caption = "Artificial stars: completeness, magnitudes, positions and pulls, by crowding"
-    return [("Artificial stars", [text + ".", (artificial_star_tests(products.artificial), caption)])]
+    figure = artificial_star_tests(products.artificial)
+    return [("Artificial stars", [text + ".", shown(figure, "artificial", "Artificial stars, by crowding")])]

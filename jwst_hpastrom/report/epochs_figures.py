@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from jwst_hpastrom.motion.catalog_cuts import compare_catalogs
+from jwst_hpastrom.motion.catalog_comparison import compare_catalogs
 from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.models import MODEL_CODES
-from jwst_hpastrom.report.drawing import new_figure, running_median, thin
+from jwst_hpastrom.plot.drawing import new_figure, points, running_median
+from jwst_hpastrom.report.captions import shown
 
 __all__ = [
     "catalog_differences",
@@ -142,13 +143,14 @@ def reference_differences(references):
 
 def error_against_magnitude(motions):
     """Errors of positions and motions against magnitude; H25 Fig. 6."""
-    mag, rows = np.asarray(motions["mag"], float), thin(np.random.default_rng(1), len(motions))
+    mag = np.asarray(motions["mag"], float)
     figure, axes = new_figure(9, 4, columns=2)
     for axis, prefix, unit in ((axes[0][0], "", "mas"), (axes[0][1], "pm", "mas/yr")):
         error = np.hypot(motions[f"{prefix}ra_error"], motions[f"{prefix}dec_error"]) / np.sqrt(2)
         error = np.asarray(error, float)
         ok = np.isfinite(mag + error)
-        axis.semilogy(mag[rows], error[rows], ",", color="0.4")
+        axis.set_yscale("log")
+        points(axis, mag, error, color="0.4")
         bins = np.arange(np.floor(mag[ok].min()), np.ceil(mag[ok].max()) + 0.5, 0.5)
         axis.semilogy(*running_median(mag[ok], error[ok], bins), "C3-", lw=1)
         axis.set_xlabel("magnitude")
@@ -259,18 +261,21 @@ def sections(products):
     if motions is None or "transformation_error_mas" not in motions.meta:
         return []
     found = [
-        (transformation_errors(motions), "transformations (H25 Fig. 2)"),
-        (chi2_distribution(motions), "leave-one-out residuals (H25 Fig. 4)"),
-        (error_against_magnitude(motions), "errors of the fits (H25 Fig. 6)"),
+        shown(transformation_errors(motions), "transformation_errors", "Transformations (H25 Fig. 2)"),
+        shown(chi2_distribution(motions), "chi2_loo", "Leave-one-out residuals (H25 Fig. 4)"),
+        shown(error_against_magnitude(motions), "epoch_errors", "Errors of the fits (H25 Fig. 6)"),
     ]
     references = products.quality.get(f"{products.name}_proper_motion_quality.ecsv")
     if references is not None and "d_pm_xi" in references.colnames:
-        found.insert(1, (reference_differences(references), "reference stars (H25 Fig. 5)"))
+        found.insert(
+            1, shown(reference_differences(references), "references", "Reference stars (H25 Fig. 5)")
+        )
     if rows is not None and len(rows):
-        found.insert(1, (star_path(motions, rows), "one star (H25 Fig. 3)"))
+        found.insert(1, shown(star_path(motions, rows), "star_path", "One star (H25 Fig. 3)"))
         if 1 < np.unique(rows["group"]).size < np.unique(rows["epoch"]).size:
+            offset, both = offset_against_magnitude(rows), group_motion_differences(rows)
             found += [
-                (offset_against_magnitude(rows), "offset between groups of epochs (H25 Fig. 10)"),
-                (group_motion_differences(rows), "motions from either group alone (H25 Fig. 11)"),
+                shown(offset, "group_offset", "Offset between groups of epochs (H25 Fig. 10)"),
+                shown(both, "group_motions", "Motions from either group alone (H25 Fig. 11)"),
             ]
     return [("Many epochs", found)]

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag
+from jwst_hpastrom import plot
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.epsf import fit_stars
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
-from jwst_hpastrom.report.drawing import bright_rows, new_figure, running_median, show_bright, thin
+from jwst_hpastrom.plot.drawing import bright_rows, new_figure
+from jwst_hpastrom.report.captions import shown
 
 __all__ = [
     "central_value_history",
@@ -14,6 +16,7 @@ __all__ = [
     "phase_change",
     "pixel_phase",
     "qfit_change",
+    "qfit_of_all",
     "qfit_radxs",
     "samplings",
     "sections",
@@ -31,43 +34,14 @@ def epsf_grid(library):
     -------
     `~matplotlib.figure.Figure`
     """
-    ny, nx = library.y.size, library.x.size
-    data = np.asarray(library.data)
-    mean = data.mean(0)
-    # the inner 6 pixels to either side
-    c, half = data.shape[1] // 2, min(6 * library.oversampling, data.shape[1] // 2)
-    cut = slice(c - half, c + half + 1)
     figure, axes = new_figure(11, 5.6, 1, 2)
-    blocks = [
-        np.log10(np.maximum(data[:, cut, cut], 1e-5)),
-        data[:, cut, cut] - mean[cut, cut],
-    ]
-    limit = max(float(np.abs(blocks[1]).max()), 1e-6)
-    titles = ("ePSFs over the detector, log10", "difference from the mean ePSF")
-    for axis, block, title, scale in zip(
-        axes[0], blocks, titles, ({"vmin": -5, "vmax": -0.3}, {"vmin": -limit, "vmax": limit}), strict=True
-    ):
-        mosaic = np.block([[block[j * nx + i] for i in range(nx)] for j in range(ny)])
-        side = block.shape[1]
-        image = axis.imshow(
-            mosaic, origin="lower", cmap="magma" if title.endswith("log10") else "RdBu_r", **scale
-        )
-        axis.set_xticks((np.arange(nx) + 0.5) * side, [f"{v:.0f}" for v in library.x])
-        axis.set_yticks((np.arange(ny) + 0.5) * side, [f"{v:.0f}" for v in library.y])
-        for k in range(nx * ny):
-            if library.borrowed[k]:
-                axis.text(
-                    (k % nx + 0.05) * side, (k // nx + 0.85) * side, "borrowed", fontsize=6, color="0.6"
-                )
-        axis.set_title(title)
-        axis.set_xlabel("x (pixel)")
-        figure.colorbar(image, ax=axis, shrink=0.8)
-    axes[0][0].set_ylabel("y (pixel)")
+    for axis, difference in zip(axes[0], (False, True), strict=True):
+        plot.epsf_grid(library, axis, difference=difference)
     return figure
 
 
 def qfit_radxs(stars):
-    """QFIT and RADXS against instrumental magnitude; L23 Fig. 5, 6.
+    """QFIT and RADXS against magnitude; L23 Fig. 5, 6.
 
     Parameters
     ----------
@@ -78,23 +52,41 @@ def qfit_radxs(stars):
     -------
     `~matplotlib.figure.Figure`
     """
-    mag = np.asarray(stars["mag"], float)
-    k = thin(np.random.default_rng(0), mag.size)
     figure, axes = new_figure(11, 4.2, 1, 2)
-    saturated = (
-        np.asarray(stars["n_saturated"]) > 0 if "n_saturated" in stars.colnames else np.zeros(mag.size, bool)
-    )
-    for axis, name, limits in zip(axes[0], ("qfit", "radxs"), ((0, 0.5), (-0.5, 0.5)), strict=True):
-        value = np.asarray(stars[name], float)
-        axis.plot(mag[k], value[k], ",", color="0.3")
-        axis.plot(mag[saturated], value[saturated], "x", color="C3", ms=3, label="saturated")
-        level = show_bright(axis, mag, np.where(saturated, np.nan, value))
-        axis.set_title(f"{name.upper()}, median of the bright stars {level:.3f}")
-        axis.set_ylim(*limits)
-        axis.set_xlabel("instrumental magnitude")
-        axis.set_ylabel(name.upper())
-    if saturated.any():
-        axes[0][0].legend(loc="upper left")
+    plot.qfit(stars, axes[0][0])
+    plot.radxs(stars, axes[0][1])
+    return figure
+
+
+def qfit_of_all(lists, columns=3):
+    """QFIT against magnitude of every exposure.
+
+    Parameters
+    ----------
+    lists : dict of str to `~astropy.table.Table`
+        Star lists by exposure.
+
+    columns : int
+        Panels beside each other.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+    """
+    columns = min(columns, len(lists))
+    rows = -(-len(lists) // columns)
+    figure, axes = new_figure(3.7 * columns, 2.7 * rows, rows, columns, sharex=True, sharey=True)
+    for axis, (name, stars) in zip(axes.ravel(), lists.items(), strict=False):
+        plot.qfit(stars, axis)
+        median = axis.get_title().rsplit(" ", 1)[-1]
+        axis.set_title(f"{name}\n{len(stars)} stars, bright: {median}", fontsize=7)
+        axis.label_outer()
+    axes[0][0].set_ylim(0, max(axis.get_ylim()[1] for axis in axes.ravel()[: len(lists)]))
+    mag = np.concatenate([values(stars, "mag") for stars in lists.values()])
+    if np.isfinite(mag).any():  # empty panels would have a share in the limits
+        axes[0][0].set_xlim(np.nanmin(mag) - 0.3, np.nanmax(mag) + 0.3)
+    for axis in axes.ravel()[len(lists) :]:
+        axis.remove()
     return figure
 
 
@@ -110,28 +102,10 @@ def pixel_phase(residuals):
     -------
     `~matplotlib.figure.Figure`
     """
-    bright = bright_rows(residuals)
     figure, axes = new_figure(12, 4.0, 1, 3)
-    phase = {a: (np.asarray(residuals[a]) + 0.5) % 1 - 0.5 for a in "xy"}
-    counts, _, _ = np.histogram2d(phase["y"], phase["x"], bins=20, range=((-0.5, 0.5), (-0.5, 0.5)))
-    image = axes[0][0].imshow(
-        counts / max(counts.mean(), 1e-9), origin="lower", extent=(-0.5, 0.5, -0.5, 0.5), vmin=0.5, vmax=1.5
-    )
-    figure.colorbar(image, ax=axes[0][0], shrink=0.85, label="density / mean")
-    axes[0][0].set_title("where stars fall in the pixel")
-    axes[0][0].set_xlabel("x phase")
-    axes[0][0].set_ylabel("y phase")
-    bins = np.linspace(-0.5, 0.5, 21)
+    plot.phase_density(residuals, axes[0][0])
     for axis, name in zip(axes[0][1:], "xy", strict=True):
-        p, d = phase[name][bright], np.asarray(residuals[f"d{name}"])[bright]
-        k = thin(np.random.default_rng(0), p.size)
-        axis.plot(p[k], d[k], ",", color="0.4")
-        axis.plot(*running_median(p, d, bins), "--", color="C2", lw=2, label="median")
-        axis.axhline(0, color="C3", lw=1)
-        axis.set_ylim(-0.06, 0.06)
-        axis.set_xlabel(f"{name} phase (pixel)")
-        axis.set_ylabel(f"Δ{name} (pixel)")
-        axis.legend(loc="upper right")
+        plot.phase_residuals(residuals, axis, axis=name)
     return figure
 
 
@@ -284,14 +258,9 @@ def qfit_change(before, after):
     """
     figure, axes = new_figure(11, 4.2, 1, 2, sharex=True, sharey=True)
     for axis, stars, title in zip(axes[0], (before, after), ("library", "perturbed ePSF"), strict=True):
-        mag, qfit = np.asarray(stars["mag"], float), np.asarray(stars["qfit"], float)
-        k = thin(np.random.default_rng(0), mag.size)
-        axis.plot(mag[k], qfit[k], ",", color="0.3")
-        level = show_bright(axis, mag, qfit)
-        axis.set_title(f"{title}: median of the bright stars {level:.4f}")
-        axis.set_xlabel("instrumental magnitude")
+        plot.qfit(stars, axis)
+        axis.set_title(f"{title}: {axis.get_title()}", fontsize=10)
         axis.set_ylim(0, 0.3)
-    axes[0][0].set_ylabel("QFIT")
     return figure
 
 
@@ -303,14 +272,14 @@ def _with_pixels(products):
             continue
         exposure = read_exposure(path)
         local = products.epsf.shifted(1 - exposure.meta["xstart"], 1 - exposure.meta["ystart"])
-        contents = [
-            (samplings(exposure.image, stars, local), f"{name}: samples across the core (L23 Fig. 2)")
-        ]
+        figure = samplings(exposure.image, stars, local)
+        contents = [shown(figure, "samplings", f"{name}: samples across the core (L23 Fig. 2)")]
         perturbed = products.folder / f"{name}_pepsf.fits"
         if perturbed.exists():
             own = read_epsf(perturbed).shifted(1 - exposure.meta["xstart"], 1 - exposure.meta["ystart"])
             lists = [fit_stars(exposure.image, p, stars["x"], stars["y"]) for p in (local, own)]
-            contents.append((qfit_change(*lists), f"{name}: what the perturbation gains (L23 Fig. 8)"))
+            title = f"{name}: what the perturbation gains (L23 Fig. 8)"
+            contents.append(shown(qfit_change(*lists), "qfit_change", title))
         return contents
     return []
 
@@ -319,18 +288,25 @@ def sections(products):
     """The report's sections on ePSF and star lists, see `~jwst_hpastrom.report.page.write_page`."""
     found = []
     if products.epsf is not None:
-        contents = [(epsf_grid(products.epsf), "ePSFs over the detector (L23 Fig. 4)")]
+        contents = [shown(epsf_grid(products.epsf), "epsf_grid", "ePSFs over the detector (L23 Fig. 4)")]
         for name, table in products.quality.items():
             if name.endswith("epsf_build_phase_quality.ecsv"):
-                contents.append((phase_change(table), "pixel phase, first and last (L23 Fig. 1, 3)"))
+                title = "Pixel phase, first and last (L23 Fig. 1, 3)"
+                contents.append(shown(phase_change(table), "phase_change", title))
             elif "central_after" in table.colnames and "epoch" in table.colnames:
-                contents.append((central_value_history(table), "ePSF against time (L23 Fig. 7)"))
+                figure = central_value_history(table)
+                contents.append(shown(figure, "central_history", "ePSF against time (L23 Fig. 7)"))
         found.append(("Effective PSF", contents))
-    if products.stars:
-        name, stars = next(iter(products.stars.items()))
-        contents = [(qfit_radxs(stars), f"{name}: QFIT and RADXS (L23 Fig. 5, 6)")]
+    lists = {name: stars for name, stars in products.stars.items() if "qfit" in stars.colnames}
+    if lists:
+        contents = [shown(qfit_of_all(lists), "star_lists", f"QFIT of {len(lists)} exposures (L23 Fig. 5)")]
+        name, stars = next(iter(lists.items()))
+        if "radxs" in stars.colnames:
+            contents.append(shown(qfit_radxs(stars), "qfit_radxs", f"{name}: QFIT and RADXS (L23 Fig. 5, 6)"))
         found.append(("Star lists", contents + _with_pixels(products)))
-    residuals = products.residuals
-    if residuals is not None:
-        found.append(("Pixel phase", [(pixel_phase(residuals), "pixel phase of the lists (L23 Fig. 1, 3)")]))
+    if products.residuals is not None:
+        figure = pixel_phase(products.residuals)
+        found.append(
+            ("Pixel phase", [shown(figure, "pixel_phase", "Pixel phase of the lists (L23 Fig. 1, 3)")])
+        )
     return found

@@ -3,9 +3,10 @@
 import numpy as np
 
 from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics import study_field
-from jwst_hpastrom.report.drawing import color_limits, color_magnitude, new_figure
+from jwst_hpastrom.numerics import robust_sigma
+from jwst_hpastrom.plot.drawing import color_limits, color_magnitude_points, new_figure, points
+from jwst_hpastrom.report.captions import shown
 
 __all__ = [
     "cluster_members",
@@ -24,9 +25,9 @@ def _values(table, *names):
     return [np.asarray(table[c], float) for c in names]
 
 
-def _diagram(axis, table, rows, color="0.2", size=1.5):
+def _diagram(axis, table, rows, color="0.2", size=2.5):
     """Points in a vector-point diagram, East to the left."""
-    axis.plot(*_values(table[rows], "pmra", "pmdec"), ".", ms=size, color=color, mec="none")
+    points(axis, *_values(table[rows], "pmra", "pmdec"), ms=size, color=color)
     axis.set_aspect("equal", adjustable="box")
     axis.set_xlabel("µα cos δ (mas/yr)")
     axis.set_ylabel("µδ (mas/yr)")
@@ -90,7 +91,7 @@ def populations(study):
     mag, color = _values(t, "mag", "color")
     figure, axes = new_figure(12, 4.4, 1, 3)
     first, *rest = axes[0]
-    color_magnitude(first, mag, color, color="0.7")
+    color_magnitude_points(first, mag, color, color="0.7")
     color_limits(first, mag, color)
     first.axvline(study.split, color="goldenrod", ls="--", lw=1)
     both = study.old | study.young
@@ -102,7 +103,7 @@ def populations(study):
         rest, (study.old, study.young), (OLD, YOUNG), ("old", "young"),
         (study.old_dispersion, study.young_dispersion), strict=True,
     ):  # fmt: skip
-        color_magnitude(first, mag, color, rows, color=color_, ms=2)
+        color_magnitude_points(first, mag, color, rows, color=color_, ms=2)
         _diagram(axis, t, rows, color_)
         _limits(axis, middle, half)
         text = "" if d is None else f", σ = {d.sigma:.4f} ± {d.sigma_error:.4f} mas/yr"
@@ -206,8 +207,8 @@ def cluster_members(study, *, n_bins=4):
     figure.clear()
     grid = GridSpec(n_bins, 3, figure=figure)
     left = figure.add_subplot(grid[:, :2])
-    color_magnitude(left, mag, color, color="0.75")
-    color_magnitude(left, mag, color, study.members, color=MEMBER, ms=4)
+    color_magnitude_points(left, mag, color, color="0.75")
+    color_magnitude_points(left, mag, color, study.members, color=MEMBER, ms=4)
     color_limits(left, mag, color)
     left.set_title(f"{study.members.sum()} likely members", fontsize=10)
     edges = np.linspace(*np.quantile(mag[np.isfinite(mag)], [0.001, 1.0]), n_bins + 1)
@@ -248,10 +249,20 @@ def study_contents(study):
     """
     contents = []
     if min(study.old.sum(), study.young.sum()) >= 10:
-        contents.append((populations(study), "two populations (L23 Fig. 22)"))
+        contents.append(shown(populations(study), "populations", "Two populations (L23 Fig. 22)"))
     if study.groups is not None:
-        contents.append((groups(study), "groups of the young stars (L23 Fig. 23)"))
+        contents.append(shown(groups(study), "groups", "Groups of the young stars (L23 Fig. 23)"))
     if study.cluster is not None:
-        contents.append((place_of_the_cluster(study), "where the young stars are densest (L23 Fig. 24)"))
-        contents.append((cluster_members(study), "likely members of the cluster there (L23 Fig. 25)"))
+        contents.append(
+            shown(
+                place_of_the_cluster(study),
+                "cluster_place",
+                "Where the young stars are densest (L23 Fig. 24)",
+            )
+        )
+        contents.append(
+            shown(
+                cluster_members(study), "cluster_members", "Likely members of the cluster there (L23 Fig. 25)"
+            )
+        )
     return [*contents, study.summary]

@@ -4,9 +4,12 @@ import base64
 import html
 import io
 import logging
+import re
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.checks import check_products
 from jwst_hpastrom.errors import HPAstromError, ParameterError
@@ -17,9 +20,14 @@ from jwst_hpastrom.report import (
     distortion_figures,
     epochs_figures,
     epsf_figures,
+    frame_figures,
+    interactive,
     kinematics_figures,
     motion_figures,
 )
+from jwst_hpastrom.report.header import facts_html
+from jwst_hpastrom.report.style import SORT, STYLE
+from jwst_hpastrom.report.tables import table_html
 from jwst_hpastrom.report.verdicts import verdict_box
 
 __all__ = ["write_page", "write_report"]
@@ -28,44 +36,53 @@ log = logging.getLogger("stpipe.hpastrom.report")
 
 #: what products of other origin, or without some columns, lead to
 FOREIGN = (HPAstromError, KeyError, ValueError, TypeError, IndexError)
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid #ccc; }
-img { max-width: 100%; } figcaption { color: #555; font-size: 0.9em; } figure { margin: 1em 0; }
-table { border-collapse: collapse; font-size: 0.85em; } div.table { overflow-x: auto; }
-td, th { padding: 0.15em 0.7em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-td:first-child, th:first-child { text-align: left; }
-.verdict { border-left: 0.5em solid #2a2; background: #f6f6f6; padding: 0.3em 1em; }
-.verdict.look { border-color: #d90; } .verdict.bad { border-color: #c00; } tr.bad { background: #fdd; }
-.verdict td { text-align: left; white-space: normal; }
-details { margin: 0.6em 0; } .note { color: #a00; }
-"""
+#: dots per inch of the figures: sharp on a screen, and the page stays small
+DPI = 110
 
 
-def _cell(value):
-    if isinstance(value, float | np.floating):
-        return "" if not np.isfinite(value) else f"{value:.5g}"
-    return html.escape(str(value))
+class Folded(NamedTuple):
+    """A table under a title that opens it."""
+
+    title: str
+    table: Table
 
 
-def _table(table, most=40):
-    """A table as HTML; long ones are cut, and say so."""
-    head = "".join(
-        f"<th>{html.escape(c)}{f' ({table[c].unit})' if table[c].unit else ''}</th>" for c in table.colnames
-    )
-    rows = ["<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row) + "</tr>" for row in table[:most]]
-    rest = f"<p>… and {len(table) - most} more rows.</p>" if len(table) > most else ""
-    return f'<div class="table"><table><tr>{head}</tr>{"".join(rows)}</table></div>{rest}'
+def _caption(title, see="", good="", here=""):
+    parts = [f"<b>{html.escape(title)}.</b>", html.escape(see)]
+    parts += [f"<b>Good:</b> {html.escape(good)}"] if good else []
+    parts += [f"<b>Here:</b> {html.escape(here)}."] if here else []
+    return " ".join(p for p in parts if p)
 
 
-def _image(figure, caption):
+def _image(figure, title, *words):
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=DPI)
     data = base64.b64encode(buffer.getvalue()).decode()
-    text = html.escape(caption)
-    image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+    image = f'<img alt="{html.escape(title, quote=True)}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{_caption(title, *words)}</figcaption></figure>"
+
+
+def _item(item):
+    """One thing under a heading, as HTML."""
+    if isinstance(item, str):
+        return f"<p>{html.escape(item)}</p>"
+    if isinstance(item, Folded):
+        head = f"{html.escape(item.title)} ({len(item.table)} rows)"
+        return f"<details><summary>{head}</summary>{table_html(item.table)}</details>"
+    if isinstance(item, Table):
+        return table_html(item)
+    if isinstance(item, tuple):
+        return _image(*item)
+    return interactive.embed(item)
+
+
+def _anchor(heading):
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
+
+
+def _contents(sections):
+    links = "".join(f'<li><a href="#{_anchor(h)}">{html.escape(h)}</a></li>' for h, _ in sections)
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
 def write_page(path, title, sections, *, box=""):
@@ -78,7 +95,8 @@ def write_page(path, title, sections, *, box=""):
     title : str
 
     sections : list of (str, list)
-        Headings, and under each text, tables (`~astropy.table.Table`), or (figure, caption).
+        Headings, and under each texts, tables (`~astropy.table.Table`), figures (a matplotlib figure and its
+        title, see `~jwst_hpastrom.report.captions.Shown`), or layouts of bokeh.
 
     box : str
         HTML that comes first, as `~jwst_hpastrom.report.verdicts.verdict_box` makes it.
@@ -88,51 +106,77 @@ def write_page(path, title, sections, *, box=""):
     str
         The path.
     """
+    known = str | Table | tuple
+    live = any(not isinstance(item, known) for _, contents in sections for item in contents)
     parts = [
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>{box}"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style>{interactive.scripts() if live else ''}</head>"
+        f"<body><h1>{html.escape(title)}</h1>{box}{_contents(sections)}"
     ]
     for heading, contents in sections:
-        parts.append(f"<h2>{html.escape(heading)}</h2>")
-        for item in contents:
-            if isinstance(item, str):
-                parts.append(f"<p>{html.escape(item)}</p>")
-            elif isinstance(item, tuple):
-                parts.append(_image(*item))
-            else:
-                parts.append(_table(item))
+        name = _anchor(heading)
+        kind = ' class="interactive"' if any(not isinstance(i, known) for i in contents) else ""
+        parts.append(f'<section id="{name}"{kind}><h2><a href="#{name}">{html.escape(heading)}</a></h2>')
+        parts += [_item(item) for item in contents]
+        parts.append("</section>")
     with atomic_path(path) as temporary:
-        temporary.write_text("\n".join([*parts, "</body></html>\n"]), encoding="utf-8")
+        text = "\n".join([*parts, f"<script>{SORT}</script></body></html>\n"])
+        temporary.write_text(text, encoding="utf-8")
     return str(path)
 
 
-def _overview(products):
-    text = [f"Folder: {products.folder.resolve().name}. Star lists: {len(products.stars)}."]
-    for name in ("epsf", "correction", "master", "motions"):
-        value = getattr(products, name)
-        label = {
-            "epsf": "ePSF library",
-            "correction": "distortion",
-            "master": "master frame",
-            "motions": "motions",
-        }
-        if value is None:
-            text.append(f"No {label[name]}.")
-        elif name in ("master", "motions"):
-            text.append(f"{label[name].capitalize()}: {len(value)} stars.")
-    return [" ".join(text), *products.notes]
+def _missing(products):
+    names = {
+        "epsf": "ePSF library",
+        "correction": "distortion",
+        "master": "master frame",
+        "motions": "motions",
+    }
+    return [f"No {label}." for name, label in names.items() if getattr(products, name) is None]
+
+
+def _closer(products):
+    """Section of what one can look at closely."""
+    if not interactive.available():
+        return [("A closer look", ["pip install bokeh for linked diagrams and maps to zoom into."])]
+    contents = []
+    motions = products.motions
+    if motions is not None and (layout := interactive.linked_motions(motions)) is not None:
+        contents += [
+            "Select stars in one diagram (box or lasso) to see them in the others; hover for their numbers, "
+            f"scroll to zoom. At most {interactive.MOST} of {len(motions)} stars are drawn.",
+            layout,
+        ]
+    if products.residuals is not None:
+        contents += [
+            "Median residuals in cells, before and after the correction; the maps zoom together. Good: no "
+            "structure after it.",
+            interactive.residual_maps(products.residuals),
+        ]
+    return [("A closer look", contents)] if contents else []
 
 
 def _reason(err):
     return f"Not shown, the products are not as this package writes them: {type(err).__name__}: {err}"
 
 
-def _box(products):
+def _guarded(what, make, fallback):
+    """What ``make`` gives, or what ``fallback`` does of the reason, with products that do not allow it."""
     try:
-        return verdict_box(check_products(products))
+        return make()
     except FOREIGN as err:
-        log.warning("checks: %s", _reason(err))
-        return f'<p class="note">Checks: {html.escape(_reason(err))}</p>'
+        log.warning("%s: %s", what, _reason(err))
+        return fallback(_reason(err))
+
+
+def _box(products):
+    """Head and verdict."""
+    parts = {"Head": lambda: facts_html(products), "Checks": lambda: verdict_box(check_products(products))}
+    return "".join(
+        _guarded(name, make, lambda why, name=name: f'<p class="note">{name}: {html.escape(why)}</p>')
+        for name, make in parts.items()
+    )
 
 
 def report_sections(products):
@@ -146,26 +190,24 @@ def report_sections(products):
     -------
     list
     """
-    sections = [("What there is", _overview(products))]
     figures = (
-        epsf_figures,
-        distortion_figures,
-        artificial_figures,
-        motion_figures,
-        epochs_figures,
+        motion_figures, epsf_figures, distortion_figures, artificial_figures, epochs_figures, frame_figures,
         kinematics_figures,
-    )
-    for subject in figures:
-        try:
-            sections += subject.sections(products)
-        except FOREIGN as err:
-            log.warning("%s: %s", subject.__name__.rpartition(".")[2], _reason(err))
-            sections.append((subject.__name__.rpartition(".")[2].replace("_", " "), [_reason(err)]))
+    )  # fmt: skip
+    makers = {"a closer look": _closer}
+    makers |= {subject.__name__.rpartition(".")[2].replace("_", " "): subject.sections for subject in figures}
+    sections = []
+    for name, make in makers.items():
+        sections += _guarded(name, partial(make, products), lambda why, name=name: [(name, [why])])
     if products.quality:
-        contents = []
-        for name, table in products.quality.items():
-            contents += [name, table]
-        sections.append(("Quality tables", contents))
+        chosen = [n for n in products.quality if n.endswith("_choices_quality.ecsv")]
+        if chosen:
+            sections.insert(0, ("What was chosen, and why", [products.quality[n] for n in chosen]))
+        tables = [Folded(name, table) for name, table in products.quality.items() if name not in chosen]
+        if tables:
+            sections.append(("Quality tables", tables))
+    if notes := [*_missing(products), *products.notes]:
+        sections.append(("What is missing", notes))
     return sections
 
 

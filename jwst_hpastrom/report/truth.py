@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.report.drawing import new_figure, thin
+from jwst_hpastrom.numerics import robust_sigma
+from jwst_hpastrom.plot.drawing import new_figure, points, symmetric_limit
 
 __all__ = ["distortion_errors", "motion_truth", "position_errors", "write_truth_plots"]
 
@@ -47,8 +47,8 @@ def position_errors(stars):
     s = stars[np.asarray(stars["isolated"], bool)]
     mag, dx, dy = (np.asarray(s[c], float) for c in ("mag", "dx", "dy"))
     axis = axes[0][0]
-    k = thin(np.random.default_rng(0), mag.size)
-    axis.semilogy(mag[k], np.abs(dx[k]), ",", color="0.6")
+    axis.set_yscale("log")
+    points(axis, mag, np.abs(dx), color="0.6")
     center, chosen = _binned(mag)
     if len(center):
         scatter = [np.sqrt(0.5 * (robust_sigma(dx[c]) ** 2 + robust_sigma(dy[c]) ** 2)) for c in chosen]
@@ -85,7 +85,7 @@ def distortion_errors(before, after):
         x, y = np.asarray(table["x"]), np.asarray(table["y"])
         for axis, name in zip(row, ("dx", "dy"), strict=True):
             delta = np.asarray(table[name]).reshape(side, side)
-            limit = max(float(np.percentile(np.abs(delta), 99)), 1e-6)
+            limit = symmetric_limit(delta)
             extent = (x.min(), x.max(), y.min(), y.max())
             image = axis.imshow(delta, origin="lower", extent=extent, cmap="RdBu_r", vmin=-limit, vmax=limit)
             figure.colorbar(image, ax=axis, label="pixel", shrink=0.9)
@@ -122,7 +122,8 @@ def motion_truth(motions):
     axis.legend(fontsize=8)
     axis = axes[0][1]
     delta = np.asarray(m["dpmra"], float)
-    axis.semilogy(mag, np.abs(delta), ",", color="0.6")
+    axis.set_yscale("log")
+    points(axis, mag, np.abs(delta), color="0.6")
     center, chosen = _binned(mag)
     if len(center):
         axis.semilogy(center, [robust_sigma(delta[c]) for c in chosen], "o", label="scatter about the truth")

@@ -1,6 +1,6 @@
 """A NIRISS field with known truth, for the demo, the tests and one's own planning."""
 
-from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
+from jwst_hpastrom.simulation.bounds import cramer_rao, frame_bound, isolated
 from jwst_hpastrom.simulation.camera import FineStructure, OfficialDistortion, Pointing, TrueDistortion
 from jwst_hpastrom.simulation.comparison import (
     compare,
@@ -43,6 +43,7 @@ __all__ = [
     "distortion_residuals",
     "first_epoch_catalog",
     "format_summary",
+    "frame_bound",
     "isolated",
     "make_epsf",
     "make_sensor",

@@ -3,9 +3,11 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.simulation._kernels import star_fisher
 
-__all__ = ["cramer_rao", "isolated"]
+__all__ = ["cramer_rao", "frame_bound", "isolated"]
 
 
 def cramer_rao(exposure, *, half=2):
@@ -86,3 +88,60 @@ def isolated(truth, *, radius=8.0, magnitudes=4.0):
     for one, other in (pairs.T, pairs.T[::-1]) if len(pairs) else ():
         alone[one[mag[other] < mag[one] + magnitudes]] = False
     return alone
+
+
+def frame_bound(x, y, error, reference, reference_error, *, degree=1, structure=0.0):
+    """Smallest errors of stars in a frame that a few reference stars carry to the sky.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Positions of the stars in the frame, pixels.
+
+    error : ndarray, shape (n,)
+        Their errors in the frame, per axis: of one exposure by `cramer_rao`, over the square root of the
+        number of exposures.
+
+    reference : ndarray of int, shape (m,)
+        Rows of the stars that the catalog has.
+
+    reference_error : float or ndarray, shape (m,)
+        Errors of their catalog positions at the exposures' epoch, per axis, pixels.
+
+    degree : int
+        Of the polynomial between frame and sky: 0 an offset, 1 six parameters, and one for each degree of
+        distortion that has to be found, too.
+
+    structure : float
+        Root mean square per axis, pixels, of the distortion that such a polynomial does not follow and no
+        given distortion takes out; it is the same in exposures that hardly move.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Pixels per axis: the stars' own errors, the polynomial's and the structure, in quadrature.
+
+    Raises
+    ------
+    NotEnoughStarsError
+        Fewer reference stars than the polynomial has terms.
+
+    Examples
+    --------
+    ::
+
+        bound = frame_bound(x, y, cramer_rao_x / 2.0, gaia_rows, 0.15 / 65.6, degree=2)
+    """
+    x, y, error = (np.asarray(v, float) for v in (x, y, error))
+    terms = list(polynomial_terms(degree))
+    reference = np.asarray(reference, int)
+    if reference.size < len(terms):
+        raise NotEnoughStarsError(f"{reference.size} reference stars", f"{len(terms)} for degree {degree}")
+    half = max(np.ptp(x), np.ptp(y), 1e-9) / 2
+    p, q = (x - x.mean()) / half, (y - y.mean()) / half
+    design = np.stack([p**i * q**j for i, j in terms], 1)
+    w = 1.0 / (np.square(reference_error) + error[reference] ** 2 + structure**2)
+    a = design[reference]
+    covariance = np.linalg.inv(a.T @ (a * np.broadcast_to(w, reference.shape)[:, None]))
+    carried = np.einsum("ni,ij,nj->n", design, covariance, design)
+    return np.sqrt(error**2 + carried + structure**2)

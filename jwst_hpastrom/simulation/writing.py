@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 from astropy.time import Time
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.instrument import filter_of
 from jwst_hpastrom.io.writing import atomic_path, write_table
@@ -197,7 +197,9 @@ def write_field(field, directory, *, product="field", truth=True, progress=False
     )
     catalog = write_table(field.reference_catalog, folder / "first_epoch.ecsv")
     paths = []
-    for exposure in tqdm(field.exposures, desc="simulating", unit="exposure", disable=not progress):
+    for exposure in tqdm(
+        field.exposures, desc="simulating", unit="exposure", disable=None if progress else True
+    ):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = to_model(exposure, distortion)

@@ -8,6 +8,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from jwst.datamodels import ModelContainer, ModelLibrary
 from jwst.stpipe import Step
@@ -18,8 +19,10 @@ from jwst_hpastrom.io.association import associate, read_association
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, read_star_list
 from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.steps._bars import logs_above_bars
 from jwst_hpastrom.steps._cluster import cluster
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
+from jwst_hpastrom.steps._groups import divide
 from jwst_hpastrom.steps._manifests import Manifests
 from jwst_hpastrom.steps._spec import PROVIDED
 from jwst_hpastrom.steps._verdicts import Verdicts
@@ -86,6 +89,10 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None
+    #: whether each detector and filter of an association has products of its own
+    by_detector = False
+    #: what the exposures at hand were taken with, as far as their headers tell
+    beam: ClassVar[dict] = {}
 
     spec = """
     workers = integer(default=1, min=1)  # processes to work with
@@ -99,12 +106,14 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
     def process(self, input_data):
         """Run the Step; every error that leaves it is one of `jwst_hpastrom.errors`."""
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
-        with errors_by_cause(name), threadpool_limits(1, "blas"):
+        with errors_by_cause(name), threadpool_limits(1, "blas"), logs_above_bars():
             inputs = self.open_inputs(input_data)
-            self.evidence, self._told = None, frozenset()
-            result = self.run_step(inputs)
-            self.judge(inputs.product)
-            return result
+            groups = divide(inputs, force=self.force) if self.by_detector else [({}, inputs)]
+            for self.beam, group in groups:
+                self.evidence, self._told = None, frozenset()
+                result = self.run_step(group)
+                self.judge(group.product)
+            return inputs.returned if len(groups) > 1 else result
 
     def run_step(self, inputs):
         """Do the work; return a Table or None given paths, ``inputs.returned`` given models."""

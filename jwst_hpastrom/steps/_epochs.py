@@ -11,7 +11,7 @@ from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
 from jwst_hpastrom.io.association import Association
 from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.writing import atomic_path
-from jwst_hpastrom.steps._inputs import check_inputs
+from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps._run import Run
 
 __all__ = ["Visit", "run_epochs", "split_epochs"]
@@ -131,8 +131,11 @@ def run_epochs(pipeline, association, folder, reading):
     checked = check_inputs(
         association.members, reading=reading, catalog=pipeline.reference_catalog,
         epsf_file=pipeline.epsf_file, distortion_file=pipeline.distortion_file,
-        skip=pipeline.on_error == "skip", several_filters=not pipeline.epsf_file,
+        skip=pipeline.on_error == "skip", several_filters=not pipeline.epsf_file, folder=folder,
+        product=association.product,
     )  # fmt: skip
+    if str(pipeline.reference_catalog or "").lower() == GAIA:
+        pipeline.reference_catalog = str(gaia_product(folder, association.product))
     visits = split_epochs(list(checked), [c.meta for c in checked.values()], association.product)
     log.info(
         "%d exposures of %d epochs: %s", len(checked), len(visits),
@@ -144,17 +147,19 @@ def run_epochs(pipeline, association, folder, reading):
         return Run(pipeline, Association(product, tuple(members), str(path)), checked)
 
     runs = [part(v.product, v.members) for v in visits]
-    distortions, bands = {}, sorted({v.band for v in visits})
+    found, bands = {}, sorted({v.band for v in visits})
     for band in bands:
         mine = [r for r, v in zip(runs, visits, strict=True) if v.band == band]
         name = association.product if len(bands) == 1 else f"{association.product}_{band.lower()}"
         together = part(name, [m for r in mine for m in r.association.members], "all_asn")
         together.parts = tuple(mine)
-        distortions[band] = together.distortion()
+        given = pipeline.distortion_file
+        found[band] = (given, given) if given else together.solve(None)
     masters = []
     for run, visit in zip(runs, visits, strict=True):
-        run.lists(distortions[visit.band])
-        masters.append(str(run.master(distortions[visit.band], None)))
+        distortion, start = found[visit.band]
+        run.build_and_fit(start, pipeline.mode)
+        masters.append(str(run.master(distortion, None)))
     step = pipeline.hp_proper_motion
     step.gaia_catalog, step.first_epoch, step.degree = str(gaia), None, FRAME_DEGREE
     part(association.product, masters, "epochs_asn").motions()

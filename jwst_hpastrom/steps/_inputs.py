@@ -22,12 +22,17 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.distortion_reference import read_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.gaia_archive import circle_around, gaia_file
 from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.motion.two_epoch import check_epochs
 
-__all__ = ["Checked", "check_inputs", "check_names"]
+__all__ = ["GAIA", "Checked", "check_inputs", "check_names", "gaia_product"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+#: value of reference_catalog that asks the archive
+GAIA = "gaia"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Checked:
     meta: dict
     label: str
     entry: dict
+
+
+def gaia_product(folder, product):
+    """Path of the Gaia table that a run with the catalog "gaia" keeps."""
+    return Path(folder) / f"{product}_gaia.ecsv"
 
 
 def check_names(members):
@@ -77,6 +87,8 @@ def check_inputs(
     distortion_file=None,
     skip=False,
     several_filters=False,
+    folder=".",
+    product="field",
 ):
     """Open everything that a run will need.
 
@@ -89,6 +101,7 @@ def check_inputs(
         Parameters of `~jwst_hpastrom.io.exposures.read_exposure`.
 
     catalog, epsf_file, distortion_file : path-like, optional
+        The catalog "gaia" is asked of the archive around the exposures, or of ``<product>_gaia.ecsv``.
 
     skip : bool
         Leave out exposures that cannot be read, as long as one can.
@@ -96,10 +109,14 @@ def check_inputs(
     several_filters : bool
         Exposures may be of more than one filter.
 
+    folder, product : path-like, str
+        Where Gaia's table is kept, see `gaia_product`.
+
     Returns
     -------
     dict of str to `Checked`
         By member; without those that were left out.
+
 
     Raises
     ------
@@ -107,8 +124,8 @@ def check_inputs(
         One of them is missing, damaged, lacks columns or an epoch, or is not for these exposures.
     """
     check_names(members)
-    reference = read_catalog(catalog) if catalog else None  # first: these are quick
-    library = read_epsf(epsf_file) if epsf_file else None
+    asked = str(catalog or "").lower() == GAIA
+    reference = read_catalog(catalog) if catalog and not asked else None  # first: these are quick
     checked, fields = {}, []
     for member in members:
         try:
@@ -124,15 +141,22 @@ def check_inputs(
     metas = [c.meta for c in checked.values()]
     if not metas:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
-    same = ("instrument", "detector") if several_filters else ("instrument", "detector", "filter")
-    MixedExposuresError.unless_same(metas, *same)
-    if library is not None:
-        try:
-            library.check_made_for(metas[0])
-        except BadReferenceFileError as err:
-            raise err.about(epsf_file) from None
-    if distortion_file:
-        read_distortion(distortion_file, exposures=metas[0])
+    if several_filters:
+        MixedExposuresError.unless_same(metas, "instrument", "detector")
+    else:
+        MixedExposuresError.unless_one_filter_a_detector(metas)
+    for meta in {(m["detector"], m["filter"]): m for m in metas}.values():
+        if epsf_file:
+            try:
+                read_epsf(epsf_file, meta).check_made_for(meta)
+            except BadReferenceFileError as err:
+                raise err.about(epsf_file) from None
+        if distortion_file:
+            read_distortion(distortion_file, exposures=meta)
+    if asked:
+        path = gaia_product(folder, product)
+        circle = circle_around(*np.moveaxis(np.array(fields), 1, 0))
+        reference = read_catalog(gaia_file(*circle, cache_dir=path.parent, name=path.name))
     if reference is not None:
         _check_catalog(reference, metas, np.array(fields))
     return checked

@@ -7,6 +7,7 @@ from pathlib import Path
 from jwst.stpipe import Step
 
 from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.io.by_detector import file_for, is_several
 from jwst_hpastrom.io.identity import exposure_entry, input_entry
 from jwst_hpastrom.io.manifest import compare_manifests, file_hash, in_one_line, make_manifest, making
 from jwst_hpastrom.io.manifest_reading import read_manifest
@@ -41,6 +42,10 @@ class Manifests:
     def given(self, *names):
         """Return the entries of the files that parameters name."""
         paths = {name: getattr(self, name) for name in names}
+        for name in ("epsf_file", "start_epsf", "distortion_file"):
+            if self.beam and is_several(paths.get(name)):
+                kind = "a distortion" if name == "distortion_file" else "an ePSF library"
+                paths[name] = file_for(paths[name], self.beam, kind)
         return {name: input_entry(path, FILES[name]) for name, path in paths.items() if path}
 
     def list_entries(self, members):

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jwst_hpastrom.errors import DegenerateSolutionError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.io.by_detector import file_for
 from jwst_hpastrom.io.identity import input_entry, product_entry
 from jwst_hpastrom.io.manifest import make_manifest
+from jwst_hpastrom.io.reading import read_table
 from jwst_hpastrom.steps._base import Inputs
 from jwst_hpastrom.steps._manifests import fit_inputs, list_label, why_not
 
@@ -40,6 +42,13 @@ class Run:
     checked: dict
     parts: tuple = ()
     tried: dict = field(default_factory=dict)  # what a distortion would have been made from that cannot be
+    made: dict = field(default_factory=dict)  # manifests of what is up to date, by path
+
+    def __post_init__(self):
+        known = {Path(m).resolve(): c for m, c in self.checked.items()}
+        mine = [c for m in self.association.members if (c := known.get(Path(m).resolve()))]
+        self.exposures = {c.label: c.entry for c in mine}
+        self.beam = {k: mine[0].meta[k] for k in ("instrument", "detector", "filter")} if mine else {}
 
     def path(self, suffix):
         """Return the path of a product."""
@@ -48,64 +57,118 @@ class Run:
     @property
     def epsf(self):
         """Path of the ePSF library."""
-        return Path(self.pipeline.epsf_file or self.path("epsf.fits"))
+        if given := self.pipeline.epsf_file:
+            return Path(file_for(given, self.beam, "an ePSF library"))
+        return self.path("epsf.fits")
 
-    @property
-    def exposures(self):
-        """Entries of the exposures, by label."""
-        return {c.label: c.entry for m in self.association.members if (c := self.checked.get(m))}
+    def calibrate(self, *, several=False):
+        """Build the ePSF, fit the stars, solve the distortion; return its file, None where there is none.
 
-    def to_the_end(self):
-        """Run the Steps that have something to do."""
-        pipe = self.pipeline
-        distortion = self.distortion() if pipe.reference_catalog or pipe.distortion_file else None
-        self.lists(distortion)
-        master = self.master(distortion, pipe.reference_catalog)
-        if not pipe.reference_catalog:
-            log.warning("no reference_catalog: neither distortion nor motions were measured")
-            return
-        pipe.hp_proper_motion.first_epoch = pipe.reference_catalog
-        self.motions(str(master))
+        ``several`` says that this is one of several detectors and filters.
+        """
+        pipe, own = self.pipeline, self.path("distortion.asdf")
+        given = pipe.distortion_file or None
+        ours = given and Path(given).exists() and own.exists() and own.samefile(given)
+        part = f"distortion of {self.association.product}" if several else "distortion"
+        if not pipe.reference_catalog or ours or (given and several):  # a run's product is not refined again
+            why = "of an earlier run" if ours else "several detectors" if given else ""
+            why = why if pipe.reference_catalog else "no reference catalog"
+            if not given:
+                why += "; errors hold what dithers show, not the WCS's own, of up to 5 mas"
+            pipe.choices.note(part, "given" if given else "the exposures' WCS", why)
+            distortion = start = given
+        else:
+            pipe.hp_distortion_refine.few_stars = "refine"
+            distortion, start = self.solve(given, part)
+        self.build_and_fit(start, pipe.mode)
+        return distortion
 
-    def distortion(self):
-        """Return the distortion's path, solved where need be; None where there is none."""
-        pipe, path = self.pipeline, self.path("distortion.asdf")
-        if pipe.distortion_file:
-            return Path(pipe.distortion_file)
-        step, parts = pipe.hp_distortion_refine, self.parts or (self,)
-        step.reference_catalog = pipe.reference_catalog
+    def solve(self, given, part="distortion"):
+        """Solve or refine the distortion.
+
+        Parameters
+        ----------
+        given : path-like or None
+            Distortion to refine.
+
+        part : str
+            How the choices call it.
+
+        Returns
+        -------
+        distortion, start : path-like or None
+            The one to use, and the one to build ePSFs with: few stars change little, the ePSF of the first
+            round then holds.
+        """
+        pipe, path, parts = self.pipeline, self.path("distortion.asdf"), self.parts or (self,)
+        step = pipe.hp_distortion_refine
+        step.reference_catalog, step.distortion_file = pipe.reference_catalog, given and str(given)
+        step.beam, step.chosen = self.beam, None
         if not pipe.reference_catalog:
             step.method = "self"
-        first = {label: entry for part in parts for label, entry in part.first_lists().items()}
+        first = {label: entry for run in parts for label, entry in run.first_lists(given).items()}
         sources = step.sources(self.inputs(), first)
-        tried = {"hp_distortion_refine": product_entry("none", step.manifest(sources))}
-        if pipe.resume and all(part.ends_without(tried) for part in parts):
+        tried = {step.class_alias: product_entry("none", step.manifest(sources))}
+        if pipe.resume and all(run.ends_without(tried, given) for run in parts):
             log.info("resume: no distortion could be solved from these inputs")
-            return self.without(tried)
-        if self.done(step, path, lambda: sources):
-            return path
-        for part in parts:
-            part.build_and_fit(None, "isolated", build=not pipe.epsf_file)
-        try:
-            step.run(self.association.path)
-        except (NoOverlapError, NotEnoughStarsError, DegenerateSolutionError) as err:
-            if isinstance(err, DegenerateSolutionError) and not self.parts:
-                raise
-            log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
-            if path.exists():
-                log.warning("%s is of an earlier run, and not used", path)
-            return self.without(tried)
-        return path
+            return self._without(tried, given, part, "as of an earlier run")
+        if not self.up_to_date(step, path, sources):
+            for run in parts:
+                run.build_and_fit(given, "isolated")
+            try:
+                step.run(self.association.path)
+            except (NoOverlapError, NotEnoughStarsError, DegenerateSolutionError) as err:
+                if isinstance(err, DegenerateSolutionError) and not self.parts:
+                    raise
+                source = "that given" if given else "that of the exposures' WCS"
+                log.warning("no distortion was solved, %s is used: %s", source, err)
+                if path.exists():
+                    log.warning("%s is of an earlier run, and not used", path)
+                return self._without(tried, given, part, f"no star to refine it by: {err.found}; {err.do}")
+        chosen = read_table(self.path("distortion_refine_quality.ecsv")).meta["chosen"]
+        pipe.choices.note(part, *chosen)
+        return path, path if chosen[0].startswith("solved") else given
 
-    def without(self, tried):
-        """Remember what a distortion cannot be made from."""
-        for part in self.parts or (self,):
-            part.tried = tried
+    def _without(self, tried, given, part, why):
+        """No distortion: the star lists tell what was tried, unless trying again costs nothing."""
+        for run in self.parts or (self,):
+            run.tried = {} if self.pipeline.mode == "isolated" else tried
+        self.pipeline.choices.note(part, "given" if given else "the exposures' WCS", why)
+        return given, given
 
-    def lists(self, distortion):
-        """Build the library and make the final star lists."""
+    def frame_and_motions(self, distortion):
+        """Average all star lists to one master frame, and measure motions against the catalog."""
         pipe = self.pipeline
-        self.build_and_fit(distortion, pipe.mode, build=not (pipe.epsf_file or self.tried))
+        tied = self._tied(distortion)
+        if not pipe.reference_catalog:
+            log.warning("no reference_catalog: neither distortion nor motions were measured")
+        elif tied:
+            pipe.hp_proper_motion.first_epoch = pipe.reference_catalog
+            try:
+                self.motions(str(self.path("master.ecsv")))
+            except (NoOverlapError, NotEnoughStarsError) as err:
+                log.warning("no motions: %s", err)
+                pipe.choices.note("motions", "none", f"{err.found}; {err.do}")
+            else:
+                pipe.choices.note("motions", "against the catalog", Path(pipe.reference_catalog).name)
+
+    def _tied(self, distortion):
+        """Make the master frame, tied to the catalog where that can be; whether it was."""
+        catalog, note = self.pipeline.reference_catalog, self.pipeline.choices.note
+        try:
+            meta = read_table(self.master(distortion, catalog)).meta
+        except (NoOverlapError, NotEnoughStarsError) as err:
+            if not catalog:
+                raise
+            self.master(distortion, None)  # where it is not the catalog that fails, this does, too
+            log.warning("the frame is not tied to the catalog, the exposures' WCS place it: %s", err)
+            note("frame", "placed by the exposures' WCS", f"{err.found}; {err.do}")
+            return False
+        if meta.get("tied_to") == "reference":
+            note("frame", f"tied to {meta['n_tie']} stars", f"scatter {meta['tie_rms_mas']:.2f} mas")
+        else:
+            note("frame", "placed by the exposures' WCS", "no reference catalog")
+        return bool(catalog)
 
     def master(self, distortion, catalog):
         """Make the master frame; return its path."""
@@ -113,7 +176,7 @@ class Run:
         step.distortion_file = str(distortion) if distortion else None
         step.reference_catalog = catalog
         self.use_mask()
-        if not self.done(step, path, lambda: step.sources(self.inputs())):
+        if not self.up_to_date(step, path, step.sources(self.inputs())):
             step.run(self.association.path)
         return path
 
@@ -121,16 +184,16 @@ class Run:
         """Measure motions of the members, one master frame, or those of all epochs."""
         step = self.pipeline.hp_proper_motion
         inputs = Inputs(self.association.product, members or self.association.members)
-        if not self.done(step, self.path("pm.ecsv"), lambda: step.sources(inputs)):
+        if not self.up_to_date(step, self.path("pm.ecsv"), step.sources(inputs)):
             step.run(members[0] if members else self.association.path)
 
     def inputs(self):
         """Return the association as Steps open it."""
         return Inputs(self.association.product, self.association.members)
 
-    def first_lists(self):
+    def first_lists(self, given):
         """Return the entries of the star lists of the first pass, which those of the second replace."""
-        self.prepare(None, "isolated")
+        self.prepare(given, "isolated")
         epsf = self.epsf_entry(planned=True)
         return {
             list_label(label.removeprefix(EXPOSURE)): product_entry(
@@ -139,10 +202,12 @@ class Run:
             for label, entry in self.exposures.items()
         }
 
-    def ends_without(self, tried):
+    def ends_without(self, tried, given):
         """Whether, of an earlier run, star lists are there that followed the same vain attempt."""
+        if self.pipeline.mode == "isolated":
+            return False
         self.tried = tried
-        self.prepare(None, self.pipeline.mode)
+        self.prepare(given, self.pipeline.mode)
         self.tried = {}
         manifest = self.fit_manifest(self.epsf_entry(planned=True), self.exposures)
         path = self.path("epsf_fit_quality.ecsv")
@@ -152,8 +217,10 @@ class Run:
         """Set the parameters of build and fit."""
         build, fit = self.pipeline.hp_epsf_build, self.pipeline.hp_epsf_fit
         build.distortion_file = str(distortion) if distortion else None
+        build.beam = fit.beam = self.beam
         build.resume, build.start_epsf = self.pipeline.resume, self.pipeline.start_epsf
-        fit.epsf_file, fit.mode, fit.extra_inputs = str(self.epsf), mode, self.tried
+        fit.epsf_file = self.pipeline.epsf_file or str(self.epsf)
+        fit.mode, fit.extra_inputs = mode, self.tried
         self.use_mask()
 
     def use_mask(self):
@@ -187,23 +254,28 @@ class Run:
         own = not self.pipeline.epsf_file and not self.pipeline.detector_mask
         return str(mask) if own and mask.exists() else None
 
-    def build_and_fit(self, distortion, mode, *, build):
+    def build_and_fit(self, distortion, mode):
         """Build the library and make the star lists, where they are not there."""
         self.prepare(distortion, mode)
         step, fit = self.pipeline.hp_epsf_build, self.pipeline.hp_epsf_fit
-        if build and not self.done(step, self.epsf, self.build_sources):
+        if not (self.pipeline.epsf_file or self.up_to_date(step, self.epsf, self.build_sources())):
             step.run(self.association.path)
         self.use_mask()
-        path = self.path("epsf_fit_quality.ecsv")
-        epsf = self.epsf_entry()
-        if not self.done(fit, path, lambda: self.fit_manifest(epsf, self.exposures)["inputs"]):
+        sources = self.fit_manifest(self.epsf_entry(), self.exposures)["inputs"]
+        if not self.up_to_date(fit, self.path("epsf_fit_quality.ecsv"), sources):
             fit.run(self.association.path)
 
-    def done(self, step, path, sources):
-        """Whether ``resume`` is on and a Step's products are what it would make; else say why not."""
+    def up_to_date(self, step, path, sources):
+        """Whether a Step's products are what it would make: of this run, or of an earlier one to resume.
+
+        Else they are taken to be when this is asked next.
+        """
+        manifest = make_manifest(step.class_alias, step.deciding_parameters(), sources)
+        before, self.made[path] = self.made.get(path), manifest["id"]
+        if before == manifest["id"]:
+            return True
         if not self.pipeline.resume:
             return False
-        manifest = make_manifest(step.class_alias, step.deciding_parameters(), sources())
         if reason := why_not(path, manifest, self.path("checks.ecsv")):
             log.info("resume: %s runs: %s", step.class_alias, reason)
             return False

@@ -35,9 +35,9 @@ class Verdicts:
 
         ``made`` is the id of the manifest of what is judged.
         """
-        if not self.evidence:
+        if not self.evidence and made is None:
             return []
-        found = run_checks(Evidence(**self.evidence))
+        found = run_checks(Evidence(**(self.evidence or {})))
         self.tell(found)
         path = self.output_path(product, "checks", "ecsv")
         others, judged = [], {}

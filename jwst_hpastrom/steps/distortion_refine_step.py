@@ -7,12 +7,13 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
+from jwst_hpastrom.distortion.few_stars import refine_distortion
 from jwst_hpastrom.distortion.solve.quality import borrowed_share, halves_pull, held_out_pull
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.instrument import shape_of
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.distortion_reference import refine_exposure_wcs, write_distortion
+from jwst_hpastrom.io.distortion_reference import read_distortion, refine_exposure_wcs, write_distortion
 from jwst_hpastrom.io.exposures import exposure_root
 from jwst_hpastrom.io.stdgdc import forward_layers, write_stdgdc
 from jwst_hpastrom.steps._base import HPStep, Inputs
@@ -27,17 +28,25 @@ class DistortionRefineStep(HPStep):
     """Solve polynomial, look-up table and pixel map; write them for assign_wcs, hst1pass and FITS readers."""
 
     class_alias = "hp_distortion_refine"
+    by_detector = True
 
     spec = """
     reference_catalog = string(default=None)  # catalog with positions, motions and epoch
     epsf_file = string(default=None)  # ePSF library, to make star lists that are missing
+    distortion_file = string(default=None)  # distortion to refine by low orders instead of solving one anew
+    few_stars = option('fail', 'refine', default='fail')  # too few to solve it: refine that of the WCS, too
     void_asn = force_list(default=None)  # associations of other filters for the pixel map; no commas in paths
     save_exposures = boolean(default=False)  # write copies with the refined WCS, x_hpcal.fits
     seed = integer(default=0)  # draws the stars that are held out of the fit
     """ + spec_from(solve_distortion, exclude=("void_lists", "shape"))
 
+    #: what was done, in words, and why
+    chosen = None
+
     def run_step(self, inputs):
-        """Solve and write all products; return the held-out residuals by stage."""
+        """Solve or refine, and write all products; return the held-out residuals by stage."""
+        if self.distortion_file and self.method == "self":
+            raise ParameterError("method=self with distortion_file", "one of the two", "drop one")
         if self.method != "self" and not self.reference_catalog:
             raise ParameterError(
                 f"method={self.method} without reference_catalog",
@@ -46,6 +55,17 @@ class DistortionRefineStep(HPStep):
             )
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
         lists = self.star_lists(inputs, self.epsf_file)
+        if self.distortion_file:
+            return self._refine(inputs, lists, reference)
+        try:
+            return self._solve(inputs, lists, reference)
+        except (NoOverlapError, NotEnoughStarsError) as err:
+            if self.few_stars == "fail" or self.method == "self" or not lists:
+                raise
+            log.warning("no distortion can be solved, that of the exposures' WCS is refined: %s", err)
+        return self._refine(inputs, lists, reference)
+
+    def _solve(self, inputs, lists, reference):
         voids = [self._void_lists(path) for path in self.void_asn or () if path and path != "None"]
         with self.executor() as executor:
             solution = solve_distortion(
@@ -58,9 +78,39 @@ class DistortionRefineStep(HPStep):
                 shape=shape_of(lists[0].meta if lists else {}),
                 **self.parameters_of(solve_distortion, exclude=("void_lists", "shape")),
             )
+        n = np.unique(solution.pairs.star).size
+        self.chosen = f"solved, {solution.method}", f"{n} reference stars"
         with self.making(self.sources(inputs)) as run:
             self._write(inputs, solution, lists, run)
         return solution.ladder if inputs.returned is None else inputs.returned
+
+    def _refine(self, inputs, lists, reference):
+        """Add to the given distortion, or the WCS's, what the reference stars pay for."""
+        base, source = None, "the exposures' WCS"
+        if self.distortion_file:
+            base, source = read_distortion(self.distortion_file, exposures=lists[0].meta), "given"
+        found = refine_distortion(
+            lists, reference, base, max_shift=self.max_shift, qfit_max=self.qfit_max,
+            error_max=self.error_max, match_radius=self.match_radius, motion_error=self.motion_error,
+        )  # fmt: skip
+        trial = found.trials[found.degree]
+        self.chosen = (
+            " + ".join(filter(None, (source, found.terms))),
+            f"{found.n_stars} reference stars, held out {found.trials['rms'][0]:.4f} px, with it "
+            f"{trial['rms']:.4f} px; stated error {found.error:.4f} px",
+        )
+        log.info("distortion: %s (%s)", *self.chosen)
+        quality = found.trials
+        quality.meta |= {"refined": source, "degree": found.degree, "stars": found.n_stars,
+                         "stated_error_px": found.error, "chosen": list(self.chosen)}  # fmt: skip
+        placement = place_frame(found.correction, lists)
+        with self.making(self.sources(inputs)) as run:
+            self._write_layers(inputs.product, found.correction, lists[0].meta)
+            self.write_quality(inputs.product, quality)
+            path = self.output_path(inputs.product, "distortion", "asdf")
+            self.finish(run, inputs, path)
+            write_distortion(path, found.correction, placement, lists[0].meta)  # last: vouches for the rest
+        return quality if inputs.returned is None else inputs.returned
 
     def sources(self, inputs, lists=None):
         """Return what the products are made from; ``lists`` are the entries of star lists, if known."""
@@ -68,7 +118,7 @@ class DistortionRefineStep(HPStep):
         for path in self.void_asn or ():
             if path and path != "None":
                 lists = lists | self.list_entries(read_association(path).members)
-        return lists | self.given("reference_catalog")
+        return lists | self.given("reference_catalog", "distortion_file")
 
     def _void_lists(self, path):
         association = read_association(path)
@@ -83,14 +133,12 @@ class DistortionRefineStep(HPStep):
             "the sky positions change by up to %.2f mas, by %.4f mas in the mean",
             placement.jump_mas, placement.mean_jump_mas,
         )  # fmt: skip
-        meta = lists[0].meta
         product = inputs.product
+        meta = lists[0].meta
         asdf_path = self.output_path(product, "distortion", "asdf")
-        layers = forward_layers(solution.correction)
-        for layout, suffix in ((1, "stdgdc"), (2, "gdc")):
-            path = self.output_path(product, suffix, "fits")
-            write_stdgdc(path, solution.correction, layout=layout, meta=meta, layers=layers)
+        self._write_layers(product, solution.correction, meta)
         quality = quality_table(solution)
+        quality.meta["chosen"] = list(self.chosen)
         self.write_quality(product, quality)
         self.evidence = {"distortion": quality}
         if scale is not None:
@@ -104,6 +152,12 @@ class DistortionRefineStep(HPStep):
                 refine_exposure_wcs(member, output, model, reference=Path(asdf_path).name)
         self.finish(run, inputs, asdf_path)
         write_distortion(asdf_path, solution.correction, placement, meta)  # last: it vouches for the rest
+
+    def _write_layers(self, product, correction, meta):
+        layers = forward_layers(correction)
+        for layout, suffix in ((1, "stdgdc"), (2, "gdc")):
+            path = self.output_path(product, suffix, "fits")
+            write_stdgdc(path, correction, layout=layout, meta=meta, layers=layers)
 
 
 def quality_table(solution):

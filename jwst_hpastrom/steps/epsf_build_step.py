@@ -10,6 +10,7 @@ from jwst_hpastrom.epsf.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial, sky_middle
 from jwst_hpastrom.instrument import INSTRUMENTS
+from jwst_hpastrom.io.by_detector import file_for
 from jwst_hpastrom.io.checkpoint import Checkpoint, fingerprint
 from jwst_hpastrom.io.detector_mask import write_detector_mask
 from jwst_hpastrom.io.distortion_reference import read_distortion
@@ -33,6 +34,7 @@ class EPSFBuildStep(HPStep):
     """Build a grid of effective PSFs from dithered exposures of one filter (L23 §3)."""
 
     class_alias = "hp_epsf_build"
+    by_detector = True
 
     spec = """
     distortion_file = string(default=None)  # distortion reference (.asdf) that corrects the positions
@@ -73,7 +75,8 @@ class EPSFBuildStep(HPStep):
             (e.name, fingerprint(e.image), plane(gx, gy)) for e, plane in zip(exposures, planes, strict=True)
         ]
         if correction is not None:  # what is in its file, and what it does
-            corrected = np.fromfile(self.distortion_file, np.uint8), correction.forward(gx, gy)
+            content = np.fromfile(file_for(self.distortion_file, meta, "a distortion"), np.uint8)
+            corrected = content, correction.forward(gx, gy)
         else:
             corrected = None
         given = None if start is None else (start.data, start.x, start.y)
@@ -122,7 +125,7 @@ class EPSFBuildStep(HPStep):
     def _start(self, x0, y0, meta):
         if not self.start_epsf:
             return None
-        library = read_epsf(self.start_epsf)
+        library = read_epsf(self.start_epsf, meta)
         library.check_made_for(meta)
         if library.oversampling != OVERSAMPLING:
             raise ParameterError(

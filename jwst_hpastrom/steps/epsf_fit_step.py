@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 from jwst.stpipe import record_step_status
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.io.by_detector import file_for
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.identity import exposure_entry, input_entry
@@ -41,6 +42,7 @@ class EPSFFitStep(HPStep):
     """Find the stars of each exposure and fit the ePSF to them (L23 §3)."""
 
     class_alias = "hp_epsf_fit"
+    by_detector = True
 
     spec = (
         """
@@ -59,14 +61,15 @@ class EPSFFitStep(HPStep):
         epsf_file = self.epsf_file or os.environ.get(EPSF_VARIABLE)
         if not epsf_file:
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
-        library = read_epsf(epsf_file)
+        library = read_epsf(epsf_file, self.beam)
         task = {
             "library": library, "folder": self.output_folder().absolute(), "reading": self.reading(),
             "list_format": self.list_format, "regions": self.regions,
             "parameters": self.parameters_of(measure_stars),
             "perturbation": self.parameters_of(perturb_library) | {"zones": self.perturb},
         }  # fmt: skip
-        epsf, rows, lists = input_entry(epsf_file, "epsf"), [], {}
+        epsf = input_entry(file_for(epsf_file, self.beam, "an ePSF library"), "epsf")
+        rows, lists = [], {}
         task["manifest"] = partial(make_manifest, self.class_alias, self.deciding_parameters())
         task["sources"] = partial(fit_inputs, epsf, self.given("detector_mask"), self.extra_inputs)
         exposures, products = {}, {}
@@ -74,7 +77,8 @@ class EPSFFitStep(HPStep):
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
                 members = [(n, executor.submit(fit_exposure, os.path.abspath(m), **task)) for n, m in members]
-            for name, member in tqdm(members, total=len(inputs.members), desc="star fits", unit="exposure"):
+            bar = {"total": len(inputs.members), "desc": "star fits", "unit": "exposure", "disable": None}
+            for name, member in tqdm(members, **bar):
                 try:
                     done = member.result() if hasattr(member, "result") else fit_exposure(member, **task)
                     exposures |= done.exposure

@@ -1,15 +1,19 @@
 """The whole pipeline: exposures to proper motions."""
 
+import logging
 from pathlib import Path
 
 from jwst.stpipe import Pipeline
 
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.report.story import ending, story
 from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._choices import Choices
 from jwst_hpastrom.steps._epochs import run_epochs
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
-from jwst_hpastrom.steps._inputs import check_inputs
+from jwst_hpastrom.steps._groups import sub_associations
+from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps._run import Run
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
@@ -18,6 +22,8 @@ from jwst_hpastrom.steps.master_frame_step import MasterFrameStep
 from jwst_hpastrom.steps.proper_motion_step import ProperMotionStep
 
 __all__ = ["HPAstromPipeline"]
+
+log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
 class HPAstromPipeline(ErrorsByCause, Pipeline):
@@ -30,11 +36,11 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
 
     spec = (
         """
-    reference_catalog = string(default=None)  # first-epoch catalog that all refers to
+    reference_catalog = string(default=None)  # first-epoch catalog that all refers to, or gaia
     gaia_catalog = string(default=None)  # Gaia table: motions from exposures of several epochs
     epsf_file = string(default=None)  # ePSF library to use instead of building one
     start_epsf = string(default=None)  # ePSF library whose difference from the exposures' is learned
-    distortion_file = string(default=None)  # distortion reference (.asdf) to use instead of solving one
+    distortion_file = string(default=None)  # distortion (.asdf, STDGDC) to use, refined as far as stars allow
     mode = option('isolated', 'catalog', default='catalog')  # of the last fit: neighbors subtracted, or not
     resume = boolean(default=False)  # skip what is there and was made from the same inputs and parameters
     """
@@ -52,30 +58,64 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     def process(self, input_data):
         """Run all Steps on an association."""
         with errors_by_cause(input_data if isinstance(input_data, str | Path) else self.class_alias):
-            self._run(input_data)
+            product = self._run(input_data)
+            self._tell(product)
+
+    def _tell(self, product):
+        """Say at the end what was made and how good it is."""
+        for line in (*story(self.output_folder(), product), *ending(self.output_folder(), product)):
+            log.info("%s", line)
 
     def _run(self, input_data):
         if not isinstance(input_data, str | Path):
             raise ParameterError(
                 f"a {type(input_data).__name__}", "an association file", "run the Steps one by one on models"
             )
-        association = read_association(input_data)
-        reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
         if self.epsf_file and self.start_epsf:
             raise ParameterError(
                 "both epsf_file and start_epsf",
                 "one of them",
                 "epsf_file is used as it is, start_epsf is adapted",
             )
+        association = read_association(input_data)
+        reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
+        folder, self.choices = self.output_folder(), Choices()
         self._hand_on()
         if self.gaia_catalog:
-            run_epochs(self, association, self.output_folder(), reading)
-            return
+            run_epochs(self, association, folder, reading)
+            return association.product
         checked = check_inputs(
             association.members, reading=reading, catalog=self.reference_catalog,
             epsf_file=self.epsf_file, distortion_file=self.distortion_file, skip=self.on_error == "skip",
+            folder=folder, product=association.product,
         )  # fmt: skip
-        Run(self, association, checked).to_the_end()
+        if str(self.reference_catalog or "").lower() == GAIA:
+            self.reference_catalog = str(gaia_product(folder, association.product))
+        self._note_epsf(len(association.members))
+        groups = sub_associations(association, folder, force=self.force)
+        found = [Run(self, group, checked).calibrate(several=len(groups) > 1) for group in groups]
+        if len(groups) > 1:
+            uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
+            self.hp_master_frame.uncorrected = uncorrected
+        distortion = found[0] if len(groups) == 1 else self._pattern(association, found)
+        Run(self, association, checked).frame_and_motions(distortion)
+        self.choices.write(folder / f"{association.product}_choices_quality.ecsv")
+        return association.product
+
+    def _pattern(self, association, found):
+        """What the frame takes for the distortions of several detectors and filters."""
+        if self.distortion_file:
+            return self.distortion_file
+        name = f"{association.product}_{{detector}}_{{filter}}_distortion.asdf"
+        return self.output_folder() / name if any(found) else None
+
+    def _note_epsf(self, n):
+        if self.epsf_file:
+            self.choices.note("ePSF", "given", "epsf_file")
+        elif self.start_epsf:
+            self.choices.note("ePSF", "given, adapted", f"start_epsf; by the stars of {n} exposures")
+        else:
+            self.choices.note("ePSF", "built", f"{n} exposures")
 
     def _hand_on(self):
         """Give the Steps what they share with the pipeline; stpipe does not."""

@@ -6,17 +6,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from astropy.table import vstack
 
+from jwst_hpastrom.distortion import FramePlacement
 from jwst_hpastrom.errors import (
     BadReferenceFileError,
+    MissingDataError,
     MixedExposuresError,
     NotEnoughStarsError,
     ParameterError,
 )
-from jwst_hpastrom.frame import build_master
+from jwst_hpastrom.frame import build_master, join_filters
 from jwst_hpastrom.frame.diagnostics import add_diagnostics
+from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.io.beams import read_beam
+from jwst_hpastrom.io.by_detector import file_for, group_name, is_several
 from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.distortion_reference import read_distortion
+from jwst_hpastrom.io.distortion_reference import read_distortion, write_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures import exposure_root, read_exposure
 from jwst_hpastrom.io.identity import input_entry
@@ -25,6 +31,7 @@ from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, star_list_
 from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._places import beam_of, by_filter, corrections_of, place_detectors
 from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["MasterFrameStep"]
@@ -44,6 +51,8 @@ class MasterFrameStep(HPStep):
 
     class_alias = "hp_master_frame"
     takes_several = True
+    #: exposures whose detector and filter has no distortion, whatever files there are: set by the pipeline
+    uncorrected = ()
 
     spec = f"""
     mode = option('average', 'many', default='average')  # average, or measure anew in all exposures
@@ -65,29 +74,46 @@ class MasterFrameStep(HPStep):
                 "mode=many with star lists", "exposures, whose stars are measured anew", "", lists[0]
             )
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None  # before any fit
-        if self.distortion_file:
-            read_distortion(self.distortion_file)
+        given = str(self.distortion_file or "")
+        if given and "{" not in given and not Path(given).is_dir():
+            read_distortion(given)
         tables = self.star_lists(inputs, self.epsf_file)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
-        MixedExposuresError.unless_same([t.meta for t in tables], "instrument", "detector", "filter")
-        correction = None
-        if self.distortion_file:
-            correction = read_distortion(self.distortion_file, exposures=tables[0].meta)
-        frame = build_master(
-            tables,
-            correction=correction,
-            reference=reference,
-            progress=True,
-            **self.parameters_of(build_master, exclude=OWN),
-        )
-        with self.making(self.sources(inputs)) as making:
-            table = self._measure_many(inputs, tables, frame) if many else frame.table
+        MixedExposuresError.unless_one_filter_a_detector([t.meta for t in tables])
+        if many:
+            MixedExposuresError.unless_same([t.meta for t in tables], "detector", "filter")
+        lists = by_filter(tables)
+        corrections = corrections_of(tables, self.distortion_file, self.uncorrected)
+        together = len({t.meta.get("detector") for t in tables}) > 1
+        parameters, frames = self.parameters_of(build_master, exclude=OWN), []
+        parameters["together"] = parameters["together"] or together
+        for own in lists:
+            frames.append(
+                build_master(
+                    own,
+                    correction=[corrections[beam_of(t)] for t in own],
+                    reference=reference,
+                    plane=frames[0].plane if frames else None,
+                    progress=True,
+                    **parameters,
+                )
+            )
+        with self.making(self.sources(inputs)) as run:
+            table, joins = self._joined(inputs.product, frames)
+            if many:
+                table = self._measure_many(inputs, tables, frames[0])
             table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
-            self.write_quality(inputs.product, add_diagnostics(frame.exposures, frame, tables))
-            self.evidence = {"exposures": frame.exposures, "master": table}
+            exposures = vstack(
+                [add_diagnostics(f.exposures, f, own) for f, own in zip(frames, lists, strict=True)],
+                metadata_conflicts="silent",
+            )
+            self.write_quality(inputs.product, exposures)
+            if together:
+                self._place(inputs.product, frames, joins, lists, corrections, reference is not None)
+            self.evidence = {"exposures": exposures, "master": table}
             path = self.output_path(inputs.product, "master", "ecsv")
-            self.finish(making, inputs, path)
+            self.finish(run, inputs, path)
             write_table(table, path)  # last: it vouches for the rest
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
@@ -95,14 +121,55 @@ class MasterFrameStep(HPStep):
     def sources(self, inputs):
         """Return what the products are made from; in mode average no pixels are."""
         lists = self.list_entries(inputs.members_by_name())
-        entries = lists | self.given("distortion_file", "reference_catalog")
+        entries = lists | self.given("reference_catalog") | self._distortions(inputs)
         if self.mode == "many":
+            self.beam = read_beam(inputs.members[0])
             entries |= self.exposure_entries(inputs) | self.given("epsf_file", "detector_mask")
             for name in inputs.members_by_name():
                 path = self.output_path(exposure_root(name), "pepsf", "fits")
                 if path.is_file():
                     entries[f"ePSF {exposure_root(name)}"] = input_entry(path, "epsf")
         return entries
+
+    def _distortions(self, inputs):
+        """Return the entries of the distortions, one for each detector and filter where they are several."""
+        if not is_several(self.distortion_file):
+            return self.given("distortion_file")
+        out, without = {}, [read_beam(path) for path in self.uncorrected]
+        for member in inputs.members:
+            beam = read_beam(member)
+            label = f"distortion_file {beam.get('detector')} {beam.get('filter')}"
+            if beam and beam not in without and label not in out:
+                path = Path(file_for(self.distortion_file, beam, "a distortion"))
+                out |= {label: input_entry(path, "distortion")} if path.is_file() else {}
+        return out
+
+    def _joined(self, product, frames):
+        """One table of all filters, each one's frame written beside it, and their transformations."""
+        if len(frames) == 1:
+            return frames[0].table, [LinearTransform()]
+        for frame in frames:
+            name = f"{product}_{frame.table.meta['filter'].lower()}"
+            write_table(frame.table, self.output_path(name, "master", "ecsv"))
+        return join_filters([f.table for f in frames], radius_mas=self.match_radius)
+
+    def _place(self, product, frames, joins, lists, corrections, absolute):
+        """Write where the detectors lie relative to each other, and their distortions with these places."""
+        try:
+            places = place_detectors(frames, joins, lists, corrections, absolute_scale=absolute)
+        except MissingDataError as err:
+            log.warning("the detectors' relative places are not known: %s", err)
+            return
+        write_table(places.table, self.output_path(product, "detectors", "ecsv"))
+        for beam, place in places.transforms.items():
+            if corrections[beam] is None:
+                continue
+            meta = next(t.meta for own in lists for t in own if beam_of(t) == beam)
+            name = group_name(product, {"detector": beam[0], "filter": beam[1]})
+            write_distortion(
+                self.output_path(f"{name}_placed", "distortion", "asdf"), corrections[beam],
+                FramePlacement(place, 0.0, 0.0), meta, place_errors=places.errors[beam],
+            )  # fmt: skip
 
     def _measure_many(self, inputs, tables, frame):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
@@ -152,7 +219,7 @@ class MasterFrameStep(HPStep):
         if own and all(map(self._of_its_list, own)):
             log.info("using the exposures' perturbed ePSF libraries")
             return [read_epsf(p).shifted(-x0, -y0) for p in own]
-        library = read_epsf(self.epsf_file)
+        library = read_epsf(self.epsf_file, meta)
         try:
             library.check_made_for(meta)
         except BadReferenceFileError as err:

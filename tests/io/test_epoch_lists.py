@@ -1,8 +1,6 @@
 """Star lists and Gaia tables of other origin."""
 
 import os
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ from astropy.table import QTable, Table
 
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, ParameterError
 from jwst_hpastrom.io.epochs import convert_flystar_list, epoch_from_name, read_epoch_list, read_epoch_lists
-from jwst_hpastrom.io.gaia import convert_flystar_gaia, query_gaia, read_gaia
+from jwst_hpastrom.io.gaia import convert_flystar_gaia, read_gaia
 
 DATA = (
     Path(os.environ.get("HPASTROM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "flystar_mb10364"
@@ -134,28 +132,6 @@ def test_flystar_gaia_runs_west():
     assert east["pmra"][0] == pytest.approx(2.0)
     with pytest.raises(ParameterError):
         convert_flystar_gaia(table, x_positive="north")
-
-
-def test_query_is_cached_and_fails_by_name(tmp_path, monkeypatch):
-    calls = []
-
-    class Gaia:
-        @staticmethod
-        def launch_job_async(query):
-            calls.append(query)
-            return types.SimpleNamespace(get_results=lambda: Table(gaia_table()))
-
-    module = types.ModuleType("astroquery.gaia")
-    module.Gaia = Gaia
-    monkeypatch.setitem(sys.modules, "astroquery", types.ModuleType("astroquery"))
-    monkeypatch.setitem(sys.modules, "astroquery.gaia", module)
-    first = query_gaia(10.0, -5.0, 0.1, cache_dir=tmp_path)
-    again = query_gaia(10.0, -5.0, 0.1, cache_dir=tmp_path)
-    assert len(calls) == 1
-    assert len(first) == len(again) == 5
-    monkeypatch.setattr(Gaia, "launch_job_async", staticmethod(lambda query: 1 / 0))
-    with pytest.raises(BadFileError, match="gaia_catalog"):
-        query_gaia(11.0, -5.0, 0.1, cache_dir=tmp_path)
 
 
 @real

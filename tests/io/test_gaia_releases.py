@@ -1,14 +1,13 @@
 """Tables of different Gaia releases: epochs, columns."""
 
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
-from jwst_hpastrom.io.gaia import query_gaia, read_gaia
+from jwst_hpastrom.io import gaia_archive
+from jwst_hpastrom.io.gaia import read_gaia
+from jwst_hpastrom.io.gaia_archive import query_gaia
 from jwst_hpastrom.io.gaia_releases import RELEASES, check_epoch, release_named, release_of
 
 
@@ -73,13 +72,11 @@ def test_release_from_metadata_or_not_at_all():
 def test_queries_ask_for_what_a_release_has(tmp_path, monkeypatch):
     asked = []
 
-    def launch(query):
+    def ask(query, path):
         asked.append(query)
-        return SimpleNamespace(get_results=lambda: table("DR2"))
+        return table("DR2")
 
-    module = SimpleNamespace(Gaia=SimpleNamespace(launch_job_async=launch))
-    monkeypatch.setitem(sys.modules, "astroquery", SimpleNamespace(gaia=module))
-    monkeypatch.setitem(sys.modules, "astroquery.gaia", module)
+    monkeypatch.setattr(gaia_archive, "_ask", ask)
     out = query_gaia(80.0, -69.5, 0.1, cache_dir=tmp_path, release="gaiadr2")
     assert "gaiadr2.gaia_source" in asked[0]
     assert "ruwe" not in asked[0]

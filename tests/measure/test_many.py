@@ -99,7 +99,7 @@ def test_refusals(scene):
     alone = build_master(scene.lists[:1], correction=IdentityMapping(), plane=PLANE)
     with pytest.raises(ParameterError, match="found one exposure"):
         measure_many(scene.images[:1], scene.library, alone)
-    with pytest.raises(ParameterError, match="odd box"):
+    with pytest.raises(ParameterError, match="an odd number"):
         measure_many(scene.images, scene.library, scene.frame, fit_box=4)
     with pytest.raises(ParameterError, match="libraries"):
         measure_many(scene.images, [scene.library] * 2, scene.frame)

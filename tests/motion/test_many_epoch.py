@@ -15,7 +15,8 @@ from jwst_hpastrom.errors import (
     ParameterError,
 )
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane
-from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts, compare_catalogs
+from jwst_hpastrom.motion.catalog_comparison import compare_catalogs
+from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts
 from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.many_epoch import _tangent_plane, fit_epochs
 from jwst_hpastrom.motion.parallax import parallax_factors

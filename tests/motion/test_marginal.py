@@ -6,9 +6,19 @@ import pytest
 from jwst_hpastrom.motion._marginal_kernels import grid_likelihoods, grid_means
 from jwst_hpastrom.motion.marginal import field_prior
 from jwst_hpastrom.motion.models import MODEL_SETS, fit_motions
-from tests.motion.test_models import EPOCHS, GROUP, covariance, twin_likelihood
+from tests.motion.kinematic_models.conftest import twin_likelihood
+from tests.motion.test_models import EPOCHS, GROUP
 
 SPLIT = (EPOCHS > 2017).astype(int)  # position angle and time coincide
+
+
+def covariance(model, t, theta, group):
+    """Systematic covariance by its definition."""
+    a, tau = np.exp(theta)
+    if model == "sqexp":
+        return a**2 * np.exp(-((t[:, None] - t) ** 2) / (4 * tau**2))
+    same = group[:, None] == group if model == "group" else np.eye(t.size) if model == "additive" else 0.0
+    return a**2 * same * np.ones((t.size, t.size))
 
 
 def field(kind, n=400, seed=0, group=SPLIT, sigma=0.3, amplitude=2.0, tau=2.0):

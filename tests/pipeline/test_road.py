@@ -133,7 +133,7 @@ def test_resume_makes_nothing_anew(products, strun, field):
 
 
 def test_given_epsf_and_few_reference_stars(products, strun, field, tmp_path):
-    """What the data cannot solve is taken from the exposures' WCS, and said."""
+    """What few stars cannot solve they refine; what was chosen and why is said and written."""
     files, _ = field
     catalog = Table.read(files.reference_catalog)
     catalog.sort("mag")
@@ -147,10 +147,14 @@ def test_given_epsf_and_few_reference_stars(products, strun, field, tmp_path):
         "--mode=isolated",
         cwd=tmp_path,
     )
-    assert "no distortion was solved, that of the exposures' WCS is used" in done.stdout + done.stderr
+    assert "that of the exposures' WCS is refined" in done.stdout + done.stderr
+    chosen = {row["part"]: row["chosen"] for row in Table.read(tmp_path / "field_choices_quality.ecsv")}
+    assert chosen["ePSF"] == "given"
+    assert chosen["distortion"].startswith("the exposures' WCS")
+    assert chosen["frame"].startswith("tied to ")
     names = {p.name for p in tmp_path.iterdir()}
-    assert {"field_master.ecsv", "field_pm.ecsv"} <= names
-    assert not {"field_epsf.fits", "field_distortion.asdf"} & names
+    assert {"field_master.ecsv", "field_pm.ecsv", "field_distortion.asdf"} <= names
+    assert "field_epsf.fits" not in names
     assert len(Table.read(tmp_path / "field_pm.ecsv")) >= 10
 
 

@@ -1,8 +1,17 @@
 """The Cramér–Rao bound and who is isolated."""
 
 import numpy as np
+import pytest
 
-from jwst_hpastrom.simulation import NoiseConfig, OpticsConfig, cramer_rao, isolated, simulate_field
+from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.simulation import (
+    NoiseConfig,
+    OpticsConfig,
+    cramer_rao,
+    frame_bound,
+    isolated,
+    simulate_field,
+)
 from jwst_hpastrom.simulation._kernels import star_fisher
 
 
@@ -108,3 +117,27 @@ def test_isolated():
     t = Table({"x": [10.0, 14.0, 50.0, 53.0, 90.0], "y": [10.0] * 5, "mag": [-6.0, -1.0, -5.0, -4.0, -3.0]})
     np.testing.assert_array_equal(isolated(t), [True, False, False, False, True])
     np.testing.assert_array_equal(isolated(t[4:]), [True])
+
+
+def test_bound_of_a_frame_is_reached_by_least_squares():
+    """Scatter of the best fit to many draws of the catalog's and the exposures' errors."""
+    rng = np.random.default_rng(2)
+    n, m = 200, 30
+    x, y = rng.uniform(0, 2048, (2, n))
+    error, reference = rng.uniform(0.002, 0.02, n), rng.choice(n, m, replace=False)
+    bound = frame_bound(x, y, error, reference, 0.01, degree=2)
+    p, q = (x - 1024) / 1024, (y - 1024) / 1024
+    design = np.stack([p**i * q**j for i in range(3) for j in range(3 - i)], 1)
+    w = (0.01**2 + error[reference] ** 2) ** -0.5
+    inverse = np.linalg.pinv(design[reference] * w[:, None])
+    own = rng.normal(0, 1, (2000, n)) * error
+    catalog = rng.normal(0, 0.01, (2000, m))
+    fitted = ((own[:, reference] - catalog) * w) @ inverse.T @ design.T
+    others = np.setdiff1d(np.arange(n), reference)  # a reference star's own error is in the fit, too
+    ratio = np.std(own - fitted, axis=0)[others] / bound[others]
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.02)
+    more = frame_bound(x, y, error, reference, 0.01, degree=2, structure=0.03)
+    assert np.all(more > np.hypot(bound, 0.03) - 1e-12)
+    assert np.all(frame_bound(x, y, error, reference, 0.01, degree=1) <= bound + 1e-12)
+    with pytest.raises(NotEnoughStarsError, match="for degree 3"):
+        frame_bound(x, y, error, reference[:6], 0.01, degree=3)

@@ -35,7 +35,7 @@ def test_core_against_twin():
 
 
 def test_noise_is_what_err_says():
-    config = NoiseConfig(cosmic_rays=0, bad_fraction=0)
+    config = NoiseConfig(cosmic_rays=0, bad_fraction=0, hot_fraction=0)
     light = np.zeros((300, 300))
     light[100:200] = 8.0
     sensor = rooms.make_sensor(light.shape, config, np.random.default_rng(1))
@@ -74,3 +74,36 @@ def test_flags():
     value = one.data[y[silent].astype(int), x[silent].astype(int)]
     value = value[np.isfinite(value)]
     assert np.all(value > config.background + 500 / config.electrons)
+
+
+def test_reference_and_hot_pixels():
+    config = NoiseConfig(cosmic_rays=0, bad_fraction=0, hot_fraction=0.01)
+    sensor = rooms.make_sensor((100, 60), config, np.random.default_rng(1), origin=(0, 1948))
+    border = np.zeros((100, 60), bool)
+    border[96:] = border[:, :4] = True
+    np.testing.assert_array_equal((sensor.flag >> 31) > 0, border)
+    p = rooms.read_out(np.zeros((100, 60)), sensor, config, np.random.default_rng(2))
+    assert np.isnan(p.data[border]).all()
+    hot = (sensor.dark > 30) & ~border
+    assert hot.sum() > 10
+    assert not p.dq[hot].any()  # nothing tells of them
+    rate = sensor.dark[hot] / config.gain * config.mjsr_per_dns
+    np.testing.assert_allclose(p.data[hot] - config.background, rate, rtol=0.1)
+
+
+def test_brighter_fatter_moves_light_to_neighbors():
+    light = np.zeros((9, 9))
+    light[4, 4] = 0.9 * NoiseConfig().full_well / NoiseConfig().electrons
+    plain, wide = (
+        rooms.read_out(
+            light, rooms.make_sensor((9, 9), c, np.random.default_rng(1)), c, np.random.default_rng(2)
+        ).data
+        for c in (
+            NoiseConfig(cosmic_rays=0, bad_fraction=0, hot_fraction=0, brighter_fatter=b) for b in (0, 0.2)
+        )
+    )
+    lost = 1 - wide[4, 4] / plain[4, 4]
+    # half of the charge on the average, half of the light, four boundaries
+    assert abs(lost - 4 * 0.25 * 0.2 * 0.9) < 0.02
+    gained = wide[[3, 5, 4, 4], [4, 4, 3, 5]].sum() - plain[[3, 5, 4, 4], [4, 4, 3, 5]].sum()
+    assert abs(gained / (lost * plain[4, 4]) - 1) < 0.05

@@ -11,9 +11,11 @@ from astropy.table import Table
 
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.io import gaia_archive
 from jwst_hpastrom.io.epsf_reference import write_epsf_reference
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import HPAstromPipeline
+from jwst_hpastrom.steps._inputs import check_inputs
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +102,22 @@ def test_members_are_opened_first(small, tmp_path, monkeypatch):
     with pytest.raises(HPAstromError, match=r"broken_cal\.fits: found"):
         HPAstromPipeline.call(str(asn), output_dir=str(tmp_path / "out"))
     assert np.all([p.suffix != ".fits" for p in (tmp_path / "out").glob("*")])
+
+
+def test_gaia_around_the_exposures(small, tmp_path, monkeypatch):
+    """From the file of an earlier query where it covers them; else the archive is asked, or missed."""
+    files, _ = small
+    members = [str(p) for p in files.exposures]
+    monkeypatch.setenv("HPASTROM_GAIA_TAP", "http://127.0.0.1:9/tap")
+    asked = {"reading": {}, "catalog": "gaia", "folder": tmp_path, "product": "field"}
+    pytest.importorskip("astroquery")
+    with pytest.raises(HPAstromError, match=r"field_gaia.ecsv: found no answer from http://127.0.0.1:9"):
+        check_inputs(members, **asked)
+    table = Table.read(files.reference_catalog)
+    table["ref_epoch"] = 2016.0
+    table.meta = {"query": "all", "circle_deg": [80.5, -69.5, 0.5], "release": "gaiadr3"}
+    monkeypatch.setattr(gaia_archive, "_ask", lambda query, path: table)
+    check_inputs(members, **asked)
+    assert (tmp_path / "field_gaia.ecsv").exists()
+    monkeypatch.setattr(gaia_archive, "_ask", lambda query, path: 1 / 0)
+    check_inputs(members, **asked)

@@ -83,7 +83,7 @@ def test_many_epochs_through_the_step(tmp_path):
     assert np.all(models["n_stars"] == 120)
     (heading, figures), *_ = epochs_figures.sections(find_products(out))
     assert heading == "Many epochs"
-    captions = " ".join(caption for _, caption in figures)
+    captions = " ".join(shown.title for shown in figures)
     assert all(f"Fig. {k})" in captions for k in (2, 3, 4, 5, 6, 10, 11))
     offsets = figures[-2][0].axes[0].lines[0].get_ydata()
     assert np.all(np.abs(offsets) < 0.2)  # mas: the lists have no offset between angles

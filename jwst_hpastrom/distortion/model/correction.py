@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import (
     NO_PIXELS,
@@ -25,7 +27,7 @@ __all__ = ["DistortionCorrection", "pixel_area_magnitude"]
 
 
 @dataclass(frozen=True, eq=False)
-class DistortionCorrection(Part):
+class DistortionCorrection(Displayed, Part):
     """raw + δ_polynomial(raw) + δ_table(raw) + δ_pixels(raw) (Methods §2).
 
     Outside the detector the polynomial goes on, table and pixel map keep the values of their edges.
@@ -54,6 +56,10 @@ class DistortionCorrection(Part):
             f"<{type(self).__name__} of {self.shape[1]} x {self.shape[0]} pixels: {parts}"
             f"{' + '.join(found) or 'nothing'}{', with errors' if self.uncertainty is not None else ''}>"
         )
+
+    def plot(self, ax=None):
+        """Draw the correction, see `jwst_hpastrom.plot.distortion_arrows`."""
+        return plot.distortion_arrows(self, ax)
 
     def __post_init__(self):
         for part in (self.table, self.pixel_map):

@@ -11,7 +11,7 @@ import logging
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
@@ -234,7 +234,7 @@ def build_fine_map(
     rng = np.random.default_rng(0) if rng is None else rng
     shape = solved[0][1].correction.shape
     data = FineStructure(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands, axis), prior=prior)
-    bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=not progress)
+    bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
     field = data.first_prior()
     for turn in range(n_turns):
         found = data.solve(field, data.gather(data.raw), tolerance=2e-2)

@@ -3,7 +3,7 @@
 from concurrent.futures import Executor
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.pixelmap import _kernels
@@ -98,6 +98,6 @@ def build_pixel_map(
     out = np.empty((ny, nx, 2), np.float32)
     err = np.empty((ny, nx, 2), np.float32)
     count = np.empty((ny, nx), np.int16)
-    for y0, o, e, c in tqdm(parts, total=len(tasks), desc="pixel map", disable=not progress):
+    for y0, o, e, c in tqdm(parts, total=len(tasks), desc="pixel map", disable=None if progress else True):
         out[y0 : y0 + len(o)], err[y0 : y0 + len(o)], count[y0 : y0 + len(o)] = o, e, c
     return PixelMapCorrection(out, err, count)

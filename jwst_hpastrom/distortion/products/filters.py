@@ -69,7 +69,7 @@ def filter_differences(
     Parameters
     ----------
     corrections : dict of str to `DistortionCorrection`
-        By filter.
+        By filter; whatever their parts.
     n_grid : int
         Points along each axis.
 
@@ -83,14 +83,14 @@ def filter_differences(
     differences : dict of str to ndarray, shape (2, n_grid, n_grid)
         Filter minus average, pixels.
     """
-    mean = average_corrections(list(corrections.values()))
-    ny, nx = mean.shape
+    ny, nx = next(iter(corrections.values())).shape
     x, y = np.meshgrid(*[(np.arange(n_grid) + 0.5) * n / n_grid - 0.5 for n in (nx, ny)])
-    base = np.stack(mean.delta(x, y))
+    deltas = {name: np.stack(c.delta(x, y)) for name, c in corrections.items()}
+    base = np.mean(list(deltas.values()), axis=0)
     q, _ = np.linalg.qr(np.stack([np.ones(x.size), x.ravel() / nx, y.ravel() / ny], 1))
     rows, differences = [], {}
-    for name, correction in corrections.items():
-        d = np.stack(correction.delta(x, y)) - base
+    for name, delta in deltas.items():
+        d = delta - base
         flat = d.reshape(2, -1)
         shape = flat - (flat @ q) @ q.T
         differences[name] = d

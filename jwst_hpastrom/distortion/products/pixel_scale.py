@@ -1,4 +1,4 @@
-"""The pixel scale at the detector's reference point, velocity aberration taken out (L23 §4.6)."""
+"""Pixel scale and skew at the detector's reference point, velocity aberration taken out (L23 §4.6)."""
 
 from collections.abc import Sequence
 
@@ -39,13 +39,34 @@ def smooth_area(correction: DistortionCorrection, *, degree: int = 5, n_grid: in
     -------
     float
     """
+    return float(abs(np.linalg.det(_smooth_jacobian(correction, degree, n_grid))))
+
+
+def _smooth_jacobian(correction, degree=5, n_grid=128):
     ny, nx = correction.shape
     center, half = _reference(correction)
     # cell centers of a uniform grid, so that edges and middle count alike
     x, y = (c.ravel() for c in np.meshgrid(*[(np.arange(n_grid) + 0.5) * n / n_grid - 0.5 for n in (nx, ny)]))
     design = _terms(x, y, center, half, degree)
     u, v = (np.linalg.lstsq(design, d, rcond=None)[0] for d in correction.delta(x, y))
-    return float(abs((1 + u[1] / half) * (1 + v[2] / half) - u[2] * v[1] / half**2))
+    return np.eye(2) + np.array([u[1:3], v[1:3]]) / half
+
+
+def shear(jacobian):
+    """What a linear transformation has beside scale and rotation.
+
+    Parameters
+    ----------
+    jacobian : ndarray, shape (2, 2)
+
+    Returns
+    -------
+    skew, stretch : float
+        ½(∂u/∂y + ∂v/∂x): half the angle, radians, by which the axes are not perpendicular;
+        ½(∂u/∂x − ∂v/∂y): half the relative difference of the axes' scales.
+    """
+    j = np.asarray(jacobian, float)
+    return float(0.5 * (j[0, 1] + j[1, 0])), float(0.5 * (j[0, 0] - j[1, 1]))
 
 
 def _reference(correction):
@@ -56,19 +77,25 @@ def _reference(correction):
     return np.array([nx / 2 - 1.0, ny / 2 - 1.0]), max(nx, ny) / 2.0
 
 
-def _clustered_error(pairs, dx, dy, correction, weights, degree):
-    """Relative error of the scale at the reference point; residuals of one star count as one."""
+def _clustered_errors(pairs, dx, dy, correction, weights, degree):
+    """Errors of relative scale, skew and stretch at the reference point; stars count once."""
     center, half = _reference(correction)
     design = _terms(pairs.x, pairs.y, center, half, degree)
     inverse = np.linalg.inv(design.T @ (design * weights[:, None]))
-    variance = 0.0
-    score = np.zeros((pairs.held_out.size, 2))
-    # ½ (∂δx/∂x + ∂δy/∂y) as one linear function of all residuals
-    gx, gy = inverse[1] / half, inverse[2] / half
-    np.add.at(score[:, 0], pairs.star, weights * (design @ gx) * dx)
-    np.add.at(score[:, 1], pairs.star, weights * (design @ gy) * dy)
-    variance = np.sum((0.5 * score.sum(1)) ** 2)
-    return float(np.sqrt(variance))
+    # derivatives of δx and δy as linear functions of all residuals
+    score = np.zeros((2, 2, pairs.held_out.size))
+    for a, d in enumerate((dx, dy)):
+        for b in (0, 1):
+            np.add.at(score[a, b], pairs.star, weights * (design @ inverse[1 + b] / half) * d)
+    parts = score[0, 0] + score[1, 1], score[0, 1] + score[1, 0], score[0, 0] - score[1, 1]
+    return [float(np.sqrt(np.sum((0.5 * p) ** 2))) for p in parts]
+
+
+def _slopes(pairs, rows, dx, dy):
+    """What one exposure's residuals add to the Jacobian of the correction."""
+    design = np.stack([np.ones(rows.sum()), pairs.x[rows], pairs.y[rows]], 1)
+    design[:, 1:] -= design[:, 1:].mean(0)
+    return np.stack([np.linalg.lstsq(design, d[rows], rcond=None)[0][1:] for d in (dx, dy)])
 
 
 def pixel_scale(
@@ -102,10 +129,13 @@ def pixel_scale(
     `~astropy.table.Table`
         One row an exposure: filename, epoch, va_scale, pixel_scale (mas per pixel on the sky, VA_SCALE
         divided out), pixel_scale_ideal (the same in the official ideal frame, where V2 is an angle about a
-        pole), pixel_scale_error (of this exposure against the others). Its meta has the weighted means
-        pixel_scale and pixel_scale_ideal, and pixel_scale_error, which the reference's stars dominate.
+        pole), pixel_scale_error (of this exposure against the others); skew, stretch (see `shear`) and
+        shear_error, of both against the others. Its meta has the weighted means pixel_scale and
+        pixel_scale_ideal, and pixel_scale_error, which the reference's stars dominate; skew, skew_error,
+        stretch, stretch_error.
     """
-    area = smooth_area(correction, degree=degree)
+    jacobian = _smooth_jacobian(correction, degree)
+    area = abs(np.linalg.det(jacobian))
     rows = []
     weights = np.zeros(len(pairs))
     for e, (meta, plane, t) in enumerate(zip(pairs.metas, pairs.planes, transforms, strict=True)):
@@ -118,17 +148,22 @@ def pixel_scale(
         r2 = (pairs.x[good] - pairs.x[good].mean()) ** 2 + (pairs.y[good] - pairs.y[good].mean()) ** 2
         error = ideal * np.sqrt(0.5 * (sx**2 + sy**2) / max(np.sum(r2), 1e-30))
         rows.append((str(meta.get("filename") or e), float(meta.get("epoch") or np.nan), va,
-                     ideal * np.sqrt(plane.sky_area), ideal, error))  # fmt: skip
+                     ideal * np.sqrt(plane.sky_area), ideal, error,
+                     *shear(jacobian + _slopes(pairs, good, dx, dy)), error / ideal))  # fmt: skip
     names = ("filename", "epoch", "va_scale", "pixel_scale", "pixel_scale_ideal", "pixel_scale_error")
-    table = Table(rows=rows, names=names)
+    table = Table(rows=rows, names=(*names, "skew", "stretch", "shear_error"))
     for name in names[3:]:
         table[name].unit = "mas / pix"
     w = 1.0 / np.asarray(table["pixel_scale_error"]) ** 2
-    common = _clustered_error(pairs, dx, dy, correction, weights, degree)
+    common, *common_shear = _clustered_errors(pairs, dx, dy, correction, weights, degree)
     scatter = np.std(table["pixel_scale"], ddof=1) / np.sqrt(len(table)) if len(table) > 1 else 0.0
     for name in ("pixel_scale", "pixel_scale_ideal"):
         table.meta[name] = float(np.average(table[name], weights=w))
     table.meta["pixel_scale_error"] = float(np.hypot(common * table.meta["pixel_scale"], scatter))
+    for name, error in zip(("skew", "stretch"), common_shear, strict=True):
+        spread = np.std(table[name], ddof=1) / np.sqrt(len(table)) if len(table) > 1 else 0.0
+        table.meta[name] = float(np.average(table[name], weights=w))
+        table.meta[f"{name}_error"] = float(np.hypot(error, spread))
     table.meta["filter"] = str(pairs.metas[0].get("filter") or "")
     return table
 

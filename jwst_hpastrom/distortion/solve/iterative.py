@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection
@@ -225,7 +225,7 @@ def solve_polynomial(
     weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)
     keep = None
     increment, iteration = np.inf, 0
-    bar = tqdm(total=max_iterations, desc="polynomial", disable=not progress)
+    bar = tqdm(total=max_iterations, desc="polynomial", disable=None if progress else True)
     for iteration in range(1, max_iterations + 1):
         corrected = correction.forward(pairs.x, pairs.y)
         if iteration in (1, 4, 8, 12):
@@ -321,7 +321,7 @@ def solve_table(
     increment, iteration = np.inf, 0
     clip = sigma
     values = weights[use], weights[use].copy()
-    bar = tqdm(total=max_iterations, desc="table", disable=not progress)
+    bar = tqdm(total=max_iterations, desc="table", disable=None if progress else True)
     for iteration in range(1, max_iterations + 1):
         tx, ty = table.delta(pairs.x, pairs.y)
         r = fitter.residuals(base[0] + tx, base[1] + ty)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 from scipy.linalg import blas, cho_factor, cho_solve
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection, table_nodes
@@ -256,7 +256,7 @@ def solve_joint(
     star_weight = np.zeros_like(problem.star_variance) + 1e-8 if free_stars else 1.0 / problem.star_variance
     robust = _first_weights(problem)
     prior_factor = np.ones(problem.stars.size)
-    for _ in tqdm(range(n_iterations), desc="joint solution", disable=not progress):
+    for _ in tqdm(range(n_iterations), desc="joint solution", disable=None if progress else True):
         weights = robust / (errors2 + noise2)
         matrix, stars = problem.normal(weights, star_weight * prior_factor[:, None])
         rhs, back = problem.right_side(problem.r, weights, stars)

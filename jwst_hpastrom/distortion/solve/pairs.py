@@ -22,7 +22,7 @@ from jwst_hpastrom.geometry import (
     TangentPlane,
     fill_motions,
     fit_polynomial,
-    match_blind,
+    match_few,
     match_nearest,
     propagate,
     robust_sigma,
@@ -309,9 +309,9 @@ def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, matc
             "is it a catalog of this field?",
         )
     mag = values(table, "mag")[index]
-    blind = match_blind(
+    blind = match_few(
         sx, sy, u[near], v[near], mag1=mag, mag2=mags[near], max_shift=max_shift, max_rotation=0.3,
-        parameters=6, radius=match_radius,
+        parameters=6, radius=match_radius, min_stars=min(min_stars, 6),
     )  # fmt: skip
     tx, ty = blind.transform.forward(sx, sy)
     # what the exposure's WCS lacks can exceed the radius in the corners: let a cubic follow it

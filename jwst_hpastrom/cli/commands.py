@@ -1,33 +1,52 @@
-"""The command ``hpastrom``: demo, check, report, kinematics, convert, info."""
+"""The parser of ``hpastrom``, and its shorter commands."""
 
 import argparse
 import os
-import re
 import shlex
-import shutil
-import subprocess
 import sys
 import time
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
+from jwst_hpastrom.cli.calibration import add_calibration
+from jwst_hpastrom.cli.completion import add_completion
+from jwst_hpastrom.cli.frame import add_frame
+from jwst_hpastrom.cli.run import add_run
+from jwst_hpastrom.cli.strun import run_pipeline
 from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
 
 __all__ = ["main"]
 
-#: times that calwebb_hpastrom runs a Step, for the progress bar
-PIPELINE_RUNS = 7
+
+EPILOG = """examples:
+  hpastrom run *_cal.fits --reference-catalog=hst.ecsv   # exposures to motions, verdict and report
+  hpastrom check out                                     # believe it or not
+  hpastrom COMMAND --help                                # options and examples of a command
+"""
+EXAMPLES = {
+    "demo": "  hpastrom demo --quick --output-dir=demo",
+    "check": "  hpastrom check out && echo good\n  hpastrom check out --all",
+    "report": "  hpastrom report out\n  hpastrom report out --output=page.html --exposures=exposures",
+    "kinematics": "  hpastrom kinematics out/field_pm.ecsv --distance=49.5 --find-cluster",
+    "convert": "  hpastrom convert hst.xym hst.ecsv --epoch=2006.4\n"
+    "  hpastrom convert field_epsf.fits field_epsf.asdf\n"
+    "  hpastrom convert STDGDC_NIRISS_F150W.fits own.asdf --like=crds_distortion.asdf",
+    "info": "  hpastrom info\n  hpastrom info out/field_pm.ecsv x_cal.fits",
+}  # fmt: skip
 
 
 def _parser():
     parser = argparse.ArgumentParser(
         prog="hpastrom",
-        description="What strun does not cover: a demonstration, reports, conversions, information on files.",
+        description="Exposures to motions, verdicts, reports, conversions, information on files.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, help="versions of this package and of those it needs")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    add_run(sub)
     demo = sub.add_parser("demo", help="simulate a field, run calwebb_hpastrom on it, compare with the truth")
     demo.add_argument(
         "--output-dir", default="hpastrom_demo", help="folder for everything (default: %(default)s)"
@@ -97,6 +116,9 @@ def _parser():
     )
     kinematics.set_defaults(run=_kinematics)
 
+    add_frame(sub)
+    add_calibration(sub)
+
     convert = sub.add_parser(
         "convert",
         help="catalogs, ePSF libraries, distortions from one file format to another",
@@ -120,6 +142,11 @@ def _parser():
     info = sub.add_parser("info", help="versions, or what a product holds")
     info.add_argument("files", nargs="*")
     info.set_defaults(run=_info)
+    add_completion(sub, parser)
+    for name, text in EXAMPLES.items():
+        child = sub.choices[name]
+        child.epilog = f"examples:\n{text}"
+        child.formatter_class = argparse.RawDescriptionHelpFormatter
     return parser
 
 
@@ -137,7 +164,10 @@ def main(argv=None):
         Exit status: 0 where all went well, 1 after an error (one line on stderr), 2 for wrong arguments; of
         ``check`` 3 where something is worth a look, 4 where something is bad.
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args, args.rest = parser.parse_known_args(argv)
+    if args.rest and args.command != "run":  # which hands on parameters of strun's
+        parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
     try:
         return args.run(args) or 0
     except HPAstromError as err:
@@ -201,7 +231,7 @@ def _demo(args):
     command += ["--mode=isolated"]  # a sparse field: no neighbors to subtract
     command += [f"--workers={workers}"]
     print("\nSTPIPE_DISABLE_CRDS_STEPPARS=true " + shlex.join(command))
-    _run_pipeline(command, folder / "strun.log")
+    run_pipeline(command, folder / "strun.log")
     summary, details = compare(field, products, official=files.distortion)
     summary.write(folder / "comparison.ecsv", format="ascii.ecsv", overwrite=True)
     plots = write_truth_plots(details, folder / "plots")
@@ -211,44 +241,6 @@ def _demo(args):
     print(format_summary(summary))
     print(f"\nplots: {' '.join(plots)}\nreport: {page}\nlog: {folder / 'strun.log'}")
     print(f"{time.monotonic() - started:.0f} s in all")
-
-
-def _run_pipeline(command, log):
-    """Run a strun command with its output in a log file, and a progress bar of its Steps."""
-    from tqdm import tqdm
-
-    program = Path(sys.executable).with_name(command[0])
-    program = str(program) if program.exists() else shutil.which(command[0])
-    if program is None:
-        raise BadFileError("no program strun", "the JWST pipeline's", "pip install jwst", command[0])
-    environment = dict(os.environ, STPIPE_DISABLE_CRDS_STEPPARS="true", PYTHONUNBUFFERED="1")
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment.setdefault(name, "1")
-    last = ""
-    with (
-        open(log, "w", encoding="utf-8") as out,
-        tqdm(total=PIPELINE_RUNS, desc="strun", unit="Step") as bar,
-        subprocess.Popen(
-            [program, *command[1:]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
-        for line in process.stdout:
-            out.write(line)
-            last = line.strip() or last
-            step = re.search(r"Step (hp_\w+) (running|done)", line)
-            if step and step.group(2) == "running":
-                bar.set_description(step.group(1))
-            elif step:
-                bar.update()
-    if process.returncode:
-        raise HPAstromError(
-            f"exit status {process.returncode} ({last})", "0", f"see {log}", "strun calwebb_hpastrom"
-        )
 
 
 def _check(args):
@@ -278,6 +270,7 @@ def _kinematics(args):
 
     from jwst_hpastrom.io.reading import read_table
     from jwst_hpastrom.kinematics import study_field
+    from jwst_hpastrom.report.captions import shown
     from jwst_hpastrom.report.kinematics_figures import study_contents
     from jwst_hpastrom.report.motion_figures import motion_errors
     from jwst_hpastrom.report.page import write_page
@@ -299,7 +292,10 @@ def _kinematics(args):
         print(f"{row['quantity']:42s} {row['value']:10.4f}{error} {row['unit']}")
     name = path.stem.removesuffix("_pm")
     output = args.output or path.with_name(f"{name}_kinematics.html")
-    contents = [(motion_errors(study.motions), "colors and errors (L23 Fig. 20)"), *study_contents(study)]
+    contents = [
+        shown(motion_errors(study.motions), "motion_errors", "Colors and errors (L23 Fig. 20)"),
+        *study_contents(study),
+    ]
     print(write_page(output, f"{name}: kinematics", [("Kinematics", contents)]))
 
 

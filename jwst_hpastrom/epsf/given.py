@@ -1,0 +1,139 @@
+"""What people have at hand, as `Image` and `EPSFLibrary`: exposures, data models, NDData, arrays, models."""
+
+import numpy as np
+from astropy.nddata import NDData, StdDevUncertainty
+
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.errors import ParameterError
+
+__all__ = ["as_image", "as_library"]
+
+#: DQ bits of JWST images that take a pixel's weight away: DO_NOT_USE, NON_SCIENCE; and that of saturation
+BAD, SATURATED = 1 | 512, 2
+
+
+def as_image(data, err=None, mask=None):
+    """Return what was given as `Image`.
+
+    Parameters
+    ----------
+    data : object
+        `Image`; `~jwst_hpastrom.io.Exposure` or anything else with an ``image``; a data model of jwst
+        (``data``, ``err``, ``dq``); `~astropy.nddata.NDData` or CCDData with an uncertainty; or an array,
+        shape (ny, nx).
+
+    err : array-like, optional
+        Standard errors, of an array, or in place of those of ``data``.
+
+    mask : array-like of bool, optional
+        True where a pixel must not count, beside those that ``data`` marks itself.
+
+    Returns
+    -------
+    `Image`
+
+    Raises
+    ------
+    ParameterError
+        No errors, or shapes that differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import as_image
+    >>> as_image(np.zeros((20, 30)), err=np.ones((20, 30)))
+    <Image array: 30 x 20 pixels, 100.0 % with weight>
+    """
+    if hasattr(data, "image"):
+        data = data.image
+    if isinstance(data, Image):
+        if err is None and mask is None:
+            return data
+        parts = data.data, data.err, data.bad, data.saturated, data.name
+    elif isinstance(data, NDData):
+        parts = _from_nddata(data)
+    elif hasattr(data, "meta") and hasattr(data, "dq"):
+        dq = np.asarray(data.dq).astype(np.int64)
+        bad = ((dq & BAD) > 0) | ~np.isfinite(data.data)
+        name = str(getattr(data.meta, "filename", None) or "model in memory")
+        # with a slope a pixel that saturated late is a measurement
+        parts = data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name
+    else:
+        parts = np.ma.getdata(data), None, np.ma.getmaskarray(data), False, "array"
+    return _image(*parts, err, mask)
+
+
+def _from_nddata(data):
+    err = None
+    if data.uncertainty is not None:
+        err = data.uncertainty.represent_as(StdDevUncertainty).array
+    bad = False if data.mask is None else np.asarray(data.mask) > 0
+    return data.data, err, bad, False, str(data.meta.get("FILENAME", "array"))
+
+
+def _image(values, own_err, bad, saturated, name, err, mask):
+    values = np.asarray(getattr(values, "value", values))
+    err = own_err if err is None else err
+    if err is None:
+        raise ParameterError("an image without errors", "the standard error of each pixel", "give err=", name)
+    err = np.asarray(getattr(err, "value", err))
+    err = np.full(values.shape, float(err)) if err.ndim == 0 else err
+    mask = np.zeros(values.shape, bool) if mask is None else np.asarray(mask, bool)
+    if values.ndim != 2 or err.shape != values.shape or mask.shape != values.shape:
+        raise ParameterError(
+            f"an image of shape {values.shape}, errors {err.shape}, a mask {mask.shape}",
+            "three two-dimensional arrays of one shape", "", name,
+        )  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        lost = np.asarray(bad, bool) | mask | ~np.isfinite(values) | ~np.isfinite(err) | ~(err > 0)
+    saturated = np.broadcast_to(np.asarray(saturated, bool), values.shape) & ~mask
+    values, err = np.where(np.isfinite(values), values, 0), np.where(lost, np.inf, err)
+    return Image(values.astype(np.float32), err.astype(np.float32), lost & ~saturated, saturated, name)
+
+
+def as_library(library, data=None):
+    """Return an ePSF library, or that of a model.
+
+    Parameters
+    ----------
+    library : `EPSFLibrary`, `GriddedEPSFModel` or `~photutils.psf.GriddedPSFModel`
+        Field positions on the full detector.
+
+    data : object, optional
+        What it is to be used on: where that says that it is a subarray, field positions are moved to it.
+
+    Returns
+    -------
+    `EPSFLibrary`
+    """
+    found = _library(library)
+    x0, y0 = _origin(data)
+    return found.shifted(-x0, -y0) if x0 or y0 else found
+
+
+def _origin(data):
+    """Pixel of the full detector that is the first of an exposure or data model, 0-based; 0 where unknown."""
+    meta = getattr(data, "meta", None)
+    if isinstance(data, NDData) or meta is None:
+        return 0, 0
+    if isinstance(meta, dict):
+        start = meta.get("xstart"), meta.get("ystart")
+    else:
+        start = (getattr(getattr(meta, "subarray", None), c, None) for c in ("xstart", "ystart"))
+    return tuple(int(s or 1) - 1 for s in start)
+
+
+def _library(library):
+    if isinstance(library, EPSFLibrary):
+        return library
+    own = getattr(library, "library", None)  # a model of ours, or the result of a build
+    if isinstance(own, EPSFLibrary):
+        return own
+    from photutils.psf import GriddedPSFModel
+
+    if isinstance(library, GriddedPSFModel):
+        from jwst_hpastrom.epsf.model import GriddedEPSFModel
+
+        return GriddedEPSFModel.from_photutils(library).library
+    raise ParameterError(f"a {type(library).__name__}", "an ePSF library or a gridded PSF model")

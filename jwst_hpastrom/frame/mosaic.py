@@ -1,0 +1,288 @@
+"""Exposures of several detectors brought to one frame: all transformations from one system of equations.
+
+Detectors of one camera have few stars in common, so that transforming to averages and averaging in turn
+(`~jwst_hpastrom.frame.build_master` of one detector) would take very many turns to carry their relative
+positions from one to the other. Here the stars' positions are eliminated, the transformations of all
+exposures are solved for at once, and their full covariance comes with them. A catalog is a prior on the
+stars' positions; where neither it nor a dither bridges a gap, the exposures' WCS is one on the rest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array
+
+from jwst_hpastrom.geometry import LinearTransform, robust_sigma
+
+__all__ = ["MosaicFit", "detector_names", "simultaneous", "solve_mosaic"]
+
+#: a detector's place in the WCS is good to the radius of the match, its scale and skew to this part of it,
+#: at the detector's edge
+LINEAR = 0.1
+#: years: exposures whose middles differ by less were taken at once (one second)
+AT_ONCE = 3e-8
+#: a star's largest distance from its catalog position, in units of its error
+CLIP = 4.0
+
+
+def detector_names(star_lists):
+    """Return the detectors in the order of their first exposures, and each exposure's index among them.
+
+    Parameters
+    ----------
+    star_lists : sequence of `~astropy.table.Table`
+        Metadata ``detector``.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> lists = [Table(meta={"detector": d}) for d in ("NRCB1", "NRCB2", "NRCB1")]
+    >>> names, which = detector_names(lists)
+    >>> names, which.tolist()
+    (['NRCB1', 'NRCB2'], [0, 1, 0])
+    """
+    own = [str(t.meta.get("detector") or "") for t in star_lists]
+    names = list(dict.fromkeys(own))
+    return names, np.array([names.index(d) for d in own])
+
+
+def simultaneous(epochs, which):
+    """Number the pointings: exposures of different detectors at one time have one attitude.
+
+    Parameters
+    ----------
+    epochs : ndarray, shape (n_exposures,)
+        Julian years; exposures without one are pointings of their own.
+
+    which : ndarray of int, shape (n_exposures,)
+        Detector of each exposure.
+
+    Returns
+    -------
+    ndarray of int, shape (n_exposures,)
+    """
+    out = np.full(len(epochs), -1)
+    for k in range(len(epochs)):
+        if out[k] < 0:
+            at_once = (out < 0) & (np.abs(epochs - epochs[k]) < AT_ONCE) if np.isfinite(epochs[k]) else []
+            out[k] = out.max() + 1
+            for j in np.flatnonzero(at_once):
+                if which[j] not in which[out == out[k]]:
+                    out[j] = out[k]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class MosaicFit:
+    """Transformations of all exposures to the master frame, solved for together.
+
+    Attributes
+    ----------
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Corrected pixels to master pixels.
+
+    covariance : ndarray, shape (2, 3 n_exposures, 3 n_exposures)
+        Of offset and slopes (1, p, q) of every exposure, for u and v, master pixels.
+
+    center, half_width : ndarray
+        Of the exposures' normalized coordinates p, q = (x - center) / half_width, corrected pixels: shapes
+        (n_exposures, 2) and (n_exposures,).
+
+    rows : ndarray of int
+        Detections that took part.
+
+    tie : tuple of ndarray or None
+        Of the catalog's stars: one detection of each, u and v residuals (frame minus catalog), weights (two
+        arrays).
+    """
+
+    transforms: list
+    covariance: np.ndarray
+    center: np.ndarray
+    half_width: np.ndarray
+    rows: np.ndarray
+    tie: tuple | None
+
+    def terms(self, k, x, y):
+        """(1, p, q) at corrected positions of exposure ``k``, shape (n, 3)."""
+        p, q = ((c - c0) / self.half_width[k] for c, c0 in zip((x, y), self.center[k], strict=True))
+        return np.stack([np.ones_like(p), p, q], 1)
+
+    def star_errors(self, m, star, used, n_stars):
+        """Errors that the transformations give to the stars' means.
+
+        Parameters
+        ----------
+        m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+        star : ndarray of int
+            Star of each detection.
+
+        used : ndarray of bool
+            Detections that are averaged.
+
+        n_stars : int
+
+        Returns
+        -------
+        whole, relative : ndarray, shape (2, n_stars)
+            Of one six-parameter transformation of all stars, and of what it leaves; master pixels.
+        """
+        rows = np.flatnonzero(used & (star >= 0))
+        count = np.maximum(np.bincount(star[rows], minlength=n_stars), 1)
+        design = np.zeros((n_stars, self.covariance.shape[1]))
+        for k in range(m.n_exposures):
+            mine = rows[m.exposure[rows] == k]
+            terms = self.terms(k, m.x[mine], m.y[mine]) / count[star[mine], None]
+            np.add.at(design[:, 3 * k : 3 * k + 3], star[mine], terms)
+        u, v = (np.bincount(star[rows], c[rows], n_stars) / count for c in (m.u, m.v))
+        base = np.linalg.qr(np.c_[np.ones(n_stars), u - u.mean(), v - v.mean()])[0]
+        whole = base @ (base.T @ design)
+        return tuple(
+            np.sqrt([np.maximum(np.einsum("ij,ij->i", f @ c, f), 0.0) for c in self.covariance])
+            for f in (whole, design - whole)
+        )
+
+
+def _normalized(m):
+    """Center and half-width of every exposure's corrected positions."""
+    center, half = np.empty((m.n_exposures, 2)), np.empty(m.n_exposures)
+    for k in range(m.n_exposures):
+        x, y = m.x[m.of(k)], m.y[m.of(k)]
+        center[k] = 0.5 * (x.min() + x.max()), 0.5 * (y.min() + y.max())
+        half[k] = 0.5 * max(np.ptp(x), np.ptp(y), 1e-9)
+    return center, half
+
+
+def _parameters(transform, center, half):
+    """Values at the center and slopes over the half-width, (2, 3)."""
+    return np.c_[transform.forward(*center), transform.matrix * half]
+
+
+def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog=None, iterations=4):
+    """Solve for the transformations of all exposures together.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+        With u, v of ``transforms``.
+
+    star : ndarray of int
+        Star of each detection; negative for none.
+
+    averages
+        Current means of the stars, and the measurements used.
+
+    transforms, first : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Current ones, and those by the WCS and the first registration, from which the solution may differ by
+        about ``radius``.
+
+    floor : float
+        Error that every measurement has in common when it is weighted, corrected pixels.
+
+    radius : float
+        Of the match, master pixels.
+
+    catalog : tuple of ndarray, optional
+        star, x, y, x_err, y_err: catalog positions of stars, master pixels.
+
+    iterations : int
+        Of solving, clipping, and scaling the errors by what the residuals say.
+
+    Returns
+    -------
+    `MosaicFit`
+    """
+    n_stars, n = averages.n_used.size, 3 * m.n_exposures
+    center, half = _normalized(m)
+    use = averages.used & (star >= 0)
+    clean = use & m.reference
+    use = clean if np.bincount(m.exposure[clean], minlength=m.n_exposures).min() >= 50 else use
+    known = np.zeros(n_stars, bool)
+    if catalog is not None:
+        known[catalog[0]] = True
+    rows = np.flatnonzero(use)
+    count = np.bincount(star[rows], minlength=n_stars)
+    rows = rows[(count[star[rows]] > 1) | known[star[rows]]]
+    own, exposure = star[rows], m.exposure[rows]
+    p, q = ((c[rows] - center[exposure, a]) / half[exposure] for a, c in enumerate((m.x, m.y)))
+    columns = (3 * exposure[:, None] + np.arange(3)).ravel()
+    design = csr_array(
+        (np.stack([np.ones_like(p), p, q], 1).ravel(), (np.repeat(np.arange(rows.size), 3), columns)),
+        shape=(rows.size, n),
+    )
+    sums = csr_array((np.ones(rows.size), (own, np.arange(rows.size))), shape=(n_stars, rows.size))
+    common = floor**2 * np.array([t.scale**2 for t in transforms])[exposure]
+    moved = np.array(
+        [_parameters(a, c, h) - _parameters(b, c, h)
+         for a, b, c, h in zip(first, transforms, center, half, strict=True)]
+    )  # fmt: skip
+    prior = np.tile([1.0, LINEAR**-2, LINEAR**-2], m.n_exposures) / radius**2
+    found, covariance, tie = [], [], []
+    for axis, (values, variance) in enumerate(((m.u[rows], m.vu[rows]), (m.v[rows], m.vv[rows]))):
+        variance = variance + common
+        given = None if catalog is None else (catalog[0], catalog[1 + axis], catalog[3 + axis] ** 2)
+        solved = _solve_axis(
+            design, sums, own, values, variance, given, prior, moved[:, axis].ravel(), iterations
+        )
+        found.append(solved[0].reshape(-1, 3))
+        covariance.append(solved[1])
+        tie.append(solved[2])
+    new = []
+    for k, t in enumerate(transforms):
+        step = np.stack([found[0][k], found[1][k]])
+        here = _parameters(t, center[k], half[k]) + step
+        new.append(LinearTransform(here[:, 1:] / half[k], here[:, 0].copy(), center[k].copy()))
+    if catalog is not None:
+        detection = np.full(n_stars, -1)
+        detection[own] = rows
+        detection = detection[catalog[0]]
+        keep = (tie[0][1] > 0) & (tie[1][1] > 0) & (detection >= 0)
+        tie = (detection[keep], tie[0][0][keep], tie[1][0][keep], (tie[0][1][keep], tie[1][1][keep]))
+    return MosaicFit(new, np.array(covariance), center, half, rows, tie if catalog is not None else None)
+
+
+def _solve_axis(design, sums, own, values, variance, given, prior, target, iterations):
+    """Increments of one coordinate's parameters, their covariance, the catalog's residuals and weights."""
+    n_stars = sums.shape[0]
+    factor, catalog_factor = 1.0, 1.0
+    keep = np.ones(values.size, bool)
+    taken = None if given is None else np.ones(given[0].size, bool)
+    left = residual = None
+    for _ in range(iterations):
+        w = keep / (factor * variance)
+        total = np.bincount(own, w, n_stars)
+        side = np.bincount(own, w * values, n_stars)
+        if given is not None:
+            wc = taken / (catalog_factor * given[2])
+            total += np.bincount(given[0], wc, n_stars)
+            side += np.bincount(given[0], wc * given[1], n_stars)
+        total = np.maximum(total, 1e-300)
+        weighted = design.multiply(w[:, None]).tocsr()
+        cross = (sums @ weighted).tocsr()
+        normal = (design.T @ weighted).toarray() - (cross.T @ cross.multiply(1.0 / total[:, None])).toarray()
+        right = -(weighted.T @ values) + cross.T @ (side / total)
+        factored = cho_factor(normal + np.diag(prior))
+        step = cho_solve(factored, right + prior * target)
+        now = values + design @ step
+        mean = (side + cross @ step) / total
+        left = now - mean[own]
+        # leverage: what a measurement contributes to its own star
+        share = np.maximum(1.0 - w * 1.0 / total[own], 0.05)
+        pull = left / np.sqrt(factor * variance * share)
+        several = keep & (share > 0.06)
+        if several.sum() > 50:
+            factor *= float(np.clip(robust_sigma(pull[several]) ** 2, 0.1, 100.0))
+        keep = np.abs(pull) < 5.0
+        if given is not None:
+            measured = np.bincount(own, w, n_stars)[given[0]]
+            alone = np.bincount(own, w * now, n_stars)[given[0]] / np.maximum(measured, 1e-300)
+            residual = alone - given[1]
+            expected = catalog_factor * given[2] + 1.0 / np.maximum(measured, 1e-300)
+            z = np.where(measured > 0, residual, np.nan) / np.sqrt(expected)
+            catalog_factor *= float(np.clip(robust_sigma(z) ** 2, 1.0 / catalog_factor, 100.0))
+            taken = np.abs(z) < CLIP
+    covariance = cho_solve(factored, np.eye(prior.size))
+    weights = None if given is None else np.where(taken, 1.0 / expected, 0.0)
+    return step, covariance, (residual, weights)

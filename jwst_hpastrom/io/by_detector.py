@@ -1,0 +1,102 @@
+"""Calibration files of several detectors: a folder of them, or a pattern of their names."""
+
+import re
+from pathlib import Path
+
+from jwst_hpastrom.errors import BadReferenceFileError
+from jwst_hpastrom.instrument import ALIASES, detector_of
+
+__all__ = ["file_for", "group_name", "is_several"]
+
+#: which files of a folder are calibrations, the first kind that there is: pattern of the names
+KINDS = {
+    "an ePSF library": (r"(_epsf\.fits|^(STDPSF|PSFSTD).*\.fits?)(\.gz)?$", r"_epsf\.asdf$"),
+    "a distortion": (r"_distortion\.asdf$", r"(^STDGDC.*|_stdgdc)\.fits?(\.gz)?$", r"_gdc\.fits$"),
+}
+#: a distortion of ours with the detector's place relative to the others: the same correction
+PLACED = "_placed_distortion"
+
+
+def group_name(product, meta):
+    """Name of the products of one detector and filter of an association.
+
+    Examples
+    --------
+    >>> group_name("visit", {"detector": "NRCB1", "filter": "F200W"})
+    'visit_nrcb1_f200w'
+    """
+    return "_".join([product, *(str(meta[k]).lower() for k in ("detector", "filter") if meta.get(k))])
+
+
+def is_several(source):
+    """Whether a folder or a pattern stands for files of several detectors."""
+    return bool(source) and ("{" in str(source) or Path(source).is_dir())
+
+
+def _tokens(name):
+    return {ALIASES.get(t, t) for t in re.split(r"[_\-.\s]+", name.upper())}
+
+
+def file_for(source, meta, kind):
+    """Return the file for one detector and filter.
+
+    Parameters
+    ----------
+    source : path-like
+        A file, which is handed through; a folder; or a pattern with ``{detector}`` and ``{filter}``, which
+        stand for names in lower case.
+
+    meta : mapping
+        ``detector`` and ``filter`` of the exposures.
+
+    kind : {"an ePSF library", "a distortion"}
+        Of a folder the files whose names have detector and filter in them count: ``STDPSF_NRCB1_F200W.fits``,
+        ``visit_nrcb1_f200w_epsf.fits``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    BadReferenceFileError
+        A folder without such a file, or with several.
+
+    Examples
+    --------
+    >>> beam = {"detector": "NRCB1", "filter": "F200W"}
+    >>> file_for("out/v_{detector}_{filter}_epsf.fits", beam, "an ePSF library")
+    'out/v_nrcb1_f200w_epsf.fits'
+    """
+    detector, band = (str(meta.get(k) or "") for k in ("detector", "filter"))
+    if "{" in str(source):
+        return str(source).replace("{detector}", detector.lower()).replace("{filter}", band.lower())
+    folder = Path(source)
+    if not folder.is_dir():
+        return str(source)
+    wanted = {ALIASES.get(detector.upper(), detector.upper()), band.upper()} - {""}
+    named = [p for p in sorted(folder.iterdir()) if wanted <= _tokens(p.name) and PLACED not in p.name]
+    several = [p for p in sorted(folder.iterdir()) if _in_mosaic(p, detector, band)]
+    for pattern in KINDS[kind]:
+        found = [p for p in named if re.search(pattern, p.name, re.IGNORECASE)]
+        if kind == "an ePSF library" and not found:
+            found = several
+        if len(found) > 1:
+            raise BadReferenceFileError(
+                f"{' and '.join(p.name for p in found[:3])} for {detector} in {band}", f"{kind} of it",
+                "take the others away, or give a pattern with {detector} and {filter}", folder,
+            )  # fmt: skip
+        if found:
+            return str(found[0])
+    raise BadReferenceFileError(
+        f"no file named after {detector} and {band}", f"{kind} of it", "see the page on instruments", folder
+    )
+
+
+def _in_mosaic(path, detector, band):
+    """Whether a file has all short-wave detectors of NIRCam, this one among them."""
+    row = detector_of({"detector": detector})
+    short = row is not None and row.keywords.get("channel") == "SHORT"
+    return (
+        short and re.match(r"STDPSF_NRCSW_", path.name, re.IGNORECASE) and band.upper() in _tokens(path.name)
+    )

@@ -1,0 +1,83 @@
+"""A distortion refined by few reference stars: terms they pay for, errors, pointings that are off."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
+from jwst_hpastrom.distortion.few_stars import refine_distortion, wcs_distortion
+from jwst_hpastrom.errors import NoOverlapError
+from jwst_hpastrom.geometry import polynomial_terms
+
+
+def sparse(tools, n, *, seed=3, **kwargs):
+    """Four small dithers of a field with many stars, of which n are in the catalog, to 0.1 mas."""
+    rng = np.random.default_rng(seed)
+    lists, reference = tools.make_lists(
+        rng, n_stars=900, n_side=2, dither=3.0, catalog_error=0.1, noise=0.004, **kwargs
+    )
+    seen = np.unique(np.concatenate([t["star"] for t in lists]))
+    return lists, reference[np.sort(rng.choice(seen, n, replace=False))]
+
+
+def true_terms(tools, degree, *, left_out=()):
+    """The smooth part of the true distortion, without some terms."""
+    size = tools.shape[0] / 2
+    y, x = np.mgrid[0:512:8.0, 0:512:8.0]
+    p, q = (x.ravel() - 255) / size, (y.ravel() - 255) / size
+    design = np.stack([p**i * q**j for i, j in polynomial_terms(degree)], 1)
+    terms = [np.linalg.lstsq(design, d.ravel(), rcond=None)[0][1:] for d in tools.true_delta(x, y)]
+    for k, t in enumerate(polynomial_terms(degree, 1)):
+        if t in left_out:
+            terms[0][k] = terms[1][k] = 0.0
+    return DistortionCorrection(
+        PolynomialCorrection(degree, *terms, np.array([255.0, 255.0]), size), shape=tools.shape
+    )
+
+
+def test_what_the_given_one_lacks_is_found(tools):
+    lists, reference = sparse(tools, 60)
+    base = true_terms(tools, 5, left_out=[(2, 0), (1, 1), (0, 2)])
+    refined = refine_distortion(lists, reference, base)
+    assert refined.n_stars > 40
+    assert refined.degree >= 2
+    assert refined.terms.startswith("6 + 3")
+    assert tools.true_rms(base) > 0.3
+    assert tools.true_rms(refined.correction) < 0.05
+    # the stated error is that of the wave, the bump and the terms themselves
+    assert 0.5 < refined.error / tools.true_rms(refined.correction) < 1.6
+
+
+def test_nothing_is_added_to_a_good_one(tools):
+    lists, reference = sparse(tools, 40)
+    base = true_terms(tools, 5)
+    refined = refine_distortion(lists, reference, base)
+    assert refined.degree <= 1
+    assert tools.true_rms(refined.correction) < 1.1 * tools.true_rms(base) + 0.003
+
+
+@pytest.mark.parametrize("n", [12, 9])
+def test_few_stars_do_no_harm(tools, n):
+    lists, reference = sparse(tools, n, known=1.0)
+    base = true_terms(tools, 5)
+    refined = refine_distortion(lists, reference, base)
+    assert refined.degree <= 2
+    assert tools.true_rms(refined.correction) < 2 * tools.true_rms(base)
+    assert refined.error > 0
+
+
+@pytest.mark.parametrize("n", [40, 9])
+@pytest.mark.parametrize("off", [0.3, 3.0])
+def test_pointings_that_are_off(tools, off, n):
+    lists, reference = sparse(tools, n, known=1.0)
+    for t in lists:
+        t["dec"] += off / 3600
+    refined = refine_distortion(lists, reference)
+    assert [np.hypot(*s) for s in refined.pairs.shift] == pytest.approx([off] * 4, abs=0.02)
+    if off > 1:
+        with pytest.raises(NoOverlapError, match="give a larger max_shift"):
+            refine_distortion(lists, reference, max_shift=0.5)
+
+
+def test_the_wcs_as_a_distortion(tools):
+    lists, _ = sparse(tools, 40, known=1.0)
+    assert tools.true_rms(wcs_distortion(lists)) < 0.06  # the wave is 0.02

@@ -1,0 +1,138 @@
+"""``hpastrom run``: what it gives to strun, and what it says at the end."""
+
+import json
+import os
+import sys
+
+import pytest
+from astropy.table import Table
+from stpipe import Step
+
+from jwst_hpastrom.cli import main
+from jwst_hpastrom.cli.run import PRESETS, parameter_lines
+from jwst_hpastrom.io.association import read_association
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+
+
+@pytest.fixture
+def exposures(tmp_path):
+    folder = tmp_path / "exposures"
+    folder.mkdir()
+    for k in range(3):
+        (folder / f"jw01234001001_02101_0000{k + 1}_nis_cal.fits").write_bytes(b"SIMPLE")
+    return folder
+
+
+def fake_strun(tmp_path, monkeypatch, script):
+    fake = tmp_path / "bin" / "strun"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake.with_name("python")))
+
+
+def test_the_command_is_said_and_nothing_is_done(exposures, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = [
+        "run",
+        str(exposures),
+        "--reference-catalog=r.ecsv",
+        "--gaia-catalog=g.ecsv",
+        "--workers=2",
+        f"--output-dir={out}",
+    ]
+    assert main([*arguments, "--steps.hp_epsf_build.grid=3", "--dry-run"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("STPIPE_DISABLE_CRDS_STEPPARS=true strun calwebb_hpastrom ")
+    wanted = ["--reference_catalog=r.ecsv", "--gaia_catalog=g.ecsv", "--workers=2"]
+    for words in (*wanted, "jw01234001001_02101_asn.json", "--steps.hp_epsf_build.grid=3"):
+        assert words in line
+    assert not out.exists()
+
+
+@posix
+def test_exposures_without_association(exposures, tmp_path, monkeypatch, capsys):
+    fake_strun(tmp_path, monkeypatch, 'echo "$STPIPE_DISABLE_CRDS_STEPPARS $@"')
+    out = tmp_path / "out"
+    out.mkdir()
+    Table({"pmra": [1.0], "pmdec": [1.0]}).write(out / "field_pm.ecsv")
+    files = sorted(map(str, exposures.iterdir()))[:2]
+    assert main(["run", *files, f"--output-dir={out}", "--product=field", "--no-report"]) == 0
+    assert read_association(out / "field_asn.json").members == tuple(files)
+    assert (out / "strun.log").read_text().startswith("true calwebb_hpastrom ")
+    text = capsys.readouterr().out
+    assert "motions: 1 stars" in text
+    assert "verdict: OK" in text
+    assert text.splitlines()[-1].startswith("next: hpastrom report ")
+
+
+def test_refusals(exposures, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    asn = tmp_path / "a_asn.json"
+    asn.write_text(json.dumps({"products": [{"name": "a", "members": []}]}))
+    one = str(next(exposures.iterdir()))
+    for arguments, message in (
+        ([], "no exposures"),
+        ([str(empty)], "no *_cal.fits"),
+        (["no/such_cal.fits"], "no such file"),
+        ([str(asn), one], "1 more"),
+        ([one, "--grid"], "the argument --grid"),
+        (["--show-parameters", "hp_nothing"], "a Step 'hp_nothing'"),
+    ):
+        assert main(["run", *arguments, f"--output-dir={tmp_path / 'out'}"]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_other_commands_take_no_unknown_arguments(capsys):
+    with pytest.raises(SystemExit) as out:
+        main(["check", "--nonsense=1"])
+    assert out.value.code == 2
+    assert "unrecognized arguments: --nonsense=1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_parameter_files(name):
+    from importlib.resources import files
+
+    step = Step.from_config_file(str(files("jwst_hpastrom") / "presets" / f"{name}.asdf"))
+    assert step.class_alias == "calwebb_hpastrom"
+    wanted = {"sparse": "isolated", "dense": "catalog", "calibration": "catalog"}
+    assert step.mode == wanted[name]
+    assert step.hp_distortion_refine.method == ("joint" if name == "calibration" else "iterative")
+    assert step.hp_epsf_fit.passes == (3 if name == "dense" else 2)
+
+
+def test_parameters_in_groups():
+    lines = parameter_lines()
+    heads = [line.split(":")[0] for line in lines if line and not line.startswith(" ")]
+    assert heads == ["calwebb_hpastrom", "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine",
+                     "hp_master_frame", "hp_proper_motion"]  # fmt: skip
+    assert "  --steps.hp_epsf_build.n_iterations=20" in lines
+    assert sum("workers=" in line for line in lines) == 1
+    assert len(lines) < 400
+    assert parameter_lines("hp_epsf_fit")[0].startswith("hp_epsf_fit: ")
+
+
+def test_every_command_has_examples_and_is_completed(capsys):
+    for command in ("run", "demo", "check", "report", "kinematics", "convert", "info"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert "examples:" in capsys.readouterr().out
+    assert main(["completion"]) == 0
+    script = capsys.readouterr().out
+    assert "--reference-catalog" in script
+    assert "complete -o filenames -F _hpastrom hpastrom" in script
+
+
+def test_the_pipeline_ends_with_what_it_made(tmp_path, caplog):
+    from jwst_hpastrom.steps import HPAstromPipeline
+
+    Table({"pmra": [1.0], "pmdec": [1.0]}).write(tmp_path / "field_pm.ecsv")
+    pipeline = HPAstromPipeline()
+    pipeline.output_dir = str(tmp_path)
+    with caplog.at_level("INFO", logger="stpipe.hpastrom.pipeline"):
+        pipeline._tell("field")
+    said = [r.message.split(":")[0] for r in caplog.records if r.name == "stpipe.hpastrom.pipeline"]
+    assert said == ["motions", "products", "verdict", "next"]
