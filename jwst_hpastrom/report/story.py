@@ -35,6 +35,8 @@ def _lists(table):
 
 
 def _distortion(table):
+    if "stage" not in table.colnames:  # refined by few stars
+        return ", ".join(map(str, table.meta.get("chosen", ("refined",))))
     rms = [f"{row['stage']} {np.hypot(row['rms_x'], row['rms_y']) / np.sqrt(2):.4f}" for row in table]
     return f"residuals of held-out stars, pixel per axis: {', '.join(rms)}"
 

@@ -18,7 +18,7 @@ from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import UnexpectedError
 from jwst_hpastrom.io.detector_mask import write_detector_mask
-from jwst_hpastrom.io.distortion_reference import placement_like, write_distortion
+from jwst_hpastrom.io.distortion_reference import placement_like, read_distortion, write_distortion
 from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.io.manifest_reading import read_manifest
 from jwst_hpastrom.io.writing import write_table
@@ -26,7 +26,7 @@ from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import HPAstromPipeline
 
 QUICK = {
-    "n_iterations": 4, "n_global": 2, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50,
+    "n_iterations": 2, "n_global": 1, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50,
 }  # fmt: skip
 STEPS = tuple(HPAstromPipeline.step_defs)
 NAME = "jw09999001001_02101_0000{}_nis"
@@ -48,7 +48,9 @@ def offline():
 def done(tmp_path_factory):
     """Folder with exposures, catalogs, a distortion, and the products of one run."""
     folder = tmp_path_factory.mktemp("done")
-    sky = simulate_field(size=256, n_exposures=4, n_stars=200, mag_faint=-4.0, filter="F200W", seed=3)
+    sky = simulate_field(
+        size=256, n_exposures=3, dither_arcsec=3.0, n_stars=200, mag_faint=-4.0, filter="F200W", seed=3
+    )
     write_field(sky, folder)
     library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized()
     write_epsf_reference(library, folder / "start_epsf.asdf")
@@ -170,7 +172,7 @@ def other_mask(folder):
 INPUTS = {
     "SCI": (exposure(1), "hp_epsf_build", f"exposure {NAME.format(1)}: SCI changed"),
     "ERR": (exposure(3, "ERR"), "hp_epsf_build", f"exposure {NAME.format(3)}: ERR changed"),
-    "DQ": (exposure(4, "DQ", dq), "hp_epsf_build", f"exposure {NAME.format(4)}: DQ changed"),
+    "DQ": (exposure(1, "DQ", dq), "hp_epsf_build", f"exposure {NAME.format(1)}: DQ changed"),
     "epoch": (exposure(2, 0, epoch), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
     "WCS": (wcs, "hp_epsf_build", f"exposure {NAME.format(2)}: WCS changed"),
     "member": (without_member, "hp_epsf_build", "is not given, was"),
@@ -181,11 +183,11 @@ INPUTS = {
         "hp_epsf_build", "start_epsf: ePSFs changed",
     ),
     "catalog": (
-        lambda d: rewrite(d / "first_epoch.ecsv", shift), "hp_master_frame", "reference_catalog: ra changed",
+        lambda d: rewrite(d / "first_epoch.ecsv", shift), "hp_distortion_refine", "reference_catalog: ra changed",
     ),
     "catalog's epoch": (
         lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.meta.update(epoch=2007.0)),
-        "hp_master_frame", "reference_catalog: metadata changed",
+        "hp_distortion_refine", "reference_catalog: metadata changed",
     ),
 }  # fmt: skip
 
@@ -227,8 +229,8 @@ def damage(path):
 def test_every_product_counts(folder, monkeypatch, caplog):
     kept = folder / "kept"
     shutil.copytree(folder / "out", kept)
-    names = sorted(p.name for p in kept.iterdir())
-    assert len(names) == 14
+    names = sorted(p.name for p in kept.iterdir() if not p.name.endswith("_choices_quality.ecsv"))
+    assert len(names) == 17
     for name, how in zip(names, itertools.cycle((Path.unlink, damage)), strict=False):
         how(folder / "out" / name)
         found = first_redone(folder, monkeypatch, caplog)
@@ -250,7 +252,7 @@ def test_what_changes_no_result_makes_nothing_anew(folder, monkeypatch, caplog):
 
 def test_every_product_names_what_made_it(done):
     for path in (done / "out").iterdir():
-        if not path.name.endswith("_checks.ecsv"):  # of all Steps: names their manifests
+        if not path.name.endswith(("_checks.ecsv", "_choices_quality.ecsv")):  # of all Steps
             manifest = read_manifest(path)
             assert manifest, path.name
             assert manifest["step"] in STEPS
@@ -259,13 +261,11 @@ def test_every_product_names_what_made_it(done):
     motions = read_manifest(done / "out" / "field_pm.ecsv")
     assert motions["parameters"]["seed"] == 1
     assert set(motions["inputs"]) == {"master frame", "first_epoch"}
-    assert motions["inputs"]["master frame"]["of"]["distortion_file"] == "distortion.asdf"
-    assert set(Table.read(done / "out" / "field_checks.ecsv").meta["manifests"]) == set(STEPS) - {
-        "hp_distortion_refine"
-    }
+    assert motions["inputs"]["master frame"]["of"]["distortion_file"] == "field_distortion.asdf"
+    assert set(Table.read(done / "out" / "field_checks.ecsv").meta["manifests"]) == set(STEPS)
 
 
-def killed(folder, moment, when):
+def killed(folder, moment, when, **how):
     """Run in a process that kills itself before or after the file ``moment`` gets its name."""
     if (pid := os.fork()) == 0:
         count, rename = itertools.count(1), os.replace
@@ -280,7 +280,7 @@ def killed(folder, moment, when):
 
         try:
             os.replace = replace
-            run(folder)
+            run(folder, **how)
         finally:
             os._exit(1)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
@@ -292,36 +292,71 @@ def same(one, two):
     assert names == {p.name for p in two.iterdir()}
     for name in names:
         a, b = one / name, two / name
-        if name.endswith(("_epsf.fits", ".asdf")):
-            np.testing.assert_array_equal(read_epsf(a).data, read_epsf(b).data, name)
-            assert read_manifest(a)["id"] == read_manifest(b)["id"]
+        if name.endswith((".fits", ".asdf")):
+            assert read_manifest(a)["id"] == read_manifest(b)["id"], name
+            for one_part, other in zip(content(a), content(b), strict=True):
+                np.testing.assert_array_equal(one_part, other, name)
         else:
             assert a.read_bytes() == b.read_bytes(), name
 
 
-@pytest.mark.parametrize(("moment", "when"), [(3, "after"), (8, "after"), (11, "before")])
-def test_after_a_kill_the_products_are_those_of_an_undisturbed_run(done, folder, moment, when):
+def content(path):
+    """Arrays of a file."""
+    if path.name.endswith("_distortion.asdf"):
+        x, y = np.meshgrid(np.linspace(0, 255, 7), np.linspace(0, 255, 7))
+        return read_distortion(path).forward(x, y)
+    if path.name.endswith("_epsf.asdf"):
+        return [read_epsf(path).data]
+    with fits.open(path) as hdus:
+        return [np.asarray(h.data) for h in hdus if h.data is not None and h.name != "MANIFEST"]
+
+
+def test_a_killed_build_goes_on(done, folder):
     shutil.rmtree(folder / "out")
-    assert killed(folder, moment, when)
+    assert killed(folder, 3, "after")
     run(folder, resume=True)
     same(done / "out", folder / "out")
 
 
-def test_nothing_of_an_earlier_run_is_mixed_in(folder):
+GIVEN = {"start_epsf": None, "distortion_file": None, "detector_mask": None, "mode": "catalog"}
+
+
+@pytest.fixture(scope="module")
+def fitted(done, tmp_path_factory):
+    """Folder with the products of a run with a given library, whose lists replace those of a first pass."""
+    folder = Path(shutil.copytree(done, tmp_path_factory.mktemp("fitted") / "copy"))
+    shutil.rmtree(folder / "out")
+    run(folder, epsf_file=folder / "start_epsf.asdf", **GIVEN)
+    return folder
+
+
+# in the first pass; between the distortion and the final lists, of another mode; at the end
+@pytest.mark.parametrize(("moment", "when"), [(2, "after"), (11, "after"), (21, "before")])
+def test_after_a_kill_the_products_are_those_of_an_undisturbed_run(fitted, tmp_path, moment, when):
+    folder = Path(shutil.copytree(fitted, tmp_path / "copy"))
+    shutil.rmtree(folder / "out")
+    how = {"epsf_file": folder / "start_epsf.asdf", **GIVEN}
+    assert killed(folder, moment, when, **how)
+    run(folder, resume=True, **how)
+    same(fitted / "out", folder / "out")
+    assert read_manifest(folder / "out" / "field_epsf_fit_quality.ecsv")["parameters"]["mode"] == "catalog"
+
+
+def test_nothing_of_an_earlier_run_is_mixed_in(fitted, tmp_path):
+    folder = Path(shutil.copytree(fitted, tmp_path / "copy"))
+    how = {"epsf_file": folder / "start_epsf.asdf", **GIVEN, "reference_catalog": None, "mode": "isolated"}
     steps = {"hp_epsf_fit": {"perturb": "global", "perturb_sn": 50.0, "regions": True}}
-    run(folder, resume=True, steps=steps)
+    run(folder, resume=True, steps=steps, **how)
     out = folder / "out"
-    assert len(list(out.glob("*_pepsf.fits"))) == len(list(out.glob("*_stars.reg"))) == 4
+    assert len(list(out.glob("*_pepsf.fits"))) == len(list(out.glob("*_stars.reg"))) == 3
     # an exposure without stars is skipped: its old list goes, and so do the other lists' old companions
-    change(folder / f"{NAME.format(4)}_cal.fits", "SCI", flat)
-    run(folder, resume=True, on_error="skip")
-    assert sorted(p.name for p in out.glob("*_stars.*")) == [
-        f"{NAME.format(k)}_stars.ecsv" for k in (1, 2, 3)
-    ]
+    change(folder / f"{NAME.format(3)}_cal.fits", "SCI", flat)
+    run(folder, resume=True, on_error="skip", **how)
+    assert sorted(p.name for p in out.glob("*_stars.*")) == [f"{NAME.format(k)}_stars.ecsv" for k in (1, 2)]
     assert not list(out.glob("*_pepsf.fits"))
-    assert len(Table.read(out / "field_master_frame_quality.ecsv")) == 3
+    assert len(Table.read(out / "field_master_frame_quality.ecsv")) == 2
     if find_spec("pyarrow") and find_spec("pandas"):
-        run(folder, resume=True, on_error="skip", steps={"hp_epsf_fit": {"list_format": "parquet"}})
+        run(folder, resume=True, on_error="skip", steps={"hp_epsf_fit": {"list_format": "parquet"}}, **how)
         assert {p.suffix for p in out.glob("*_stars.*")} == {".parquet"}
 
 
