@@ -1,6 +1,7 @@
 """Exposures of three epochs through real strun, judged against the truth."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import TangentPlane, match_nearest
+from jwst_hpastrom.io.manifest_reading import read_manifest
 from jwst_hpastrom.simulation import positions_at
 from tests.pipeline.three_epochs import write_epochs_of_exposures
 
@@ -48,6 +50,27 @@ def test_every_epoch_has_its_frame(products):
     epochs = [Table.read(products / f"lmc_e{k}_master.ecsv").meta["epoch"] for k in (1, 2, 3)]
     np.testing.assert_allclose(epochs, [v[0] for v in VISITS], atol=0.01)
     assert "membership" in Table.read(products / "lmc_proper_motion_quality.ecsv").colnames
+
+
+def test_resume_makes_nothing_anew(products, strun, exposures):
+    asn, gaia, _, folder = exposures
+    before = {p: p.stat().st_mtime_ns for p in products.iterdir()}
+    done = strun(
+        "calwebb_hpastrom", asn, f"--gaia_catalog={gaia}", f"--epsf_file={folder / 'epsf.fits'}",
+        "--resume=true", cwd=products,
+    )  # fmt: skip
+    assert "no distortion could be solved from these inputs" in done.stdout + done.stderr
+    assert {p: p.stat().st_mtime_ns for p in products.iterdir()} == before
+
+
+def test_resume_makes_lists_of_another_mode(products, strun, exposures, tmp_path):
+    asn, gaia, _, folder = exposures
+    out = shutil.copytree(products, tmp_path / "copy")
+    how = ("calwebb_hpastrom", asn, f"--gaia_catalog={gaia}", f"--epsf_file={folder / 'epsf.fits'}")
+    done = strun(*how, "--mode=isolated", "--resume=true", cwd=out)
+    assert "hp_epsf_fit runs: mode is isolated, was catalog" in done.stdout + done.stderr
+    modes = [read_manifest(p)["parameters"]["mode"] for p in out.glob("*_stars.ecsv")]
+    assert modes == ["isolated"] * 9
 
 
 def test_motions_and_their_errors(products, exposures):

@@ -104,8 +104,8 @@ def first_redone(folder, monkeypatch, caplog, **parameters):
     with caplog.at_level("INFO", "stpipe.hpastrom"), suppress(UnexpectedError):  # StoppedError
         run(folder, resume=True, **parameters)
     lines = [r.getMessage() for r in caplog.records if " runs: " in r.getMessage()]
-    assert len(lines) <= 1
-    return lines[0].removeprefix("resume: ").split(" runs: ") if lines else (None, "")
+    # where the first pass has to be made again, too, its Step is named after the one that asked for it
+    return lines[-1].removeprefix("resume: ").split(" runs: ") if lines else (None, "")
 
 
 def change(path, hdu, function):
@@ -183,7 +183,8 @@ INPUTS = {
         "hp_epsf_build", "start_epsf: ePSFs changed",
     ),
     "catalog": (
-        lambda d: rewrite(d / "first_epoch.ecsv", shift), "hp_distortion_refine", "reference_catalog: ra changed",
+        lambda d: rewrite(d / "first_epoch.ecsv", shift),
+        "hp_distortion_refine", "reference_catalog: ra changed",
     ),
     "catalog's epoch": (
         lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.meta.update(epoch=2007.0)),
@@ -230,7 +231,7 @@ def test_every_product_counts(folder, monkeypatch, caplog):
     kept = folder / "kept"
     shutil.copytree(folder / "out", kept)
     names = sorted(p.name for p in kept.iterdir() if not p.name.endswith("_choices_quality.ecsv"))
-    assert len(names) == 17
+    assert len(names) == 18
     for name, how in zip(names, itertools.cycle((Path.unlink, damage)), strict=False):
         how(folder / "out" / name)
         found = first_redone(folder, monkeypatch, caplog)
