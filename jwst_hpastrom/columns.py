@@ -85,7 +85,7 @@ class Column:
     description: str
 
 
-def parse_columns(text):
+def parse_columns(text: str) -> "tuple[Column, ...]":
     """Return the columns of lines ``name | unit | type | description``."""
     rows = (line.split("|") for line in text.strip().splitlines())
     return tuple(Column(*(cell.strip() for cell in row)) for row in rows)

@@ -128,7 +128,7 @@ class MixedExposuresError(HPAstromError):
                 raise cls(f"exposures of {' and '.join(found)}", f"one {key}", do)
 
     @classmethod
-    def unless_one_filter_a_detector(cls, metas):
+    def unless_one_filter_a_detector(cls, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise the error where exposures are of several instruments, or a detector has several filters."""
         cls.unless_same(metas, "instrument")
         for detector in {meta.get("detector") for meta in metas}:

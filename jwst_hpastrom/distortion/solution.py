@@ -82,7 +82,7 @@ class DistortionSolution(Displayed):
     def __repr__(self):
         return f"<{type(self).__name__} ({self.method}): {len(self.pairs)} pairs, {self.correction!r}>"
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the correction, see `jwst_hpastrom.plot.distortion_arrows`."""
         return self.correction.plot(ax)
 

@@ -16,6 +16,7 @@ from jwst_hpastrom.epsf.fit import (
     Pixels,
     add_models,
     check_fit_box,
+    expected_weights,
     fit_positions,
     half_boxes,
     local_sky,
@@ -354,6 +355,8 @@ class _Field:
     def final(self, mode, sky):
         """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
+        self.pixels = expected_weights(self.pixels, self.residual.data, self.mesh.image(self.image.shape))
+        self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
         statistics = None
         if mode == "isolated":

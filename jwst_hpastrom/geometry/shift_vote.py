@@ -1,5 +1,7 @@
 """The offset between a long list and a short one of the same orientation and scale, by a vote."""
 
+from typing import Any
+
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
@@ -19,7 +21,16 @@ CHANCE = 1e-3
 TURNS = 4
 
 
-def match_shift(x1, y1, x2, y2, *, max_shift, radius, min_stars=3):
+def match_shift(
+    x1: np.ndarray,
+    y1: np.ndarray,
+    x2: np.ndarray,
+    y2: np.ndarray,
+    *,
+    max_shift: float,
+    radius: float,
+    min_stars: int = 3,
+) -> BlindMatch:
     """Find the offset of two lists of which one is short: three stars may do where a pointing is good.
 
     A search for rotation and scale as well (`match_blind`) has so many trials that a dozen stars in a
@@ -74,7 +85,7 @@ def match_shift(x1, y1, x2, y2, *, max_shift, radius, min_stars=3):
         )  # fmt: skip
     u, v = (a + best).T
     for _ in range(3):
-        i, j, _ = match_nearest(u, v, *b.T, radius)
+        i, j, _ = match_nearest(u, v, b[:, 0], b[:, 1], radius)
         if i.size >= TURNS:
             fit = fit_linear(*a[i].T, *b[j].T, parameters=4, min_stars=3, sigma=3.0)
             transform, rms = fit.transform, fit.rms
@@ -82,7 +93,7 @@ def match_shift(x1, y1, x2, y2, *, max_shift, radius, min_stars=3):
             d = b[j] - a[i]
             transform, rms = LinearTransform(offset=d.mean(0)), float(np.sqrt(np.mean((d - d.mean(0)) ** 2)))
         u, v = transform.forward(*a.T)
-    i, j, _ = match_nearest(u, v, *b.T, radius)
+    i, j, _ = match_nearest(u, v, b[:, 0], b[:, 1], radius)
     if i.size < min_stars:
         raise NotEnoughStarsError(f"{i.size} pairs", f"{min_stars}")
     return BlindMatch(transform, i, j, max(rms, 1e-6), (n - expected) / np.sqrt(max(expected, 1.0)))
@@ -109,7 +120,17 @@ def _peak(offset, star, radius, max_shift, density):
     return np.median(offset[groups[k]], axis=0), int(count[k]), float(expected)
 
 
-def match_few(x1, y1, x2, y2, *, max_shift, radius, min_stars=4, **kwargs):
+def match_few(
+    x1: np.ndarray,
+    y1: np.ndarray,
+    x2: np.ndarray,
+    y2: np.ndarray,
+    *,
+    max_shift: float,
+    radius: float,
+    min_stars: int = 4,
+    **kwargs: Any,
+) -> BlindMatch:
     """`match_shift` where a list has fewer than 60 stars, and `match_blind` where that finds nothing.
 
     Parameters
@@ -124,7 +145,7 @@ def match_few(x1, y1, x2, y2, *, max_shift, radius, min_stars=4, **kwargs):
     -------
     `BlindMatch`
     """
-    if min(len(x1), len(x2)) < FEW:
+    if min(np.size(x1), np.size(x2)) < FEW:
         # in a small circle fewer stars stand out
         for shift in (*(s for s in (3 * radius, 10 * radius, 30 * radius) if s < max_shift), max_shift):
             try:

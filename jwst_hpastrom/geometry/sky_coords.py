@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from astropy.time import Time
 
 from jwst_hpastrom.columns import row_epochs, values
@@ -20,7 +20,7 @@ GUESSABLE = {
 }  # fmt: skip
 
 
-def as_qtable(table, *, guessable=False):
+def as_qtable(table: Table, *, guessable: bool = False) -> QTable:
     """Return a table whose columns with units are `~astropy.units.Quantity`.
 
     Parameters
@@ -57,7 +57,7 @@ def as_qtable(table, *, guessable=False):
     return out
 
 
-def sky_coords(table):
+def sky_coords(table: Table) -> SkyCoord:
     """Return a table's positions with their motions and the time they are of.
 
     Parameters

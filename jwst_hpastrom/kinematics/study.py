@@ -1,6 +1,7 @@
 """L23 §5 in one go: populations, their groups and dispersions, and a cluster, from a table of motions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -85,7 +86,7 @@ class Study(Displayed):
             f"{int(self.young.sum())} young ones{''.join(f', {n}' for n in found)}>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the vector-point diagram, see `jwst_hpastrom.plot.motion_diagram`."""
         return plot.motion_diagram(self.motions, ax)
 

@@ -57,7 +57,7 @@ class DistortionCorrection(Displayed, Part):
             f"{' + '.join(found) or 'nothing'}{', with errors' if self.uncertainty is not None else ''}>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the correction, see `jwst_hpastrom.plot.distortion_arrows`."""
         return plot.distortion_arrows(self, ax)
 
