@@ -151,6 +151,10 @@ def epoch(hdu):
     hdu.header["EXPMID"] += 1.0
 
 
+def groups(hdu):
+    hdu.header["NGROUPS"] += 1
+
+
 def without_member(folder):
     path = folder / "field_asn.json"
     text = path.read_text()
@@ -174,6 +178,10 @@ INPUTS = {
     "ERR": (exposure(3, "ERR"), "hp_epsf_build", f"exposure {NAME.format(3)}: ERR changed"),
     "DQ": (exposure(1, "DQ", dq), "hp_epsf_build", f"exposure {NAME.format(1)}: DQ changed"),
     "epoch": (exposure(2, 0, epoch), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
+    "variance": (
+        exposure(2, "VAR_POISSON"), "hp_epsf_build", f"exposure {NAME.format(2)}: VAR_POISSON changed",
+    ),
+    "groups": (exposure(2, 0, groups), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
     "WCS": (wcs, "hp_epsf_build", f"exposure {NAME.format(2)}: WCS changed"),
     "member": (without_member, "hp_epsf_build", "is not given, was"),
     "distortion": (other_distortion, "hp_epsf_build", "distortion_file: polynomial"),
