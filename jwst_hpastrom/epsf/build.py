@@ -334,8 +334,8 @@ def build_library(
         if checkpoint:
             checkpoint.save(run)
     bar.close()
-    _warn_of_phases(stars, run.star, run.use, run.rows[-1])
-    run.library = _trusted(run, frames)
+    undetermined = _warn_of_phases(stars, run.star, run.use, run.rows[-1])
+    run.library = _trusted(run, frames, undetermined, start)
     stars.fit(job, run.library)
     predicted = averager.update(stars.x, stars.y, stars.flux, stars.err)
     meta = {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
@@ -370,7 +370,7 @@ def _warn_of_phases(stars, star, use, row):
     """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
-    only the rest of it shows in the residuals.
+    only the rest of it shows in the residuals. Returns why nothing tells ePSF and positions apart, or None.
     """
     rows = np.flatnonzero(use & (star >= 0))
     n = np.bincount(star[rows])
@@ -378,26 +378,37 @@ def _warn_of_phases(stars, star, use, row):
         turn = np.exp(2j * np.pi * p[rows])
         length = np.abs(np.bincount(star[rows], turn.real) + 1j * np.bincount(star[rows], turn.imag))
         if not (n > 1).any():
-            return
+            return "no star in two exposures"
         share = float(np.median(length[n > 1] / n[n > 1]))
         if share > ONE_PHASE:
-            log.warning(
-                "the dithers see each star at one pixel phase in %s: nothing tells the ePSF from the stars' "
-                "positions there, and small pixel-phase errors are no proof; positions can be off by 0.02 px",
-                axis,
-            )
-        elif row[f"{axis}_phase"] / (1 - share) > PHASE_GOAL:
+            return f"each star at one pixel phase in {axis} in all exposures"
+        if row[f"{axis}_phase"] / (1 - share) > PHASE_GOAL:
             log.warning(
                 "positions in %s may keep pixel-phase errors of up to %.4f px: residuals show %.4f px, "
                 "the dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
                 axis, row[f"{axis}_phase"] / (1 - share), row[f"{axis}_phase"], 100 * share,
             )  # fmt: skip
+    return None
 
 
-def _trusted(run, frames):
-    """Return the last library, or the best one where it became worse; raise where none is of use."""
+def _trusted(run, frames, undetermined=None, start=None):
+    """Return the last library, or the best one where it became worse; raise where none is of use.
+
+    A library that is given is kept where nothing tells that the new one is better.
+    """
     name = frames[0].name if len(frames) == 1 else None
     last = _phase_error(run.rows[-1])
+    if start is not None and (undetermined or last > PHASE_LIMIT):
+        log.warning(
+            "the given library is kept as it is: %s, and nothing tells a better one from a worse",
+            undetermined or f"a pixel-phase error of {last:.3f} px",
+        )
+        return start
+    if undetermined:
+        raise DegenerateSolutionError(
+            undetermined, "dithers by fractions of a pixel, to tell the ePSF from the stars' positions",
+            "give a library (epsf_file), or one to adapt (start_epsf)", name,
+        )  # fmt: skip
     if not np.isfinite(last):
         log.warning(
             "too few stars are in several exposures: nothing tells whether positions measured with this ePSF "

@@ -139,16 +139,17 @@ def test_workers_change_nothing():
     np.testing.assert_array_equal(alone.library.data, together.library.data)
 
 
-def test_one_exposure_and_thin_cells():
-    field = dithered(1, 150, 0, seed=8)
-    image = field.images[0]
-    image.bad[:, 200:] = True  # no stars at the right: those ePSFs are borrowed
+def test_thin_cells():
+    field = dithered(3, 150, 0, seed=8)
+    for image in field.images:
+        image.bad[:, 200:] = True  # no stars at the right: those ePSFs are borrowed
     result = build_library(
-        [image], field.planes, **OPTIONS | {"n_iterations": 5, "n_global": 2, "grid": 3, "choose_grid": False}
+        field.images,
+        field.planes,
+        **OPTIONS | {"n_iterations": 5, "n_global": 2, "grid": 3, "choose_grid": False},
     )
     assert result.library.borrowed.reshape(3, 3)[:, 2].all()
     assert not result.library.borrowed.reshape(3, 3)[:, 0].any()
-    assert np.isnan(result.convergence["x_rms"]).all()  # nothing to average
 
 
 def test_hidden_phase_errors_are_said(caplog):
@@ -165,12 +166,21 @@ def test_hidden_phase_errors_are_said(caplog):
     assert not caplog.records
 
 
-def test_one_pixel_phase_is_said(caplog):
+@pytest.mark.parametrize(("n", "found"), [(4, "one pixel phase in x"), (1, "no star in two exposures")])
+def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     options = OPTIONS | {"n_iterations": 4, "n_global": 2}
-    field = dithered(4, 150, 40, seed=6, whole_pixels=True)
-    build_library(field.images, field.planes, **options)
-    assert sum("one pixel phase" in r.message for r in caplog.records) == 2
-    caplog.clear()
+    field = dithered(n, 150, 40, seed=6, whole_pixels=True)
+    with pytest.raises(DegenerateSolutionError, match=found):
+        build_library(field.images, field.planes, **options)
+    offset = (np.arange(101) - 50) / 4
+    start = EPSFLibrary(psi(offset, offset[:, None], MIDDLE)[None], [MIDDLE], [MIDDLE], 4).normalized()
+    result = build_library(field.images, field.planes, start=start, **options)
+    assert found in caplog.records[-1].message
+    np.testing.assert_array_equal(result.library.data, start.data)
+
+
+def test_dithers_are_no_matter_of_warnings(caplog):
+    options = OPTIONS | {"n_iterations": 4, "n_global": 2}
     field = dithered(4, 150, 40, seed=6)
     build_library(field.images, field.planes, **options)
     assert not [r for r in caplog.records if "one pixel phase" in r.message]
