@@ -98,6 +98,8 @@ class EPSFBuildStep(HPStep):
             raise
         library = result.library.shifted(*origin)  # field positions on the full detector
         library.meta.update(meta)
+        n_pixels = exposures[0].image.data.size
+        result.convergence.meta["hot_pixel_share"] = len(result.hot_pixels) / n_pixels
         self.write_quality(inputs.product, result.convergence)
         self.evidence = {"build": result.convergence}
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))

@@ -92,7 +92,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         folder = self.output_folder()
         if str(self.reference_catalog or "").lower() == GAIA:
             self.reference_catalog = str(gaia_product(folder, association.product))
-        self.choices = Choices()
+        self.choices, self._limited = Choices(), None
         self._note_epsf(len(association.members))
         groups = sub_associations(association, folder, force=self.force)
         found = [self._calibrate(group, len(groups) > 1) for group in groups]
@@ -131,6 +131,8 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             if not given:
                 why += "; errors hold what dithers show, not the WCS's own, of up to 5 mas"
             self.choices.note(part, "given" if given else "the exposures' WCS", why)
+            if not catalog:
+                self._limited = why
         elif not self.is_done([distortion], [*exposures, *catalog, *([given] if given else [])]):
             self.build_and_fit(input_data, epsf, lists, exposures, given, "isolated", build=build)
             distortion, build = self._solve(input_data, distortion, given, build, part)
@@ -182,16 +184,20 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
                 "given" if given else "the exposures' WCS",
                 f"no star to refine it by: {err.found}; {err.do}",
             )
+            self._limited = f"no star to refine it by, {err.found}"
             return given, False
         self.choices.note(part, *step.chosen)
         # few stars change little: the ePSF of the first round holds
-        return solved, build and step.chosen[0].startswith("solved")
+        whole = step.chosen[0].startswith("solved")
+        if not whole:
+            self._limited = f"few reference stars refined {step.chosen[0]}"
+        return solved, build and whole
 
     def _average(self, input_data, distortion):
         """Master frame, tied to the catalog where that can be; whether it was."""
         step = self.hp_master_frame
         step.distortion_file = str(distortion) if distortion else None
-        step.reference_catalog = self.reference_catalog
+        step.reference_catalog, step.distortion_limited_by = self.reference_catalog, self._limited
         try:
             step.run(input_data)
         except (NoOverlapError, NotEnoughStarsError) as err:

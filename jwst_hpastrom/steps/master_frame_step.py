@@ -49,6 +49,8 @@ class MasterFrameStep(HPStep):
     takes_several = True
     #: exposures whose detector and filter has no distortion, whatever files there are: set by the pipeline
     uncorrected = ()
+    #: why no distortion could be solved: set by the pipeline
+    distortion_limited_by = None
 
     spec = f"""
     mode = option('average', 'many', default='average')  # average, or measure anew in all exposures
@@ -102,15 +104,18 @@ class MasterFrameStep(HPStep):
         if many:
             table = self._measure_many(inputs, tables, frames[0])
         table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
+        if self.distortion_limited_by:
+            table.meta["distortion_limited_by"] = self.distortion_limited_by
         path = write_table(table, self.output_path(inputs.product, "master", "ecsv"))
         exposures = vstack(
             [add_diagnostics(f.exposures, f, own) for f, own in zip(frames, lists, strict=True)],
             metadata_conflicts="silent",
         )
+        exposures.add_column([str(t.meta.get("detector") or "") for own in lists for t in own], 1, "detector")
         self.write_quality(inputs.product, exposures)
+        self.evidence = {"exposures": exposures, "master": table}
         if together:
             self._place(inputs.product, frames, joins, lists, corrections, reference is not None)
-        self.evidence = {"exposures": exposures, "master": table}
         self.frame_meta = dict(table.meta)
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
@@ -132,6 +137,7 @@ class MasterFrameStep(HPStep):
             log.warning("the detectors' relative places are not known: %s", err)
             return
         write_table(places.table, self.output_path(product, "detectors", "ecsv"))
+        self.evidence["detectors"] = places.table
         for beam, place in places.transforms.items():
             if corrections[beam] is None:
                 continue
