@@ -51,10 +51,10 @@ def bright_chi2(fit):
 
 def lost_cores(fit):
     """Share of bright stars whose central 3×3 pixels are not all good, exposure by exposure."""
-    if "n_lost_core" not in fit.colnames:
+    if "n_cores" not in fit.colnames:
         return
     for row in fit:
-        value = row["n_lost_core"] / row["n_bright"] if row["n_bright"] >= LEAST else np.nan
+        value = row["n_lost_core"] / row["n_cores"] if row["n_cores"] >= LEAST else np.nan
         yield judge(
             FIT, "share of bright stars that lost core pixels", value, (None, 0.2), (None, 0.5),
             about=_name(row), rank=6,

@@ -110,12 +110,12 @@ def mark_cosmic_rays(table, pixels, library):
 
 
 def lost_core(stars, weight):
-    """Return which stars have pixels without weight among the central 3×3, saturated ones aside.
+    """Return which stars have pixels without weight among the central 3×3.
 
     Parameters
     ----------
     stars : `~astropy.table.Table`, length n
-        Star list with x, y (pixels) and flags.
+        Star list with x, y (pixels).
 
     weight : ndarray, shape (ny, nx)
         Weights of the pixels, 0 where one must not count.
@@ -133,4 +133,4 @@ def lost_core(stars, weight):
     for dy in range(3):
         for dx in range(3):
             out |= lost[j + dy, i + dx]
-    return out & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)
+    return out

@@ -96,7 +96,7 @@ class EPSFFitStep(HPStep):
         self.tell([c for c in bright_qfit(row) if c is not None])
         for check in lost_cores(row):
             if check is not None and check.verdict != "ok":
-                log.warning("%d of %d bright stars: %s", row["n_lost_core"][0], row["n_bright"][0], check)
+                log.warning("%d of %d bright stars: %s", row["n_lost_core"][0], row["n_cores"][0], check)
                 self._told = self._told | {(check.name, check.about)}  # with its number, and once
 
     def _check_names(self, inputs):
@@ -157,10 +157,11 @@ def _fit(exposure, library, folder, list_format, regions, parameters, perturbati
         write_regions(stars, path.with_suffix(".reg"))
     bright = _bright(stars)
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
-    lost = lost_core(stars[bright], Pixels.of(image).weight)
+    cores = stars[_high_snr(stars) & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)]
     return {
         **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars, bright),
-        "n_bright": int(bright.sum()), "n_lost_core": int(lost.sum()),
+        "n_bright": int(bright.sum()), "n_cores": len(cores),
+        "n_lost_core": int(lost_core(cores, Pixels.of(image).weight).sum()),
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
@@ -168,10 +169,14 @@ def _fit(exposure, library, folder, list_format, regions, parameters, perturbati
     }  # fmt: skip
 
 
-def _bright(stars, snr=100.0):
-    """Clean stars with S/N above ``snr``."""
-    bright = np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
-    return bright & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
+def _high_snr(stars, snr=100.0):
+    """Stars with S/N above ``snr``."""
+    return np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
+
+
+def _bright(stars):
+    """Clean ones of them."""
+    return _high_snr(stars) & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
 
 
 def _median_qfit(stars, bright):

@@ -89,7 +89,7 @@ def test_cores_that_were_lost_are_told_with_their_number(field, tmp_path, caplog
         y, x = (np.rint(np.asarray(bright[c])).astype(int) for c in "yx")
         hdus["DQ"].data[y, np.clip(x + 1, 0, 319)] |= 1
     quality = EPSFFitStep.call(str(path), epsf_file=right, output_dir=str(tmp_path))
-    n, of = quality["n_lost_core"][0], quality["n_bright"][0]
+    n, of = quality["n_lost_core"][0], quality["n_cores"][0]
     assert n > 0.5 * of
     (told,) = (m for m in warnings_of(caplog) if "core pixels" in m)
     assert told.startswith(f"{n} of {of} bright stars: ")
