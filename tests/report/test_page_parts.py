@@ -132,7 +132,7 @@ def test_ten_lines(tmp_path):
 
 
 def test_a_refined_distortion_has_its_line(tmp_path):
-    write_table(motions(zero=np.zeros(300)), tmp_path / "f_pm.ecsv")
+    write_table(motions(zero=np.zeros(4205)), tmp_path / "f_pm.ecsv")
     meta = {"refined": "given", "stars": 52, "degree": 3, "stated_error_px": 0.0112}
     table = Table({"degree": [0], "rms": [0.02]}, meta=meta)
     write_table(table, tmp_path / "f_distortion_refine_quality.ecsv")
