@@ -15,6 +15,9 @@ OTHERS = parse_columns("""
     radxs_err        |           | f8 | standard error of radxs
     n_stars          |           | i8 | stars
     n_bright         |           | i8 | clean stars with S/N above 100
+    n_cores          |           | i8 | stars with S/N above 100 that are not saturated
+    n_lost_core      |           | i8 | those of them with bad pixels in their central 3x3
+    charge_unknown   |           | b1 | the brighter-fatter effect stays: the exposure's charge is not known
     n_used           |           | i8 | stars, or measurements, that were used
     n_found          |           | i8 | stars found
     n_matched        |           | i8 | stars found that are in the master frame

@@ -22,13 +22,15 @@ class Evidence:
     build, fit, distortion, exposures : `~astropy.table.Table` or None
         Quality tables of hp_epsf_build, hp_epsf_fit, hp_distortion_refine and hp_master_frame.
 
-    master, motions : `~astropy.table.Table` or None
+    detectors, master, motions : `~astropy.table.Table` or None
+        The products of these names.
     """
 
     build: Table | None = None
     fit: Table | None = None
     distortion: Table | None = None
     exposures: Table | None = None
+    detectors: Table | None = None
     master: Table | None = None
     motions: Table | None = None
 
@@ -36,15 +38,16 @@ class Evidence:
 #: columns that tables of an earlier version, or of another origin, may lack: they are not judged
 NEEDED = {
     "build": (), "fit": ("filename", "qfit", "n_stars"), "distortion": ("stage",),
-    "exposures": ("exposure", "n_found", "n_matched"), "master": ("mag", "n_used"),
-    "motions": ("pmra", "pmdec"),
+    "exposures": ("exposure", "n_found", "n_matched"), "detectors": ("dv2", "dv3", "dv2_error", "dv3_error"),
+    "master": ("mag", "n_used"), "motions": ("pmra", "pmdec"),
 }  # fmt: skip
 #: the evidence, and the checks that are made of it
 CHECKS = {
-    "build": (ex.build_phase, ex.epsf_borrowed),
-    "fit": (ex.bright_qfit, ex.bright_chi2, ex.star_counts),
+    "build": (ex.build_phase, ex.epsf_borrowed, ex.brighter_fatter, ex.hot_pixels),
+    "fit": (ex.bright_qfit, ex.bright_chi2, ex.lost_cores, ex.charge, ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
     "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.frame_phase),
+    "detectors": (fr.place_errors, fr.place_changes),
     "master": (fr.empirical_over_formal,),
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_outliers,
@@ -90,7 +93,9 @@ def check_products(products):
     list of `~jwst_hpastrom.checks.Check`
     """
     tables = {k: products.quality.get(f"{products.name}_{v}_quality.ecsv") for k, v in QUALITY.items()}
-    return run_checks(Evidence(**tables, master=products.master, motions=products.motions))
+    return run_checks(
+        Evidence(**tables, detectors=products.detectors, master=products.master, motions=products.motions)
+    )
 
 
 def check_folder(folder, name=None):

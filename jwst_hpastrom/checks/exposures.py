@@ -5,12 +5,17 @@ import numpy as np
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import BAD_QFIT
 
-__all__ = ["EPSF_CAUSE", "bright_chi2", "bright_qfit", "build_phase", "epsf_borrowed", "star_counts"]
+__all__ = [
+    "EPSF_CAUSE", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge", "epsf_borrowed",
+    "hot_pixels", "lost_cores", "star_counts",
+]  # fmt: skip
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
 EPSF_CAUSE = "the ePSF does not fit these stars: wrong filter, detector or epoch?"
 #: fewest bright stars that a median is judged by
 LEAST = 10
+#: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
+BOUNDARY = (0.0, 2.0)
 
 
 def _name(row):
@@ -42,6 +47,34 @@ def bright_chi2(fit):
             (0.3, 20.0), (0.1, 200.0), about=_name(row), rank=3, causes=causes,
             remedy="compare the ePSF with the stars; check the ERR extension",
         )  # fmt: skip
+
+
+def lost_cores(fit):
+    """Share of bright stars whose central 3×3 pixels are not all good, exposure by exposure."""
+    if "n_cores" not in fit.colnames:
+        return
+    for row in fit:
+        value = row["n_lost_core"] / row["n_cores"] if row["n_cores"] >= LEAST else np.nan
+        yield judge(
+            FIT, "share of bright stars that lost core pixels", value, (None, 0.2), (None, 0.5),
+            about=_name(row), rank=6,
+            causes=("jumps that calwebb_detector1 found in the cores of stars",
+                    "saturation that the DQ does not name", "a detector mask of another detector"),
+            remedy="look at the DQ of these pixels; raise rejection_threshold of the jump step",
+        )  # fmt: skip
+
+
+def charge(fit):
+    """Exposures whose charge is not known, where the ePSF is one without charge."""
+    if "charge_unknown" not in fit.colnames:
+        return
+    unknown = np.asarray(fit["charge_unknown"], bool)
+    yield judge(
+        FIT, "share of exposures whose brighter-fatter effect stays", float(unknown.mean()),
+        (None, 0.0), (None, 1.0), rank=28,
+        causes=("exposures without NGROUPS, TGROUP or PHOTMJSR: their charge is not known",),
+        remedy="give exposures with their headers, or build the ePSF with --brighter_fatter=0",
+    )  # fmt: skip
 
 
 def star_counts(fit):
@@ -82,4 +115,28 @@ def epsf_borrowed(build):
         (None, 0.35), (None, 0.75), rank=40,
         causes=("too few bright stars in parts of the field",),
         remedy="use a smaller grid, or add exposures",
+    )  # fmt: skip
+
+
+def brighter_fatter(build):
+    """Boundary shift that the build learned; 0 where the stars do not pay for one."""
+    if "brighter_fatter" not in build.colnames:
+        return
+    yield judge(
+        BUILD, "brighter-fatter shift, 1e-6 pixels per DN", 1e6 * float(build["brighter_fatter"][-1]),
+        BOUNDARY, (BOUNDARY[0] - 2 * BOUNDARY[1], 5 * BOUNDARY[1]), rank=27,
+        causes=("nonlinearity or persistence taken for charge",
+                "an ePSF that does not fit bright and faint stars alike"),
+        remedy="leave out saturated stars (mag_min), or give brighter_fatter",
+    )  # fmt: skip
+
+
+def hot_pixels(build):
+    """Share of the pixels that the dithers show to be hot and the DQ calls good."""
+    value = build.meta.get("hot_pixel_share", np.nan)
+    yield judge(
+        BUILD, "share of hot pixels that the DQ calls good", value, (None, 1e-3), (None, 1e-2), rank=29,
+        causes=("a bad-pixel mask that is too old",
+                "exposures that were not dithered: stars taken for hot pixels"),
+        remedy="use the detector mask that was written, or exposures with a newer mask",
     )  # fmt: skip

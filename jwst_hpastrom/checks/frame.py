@@ -7,7 +7,7 @@ from jwst_hpastrom.columns import values
 
 __all__ = [
     "borrowed_cells", "dithers", "empirical_over_formal", "frame_phase", "held_out", "matched_share",
-    "pointing", "repeatability",
+    "place_changes", "place_errors", "pointing", "repeatability",
 ]  # fmt: skip
 
 DISTORTION, FRAME = "hp_distortion_refine", "hp_master_frame"
@@ -93,8 +93,9 @@ def frame_phase(exposures):
 
 
 def dithers(exposures):
-    """Number of exposures, and of different places that they look at."""
-    n = len(exposures)
+    """Number of exposures, and of different places that they look at: of one detector, the one with most."""
+    seen = [exposures[rows] for rows in _by_detector(exposures)]
+    n = max(map(len, seen))
     yield judge(
         FRAME, "number of exposures", n, (3, None), (2, None), rank=1,
         causes=("one exposure alone: nothing was repeated, no error can be checked",) if n < 2
@@ -106,16 +107,30 @@ def dithers(exposures):
     ra, dec = values(exposures, "ra"), values(exposures, "dec")
     if not np.isfinite(ra + dec).all():  # star lists without a place on the sky
         return
+    yield judge(
+        FRAME, "number of dithers", max(map(_places, seen)), (3 if n > 2 else 2, None), (2, None), rank=5,
+        causes=("exposures that were not dithered: distortion and pixel phase do not average",),
+        remedy="add exposures at other places",
+    )  # fmt: skip
+
+
+def _by_detector(exposures):
+    """Rows of each detector: several at one time are one pointing."""
+    if "detector" not in exposures.colnames:
+        return [np.arange(len(exposures))]
+    detector = np.asarray(exposures["detector"]).astype(str)
+    return [np.flatnonzero(detector == d) for d in np.unique(detector)]
+
+
+def _places(exposures):
+    """Places on the sky that are more than 0.3 arcsec apart."""
+    ra, dec = values(exposures, "ra"), values(exposures, "dec")
     x, y = (ra - ra[0]) * np.cos(np.deg2rad(dec[0])) * 3600, (dec - dec[0]) * 3600
     places = []
     for point in zip(x, y, strict=True):
         if all(np.hypot(point[0] - p[0], point[1] - p[1]) > 0.3 for p in places):
             places.append(point)
-    yield judge(
-        FRAME, "number of dithers", len(places), (3 if n > 2 else 2, None), (2, None), rank=5,
-        causes=("exposures that were not dithered: distortion and pixel phase do not average",),
-        remedy="add exposures at other places",
-    )  # fmt: skip
+    return len(places)
 
 
 def empirical_over_formal(master):
@@ -128,9 +143,12 @@ def empirical_over_formal(master):
     if ok.sum() < 20:
         return
     bright = ok & (mag <= np.quantile(mag[ok], 0.3))
-    applied = master.meta.get("distortion")
+    applied, limited = (master.meta.get(c) for c in ("distortion", "distortion_limited_by"))
     ok_range, bad_range = (0.4, 6.0), (0.2, 8.0)
-    if applied in (None, "", "none"):  # a known reason: less is needed to blame it
+    if limited:  # nobody could do better with these data, and the stated errors hold it
+        bad_range = (0.2, None)
+        causes = (f"no distortion could be solved: {limited}",)
+    elif applied in (None, "", "none"):  # a known reason: less is needed to blame it
         ok_range, bad_range = (0.4, 3.5), (0.2, 5.0)
         causes = ("no distortion correction: the positions were corrected by the exposures' WCS alone",
                   "a focus or ePSF that changed")  # fmt: skip
@@ -140,5 +158,31 @@ def empirical_over_formal(master):
     yield judge(
         FRAME, "empirical over formal errors of bright stars", float(np.median(ratio[bright])),
         ok_range, bad_range, rank=10, causes=causes,
-        remedy="solve the distortion from these exposures, or give distortion_file",
+        remedy="go by the stated errors, which hold it; or give a distortion_file of this filter" if limited
+        else "solve the distortion from these exposures, or give distortion_file",
     )  # fmt: skip
+
+
+def place_errors(detectors):
+    """Errors of the detectors' relative places, detector by detector."""
+    for row in detectors:
+        value = max(float(row["dv2_error"]), float(row["dv3_error"]))
+        yield judge(
+            FRAME, "error of the detector's place, mas", value, (None, 5.0), (None, 100.0),
+            about=str(row["detector"]), rank=34,
+            causes=("too few stars that tie this detector to the others",
+                    "no catalog, and no overlap of detectors"),
+            remedy="give a reference_catalog, or dithers that take stars from one detector to the other",
+        )  # fmt: skip
+
+
+def place_changes(detectors):
+    """Changes of the detectors' places from those of the exposures' WCS, detector by detector."""
+    for row in detectors:
+        value = float(np.hypot(row["dv2"], row["dv3"])) / 1e3
+        yield judge(
+            FRAME, "change of the detector's place, arcsec", value, (None, 0.1), (None, 1.0),
+            about=str(row["detector"]), rank=8,
+            causes=("exposures of this detector matched to wrong stars", "a distortion of another detector"),
+            remedy="look at this detector's exposures alone",
+        )  # fmt: skip

@@ -5,7 +5,7 @@ import numpy as np
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import _detect_kernels
 
-__all__ = ["least_widths", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
+__all__ = ["least_widths", "lost_core", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
 
 N_SIGMA = 3.0
 N_SIGMA_SHARP = 5.0  # of 36 pairs of pixels a source (this project's choice)
@@ -107,3 +107,30 @@ def mark_cosmic_rays(table, pixels, library):
     out = np.zeros(x.size)
     _detect_kernels.sharpness(pixels.data, pixels.weight, x, y, sky, least_widths(library), LEAST_ERROR, out)
     table["flags"][out > N_SIGMA_SHARP] |= int(Flag.COSMIC_RAY)
+
+
+def lost_core(stars, weight):
+    """Return which stars have pixels without weight among the central 3×3.
+
+    Parameters
+    ----------
+    stars : `~astropy.table.Table`, length n
+        Star list with x, y (pixels).
+
+    weight : ndarray, shape (ny, nx)
+        Weights of the pixels, 0 where one must not count.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Pixels beyond the detector's edge are not missed.
+    """
+    lost = np.pad(np.asarray(weight) <= 0, 1)
+    (ny, nx), n = np.shape(weight), len(stars)
+    i = np.clip(np.rint(np.asarray(stars["x"], float)).astype(int), 0, nx - 1)
+    j = np.clip(np.rint(np.asarray(stars["y"], float)).astype(int), 0, ny - 1)
+    out = np.zeros(n, bool)
+    for dy in range(3):
+        for dx in range(3):
+            out |= lost[j + dy, i + dx]
+    return out

@@ -7,6 +7,7 @@ import numpy as np
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
+from jwst_hpastrom.geometry.window import on_window
 
 __all__ = ["Measurements", "collect"]
 
@@ -167,6 +168,21 @@ def _one(table, correction, qfit_max, pixel_area):
     return {key: value[ok] for key, value in data.items()}, unstated
 
 
+def _on_windows(corrections, star_lists):
+    """Corrections are of the full detector, positions in a sub-array's own pixels: the origins between them.
+
+    Exposures that share a correction and an origin share one map, and its errors.
+    """
+    made, out = {}, []
+    for c, t in zip(corrections, star_lists, strict=True):
+        x0, y0 = (int(t.meta.get(k) or 1) - 1 for k in ("xstart", "ystart"))
+        key = (id(c), x0, y0)
+        if c is not None and key not in made:
+            made[key] = on_window(c, x0, y0)
+        out.append(made.get(key))
+    return out
+
+
 def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
     """Read star lists into `Measurements`.
 
@@ -176,6 +192,7 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         Columns of `jwst_hpastrom.columns.STAR_LIST`; x, y, mag are needed.
 
     correction : `~jwst_hpastrom.geometry.Mapping` or sequence of them, optional
+        From pixels of the full detector; ``xstart ystart`` of a list's metadata say where a sub-array lies.
         Raw to corrected pixels. Without it, a list's own ``x_corr y_corr`` (and ``mag_corr``) are taken where
         it has them, else what the exposures' WCS knows of the distortion is taken out.
 
@@ -200,6 +217,7 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         if missing:
             name = table.meta.get("filename", "star list")
             raise BadCatalogError(f"no column {', '.join(missing)}", "x, y and mag in a star list", file=name)
+    corrections = _on_windows(corrections, star_lists)
     corrections = [
         c or (None if {"x_corr", "y_corr"} <= set(t.colnames) else _wcs_mapping(t))
         for c, t in zip(corrections, star_lists, strict=True)

@@ -35,6 +35,9 @@ class Products:
     epsf, correction, master, motions, artificial : object or None
         ePSF library, distortion correction, master frame, motions, artificial stars.
 
+    detectors : `~astropy.table.Table` or None
+        The detectors' relative places.
+
     measurements : `~astropy.table.Table` or None
         Every measurement of many-epoch motions, with its leave-one-out prediction.
 
@@ -54,6 +57,7 @@ class Products:
     master: Table | None = None
     motions: Table | None = None
     artificial: Table | None = None
+    detectors: Table | None = None
     measurements: Table | None = None
     notes: list = field(default_factory=list)
     exposures: dict = field(default_factory=dict)
@@ -132,6 +136,7 @@ def find_products(folder, name=None, exposures=None, *, tables_only=False):
             out.quality[path.name] = table
     out.master = attempt(folder / f"{name}_master.ecsv", Table.read)
     out.motions = attempt(folder / f"{name}_pm.ecsv", Table.read)
+    out.detectors = attempt(folder / f"{name}_detectors.ecsv", Table.read)
     if tables_only:
         return out
     out.measurements = attempt(folder / f"{name}_pm_residuals.ecsv", Table.read)

@@ -35,8 +35,12 @@ def _lists(table):
 
 
 def _distortion(table):
-    if "stage" not in table.colnames:  # refined by few stars
-        return ", ".join(map(str, table.meta.get("chosen", ("refined",))))
+    if "stage" not in table.colnames:  # few stars refined what was given
+        meta = table.meta
+        return (
+            f"{meta.get('refined')}, refined by {meta.get('stars')} reference stars to degree "
+            f"{meta.get('degree')}; stated error {meta.get('stated_error_px') or np.nan:.4f} pixel"
+        )
     rms = [f"{row['stage']} {np.hypot(row['rms_x'], row['rms_y']) / np.sqrt(2):.4f}" for row in table]
     return f"residuals of held-out stars, pixel per axis: {', '.join(rms)}"
 

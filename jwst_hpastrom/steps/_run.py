@@ -76,6 +76,8 @@ class Run:
             if not given:
                 why += "; errors hold what dithers show, not the WCS's own, of up to 5 mas"
             pipe.choices.note(part, "given" if given else "the exposures' WCS", why)
+            if not pipe.reference_catalog:
+                pipe.limited = why
             distortion = start = given
         else:
             pipe.hp_distortion_refine.few_stars = "refine"
@@ -127,13 +129,17 @@ class Run:
                 return self._without(tried, given, part, f"no star to refine it by: {err.found}; {err.do}")
         chosen = read_table(self.path("distortion_refine_quality.ecsv")).meta["chosen"]
         pipe.choices.note(part, *chosen)
-        return path, path if chosen[0].startswith("solved") else given
+        whole = chosen[0].startswith("solved")
+        if not whole:
+            pipe.limited = f"few reference stars refined {chosen[0]}"
+        return path, path if whole else given
 
     def _without(self, tried, given, part, why):
         """No distortion: the star lists tell what was tried, unless trying again costs nothing."""
         for run in self.parts or (self,):
             run.tried = {} if self.pipeline.mode == "isolated" else tried
         self.pipeline.choices.note(part, "given" if given else "the exposures' WCS", why)
+        self.pipeline.limited = why
         return given, given
 
     def frame_and_motions(self, distortion):
@@ -174,7 +180,7 @@ class Run:
         """Make the master frame; return its path."""
         step, path = self.pipeline.hp_master_frame, self.path("master.ecsv")
         step.distortion_file = str(distortion) if distortion else None
-        step.reference_catalog = catalog
+        step.reference_catalog, step.distortion_limited_by = catalog, self.pipeline.limited
         self.use_mask()
         if not self.up_to_date(step, path, step.sources(self.inputs())):
             step.run(self.association.path)

@@ -108,6 +108,7 @@ class EPSFBuildStep(HPStep):
         return inputs.returned if inputs.in_memory else result.convergence
 
     def _write(self, run, inputs, library, result, exposure):
+        result.convergence.meta["hot_pixel_share"] = len(result.hot_pixels) / exposure.image.data.size
         self.write_quality(inputs.product, result.convergence)
         self.evidence = {"build": result.convergence}
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))

@@ -12,9 +12,11 @@ from jwst.stpipe import record_step_status
 from tqdm.auto import tqdm
 
 from jwst_hpastrom import __version__
-from jwst_hpastrom.checks.exposures import bright_qfit
+from jwst_hpastrom.checks.exposures import bright_qfit, lost_cores
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
+from jwst_hpastrom.epsf.fit import Pixels
+from jwst_hpastrom.epsf.quality import lost_core
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.by_detector import file_for
 from jwst_hpastrom.io.epsf_reference import read_epsf
@@ -95,7 +97,7 @@ class EPSFFitStep(HPStep):
                 rows.append(row)
                 lists[Path(name).name] = row["star_list"]
                 log.info("%s: %d stars, median QFIT %.4f", name, row["n_stars"], row["qfit"])
-                self.tell([c for c in bright_qfit(Table([row])) if c is not None])
+                self._tell_early(Table([row]))
         if not rows:
             raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
         with self.making(task["sources"](exposures)) as run:
@@ -107,6 +109,14 @@ class EPSFFitStep(HPStep):
             self.finish(run, inputs, self.output_path(inputs.product, "epsf_fit_quality", "ecsv"))
             self.write_quality(inputs.product, quality)  # last: it vouches for the rest
         return inputs.returned if inputs.in_memory else quality
+
+    def _tell_early(self, row):
+        """Say at once what spoils an exposure."""
+        self.tell([c for c in bright_qfit(row) if c is not None])
+        for check in lost_cores(row):
+            if check is not None and check.verdict != "ok":
+                log.warning("%d of %d bright stars: %s", row["n_lost_core"][0], row["n_cores"][0], check)
+                self._told = self._told | {(check.name, check.about)}  # with its number, and once
 
     def _check_names(self, inputs):
         """Refuse names that a catfile of tweakreg or a FITS header cannot hold."""
@@ -206,19 +216,26 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         write_regions(stars, path.with_suffix(".reg"))
     bright = _bright(stars)
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
+    cores = stars[_high_snr(stars) & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)]
     return {
         **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars, bright),
-        "n_bright": int(bright.sum()),
+        "n_bright": int(bright.sum()), "n_cores": len(cores),
+        "n_lost_core": int(lost_core(cores, Pixels.of(image).weight).sum()),
+        "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
         "central_value": float(local.central_value(*middle)),
     }  # fmt: skip
 
 
-def _bright(stars, snr=100.0):
-    """Clean stars with S/N above ``snr``."""
-    bright = np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
-    return bright & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
+def _high_snr(stars, snr=100.0):
+    """Stars with S/N above ``snr``."""
+    return np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
+
+
+def _bright(stars):
+    """Clean ones of them."""
+    return _high_snr(stars) & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
 
 
 def _median_qfit(stars, bright):

@@ -79,7 +79,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             )
         association = read_association(input_data)
         reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
-        folder, self.choices = self.output_folder(), Choices()
+        folder, self.choices, self.limited = self.output_folder(), Choices(), None
         self._hand_on()
         if self.gaia_catalog:
             run_epochs(self, association, folder, reading)

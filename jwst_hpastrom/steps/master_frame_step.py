@@ -53,6 +53,8 @@ class MasterFrameStep(HPStep):
     takes_several = True
     #: exposures whose detector and filter has no distortion, whatever files there are: set by the pipeline
     uncorrected = ()
+    #: why no distortion could be solved: set by the pipeline
+    distortion_limited_by = None
 
     spec = f"""
     mode = option('average', 'many', default='average')  # average, or measure anew in all exposures
@@ -104,10 +106,14 @@ class MasterFrameStep(HPStep):
             if many:
                 table = self._measure_many(inputs, tables, frames[0])
             table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
+            if self.distortion_limited_by:
+                table.meta["distortion_limited_by"] = self.distortion_limited_by
             exposures = vstack(
                 [add_diagnostics(f.exposures, f, own) for f, own in zip(frames, lists, strict=True)],
                 metadata_conflicts="silent",
             )
+            detectors = [str(t.meta.get("detector") or "") for own in lists for t in own]
+            exposures.add_column(detectors, 1, "detector")
             self.write_quality(inputs.product, exposures)
             if together:
                 self._place(inputs.product, frames, joins, lists, corrections, reference is not None)
@@ -161,6 +167,7 @@ class MasterFrameStep(HPStep):
             log.warning("the detectors' relative places are not known: %s", err)
             return
         write_table(places.table, self.output_path(product, "detectors", "ecsv"))
+        self.evidence["detectors"] = places.table
         for beam, place in places.transforms.items():
             if corrections[beam] is None:
                 continue

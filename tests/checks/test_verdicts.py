@@ -172,6 +172,83 @@ def test_scatter_over_formal_errors(ratio, distortion, verdict, cause):
     assert cause is None or check.causes[0].startswith(cause)
 
 
+def test_exposures_of_several_detectors_at_once_are_one_pointing():
+    evidence = exposures(8)
+    evidence.exposures["detector"] = ["NRCA1", "NRCA3"] * 4
+    found = {c.name: c.value for c in run_checks(evidence)}
+    assert (found["number of exposures"], found["number of dithers"]) == (4, 4)
+    evidence.exposures["detector"] = [f"NRCA{k}" for k in range(8)]
+    first = run_checks(evidence)[0]
+    assert (first.value, first.verdict) == (1, "bad")
+
+
+def test_a_distortion_that_nobody_could_solve_is_not_called_bad():
+    n = 200
+    data = {"mag": np.linspace(-7, -3, n), "n_used": np.full(n, 4)}
+    for c in "xy":
+        data |= {f"{c}_err_formal": np.full(n, 0.001), f"{c}_err_empirical": np.full(n, 0.011)}
+    meta = {"distortion": "none", "distortion_limited_by": "no reference catalog"}
+    (check,) = run_checks(Evidence(master=make_table(MASTER, data, meta)))
+    assert check.verdict == "look"
+    assert check.causes == ("no distortion could be solved: no reference catalog",)
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(20, "ok"), (100, "look"), (250, "bad")])
+def test_lost_cores(n, verdict):
+    evidence = exposures()
+    evidence.fit["n_cores"], evidence.fit["n_lost_core"] = 300, [5, 5, n, 5, 5]
+    checks = [c for c in run_checks(evidence) if "lost core" in c.name]
+    assert (checks[0].verdict, len(checks)) == (verdict, 5)
+    assert verdict == "ok" or checks[0].about == "e2_cal.fits"
+
+
+def test_brighter_fatter_and_hot_pixels():
+    evidence = exposures()
+    evidence.build = Table({"brighter_fatter": [0.0, 1.7e-7]}, meta={"hot_pixel_share": 1e-4})
+    evidence.fit["charge_unknown"] = [False] * 5
+    assert overall(run_checks(evidence)) == "ok"
+    evidence.fit["charge_unknown"][1] = True
+    (noted,) = (c for c in run_checks(evidence) if c.verdict != "ok")
+    assert noted.value == 0.2
+    assert noted.causes[0].startswith("exposures without EFFEXPTM")
+    evidence.fit["charge_unknown"] = False
+    evidence.build = Table({"brighter_fatter": [-1e-5]}, meta={"hot_pixel_share": 0.02})
+    assert [c.verdict for c in run_checks(evidence)[:3]] == ["bad", "bad", "ok"]
+
+
+@pytest.mark.parametrize(("column", "value", "cause"), [
+    ("dv2", 2000.0, "exposures of this detector matched to wrong stars"),
+    ("dv3_error", 300.0, "too few stars that tie"),
+])  # fmt: skip
+def test_places_of_detectors(column, value, cause):
+    data = {"detector": ["NRCA1", "NRCA3"]} | {c: [20.0, -20.0] for c in ("dv2", "dv3")}
+    table = Table(data | {f"{c}_error": [0.5, 0.5] for c in ("dv2", "dv3")})
+    assert overall(run_checks(Evidence(detectors=table))) == "ok"
+    table[column][1] = value
+    first = run_checks(Evidence(detectors=table))[0]
+    assert (first.verdict, first.about) == ("bad", "NRCA3")
+    assert first.causes[0].startswith(cause)
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(1.0, "ok"), (0.1, "bad"), (9.0, "bad")])
+def test_leave_one_out(ratio, verdict):
+    rng = np.random.default_rng(4)
+    chi2 = rng.chisquare(10, (2, 400))
+    motions = made()[:400]
+    motions.meta = {"expected_chi2_loo": [float(v) for v in np.quantile(chi2, np.linspace(0, 1, 21))]}
+    motions["chi2_loo_ra"], motions["chi2_loo_dec"] = ratio * chi2
+    (check,) = run_checks(Evidence(motions=motions))
+    assert check.verdict == verdict
+
+
+@pytest.mark.parametrize(("bias", "verdict"), [(0.02, "ok"), (0.5, "bad")])
+def test_frame_bias(bias, verdict):
+    motions = made()
+    motions.meta = {"frame_bias_pm_mas_yr": [bias, 0.0], "frame_bias_pm_error_mas_yr": [0.03, 0.03]}
+    (check,) = run_checks(Evidence(motions=motions))
+    assert check.verdict == verdict
+
+
 def test_ranges_and_the_table_there_and_back(tmp_path):
     def one(value):
         return judge("s", "n", value, (1, 2), (0, 3), causes=["a", "b"], remedy="c", about="x")

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import Image, _detect_kernels, fit_stars
 from jwst_hpastrom.epsf.fit import Pixels
-from jwst_hpastrom.epsf.quality import least_widths, mark_cosmic_rays, mark_shapes, radxs_band
+from jwst_hpastrom.epsf.quality import least_widths, lost_core, mark_cosmic_rays, mark_shapes, radxs_band
 from tests.epsf.conftest import make_field, make_library
 
 
@@ -119,3 +120,11 @@ def test_least_widths_are_those_of_a_centered_gaussian():
     sigma = 0.7
     expected = 2 * np.exp(-np.array([1, 1, 2, 2]) / (2 * sigma**2))
     np.testing.assert_allclose(least_widths(make_library(sigma)), expected, rtol=0.02)
+
+
+def test_lost_cores():
+    weight = np.ones((20, 30))
+    weight[9, 11] = weight[0, 29] = 0
+    stars = Table({"x": [10.0, 12.2, 13.0, 29.0, 0.0], "y": [10.0, 8.4, 9.0, 0.0, 19.0]})
+    assert lost_core(stars, weight).tolist() == [True, True, False, True, False]
+    assert lost_core(stars[:0], weight).shape == (0,)

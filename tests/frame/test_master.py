@@ -3,6 +3,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.columns import MASTER, Flag
+from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.frame import build_master, combine_filters, rms_against_magnitude
 from jwst_hpastrom.frame._kernels import average_stars
@@ -260,6 +261,25 @@ def test_correction_is_applied():
     np.testing.assert_allclose(again["x"], plain["x"], atol=1e-6)
     np.testing.assert_allclose(again["x_err_formal"], plain["x_err_formal"], rtol=1e-6)
     np.testing.assert_allclose(again["mag"], plain["mag"] - 2.5 * np.log10(0.99), atol=1e-6)
+
+
+def test_a_correction_is_of_the_full_detector():
+    rng = np.random.default_rng(5)
+    truth = sky(rng)
+    lists = dithers(rng, truth)
+    a, b = rng.normal(0, 2.0, (2, 9))
+    bend = PolynomialCorrection(3, a, b, np.array([1023.0, 1023.0]), 1024.0)
+    wide = DistortionCorrection(bend, shape=(2048, 2048))
+    for table in lists:
+        table["x"], table["y"] = wide.inverse(table["x"], table["y"])
+    whole = build_master(lists, correction=wide, reference=reference_of(truth))
+    for table in lists:  # the same pixels, counted from a sub-array's corner
+        table["x"] -= 300
+        table["y"] -= 200
+        table.meta |= {"xstart": 301, "ystart": 201}
+    part = build_master(lists, correction=wide, reference=reference_of(truth))
+    for c in ("x", "y", "x_err", "y_err"):
+        np.testing.assert_allclose(part.table[c], whole.table[c], atol=1e-6)
 
 
 def test_filters_on_one_frame():

@@ -129,3 +129,12 @@ def test_ten_lines(tmp_path):
     ]
     assert len(lines) + len(end) <= 10
     assert find_products(tmp_path).quality["f_epsf_fit_quality.ecsv"]["qfit"].description
+
+
+def test_a_refined_distortion_has_its_line(tmp_path):
+    write_table(motions(zero=np.zeros(4205)), tmp_path / "f_pm.ecsv")
+    meta = {"refined": "given", "stars": 52, "degree": 3, "stated_error_px": 0.0112}
+    table = Table({"degree": [0], "rms": [0.02]}, meta=meta)
+    write_table(table, tmp_path / "f_distortion_refine_quality.ecsv")
+    expected = "distortion: given, refined by 52 reference stars to degree 3; stated error 0.0112 pixel"
+    assert story(tmp_path)[0] == expected

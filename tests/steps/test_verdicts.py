@@ -1,9 +1,12 @@
 """Steps judge themselves: warnings where bad, none where good, and the table of checks."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.epsf import EPSFLibrary
@@ -72,6 +75,24 @@ def test_the_epsf_of_another_filter(field, tmp_path, caplog):
     table = Table.read(tmp_path / "field_checks.ecsv")
     assert table.meta["verdict"] == "bad"
     assert table["causes"][0].startswith("the ePSF does not fit these stars")
+
+
+def test_cores_that_were_lost_are_told_with_their_number(field, tmp_path, caplog):
+    files, right, _ = field
+    EPSFFitStep.call(files.exposures[0], epsf_file=right, output_dir=str(tmp_path))
+    assert not any("core pixels" in m for m in warnings_of(caplog))
+    stars = Table.read(next(tmp_path.glob("*_stars.ecsv")))
+    bright = stars[np.asarray(stars["flux"]) > 150 * np.asarray(stars["flux_err"])]
+    path = tmp_path / "jw09999001001_02101_00009_nis_cal.fits"
+    shutil.copy(files.exposures[0], path)
+    with fits.open(path, mode="update") as hdus:
+        y, x = (np.rint(np.asarray(bright[c])).astype(int) for c in "yx")
+        hdus["DQ"].data[y, np.clip(x + 1, 0, 319)] |= 1
+    quality = EPSFFitStep.call(str(path), epsf_file=right, output_dir=str(tmp_path))
+    n, of = quality["n_lost_core"][0], quality["n_cores"][0]
+    assert n > 0.5 * of
+    (told,) = (m for m in warnings_of(caplog) if "core pixels" in m)
+    assert told.startswith(f"{n} of {of} bright stars: ")
 
 
 def test_one_exposure_alone(field, tmp_path, caplog):
