@@ -16,6 +16,7 @@ from jwst_hpastrom.errors import (
 from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.star_lists import star_list_path
 from jwst_hpastrom.io.writing import atomic_path
+from jwst_hpastrom.steps._choices import Choices
 from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
 
 __all__ = ["Visit", "run_epochs", "split_epochs"]
@@ -147,7 +148,8 @@ def run_epochs(pipeline, association, folder, reading):
         "%d exposures of %d epochs: %s", len(members), len(visits),
         ", ".join(f"{v.product} {v.epoch:.3f} {v.band} ({len(v.members)})" for v in visits),
     )  # fmt: skip
-    distortions, built = {}, not pipeline.epsf_file
+    distortions, built, pipeline.choices = {}, not pipeline.epsf_file, Choices()
+    pipeline.choices.note("ePSF", *(("built", "epoch by epoch") if built else ("given", "epsf_file")))
     bands = sorted({v.band for v in visits})
     for band in bands:
         mine = [v for v in visits if v.band == band]
@@ -169,6 +171,7 @@ def run_epochs(pipeline, association, folder, reading):
         step.gaia_catalog, step.first_epoch, step.degree = str(gaia), None, FRAME_DEGREE
         epochs = folder / f"{association.product}_epochs_asn.json"
         step.run(str(write_association(epochs, association.product, masters)))
+    pipeline.choices.write(folder / f"{association.product}_choices_quality.ecsv")
 
 
 def _lists(visit, folder):
@@ -183,22 +186,29 @@ def _measure(pipeline, visit, file, folder, distortion, mode, build):
 
 def _distortion(pipeline, visits, files, name, folder):
     """One distortion for a filter's exposures of all epochs; None where the WCS' has to do."""
+    part = f"distortion of {name}"
     if pipeline.distortion_file:
+        pipeline.choices.note(part, "given", "distortion_file")
         return Path(pipeline.distortion_file)
     path = folder / f"{name}_distortion.asdf"
     members = [m for v in visits for m in v.members]
     catalog = pipeline.reference_catalog
     if pipeline.is_done([path], [Path(m) for m in members] + ([Path(catalog)] if catalog else [])):
+        pipeline.choices.note(part, "of an earlier run", "resume")
         return path
     for v in visits:
         _measure(pipeline, v, files[v.product], folder, None, "isolated", not pipeline.epsf_file)
     step = pipeline.hp_distortion_refine
-    step.reference_catalog = catalog
-    if not catalog:
+    step.reference_catalog, step.chosen = catalog, None
+    if catalog:
+        step.few_stars = "refine"
+    else:
         step.method = "self"
     try:
         step.run(str(write_association(folder / f"{name}_all_asn.json", name, members)))
     except (NoOverlapError, NotEnoughStarsError, DegenerateSolutionError) as err:
         log.warning("no distortion was solved, that of the exposures' WCS is used: %s", err)
+        pipeline.choices.note(part, "the exposures' WCS", f"{err.found}; {err.do}")
         return None
+    pipeline.choices.note(part, *step.chosen)
     return path

@@ -1,14 +1,17 @@
 """Exposures of several epochs are told apart by time and filter."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
-from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
+from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.epochs import read_epoch_list
-from jwst_hpastrom.steps._epochs import split_epochs, write_association
+from jwst_hpastrom.steps._choices import Choices
+from jwst_hpastrom.steps._epochs import _distortion, split_epochs, write_association
 
 
 def metas(epochs, bands=None):
@@ -63,3 +66,44 @@ def test_master_frames_say_how_they_lie(tmp_path):
     meta = read_epoch_list(path).meta
     assert (meta["position_angle"], meta["ra_ref"], meta["dec_ref"]) == (0.0, 80.5, -69.5)
     assert (meta["x_ref"], meta["y_ref"], meta["pixel_scale_mas"]) == (1e4, 1.1e4, 65.6)
+
+
+class Refine:
+    """Stands for `DistortionRefineStep`: solves, or has too few stars."""
+
+    def __init__(self, error=None):
+        self.error, self.method, self.few_stars = error, "iterative", "fail"
+
+    def run(self, _):
+        if self.error:
+            raise self.error
+        self.chosen = ("solved, self", "900 reference stars")
+
+
+def chosen(tmp_path, refine, **settings):
+    pipeline = SimpleNamespace(
+        distortion_file=None, reference_catalog=None, epsf_file="e.fits", hp_distortion_refine=refine,
+        is_done=lambda *_: False, build_and_fit=lambda *_, **__: None, choices=Choices(),
+    )  # fmt: skip
+    pipeline.__dict__.update(settings)
+    visits = split_epochs(["a", "b"], metas([2022.3, 2024.0]), "lmc")
+    path = _distortion(pipeline, visits, {v.product: "x_asn.json" for v in visits}, "lmc", tmp_path)
+    table = Table.read(pipeline.choices.write(tmp_path / "lmc_choices_quality.ecsv"))
+    return path, *next(tuple(row) for row in table if row["part"] == "distortion of lmc")[1:]
+
+
+def test_what_was_chosen_for_the_distortion_is_told(tmp_path):
+    few = NotEnoughStarsError("7 stars", "50", "add stars")
+    path, what, why = chosen(tmp_path, Refine())
+    assert (path.name, what, why) == ("lmc_distortion.asdf", "solved, self", "900 reference stars")
+    path, what, why = chosen(tmp_path, Refine(few))
+    assert path is None
+    assert (what, why) == ("the exposures' WCS", "7 stars; add stars")
+    path, what, _ = chosen(tmp_path, Refine(few), distortion_file="d.asdf")
+    assert (str(path), what) == ("d.asdf", "given")
+
+
+def test_few_catalog_stars_refine_the_distortion_also_of_several_epochs(tmp_path):
+    refine = Refine()
+    chosen(tmp_path, refine, reference_catalog="catalog.ecsv")
+    assert (refine.few_stars, refine.method) == ("refine", "iterative")
