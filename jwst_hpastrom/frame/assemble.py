@@ -97,7 +97,14 @@ def master_table(
     u, v = averages.mean.T
     common = systematic(u, v, mags.mean, flags)
     error = [
-        combine_errors(empirical[k], averages.expected[:, k], averages.n_used, mags.mean, common[k])
+        combine_errors(
+            empirical[k],
+            averages.expected[:, k],
+            averages.n_used,
+            mags.mean,
+            common[k],
+            absorbed=systematic.stated,
+        )
         for k in (0, 1)
     ]
     common = np.where(systematic.unknown, np.nan, common)

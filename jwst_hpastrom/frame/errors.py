@@ -10,7 +10,7 @@ __all__ = ["combine_errors", "position_errors"]
 PRIOR_DOF = 4.0
 
 
-def combine_errors(empirical, formal, n_used, mag, systematic=0.0):
+def combine_errors(empirical, formal, n_used, mag, systematic=0.0, *, absorbed=False):
     """Standard error of means that have few measurements each.
 
     The RMS/√N of N measurements and of four imaginary ones, whose scatter is the formal error times the
@@ -31,13 +31,33 @@ def combine_errors(empirical, formal, n_used, mag, systematic=0.0):
     systematic : float or ndarray
         Errors that do not fall with N.
 
+    absorbed : bool
+        The distortion correction may be made from these very measurements: it follows the noise of stars that
+        are bright enough to have a say in it, and their measurements then agree better than they are good.
+        The ratio at any magnitude is therefore not taken lower than that of the fainter half (or than one,
+        where that is higher), and the scatter is enlarged with it.
+
     Returns
     -------
     ndarray, shape (n,)
         NaN where there is neither.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.frame import combine_errors
+    >>> combine_errors([0.01], [0.02], [5], [18.0]).round(4)
+    array([0.0158])
     """
     empirical, formal, n = (np.asarray(a, float) for a in (empirical, formal, n_used))
-    expected = formal * _ratio(np.asarray(mag, float), empirical, formal, n)
+    mag = np.asarray(mag, float)
+    ratio = _ratio(mag, empirical, formal, n)
+    if absorbed and np.isfinite(mag).any():
+        faint = mag >= np.nanmedian(mag)
+        ratio = np.broadcast_to(ratio, mag.shape)
+        raised = np.maximum(ratio, min(float(np.median(ratio[faint])), 1.0))
+        empirical = empirical * np.divide(raised, ratio, out=np.ones(mag.shape), where=ratio > 0)
+        ratio = raised
+    expected = formal * ratio
     dof = np.maximum(n - 1, 0)
     var = PRIOR_DOF * expected**2 + dof * np.where(dof > 0, empirical, 0.0) ** 2
     combined = np.sqrt(var / (PRIOR_DOF + dof))

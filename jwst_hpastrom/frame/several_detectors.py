@@ -202,7 +202,7 @@ class ErrorsByDetector:
         self.curvature = Profile(
             np.zeros(2), np.zeros(1), np.sqrt(np.mean(curvature**2, axis=1, keepdims=True))
         )
-        self.unknown = np.isnan(found) & ~(known > 0)
+        self.unknown, self.stated = np.isnan(found) & ~(known > 0), bool((known > 0).any())
         relative = several.fit.star_errors(m, star, averages.used, n)[1]
         self.positions = np.sqrt(np.fmax(known**2, found) + curvature**2 + relative**2)
 

@@ -384,6 +384,9 @@ class SharedErrors:
 
     unknown : ndarray of bool, shape (2, n)
         Stars whose errors by distortion and detector neither the dithers nor the correction tell.
+
+    stated : bool
+        Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
 
     def __init__(self, m, star, averages, transforms, corrections, name, tie=None, instrument=""):
@@ -393,6 +396,7 @@ class SharedErrors:
         together = same_places(m, transforms)
         self.detector = detector_errors(m, star, averages, together)
         known = correction_errors(m, star, averages.used, transforms, corrections, n)
+        self.stated = bool((known > 0).any())
         extra = shared_weight(m, star, averages.used, together, n)
         self.curvature = Profile.zero() if tie is None else curvature_error(*tie)
         at = averages.mean.T

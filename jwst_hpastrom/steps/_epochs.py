@@ -146,6 +146,8 @@ def run_epochs(pipeline, association, folder, reading):
         path = write_association(folder / f"{product}_{suffix}.json", product, members)
         return Run(pipeline, Association(product, tuple(members), str(path)), checked)
 
+    note = pipeline.choices.note
+    note("ePSF", *(("given", "epsf_file") if pipeline.epsf_file else ("built", "epoch by epoch")))
     runs = [part(v.product, v.members) for v in visits]
     found, bands = {}, sorted({v.band for v in visits})
     for band in bands:
@@ -154,7 +156,13 @@ def run_epochs(pipeline, association, folder, reading):
         together = part(name, [m for r in mine for m in r.association.members], "all_asn")
         together.parts = tuple(mine)
         given = pipeline.distortion_file
-        found[band] = (given, given) if given else together.solve(None)
+        if given:
+            note(f"distortion of {name}", "given", "distortion_file")
+            found[band] = given, given
+            continue
+        if pipeline.reference_catalog:
+            pipeline.hp_distortion_refine.few_stars = "refine"
+        found[band] = together.solve(None, f"distortion of {name}")
     masters = []
     for run, visit in zip(runs, visits, strict=True):
         distortion, start = found[visit.band]
@@ -163,3 +171,4 @@ def run_epochs(pipeline, association, folder, reading):
     step = pipeline.hp_proper_motion
     step.gaia_catalog, step.first_epoch, step.degree = str(gaia), None, FRAME_DEGREE
     part(association.product, masters, "epochs_asn").motions()
+    pipeline.choices.write(folder / f"{association.product}_choices_quality.ecsv")

@@ -210,7 +210,7 @@ def test_brighter_fatter_and_hot_pixels():
     evidence.fit["charge_unknown"][1] = True
     (noted,) = (c for c in run_checks(evidence) if c.verdict != "ok")
     assert noted.value == 0.2
-    assert noted.causes[0].startswith("exposures without EFFEXPTM")
+    assert noted.causes[0].startswith("exposures without NGROUPS, TGROUP")
     evidence.fit["charge_unknown"] = False
     evidence.build = Table({"brighter_fatter": [-1e-5]}, meta={"hot_pixel_share": 0.02})
     assert [c.verdict for c in run_checks(evidence)[:3]] == ["bad", "bad", "ok"]

@@ -155,22 +155,19 @@ def exposure_rows(layout, exposure, bx, by):
     return out
 
 
-def star_blocks(exposure, star, matrices, n_stars):
-    """Derivatives by the stars' displacements.
+def star_blocks(arms, star, n_stars):
+    """Derivatives by the stars' displacements, and motions where these are unknowns.
 
     Parameters
     ----------
-    matrices : ndarray, shape (n_exposures, 2, 2)
-        Corrected pixels per unit of displacement.
+    arms : ndarray, shape (2, n, k)
+        Corrected pixels, x and y, per unit of each of a star's k unknowns.
 
     Returns
     -------
-    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, 2 n_stars)
+    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, k n_stars)
     """
-    n = exposure.size
-    rows = np.repeat(np.arange(n), 2)
-    columns = (2 * star[:, None] + np.arange(2)).ravel()
-    return [
-        sparse.csr_array((-matrices[exposure, k].ravel(), (rows, columns)), shape=(n, 2 * n_stars))
-        for k in (0, 1)
-    ]
+    _, n, k = arms.shape
+    rows = np.repeat(np.arange(n), k)
+    columns = (k * star[:, None] + np.arange(k)).ravel()
+    return [sparse.csr_array((-arm.ravel(), (rows, columns)), shape=(n, k * n_stars)) for arm in arms]

@@ -1,8 +1,9 @@
 """One sparse weighted least-squares problem: distortion, exposures and the stars' own positions (Methods §2).
 
-The stars' 2 × 2 blocks are eliminated (Schur complement), the rest is solved by Cholesky's method, so that
+The stars' blocks are eliminated (Schur complement), the rest is solved by Cholesky's method, so that
 the full covariance comes with it. The catalog is a prior on the stars' positions; without one
-(self-calibration) the stars are free and the exposures share one scale.
+(self-calibration) the stars are free and the exposures share one scale; over several epochs they move, each
+by a motion of its own about the common one, with a dispersion that is found, too.
 """
 
 import logging
@@ -25,6 +26,9 @@ __all__ = ["JointResult", "Problem", "excess_variance", "solve_joint", "tukey"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 TUKEY = 4.685
+#: share of the dispersion's square below which a star's own error tells of it, stars that it takes,
+#: and the least dispersion, pixels a year
+TOLD, FEW, STILL = 0.5, 50, 1e-5
 
 
 @dataclass
@@ -39,6 +43,8 @@ class JointResult:
         Ideal plane (arcsec) to corrected pixels.
     displacement : ndarray, shape (n_stars, 2)
         Stars' positions minus the catalog's, pixels along xi and eta.
+    motion : float
+        Dispersion of the stars' motions, arcsec/yr; 0 where they are no unknowns.
     noise : float
         Noise per axis beyond the stated errors that the residuals call for, pixels.
     weights : tuple of ndarray
@@ -54,6 +60,7 @@ class JointResult:
     correction: DistortionCorrection
     transforms: list
     displacement: np.ndarray
+    motion: float
     noise: float
     weights: tuple
     covariance: np.ndarray
@@ -127,16 +134,24 @@ class Problem:
         rows = distortion_rows(layout, pairs.x[k], pairs.y[k])
         moves = exposure_rows(layout, self.exposure, *arm)
         self.rows = [sparse.hstack([a, b], "csr") for a, b in zip(rows, moves, strict=True)]
-        self.blocks = star_blocks(self.exposure, self.star, self.matrices, self.stars.size)
+        self.motion = pairs.motion / scale  # of a star about the common one, pixels a year
+        self.years = pairs.years
+        arms = np.swapaxes(self.matrices[self.exposure], 0, 1)
+        if self.motion > 0:
+            arms = np.concatenate([arms, arms * self.years[self.exposure][:, None]], axis=2)
+        self.arms, self.star_covariance = arms, None
+        self.blocks = star_blocks(arms, self.star, self.stars.size)
         variance = (pairs.sigma[self.stars] / scale) ** 2
         typical = np.nanmedian(variance) if np.isfinite(variance).any() else np.inf
         self.star_variance = np.where(np.isfinite(variance), variance, typical)
 
     def normal(self, weights, star_weight, chunk=1500):
         """Return the reduced normal matrix, and what `right_side` needs of the stars."""
-        n = self.layout.n
-        c = np.zeros((self.stars.size, 2, 2))
+        n, own = self.layout.n, self.arms.shape[2]
+        c = np.zeros((self.stars.size, own, own))
         c[:, [0, 1], [0, 1]] = star_weight
+        for a in range(2, own):
+            c[:, a, a] = self.motion**-2.0
         matrix, cross = np.zeros((n, n)), None
         for k in (0, 1):
             w = np.sqrt(weights[k])
@@ -145,17 +160,18 @@ class Problem:
             matrix += (j.T @ j).toarray()
             b = (g.T @ j).tocsr()
             cross = b if cross is None else cross + b
-            m = self.matrices[self.exposure, k]
-            for a in (0, 1):
-                for d in (0, 1):
+            m = self.arms[k]
+            for a in range(own):
+                for d in range(own):
                     c[:, a, d] += np.bincount(self.star, weights[k] * m[:, a] * m[:, d], self.stars.size)
         root = np.linalg.inv(np.linalg.cholesky(c))
-        size = self.stars.size
-        row = np.repeat(np.arange(2 * size), 2)
-        column = (2 * np.repeat(np.arange(size), 4).reshape(-1, 4) + np.array([0, 1, 0, 1])).ravel()
-        lower = sparse.csr_array((root.reshape(-1), (row, column)), shape=(2 * size, 2 * size))
+        self.star_covariance = np.swapaxes(root, 1, 2) @ root
+        size = own * self.stars.size
+        row = np.repeat(np.arange(size), own)
+        column = (own * np.arange(self.stars.size)[:, None] + np.tile(np.arange(own), own)).ravel()
+        lower = sparse.csr_array((root.reshape(-1), (row, column)), shape=(size, size))
         z = (lower @ cross).tocsr()
-        for first in range(0, 2 * size, chunk):
+        for first in range(0, size, chunk):
             dense = z[first : first + chunk].toarray(order="F")
             matrix = blas.dsyrk(-1.0, dense, beta=1.0, c=matrix.T, trans=True, lower=False).T
         # dsyrk wrote one triangle only
@@ -170,11 +186,21 @@ class Problem:
         side = sum(j.T @ (w * v) for j, w, v in zip(self.rows, weights, r, strict=True))
         return side - z.T @ y, (*stars, y)
 
-    @staticmethod
-    def stars_of(theta, back):
-        """Stars' displacements for given other unknowns, shape (n, 2)."""
+    def stars_of(self, theta, back):
+        """Stars' displacements, and motions, for given other unknowns, shape (n, 2) or (n, 4)."""
         lower, z, y = back
-        return (lower.T @ (y - z @ theta)).reshape(-1, 2)
+        return (lower.T @ (y - z @ theta)).reshape(self.stars.size, -1)
+
+    def improve_motion(self, found):
+        """Find the dispersion of the stars' motions anew; return how many unknowns a star has on an axis."""
+        if not self.motion > 0:
+            return 1.0
+        variance = np.diagonal(self.star_covariance, axis1=1, axis2=2)[:, 2:]
+        told = variance < TOLD * self.motion**2
+        known = 1.0 + float(np.mean(1.0 - np.minimum(variance / self.motion**2, 1.0)))
+        if told.sum() >= FEW:
+            self.motion = max(float(np.sqrt(np.mean((found[:, 2:] ** 2 + variance)[told]))), STILL)
+        return known
 
     def left(self, theta, displacement):
         """Residuals of the pairs, shape (2, n)."""
@@ -267,7 +293,7 @@ def solve_joint(
         left = problem.left(theta, displacement)
         # noise beyond the stated errors: structure finer than the table, and whatever the errors do not know
         good = robust.min(0) > 0.1
-        share = 1.0 - problem.stars.size / max(good.sum(), 1)
+        share = 1.0 - problem.improve_motion(displacement) * problem.stars.size / max(good.sum(), 1)
         noise2 = excess_variance(left[:, good] / np.sqrt(max(share, 0.1)), errors2[:, good])
         z2 = np.sum(left**2 / (errors2 + noise2), 0)
         robust = np.broadcast_to(tukey(0.5 * z2), left.shape).copy()
@@ -332,13 +358,22 @@ def _finish(pairs, base, problem, response, theta, displacement, covariance, noi
     correction = DistortionCorrection(polynomial, table, shape=layout.shape)
     full = np.zeros((2, len(pairs)))
     full[:, problem.use] = weights
-    moved = np.zeros((pairs.held_out.size, 2))
+    moved = np.zeros((pairs.held_out.size, displacement.shape[1]))
     moved[problem.stars] = displacement
     corrected = correction.forward(pairs.x, pairs.y)
     transforms = _transforms_of(pairs, corrected, moved * scale, full)
-    noise = float(np.sqrt(noise2))
+    noise, motion = float(np.sqrt(noise2)), problem.motion * scale
     return JointResult(
-        correction, transforms, moved, noise, tuple(full), covariance, layout, response, problem
+        correction,
+        transforms,
+        moved[:, :2],
+        motion,
+        noise,
+        tuple(full),
+        covariance,
+        layout,
+        response,
+        problem,
     )
 
 
@@ -347,7 +382,10 @@ def _transforms_of(pairs, corrected, displacement, weights):
     out = []
     for e in range(len(pairs.planes)):
         k = (pairs.exposure == e) & (weights.min(0) > 0)
-        d = pairs.rotations[e] @ displacement[pairs.star[k]].T
+        own = displacement[pairs.star[k]]
+        if own.shape[1] > 2:
+            own = own[:, :2] + own[:, 2:] * pairs.years[e]
+        d = pairs.rotations[e] @ own.T
         u, v = pairs.u[k] + d[0], pairs.v[k] + d[1]
         out.append(_weighted_similarity(u, v, corrected[0][k], corrected[1][k], weights[:, k].mean(0)))
     return out

@@ -64,6 +64,9 @@ class Pairs:
     mag : ndarray
     n_found, shift : list
         Per exposure: pairs found, and the pointing offset that was taken out, arcsec.
+    motion : float
+        Dispersion of the stars' unknown proper motions per axis, arcsec/yr: they are unknowns where the
+        positions are free (self-calibration over several epochs); 0: the stars stay where they are.
     """
 
     exposure: np.ndarray
@@ -83,6 +86,15 @@ class Pairs:
     mag: np.ndarray
     n_found: list
     shift: list
+    motion: float = 0.0
+
+    @property
+    def years(self) -> np.ndarray:
+        """Times of the exposures from their mean; zeros where one is not known."""
+        epochs = [m.get("epoch") for m in self.metas]
+        if not epochs or any(t is None for t in epochs):
+            return np.zeros(len(self.metas))
+        return np.asarray(epochs, float) - np.mean(np.asarray(epochs, float))
 
     @property
     def fitted(self) -> np.ndarray:

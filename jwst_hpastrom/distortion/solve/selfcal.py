@@ -1,6 +1,7 @@
 """Self-calibration: the exposures against each other; what they cannot determine is named (Methods §2)."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 from astropy.table import Table
@@ -15,6 +16,11 @@ from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotE
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 
 __all__ = ["common_list", "solve_self", "undetermined_terms"]
+
+#: years between exposures from which the stars' motions are unknowns
+APART = 0.08
+#: first guess of their dispersion about the common motion, arcsec/yr; the solution finds it
+MOTION = 0.3e-3
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
@@ -138,6 +144,8 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
         raise MissingDataError("star lists without pointing keywords", "v2_ref ... roll_ref in meta")
     merged = common_list(star_lists, qfit_max=matching["qfit_max"], error_max=matching["error_max"])
     pairs = match_reference(star_lists, merged, rng=rng, **matching)
+    if np.ptp(pairs.years) > APART:
+        pairs = replace(pairs, motion=MOTION)
     start = solve_polynomial(pairs, degree=degree, shape=shape, progress=progress).correction
     # without the table, which would share the smooth terms with the polynomial
     lost = undetermined_terms(pairs, start)
@@ -153,4 +161,6 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
     result = solve_joint(
         pairs, start, n_cells=n_cells, free_stars=True, gauge=gauge, n_iterations=5, progress=progress
     )
-    return pairs, result
+    if pairs.motion > 0:
+        log.info("motions about the common one have a dispersion of %.3f mas/yr", 1e3 * result.motion)
+    return replace(pairs, motion=result.motion), result

@@ -1,4 +1,4 @@
-"""Residuals of pairs about the stars' own positions."""
+"""Residuals of pairs about the stars' own positions, and motions where these are unknown."""
 
 import numpy as np
 
@@ -34,13 +34,35 @@ class StarFrame:
         self.inverses = np.linalg.inv(self.matrices)
         variance = np.mean((pairs.sigma / scale) ** 2, axis=1) if prior else np.full(len(pairs.sigma), np.inf)
         self.variance = np.where(np.isfinite(variance), np.maximum(variance, 1e-12), np.inf)
-        self.total = np.bincount(pairs.star, self.w, self.variance.size) + 1.0 / self.variance
-        self.safe = np.where(self.total > 0, self.total, 1.0)
+        # unknown motions, pixels a year, only where nothing else is known of the stars
+        self.motion = 0.0 if prior else pairs.motion / scale
+        years = pairs.years[pairs.exposure]
+        self.basis = np.stack([np.ones_like(years), years][: 2 if self.motion > 0 else 1], 1)
+        self.back = self._back()
+
+    def _back(self):
+        """Inverse normal matrices of the stars' unknowns on one axis, (n_stars, k, k); zero: no weight."""
+        n, k = self.variance.size, self.basis.shape[1]
+        normal = np.zeros((n, k, k))
+        for a in range(k):
+            for b in range(k):
+                normal[:, a, b] = np.bincount(
+                    self.pairs.star, self.w * self.basis[:, a] * self.basis[:, b], n
+                )
+        normal[:, 0, 0] += 1.0 / self.variance
+        if k > 1:
+            normal[:, 1, 1] += self.motion**-2.0
+        empty = ~(normal[:, 0, 0] > 0)
+        normal[empty] = np.eye(k)
+        out = np.linalg.inv(normal)
+        out[empty] = 0.0
+        return out
 
     @property
     def share(self):
-        """Weight of each pair in its own star's position, 0..1."""
-        return self.w / self.safe[self.pairs.star]
+        """Weight of each pair in its own star's position at its time, 0..1."""
+        own = np.einsum("na,nab,nb->n", self.basis, self.back[self.pairs.star], self.basis)
+        return self.w * own
 
     def raw(self, correction):
         """Catalog (transformed) minus corrected position, shape (2, n)."""
@@ -52,15 +74,19 @@ class StarFrame:
         return out
 
     def displacement(self, r):
-        """Stars' own positions minus the catalog's, shape (2, n_stars), pixels along xi and eta."""
+        """Own positions minus the catalog's, and motions, (2, n_stars, 1 or 2), pixels along xi and eta."""
         p, n = self.pairs, self.variance.size
-        back = self.inverses[p.exposure]
-        sky = [back[:, k, 0] * r[0] + back[:, k, 1] * r[1] for k in (0, 1)]
-        return np.stack([np.bincount(p.star, self.w * s, n) / self.safe for s in sky])
+        back, out = self.inverses[p.exposure], []
+        for k in (0, 1):
+            sky = self.w * (back[:, k, 0] * r[0] + back[:, k, 1] * r[1])
+            sums = np.stack([np.bincount(p.star, sky * b, n) for b in self.basis.T], 1)
+            out.append(np.einsum("nab,nb->na", self.back, sums))
+        return np.stack(out)
 
     def about(self, r, displacement):
         """Residuals of `raw` about the displaced stars."""
-        m, d = self.matrices[self.pairs.exposure], displacement[:, self.pairs.star]
+        m = self.matrices[self.pairs.exposure]
+        d = np.sum(displacement[:, self.pairs.star] * self.basis, axis=-1)
         return np.stack([r[k] - m[:, k, 0] * d[0] - m[:, k, 1] * d[1] for k in (0, 1)])
 
     def simulate(self, rng):
@@ -69,9 +95,11 @@ class StarFrame:
         d = rng.normal(size=(2, self.variance.size)) * np.sqrt(
             np.where(np.isfinite(self.variance), self.variance, 0.0)
         )
-        m = self.matrices[p.exposure]
+        m, d = self.matrices[p.exposure], d[:, p.star]
+        if self.motion > 0:
+            d = d + rng.normal(size=(2, self.variance.size))[:, p.star] * self.motion * self.basis[:, 1]
         noise = rng.normal(size=(2, len(p))) * np.sqrt(self.noise)
-        return np.stack([m[:, k, 0] * d[0, p.star] + m[:, k, 1] * d[1, p.star] for k in (0, 1)]) + noise
+        return np.stack([m[:, k, 0] * d[0] + m[:, k, 1] * d[1] for k in (0, 1)]) + noise
 
 
 def star_frame(pairs, transforms, good, *, noise=0.005, prior=True):

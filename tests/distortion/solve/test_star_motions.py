@@ -1,0 +1,122 @@
+"""Self-calibration over several epochs: stars move, which is neither noise nor distortion."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.distortion.solve.design import Layout
+from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
+from jwst_hpastrom.distortion.solve.joint import Problem
+from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.selfcal import solve_self
+from jwst_hpastrom.distortion.solve.settings import Matching
+from jwst_hpastrom.distortion.solve.star_frame import StarFrame
+from jwst_hpastrom.geometry import TangentPlane, fit_linear
+
+YEARS = (-1.5, -0.2, 1.7)
+#: dispersion of the motions, mas/yr
+DISPERSION = 1.0
+
+
+@pytest.fixture(scope="module")
+def epochs(tools):
+    """Three epochs of three rolls, nine exposures, whose stars move."""
+    rng = np.random.default_rng(5)
+    lists, catalog = tools.make_lists(
+        rng, n_stars=3000, rolls=(0.0, 97.0, 36.0), noise=0.003, catalog_error=0.0, motions=False, known=1.0
+    )
+    xi, eta = TangentPlane.from_meta(catalog.meta).from_sky(
+        np.asarray(catalog["ra"]), np.asarray(catalog["dec"])
+    )
+    motion = rng.normal(0.0, DISPERSION / 1e3, (2, len(catalog)))
+    for k, t in enumerate(lists):
+        star = np.asarray(t["star"])
+        to_pixels = fit_linear(xi[star], eta[star], np.asarray(t["x"]), np.asarray(t["y"])).transform.matrix
+        dx, dy = to_pixels @ motion[:, star] * YEARS[k % 3]
+        t["x"] += dx
+        t["y"] += dy
+        t.meta["epoch"] += YEARS[k % 3]
+    return lists
+
+
+def of_one_time(lists):
+    """The same lists, as if they were of one epoch: the motions are noise."""
+    out = [t.copy() for t in lists]
+    for t in out:
+        t.meta["epoch"] = 2022.0
+    return out
+
+
+def solved(lists, tools):
+    matching = Matching(0.1, 0.05, 10.0, 0.1, 50, 0.2, 0.3).keywords()
+    return solve_self(
+        lists, rng=np.random.default_rng(0), degree=5, gauge="center", n_cells=12, shape=tools.shape,
+        matching=matching,
+    )  # fmt: skip
+
+
+def test_motions_are_found_and_not_taken_for_distortion(epochs, tools):
+    pairs, result = solved(epochs, tools)
+    assert 1e3 * pairs.motion == pytest.approx(DISPERSION, rel=0.1)
+    still, plain = solved(of_one_time(epochs), tools)
+    assert still.motion == 0.0
+    assert tools.true_rms(result.correction) < 0.8 * tools.true_rms(plain.correction)
+    assert result.noise < 0.5 * plain.noise
+
+
+@pytest.fixture(scope="module")
+def moving(scene):
+    """Pairs with a catalog, of exposures given other times."""
+    pairs = match_reference(*scene)
+    metas = [m | {"epoch": m["epoch"] + YEARS[k % 3]} for k, m in enumerate(pairs.metas)]
+    return replace(pairs, metas=metas, motion=0.3e-3)
+
+
+def test_elimination_of_motions_equals_the_direct_solution(moving, tools):
+    use = moving.fitted & (moving.star < 800)
+    start = solve_polynomial(moving, n_cells=12, shape=tools.shape).correction
+    layout = Layout(5, 6, len(moving.planes), True, tools.shape)
+    problem = Problem(moving, start, exposure_transforms(moving, start), layout, use, 0.0656)
+    weights = np.random.default_rng(2).uniform(0.5, 2, problem.r.shape) * 1e4
+    star_weight = np.full_like(problem.star_variance, 1e-2)
+    matrix, stars = problem.normal(weights, star_weight, chunk=97)
+    rhs, back = problem.right_side(problem.r, weights, stars)
+    matrix[np.diag_indices(layout.n)] += 1.0
+    theta = np.linalg.solve(matrix, rhs)
+    own = problem.stars_of(theta, back)
+    assert own.shape == (problem.stars.size, 4)
+    design = np.vstack(
+        [np.hstack([r.toarray(), b.toarray()]) for r, b in zip(problem.rows, problem.blocks, strict=True)]
+    )
+    w = np.concatenate(weights)
+    full = design.T @ (design * w[:, None])
+    precision = np.c_[star_weight, np.full_like(star_weight, (0.0656 / 0.3e-3) ** 2)]
+    full[np.diag_indices(len(full))] += np.r_[np.full(layout.n, 1.0), precision.ravel()]
+    direct = np.linalg.solve(full, design.T @ (w * np.concatenate(problem.r)))
+    np.testing.assert_allclose(theta, direct[: layout.n], atol=1e-7)
+    np.testing.assert_allclose(own.ravel(), direct[layout.n :], atol=1e-7)
+
+
+def test_residuals_about_moving_stars_know_no_motion(moving):
+    rng = np.random.default_rng(3)
+    transforms = _similarities(moving)
+    weights = (np.full(len(moving), 1e8),) * 2
+    frame = StarFrame(moving, transforms, weights, prior=False)
+    place, motion = rng.normal(0, 0.01, (2, 2, len(moving.held_out)))
+    sky = place[:, moving.star] + motion[:, moving.star] * moving.years[moving.exposure]
+    m = frame.matrices[moving.exposure]
+    r = np.stack([m[:, k, 0] * sky[0] + m[:, k, 1] * sky[1] for k in (0, 1)])
+    many = np.bincount(moving.star)[moving.star] >= 4
+    left = frame.about(r, frame.displacement(r))
+    assert np.abs(left[:, many]).max() < 0.02 * np.abs(r).max()
+    still = StarFrame(replace(moving, motion=0.0), transforms, weights, prior=False)
+    assert np.std(left[:, many]) < 0.05 * np.std(still.about(r, still.displacement(r))[:, many])
+    assert np.all((frame.share >= still.share - 1e-12) & (frame.share <= 1 + 1e-9))
+
+
+def _similarities(pairs):
+    return [
+        fit_linear(pairs.u[k], pairs.v[k], pairs.x[k], pairs.y[k], parameters=4).transform
+        for k in (pairs.exposure == e for e in range(len(pairs.planes)))
+    ]

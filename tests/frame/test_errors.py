@@ -1,0 +1,47 @@
+"""One error from scatter and fits, also where the correction has followed the stars' own noise."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.frame import combine_errors
+
+N = 4
+
+
+def measured(rng, share, n=4000):
+    """Means of four measurements, bright ones first; a share of the bright stars' scatter is taken away."""
+    mag = np.linspace(-8.0, -4.0, n)
+    error = 0.002 * 10 ** (0.2 * (mag + 8.0))
+    z = rng.normal(size=(n, N)) * error[:, None]
+    mean = z.mean(axis=1)
+    left = (z - mean[:, None]) * (1.0 - share * np.clip(-6.0 - mag, 0, 1))[:, None]
+    return mag, mean, np.sqrt(np.sum(left**2, axis=1) / (N - 1) / N), error / np.sqrt(N)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_errors_of_bright_stars_whose_noise_a_correction_has_followed(share):
+    mag, mean, empirical, formal = measured(np.random.default_rng(1), share)
+    error = combine_errors(empirical, formal, np.full(mag.size, N), mag, absorbed=True)
+    for low, high in ((-8, -7), (-7, -6), (-6, -5), (-5, -4)):
+        b = (mag >= low) & (mag < high)
+        assert 0.9 < np.std(mean[b] / error[b]) < 1.15
+    if share:
+        plain = combine_errors(empirical, formal, np.full(mag.size, N), mag)
+        assert np.std((mean / plain)[mag < -7]) > 1.5
+
+
+def test_scatter_beyond_the_fits_errors_stays():
+    mag, _, empirical, formal = measured(np.random.default_rng(2), 0.0)
+    n = np.full(mag.size, N)
+    plain = combine_errors(3 * empirical, formal, n, mag)
+    np.testing.assert_allclose(combine_errors(3 * empirical, formal, n, mag, absorbed=True), plain)
+    # of errors that fits overstate at all magnitudes alike nothing was absorbed
+    low = combine_errors(0.5 * empirical, formal, n, mag, absorbed=True)
+    assert 1.0 <= np.median(low / combine_errors(0.5 * empirical, formal, n, mag)) < 1.03
+
+
+def test_no_magnitude_and_no_scatter_are_no_trouble():
+    nan = np.full(3, np.nan)
+    assert np.isfinite(combine_errors([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [4, 4, 4], nan, absorbed=True)).all()
+    n, zero = np.full(50, 4), np.zeros(50)
+    assert np.isfinite(combine_errors(zero, zero + 1.0, n, np.arange(50.0), absorbed=True)).all()
