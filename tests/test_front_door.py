@@ -23,10 +23,10 @@ def documented():
 
 def loaded(code, *heavy):
     """Which of some modules are there after a program has run in a process of its own."""
-    code += f"\nimport sys; print(*[m for m in {heavy} if m in sys.modules], sep='\\n')"
+    code += f"\nimport sys; print(*[m for m in {heavy} if m in sys.modules])"
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    ).stdout.split()
 
 
 def test_importing_it_imports_nothing():
