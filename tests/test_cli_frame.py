@@ -1,11 +1,15 @@
 """``hpastrom frame``: the rows that H25 prints, from catalogs in its form."""
 
+import inspect
+
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.cli import main
+from jwst_hpastrom.cli.frame import LIMITS
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.motion import quality_cuts
 from jwst_hpastrom.motion.rest_frame import RADIO_SGRA, at_rest_table
 
 # H25 Table 3: ra, dec, errors (mas), pmra, error, pmdec, error (mas/yr), t0, chi2_ra, chi2_dec, epochs
@@ -182,3 +186,8 @@ def test_a_catalog_on_the_sky_and_what_is_missing(catalog, tmp_path, capsys):
     )
     assert main(["frame", str(catalog), "--at-rest", "nowhere"]) == 1
     assert "ParameterError" in capsys.readouterr().err
+
+
+def test_the_limits_of_the_help_are_those_of_the_cuts():
+    parameters = inspect.signature(quality_cuts).parameters.values()
+    assert {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} == LIMITS

@@ -1,6 +1,5 @@
 """The command ``hpastrom frame``: a catalog's frame, as H25 studies it."""
 
-import inspect
 from pathlib import Path
 
 from jwst_hpastrom.errors import ParameterError
@@ -14,6 +13,11 @@ PRODUCT_frame.ecsv (the catalog with flags), PRODUCT_at_rest_*.ecsv and a page P
 """
 #: tables that hold figures of the frame, and not stars of the catalog
 QUALITY = ("cuts", "budget", "comparison", "differences", "forecast")
+#: limits of `~jwst_hpastrom.motion.quality_cuts`, said again so that help needs no import of it
+LIMITS = {
+    "min_epochs": 4, "max_chi2_loo": 5.0, "min_position_error": 0.01, "max_position_error": 10.0,
+    "min_motion_error": 0.01, "max_motion_error": 2.0, "max_motion": 15.0, "max_mag": 20.5,
+}  # fmt: skip
 
 
 def add_frame(sub):
@@ -45,20 +49,12 @@ def add_frame(sub):
     frame.add_argument(
         "--new-epochs", type=float, nargs="+", default=(), metavar="YEAR", help="more epochs, for forecasts"
     )
-    for name, default in _limits().items():
+    for name, default in LIMITS.items():
         frame.add_argument(
             f"--{name.replace('_', '-')}", type=type(default), default=default, help="(default: %(default)s)"
         )
     frame.add_argument("--output-dir", default=None, help="folder of the tables (default: the catalog's)")
     frame.set_defaults(run=_frame)
-
-
-def _limits():
-    """Limits of the quality cuts, as the function has them."""
-    from jwst_hpastrom.motion.catalog_cuts import quality_cuts
-
-    parameters = inspect.signature(quality_cuts).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _points(names):
@@ -116,7 +112,7 @@ def _frame(args):
         other_name=Path(args.compare).name if args.compare else "list",
         radius_mas=args.radius, match_epoch=args.match_epoch,
         gaia=read_gaia(args.gaia) if args.gaia else None, new_epochs=args.new_epochs,
-        cuts={name: getattr(args, name) for name in _limits()},
+        cuts={name: getattr(args, name) for name in LIMITS},
     )  # fmt: skip
     if args.compare and study.comparison is None:
         print(f"note: no star in common with {args.compare} within {args.radius:g} mas at "

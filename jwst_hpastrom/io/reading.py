@@ -19,6 +19,7 @@ from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError
 from jwst_hpastrom.io.coded_lists import read_coded_list
 from jwst_hpastrom.io.names import find_columns, plain
 from jwst_hpastrom.io.opening import check_fits, check_table, require_file
+from jwst_hpastrom.io.plain_ecsv import read_plain_ecsv
 from jwst_hpastrom.io.sentinels import stands_for_unknown
 from jwst_hpastrom.io.writing import FORMATS
 
@@ -100,6 +101,8 @@ def _read(path, suffix, head):
         return Table.read(io.BytesIO(content) if isinstance(content, bytes) else path, format="fits")
     check_table(path, head)
     if head.startswith(b"# %ECSV"):  # Gaia's bulk files are named .csv
+        if path.suffix != ".gz" and (table := read_plain_ecsv(path.read_bytes())) is not None:
+            return table
         try:
             return Table.read(path, format="ascii.ecsv")
         except ValueError:  # columns of plain numbers with "null"; quantities would lose the mask

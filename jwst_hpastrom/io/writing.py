@@ -12,6 +12,7 @@ from astropy.io.fits.verify import VerifyWarning
 from jwst_hpastrom.column_texts import document
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.manifest import KEY, record, stamp
+from jwst_hpastrom.io.plain_ecsv import plain_ecsv
 from jwst_hpastrom.io.seals import BLANK, put_seal
 
 __all__ = ["FORMATS", "atomic_path", "write_table"]
@@ -85,9 +86,11 @@ def _write_sealed(table, path, kind):
         table.meta[KEY] = made
     if kind == "parquet":
         table.meta["seal"] = BLANK
-    table.write(path, format=kind, overwrite=True)
+    text = plain_ecsv(table) if kind == "ascii.ecsv" else None
+    if text is None:
+        table.write(path, format=kind, overwrite=True)
     if kind == "ascii.ecsv":  # a comment of the YAML header
-        text = path.read_bytes()
+        text = text or path.read_bytes()
         path.write_bytes(text.replace(b"# ---\n", f"# ---\n# # {BLANK}\n".encode(), 1))
     elif kind == "fits":
         with fits.open(path, mode="update", memmap=False) as hdus:

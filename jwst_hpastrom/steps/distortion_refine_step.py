@@ -21,6 +21,9 @@ from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["DistortionRefineStep"]
 
+#: layouts of FITS files beside the ASDF reference, by their names' ends
+LAYOUTS = {"stdgdc": 1, "gdc": 2}
+
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
@@ -37,6 +40,7 @@ class DistortionRefineStep(HPStep):
     few_stars = option('fail', 'refine', default='fail')  # too few to solve it: refine that of the WCS, too
     void_asn = force_list(default=None)  # associations of other filters for the pixel map; no commas in paths
     save_exposures = boolean(default=False)  # write copies with the refined WCS, x_hpcal.fits
+    formats = force_list(default=None)  # files of the distortion: asdf, stdgdc, gdc (default: all three)
     seed = integer(default=0)  # draws the stars that are held out of the fit
     """ + spec_from(solve_distortion, exclude=("void_lists", "shape"))
 
@@ -45,6 +49,7 @@ class DistortionRefineStep(HPStep):
 
     def run_step(self, inputs):
         """Solve or refine, and write all products; return the held-out residuals by stage."""
+        self._formats()  # refused before the work
         if self.distortion_file and self.method == "self":
             raise ParameterError("method=self with distortion_file", "one of the two", "drop one")
         if self.method != "self" and not self.reference_catalog:
@@ -154,10 +159,22 @@ class DistortionRefineStep(HPStep):
         write_distortion(asdf_path, solution.correction, placement, meta)  # last: it vouches for the rest
 
     def _write_layers(self, product, correction, meta):
-        layers = forward_layers(correction)
-        for layout, suffix in ((1, "stdgdc"), (2, "gdc")):
+        wanted = self._formats()
+        layers = forward_layers(correction) if set(wanted) & set(LAYOUTS) else None
+        for suffix, layout in LAYOUTS.items():
             path = self.output_path(product, suffix, "fits")
-            write_stdgdc(path, correction, layout=layout, meta=meta, layers=layers)
+            if suffix in wanted:
+                write_stdgdc(path, correction, layout=layout, meta=meta, layers=layers)
+            else:
+                path.unlink(missing_ok=True)  # of an earlier run
+
+    def _formats(self):
+        """Formats to write; asdf, which the other Steps read, always is."""
+        given = [str(name).strip().lower() for name in self.formats or () if name]
+        known = ("asdf", *LAYOUTS)
+        if wrong := [name for name in given if name not in known and name != "none"]:
+            raise ParameterError(f"formats={','.join(wrong)}", f"some of {','.join(known)}", "correct it")
+        return given if set(given) & set(known) else known
 
 
 def quality_table(solution):

@@ -47,6 +47,8 @@ def test_every_epoch_has_its_frame(products):
     names = {p.name for p in products.iterdir()}
     assert {f"lmc_e{k}_{s}" for k in (1, 2, 3) for s in ("asn.json", "master.ecsv")} <= names
     assert {"lmc_pm.ecsv", "lmc_proper_motion_quality.ecsv", "lmc_epochs_asn.json"} <= names
+    chosen = {row["part"]: row["chosen"] for row in Table.read(products / "lmc_choices_quality.ecsv")}
+    assert chosen == {"ePSF": "given", "distortion of lmc": "the exposures' WCS"}
     epochs = [Table.read(products / f"lmc_e{k}_master.ecsv").meta["epoch"] for k in (1, 2, 3)]
     np.testing.assert_allclose(epochs, [v[0] for v in VISITS], atol=0.01)
     assert "membership" in Table.read(products / "lmc_proper_motion_quality.ecsv").colnames

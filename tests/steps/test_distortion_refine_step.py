@@ -110,3 +110,21 @@ def test_refusals(lists, tmp_path):
     with pytest.raises(MixedExposuresError, match="F150W and F200W"):
         DistortionRefineStep(output_dir=str(tmp_path), reference_catalog=catalog).run(path)
     assert not list(tmp_path.glob("*_distortion.asdf"))
+
+
+@pytest.mark.parametrize(
+    ("formats", "wanted"),
+    [(None, ["stdgdc", "gdc"]), (["asdf"], []), (["stdgdc"], ["stdgdc"]), (["GDC", " asdf"], ["gdc"])],
+)
+def test_only_the_formats_asked_for_are_written(formats, wanted, tmp_path, monkeypatch):
+    module, written = "jwst_hpastrom.steps.distortion_refine_step", []
+    monkeypatch.setattr(f"{module}.write_stdgdc", lambda path, *_, **__: written.append(Path(path).name))
+    monkeypatch.setattr(f"{module}.forward_layers", lambda correction: None)
+    DistortionRefineStep(output_dir=str(tmp_path), formats=formats)._write_layers("one", None, {})
+    assert written == [f"one_{suffix}.fits" for suffix in wanted]
+
+
+def test_an_unknown_format_is_refused_before_the_work(tmp_path):
+    step = DistortionRefineStep(output_dir=str(tmp_path), formats=["asdf", "hdf5"])
+    with pytest.raises(ParameterError, match="formats=hdf5"):
+        step.run_step(None)

@@ -1,0 +1,205 @@
+"""Where the CPU seconds of the whole road go, from exposures to motions: cold (nothing compiled) and warm.
+
+Claims nothing: a profile. Yardsticks of the same run: the bytes read and written at the speed of a plain copy
+of a file, and a triad a = b + s c of numba. The field is the simulation's own, with a fixed seed.
+
+    python benchmarks/road.py [--dense] [--warm-only]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+#: part of the road: functions that it is spent in; what runs within another part is that part's
+PARTS = {
+    "read": ("io.exposures:read_exposure", "io.reading:read_table", "io.distortion_reference:read_distortion",
+             "io.epsf_reference:read_epsf"),
+    "detect": ("epsf.detect:find_stars", "epsf.detect:peaks", "epsf.detect:sky_map"),
+    "fit": ("epsf.passes:measure_stars",),
+    "build, samples": ("epsf.samples:collect_samples", "epsf.samples:mean_residuals"),
+    "build, fits": ("epsf.samples:fit_in_stamps",),
+    "build, smoothing": ("epsf.smoothing:smooth_update", "epsf.smoothing:recenter"),
+    "build, positions": ("epsf.positions:cross_identify", "epsf.positions:plane_polynomial"),
+    "build, bends": ("epsf.bends:find_bends",),
+    "build, rest": ("epsf.build:build_library",),
+    "distortion, match": ("distortion.solve.pairs:match_reference",),
+    "distortion, polynomial": ("distortion.solve.iterative:solve_polynomial",),
+    "distortion, table": ("distortion.solve.iterative:solve_table",),
+    "distortion, joint": ("distortion.solve.joint:solve_joint",),
+    "distortion, pixel map": ("distortion.pixelmap.fine_map:build_fine_map",),
+    "distortion, stated errors": ("distortion.published:simulated_errors",),
+    "distortion, rest": ("distortion.solution:solve_distortion",),
+    "frame": ("frame.master:build_master",),
+    "motion": ("motion.two_epoch:two_epoch_motions",),
+    "write": ("io.writing:write_table", "io.distortion_reference:write_distortion",
+              "io.stdgdc:forward_layers", "io.stdgdc:write_stdgdc",
+              "io.stdpsf:write_stdpsf", "io.epsf_reference:write_epsf_reference"),
+}  # fmt: skip
+
+
+class Stopwatch:
+    """CPU seconds by part, each second counted once: what runs within a part stops its clock."""
+
+    def __init__(self):
+        self.seconds, self.stack, self.last = {}, ["rest"], time.process_time()
+
+    def turn(self):
+        now = time.process_time()
+        self.seconds[self.stack[-1]] = self.seconds.get(self.stack[-1], 0.0) + now - self.last
+        self.last = now
+
+    def enter(self, part):
+        self.turn()
+        self.stack.append(part)
+
+    def leave(self):
+        self.turn()
+        self.stack.pop()
+
+    def timed(self, function, part):
+        def run(*args, **kwargs):
+            self.enter(part)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.leave()
+
+        run.__dict__.update(function.__dict__)
+        run.__wrapped__ = function  # parameters of Steps are those of its signature
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        return run
+
+
+def watch(clock):
+    """Put the clock around the functions of all parts wherever they are known, and around the compiler."""
+    from importlib import import_module
+
+    from numba.core import event
+
+    timed = {}
+    for part, names in PARTS.items():
+        for name in names:
+            module, function = name.split(":")
+            original = getattr(import_module(f"jwst_hpastrom.{module}"), function)
+            timed[id(original)] = original, clock.timed(original, part)
+    for module in [m for n, m in sys.modules.items() if n.startswith("jwst_hpastrom")]:
+        for name, value in list(vars(module).items()):
+            if id(value) in timed:
+                setattr(module, name, timed[id(value)][1])
+
+    class Compiling(event.Listener):
+        def on_start(self, event):
+            clock.enter("compile")
+
+        def on_end(self, event):
+            clock.leave()
+
+    event.register("numba:compile", Compiling())
+
+
+def child(folder, out):
+    """Run the pipeline in this process and print the seconds by part."""
+    clock = Stopwatch()
+    clock.enter("import")
+    from jwst_hpastrom.steps import (
+        DistortionRefineStep,
+        EPSFBuildStep,
+        EPSFFitStep,
+        HPAstromPipeline,
+        MasterFrameStep,
+        ProperMotionStep,
+    )
+
+    assert all((DistortionRefineStep, EPSFBuildStep, EPSFFitStep, MasterFrameStep, ProperMotionStep))
+    watch(clock)
+    clock.leave()
+    files = json.loads((Path(folder) / "files.json").read_text())
+    HPAstromPipeline(output_dir=out, reference_catalog=files["catalog"]).run(files["association"])
+    clock.turn()
+    (Path(out) / "seconds.json").write_text(json.dumps(clock.seconds))
+
+
+def triad(n=1 << 22, repeat=20):
+    """CPU seconds of 10⁹ operations of a = b + s c."""
+    import numba
+    import numpy as np
+
+    @numba.njit
+    def run(a, b, c):
+        for i in range(a.size):
+            a[i] = b[i] + 1.5 * c[i]
+
+    a, b, c = np.zeros(n), np.ones(n), np.ones(n)
+    run(a, b, c)
+    start = time.process_time()
+    for _ in range(repeat):
+        run(a, b, c)
+    return (time.process_time() - start) / (2 * n * repeat) * 1e9
+
+
+def disk(folder, n=1 << 27):
+    """CPU seconds a byte written and read again."""
+    path, content = Path(folder) / "yardstick", os.urandom(n)
+    start = time.process_time()
+    path.write_bytes(content)
+    path.read_bytes()
+    seconds = time.process_time() - start
+    path.unlink()
+    return seconds / (2 * n)
+
+
+def size_of(folder):
+    return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file() and p.name != "seconds.json")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dense", action="store_true", help="18 exposures of 20,000 stars, not 4 of 1,200")
+    parser.add_argument("--warm-only", action="store_true", help="with the compiled functions that are there")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        return child(*args.child)
+
+    from jwst_hpastrom.simulation import FieldConfig, simulate_field, write_field
+    from jwst_hpastrom.simulation.config import demo_config
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = demo_config(quick=True)
+        if args.dense:
+            config = FieldConfig(filter="F150W", n_exposures=9, n_repeat=2, n_stars=20000, seed=1)
+        files = write_field(simulate_field(config), Path(folder) / "exposures", truth=False)
+        given = {"association": str(files.association), "catalog": str(files.reference_catalog)}
+        Path(folder, "files.json").write_text(json.dumps(given))
+        flop, byte = triad(), disk(folder)
+        print(f"yardsticks: {1 / byte / 1e9:.2f} GB a CPU second to and from the disk, "
+              f"10⁹ operations of a triad in {flop:.2f} s")  # fmt: skip
+        read = size_of(Path(folder) / "exposures")
+        environment = dict(os.environ, STPIPE_DISABLE_CRDS_STEPPARS="true")
+        if not args.warm_only:
+            environment["NUMBA_CACHE_DIR"] = str(Path(folder) / "compiled")
+        for state in ("warm",) if args.warm_only else ("cold", "warm"):
+            out = Path(folder) / state
+            out.mkdir()
+            command = [sys.executable, __file__, "--child", folder, str(out)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stdout[-2000:] + done.stderr[-4000:])
+            seconds = json.loads((out / "seconds.json").read_text())
+            data, total = read + size_of(out), sum(seconds.values())
+            print(f"\n{state}: {total:.1f} CPU s; {data / 1e6:.0f} MB at the disk's speed take "
+                  f"{data * byte:.2f} s, 1/{total / (data * byte):.0f} of it")  # fmt: skip
+            print(f"{'part':28s} {'CPU s':>8s} {'share':>6s} {'/ bytes':>8s} {'/ 10⁹ triad':>11s}")
+            for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+                print(f"{part:28s} {spent:8.2f} {spent / total:6.1%} {spent / (data * byte):8.2f} "
+                      f"{spent / flop:11.1f}")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
