@@ -18,10 +18,20 @@ extensions = [
     "sphinx.ext.intersphinx",
     "numpydoc",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "drawn_math",
     "landing_picture",
     "step_parameters",
 ]
+sphinx_gallery_conf = {
+    "examples_dirs": ["tutorials"],
+    "gallery_dirs": ["auto_tutorials"],
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "show_signature": False,
+}
 # inventories are on the network: only where they are asked for, so that the build needs none
 if os.environ.get("HPASTROM_DOCS_ONLINE"):
     intersphinx_mapping = {
@@ -36,7 +46,7 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "code"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "tutorials"]
 html_theme = "pydata_sphinx_theme"
 html_title = "jwst_hpastrom"
 html_static_path = ["_static"]
