@@ -1,5 +1,7 @@
 """The documentation's own parts: parameter tables, troubleshooting, formulas."""
 
+import ast
+import importlib
 import importlib.util
 import inspect
 import re
@@ -72,3 +74,18 @@ def test_formulas_are_pictures():
     assert inline
     for formula in inline:
         assert "data:image/svg+xml" in extension("drawn_math").image(formula)
+
+
+@pytest.mark.parametrize("script", sorted((DOCS / "tutorials").glob("*.py")), ids=lambda p: p.stem)
+def test_tutorials_import_what_is_offered(script):
+    """They are run when the pages are built; here only that their names exist."""
+    tree = ast.parse(script.read_text())
+    assert ast.get_docstring(tree).count("\n===") == 1
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, a.name) for a in node.names)
+
+
+def test_there_are_three_tutorials():
+    assert len([*(DOCS / "tutorials").glob("plot_*.py")]) == 3

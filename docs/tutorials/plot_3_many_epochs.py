@@ -9,8 +9,8 @@ files, ``strun hp_proper_motion`` does the same (:ref:`many-epochs`).
 # %%
 # The lists
 # ---------
-# A list an epoch, with pixel positions and errors; its metadata have the epoch. A few of Gaia's stars are bad,
-# as in nature.
+# A list an epoch, with pixel positions and errors; its metadata have the epoch. A few of Gaia's stars
+# are bad, as in nature.
 
 import matplotlib.pyplot as plt
 import numpy as np
