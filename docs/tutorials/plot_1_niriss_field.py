@@ -33,8 +33,8 @@ plt.show()
 # The effective PSF
 # -----------------
 # The dithers put every star on other places in the pixel, which is what a PSF of undersampled images is built
-# from. One ePSF (``grid=1``) is enough for so small a part of the detector. Four exposures of so few stars leave errors that
-# depend on the pixel phase, and a warning says how large.
+# from. One ePSF (``grid=1``) is enough for so small a part of the detector. Four exposures of so few stars
+# leave errors that depend on the pixel phase, and a warning says how large.
 
 plane = hpa.geometry.TangentPlane(*field.config.target, scale_mas=65.6)
 
@@ -70,8 +70,8 @@ plt.show()
 # %%
 # Master frame
 # ------------
-# Positions are averaged over the exposures and brought to the catalog's system. So small a field has no distortion
-# solved: the WCS's stands (:doc:`/steps` has what full frames do).
+# Positions are averaged over the exposures and brought to the catalog's system. So small a field has no
+# distortion solved: the WCS's stands (:doc:`/steps` has what full frames do).
 
 catalog = hpa.read_catalog(files.reference_catalog)
 frame = hpa.build_master(lists, reference=catalog)

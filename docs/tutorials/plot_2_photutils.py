@@ -2,15 +2,15 @@
 With photutils
 ==============
 
-The ePSF library is a photutils model, and star lists go both ways: the same stars are fitted by this package and by
-photutils, and compared with the truth of a simulated exposure.
+The ePSF library is a photutils model, and star lists go both ways: the same stars are fitted by this
+package and by photutils, and compared with the truth of a simulated exposure.
 """
 
 # %%
 # An exposure and a model
 # -----------------------
-# The exposure is 256 pixels wide; the library here is the simulation's true one. With data of your own it comes from
-# ``hpastrom run`` or a published STDPSF file, by ``GriddedEPSFModel.read``.
+# The exposure is 256 pixels wide; the library here is the simulation's true one. With data of your own it
+# comes from ``hpastrom run`` or a published STDPSF file, by ``GriddedEPSFModel.read``.
 
 import matplotlib.pyplot as plt
 import numpy as np
