@@ -1,20 +1,60 @@
 """Sphinx configuration."""
 
+import os
+import sys
 from importlib.metadata import version as _version
+from pathlib import Path as _Path
+
+sys.path.insert(0, str(_Path(__file__).parent / "_ext"))
 
 project = "jwst_hpastrom"
 author = "The jwst_hpastrom developers"
 copyright = "2026, the jwst_hpastrom developers"
 release = version = _version("jwst_hpastrom")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "numpydoc",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "drawn_math",
+    "landing_picture",
+    "step_parameters",
+]
+sphinx_gallery_conf = {
+    "examples_dirs": ["tutorials"],
+    "gallery_dirs": ["auto_tutorials"],
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "show_signature": False,
+}
+# inventories are on the network: only where they are asked for, so that the build needs none
+if os.environ.get("HPASTROM_DOCS_ONLINE"):
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "matplotlib": ("https://matplotlib.org/stable", None),
+        "astropy": ("https://docs.astropy.org/en/stable", None),
+        "photutils": ("https://photutils.readthedocs.io/en/stable", None),
+    }
 autosummary_generate = True
 autodoc_default_options = {"members": True, "show-inheritance": True}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "code"
-exclude_patterns = ["_build"]
-html_theme = "sphinx_rtd_theme"
+exclude_patterns = ["_build", "tutorials"]
+html_theme = "pydata_sphinx_theme"
+html_title = "jwst_hpastrom"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+# only the API has pages below pages
+html_sidebars = {p.stem: [] for p in _Path(__file__).parent.glob("*.rst") if not p.stem.startswith("api")}
+html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "header_links_before_dropdown": 4}
 html_show_sourcelink = False
 
 

@@ -1,0 +1,91 @@
+"""The documentation's own parts: parameter tables, troubleshooting, formulas."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from jwst_hpastrom import errors, steps
+from jwst_hpastrom.integration import get_steps
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def by_alias():
+    return {alias: getattr(steps, name.split(".")[-1]) for name, alias, _ in get_steps()}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    pytest.importorskip("docutils")
+    return extension("step_parameters")
+
+
+def test_every_step_has_its_table():
+    text = (DOCS / "steps.rst").read_text()
+    assert set(re.findall(r"step-parameters:: (\w+)", text)) == {"common", *by_alias()}
+
+
+def test_tables_have_every_parameter_of_the_spec(tables):
+    for step in by_alias().values():
+        found = tables.parameters(step)
+        assert set(found) == set(step.load_spec_file().scalars)
+    fit = tables.parameters(by_alias()["hp_epsf_fit"])
+    assert fit["perturb"][:2] == ("``none`` | ``global`` | ``zones``", "``none``")
+    assert fit["regions"][:2] == ("boolean", "``False``")
+    assert fit["threshold"][1] == "``5.0``"
+    assert fit["fit_box"][2]
+
+
+def test_every_error_has_a_remedy():
+    text = (DOCS / "troubleshooting.rst").read_text()
+    named = [n for n, c in vars(errors).items() if inspect.isclass(c) and n.endswith("Error")]
+    missing = [n for n in named if n != "HPAstromError" and f"``{n}``" not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize("word", ["ePSF", "QFIT", "RADXS", "pull", "gauge", "Cramér–Rao bound", "RUWE"])
+def test_glossary(word):
+    assert re.search(rf"^   {word}$", (DOCS / "glossary.rst").read_text(), re.M)
+
+
+def test_benchmarks_that_the_docs_name_are_there():
+    for page in DOCS.glob("*.rst"):
+        for script in re.findall(r"benchmarks/(\w+\.py)", page.read_text()):
+            assert (DOCS.parent / "benchmarks" / script).exists(), (page.name, script)
+
+
+def test_formulas_are_pictures():
+    pytest.importorskip("docutils")
+    pytest.importorskip("matplotlib")
+    text = "".join(p.read_text() for p in DOCS.glob("*.rst"))
+    inline = re.findall(r":math:`([^`]+)`", text)
+    assert inline
+    for formula in inline:
+        assert "data:image/svg+xml" in extension("drawn_math").image(formula)
+
+
+@pytest.mark.parametrize("script", sorted((DOCS / "tutorials").glob("*.py")), ids=lambda p: p.stem)
+def test_tutorials_import_what_is_offered(script):
+    """They are run when the pages are built; here only that their names exist."""
+    tree = ast.parse(script.read_text())
+    assert ast.get_docstring(tree).count("\n===") == 1
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, a.name) for a in node.names)
+
+
+def test_there_are_three_tutorials():
+    assert len([*(DOCS / "tutorials").glob("plot_*.py")]) == 3
