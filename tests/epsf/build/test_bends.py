@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.bends import find_bends, twice_as_fine
+from jwst_hpastrom.epsf.build.bends import find_bends, twice_as_fine
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.samples import BINS, RINGS, Samples, hat_weights, mean_residuals
+from jwst_hpastrom.epsf.stamps.samples import BINS, RINGS, Samples, hat_weights, mean_residuals
 
 N, OVERSAMPLING = 101, 4
 NODES = np.linspace(0, 200, 3)

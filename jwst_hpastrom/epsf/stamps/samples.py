@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.epsf import _build_kernels
 from jwst_hpastrom.epsf._kernels import N_OUT
+from jwst_hpastrom.epsf.stamps import _kernels
 
 __all__ = ["Samples", "collect_samples", "fit_in_stamps", "hat_weights", "mean_residuals", "sample_scatter"]
 
@@ -21,7 +21,7 @@ MISFIT_FLOOR = (
 
 @dataclass
 class Samples:
-    """Sums over the samples of one or several exposures (see `_build_kernels.grid_samples`).
+    """Sums over the samples of one or several exposures (see `_kernels.grid_samples`).
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
 
     Parameters
     ----------
-    stamps : `~jwst_hpastrom.epsf.neighbors.Stamps`
+    stamps : `~jwst_hpastrom.epsf.stamps.neighbors.Stamps`
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -84,10 +84,10 @@ def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
     Returns
     -------
     ndarray, shape (n, N_OUT)
-        As from `_kernels.fit_one`.
+        As from `epsf._kernels.fit_one`.
     """
     out = np.empty((x.size, N_OUT))
-    _build_kernels.fit_stamps(
+    _kernels.fit_stamps(
         stamps.clean, stamps.base, stamps.ox, stamps.oy, *_library_args(library), x, y, flux, slope, half_box,
         1e-4, 2.0, out,
     )  # fmt: skip
@@ -99,7 +99,7 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
 
     Parameters
     ----------
-    stamps : `~jwst_hpastrom.epsf.neighbors.Stamps`
+    stamps : `~jwst_hpastrom.epsf.stamps.neighbors.Stamps`
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -128,7 +128,7 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
     overlap, histogram = np.zeros((RINGS, shape[0], shape[0])), np.zeros((RINGS, BINS))
     k = np.flatnonzero(use)
     part = np.zeros((k.size, 2))
-    used, dropped = _build_kernels.grid_samples(
+    used, dropped = _kernels.grid_samples(
         stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, *_library_args(library),
         library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr, sum_w, overlap, histogram, part,
     )  # fmt: skip
@@ -177,7 +177,7 @@ def mean_residuals(samples, ridge, oversampling, bends=None, data=None, damped=T
     oversampling : int
         Grid points per pixel.
 
-    bends : `~jwst_hpastrom.epsf.bends.Bends`, optional
+    bends : `~jwst_hpastrom.epsf.build.bends.Bends`, optional
         Functions of the field positions to solve for, and what keeps their coefficients small.
 
     data : ndarray, shape (n_nodes, n, n), optional

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.build import _trusted, _warn_of_phases, build_library
+from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
@@ -158,11 +159,11 @@ def test_hidden_phase_errors_are_said(caplog):
     y = np.repeat(np.arange(40) * 11.1, 4) + np.tile([0, 8.25, 19.5, 5.75], 40)
     stars = SimpleNamespace(x=x, y=y)
     star, use = np.repeat(np.arange(40), 4), np.ones(160, bool)
-    _warn_of_phases(stars, star, use, {"x_phase": 0.0025, "y_phase": 0.0025})
+    warn_of_phases(stars, star, use, {"x_phase": 0.0025, "y_phase": 0.0025})
     (record,) = caplog.records
     assert "in x may keep pixel-phase errors of up to 0.0050 px" in record.message
     caplog.clear()
-    _warn_of_phases(stars, star, use, {"x_phase": 0.0015, "y_phase": np.nan})
+    warn_of_phases(stars, star, use, {"x_phase": 0.0015, "y_phase": np.nan})
     assert not caplog.records
 
 
@@ -194,11 +195,11 @@ def test_a_build_that_diverges_is_not_kept():
         rows = [{"x_phase": last, "y_phase": 0.0}]
         return SimpleNamespace(rows=rows, least_phase=least, best=good, library=bad)
 
-    assert _trusted(run(0.004, 0.002), frames) is bad
-    assert _trusted(run(0.02, 0.002), frames) is good
-    assert _trusted(run(np.nan, np.inf), frames) is bad
+    assert trusted(run(0.004, 0.002), frames) is bad
+    assert trusted(run(0.02, 0.002), frames) is good
+    assert trusted(run(np.nan, np.inf), frames) is bad
     with pytest.raises(DegenerateSolutionError, match=r"0\.050 px"):
-        _trusted(run(0.07, 0.05), frames)
+        trusted(run(0.07, 0.05), frames)
 
 
 def test_hot_pixels_build_no_epsf():

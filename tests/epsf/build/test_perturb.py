@@ -7,7 +7,7 @@ from astropy.table import Table
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.perturb import perturb_library
+from jwst_hpastrom.epsf.build.perturb import perturb_library
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 
 SIDE = 320

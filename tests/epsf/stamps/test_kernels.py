@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf import _build_kernels as kernels
 from jwst_hpastrom.epsf._kernels import N_OUT
 from jwst_hpastrom.epsf.fit import add_models
-from jwst_hpastrom.epsf.frames import mesh_sky, sky_image, variance_law
-from jwst_hpastrom.epsf.neighbors import HALF
-from jwst_hpastrom.epsf.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
+from jwst_hpastrom.epsf.stamps import _kernels as kernels
+from jwst_hpastrom.epsf.stamps.frames import mesh_sky, sky_image, variance_law
+from jwst_hpastrom.epsf.stamps.neighbors import HALF
+from jwst_hpastrom.epsf.stamps.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
 
 SIDE = 2 * HALF + 1
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.smoothing import (
+from jwst_hpastrom.epsf.build.smoothing import (
     center_offsets,
     low_pass,
     recenter,

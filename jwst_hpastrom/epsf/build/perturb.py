@@ -8,10 +8,10 @@ from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
-from jwst_hpastrom.epsf.frames import frame_from_list
+from jwst_hpastrom.epsf.stamps.frames import frame_from_list
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.neighbors import refresh_stamps
-from jwst_hpastrom.epsf.samples import (
+from jwst_hpastrom.epsf.stamps.neighbors import refresh_stamps
+from jwst_hpastrom.epsf.stamps.samples import (
     RINGS,
     collect_samples,
     fit_in_stamps,
@@ -19,7 +19,7 @@ from jwst_hpastrom.epsf.samples import (
     mean_residuals,
     sample_scatter,
 )
-from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
+from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.ranges import in_range

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from jwst_hpastrom.epsf.samples import RINGS, hat_weights, mean_residuals
-from jwst_hpastrom.epsf.smoothing import recenter, smooth_update
+from jwst_hpastrom.epsf.stamps.samples import RINGS, hat_weights, mean_residuals
+from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 
 __all__ = ["Bends", "find_bends", "spread", "twice_as_fine", "variation_gain"]
 
@@ -91,7 +91,7 @@ def variation_gain(halves, library, ridge, band_limit):
 
     Parameters
     ----------
-    halves : list of `~jwst_hpastrom.epsf.samples.Samples`
+    halves : list of `~jwst_hpastrom.epsf.stamps.samples.Samples`
         Residuals about ``library`` of two halves of the stars.
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
@@ -145,17 +145,17 @@ def find_bends(halves, coarse, fine, ridge, band_limit):
 
     Parameters
     ----------
-    halves : tuple of `~jwst_hpastrom.epsf.samples.Samples`
+    halves : tuple of `~jwst_hpastrom.epsf.stamps.samples.Samples`
         Residuals about ``fine`` of two halves of the stars.
 
     coarse, fine : `~jwst_hpastrom.epsf.library.EPSFLibrary`
         A library, and the same one `twice_as_fine`.
 
     ridge : float
-        As in `~jwst_hpastrom.epsf.samples.mean_residuals`.
+        As in `~jwst_hpastrom.epsf.stamps.samples.mean_residuals`.
 
     band_limit : float or None
-        As in `~jwst_hpastrom.epsf.smoothing.smooth_update`.
+        As in `~jwst_hpastrom.epsf.build.smoothing.smooth_update`.
 
     Returns
     -------

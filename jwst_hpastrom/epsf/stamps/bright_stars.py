@@ -6,8 +6,8 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell, undone
-from jwst_hpastrom.epsf.neighbors import cut_again, plain_stamps, refresh_stamps
-from jwst_hpastrom.epsf.samples import Samples, collect_samples, fit_in_stamps
+from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
+from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
 from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = ["BrightStars", "Job"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.fixed_sources import leave_out_fixed_sources
-from jwst_hpastrom.epsf.frames import Frame
+from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
+from jwst_hpastrom.epsf.stamps.frames import Frame
 
 SIDE = 500
 STARS, HOT, COSMIC = 360, 300, 20

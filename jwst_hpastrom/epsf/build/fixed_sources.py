@@ -5,7 +5,7 @@ import logging
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf.positions import POINTING, pointing_error
+from jwst_hpastrom.epsf.build.positions import POINTING, pointing_error
 from jwst_hpastrom.geometry import fit_polynomial
 
 __all__ = ["leave_out_fixed_sources"]
@@ -29,7 +29,7 @@ def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
 
     Parameters
     ----------
-    frames : list of `~jwst_hpastrom.epsf.frames.Frame`
+    frames : list of `~jwst_hpastrom.epsf.stamps.frames.Frame`
         Changed in place: ``bright``, ``bad`` and ``data``, and the catalog without the hot pixels.
 
     to_plane : sequence of callable

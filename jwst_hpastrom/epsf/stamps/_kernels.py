@@ -2,7 +2,8 @@
 
 Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
 other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's
-own photons; (ox, oy) the image coordinates of each stamp's first pixel. Library arguments as in `_kernels`.
+own photons; (ox, oy) the image coordinates of each stamp's first pixel. Library arguments as in
+`epsf._kernels`.
 """
 
 import numpy as np

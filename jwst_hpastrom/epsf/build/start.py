@@ -10,8 +10,8 @@ from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import LinearOperator, cg
 
-from jwst_hpastrom.epsf.samples import RINGS
-from jwst_hpastrom.epsf.smoothing import TAPER, recenter
+from jwst_hpastrom.epsf.stamps.samples import RINGS
+from jwst_hpastrom.epsf.build.smoothing import TAPER, recenter
 
 __all__ = ["Difference"]
 
@@ -42,7 +42,7 @@ class Difference:
         The given library.
 
     band_limit : float or None
-        As in `~jwst_hpastrom.epsf.smoothing.smooth_update`.
+        As in `~jwst_hpastrom.epsf.build.smoothing.smooth_update`.
 
     power : ndarray, shape (degree + 1, zones)
         Variance of the difference in units of the squared light.

@@ -29,7 +29,7 @@ def phase_diagram(first, last, use, bins=20):
     Parameters
     ----------
     first, last : tuple
-        (x, y, `~jwst_hpastrom.epsf.positions.Predictions`) of the iteration.
+        (x, y, `~jwst_hpastrom.epsf.build.positions.Predictions`) of the iteration.
 
     use : ndarray of bool
         Stars to count.

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf import _build_kernels
 from jwst_hpastrom.epsf.fit import add_models
-from jwst_hpastrom.epsf.frames import find_peaks, light_centers, mesh_sky, sky_image
+from jwst_hpastrom.epsf.stamps import _kernels
+from jwst_hpastrom.epsf.stamps.frames import find_peaks, light_centers, mesh_sky, sky_image
 
 __all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
 
@@ -16,7 +16,7 @@ HALF = 13  # stamps reach 13 pixels: an ePSF of 12.5, and the star anywhere in i
 
 @dataclass
 class Stamps:
-    """Stamps of an exposure's bright stars (see `_build_kernels`)."""
+    """Stamps of an exposure's bright stars (see `_kernels`)."""
 
     clean: np.ndarray
     base: np.ndarray
@@ -67,7 +67,7 @@ def _cut(frame, library, resid, x, y, flux, radius):
     lib = (library.coefficients, library.x, library.y, library.oversampling)
     b = slice(0, frame.bright.size)
     out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(frame.bright.size)))
-    _build_kernels.cut_stamps(
+    _kernels.cut_stamps(
         frame.data.astype(float), resid, frame.bad, *lib, x[b], y[b], flux[b], radius[b], out.ox, out.oy,
         frame.var0, frame.slope, out.clean, out.base,
     )  # fmt: skip
@@ -85,7 +85,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
 
     Parameters
     ----------
-    frame : `~jwst_hpastrom.epsf.frames.Frame`
+    frame : `~jwst_hpastrom.epsf.stamps.frames.Frame`
         Its catalog and sky are the starting point.
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
@@ -143,7 +143,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         weight = 1.0 / (frame.var0 + frame.slope * np.maximum(data - resid, 0.0))
         weight[frame.bad] = 0.0
         order = np.argsort(-flux, kind="stable")
-        _build_kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
+        _kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
         keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level, model_error)
         keep[:n_bright] = True
         gone = ~keep

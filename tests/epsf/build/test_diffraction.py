@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.diffraction import band_limit
-from jwst_hpastrom.epsf.smoothing import within_band
+from jwst_hpastrom.epsf.build.diffraction import band_limit
+from jwst_hpastrom.epsf.build.smoothing import within_band
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.simulation.optics import OpticsConfig, make_epsf
