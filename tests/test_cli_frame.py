@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.cli import main
 from jwst_hpastrom.columns import Flag
-from jwst_hpastrom.motion.rest_frame import RADIO_SGRA, at_rest_table
+from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, at_rest_table
 
 # H25 Table 3: ra, dec, errors (mas), pmra, error, pmdec, error (mas/yr), t0, chi2_ra, chi2_dec, epochs
 TABLE_3 = """
