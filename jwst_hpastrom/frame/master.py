@@ -1,7 +1,9 @@
 """The master frame: transform all exposures to one frame, average, and again (L23 §3, §4.4; Methods §3)."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -23,7 +25,7 @@ from jwst_hpastrom.frame.registration import choose_plane, first_transforms, thr
 from jwst_hpastrom.frame.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.systematics import SharedErrors
 from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
-from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear
+from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, fit_linear
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["MasterFrame", "build_master"]
@@ -82,7 +84,7 @@ class MasterFrame(Tabular):
             f"{len(self.exposures)} exposures, epoch {meta.get('epoch', float('nan')):.4f}>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the scatter of positions against magnitude, see `jwst_hpastrom.plot.frame_rms`."""
         return plot.frame_rms(self.table, ax)
 
@@ -148,24 +150,24 @@ def _central(centers):
 
 @in_range
 def build_master(
-    star_lists,
+    star_lists: Sequence[Table],
     *,
-    correction=None,
-    reference=None,
-    plane=None,
-    min_exposures=3,
-    n_iterations=3,
-    parameters=6,
-    match_radius=40.0,
-    sigma=3.0,
-    qfit_max=0.1,
-    pixel_area=True,
-    max_shift=5.0,
-    max_rotation=1.0,
-    scale_mas=50.0,
-    together=False,
-    progress=False,
-):
+    correction: Mapping | Sequence[Mapping] | None = None,
+    reference: Table | None = None,
+    plane: TangentPlane | None = None,
+    min_exposures: int = 3,
+    n_iterations: int = 3,
+    parameters: int = 6,
+    match_radius: float = 40.0,
+    sigma: float = 3.0,
+    qfit_max: float = 0.1,
+    pixel_area: bool = True,
+    max_shift: float = 5.0,
+    max_rotation: float = 1.0,
+    scale_mas: float = 50.0,
+    together: bool = False,
+    progress: bool = False,
+) -> MasterFrame:
     """Average the star lists of dithered exposures into a master frame.
 
     Exposures are registered to each other by their WCS and a blind search for the rest; then transformations
@@ -298,7 +300,7 @@ def build_master(
             m.apply(k, transforms[k])
         averages = _Averages(m, star, n_stars, sigma, extra)
         extra = averages.extra()
-        keep = drop_doubles(*averages.mean.T, averages.n_used, 0.5 * radius)
+        keep = drop_doubles(averages.mean[:, 0], averages.mean[:, 1], averages.n_used, 0.5 * radius)
         star, n_stars = identify(m, order, radius, *averages.mean[keep].T)
         shown.update()
     averages = _Averages(m, star, n_stars, sigma, extra)

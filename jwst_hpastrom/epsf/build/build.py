@@ -1,5 +1,10 @@
 """Build a grid of effective PSFs from dithered exposures (L23 section 3, Methods §1)."""
 
+from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
+from jwst_hpastrom.geometry import Mapping
+from concurrent.futures import Executor
 import logging
 from dataclasses import dataclass, replace
 
@@ -62,7 +67,7 @@ class BuildResult(Displayed):
     def __repr__(self):
         return f"<{type(self).__name__}: {self.library!r} after {len(self.convergence)} iterations>"
 
-    def plot(self, ax=None, *, difference=False):
+    def plot(self, ax: Any=None, *, difference: bool=False) -> Any:
         """Draw the library, see `jwst_hpastrom.plot.epsf_grid`."""
         return self.library.plot(ax, difference=difference)
 
@@ -74,31 +79,31 @@ def _opens_later(image):
 
 @in_range
 def build_library(
-    images,
-    to_plane,
+    images: Sequence[Any],
+    to_plane: Sequence[Callable],
     *,
-    correction=None,
-    start=None,
-    n_iterations=20,
-    grid=5,
-    choose_grid=True,
-    refine=True,
-    n_global=8,
-    n_fitted=3,
-    min_sn=100.0,
-    isolation=7.0,
-    max_stars=4000,
-    min_exposures=3,
-    min_cell_stars=5.0,
-    clip=3.5,
-    mesh=64,
-    oversampling=4,
-    band_limit=None,
-    brighter_fatter=None,
-    checkpoint=None,
-    executor=None,
-    progress=False,
-):
+    correction: Mapping | None=None,
+    start: EPSFLibrary | None=None,
+    n_iterations: int=20,
+    grid: int=5,
+    choose_grid: bool=True,
+    refine: bool=True,
+    n_global: int=8,
+    n_fitted: int=3,
+    min_sn: float=100.0,
+    isolation: float=7.0,
+    max_stars: int=4000,
+    min_exposures: int=3,
+    min_cell_stars: float=5.0,
+    clip: float=3.5,
+    mesh: int=64,
+    oversampling: int=4,
+    band_limit: float | None=None,
+    brighter_fatter: float | None=None,
+    checkpoint: Any=None,
+    executor: Executor | None=None,
+    progress: bool=False,
+) -> BuildResult:
     """Build effective PSFs from dithered exposures (L23 section 3).
 
     Bright isolated stars start at their photocenters; they are cross-identified, averaged over the exposures

@@ -1,5 +1,6 @@
 """Perturb a library to one exposure's own PSF (L23 section 3.2, Methods §1)."""
 
+from jwst_hpastrom.epsf.image import Image
 import logging
 from dataclasses import dataclass, replace
 
@@ -60,16 +61,16 @@ class PerturbResult:
 
 @in_range
 def perturb_library(
-    image,
-    library,
-    stars,
+    image: Image,
+    library: EPSFLibrary,
+    stars: Table,
     *,
-    zones="global",
-    n_iterations=6,
-    min_zone_stars=30,
-    perturb_sn=100.0,
-    max_zones=3,
-):
+    zones: str="global",
+    n_iterations: int=6,
+    min_zone_stars: int=30,
+    perturb_sn: float=100.0,
+    max_zones: int=3,
+) -> PerturbResult:
     """Perturb a library to the PSF of one exposure.
 
     Residuals of well-measured stars about the library, all other stars subtracted, are gridded and smoothed

@@ -49,8 +49,8 @@ class Difference:
     """
 
     start: object
-    band_limit: float = None
-    power: np.ndarray = None
+    band_limit: float | None = None
+    power: np.ndarray | None = None
 
     def __post_init__(self):
         self.start = _finished(self.start, self.start.data)

@@ -74,8 +74,8 @@ class Frame:
     half_box: np.ndarray
     bright: np.ndarray
     name: str
-    radius: np.ndarray = None
-    charge: float | np.ndarray = None
+    radius: np.ndarray | None = None
+    charge: float | np.ndarray | None = None
 
 
 def variance_law(data, err, good):
