@@ -49,22 +49,24 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
     """
     if hasattr(data, "image"):
         data = data.image
-    own: tuple
+    if isinstance(data, Image) and err is None and mask is None:
+        return data
+    return _image(*_parts(data), err, mask)
+
+
+def _parts(data: Any) -> tuple[Any, Any, Any, Any, str]:
+    """Return pixels, errors, bad and saturated pixels, and the name of what is given."""
     if isinstance(data, Image):
-        if err is None and mask is None:
-            return data
-        own = data.data, data.err, data.bad, data.saturated, data.name
-    elif isinstance(data, NDData):
-        own = _from_nddata(data)
-    elif hasattr(data, "meta") and hasattr(data, "dq"):
+        return data.data, data.err, data.bad, data.saturated, data.name
+    if isinstance(data, NDData):
+        return _from_nddata(data)
+    if hasattr(data, "meta") and hasattr(data, "dq"):
         dq = np.asarray(data.dq).astype(np.int64)
         bad = ((dq & BAD) > 0) | ~np.isfinite(data.data)
         name = str(getattr(data.meta, "filename", None) or "model in memory")
         # with a slope a pixel that saturated late is a measurement
-        own = data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name
-    else:
-        own = np.ma.getdata(data), None, np.ma.getmaskarray(data), False, "array"
-    return _image(*own, err, mask)
+        return data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name
+    return np.ma.getdata(data), None, np.ma.getmaskarray(data), False, "array"
 
 
 def _from_nddata(data):

@@ -12,8 +12,8 @@ from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MOTION, Flag, epsf_cause, make_table, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.frame import position_errors
-from jwst_hpastrom.frame.registration import align
-from jwst_hpastrom.frame.tie import reference_positions
+from jwst_hpastrom.frame.transforms.registration import align
+from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import (
     LinearTransform,
     TangentPlane,

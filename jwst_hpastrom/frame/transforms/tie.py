@@ -4,7 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError
-from jwst_hpastrom.frame.registration import align
+from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
 __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]

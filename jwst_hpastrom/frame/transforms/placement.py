@@ -65,7 +65,7 @@ def affine_changes(fit, k, to_v2v3, expected):
 
     Parameters
     ----------
-    fit : `~jwst_hpastrom.frame.mosaic.MosaicFit`
+    fit : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit`
 
     k : int
         Exposure.

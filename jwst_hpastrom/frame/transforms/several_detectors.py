@@ -5,8 +5,6 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.errors import HPAstromError, NoOverlapError
-from jwst_hpastrom.frame.mosaic import simultaneous, solve_mosaic
-from jwst_hpastrom.frame.registration import align, first_transforms
 from jwst_hpastrom.frame.systematics import (
     DetectorErrors,
     Profile,
@@ -17,7 +15,9 @@ from jwst_hpastrom.frame.systematics import (
     same_places,
     shared_weight,
 )
-from jwst_hpastrom.frame.tie import reference_positions
+from jwst_hpastrom.frame.transforms.mosaic import simultaneous, solve_mosaic
+from jwst_hpastrom.frame.transforms.registration import align, first_transforms
+from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 
 __all__ = ["ErrorsByDetector", "SeveralDetectors"]
@@ -53,7 +53,7 @@ class SeveralDetectors:
 
     Attributes
     ----------
-    fit : `~jwst_hpastrom.frame.mosaic.MosaicFit`
+    fit : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit`
         The last solution.
     """
 
@@ -77,7 +77,7 @@ class SeveralDetectors:
             Exposures, central one first.
 
         max_shift, max_rotation, names
-            As of `~jwst_hpastrom.frame.registration.first_transforms`.
+            As of `~jwst_hpastrom.frame.transforms.registration.first_transforms`.
 
         Returns
         -------

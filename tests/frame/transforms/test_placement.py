@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.frame.placement import solve_placement
+from jwst_hpastrom.frame.transforms.placement import solve_placement
 
 CENTERS = np.array([[-122.4, -457.7], [-122.7, -525.4], [-54.6, -457.7], [-54.4, -525.6]])
 
