@@ -19,7 +19,7 @@ from astropy.table import Table
 from photutils.psf import EPSFBuilder, extract_stars
 
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.diffraction import band_limit
+from jwst_hpastrom.epsf.build.diffraction import band_limit
 from jwst_hpastrom.simulation import simulate_field
 
 

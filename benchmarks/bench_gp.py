@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from jwst_hpastrom.motion.kinematic_models import KERNELS
-from jwst_hpastrom.motion.models import fit_motions
+from jwst_hpastrom.motion.star_fits.models import fit_motions
 
 SYSTEMATICS = [k.name for k in KERNELS.values() if k.parameters and not k.coupled]
 

@@ -10,7 +10,7 @@ from jwst_hpastrom.cli import main
 from jwst_hpastrom.cli.frame import LIMITS
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.motion import quality_cuts
-from jwst_hpastrom.motion.rest_frame import RADIO_SGRA, at_rest_table
+from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, at_rest_table
 
 # H25 Table 3: ra, dec, errors (mas), pmra, error, pmdec, error (mas/yr), t0, chi2_ra, chi2_dec, epochs
 TABLE_3 = """

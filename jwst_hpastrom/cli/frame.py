@@ -60,7 +60,7 @@ def add_frame(sub):
 def _points(names):
     """Objects at rest by the names or files given; None for the default."""
     from jwst_hpastrom.io.rest_lists import read_points
-    from jwst_hpastrom.motion.rest_frame import RADIO_SGRA
+    from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA
 
     if not names:
         return None
@@ -83,7 +83,7 @@ def _points(names):
 
 def _terms(args, table):
     """Terms of the error budget, as given or as the catalog says; None where neither is known."""
-    from jwst_hpastrom.motion.frame_study import GAIA_TO_ICRS, FrameTerm, frame_error
+    from jwst_hpastrom.motion.analysis.frame_study import GAIA_TO_ICRS, FrameTerm, frame_error
 
     def term(name, numbers):
         return FrameTerm(name, tuple(numbers[:2]), tuple(numbers[2:]))
@@ -97,7 +97,7 @@ def _frame(args):
     from jwst_hpastrom.io.catalogs import read_catalog
     from jwst_hpastrom.io.gaia import read_gaia
     from jwst_hpastrom.io.rest_lists import read_comparison
-    from jwst_hpastrom.motion.frame_study import study_frame
+    from jwst_hpastrom.motion.analysis.frame_study import study_frame
 
     path = Path(args.motions)
     table = read_catalog(path)

@@ -1,6 +1,7 @@
 """Effective PSFs: the library, its building and perturbation, and star finding and fitting with it."""
 
 from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build.perturb import perturb_library
 from jwst_hpastrom.epsf.detect import Detections, find_stars, sky_map
 from jwst_hpastrom.epsf.fit import fit_stars
 from jwst_hpastrom.epsf.given import as_image, as_library
@@ -8,7 +9,6 @@ from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.model import GriddedEPSFModel
 from jwst_hpastrom.epsf.passes import measure_stars
-from jwst_hpastrom.epsf.perturb import perturb_library
 from jwst_hpastrom.epsf.photutils_tables import ab_magnitudes, from_photutils, to_init_params, to_photutils
 
 __all__ = [

@@ -98,7 +98,7 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
 
     Parameters
     ----------
-    stamps : `~jwst_hpastrom.epsf.neighbors.Stamps`
+    stamps : `~jwst_hpastrom.epsf.stamps.neighbors.Stamps`
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 

@@ -1,12 +1,15 @@
 """Finding stars: a matched filter with a local sky, local maxima, and saturated cores."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import _detect_kernels as kernels
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.ranges import in_range
 
@@ -45,7 +48,7 @@ class SkyMap:
         return self.level[j, i], self.sigma[j, i]
 
 
-def sky_map(image, *, size=64, step=2):
+def sky_map(image: Image, *, size: int = 64, step: int = 2) -> SkyMap:
     """Measure the sky of an image on a mesh.
 
     Parameters
@@ -126,7 +129,15 @@ def detection_kernel(library=None, *, fwhm=1.6, side=7):
 
 
 @in_range
-def find_stars(image, library=None, *, threshold=5.0, fwhm=1.6, sky=None, reach=7):
+def find_stars(
+    image: Image,
+    library: EPSFLibrary | None = None,
+    *,
+    threshold: float = 5.0,
+    fwhm: float = 1.6,
+    sky: Any = None,
+    reach: int = 7,
+) -> Detections:
     """Find stars as peaks of a matched filter.
 
     The flux of a star centered on every pixel is fitted together with a constant local sky, pixels without

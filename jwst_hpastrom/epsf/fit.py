@@ -1,14 +1,19 @@
 """Least-squares fits of an ePSF library to stars."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.ranges import in_range
 
@@ -308,18 +313,18 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
 
 @in_range
 def fit_stars(
-    image,
-    library,
-    x,
-    y,
+    image: Image,
+    library: EPSFLibrary,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
-    fit_box=5,
-    sky="annulus",
-    sky_inner=8.0,
-    sky_outer=12.0,
-    saturation_radius=None,
-    sky_mesh=None,
-):
+    fit_box: int = 5,
+    sky: Any = "annulus",
+    sky_inner: float = 8.0,
+    sky_outer: float = 12.0,
+    saturation_radius: Any = None,
+    sky_mesh: Any = None,
+) -> Table:
     """Fit stars at given positions, each by itself (Methods §1, "Star fit").
 
     Weighted least squares on the box around each star for x, y and flux; weights are 1/err², pixels

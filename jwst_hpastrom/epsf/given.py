@@ -1,5 +1,7 @@
 """What people have at hand, as `Image` and `EPSFLibrary`: exposures, data models, NDData, arrays, models."""
 
+from typing import Any
+
 import numpy as np
 from astropy.nddata import NDData, StdDevUncertainty
 
@@ -13,7 +15,7 @@ __all__ = ["as_image", "as_library"]
 BAD, SATURATED = 1 | 512, 2
 
 
-def as_image(data, err=None, mask=None):
+def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
     """Return what was given as `Image`.
 
     Parameters
@@ -47,21 +49,24 @@ def as_image(data, err=None, mask=None):
     """
     if hasattr(data, "image"):
         data = data.image
+    if isinstance(data, Image) and err is None and mask is None:
+        return data
+    return _image(*_parts(data), err, mask)
+
+
+def _parts(data: Any) -> tuple[Any, Any, Any, Any, str]:
+    """Return pixels, errors, bad and saturated pixels, and the name of what is given."""
     if isinstance(data, Image):
-        if err is None and mask is None:
-            return data
-        parts = data.data, data.err, data.bad, data.saturated, data.name
-    elif isinstance(data, NDData):
-        parts = _from_nddata(data)
-    elif hasattr(data, "meta") and hasattr(data, "dq"):
+        return data.data, data.err, data.bad, data.saturated, data.name
+    if isinstance(data, NDData):
+        return _from_nddata(data)
+    if hasattr(data, "meta") and hasattr(data, "dq"):
         dq = np.asarray(data.dq).astype(np.int64)
         bad = ((dq & BAD) > 0) | ~np.isfinite(data.data)
         name = str(getattr(data.meta, "filename", None) or "model in memory")
         # with a slope a pixel that saturated late is a measurement
-        parts = data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name
-    else:
-        parts = np.ma.getdata(data), None, np.ma.getmaskarray(data), False, "array"
-    return _image(*parts, err, mask)
+        return data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name
+    return np.ma.getdata(data), None, np.ma.getmaskarray(data), False, "array"
 
 
 def _from_nddata(data):
@@ -92,7 +97,7 @@ def _image(values, own_err, bad, saturated, name, err, mask):
     return Image(values.astype(np.float32), err.astype(np.float32), lost & ~saturated, saturated, name)
 
 
-def as_library(library, data=None):
+def as_library(library: Any, data: Any = None) -> EPSFLibrary:
     """Return an ePSF library, or that of a model.
 
     Parameters

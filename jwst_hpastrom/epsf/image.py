@@ -1,6 +1,7 @@
 """One exposure's pixels, as the ePSF package takes them."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,20 +47,20 @@ class Image(Displayed):
         share = f"{100 * np.mean(self.good):.1f} % with weight"
         return f"<{type(self).__name__} {self.name}: {nx} x {ny} pixels, {share}>"
 
-    def plot(self, stars=None, ax=None):
+    def plot(self, stars: Any = None, ax: Any = None) -> Any:
         """Draw the pixels, see `jwst_hpastrom.plot.image`."""
         return plot.image(self, stars, ax)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """(ny, nx)."""
         return self.data.shape
 
     @property
-    def good(self):
+    def good(self) -> np.ndarray:
         """Pixels with weight."""
         return ~(self.bad | self.saturated)
 
-    def with_data(self, data):
+    def with_data(self, data: np.ndarray) -> "Image":
         """Return the image with other data, of which the charge is not known."""
         return replace(self, data=data, charge=None)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import spline_filter
 
 from jwst_hpastrom import plot
@@ -55,7 +57,7 @@ class EPSFLibrary(Displayed):
     x: np.ndarray
     y: np.ndarray
     oversampling: int = 4
-    borrowed: np.ndarray = None
+    borrowed: np.ndarray | None = None
     meta: dict = field(default_factory=dict)
     brighter_fatter: float = 0.0
 
@@ -66,7 +68,7 @@ class EPSFLibrary(Displayed):
             f"{self.data.shape[1]} x {self.data.shape[2]} samples, {self.oversampling} a pixel>"
         )
 
-    def plot(self, ax=None, *, difference=False):
+    def plot(self, ax: Any = None, *, difference: bool = False) -> Any:
         """Draw the ePSFs over the detector, see `jwst_hpastrom.plot.epsf_grid`."""
         return plot.epsf_grid(self, ax, difference=difference)
 
@@ -108,11 +110,13 @@ class EPSFLibrary(Displayed):
         return np.ascontiguousarray(np.pad(filtered, ((0, 0), (pad, pad), (pad, pad)), mode="reflect"))
 
     @property
-    def half_width(self):
+    def half_width(self) -> float:
         """Pixels from the center to the border of the grid."""
         return (self.data.shape[1] // 2) / self.oversampling
 
-    def evaluate(self, dx, dy, x, y, *, gradient=False):
+    def evaluate(
+        self, dx: ArrayLike, dy: ArrayLike, x: ArrayLike, y: ArrayLike, *, gradient: bool = False
+    ) -> Any:
         """Evaluate the ePSF of stars at (x, y) at pixel offsets from them.
 
         Parameters
@@ -142,32 +146,34 @@ class EPSFLibrary(Displayed):
         values = out.reshape(3, *shape)
         return tuple(values) if gradient else values[0]
 
-    def at(self, x, y):
+    def at(self, x: float, y: float) -> np.ndarray:
         """Return the ePSF's samples at one detector position, shape (n, n): bilinear in the field."""
         n = self.data.shape[1]
         out = np.empty((n, n))
         _kernels.blend(np.ascontiguousarray(self.data), self.x, self.y, float(x), float(y), 0, 0, n, n, out)
         return out
 
-    def central_value(self, x, y):
+    def central_value(self, x: ArrayLike, y: ArrayLike) -> Any:
         """Return ψ at zero offset: the share of the flux in the central pixel of a centered star."""
         return self.evaluate(0.0, 0.0, x, y)
 
-    def volumes(self, radius=NORMALIZATION_RADIUS):
+    def volumes(self, radius: float = NORMALIZATION_RADIUS) -> np.ndarray:
         """Sum of each ePSF within a radius (pixels), per pixel area; 1 for a normalized library."""
         n = self.data.shape[1]
         offset = (np.arange(n) - n // 2) / self.oversampling
         inside = np.hypot(*np.meshgrid(offset, offset)) <= radius + 1e-9
         return self.data[:, inside].sum(1) / self.oversampling**2
 
-    def normalized(self):
+    def normalized(self) -> "EPSFLibrary":
         """Return the library with every ePSF's sum within 5 pixels equal to 1 (L23 section 3)."""
         volumes = self.volumes()
         if not (volumes > 0).all():
             raise ParameterError(f"an ePSF with sum {volumes.min():.3g}", "positive sums within 5 pixels")
         return replace(self, data=self.data / volumes[:, None, None])
 
-    def perturbed(self, delta, *, x=None, y=None):
+    def perturbed(
+        self, delta: ArrayLike, *, x: ArrayLike | None = None, y: ArrayLike | None = None
+    ) -> "EPSFLibrary":
         """Return the library with an addition to its ePSFs, normalized again.
 
         Parameters
@@ -186,7 +192,8 @@ class EPSFLibrary(Displayed):
         if delta.ndim not in (2, 3) or delta.shape[-2:] != self.data.shape[-2:]:
             raise ParameterError(f"an addition of shape {delta.shape}", f"{self.data.shape[-2:]} samples")
         if x is not None or y is not None:
-            nodes = EPSFLibrary(delta, 0.0 if x is None else x, 0.0 if y is None else y, self.oversampling)
+            at_x, at_y = (np.asarray(0.0 if p is None else p, float) for p in (x, y))
+            nodes = EPSFLibrary(delta, at_x, at_y, self.oversampling)
             delta = np.array([nodes.at(a, b) for b in self.y for a in self.x])
         elif delta.ndim == 3 and len(delta) != len(self.data):
             raise ParameterError(
@@ -194,14 +201,14 @@ class EPSFLibrary(Displayed):
             )
         return replace(self, data=self.data + delta).normalized()
 
-    def shifted(self, dx, dy):
+    def shifted(self, dx: float, dy: float) -> "EPSFLibrary":
         """Return the library for a detector frame whose origin lies elsewhere: positions plus (dx, dy).
 
         A sub-array that begins at the 0-based full-frame pixel (x0, y0) needs ``shifted(-x0, -y0)``.
         """
         return self if dx == dy == 0 else replace(self, x=self.x + dx, y=self.y + dy)
 
-    def check_made_for(self, meta):
+    def check_made_for(self, meta: dict) -> None:
         """Raise `BadReferenceFileError` unless the library is of an exposure's detector and filter.
 
         What the library or `~jwst_hpastrom.instrument` does not know is not compared.
@@ -215,11 +222,11 @@ class EPSFLibrary(Displayed):
                     f"an ePSF of {meta[key]}", f"give another than {self.meta.get('epsf_file', 'this')}",
                 )  # fmt: skip
 
-    def borrowed_near(self, x, y):
+    def borrowed_near(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Return for stars at (x, y) whether a borrowed ePSF takes part in theirs with more than 5 %."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         share = np.zeros(x.shape)
-        for k in np.flatnonzero(self.borrowed):
+        for k in np.flatnonzero(np.asarray(self.borrowed)):
             share += _hat(self.x, k % self.x.size, x) * _hat(self.y, k // self.x.size, y)
         return share > 0.05
 

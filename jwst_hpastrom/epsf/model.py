@@ -2,10 +2,12 @@
 
 import copy
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from astropy.io import registry
 from astropy.nddata import NDData
+from numpy.typing import ArrayLike
 from photutils.psf import GriddedPSFModel
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
@@ -105,7 +107,7 @@ class GriddedEPSFModel(GriddedPSFModel):
         super().__init__(NDData(library.data, meta=meta), flux=flux, x_0=x_0, y_0=y_0, fill_value=fill_value)
 
     @classmethod
-    def from_photutils(cls, model):
+    def from_photutils(cls, model: GriddedPSFModel) -> "GriddedEPSFModel":
         """Make one of photutils' own gridded model, its parameters, bounds and fixed ones kept.
 
         Parameters
@@ -134,7 +136,7 @@ class GriddedEPSFModel(GriddedPSFModel):
         return new._taking(model)
 
     @property
-    def library(self):
+    def library(self) -> EPSFLibrary:
         """The grid as `~jwst_hpastrom.epsf.library.EPSFLibrary`."""
         return self._library
 
@@ -146,7 +148,7 @@ class GriddedEPSFModel(GriddedPSFModel):
             dx, dy = np.clip(dx, -half, half), np.clip(dy, -half, half)
         return dx, dy, x_0, y_0
 
-    def evaluate(self, x, y, flux, x_0, y_0):
+    def evaluate(self, x: Any, y: Any, flux: Any, x_0: Any, y_0: Any) -> Any:
         """Evaluate the model; see `~photutils.psf.GriddedPSFModel.evaluate`."""
         where = self._offsets(x, y, x_0, y_0)
         value = flux * self._library.evaluate(*where)
@@ -170,7 +172,7 @@ class GriddedEPSFModel(GriddedPSFModel):
             out += weight * np.stack([value**2, *(2 * value * s for s in slopes)])
         return out
 
-    def fit_deriv(self, x, y, flux, x_0, y_0):
+    def fit_deriv(self, x: Any, y: Any, flux: Any, x_0: Any, y_0: Any) -> list:
         """Return the derivatives by flux, x_0 and y_0, the ePSF's change over the field left out."""
         value, by_dx, by_dy = self._library.evaluate(*self._offsets(x, y, x_0, y_0), gradient=True)
         if self._push:
@@ -178,7 +180,9 @@ class GriddedEPSFModel(GriddedPSFModel):
             value, by_dx, by_dy = value + 2 * spread[0], by_dx + spread[1], by_dy + spread[2]
         return [value, -flux * by_dx, -flux * by_dy]
 
-    def with_perturbation(self, delta, *, x=None, y=None):
+    def with_perturbation(
+        self, delta: ArrayLike, *, x: ArrayLike | None = None, y: ArrayLike | None = None
+    ) -> "GriddedEPSFModel":
         """Return a new model with ΔΨ added to its ePSFs, normalized again.
 
         Parameters

@@ -1,8 +1,10 @@
 """Exposure to star list: detection, fits, subtraction of neighbors, repeated."""
 
 import logging
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
@@ -43,22 +45,22 @@ BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is mis
 
 @in_range
 def measure_stars(
-    image,
-    library,
-    err=None,
-    mask=None,
+    image: Any,
+    library: Any,
+    err: Any = None,
+    mask: Any = None,
     *,
-    mode="isolated",
-    threshold=5.0,
-    fit_box=5,
-    sky="annulus",
-    sky_inner=8.0,
-    sky_outer=12.0,
-    passes=2,
-    min_separation=1.0,
-    isolation_radius=7.0,
-    drop_cosmic_rays=True,
-):
+    mode: str = "isolated",
+    threshold: float = 5.0,
+    fit_box: int = 5,
+    sky: str = "annulus",
+    sky_inner: float = 8.0,
+    sky_outer: float = 12.0,
+    passes: int = 2,
+    min_separation: float = 1.0,
+    isolation_radius: float = 7.0,
+    drop_cosmic_rays: bool = True,
+) -> Table:
     """Find and measure the stars of one exposure.
 
     Parameters

@@ -1,8 +1,11 @@
 """Star lists to and from photutils' tables, and fluxes in Jy and AB magnitudes."""
 
+from typing import Any
+
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, Table
+from numpy.typing import ArrayLike
 from photutils.psf.flags import PSF_FLAGS
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table, values
@@ -29,7 +32,7 @@ RESULTS = {
 NEEDED = ("x_fit", "y_fit", "flux_fit")
 
 
-def to_init_params(stars, *, units=None):
+def to_init_params(stars: Table, *, units: Any = None) -> QTable:
     """Turn a star list into ``init_params`` of `~photutils.psf.PSFPhotometry`.
 
     Parameters
@@ -58,7 +61,7 @@ def to_init_params(stars, *, units=None):
     return out
 
 
-def to_photutils(stars):
+def to_photutils(stars: Table) -> QTable:
     """Turn a star list into a table with the result columns of `~photutils.psf.PSFPhotometry`.
 
     Parameters
@@ -89,7 +92,7 @@ def to_photutils(stars):
     return out
 
 
-def from_photutils(results):
+def from_photutils(results: Table) -> Table:
     """Turn a results table of `~photutils.psf.PSFPhotometry` into a star list.
 
     Parameters
@@ -127,7 +130,9 @@ def from_photutils(results):
     return make_table(STAR_LIST, data, results.meta)
 
 
-def ab_magnitudes(flux, pixel_area_sr, flux_err=None):
+def ab_magnitudes(
+    flux: ArrayLike, pixel_area_sr: float, flux_err: ArrayLike | None = None
+) -> tuple[np.ndarray, ...]:
     """Turn fluxes of a star list into Jy and AB magnitudes.
 
     Parameters

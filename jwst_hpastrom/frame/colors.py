@@ -1,6 +1,9 @@
 """Several filters' master frames on one frame, with colors."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import fit_linear, match_nearest
@@ -10,7 +13,7 @@ __all__ = ["combine_filters"]
 
 
 @in_range
-def combine_filters(masters, *, radius_mas=40.0, min_stars=6):
+def combine_filters(masters: Sequence[Table], *, radius_mas: float = 40.0, min_stars: int = 6) -> Table:
     """Add the magnitudes of further filters to the first filter's master frame.
 
     Parameters
@@ -33,7 +36,7 @@ def combine_filters(masters, *, radius_mas=40.0, min_stars=6):
     first = masters[0].copy()
     scale = float(first.meta.get("scale_mas", 50.0))
     x, y = np.asarray(first["x"], float), np.asarray(first["y"], float)
-    used = {}
+    used: dict[str, int] = {}
     for table in masters:
         name = str(table.meta.get("filter", "")).lower() or "unknown"
         used[name] = used.get(name, 0) + 1
@@ -50,7 +53,8 @@ def combine_filters(masters, *, radius_mas=40.0, min_stars=6):
                     f"{i.size} stars of {name} within {4 * radius_mas:g} mas", f"{min_stars} stars in common"
                 )
             t = fit_linear(u[j], v[j], x[i], y[i]).transform
-            i, j, _ = match_nearest(x, y, *t.forward(u, v), radius_mas / scale)
+            u, v = t.forward(u, v)
+            i, j, _ = match_nearest(x, y, u, v, radius_mas / scale)
         mag[i], err[i] = np.asarray(table["mag"], float)[j], np.asarray(table["mag_err"], float)[j]
         first[f"mag_{name}"], first[f"mag_err_{name}"] = mag, err
         first[f"mag_{name}"].unit = first[f"mag_err_{name}"].unit = "mag"

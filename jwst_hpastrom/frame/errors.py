@@ -1,6 +1,8 @@
 """One error for each position of a master frame, from the empirical, the formal and the systematic one."""
 
 import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 
@@ -10,7 +12,15 @@ __all__ = ["combine_errors", "position_errors"]
 PRIOR_DOF = 4.0
 
 
-def combine_errors(empirical, formal, n_used, mag, systematic=0.0, *, absorbed=False):
+def combine_errors(
+    empirical: ArrayLike,
+    formal: ArrayLike,
+    n_used: ArrayLike,
+    mag: ArrayLike,
+    systematic: ArrayLike = 0.0,
+    *,
+    absorbed: bool = False,
+) -> np.ndarray:
     """Standard error of means that have few measurements each.
 
     The RMS/√N of N measurements and of four imaginary ones, whose scatter is the formal error times the
@@ -65,7 +75,7 @@ def combine_errors(empirical, formal, n_used, mag, systematic=0.0, *, absorbed=F
     return np.hypot(np.where(np.isfinite(combined), combined, either), np.nan_to_num(systematic))
 
 
-def position_errors(table, kind="combined"):
+def position_errors(table: Table, kind: str = "combined") -> tuple[np.ndarray, ...]:
     """Standard errors of master positions.
 
     Parameters
@@ -91,19 +101,17 @@ def position_errors(table, kind="combined"):
     n = np.asarray(table["n_used"], float)
     out = []
     for axis in ("x", "y"):
-        total, empirical, formal = (
-            np.asarray(table[c], float) if c in table.colnames else None
-            for c in (f"{axis}_err", f"{axis}_err_empirical", f"{axis}_err_formal")
-        )
-        formal = np.full(n.size, np.nan) if formal is None else formal
+        name = f"{axis}_err_empirical", f"{axis}_err_formal"
+        total = np.asarray(table[f"{axis}_err"], float)
+        empirical = np.asarray(table[name[0]], float) if name[0] in table.colnames else total
+        formal = np.asarray(table[name[1]], float) if name[1] in table.colnames else np.full(n.size, np.nan)
         if kind == "formal":
             out.append(formal)
-        elif kind == "combined" and empirical is not None:
+        elif kind == "combined" and name[0] in table.colnames:
             out.append(total)
         elif kind == "combined":
             out.append(combine_errors(total, formal, n, table["mag"]))
         else:
-            empirical = total if empirical is None else empirical
             out.append(np.where(np.isfinite(empirical) & (n > 1), empirical, formal))
     return tuple(out)
 

@@ -1,6 +1,7 @@
 """Master frames of several filters become one: one sky, with the magnitudes of each filter."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from astropy.table import Table
@@ -20,7 +21,9 @@ HIGH_PULL = 1.3
 _ERRORS = ("err", "err_empirical", "err_formal", "err_systematic")
 
 
-def join_filters(masters, *, radius_mas=40.0, min_stars=6):
+def join_filters(
+    masters: Sequence[Table], *, radius_mas: float = 40.0, min_stars: int = 6
+) -> tuple[Table, list]:
     """Join master frames of several filters.
 
     The first one's system is kept; the others are brought to it by a six-parameter transformation from the

@@ -1,7 +1,9 @@
 """The master frame: transform all exposures to one frame, average, and again (L23 §3, §4.4; Methods §3)."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -11,27 +13,24 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.frame._kernels import average_stars
 from jwst_hpastrom.frame.assemble import master_table
-from jwst_hpastrom.frame.identify import drop_doubles, identify
-from jwst_hpastrom.frame.lists_alone import errors_by_scatter, give_sky, without_sky
+from jwst_hpastrom.frame.averages import Averages, Averaging, average
 from jwst_hpastrom.frame.measurements import collect
-from jwst_hpastrom.frame.mosaic import detector_names
 from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
-from jwst_hpastrom.frame.registration import choose_plane, first_transforms, through_wcs
-from jwst_hpastrom.frame.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.systematics import SharedErrors
-from jwst_hpastrom.frame.tie import tie_to_reference, tie_to_wcs
-from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear
+from jwst_hpastrom.frame.transforms.identify import identify
+from jwst_hpastrom.frame.transforms.lists_alone import give_sky, without_sky
+from jwst_hpastrom.frame.transforms.mosaic import detector_names
+from jwst_hpastrom.frame.transforms.registration import choose_plane, first_transforms, through_wcs
+from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
+from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
+from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["MasterFrame", "build_master"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
-
-#: error, detector pixels, that every measurement has in common when it is weighted for a transformation
-FLOOR = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ class MasterFrame(Tabular):
     central : int
         Exposure at the center of the dither pattern.
 
-    mosaic : `~jwst_hpastrom.frame.mosaic.MosaicFit` or None
+    mosaic : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit` or None
         The exposures' transformations with their covariance, where they were solved for together.
     """
 
@@ -82,62 +81,9 @@ class MasterFrame(Tabular):
             f"{len(self.exposures)} exposures, epoch {meta.get('epoch', float('nan')):.4f}>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the scatter of positions against magnitude, see `jwst_hpastrom.plot.frame_rms`."""
         return plot.frame_rms(self.table, ax)
-
-
-class _Averages:
-    """Clipped means of the measurements, star by star."""
-
-    def __init__(self, m, star, n_stars, sigma, extra=(0.0, 0.0)):
-        which = np.flatnonzero(star >= 0)
-        which = which[np.argsort(star[which], kind="stable")]
-        start = np.searchsorted(star[which], np.arange(n_stars + 1))
-        self.mean, self.rms, self.formal, self.expected, self.weight = np.full((5, n_stars, 2), np.nan)
-        self.added = np.asarray(extra, float)
-        self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
-        used = np.zeros(which.size, np.bool_)
-        average_stars(
-            start, m.u[which], m.v[which], m.vu[which], m.vv[which], self.added, float(sigma),
-            self.mean, self.rms, self.formal, self.expected, self.weight, self.n_used, used,
-        )  # fmt: skip
-        self.used = np.zeros(star.size, bool)
-        self.used[which] = used
-
-    def extra(self):
-        """Variance that the bright stars' measurements have beyond their own errors, of either axis."""
-        rows = np.flatnonzero((self.n_used >= 3) & np.isfinite(self.formal).all(1))
-        if rows.size == 0:
-            return np.zeros(2)
-        single = self.expected[rows] ** 2 * self.n_used[rows, None]
-        best = single.sum(1) <= 1.001 * np.quantile(single.sum(1), 0.2)
-        rows, single = rows[best], single[best]
-        dof = self.n_used[rows, None] - 1
-        typical = (1 - 2 / (9 * dof)) ** 3  # median of χ² per degree of freedom
-        excess = (self.rms[rows] ** 2 / (typical * single) - 1.0) / self.weight[rows]
-        return np.maximum(self.added + np.median(excess, axis=0), 0.0)
-
-
-def _refit(m, star, averages, k, n_min, parameters):
-    """Transformation of exposure ``k`` to the current averages."""
-    s = m.of(k)
-    g = star[s]
-    good = (g >= 0) & (averages.n_used[g] >= n_min)
-    clean = good & m.reference[s]
-    if clean.sum() >= 50:
-        good = clean
-    if good.sum() < parameters // 2 + 1:
-        raise NotEnoughStarsError(
-            f"{int(good.sum())} stars in common with {n_min - 1} or more other exposures",
-            f"{parameters // 2 + 1} for a {parameters}-parameter transformation",
-            "check overlap and min_exposures",
-        )
-    x, y, to = m.x[s][good], m.y[s][good], averages.mean[g[good]]
-    scale2 = np.nanmedian(m.vu[s][good] / m.vx[s][good])  # squared master pixels per corrected pixel
-    weights = (1.0 / (m.vu[s][good] + FLOOR**2 * scale2), 1.0 / (m.vv[s][good] + FLOOR**2 * scale2))
-    fit = fit_linear(x, y, to[:, 0], to[:, 1], parameters=parameters, weights=weights)
-    return fit.transform, s.start + np.flatnonzero(good)[fit.keep]
 
 
 def _central(centers):
@@ -148,24 +94,24 @@ def _central(centers):
 
 @in_range
 def build_master(
-    star_lists,
+    star_lists: Sequence[Table],
     *,
-    correction=None,
-    reference=None,
-    plane=None,
-    min_exposures=3,
-    n_iterations=3,
-    parameters=6,
-    match_radius=40.0,
-    sigma=3.0,
-    qfit_max=0.1,
-    pixel_area=True,
-    max_shift=5.0,
-    max_rotation=1.0,
-    scale_mas=50.0,
-    together=False,
-    progress=False,
-):
+    correction: Mapping | Sequence[Mapping] | None = None,
+    reference: Table | None = None,
+    plane: TangentPlane | None = None,
+    min_exposures: int = 3,
+    n_iterations: int = 3,
+    parameters: int = 6,
+    match_radius: float = 40.0,
+    sigma: float = 3.0,
+    qfit_max: float = 0.1,
+    pixel_area: bool = True,
+    max_shift: float = 5.0,
+    max_rotation: float = 1.0,
+    scale_mas: float = 50.0,
+    together: bool = False,
+    progress: bool = False,
+) -> MasterFrame:
     """Average the star lists of dithered exposures into a master frame.
 
     Exposures are registered to each other by their WCS and a blind search for the rest; then transformations
@@ -280,63 +226,20 @@ def build_master(
     wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
     star, n_stars = identify(m, order, 1.5 * radius)
     shown.update()
-    in_transform, extra = np.zeros(m.u.size, bool), np.zeros(2)
-    for _ in range(n_iterations):
-        averages = _Averages(m, star, n_stars, sigma, extra)
-        if m.unstated.any():
-            errors_by_scatter(m, star, averages.mean, averages.n_used, transforms)
-        in_transform[:] = False
-        if several is not None:
-            transforms, rows = several.refit(star, averages, transforms, FLOOR)
-            in_transform[rows] = True
-        for k in range(m.n_exposures if several is None else 0):
-            try:
-                transforms[k], rows = _refit(m, star, averages, k, min(n_min, 2), parameters)
-            except NotEnoughStarsError as error:
-                raise error.about(names[k]) from None
-            in_transform[rows] = True
-            m.apply(k, transforms[k])
-        averages = _Averages(m, star, n_stars, sigma, extra)
-        extra = averages.extra()
-        keep = drop_doubles(*averages.mean.T, averages.n_used, 0.5 * radius)
-        star, n_stars = identify(m, order, radius, *averages.mean[keep].T)
-        shown.update()
-    averages = _Averages(m, star, n_stars, sigma, extra)
-    solid = averages.n_used >= n_min
-
-    # The averages' own frame is that of the central exposure's WCS so far.
-    if several is not None and reference is not None:  # it is in the catalog's frame by now
-        final, tie_meta, tie, tie_error = LinearTransform(), several.tie_meta(wcs_uv), None, None
-    elif reference is not None:
-        final, tie_meta, tie, tie_error = tie_to_reference(
-            m, star, averages, solid, reference, plane, epoch, max_shift * px, max_rotation
-        )
-    else:
-        final, tie_meta, tie, tie_error = tie_to_wcs(m, wcs_uv)
+    settings = Averaging(n_iterations, parameters, sigma, radius, n_min)
+    state = average(m, order, star, n_stars, several, transforms, names, settings, shown)
+    star, n_stars, averages, extra, transforms, in_transform = state
+    tied = _tie(m, star, averages, several, reference, plane, epoch, n_min, limits, wcs_uv)
+    final, tie_meta, tie, tie_error = tied
     transforms = [t.then(final) for t in transforms]
     for k in range(m.n_exposures):
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
     zero, zero_covariance = zero_points(m, star, n_stars, central)
-    solid = np.flatnonzero(averages.n_found >= n_min)
-    if solid.size == 0:
-        raise NotEnoughStarsError("no star", f"stars found in {n_min} exposures or more", file=names[central])
-    renumber = np.full(n_stars, -1)
-    renumber[solid] = np.arange(solid.size)
-    star = np.where(star >= 0, renumber[star], -1)
-    averages = _Averages(m, star, solid.size, sigma, extra)
-    meta = {
-        "epoch": epoch,
-        "filter": str(star_lists[central].meta.get("filter") or ""),
-        "instrument": str(star_lists[central].meta.get("instrument") or ""),
-        "detector": str(star_lists[central].meta.get("detector") or ""),
-        "n_exposures": m.n_exposures,
-        "min_exposures": n_min,
-        "central_exposure": names[central],
-        **plane.to_meta(),
-        **tie_meta,
-    }
+    star, n_stars = _keep(star, averages, n_min, names[central])
+    averages = Averages(m, star, n_stars, sigma, extra)
+    meta = _meta(star_lists[central].meta, epoch, m, n_min, names[central], plane) | tie_meta
     measured = (m, star, averages, transforms, corrections, meta["filter"])
     if several is not None:
         meta["detectors"] = detectors
@@ -347,39 +250,85 @@ def build_master(
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
             "distortion correction states no errors; x_err is without it",
-            solid.size, m.n_exposures,
+            n_stars, m.n_exposures,
         )  # fmt: skip
+    meta |= _error_meta(shared)
+    table, residuals, dmag = master_table(
+        m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
+    )
+    if several is not None and reference is not None:
+        table = _with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
+    elif tie_error is not None:
+        table = _with_tie_errors(table, tie_error(table["x"].value, table["y"].value))
+    zero_error = np.sqrt(np.diag(zero_covariance))
+    exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
+    if nowhere:
+        without_sky(table, exposures, nowhere)
+    measurements = _measurements(m, star, averages, residuals, dmag)
+    shown.close()
+    log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
+    fit = None if several is None else several.fit
+    return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central, fit)
+
+
+def _tie(m, star, averages, several, reference, plane, epoch, n_min, limits, wcs_uv):
+    """Return the transformation to the catalog's frame, what is known of it, its weights and its errors.
+
+    The averages' own frame is that of the central exposure's WCS so far, or, where several detectors were
+    solved for with the catalog, that of the catalog.
+    """
+    if several is not None and reference is not None:
+        return LinearTransform(), several.tie_meta(wcs_uv), None, None
+    if reference is not None:
+        solid = averages.n_used >= n_min
+        return tie_to_reference(m, star, averages, solid, reference, plane, epoch, *limits.values())
+    return tie_to_wcs(m, wcs_uv)
+
+
+def _keep(star, averages, n_min, name):
+    """Return new numbers of stars found in enough exposures, -1 for all others, and how many there are."""
+    solid = np.flatnonzero(averages.n_found >= n_min)
+    if solid.size == 0:
+        raise NotEnoughStarsError("no star", f"stars found in {n_min} exposures or more", file=name)
+    renumber = np.full(averages.n_found.size, -1)
+    renumber[solid] = np.arange(solid.size)
+    return np.where(star >= 0, renumber[star], -1), solid.size
+
+
+def _meta(of_list, epoch, m, n_min, name, plane):
+    """Return the metadata of a frame whose central exposure has this list and name."""
+    made_with = {key: str(of_list.get(key) or "") for key in ("filter", "instrument", "detector")}
+    counts = {"n_exposures": m.n_exposures, "min_exposures": n_min, "central_exposure": name}
+    return {"epoch": epoch, **made_with, **counts, **plane.to_meta()}
+
+
+def _error_meta(shared):
+    """Return the typical sizes of the errors that measurements share."""
+    meta = {}
     for k, c in enumerate("xy"):
         for name in ("smooth", "curvature"):
             profile = shared.curvature if name == "curvature" else shared.detector.smooth
             meta[f"{c}_{name}_error"] = float(np.sqrt(np.mean(profile.error[k] ** 2)))
         meta[f"{c}_local_error"] = float(shared.detector.local[k])
-    table, residuals, dmag = master_table(
-        m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
-    )
-    if several is not None and reference is not None:
-        errors = several.fit.star_errors(m, star, averages.used, len(table))[0]
-    else:
-        errors = None if tie_error is None else tie_error(table["x"].value, table["y"].value)
-    if errors is not None:
-        errors = dict(zip(("x_err_tie", "y_err_tie"), errors, strict=True))
-        table = make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
-    zero_error = np.sqrt(np.diag(zero_covariance))
-    exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
-    if nowhere:
-        without_sky(table, exposures, nowhere)
+    return meta
+
+
+def _with_tie_errors(table, errors):
+    """Return the table with the errors of the transformation to the catalog, star by star."""
+    errors = dict(zip(("x_err_tie", "y_err_tie"), errors, strict=True))
+    return make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
+
+
+def _measurements(m, star, averages, residuals, dmag):
+    """Return the table of all detections of the frame's stars."""
     mine = star >= 0
-    measurements = Table(
+    return Table(
         {
             "star": star[mine], "exposure": m.exposure[mine], "row": m.row[mine],
             "x": m.x[mine], "y": m.y[mine], "dx": residuals[0][mine], "dy": residuals[1][mine],
             "dmag": dmag[mine], "used": averages.used[mine],
         }
     )  # fmt: skip
-    shown.close()
-    log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
-    fit = None if several is None else several.fit
-    return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central, fit)
 
 
 def _bar(total, show):

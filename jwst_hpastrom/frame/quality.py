@@ -9,7 +9,15 @@ from jwst_hpastrom.numerics import robust_sigma
 __all__ = ["exposure_table", "rms_against_magnitude"]
 
 
-def rms_against_magnitude(table, *, step=0.5, pixel_scale_mas=None, scale_mas=None, min_used=3, min_stars=5):
+def rms_against_magnitude(
+    table: Table,
+    *,
+    step: float = 0.5,
+    pixel_scale_mas: float | None = None,
+    scale_mas: float | None = None,
+    min_used: int = 3,
+    min_stars: int = 5,
+) -> Table:
     """One-dimensional positional RMS against magnitude (L23 Fig. 16).
 
     Parameters

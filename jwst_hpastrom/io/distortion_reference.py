@@ -64,7 +64,8 @@ def write_distortion(path, correction, placement, meta, *, description=None, pla
     description : str, optional
 
     place_errors : mapping, optional
-        Standard errors of the place in V2V3 (`~jwst_hpastrom.frame.placement.Placement.table`), written to
+        Standard errors of the place in V2V3
+        (`~jwst_hpastrom.frame.transforms.placement.Placement.table`), written to
         ``meta.hpastrom.place_errors``.
 
     Returns

@@ -10,7 +10,7 @@ from jwst_hpastrom.io.catalogs import read_catalog
 from jwst_hpastrom.io.names import CATALOG_NAMES, error_names, find_columns, plain
 from jwst_hpastrom.io.reading import read_table, set_epochs, standard_columns
 from jwst_hpastrom.io.sentinels import clean_columns
-from jwst_hpastrom.motion.rest_frame import RestPoint
+from jwst_hpastrom.motion.analysis.rest_frame import RestPoint
 
 __all__ = ["read_comparison", "read_points"]
 
@@ -79,7 +79,7 @@ def read_points(path):
 
     Returns
     -------
-    dict of str to `~jwst_hpastrom.motion.rest_frame.RestPoint`
+    dict of str to `~jwst_hpastrom.motion.analysis.rest_frame.RestPoint`
         Errors that are not given are zero.
     """
     table = read_catalog(path)

@@ -1,5 +1,7 @@
 """Artificial stars, through the same code as the real ones: completeness, biases and errors."""
 
+from concurrent.futures import Executor
+
 import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
@@ -7,7 +9,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
 from jwst_hpastrom.measure import _kernels
-from jwst_hpastrom.measure.many import run_tiles, to_master_errors
+from jwst_hpastrom.measure.many import ManyResult, run_tiles, to_master_errors
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["artificial_stars", "summarise_artificial"]
@@ -64,18 +66,18 @@ class _Injection:
 
 @in_range
 def artificial_stars(
-    result,
+    result: ManyResult,
     *,
-    rng,
-    n_stars=10000,
-    mag_min=None,
-    mag_max=None,
-    spacing=24.0,
-    radius=0.7,
-    mag_tolerance=0.75,
-    executor=None,
-    progress=False,
-):
+    rng: np.random.Generator,
+    n_stars: int = 10000,
+    mag_min: float | None = None,
+    mag_max: float | None = None,
+    spacing: float = 24.0,
+    radius: float = 0.7,
+    mag_tolerance: float = 0.75,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> Table:
     """Add stars of known position and magnitude to all exposures, and measure them as the real ones were.
 
     They stand on a jittered lattice, too far apart to disturb each other, and are added with their noise to
@@ -173,7 +175,7 @@ def _neighbors(x, y, stars, reach=5.0):
         return np.where(light > 0, -2.5 * np.log10(light), np.inf)
 
 
-def summarise_artificial(table, *, step=0.5, faintest_neighbor=2.0):
+def summarise_artificial(table: Table, *, step: float = 0.5, faintest_neighbor: float = 2.0) -> Table:
     """Completeness, bias, scatter and pulls against magnitude, of all stars and of the crowded ones.
 
     Parameters

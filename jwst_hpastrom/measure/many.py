@@ -2,7 +2,10 @@
 
 import logging
 from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -13,8 +16,9 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
+from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.frame import combine_errors
+from jwst_hpastrom.frame import MasterFrame, combine_errors
 from jwst_hpastrom.frame.systematics import light_errors
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
@@ -58,7 +62,7 @@ class ManyResult(Tabular):
     def __repr__(self):
         return f"<{type(self).__name__}: {len(self.table)} stars>"
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the scatter of positions against magnitude, see `jwst_hpastrom.plot.frame_rms`."""
         return plot.frame_rms(self.table, ax)
 
@@ -233,22 +237,22 @@ def run_tiles(field, cores, settings, executor, progress, change=None):
 
 @in_range
 def measure_many(
-    images,
-    libraries,
-    frame,
+    images: Sequence[Image],
+    libraries: Any,
+    frame: MasterFrame,
     *,
-    threshold=5.0,
-    passes=5,
-    fit_box=5,
-    min_exposures=3,
-    min_separation=0.9,
-    model_error=0.03,
-    exposure_sigma=4.0,
-    tile_size=512,
-    pixel_area=True,
-    executor=None,
-    progress=False,
-):
+    threshold: float = 5.0,
+    passes: int = 5,
+    fit_box: int = 5,
+    min_exposures: int = 3,
+    min_separation: float = 0.9,
+    model_error: float = 0.03,
+    exposure_sigma: float = 4.0,
+    tile_size: int = 512,
+    pixel_area: bool = True,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> ManyResult:
     """Find and measure stars in all exposures of a field at once.
 
     Stars are found as peaks of the sum of all exposures' matched-filter images, in passes from bright to

@@ -1,17 +1,17 @@
 """Positions at epochs become proper motions, in the field's own frame or in Gaia's."""
 
 from jwst_hpastrom.motion import kinematic_models
-from jwst_hpastrom.motion.catalog_comparison import LinearMotions, compare_catalogs
-from jwst_hpastrom.motion.catalog_cuts import apply_quality_cuts, quality_cuts
-from jwst_hpastrom.motion.forecasts import extended_mass_motion, motion_error, transformation_error
-from jwst_hpastrom.motion.frame_forecast import forecast_frame
-from jwst_hpastrom.motion.frame_quality import FrameBias, JointTest, error_budget, joint_test
-from jwst_hpastrom.motion.frame_study import FrameStudy, FrameTerm, study_frame
+from jwst_hpastrom.motion.analysis.catalog_comparison import LinearMotions, compare_catalogs
+from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts, quality_cuts
+from jwst_hpastrom.motion.analysis.forecasts import extended_mass_motion, motion_error, transformation_error
+from jwst_hpastrom.motion.analysis.frame_forecast import forecast_frame
+from jwst_hpastrom.motion.analysis.frame_study import FrameStudy, FrameTerm, study_frame
+from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, RestPoint, at_rest, at_rest_table
+from jwst_hpastrom.motion.analysis.systematics import compare_motions, motion_systematics
+from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, JointTest, error_budget, joint_test
 from jwst_hpastrom.motion.many_epoch import EpochMotions, fit_epochs
-from jwst_hpastrom.motion.models import MODEL_CODES, MODEL_SETS, MotionFits, fit_motions
-from jwst_hpastrom.motion.rest_frame import RADIO_SGRA, RestPoint, at_rest, at_rest_table
 from jwst_hpastrom.motion.selection import well_measured
-from jwst_hpastrom.motion.systematics import compare_motions, motion_systematics
+from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, MODEL_SETS, MotionFits, fit_motions
 from jwst_hpastrom.motion.two_epoch import TwoEpochMotions, two_epoch_motions
 
 __all__ = [

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from jwst_hpastrom.motion.catalog_comparison import compare_catalogs
-from jwst_hpastrom.motion.group_systematics import group_motions, group_offsets
-from jwst_hpastrom.motion.models import MODEL_CODES
+from jwst_hpastrom.motion.analysis.catalog_comparison import compare_catalogs
+from jwst_hpastrom.motion.analysis.group_systematics import group_motions, group_offsets
+from jwst_hpastrom.motion.star_fits.models import MODEL_CODES
 from jwst_hpastrom.plot.drawing import new_figure, points, running_median
 from jwst_hpastrom.report.captions import shown
 

@@ -56,7 +56,7 @@ def comparison(motions, other, edges, radius_mas=100.0):
     -------
     `~matplotlib.figure.Figure`
     """
-    from jwst_hpastrom.motion.systematics import match_motions
+    from jwst_hpastrom.motion.analysis.systematics import match_motions
 
     i, j = match_motions(motions, other, radius_mas=radius_mas)
     ours, theirs = motions[i], other[j]

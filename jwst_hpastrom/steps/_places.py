@@ -10,8 +10,8 @@ from astropy.table import Table, vstack
 from jwst_hpastrom.distortion import place_frame
 from jwst_hpastrom.distortion.model.ideal import IdealPlane, v2v3_from_ideal
 from jwst_hpastrom.errors import BadReferenceFileError
-from jwst_hpastrom.frame.mosaic import simultaneous
-from jwst_hpastrom.frame.placement import affine_changes, solve_placement
+from jwst_hpastrom.frame.transforms.mosaic import simultaneous
+from jwst_hpastrom.frame.transforms.placement import affine_changes, solve_placement
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io.beams import read_beam
@@ -30,7 +30,7 @@ class Places:
     Attributes
     ----------
     table : `~astropy.table.Table`
-        See `~jwst_hpastrom.frame.placement.Placement.table`; column ``filter`` in addition.
+        See `~jwst_hpastrom.frame.transforms.placement.Placement.table`; column ``filter`` in addition.
 
     transforms : dict of (detector, filter) to `~jwst_hpastrom.geometry.LinearTransform`
         Corrected pixels to V2V3, arcsec.

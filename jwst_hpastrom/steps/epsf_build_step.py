@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.diffraction import band_limit
+from jwst_hpastrom.epsf.build.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial, sky_middle
 from jwst_hpastrom.instrument import INSTRUMENTS

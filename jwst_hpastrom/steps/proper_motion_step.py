@@ -11,9 +11,9 @@ from jwst_hpastrom.io.epochs import read_epoch_lists
 from jwst_hpastrom.io.gaia import read_gaia
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.writing import write_table
-from jwst_hpastrom.motion.catalog_check import compare_with_catalog
+from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch import fit_epochs
-from jwst_hpastrom.motion.models import MODEL_SETS
+from jwst_hpastrom.motion.star_fits.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._manifests import list_label

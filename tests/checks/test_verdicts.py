@@ -16,7 +16,7 @@ from jwst_hpastrom.checks import (
 from jwst_hpastrom.columns import MASTER, MOTION, epsf_cause, make_table
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.io.writing import write_table
-from jwst_hpastrom.motion.catalog_check import compare_with_catalog
+from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 
 ERRORS = ("pmra_error", "pmdec_error")
 BASELINE = 16.0

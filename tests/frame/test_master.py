@@ -7,8 +7,8 @@ from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.frame import build_master, combine_filters, rms_against_magnitude
 from jwst_hpastrom.frame._kernels import average_stars
-from jwst_hpastrom.frame.registration import choose_plane
-from jwst_hpastrom.frame.tie import reference_positions
+from jwst_hpastrom.frame.transforms.registration import choose_plane
+from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, match_nearest
 
 PLANE = TangentPlane(80.4875, -69.4975)

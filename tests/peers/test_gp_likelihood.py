@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion import _gp_kernels as core
-from jwst_hpastrom.motion.models import MODEL_CODES
+from jwst_hpastrom.motion.star_fits import _gp_kernels as core
+from jwst_hpastrom.motion.star_fits.models import MODEL_CODES
 
 T = np.array([-5.51, -4.31, -3.4, -1.9, 2.11, 3.16, 3.67, 3.7, 4.22, 6.14, 7.62])
 GROUP = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0])

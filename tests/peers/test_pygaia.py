@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.motion.reference import reference_stars, sky_axes
+from jwst_hpastrom.motion.gaia_frame.reference import reference_stars, sky_axes
 
 NAMES = ("ra", "dec", "pmra", "pmdec")
 

@@ -13,10 +13,9 @@ import pytest
 from astropy.table import Table
 from scipy.ndimage import gaussian_filter
 
-from jwst_hpastrom.epsf import build
-from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build import build_library, iterations
+from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.smoothing import recenter
 from jwst_hpastrom.errors import (
     BadReferenceFileError,
     FolderInUseError,
@@ -106,7 +105,7 @@ def test_mixed_filters_and_no_stars(files, tmp_path):
 def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
     quick = QUICK | {"n_iterations": 5, "n_global": 2}
     whole = EPSFBuildStep(output_dir=str(tmp_path / "whole"), **quick).run(files.association)
-    report, calls = build.report_row, []
+    report, calls = iterations.report_row, []
 
     def killed(it, *args):
         if it == 3:
@@ -115,12 +114,12 @@ def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
         return report(it, *args)
 
     folder = tmp_path / "resumed"
-    monkeypatch.setattr(build, "report_row", killed)
+    monkeypatch.setattr(iterations, "report_row", killed)
     with pytest.raises(KeyboardInterrupt):
         EPSFBuildStep(output_dir=str(folder), **quick).run(files.association)
     assert calls == [0, 1, 2]
     (checkpoint,) = folder.iterdir()
-    monkeypatch.setattr(build, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
+    monkeypatch.setattr(iterations, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
     table = EPSFBuildStep(output_dir=str(folder), resume=True, **quick).run(files.association)
     assert calls == [0, 1, 2, 3, 4]
     assert not checkpoint.exists()
@@ -129,12 +128,12 @@ def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
     one, two = (read_epsf_reference(d / f"{product}_epsf.asdf").data for d in (folder, tmp_path / "whole"))
     np.testing.assert_allclose(one, two, atol=1e-4 * two.max())
     # without --resume, or with other parameters, it begins anew
-    monkeypatch.setattr(build, "report_row", killed)
+    monkeypatch.setattr(iterations, "report_row", killed)
     with pytest.raises(KeyboardInterrupt):
         EPSFBuildStep(output_dir=str(folder), **quick).run(files.association)
     for changed in ({}, {"resume": True, "clip": 4.0}):
         calls.clear()
-        monkeypatch.setattr(build, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
+        monkeypatch.setattr(iterations, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
         EPSFBuildStep(output_dir=str(folder), **quick, **changed).run(files.association)
         assert calls[0] == 0
 

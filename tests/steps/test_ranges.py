@@ -15,7 +15,7 @@ from jwst_hpastrom.kinematics import bulk_motion, cluster_motion
 from jwst_hpastrom.kinematics.dispersion import fit_dispersion, fit_isotropic
 from jwst_hpastrom.measure import artificial_stars, measure_many
 from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
-from jwst_hpastrom.motion.catalog_cuts import quality_cuts
+from jwst_hpastrom.motion.analysis.catalog_cuts import quality_cuts
 from jwst_hpastrom.ranges import RANGES, documented
 from jwst_hpastrom.steps import (
     DistortionRefineStep,

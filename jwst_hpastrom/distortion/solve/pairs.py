@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -287,7 +288,7 @@ def match_reference(
             i.size,
             np.hypot(*shift),
         )
-    data = {k: np.concatenate(v) for k, v in columns.items()}
+    data: dict[str, Any] = {k: np.concatenate(v) for k, v in columns.items()}
     chosen = rng.random(len(reference)) < held_out
     return Pairs(
         **data, sigma=sigma, rotations=np.array(rotations), sky=np.stack([xi, eta], 1), planes=planes,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion import _gp_kernels as core
 from jwst_hpastrom.motion.kinematic_models import KERNELS
+from jwst_hpastrom.motion.star_fits import _gp_kernels as core
 
 T = np.array([-6.51, -5.31, -4.39, -2.9, 1.11, 2.16, 2.67, 2.7, 3.22, 5.14, 6.62])
 GROUP = np.array([0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0])

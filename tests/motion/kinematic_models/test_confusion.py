@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion import _gp_kernels as core
+from jwst_hpastrom.motion.star_fits import _gp_kernels as core
 
 
 def confusion(t, motion, motion_cov, a, ell):

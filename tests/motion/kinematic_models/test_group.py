@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.motion.models import fit_motions
+from jwst_hpastrom.motion.star_fits.models import fit_motions
 
 
 def twin(t, group, aux, amplitude, scale):

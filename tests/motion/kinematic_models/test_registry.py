@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.motion import kinematic_models
 from jwst_hpastrom.motion.kinematic_models import KERNELS, MODEL_CODES, MODEL_SETS, N_CODES, scale
-from jwst_hpastrom.motion.models import fit_motions
+from jwst_hpastrom.motion.star_fits.models import fit_motions
 
 FILES = {p.stem for p in Path(kinematic_models.__file__).parent.glob("*.py")} - {"__init__", "kernel"}
 

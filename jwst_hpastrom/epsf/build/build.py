@@ -1,0 +1,291 @@
+"""Build a grid of effective PSFs from dithered exposures (L23 section 3, Methods §1)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from tqdm.auto import tqdm
+
+from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.epsf.build.config import BuildConfig
+from jwst_hpastrom.epsf.build.convergence import phase_diagram
+from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
+from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
+from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
+from jwst_hpastrom.epsf.given import as_image
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.stamps.bright_stars import Job
+from jwst_hpastrom.epsf.stamps.frames import open_frame
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import Mapping
+from jwst_hpastrom.ranges import in_range
+
+__all__ = ["BuildResult", "build_library"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+
+@dataclass(frozen=True)
+class BuildResult(Displayed):
+    """What `build_library` returns.
+
+    Attributes
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    convergence : `~astropy.table.Table`
+        One row an iteration.
+
+    stars : `~astropy.table.Table`
+        Every measurement of the last iteration: exposure, star, x, y (fitted), flux, x_err, y_err, dx, dy
+        (fitted less predicted by the exposures' mean), used.
+
+    phases : `~astropy.table.Table`
+        Pixel-phase diagram (L23 Fig. 1, 3) before and after: phase (bin centers), and for the first and the
+        last iteration the number of stars and the median of dx and dy at that phase of x and y.
+
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        Corrected pixels of each exposure to the builder's master frame.
+
+    hot_pixels : ndarray of int, shape (n, 2)
+        Rows and columns of pixels that shine at every pointing, though not flagged (see
+        `~jwst_hpastrom.epsf.build.fixed_sources.leave_out_fixed_sources`).
+    """
+
+    library: EPSFLibrary
+    convergence: Table
+    stars: Table
+    phases: Table
+    transforms: list
+    hot_pixels: np.ndarray
+
+    def __repr__(self):
+        return f"<{type(self).__name__}: {self.library!r} after {len(self.convergence)} iterations>"
+
+    def plot(self, ax: Any = None, *, difference: bool = False) -> Any:
+        """Draw the library, see `jwst_hpastrom.plot.epsf_grid`."""
+        return self.library.plot(ax, difference=difference)
+
+
+def _opens_later(image):
+    """Whether it is a function that reads the image, in the process that needs it."""
+    return callable(image) and not hasattr(image, "data")
+
+
+@in_range
+def build_library(
+    images: Sequence[Any],
+    to_plane: Sequence[Callable],
+    *,
+    correction: Mapping | None = None,
+    start: EPSFLibrary | None = None,
+    n_iterations: int = 20,
+    grid: int = 5,
+    choose_grid: bool = True,
+    refine: bool = True,
+    n_global: int = 8,
+    n_fitted: int = 3,
+    min_sn: float = 100.0,
+    isolation: float = 7.0,
+    max_stars: int = 4000,
+    min_exposures: int = 3,
+    min_cell_stars: float = 5.0,
+    clip: float = 3.5,
+    mesh: int = 64,
+    oversampling: int = 4,
+    band_limit: float | None = None,
+    brighter_fatter: float | None = None,
+    checkpoint: Any = None,
+    executor: Executor | None = None,
+    progress: bool = False,
+) -> BuildResult:
+    """Build effective PSFs from dithered exposures (L23 section 3).
+
+    Bright isolated stars start at their photocenters; they are cross-identified, averaged over the exposures
+    by six-parameter transformations and carried back to each exposure. The pixels around them, less a smooth
+    mesh sky and the models of all other stars found, sample the ePSF; the clipped weighted means of the
+    residuals about the interpolated model are smoothed and added to it; it is centered and normalized, and
+    all stars are fitted anew.
+
+    Parameters
+    ----------
+    images : sequence of object
+        The exposures: `~jwst_hpastrom.epsf.Image`, exposures, data models, NDData or CCDData (see
+        `~jwst_hpastrom.epsf.as_image`), or callables returning an Image.
+
+    to_plane : sequence of callable
+        Per exposure, (x, y) -> approximate tangent-plane coordinates in pixels, good to about an arcsecond.
+
+    correction : `~jwst_hpastrom.geometry.Mapping`, optional
+        Raw to corrected pixels; without it, the polynomial part of ``to_plane`` and a polynomial of the
+        builder's own. What is fixed to the detector and left over is learned as a local mean of the residuals
+        either way.
+
+    start : `~jwst_hpastrom.epsf.library.EPSFLibrary`, optional
+        A library of the same detector and filter, as of another date, to start from. Its field positions are
+        kept, and only its difference from the exposures' ePSF is learned, as far as the stars can tell it
+        from noise (see `~jwst_hpastrom.epsf.build.start.Difference`); ``grid``, ``choose_grid``, ``refine``
+        and ``min_cell_stars`` are not used.
+
+    n_iterations : int
+        Iterations at most.
+
+    grid : int
+        Field positions along each axis, corners of the detector included, at most.
+
+    choose_grid : bool
+        Use 3, 2 or 1 positions along each axis instead where the stars do not pay for more: where what two
+        halves of them disagree on outweighs what they agree on (this project's choice).
+
+    refine : bool
+        Add field positions halfway between those of the grid, if split-half tests of the stars show that
+        the ePSF has curvature between them (this project's choice): 2 * grid - 1 positions along each
+        axis, then.
+
+    n_global : int
+        First iterations, with one model for the whole detector (this project's choice).
+
+    n_fitted : int
+        Last iterations, with the fitted positions instead of the averaged ones (this project's choice).
+
+    min_sn : float
+        Smallest signal-to-noise ratio of a star to build from (this project's choice).
+
+    isolation : float
+        A star to build from has no neighbor of more than half its flux within this radius, pixels.
+
+    max_stars : int
+        Stars an exposure to build from, at most; the brightest.
+
+    min_exposures : int
+        Fewest exposures for an averaged position.
+
+    min_cell_stars : float
+        Field positions with fewer stars (sum of bilinear weights) borrow from the others and are flagged.
+
+    clip : float
+        Clipping of samples, in units of their scatter at that radius.
+
+    mesh : int
+        Size of the sky boxes, pixels.
+
+    oversampling : int
+        Samples per pixel.
+
+    band_limit : float, optional
+        Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step, which 0
+        switches off. Noise beyond it is taken out of every update (this project's choice).
+
+    brighter_fatter : float, optional
+        Shift of the boundary between two pixels, pixels per DN of charge difference (see
+        `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
+        switches it off.
+
+    checkpoint : object, optional
+        With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
+        or None (see `~jwst_hpastrom.io.checkpoint.Checkpoint`): the build goes on from there.
+
+    executor : `concurrent.futures.Executor`, optional
+        Works on the exposures in parallel; the result is the same without.
+
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    `BuildResult`
+
+    Raises
+    ------
+    NotEnoughStarsError
+        Fewer than 20 stars to build from.
+
+    DegenerateSolutionError
+        Positions keep pixel-phase errors of more than 0.03 pixels.
+    """
+    images = [i if _opens_later(i) else as_image(i) for i in images]
+    to_plane = list(to_plane)
+    if not images or len(images) != len(to_plane):
+        raise ParameterError(
+            f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
+        )
+    config = BuildConfig(
+        n_iterations=n_iterations,
+        grid=grid,
+        choose_grid=choose_grid,
+        refine=refine,
+        n_global=n_global,
+        n_fitted=n_fitted,
+        min_sn=min_sn,
+        isolation=isolation,
+        max_stars=max_stars,
+        min_exposures=min_exposures,
+        min_cell_stars=min_cell_stars,
+        clip=clip,
+        mesh=mesh,
+        oversampling=oversampling,
+        band_limit=band_limit,
+        brighter_fatter=brighter_fatter,
+    )
+    if start is not None:
+        config = config.of_given_library()
+    job = Job(executor)
+    frames, hot = _open(job, images, to_plane, config)
+    run = checkpoint.load() if checkpoint else None
+    if run is None:
+        run = begin(job, frames, to_plane, correction, start, config)
+    else:
+        log.info("%d iterations are done", run.it)
+        run.stars.reopen(job, frames)
+    off = None if progress else True
+    with tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=off, unit="iteration") as bar:
+        while not run.done:
+            iterate(job, run, config)
+            bar.update()
+            if checkpoint:
+                checkpoint.save(run)
+    undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1])
+    run.library = trusted(run, frames, undetermined, start)
+    return _result(job, run, frames, hot)
+
+
+def _open(job, images, to_plane, config):
+    """Return the exposures with their bright stars, and the hot pixels that are none."""
+    frames = job.map(open_frame, images, **config.opening)
+    hot, left_out = leave_out_fixed_sources(frames, to_plane)
+    if left_out:
+        log.info(
+            "%d bright sources that no other dither confirms are not built from; %d hot pixels",
+            left_out,
+            len(hot),
+        )
+    count = [f.bright.size for f in frames]
+    log.info("stars to build from: %s", count)
+    if sum(count) < FEWEST_STARS:
+        raise NotEnoughStarsError(
+            f"{sum(count)} bright isolated stars in {len(frames)} exposures",
+            f"{FEWEST_STARS}",
+            "lower min_sn or isolation",
+            frames[0].name if len(frames) == 1 else None,
+        )
+    return frames, hot
+
+
+def _result(job, run, frames, hot):
+    """Measure the stars with the library that is kept, and put all together."""
+    stars = run.stars
+    stars.fit(job, run.library)
+    predicted = run.averager.update(stars.x, stars.y, stars.flux, stars.err)
+    meta = {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
+    return BuildResult(
+        replace(run.library, meta=meta),
+        Table(run.rows),
+        stars.table(run.star, predicted, run.use),
+        phase_diagram(run.first, (stars.x, stars.y, predicted), run.use),
+        predicted.transforms,
+        hot,
+    )

@@ -1,0 +1,79 @@
+"""How an ePSF build converges: a row an iteration, and pixel-phase diagrams before and after."""
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.geometry import robust_sigma
+
+__all__ = ["phase_diagram", "report_row"]
+
+
+def _phase_amplitude(position, offset, ok):
+    """Amplitude (half the range) of the first two harmonics of an offset against pixel phase."""
+    k = ok & np.isfinite(offset)
+    if k.sum() < 50:
+        return np.nan
+    t = 2 * np.pi * position[k]
+    clipped = np.clip(offset[k], *(np.median(offset[k]) + np.array([-4, 4]) * robust_sigma(offset[k])))
+    design = np.stack([np.ones_like(t), np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)], 1)
+    c = np.linalg.lstsq(design, clipped, rcond=None)[0]
+    p = np.linspace(0, 2 * np.pi, 100)
+    return float(
+        0.5 * np.ptp(c[1] * np.sin(p) + c[2] * np.cos(p) + c[3] * np.sin(2 * p) + c[4] * np.cos(2 * p))
+    )
+
+
+def phase_diagram(first, last, use, bins=20):
+    """Numbers of stars and median offsets against pixel phase, in the first and the last iteration.
+
+    Parameters
+    ----------
+    first, last : tuple
+        (x, y, `~jwst_hpastrom.epsf.build.positions.Predictions`) of the iteration.
+
+    use : ndarray of bool
+        Stars to count.
+
+    bins : int
+        Bins of pixel phase.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        phase (bin centers); n_x_first, dx_first, and so on.
+    """
+    edges = np.linspace(-0.5, 0.5, bins + 1)
+    out = {"phase": 0.5 * (edges[1:] + edges[:-1])}
+    for name, (x, y, predicted) in (("first", first), ("last", last)):
+        for axis, p, offset in (("x", x, predicted.dx), ("y", y, predicted.dy)):
+            k = use & np.isfinite(p)
+            b = np.clip(np.digitize(p[k] - np.round(p[k]), edges) - 1, 0, bins - 1)
+            d = offset[k]
+            groups = [d[(b == n) & np.isfinite(d)] for n in range(bins)]
+            out[f"n_{axis}_{name}"] = np.bincount(b, minlength=bins)
+            out[f"d{axis}_{name}"] = [np.median(g) if g.size else np.nan for g in groups]
+    return Table(out)
+
+
+def report_row(it, fitted, library, state, use, predicted, samples, change, moved):
+    """Return the row of the convergence table for one iteration, as a dict."""
+    middle = len(library.data) // 2
+    n = library.data.shape[-1] // 2
+    return {
+        "iteration": it + 1,
+        "grid": library.x.size,
+        "positions": "fitted" if fitted else "averaged",
+        "n_stars": int(use.sum()),
+        "n_averaged": int((use & predicted.averaged).sum()),
+        "n_samples": int(samples.used),
+        "clipped": samples.dropped / max(samples.used + samples.dropped, 1),
+        "model_change": float(change),
+        "position_change": moved,
+        "central_value": float(library.data[middle, n, n]),
+        "x_rms": predicted.rms[0],
+        "y_rms": predicted.rms[1],
+        "x_phase": _phase_amplitude(state.x, predicted.dx, use),
+        "y_phase": _phase_amplitude(state.y, predicted.dy, use),
+        "n_borrowed": int(library.borrowed.sum()),
+        "brighter_fatter": library.brighter_fatter,
+    }

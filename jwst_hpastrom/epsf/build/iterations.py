@@ -1,0 +1,212 @@
+"""The iterations of a build: what one leaves to the next, and the stages of each (L23 section 3)."""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from jwst_hpastrom.epsf.brighter_fatter import SURE
+from jwst_hpastrom.epsf.build.bends import Bends, find_bends, spread, twice_as_fine
+from jwst_hpastrom.epsf.build.config import BuildConfig
+from jwst_hpastrom.epsf.build.convergence import report_row
+from jwst_hpastrom.epsf.build.field_positions import RIDGE, borrow, field_positions
+from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
+from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
+from jwst_hpastrom.epsf.build.start import Difference
+from jwst_hpastrom.epsf.build.trust import phase_error
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
+from jwst_hpastrom.epsf.stamps.neighbors import plain_stamps
+from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals, sample_scatter
+from jwst_hpastrom.errors import NotEnoughStarsError
+
+__all__ = ["Run", "begin", "iterate"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+HALF_WIDTH = 12.5  # pixels
+GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
+JUDGED_AT = (0, 3, 7)  # iterations in which the difference from a given library is judged anew
+FEWEST_STARS = 20  # measurements to build from
+
+
+@dataclass
+class Run:
+    """All that an iteration leaves to the next one."""
+
+    stars: BrightStars
+    averager: Averager
+    star: np.ndarray
+    library: EPSFLibrary
+    limit: np.ndarray
+    n_iterations: int = 0
+    last_fitted: int = 0
+    it: int = 0
+    done: bool = False
+    bends: Bends | None = None
+    first: tuple | None = None
+    use: np.ndarray | None = None
+    rows: list = field(default_factory=list)
+    least_phase: float = np.inf
+    best: EPSFLibrary | None = None
+    difference: Difference | None = None
+
+    @property
+    def shape(self):
+        """Rows and columns of the exposures."""
+        return self.stars.frames[0].data.shape
+
+    def halves(self, job, library, use):
+        """Return the samples of two halves of the stars, each star in one of them in all exposures."""
+        odd = self.star % 2 == 1
+        return [self.stars.sample(job, library, use & half, self.limit) for half in (odd, ~odd)]
+
+
+def begin(job, frames, to_plane, correction, given, config: BuildConfig) -> Run:
+    """Return the state before the first iteration, around an empty or a given library."""
+    run = _identify(job, frames, to_plane, correction, config)
+    charge = config.brighter_fatter
+    if given is not None:
+        run.difference = Difference(given, config.band_limit)
+        run.library, run.averager.phase_error = run.difference.start, GIVEN_PHASE_ERROR
+        charge = given.brighter_fatter if charge is None else charge
+    run.stars.undo_charge(charge or 0.0)
+    run.n_iterations, run.last_fitted = config.n_iterations, config.n_iterations - config.n_fitted
+    return run
+
+
+def _identify(job, frames, to_plane, correction, config):
+    """Identify the bright stars in all exposures, around an empty model."""
+    shape = frames[0].data.shape
+    stars = BrightStars(frames, job.map(plain_stamps, frames))
+    planes = [t(f.x[f.bright], f.y[f.bright]) for f, t in zip(frames, to_plane, strict=True)]
+    mags = [-2.5 * np.log10(np.maximum(f.flux[f.bright], 1e-30)) for f in frames]
+    star = np.concatenate(cross_identify(planes, mags))
+    most = int(np.argmax([f.bright.size for f in frames]))
+    averager = Averager(
+        stars.exposure,
+        star,
+        stars.x,
+        stars.y,
+        shape,
+        base=plane_polynomial(to_plane[most], shape) if correction is None else correction,
+        learn_polynomial=correction is None,
+        min_exposures=config.min_exposures,
+    )
+    n = 2 * int(HALF_WIDTH * config.oversampling) + 1
+    middle = [(s - 1) / 2 for s in shape[::-1]]
+    library = EPSFLibrary(np.zeros((1, n, n)), [middle[0]], [middle[1]], config.oversampling)
+    return Run(stars, averager, star, library, np.full(RINGS, np.inf))
+
+
+def iterate(job, run: Run, config: BuildConfig) -> None:
+    """Do one iteration: fit the stars, predict their positions, improve the model, judge the result."""
+    library = _fit(job, run, config)
+    predicted = run.averager.update(
+        run.stars.x,
+        run.stars.y,
+        run.stars.flux,
+        run.stars.err,
+        rounds=5 if run.it == 0 else 2,
+        learn=run.it > 0,
+    )
+    if run.it == 0:
+        run.first = (run.stars.x, run.stars.y, predicted)
+    moved = run.stars.place(predicted, run.it >= run.last_fitted)
+    use = run.stars.usable(predicted)
+    if use.sum() < FEWEST_STARS:
+        raise NotEnoughStarsError(
+            f"{use.sum()} stars left to build from", f"{FEWEST_STARS}", "lower min_sn or isolation"
+        )
+    library = _choose_positions(job, run, library, use, config)
+    new, samples = _learn(job, run, library, use, config)
+    change = np.abs(new.data - library.data).max() / new.data.max()
+    if run.it > 0:
+        run.limit = config.clip * sample_scatter(samples.histogram)
+    fitted = run.it >= run.last_fitted
+    run.library, run.use = new, use
+    run.rows.append(report_row(run.it, fitted, new, run.stars, use, predicted, samples, change, moved))
+    log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", run.it + 1, change, moved)
+    _judge(run, change, moved, config)
+
+
+def _fit(job, run, config):
+    """Fit the bright stars with the library, in stamps cut anew where it is time; return the library."""
+    it, library, stars = run.it, run.library, run.stars
+    if it == config.n_global and config.grid > 1:
+        library = spread(library, config.grid, run.shape)
+    if it > 0 or run.difference is not None:
+        refresh_at = config.refresh_at
+        if it in refresh_at or it == 0:
+            again = it in refresh_at[1:]
+            if again and config.brighter_fatter is None:
+                _learn_charge(job, run)
+            stars.refresh(job, library, detect=again, mesh=config.mesh)
+        stars.fit(job, library)
+    return library
+
+
+def _choose_positions(job, run, library, use, config):
+    """Return the library at fewer field positions, or at more, where the stars tell that it should be."""
+    if run.it == config.n_global and config.grid > 1 and config.choose_grid:
+        library = field_positions(job, use, run, library, run.shape, config.band_limit)
+    judged = run.it == config.bends_at < run.last_fitted
+    if judged and library.x.size == config.grid and not library.borrowed.any():
+        fine = twice_as_fine(library)
+        run.bends = find_bends(run.halves(job, fine, use), library, fine, RIDGE, config.band_limit)
+        if run.bends:
+            library = fine
+    return library
+
+
+def _learn(job, run, library, use, config):
+    """Return the model improved by the residuals of the stars' pixels, and their samples."""
+    stars, it = run.stars, run.it
+    samples = stars.sample(job, library, use, run.limit)
+    if run.difference is None:
+        min_cell_stars = config.min_cell_stars if it >= config.n_global else 0.0
+        new = _improve(library, samples, stars, use, min_cell_stars, config.band_limit, run.bends)
+    else:
+        if it in JUDGED_AT:  # clipped about the given library before the first update, too
+            run.limit = config.clip * sample_scatter(samples.histogram)
+            run.difference.judge(run.halves(job, library, use), use.sum() / len(stars.frames))
+            samples = stars.sample(job, library, use, run.limit)
+        new = run.difference.improve(library, samples)
+    return replace(new, brighter_fatter=stars.brighter_fatter), samples
+
+
+def _judge(run, change, moved, config):
+    """Keep the best library, and end the build, or the averaging of positions, where nothing moves."""
+    phase = phase_error(run.rows[-1])
+    if run.it > 0 and not phase >= run.least_phase:  # NaN, where nothing is averaged, is no judge
+        run.least_phase, run.best = phase, run.library
+    run.it += 1
+    run.done = run.it >= run.n_iterations
+    if change < 1e-4 and moved < 1e-3 and max(config.n_global, config.bends_at + 1) < run.it:
+        if run.it > run.last_fitted:
+            run.done = True
+        else:
+            run.last_fitted, run.n_iterations = run.it, run.it + config.n_fitted
+
+
+def _learn_charge(job, run):
+    """Learn what charge does from the residuals, and undo it where it is beyond doubt."""
+    more, error = run.stars.learn_charge(job, run.library, run.star, run.use)
+    total = run.stars.brighter_fatter + more
+    sure = total > SURE * error
+    run.stars.undo_charge(total if sure else 0.0)
+    log.info(
+        "brighter-fatter effect: boundaries move by %.2g +- %.1g px per 10,000 DN%s",
+        1e4 * total, 1e4 * error, "" if sure else "; not corrected",
+    )  # fmt: skip
+
+
+def _improve(library, samples, bright, use, min_cell_stars, band_limit, bends):
+    """Add the smoothed mean residuals to the model; center and normalize it."""
+    update = mean_residuals(samples, RIDGE, library.oversampling, bends or None, library.data)
+    data = library.data + smooth_update(update, library.oversampling, band_limit=band_limit or None)
+    borrowed = np.zeros(len(data), bool)
+    if len(data) > 1 and not bends:
+        data, borrowed = borrow(data, library, bright, use, min_cell_stars)
+    data, _ = recenter(data, library.oversampling)
+    return replace(library, data=data, borrowed=borrowed).normalized()

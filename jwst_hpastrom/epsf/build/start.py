@@ -1,0 +1,201 @@
+"""What dithered stars add to a given library: a Wiener estimate of its difference from their own ePSF."""
+
+import logging
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.polynomial.legendre import legvander
+from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
+from scipy.ndimage import gaussian_filter
+from scipy.sparse.linalg import LinearOperator, cg
+
+from jwst_hpastrom.epsf.build.smoothing import TAPER, recenter
+from jwst_hpastrom.epsf.stamps.samples import RINGS
+
+__all__ = ["Difference"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+DEGREE = 4  # of the polynomials over the detector that differences are made of, at most
+ZONES = (0, 1, 2, 4, 8)  # pixels: borders of the zones of radius whose power is judged one by one
+JUDGED = 5.0  # pixels: beyond, sky and neighbors decide; the last zone's power holds there
+PADDING = 16  # grid points beyond the border, so that filtering does not wrap around
+ACCURACY = 1e-3  # of a solution; the next iteration refines it
+STARS_A_MODE = 20  # in each exposure: fewer turn noise into variation over the field
+SIGMAS = 1.0, 2.0  # of the noise, taken off what halves have in common: of the mean, and of what varies
+FLOOR = 1e-4  # of the peak: differences of the far wings
+
+
+@dataclass
+class Difference:
+    """Difference of the exposures' ePSF from a given library.
+
+    The difference is a sum of Legendre polynomials of the field position, each times an image. A priori each
+    image is band-limited noise with a standard deviation in proportion to the library's own light around that
+    place; by how much is told, degree by degree and zone by zone, by what two halves of the stars have in
+    common. So 40 stars leave the given library nearly as it is, and thousands replace it.
+
+    Attributes
+    ----------
+    start : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        The given library.
+
+    band_limit : float or None
+        As in `~jwst_hpastrom.epsf.build.smoothing.smooth_update`.
+
+    power : ndarray, shape (degree + 1, zones)
+        Variance of the difference in units of the squared light.
+    """
+
+    start: object
+    band_limit: float | None = None
+    power: np.ndarray | None = None
+
+    def __post_init__(self):
+        self.start = _finished(self.start, self.start.data)
+        x, y = (_scaled(p) for p in (self.start.x, self.start.y))
+        vx, vy = (legvander(p, min(DEGREE, p.size - 1)) for p in (x, y))
+        every = np.einsum("ja,ib->abji", vy, vx).reshape(-1, y.size * x.size)
+        degree = np.add.outer(np.arange(vy.shape[1]), np.arange(vx.shape[1])).ravel()
+        k = np.argsort(degree, kind="stable")
+        k = k[degree[k] <= DEGREE]
+        self.degree, self.basis = degree[k], every[k].T
+        self.basis = self.basis / np.sqrt((self.basis**2).mean(0))
+        if self.power is None:
+            self.power = np.zeros((self.degree.max() + 1, len(ZONES) - 1))
+        n, step = self.start.data.shape[-1], self.start.oversampling
+        offset = (np.arange(n) - n // 2) / step
+        self.radius = np.hypot(offset[:, None], offset)
+        self.ring = np.minimum(self.radius.astype(int), RINGS - 1)
+        mean = np.maximum(self.start.data.mean(0), 0)
+        self.light = gaussian_filter(mean, step, mode="nearest") + FLOOR * mean.max()
+        limit = TAPER * self.band_limit / step if self.band_limit else 0.5
+        self.side = next_fast_len(n + PADDING, real=True)
+        f = np.hypot(rfftfreq(self.side), fftfreq(self.side)[:, None])
+        self.response = np.maximum(1 - f / limit, 0)
+        full = np.maximum(1 - np.hypot(fftfreq(self.side), fftfreq(self.side)[:, None]) / limit, 0)
+        self.response /= np.sqrt((full**2).mean())
+
+    def _filtered(self, images):
+        """Band-limited noise of unit variance, from white noise; its own transpose."""
+        n = images.shape[-1]
+        waves = rfft2(images, (self.side, self.side)) * self.response
+        return irfft2(waves, (self.side, self.side))[:, :n, :n]
+
+    def judge(self, halves, n_stars):
+        """Add to the power what two halves of the stars, ``n_stars`` an exposure, have in common."""
+        found = [_Equations(self, s) for s in halves]
+        both = _Equations.total(found)
+        images = np.zeros((self.degree.size, *self.radius.shape))
+        for d in range(self.power.shape[0]):
+            mine = self.degree == d
+            if d > 0 and n_stars < STARS_A_MODE * (self.degree <= d).sum():
+                break
+            a, b = (e.images(mine, images) for e in found)
+            wa, wb = (e.weight * e.share(mine)[:, self.ring] for e in found)
+            weight = np.where((wa > 0) & (wb > 0), wa * wb / np.maximum(wa + wb, 1e-300), 0)
+            for z, (inner, outer) in enumerate(pairwise(ZONES)):
+                k = (self.radius >= inner) & (self.radius < min(outer, JUDGED))
+                scale = (weight * self.light**2)[:, k].sum()
+                if scale <= 0:
+                    continue
+                # bilinear sharing among the grid points correlates neighbors: twice the plain variance
+                noise = np.sqrt(2 * (weight / np.maximum(wa + wb, 1e-300))[:, k].sum())
+                clear = SIGMAS[d > 0] * noise
+                self.power[d, z] += max((weight * a * b)[:, k].sum() - clear, 0.0) / scale
+            images[mine] = self._solve(both, images, mine)[mine]
+        log.info(
+            "difference from the given ePSF, share of its light within a pixel, by degree over the field: %s",
+            " ".join(f"{np.sqrt(p):.4f}" for p in self.power[:, 0]),
+        )
+
+    def improve(self, library, samples):
+        """Return the library that the residuals about ``library`` make of the given one."""
+        now = library.data - self.start.data
+        fit = np.linalg.lstsq(self.basis, now.reshape(len(now), -1), rcond=None)[0]
+        equations = _Equations(self, samples)
+        equations.right += equations.apply(fit.reshape(-1, *self.radius.shape))
+        images = self._solve(equations, None, np.ones(self.degree.size, bool))
+        return _finished(self.start, self.start.data + np.tensordot(self.basis, images, 1))
+
+    def _amplitude(self):
+        """Standard deviation of each image a priori, shape (modes, n, n)."""
+        middles = [0.5 * (a + min(b, JUDGED)) for a, b in pairwise(ZONES)]
+        each = [np.interp(self.radius, middles, np.sqrt(p)) for p in self.power]
+        return np.array(each)[self.degree] * self.light
+
+    def _solve(self, equations, known, mine):
+        """Images of least χ² plus prior, those of ``mine`` only; the others are ``known``."""
+        amplitude = self._amplitude()
+        images = np.zeros(amplitude.shape)
+        k = np.flatnonzero(mine & amplitude.any((1, 2)))
+        if not k.size:
+            return images
+        amplitude, shape = amplitude[k], (k.size, *self.radius.shape)
+        right = equations.right if known is None else equations.right - equations.apply(known)
+
+        def normal(u):
+            images = amplitude * self._filtered(u.reshape(shape))
+            return self._filtered(amplitude * equations.apply(images, k)).ravel() + u
+
+        size = int(np.prod(shape))
+        solution, _ = cg(
+            LinearOperator((size, size), normal, dtype=float),
+            self._filtered(amplitude * right[k]).ravel(),
+            rtol=ACCURACY,
+            maxiter=100,
+        )
+        images[k] = amplitude * self._filtered(solution.reshape(shape))
+        return images
+
+
+class _Equations:
+    """Normal equations of the images: weights of the grid points times those of the field positions."""
+
+    def __init__(self, difference, samples):
+        basis, self.ring = difference.basis, difference.ring
+        self.weight = samples.sum_w.sum(0)
+        self.right = np.tensordot(basis.T, samples.sum_wr, 1)
+        if len(basis) == 1:
+            self.matrix = np.ones((RINGS, 1, 1)) * basis[0, 0] ** 2
+        else:
+            total = np.maximum(samples.overlap.sum((1, 2)), 1e-300)
+            self.matrix = basis.T @ samples.overlap @ basis / total[:, None, None]
+
+    @classmethod
+    def total(cls, parts):
+        both = object.__new__(cls)
+        both.ring = parts[0].ring
+        both.weight = sum(p.weight for p in parts)
+        both.right = sum(p.right for p in parts)
+        both.matrix = sum(p.matrix for p in parts) / len(parts)
+        return both
+
+    def apply(self, images, modes=slice(None)):
+        """Right-hand side that these images, of some of the modes, would give."""
+        out = np.empty_like(images)
+        for r, matrix in enumerate(self.matrix):
+            k = self.ring == r
+            if k.any():
+                out[:, k] = matrix[modes][:, modes] @ images[:, k]
+        return out * self.weight
+
+    def share(self, mine):
+        """Diagonal of the field part, shape (modes, rings)."""
+        return np.array([np.diag(m)[mine] for m in self.matrix]).T
+
+    def images(self, mine, known):
+        """Each image of ``mine`` for itself, noise and all, the others being ``known``."""
+        right = (self.right - self.apply(known))[mine]
+        weight = self.weight * self.share(mine)[:, self.ring]
+        return np.where(weight > 0, right / np.maximum(weight, 1e-300), 0)
+
+
+def _scaled(nodes):
+    return np.zeros(1) if nodes.size == 1 else 2 * (nodes - nodes[0]) / np.ptp(nodes) - 1
+
+
+def _finished(library, data):
+    data, _ = recenter(data, library.oversampling)
+    return replace(library, data=data).normalized()

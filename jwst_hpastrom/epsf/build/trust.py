@@ -1,0 +1,87 @@
+"""Whether a built library can be trusted: pixel-phase errors that it left, and those nobody could see."""
+
+import logging
+
+import numpy as np
+
+from jwst_hpastrom.errors import DegenerateSolutionError
+
+__all__ = ["phase_error", "trusted", "warn_of_phases"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
+PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
+PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
+ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
+
+
+def phase_error(row):
+    """Amplitude of the positions' pixel-phase error in an iteration; NaN where too few are averaged."""
+    return float(np.hypot(row["x_phase"], row["y_phase"]))
+
+
+def warn_of_phases(stars, star, use, row):
+    """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
+
+    Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
+    only the rest of it shows in the residuals. Returns why nothing tells ePSF and positions apart, or None.
+    """
+    rows = np.flatnonzero(use & (star >= 0))
+    n = np.bincount(star[rows])
+    for axis, p in (("x", stars.x), ("y", stars.y)):
+        turn = np.exp(2j * np.pi * p[rows])
+        length = np.abs(np.bincount(star[rows], turn.real) + 1j * np.bincount(star[rows], turn.imag))
+        if not (n > 1).any():
+            return "no star in two exposures"
+        share = float(np.median(length[n > 1] / n[n > 1]))
+        if share > ONE_PHASE:
+            return f"each star at one pixel phase in {axis} in all exposures"
+        if row[f"{axis}_phase"] / (1 - share) > PHASE_GOAL:
+            log.warning(
+                "positions in %s may keep pixel-phase errors of up to %.4f px: residuals show %.4f px, "
+                "the dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
+                axis, row[f"{axis}_phase"] / (1 - share), row[f"{axis}_phase"], 100 * share,
+            )  # fmt: skip
+    return None
+
+
+def trusted(run, frames, undetermined=None, start=None):
+    """Return the last library, or the best one where it became worse; raise where none is of use.
+
+    A library that is given is kept where nothing tells that the new one is better.
+    """
+    name = frames[0].name if len(frames) == 1 else None
+    last = phase_error(run.rows[-1])
+    if start is not None and (undetermined or last > PHASE_LIMIT):
+        log.warning(
+            "the given library is kept as it is: %s, and nothing tells a better one from a worse",
+            undetermined or f"a pixel-phase error of {last:.3f} px",
+        )
+        return start
+    if undetermined:
+        raise DegenerateSolutionError(
+            undetermined, "dithers by fractions of a pixel, to tell the ePSF from the stars' positions",
+            "give a library (epsf_file), or one to adapt (start_epsf)", name,
+        )  # fmt: skip
+    if not np.isfinite(last):
+        log.warning(
+            "too few stars are in several exposures: nothing tells whether positions measured with this ePSF "
+            "are free of pixel-phase errors"
+        )
+        return run.library
+    if run.least_phase > PHASE_LIMIT:
+        raise DegenerateSolutionError(
+            f"a pixel-phase error of {run.least_phase:.3f} px after {len(run.rows)} iterations",
+            f"less than {PHASE_LIMIT} px",
+            "the exposures do not determine their ePSF: fit them with a given library",
+            name,
+        )
+    if last > 2 * run.least_phase + PHASE_SLACK:
+        log.warning(
+            "the build diverged: pixel-phase error %.4f px at the end, %.4f in the best one, which is kept",
+            last,
+            run.least_phase,
+        )
+        return run.best
+    return run.library

@@ -1,0 +1,1 @@
+"""Stamps around bright stars: exposures opened for them, neighbors taken out, samples of the ePSF."""

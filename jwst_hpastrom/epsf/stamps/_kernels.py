@@ -1,0 +1,281 @@
+"""Numba kernels for ePSF building: stamps, neighbors, samples and their gridding, mesh sky.
+
+Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
+other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's
+own photons; (ox, oy) the image coordinates of each stamp's first pixel. Library arguments as in
+`epsf._kernels`.
+"""
+
+import numpy as np
+from numba import njit
+
+from jwst_hpastrom.epsf._kernels import (
+    FAST,
+    N_OUT,
+    PAD,
+    add_one,
+    blend,
+    cell_of,
+    fit_one,
+    scratch,
+    spline_weights,
+)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def model_window(coeff, os):
+    """Work space of `add_one` for the whole ePSF."""
+    return np.empty(coeff.shape[1] + os), np.empty((4, 4))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def refine_catalog(
+    resid, weight, coeff, gx, gy, os, x, y, flux, radius, half_box, order, max_shift, tolerance
+):
+    """One pass of fits over a catalog, each star on the residual image plus its own model (Gauss-Seidel).
+
+    resid is the image less the sky and all stars' models, and is kept up to date; x, y, flux are overwritten.
+    """
+    ny, nx = resid.shape
+    most = 1
+    for s in range(half_box.size):
+        most = max(most, half_box[s])
+    out = np.empty(N_OUT)
+    full, taps1 = model_window(coeff, os)
+    window, psis, taps, mats, vecs = scratch(os, most)
+    for n in range(order.size):
+        s = order[n]
+        h = half_box[s]
+        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
+        i0, i1 = max(px - h - 1, 0), min(px + h + 2, nx)
+        j0, j1 = max(py - h - 1, 0), min(py + h + 2, ny)
+        if i1 - i0 < 3 or j1 - j0 < 3:
+            continue
+        stamp, w = resid[j0:j1, i0:i1].copy(), weight[j0:j1, i0:i1]
+        lx, ly = gx - i0, gy - j0
+        add_one(stamp, coeff, lx, ly, os, x[s] - i0, y[s] - j0, flux[s], h + 3.0, full, taps1)
+        ok = fit_one(
+            stamp, w, coeff, lx, ly, os, x[s] - i0, y[s] - j0, 0.0, 0.0, h, False, 20, tolerance, max_shift,
+            window, psis, taps, mats, vecs, out,
+        )  # fmt: skip
+        if not (ok and out[2] > 0.0):
+            continue
+        xn, yn, fn = out[0] + i0, out[1] + j0, out[2]
+        if max(abs(xn - x[s]), abs(yn - y[s])) < 1e-3 and abs(fn - flux[s]) < 1e-3 * flux[s]:
+            continue
+        add_one(resid, coeff, gx, gy, os, x[s], y[s], flux[s], radius[s], full, taps1)
+        x[s], y[s], flux[s] = xn, yn, fn
+        add_one(resid, coeff, gx, gy, os, xn, yn, -fn, radius[s], full, taps1)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cut_stamps(image, resid, bad, coeff, gx, gy, os, x, y, flux, radius, ox, oy, var0, slope, clean, base):
+    """Fill stamps: residual plus the star's own model; its variance without the star's photons."""
+    ny, nx = image.shape
+    side = clean.shape[1]
+    own = np.empty((side, side))
+    window, taps = model_window(coeff, os)
+    for s in range(x.size):
+        own[:] = 0.0
+        lx, ly = gx - ox[s], gy - oy[s]
+        add_one(own, coeff, lx, ly, os, x[s] - ox[s], y[s] - oy[s], flux[s], radius[s], window, taps)
+        for j in range(side):
+            for i in range(side):
+                p, q = oy[s] + j, ox[s] + i
+                if p < 0 or q < 0 or p >= ny or q >= nx or bad[p, q]:
+                    clean[s, j, i] = np.nan
+                    base[s, j, i] = var0
+                    continue
+                clean[s, j, i] = resid[p, q] + own[j, i]
+                base[s, j, i] = var0 + slope * max(image[p, q] - resid[p, q] - own[j, i], 0.0)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def fit_stamps(
+    clean, base, ox, oy, coeff, gx, gy, os, x, y, flux, slope, half_box, tolerance, max_shift, out
+):
+    """Fit every star in its stamp, weights from the model's variance; out (n, N_OUT) as in `fit_one`."""
+    side = 2 * half_box + 3
+    stamp, w, model = np.empty((side, side)), np.empty((side, side)), np.empty((side, side))
+    full, taps1 = model_window(coeff, os)
+    window, psis, taps, mats, vecs = scratch(os, half_box)
+    n = clean.shape[1]
+    for s in range(x.size):
+        i0 = min(max(int(np.floor(x[s] + 0.5)) - half_box - 1 - ox[s], 0), n - side)
+        j0 = min(max(int(np.floor(y[s] + 0.5)) - half_box - 1 - oy[s], 0), n - side)
+        x0, y0 = ox[s] + i0, oy[s] + j0
+        lx, ly = gx - x0, gy - y0
+        model[:] = 0.0
+        add_one(model, coeff, lx, ly, os, x[s] - x0, y[s] - y0, flux[s], half_box + 3.0, full, taps1)
+        for j in range(side):
+            for i in range(side):
+                v = clean[s, j0 + j, i0 + i]
+                if np.isfinite(v):
+                    stamp[j, i] = v
+                    w[j, i] = 1.0 / (base[s, j0 + j, i0 + i] + slope * max(model[j, i], 0.0))
+                else:
+                    stamp[j, i] = 0.0
+                    w[j, i] = 0.0
+        fit_one(
+            stamp, w, coeff, lx, ly, os, x[s] - x0, y[s] - y0, 0.0, 0.0, half_box, False, 25, tolerance,
+            max_shift, window, psis, taps, mats, vecs, out[s],
+        )  # fmt: skip
+        out[s, 0] += x0
+        out[s, 1] += y0
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def grid_samples(
+    clean,
+    base,
+    ox,
+    oy,
+    rows,
+    x,
+    y,
+    flux,
+    coeff,
+    gx,
+    gy,
+    os,
+    reach,
+    slope,
+    floor,
+    limit,
+    ax,
+    ay,
+    sum_wr,
+    sum_w,
+    overlap,
+    histogram,
+    star_misfit,
+):
+    """Grid the residuals of all samples about the interpolated model.
+
+    Every good pixel within ``reach`` (square) of a star gives the residual of (P - s)/z about the model at
+    its own offset, with weight z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
+    grid points, and among the four nearest of the field positions (ax, ay): sum_wr, sum_w (field, n, n).
+    overlap (rings, field, field): weights times the products of the field positions' bilinear weights.
+    Samples farther than limit[ring] (in their own sigmas) are left out; ring = integer part of the radius in
+    pixels. rows: the stars to use. histogram (rings, bins): counts of |residual|/sigma in steps of 0.1.
+    star_misfit (rows, 2): Σ|residual| and number of good pixels within 2 pixels. Returns the numbers of
+    samples used and left out.
+    """
+    n = sum_w.shape[1]
+    half = (n - 1) / 2.0
+    nx, single = ax.size, ax.size == 1 and ay.size == 1
+    side = clean.shape[1]
+    rings, bins = histogram.shape
+    full = n + 2 * PAD
+    window = np.empty((full, full))
+    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    node, share = np.empty(4, np.int64), np.empty(4)
+    used = 0
+    dropped = 0
+    for number in range(rows.size):
+        s = rows[number]
+        z = flux[s]
+        blend(coeff, gx, gy, x[s], y[s], 0, 0, full, full, window)
+        kx, tx = cell_of(ax, x[s])
+        ky, ty = cell_of(ay, y[s])
+        for f in range(4):
+            node[f] = min(ky + (f >> 1), ay.size - 1) * nx + min(kx + (f & 1), nx - 1)
+            share[f] = (tx if f & 1 else 1.0 - tx) * (ty if f & 2 else 1.0 - ty)
+        star_misfit[number, 0] = star_misfit[number, 1] = 0.0
+        i0, i1 = (
+            max(int(np.ceil(x[s] - reach)) - ox[s], 0),
+            min(int(np.floor(x[s] + reach)) - ox[s], side - 1),
+        )
+        j0, j1 = (
+            max(int(np.ceil(y[s] - reach)) - oy[s], 0),
+            min(int(np.floor(y[s] + reach)) - oy[s], side - 1),
+        )
+        u0, v0 = (i0 + ox[s] - x[s]) * os + half, (j0 + oy[s] - y[s]) * os + half
+        fu, fv = u0 - np.floor(u0), v0 - np.floor(v0)
+        iu0, jv0 = int(np.floor(u0)), int(np.floor(v0))
+        spline_weights(fu, wx, ux)
+        spline_weights(fv, wy, uy)
+        for j in range(j0, j1 + 1):
+            jv = jv0 + (j - j0) * os
+            dy = j + oy[s] - y[s]
+            for i in range(i0, i1 + 1):
+                d = clean[s, j, i]
+                if not np.isfinite(d):
+                    continue
+                iu = iu0 + (i - i0) * os
+                m = 0.0
+                for q in range(4):
+                    row = window[jv + PAD - 1 + q]
+                    k = iu + PAD - 1
+                    m += wy[q] * (
+                        wx[0] * row[k] + wx[1] * row[k + 1] + wx[2] * row[k + 2] + wx[3] * row[k + 3]
+                    )
+                r = d / z - m
+                dx = i + ox[s] - x[s]
+                rad = np.sqrt(dx * dx + dy * dy)
+                ring = min(int(rad), rings - 1)
+                mp = max(m, 0.0)
+                var = (base[s, j, i] + slope * z * mp) / (z * z) + (floor * mp) ** 2
+                chi = abs(r) / np.sqrt(var)
+                histogram[ring, min(int(chi * 10.0), bins - 1)] += 1.0
+                if rad < 2.0:
+                    star_misfit[number, 0] += abs(r)
+                    star_misfit[number, 1] += 1.0
+                if chi > limit[ring]:
+                    dropped += 1
+                    continue
+                used += 1
+                w = 1.0 / var
+                if not single:
+                    for f in range(4):
+                        for h in range(4):
+                            overlap[ring, node[f], node[h]] += w * share[f] * share[h]
+                for b in range(2):
+                    gj = jv + b
+                    if gj < 0 or gj >= n:
+                        continue
+                    wb = w * (fv if b else 1.0 - fv)
+                    for a in range(2):
+                        gi = iu + a
+                        if gi < 0 or gi >= n:
+                            continue
+                        wa = wb * (fu if a else 1.0 - fu)
+                        if single:
+                            sum_w[0, gj, gi] += wa
+                            sum_wr[0, gj, gi] += wa * r
+                            continue
+                        for f in range(4):
+                            sum_w[node[f], gj, gi] += share[f] * wa
+                            sum_wr[node[f], gj, gi] += share[f] * wa * r
+    return used, dropped
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def mesh_means(image, skip, box, sigma, mean, count):
+    """σ-clipped mean (about the median, scale 1.4826 MAD) of every other pixel not skipped, box by box."""
+    ny, nx = image.shape
+    my, mx = mean.shape
+    values = np.empty(box * box * 4)
+    for bj in range(my):
+        j0, j1 = bj * ny // my, (bj + 1) * ny // my
+        for bi in range(mx):
+            i0, i1 = bi * nx // mx, (bi + 1) * nx // mx
+            m = 0
+            for j in range(j0, j1):
+                for i in range(i0 + j % 2, i1, 2):
+                    if not skip[j, i] and m < values.size:
+                        values[m] = image[j, i]
+                        m += 1
+            count[bj, bi] = m
+            if m < 10:
+                mean[bj, bi] = np.nan
+                continue
+            v = values[:m]
+            middle = np.median(v)
+            spread = 1.4826 * np.median(np.abs(v - middle))
+            total, k = 0.0, 0
+            for p in range(m):
+                if abs(v[p] - middle) <= sigma * spread:
+                    total += v[p]
+                    k += 1
+            mean[bj, bi] = total / k

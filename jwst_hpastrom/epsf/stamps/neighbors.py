@@ -1,0 +1,166 @@
+"""Stamps of bright stars without their neighbors: all stars of an exposure fitted and subtracted."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.epsf.fit import add_models
+from jwst_hpastrom.epsf.stamps import _kernels
+from jwst_hpastrom.epsf.stamps.frames import find_peaks, light_centers, mesh_sky, sky_image
+
+__all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
+
+HALF = 13  # stamps reach 13 pixels: an ePSF of 12.5, and the star anywhere in its pixel
+
+
+@dataclass
+class Stamps:
+    """Stamps of an exposure's bright stars (see `_kernels`)."""
+
+    clean: np.ndarray
+    base: np.ndarray
+    ox: np.ndarray
+    oy: np.ndarray
+
+
+def _corners(frame):
+    x, y = frame.x[frame.bright], frame.y[frame.bright]
+    return np.round(x).astype(np.int64) - HALF, np.round(y).astype(np.int64) - HALF
+
+
+def _empty_stamps(frame):
+    n, side = frame.bright.size, 2 * HALF + 1
+    ox, oy = _corners(frame)
+    return Stamps(np.empty((n, side, side), np.float32), np.empty((n, side, side), np.float32), ox, oy)
+
+
+def plain_stamps(frame):
+    """Stamps before there is a model: the image without its sky."""
+    out = _empty_stamps(frame)
+    k = np.arange(2 * HALF + 1)
+    ny, nx = frame.data.shape
+    j, i = out.oy[:, None, None] + k[:, None], out.ox[:, None, None] + k
+    off = (j < 0) | (i < 0) | (j >= ny) | (i >= nx)
+    j, i = np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)
+    level = sky_image(frame.sky, frame.data.shape)
+    out.clean[:] = np.where(off | frame.bad[j, i], np.nan, frame.data[j, i] - level[j, i])
+    out.base[:] = frame.var0 + frame.slope * np.maximum(level[j, i], 0.0)
+    return out
+
+
+def _radii(flux, noise):
+    """Radius of each star's subtraction: where its wings, ~ 0.05 flux / r³, are a tenth of the noise."""
+    return np.clip(np.cbrt(0.5 * np.maximum(flux, 0) / noise), 4.0, HALF - 0.5)
+
+
+def _subtracted(frame, library, x, y, flux, radius):
+    """Sky level, and the image without sky and stars."""
+    level = sky_image(frame.sky, frame.data.shape)
+    resid = frame.data.astype(float) - level
+    add_models(resid, library, x, y, flux, -1.0, radius)
+    return level, resid
+
+
+def _cut(frame, library, resid, x, y, flux, radius):
+    """Stamps of the bright stars (the first of the catalog) with all other stars subtracted."""
+    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    b = slice(0, frame.bright.size)
+    out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(frame.bright.size)))
+    _kernels.cut_stamps(
+        frame.data.astype(float), resid, frame.bad, *lib, x[b], y[b], flux[b], radius[b], out.ox, out.oy,
+        frame.var0, frame.slope, out.clean, out.base,
+    )  # fmt: skip
+    return out
+
+
+def cut_again(frame, library):
+    """Cut stamps with a frame's catalog and sky as they are; the bright stars are its first."""
+    catalog = frame.x, frame.y, frame.flux, frame.radius
+    return _cut(frame, library, _subtracted(frame, library, *catalog)[1], *catalog)
+
+
+def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
+    """Fit all stars of the exposure with a library, take a new mesh sky, and cut new stamps.
+
+    Parameters
+    ----------
+    frame : `~jwst_hpastrom.epsf.stamps.frames.Frame`
+        Its catalog and sky are the starting point.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        Current model.
+
+    detect : bool
+        Look for further stars in the residual image before each pass.
+
+    passes : int
+        Passes over the catalog.
+
+    mesh : int
+        Size of the sky boxes, pixels.
+
+    model_error : float
+        Share of a star's light by which the library may be wrong: fainter companions are not believed.
+
+    Returns
+    -------
+    catalog : tuple
+        (x, y, flux, half_box, radius, sky mesh); the bright stars come first, in their order.
+
+    stamps : `Stamps`
+    """
+    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    shape, noise = frame.data.shape, np.sqrt(frame.var0 + frame.slope * max(np.median(frame.sky), 0.0))
+    others = np.setdiff1d(np.arange(frame.x.size), frame.bright)
+    rows = np.r_[frame.bright, others]
+    n_bright = frame.bright.size
+    x, y, flux, half = (getattr(frame, name)[rows].copy() for name in ("x", "y", "flux", "half_box"))
+    sky, data = frame.sky, frame.data.astype(float)
+    radius = _radii(flux, noise)
+    radius[:n_bright] = HALF - 0.5
+    level, resid = _subtracted(frame, library, x, y, flux, radius)
+
+    def new_sky(resid, level):
+        """Mesh sky of the residual image, pixels with much starlight left out."""
+        mesh_values = mesh_sky(resid + level, frame.bad | (data - resid - level > 3 * noise), mesh)
+        return mesh_values, sky_image(mesh_values, shape)
+
+    top = library.central_value((shape[1] - 1) / 2, (shape[0] - 1) / 2)
+    for _ in range(passes):
+        if detect:
+            sky, new_level = new_sky(resid, level)
+            resid += level - new_level
+            level = new_level
+            resid[frame.bad] = 0.0
+            j, i = find_peaks(resid, noise, data - resid - level, model_error)
+            new_x, new_y, new_flux = light_centers(resid, j, i)
+            new_flux = np.maximum(new_flux, 1e-6)
+            new_radius = _radii(new_flux, noise)
+            add_models(resid, library, new_x, new_y, new_flux, -1.0, new_radius)
+            x, y, flux = np.r_[x, new_x], np.r_[y, new_y], np.r_[flux, new_flux]
+            radius, half = np.r_[radius, new_radius], np.r_[half, np.full(new_x.size, 2, np.int64)]
+        weight = 1.0 / (frame.var0 + frame.slope * np.maximum(data - resid, 0.0))
+        weight[frame.bad] = 0.0
+        order = np.argsort(-flux, kind="stable")
+        _kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
+        keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level, model_error)
+        keep[:n_bright] = True
+        gone = ~keep
+        add_models(resid, library, x[gone], y[gone], flux[gone], 1.0, radius[gone])
+        x, y, flux, radius, half = (a[keep] for a in (x, y, flux, radius, half))
+        sky, new_level = new_sky(resid, level)
+        resid += level - new_level
+        level = new_level
+    return (x, y, flux, half, radius, sky), _cut(frame, library, resid, x, y, flux, radius)
+
+
+def _are_stars(x, y, flux, peak, noise, model, error):
+    """Catalog entries bright enough for stars of their own, and not a brighter star's misfit."""
+    j, i = (np.clip(np.round(c).astype(int), 0, n - 1) for c, n in zip((y, x), model.shape, strict=True))
+    keep = (peak > 3.5 * noise) & (peak > error * (model[j, i] - peak)) & (flux > 0)
+    for i, k in cKDTree(np.c_[x, y]).query_pairs(3.0):
+        faint, bright = (i, k) if flux[i] < flux[k] else (k, i)
+        if flux[faint] < 0.4 * error * flux[bright]:
+            keep[faint] = False
+    return keep

@@ -1,0 +1,108 @@
+"""Clipped means of the measurements, star by star, and the transformations that bring exposures to them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.frame.transforms.identify import drop_doubles, identify
+from jwst_hpastrom.frame.transforms.lists_alone import errors_by_scatter
+from jwst_hpastrom.geometry import fit_linear
+
+__all__ = ["FLOOR", "Averages", "Averaging", "average"]
+
+#: error, detector pixels, that every measurement has in common when it is weighted for a transformation
+FLOOR = 0.005
+
+
+class Averages:
+    """Clipped means of the measurements, star by star."""
+
+    def __init__(self, m, star, n_stars, sigma, extra=(0.0, 0.0)):
+        which = np.flatnonzero(star >= 0)
+        which = which[np.argsort(star[which], kind="stable")]
+        start = np.searchsorted(star[which], np.arange(n_stars + 1))
+        self.mean, self.rms, self.formal, self.expected, self.weight = np.full((5, n_stars, 2), np.nan)
+        self.added = np.asarray(extra, float)
+        self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
+        used = np.zeros(which.size, np.bool_)
+        average_stars(
+            start, m.u[which], m.v[which], m.vu[which], m.vv[which], self.added, float(sigma),
+            self.mean, self.rms, self.formal, self.expected, self.weight, self.n_used, used,
+        )  # fmt: skip
+        self.used = np.zeros(star.size, bool)
+        self.used[which] = used
+
+    def extra(self):
+        """Variance that the bright stars' measurements have beyond their own errors, of either axis."""
+        rows = np.flatnonzero((self.n_used >= 3) & np.isfinite(self.formal).all(1))
+        if rows.size == 0:
+            return np.zeros(2)
+        single = self.expected[rows] ** 2 * self.n_used[rows, None]
+        best = single.sum(1) <= 1.001 * np.quantile(single.sum(1), 0.2)
+        rows, single = rows[best], single[best]
+        dof = self.n_used[rows, None] - 1
+        typical = (1 - 2 / (9 * dof)) ** 3  # median of χ² per degree of freedom
+        excess = (self.rms[rows] ** 2 / (typical * single) - 1.0) / self.weight[rows]
+        return np.maximum(self.added + np.median(excess, axis=0), 0.0)
+
+
+def refit_one(m, star, averages, k, n_min, parameters):
+    """Transformation of exposure ``k`` to the current averages."""
+    s = m.of(k)
+    g = star[s]
+    good = (g >= 0) & (averages.n_used[g] >= n_min)
+    clean = good & m.reference[s]
+    if clean.sum() >= 50:
+        good = clean
+    if good.sum() < parameters // 2 + 1:
+        raise NotEnoughStarsError(
+            f"{int(good.sum())} stars in common with {n_min - 1} or more other exposures",
+            f"{parameters // 2 + 1} for a {parameters}-parameter transformation",
+            "check overlap and min_exposures",
+        )
+    x, y, to = m.x[s][good], m.y[s][good], averages.mean[g[good]]
+    scale2 = np.nanmedian(m.vu[s][good] / m.vx[s][good])  # squared master pixels per corrected pixel
+    weights = (1.0 / (m.vu[s][good] + FLOOR**2 * scale2), 1.0 / (m.vv[s][good] + FLOOR**2 * scale2))
+    fit = fit_linear(x, y, to[:, 0], to[:, 1], parameters=parameters, weights=weights)
+    return fit.transform, s.start + np.flatnonzero(good)[fit.keep]
+
+
+class Averaging(NamedTuple):
+    """How measurements become averages; lengths in master pixels."""
+
+    n_iterations: int
+    parameters: int
+    sigma: float
+    radius: float
+    n_min: int
+
+
+def average(m, order, star, n_stars, several, transforms, names, settings, shown):
+    """Transform the exposures to the averages and average again, in turn; stars are identified anew."""
+    in_transform, extra = np.zeros(m.u.size, bool), np.zeros(2)
+    sigma, radius = settings.sigma, settings.radius
+    for _ in range(settings.n_iterations):
+        averages = Averages(m, star, n_stars, sigma, extra)
+        if m.unstated.any():
+            errors_by_scatter(m, star, averages.mean, averages.n_used, transforms)
+        in_transform[:] = False
+        if several is not None:
+            transforms, rows = several.refit(star, averages, transforms, FLOOR)
+            in_transform[rows] = True
+        for k in range(m.n_exposures if several is None else 0):
+            try:
+                transforms[k], rows = refit_one(
+                    m, star, averages, k, min(settings.n_min, 2), settings.parameters
+                )
+            except NotEnoughStarsError as error:
+                raise error.about(names[k]) from None
+            in_transform[rows] = True
+            m.apply(k, transforms[k])
+        averages = Averages(m, star, n_stars, sigma, extra)
+        extra = averages.extra()
+        keep = drop_doubles(averages.mean[:, 0], averages.mean[:, 1], averages.n_used, 0.5 * radius)
+        star, n_stars = identify(m, order, radius, *averages.mean[keep].T)
+        shown.update()
+    return star, n_stars, Averages(m, star, n_stars, sigma, extra), extra, transforms, in_transform

@@ -1,0 +1,229 @@
+"""What a master frame of several detectors does otherwise than that of one."""
+
+import logging
+
+import numpy as np
+
+from jwst_hpastrom.errors import HPAstromError, NoOverlapError
+from jwst_hpastrom.frame.systematics import (
+    DetectorErrors,
+    Profile,
+    correction_errors,
+    curvature_error,
+    detector_errors,
+    light_errors,
+    same_places,
+    shared_weight,
+)
+from jwst_hpastrom.frame.transforms.mosaic import simultaneous, solve_mosaic
+from jwst_hpastrom.frame.transforms.registration import align, first_transforms
+from jwst_hpastrom.frame.transforms.tie import reference_positions
+from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
+
+__all__ = ["ErrorsByDetector", "SeveralDetectors"]
+
+log = logging.getLogger("stpipe.hpastrom.frame")
+
+
+class SeveralDetectors:
+    """Registration and transformations of exposures of several detectors.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    detectors : list of str
+
+    which : ndarray of int, shape (n_exposures,)
+        Detector of each exposure.
+
+    epochs : ndarray, shape (n_exposures,)
+        Julian years.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    reference : `~astropy.table.Table` or None
+        Catalog.
+
+    epoch : float
+        That the catalog is carried to.
+
+    radius : float
+        Of the match, master pixels.
+
+    Attributes
+    ----------
+    fit : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit`
+        The last solution.
+    """
+
+    def __init__(self, m, detectors, which, epochs, plane, reference, epoch, radius):
+        self.m, self.detectors, self.which, self.plane, self.radius = m, detectors, which, plane, radius
+        self.pointing = simultaneous(np.asarray(epochs, float), which)
+        self.catalog = self.first = self.fit = None
+        self.reach = radius
+        if reference is not None:
+            x, y, ex, ey = reference_positions(reference, plane, epoch)
+            mag = np.asarray(reference["mag"], float) if "mag" in reference.colnames else np.zeros(x.size)
+            ok = np.isfinite(x + y)
+            self.catalog = [c[ok] for c in (x, y, ex, ey, mag)]
+
+    def register(self, order, *, max_shift, max_rotation, names):
+        """First transformations: detector by detector, and these to the catalog or by their pointings.
+
+        Parameters
+        ----------
+        order : sequence of int
+            Exposures, central one first.
+
+        max_shift, max_rotation, names
+            As of `~jwst_hpastrom.frame.transforms.registration.first_transforms`.
+
+        Returns
+        -------
+        list of `~jwst_hpastrom.geometry.LinearTransform`
+        """
+        limits = {"max_shift": max_shift, "max_rotation": max_rotation}
+        transforms, moves = [None] * self.m.n_exposures, {}
+        for d in dict.fromkeys(self.which[k] for k in order):
+            own = [k for k in order if self.which[k] == d]
+            # of the first one's pointing, whose error they then share
+            own.sort(key=lambda k: self.pointing[k] != self.pointing[order[0]])
+            found = first_transforms(self.m, self.plane, own, names=names, **limits)
+            for k in own:
+                transforms[k] = found[k]
+            moves[d] = self._to_the_others(own, order[0], limits, names)
+        known = [t for t in moves.values() if t is not None]
+        if self.catalog is not None and not known:
+            raise NoOverlapError(
+                "no detector with stars of the reference catalog", "one", "check that it covers the field"
+            )
+        for k, t in enumerate(transforms):
+            move = moves[self.which[k]]
+            # pointing errors are those of all detectors
+            transforms[k] = t.then(move or (known[0] if known else LinearTransform()))
+            self.m.apply(k, transforms[k])
+        self.first = list(transforms)
+        return transforms
+
+    def _to_the_others(self, own, central, limits, names):
+        """Transformation of one detector's stars to the catalog or to other pointings; None if unknown."""
+        m = self.m
+        rows = np.flatnonzero(np.isin(m.exposure, own))
+        if self.catalog is not None:
+            x, y, mag = self.catalog[0], self.catalog[1], self.catalog[4]
+        elif self.pointing[own[0]] == self.pointing[central]:
+            return LinearTransform()
+        else:
+            others = np.flatnonzero(np.isfinite(m.u) & ~np.isin(m.exposure, own))
+            x, y, mag = m.u[others], m.v[others], m.mag[others]
+        first = m.of(own[0]) if self.catalog is not None else rows
+        wide = {k: 1.5 * v for k, v in limits.items()}
+        try:
+            return align(m.u[first], m.v[first], m.mag[first], x, y, mag, **wide).transform
+        except HPAstromError as error:
+            log.warning("%s: placed by its pointing, %s", names[own[0]], error)
+            return None
+
+    def refit(self, star, averages, transforms, floor):
+        """Transformations of all exposures from the current averages, and the detections they rest on."""
+        catalog = None if self.catalog is None else self._matched(averages)
+        self.fit = solve_mosaic(
+            self.m, star, averages, transforms, self.first, floor=floor, radius=self.radius, catalog=catalog
+        )
+        for k, t in enumerate(self.fit.transforms):
+            self.m.apply(k, t)
+        return self.fit.transforms, self.fit.rows
+
+    def _matched(self, averages):
+        """Catalog's stars among the averages: star, x, y, x_err, y_err."""
+        x, y, ex, ey, _ = self.catalog
+        i, j, _ = match_nearest(*averages.mean.T, x, y, self.reach)
+        if i.size < 4:
+            raise NoOverlapError(
+                f"{i.size} stars of the reference catalog", "4", "check that it covers the field",
+                "reference catalog",
+            )  # fmt: skip
+        off = np.hypot(averages.mean[i, 0] - x[j], averages.mean[i, 1] - y[j])
+        typical = float(np.median(off)) / 1.18  # of a two-dimensional normal distribution
+        self.reach = float(np.clip(6 * typical, 0.2, self.radius))
+        floor = np.nanmedian(np.r_[ex, ey]) if np.isfinite(np.r_[ex, ey]).any() else max(typical, 1e-3)
+        errors = [np.hypot(np.where(e[j] > 0, e[j], floor), 0.1 * floor) for e in (ex, ey)]
+        return (i, x[j], y[j], *errors)
+
+    def tie_meta(self, wcs_uv):
+        """Metadata of the tie to the catalog."""
+        du, dv = self.fit.tie[1:3]
+        turn = fit_linear(*wcs_uv, self.m.u, self.m.v, parameters=6).transform
+        return {
+            "tied_to": "reference",
+            "n_tie": int(du.size),
+            "tie_rms_mas": float(np.sqrt(np.mean(du**2 + dv**2) / 2)) * self.plane.scale_mas,
+            "tie_rotation_deg": turn.rotation,
+            "tie_scale": turn.scale,
+        }
+
+
+class ErrorsByDetector:
+    """Systematic errors of a master frame's stars, those of each detector found from its own exposures.
+
+    The same as `~jwst_hpastrom.frame.systematics.SharedErrors`, and the errors of the detectors' places
+    relative to each other.
+
+    Parameters
+    ----------
+    m, star, averages, transforms, corrections, name, instrument
+        As of `~jwst_hpastrom.frame.systematics.SharedErrors`.
+
+    several : `SeveralDetectors`
+    """
+
+    def __init__(self, m, star, averages, transforms, corrections, name, several, instrument=""):
+        n, which = averages.n_used.size, several.which
+        self.pixel = float(np.median([t.scale for t in transforms]))
+        self.name, self.instrument = name, instrument
+        together = same_places(m, transforms) & (which[:, None] == which)
+        known = correction_errors(m, star, averages.used, transforms, corrections, n)
+        extra = shared_weight(m, star, averages.used, together, n)
+        rows = averages.used & (star >= 0)
+        counts = [np.bincount(star[rows & (which[m.exposure] == d)], minlength=n) for d in np.unique(which)]
+        main = np.argmax(counts, axis=0)
+        at = averages.mean.T
+        found, curvature, self.parts = np.full((2, n), np.nan), np.zeros((2, n)), []
+        for d in np.unique(which):
+            own = np.where(which[m.exposure] == d, star, -1)
+            part = detector_errors(m, own, averages, together)
+            bent = self._bent(several, averages, star, d, main)
+            mine = main == d
+            found[:, mine] = part.smooth.at(*at[:, mine]) ** 2 + extra[mine] * part.local[:, None] ** 2
+            curvature[:, mine] = bent.at(*at[:, mine])
+            self.parts.append((part, bent))
+        self.detector = DetectorErrors(*self._mean([p for p, _ in self.parts]))
+        self.curvature = Profile(
+            np.zeros(2), np.zeros(1), np.sqrt(np.mean(curvature**2, axis=1, keepdims=True))
+        )
+        self.unknown, self.stated = np.isnan(found) & ~(known > 0), bool((known > 0).any())
+        relative = several.fit.star_errors(m, star, averages.used, n)[1]
+        self.positions = np.sqrt(np.fmax(known**2, found) + curvature**2 + relative**2)
+
+    @staticmethod
+    def _bent(several, averages, star, d, main):
+        if several.fit.tie is None:
+            return Profile.zero()
+        detection, du, dv, weights = several.fit.tie
+        who = star[detection]
+        k = (who >= 0) & (main[who] == d)
+        return curvature_error(*averages.mean[who[k]].T, du[k], dv[k], tuple(w[k] for w in weights))
+
+    @staticmethod
+    def _mean(parts):
+        """Root mean squares of the detectors' errors."""
+        smooth = np.sqrt(np.mean([np.mean(p.smooth.error**2, axis=1) for p in parts], axis=0))
+        local = np.sqrt(np.mean([p.local**2 for p in parts], axis=0))
+        return Profile(np.zeros(2), np.zeros(1), smooth[:, None]), local
+
+    def __call__(self, x, y, mag, flags):
+        """Return the errors of stars at (x, y), shape (2, n), master pixels."""
+        return np.hypot(
+            self.positions, light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument)
+        )

@@ -1,0 +1,146 @@
+"""The linear transformation that carries a master frame to the sky."""
+
+import numpy as np
+
+from jwst_hpastrom.columns import epsf_cause, row_epochs, values
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError
+from jwst_hpastrom.frame.transforms.registration import align
+from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
+
+__all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
+
+#: mas within which few stars agree on one offset: what is left of rotation and distortion, too
+FEW_RADIUS = 100.0
+
+
+def reference_positions(reference, plane, epoch):
+    """Positions of a catalog at an epoch, through its own motions; unknown ones are the others' mean.
+
+    Parameters
+    ----------
+    reference : `~astropy.table.Table`
+        ra, dec, optional pmra, pmdec and errors; column ``ref_epoch`` or metadata ``epoch``.
+
+    plane : `~jwst_hpastrom.geometry.TangentPlane`
+
+    epoch : float
+        Julian year that every row is carried to from its own; None: the positions as they are.
+
+    Returns
+    -------
+    x, y : ndarray
+        Pixels of ``plane``.
+
+    x_err, y_err : ndarray
+        Standard errors, pixels; NaN where unknown.
+
+    Raises
+    ------
+    BadCatalogError
+        No positions, or motions without an epoch.
+    """
+    missing = [c for c in ("ra", "dec") if c not in reference.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "ra and dec in the reference catalog")
+    xi, eta = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
+    pm = values(reference, "pmra"), values(reference, "pmdec")
+    dt = 0.0
+    if epoch is not None:
+        dt = epoch - row_epochs(reference)
+        moves = np.isfinite(xi + pm[0] + pm[1])
+        if not np.isfinite(dt[moves]).all():
+            whose = np.isfinite(epoch)
+            raise BadCatalogError(
+                "motions without an epoch" if whose else "exposures without an epoch",
+                "the Julian year of the positions",
+                "add metadata epoch or a column ref_epoch" if whose else "EXPMID in the exposures",
+                reference.meta.get("catalog", "reference catalog") if whose else None,
+            )
+        dt = np.nan_to_num(dt)
+    errors = tuple(values(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
+    pm, pm_errors = fill_motions(pm, errors[2:])
+    moves = np.isfinite(xi + eta)
+    turned = np.full((2, xi.size), np.nan)  # East and North turn over the field with the meridians
+    axes = sky_axes(plane, xi[moves], eta[moves])
+    turned[:, moves] = np.einsum("nij,jn->in", axes, np.stack(pm)[:, moves])
+    pm, errors = turned, (*errors[:2], *pm_errors)
+    xi, eta, ex, ey = propagate(xi, eta, *pm, dt, errors=errors)
+    return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
+
+
+def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shift, max_rotation):
+    """Six-parameter transformation of the averages to a reference catalog.
+
+    Returns
+    -------
+    transform : `~jwst_hpastrom.geometry.LinearTransform`
+
+    meta : dict
+        Number of stars and scatter of the tie, for the table's metadata.
+
+    residuals : tuple of ndarray
+        Positions of the stars used, residuals (frame minus catalog), and their weights in either axis.
+
+    error : callable
+        Standard errors (2, n) that the tie gives to frame positions (x, y), master pixels.
+    """
+    x, y, ex, ey = reference_positions(reference, plane, epoch)
+    u, v = averages.mean[solid].T
+    count = np.bincount(star[star >= 0], minlength=solid.size)
+    mag = np.bincount(star[star >= 0], weights=m.mag[star >= 0], minlength=solid.size)[solid] / count[solid]
+    mag_to = values(reference, "mag")
+    ok = np.flatnonzero(np.isfinite(x + y))
+    x, y, ex, ey, mag_to = x[ok], y[ok], ex[ok], ey[ok], mag_to[ok]
+    try:
+        found = align(
+            u, v, mag, x, y, mag_to, max_shift=1.5 * max_shift, max_rotation=1.5 * max_rotation,
+            few_radius=FEW_RADIUS / plane.scale_mas,
+        )  # fmt: skip
+    except HPAstromError as error:
+        raise type(error)(
+            error.found,
+            error.needed,
+            epsf_cause(m.mag, m.qfit)
+            or "check that the reference catalog covers the field; if the pointing is off by more, give a "
+            "larger max_shift",
+            "reference catalog",
+        ) from None
+    t = found.transform
+    fu, fv = averages.formal[solid].T
+    # The typical error stands in where the catalog gives none; it is also the floor of the weights.
+    floor = np.nanmedian(np.r_[ex, ey]) if np.isfinite(np.r_[ex, ey]).any() else max(found.rms, 1e-3)
+    ex, ey = np.where(ex > 0, ex, floor), np.where(ey > 0, ey, floor)
+    radius = float(np.clip(6 * found.rms, 0.2, 2.0))
+    fit = None
+    for _ in range(3):
+        i, j, _ = match_nearest(*t.forward(u, v), x, y, radius)
+        w = tuple(1.0 / (e[j] ** 2 + f[i] ** 2 + (0.1 * floor) ** 2) for e, f in ((ex, fu), (ey, fv)))
+        fit = fit_linear(u[i], v[i], x[j], y[j], parameters=6 if i.size >= 6 else 4, weights=w)
+        t = fit.transform
+    i, j = i[fit.keep], j[fit.keep]
+    at = t.forward(u[i], v[i])
+    residuals = (*at, at[0] - x[j], at[1] - y[j], tuple(a[fit.keep] for a in w))
+    return (
+        t,
+        {
+            "tied_to": "reference",
+            "n_tie": fit.n_used,
+            "tie_rms_mas": fit.rms * plane.scale_mas,
+            "tie_rotation_deg": t.rotation,
+            "tie_scale": t.scale,
+        },
+        residuals,
+        lambda x, y: np.sqrt(fit.variance(*t.inverted().forward(x, y))),
+    )
+
+
+def tie_to_wcs(m, wcs_uv):
+    """Six-parameter transformation of the frame to the mean of the exposures' WCS.
+
+    Returns
+    -------
+    transform, meta, residuals, error
+        As `tie_to_reference`; no residuals, no errors.
+    """
+    fit = fit_linear(m.u, m.v, *wcs_uv, parameters=6)
+    return fit.transform, {"tied_to": "exposure WCS", "n_tie": fit.n_used}, None, None

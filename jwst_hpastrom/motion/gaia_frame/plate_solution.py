@@ -1,0 +1,344 @@
+"""All epochs' transformations in one solution: Gaia gives the frame, straight paths hold the epochs."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameCovariance
+from jwst_hpastrom.motion.gaia_frame.plate_stars import (
+    best_stars,
+    designs,
+    field_stars,
+    reference_stars_terms,
+    star_weights,
+    time_basis,
+    weighted_inverse,
+)
+from jwst_hpastrom.motion.gaia_frame.reference_choice import measured
+from jwst_hpastrom.motion.gaia_frame.reference_mixture import BAD_FACTORS, solve_mixture
+from jwst_hpastrom.motion.gaia_frame.reference_terms import reference_table, weighted_terms
+from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, fit_motions
+
+__all__ = ["PlateSolution", "add_frame_errors", "solve_plates"]
+
+log = logging.getLogger("stpipe.hpastrom.motion")
+
+#: factors on the catalog's errors: good stars, then bad ones
+FACTORS = (1.0, *BAD_FACTORS)
+#: sampling of the memberships while the solution still moves
+ROUGH = {"n_sweeps": 60, "n_burn": 30}
+
+
+@dataclass(frozen=True)
+class PlateSolution:
+    """Transformations of all epochs, from `solve_plates`.
+
+    Attributes
+    ----------
+    ties : list of `~jwst_hpastrom.motion.gaia_frame.frame_tie.EpochTie`
+
+    covariance : ndarray, shape (2, n_epochs n_terms, n_epochs n_terms)
+        Of all their coefficients, mas², East and North; epoch by epoch.
+
+    width : float
+        Standard deviation, mas, of the terms above the degree: what the prior took it to be.
+
+    references : `~astropy.table.Table` or None
+        Every reference star's difference from the catalog and its membership probability, where asked for.
+    """
+
+    ties: list
+    covariance: np.ndarray
+    width: float
+    references: Table | None = None
+
+    def epoch_errors(self, x, y):
+        """Errors of the transformations at pixel positions (n, n_epochs), mas; (2, n, n_epochs)."""
+        design = designs(self.ties, x, y, np.isfinite(x + y))
+        n_terms, out = design.shape[2], np.empty((2, *x.shape))
+        for k in range(x.shape[1]):
+            s, d = slice(k * n_terms, (k + 1) * n_terms), design[:, k]
+            for axis in (0, 1):
+                out[axis, :, k] = np.sqrt(np.sum((d @ self.covariance[axis, s, s]) * d, 1))
+        return out
+
+
+def _raised(tie, degree):
+    """Give a tie the terms of a higher degree, with zero coefficients."""
+    coefficients = np.zeros((2, len(polynomial_terms(degree))))
+    coefficients[:, : tie.coefficients.shape[1]] = tie.coefficients
+    return replace(tie, degree=degree, coefficients=coefficients)
+
+
+def cubic_of_inverse(coefficients):
+    """Cubic terms of the inverse of a quadratic map, from its terms up to the second order.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (2, 6) or more
+        1, p, q, p², pq, q² of u and v, where (p, q) is a polynomial of second degree in (u, v).
+
+    Returns
+    -------
+    ndarray, shape (2, 4)
+        p³, p²q, pq², q³.
+
+    Notes
+    -----
+    With u = L p + Q(p, p) + C(p, p, p) + …, Q bilinear: C(p, p, p) = 2 Q(p, L⁻¹ Q(p, p)).
+    """
+    quadratic = coefficients[:, 3:6]
+    back = np.linalg.solve(coefficients[:, 1:3], quadratic)  # L⁻¹ Q: its p² , pq and q² by row
+    by_p, by_q = (np.pad(back, ((0, 0), pad)) for pad in ((0, 1), (1, 0)))  # times p, times q
+    a, b, c = (quadratic[:, k, None] for k in range(3))
+    return 2 * a * by_p[0] + b * (by_p[1] + by_q[0]) + 2 * c * by_q[1]
+
+
+def solve_plates(
+    ties,
+    links,
+    epochs,
+    reference,
+    star,
+    *,
+    group=None,
+    regularised_degree=3,
+    outlier_sigma=5.0,
+    n_iterations=3,
+    max_stars=5000,
+    log_odds=None,
+    executor=None,
+):
+    """Solve for the transformations of all epochs at once.
+
+    Parameters
+    ----------
+    ties : list of `~jwst_hpastrom.motion.gaia_frame.frame_tie.EpochTie`
+        First transformations.
+
+    links : `~jwst_hpastrom.motion.many_epoch.linking.LinkedStars`
+
+    epochs : ndarray
+
+    reference : `~jwst_hpastrom.motion.gaia_frame.reference.ReferenceStars`
+
+    star : ndarray of int
+        Their stars in ``links``.
+
+    group : ndarray of int, optional
+        Groups of epochs in which every star has an offset of its own.
+
+    regularised_degree : int
+        Terms above the ties' degree, up to this one, are fitted with a normal prior whose width is the one
+        that the epochs make most likely: about zero or, if they then need less width, about the cubic terms
+        of a quadratic's inverse (a distortion may be quadratic from pixels to the sky, or the other way).
+
+    outlier_sigma : float
+        As in `~jwst_hpastrom.motion.star_fits.models.fit_motions`.
+
+    n_iterations : int
+        Solutions; between them the stars' outlying measurements are found anew.
+
+    max_stars : int
+        Field stars that take part: those of smallest errors.
+
+    log_odds : ndarray, shape (n_reference,), optional
+        Of being bad, from `~jwst_hpastrom.motion.gaia_frame.reference_mixture.quality_log_odds`: the
+        reference stars are then a mixture of good and bad ones. Without, all are good.
+
+    executor : `concurrent.futures.Executor`, optional
+        For the stars' fits.
+
+    Returns
+    -------
+    `PlateSolution`
+
+    Raises
+    ------
+    NotEnoughStarsError
+        An epoch with fewer stars that link it to others, or to the catalog, than its polynomials have terms.
+
+    Notes
+    -----
+    Beyond H25, where every epoch stands on its reference stars alone (0.2-0.5 mas an epoch). Generalized
+    least squares: a field star has a free position and motion, and free offsets by group; a reference star
+    has Gaia's, with Gaia's covariance as prior, and offsets by group as large as its own fit found, or as a
+    measurement's error. What the field stars leave undetermined, a polynomial that is linear in time, is
+    the frame: only the reference stars determine it, each with one weight at all epochs. Two epochs are held
+    by the reference stars alone; from three on all stars help, those of few epochs with Student's weights.
+    """
+    links, star = best_stars(links, star, max_stars)
+    n, n_epochs = links.index.shape
+    group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
+    has_group = 1 < np.unique(group).size < n_epochs
+    group = group if has_group else np.zeros(n_epochs, int)
+    models, n_groups = ("poly", "group") if has_group else ("poly",), np.unique(group).size
+    terms = polynomial_terms(max(regularised_degree, ties[0].degree))
+    soft = np.tile([i + j > ties[0].degree for i, j in terms], n_epochs)
+    n_hard = ties[0].coefficients.shape[1]
+    ties = [_raised(tie, max(regularised_degree, tie.degree)) for tie in ties]
+    field = np.ones(n, bool)
+    field[star] = False
+    states, center, width, table = np.ones((star.size, 1)), 0.0, None, None
+    for step in range(n_iterations):
+        position, error = measured(links, ties, n_epochs)
+        fits = fit_motions(
+            epochs, position[0], position[1], error[0], error[1],
+            models=models, group=group, use=links.usable, outlier_sigma=outlier_sigma, executor=executor,
+        )  # fmt: skip
+        share = star_weights(fits, position, error, epochs)
+        rows = np.flatnonzero(field & (share > 0) & (fits.used.sum(1) > 2))
+        _unless_enough(fits.used[rows].sum(0) + fits.used[star].sum(0), n_hard, epochs)
+        normal, right = np.zeros((2, soft.size, soft.size)), np.zeros((2, soft.size))
+        for first in range(0, rows.size, 5000):
+            part = rows[first : first + 5000]
+            field_stars(normal, right, part, share[part], ties, links, epochs, group, fits, position, error)
+        told = reference_stars_terms(
+            normal, right, reference, star, ties, links, epochs, group, fits, position, error
+        )
+        old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
+        start = 3 * float(np.nanmedian(error))
+        width = start if width is None else width
+        if log_odds is not None:
+            states = _mixture(normal, right, old, soft, width, center, told, log_odds, **ROUGH).states
+        catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
+        total = normal + catalog_normal, right + catalog_right
+        solutions = [(*_solve(*total, old, soft, c, start), c) for c in _centers(ties, soft)]
+        new, covariance, width, center = min(solutions, key=lambda solution: solution[2])
+        if log_odds is not None and step == n_iterations - 1:
+            mixture = _mixture(normal, right, old, soft, width, center, told, log_odds)
+            new, covariance = old + mixture.change, mixture.covariance
+            table = reference_table(
+                reference, star, told, mixture.change, covariance, mixture.states, FACTORS
+            )
+        ties = [
+            replace(t, coefficients=c)
+            for t, c in zip(ties, np.swapaxes(new.reshape(2, n_epochs, -1), 0, 1), strict=True)
+        ]
+    log.info(
+        "%d stars and %d reference stars hold %d epochs of %d groups; regularised terms have %.3f mas",
+        rows.size, star.size, n_epochs, n_groups, width,
+    )  # fmt: skip
+    return PlateSolution(ties, covariance, width, table)
+
+
+def _unless_enough(n_linked, n_terms, epochs):
+    """Raise where an epoch has too few stars to hold it."""
+    worst = int(np.argmin(n_linked))
+    if n_linked[worst] < n_terms + 1:
+        raise NotEnoughStarsError(
+            f"{int(n_linked[worst])} stars that link epoch {epochs[worst]:.4f} to others or to the catalog",
+            f"{n_terms + 1}", "lower the degree, or leave the epoch out",
+        )  # fmt: skip
+
+
+def _mixture(normal, right, old, soft, width, center, told, log_odds, **sampling):
+    """Memberships and frame, given the width of the terms above the degree."""
+    prior = soft / width**2 if soft.any() else np.zeros(soft.size)
+    base = normal + np.diag(prior)
+    # what nothing but the catalog determines
+    scale = np.maximum(np.diagonal(base, axis1=1, axis2=2), 1e-300)
+    base = base + 1e-11 * scale[:, :, None] * np.eye(soft.size)
+    return solve_mixture(base, right - prior * (old - center), told, log_odds, **sampling)
+
+
+def _centers(ties, soft):
+    """What the prior may expect of the terms above the degree: nothing, or the inverse of a quadratic map."""
+    yield np.zeros((2, soft.size))
+    if ties[0].degree > 2 and soft[3:6].sum() == 0 and soft[6:10].all():
+        out = np.zeros((2, len(ties), soft.size // len(ties)))
+        for k, tie in enumerate(ties):
+            out[:, k, 6:10] = cubic_of_inverse(tie.coefficients)
+        yield out.reshape(2, -1)
+
+
+def _solve(normal, right, old, soft, center, width):
+    """Coefficients, their covariance, and the prior's width by expectation and maximization."""
+    new, covariance = old.copy(), np.empty_like(normal)
+    for _ in range(60):
+        prior = soft / width**2
+        for axis in (0, 1):
+            covariance[axis] = np.linalg.inv(normal[axis] + np.diag(prior))
+            new[axis] = old[axis] + covariance[axis] @ (right[axis] - prior * (old - center)[axis])
+        if not soft.any():
+            return new, covariance, 0.0
+        variance = np.diagonal(covariance, axis1=1, axis2=2)[:, soft]
+        last, width = width, max(float(np.sqrt(np.mean((new - center)[:, soft] ** 2 + variance))), 1e-4)
+        if abs(width / last - 1) < 0.01:
+            break
+    return new, covariance, width
+
+
+def add_frame_errors(fits, plates, links, error, epochs, group=None):
+    """Add what the transformations' errors do to each star's position and motion, less what is common to all.
+
+    Parameters
+    ----------
+    fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
+
+    plates : `PlateSolution`
+
+    links : `~jwst_hpastrom.motion.many_epoch.linking.LinkedStars`
+
+    error : ndarray, shape (2, n_stars, n_epochs)
+        Errors of the lists, mas.
+
+    epochs : ndarray
+
+    group : ndarray of int, optional
+
+    Returns
+    -------
+    fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
+        With the larger covariances.
+
+    shared : ndarray, shape (n, 2)
+        What was added to the errors of the motions (in quadrature), mas/yr: neighbors have it in common.
+
+    frame : `~jwst_hpastrom.motion.gaia_frame.frame_quality.FrameCovariance`
+        Of the mean displacement of all stars.
+    """
+    n, k = fits.t0.size, fits.degree + 1
+    if group is None or not (fits.model == MODEL_CODES["group"]).any():
+        group = np.zeros(len(epochs), int)
+    fitted = np.flatnonzero(fits.model >= 0)
+    epoch = float(np.median(fits.t0[fitted]))
+    out, common, shared = fits.covariance.copy(), np.empty((2, 2, 2)), np.full((n, 2), np.nan)
+    for axis in (0, 1):
+        mean, effect = np.zeros((2, plates.covariance.shape[1])), np.zeros((n, k, plates.covariance.shape[1]))
+        for first in range(0, fitted.size, 2000):
+            s = fitted[first : first + 2000]
+            effect[s] = _effect(fits, s, axis, plates.ties, links, error[axis], epochs, group)
+        shift = (epoch - fits.t0)[:, None]
+        mean[0] = np.mean(effect[fitted, 0] + shift[fitted] * effect[fitted, 1], 0)
+        mean[1] = np.mean(effect[fitted, 1], 0)
+        common[axis] = mean @ plates.covariance[axis] @ mean.T
+        effect[fitted, 1] -= mean[1]
+        effect[fitted, 0] -= mean[0] - shift[fitted] * mean[1]
+        rows = slice(k * axis, k * axis + k)
+        for first in range(0, fitted.size, 2000):
+            s = fitted[first : first + 2000]
+            added = (effect[s] @ plates.covariance[axis]) @ np.swapaxes(effect[s], 1, 2)
+            out[s, rows, rows] += added
+            shared[s, axis] = np.sqrt(added[:, 1, 1])
+    return replace(fits, covariance=out), shared, FrameCovariance(epoch, common)
+
+
+def _effect(fits, stars, axis, ties, links, error, epochs, group):
+    """Derivatives of the stars' polynomial in time by the transformations' coefficients, (n, k, E·T)."""
+    k, used = fits.degree + 1, fits.used[stars]
+    basis = time_basis(epochs, fits.t0[stars], group, fits.degree)
+    sigma = np.nan_to_num(error[stars], nan=1.0)
+    spread = 1e-3 * np.median(sigma, axis=1)
+    has = fits.model[stars] == MODEL_CODES["group"]
+    spread = np.where(has, np.maximum(np.exp(fits.theta[stars, axis, 0]), spread), spread)
+    precision = np.zeros((stars.size, basis.shape[-1], basis.shape[-1]))
+    for g in range(k, basis.shape[-1]):
+        precision[:, g, g] = spread**-2.0
+    operator, _ = weighted_inverse(np.where(used, sigma**-2.0, 0.0), basis, precision)
+    design = designs(ties, links.x[stars], links.y[stars], used)
+    return (operator[:, :k, :, None] * design[:, None]).reshape(stars.size, k, -1)

@@ -1,0 +1,309 @@
+"""Kinematic models for many epochs: Gaussian processes about straight lines (H25 §3.2, App. B)."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
+from jwst_hpastrom.motion.star_fits._star_kernels import fit_stars
+from jwst_hpastrom.motion.star_fits.marginal import marginalize
+
+__all__ = ["MODEL_CODES", "MODEL_SETS", "MotionFits", "elpd_margin", "fit_motions"]
+
+
+def elpd_margin(probability):
+    """ELPD by which a model must exceed poly-only: ln(p/(1 − p)).
+
+    Parameters
+    ----------
+    probability : float
+        Probability that the richer model is the better one.
+    """
+    if not 0 < probability < 1:
+        raise ParameterError(f"probability={probability}", "a number between 0 and 1")
+    return float(np.log(probability / (1 - probability)))
+
+
+@dataclass(frozen=True)
+class MotionFits:
+    """Motions of many stars, from `fit_motions`.
+
+    Attributes
+    ----------
+    model : ndarray of int, shape (n,)
+        Model code; -1 where no motion could be fitted.
+
+    t0 : ndarray, shape (n,)
+        Reference epoch: the error-weighted mean time, one for both axes.
+
+    coefficients : ndarray, shape (n, q)
+        x0, vx[, ax], y0, vy[, ay][, parallax]: mas, mas/yr, mas/yr².
+
+    covariance : ndarray, shape (n, q, q)
+
+    elpd : ndarray, shape (n, highest code + 1)
+        Expected log predictive density by model code; NaN where not tried.
+
+    chi2_loo : ndarray, shape (n, 2)
+        H25 eq. 8 per axis.
+
+    theta : ndarray, shape (n, 2, 2)
+        Logarithms of the chosen model's hyper-parameters per axis: amplitude (mas) and time or angular scale.
+
+    used : ndarray of bool, shape (n, n_epochs)
+
+    loo_mean, loo_error : ndarray, shape (n, 2, n_epochs)
+        Leave-one-out predictions and their errors; NaN where unused.
+    """
+
+    model: np.ndarray
+    t0: np.ndarray
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    elpd: np.ndarray
+    chi2_loo: np.ndarray
+    theta: np.ndarray
+    used: np.ndarray
+    loo_mean: np.ndarray
+    loo_error: np.ndarray
+    degree: int
+    has_parallax: bool
+
+    @property
+    def position(self):
+        """X and y at t0, shape (n, 2)."""
+        return self.coefficients[:, [0, self.degree + 1]]
+
+    @property
+    def motion(self):
+        """Velocity at t0, shape (n, 2)."""
+        return self.coefficients[:, [1, self.degree + 2]]
+
+    def take(self, rows):
+        """Return some of the stars."""
+        arrays = (getattr(self, f.name)[rows] for f in fields(self)[:-2])
+        return MotionFits(*arrays, self.degree, self.has_parallax)
+
+    def block(self, *index):
+        """Covariance of some coefficients, shape (n, k, k)."""
+        return self.covariance[:, index][:, :, index]
+
+    @property
+    def motion_covariance(self):
+        """Covariance of the velocity, shape (n, 2, 2)."""
+        return self.block(1, self.degree + 2)
+
+    @property
+    def position_error(self):
+        """Standard errors of x and y, shape (n, 2)."""
+        return np.sqrt(np.diagonal(self.block(0, self.degree + 1), axis1=1, axis2=2))
+
+    @property
+    def motion_error(self):
+        """Standard errors of the velocity, shape (n, 2)."""
+        return np.sqrt(np.diagonal(self.motion_covariance, axis1=1, axis2=2))
+
+    def at(self, epoch):
+        """Positions at an epoch along the fitted motion, and their errors.
+
+        Returns
+        -------
+        position, error : ndarray, shape (n, 2)
+        """
+        k = self.degree + 1
+        dt = epoch - self.t0
+        basis = np.stack([dt**r / max(r, 1) for r in range(k)], -1)  # 1, dt, dt²/2
+        out, err = np.empty((2, self.t0.size)), np.empty((2, self.t0.size))
+        for axis in (0, 1):
+            rows = slice(axis * k, axis * k + k)
+            out[axis] = np.sum(self.coefficients[:, rows] * basis, 1)
+            err[axis] = np.sqrt(np.einsum("ni,nij,nj->n", basis, self.covariance[:, rows, rows], basis))
+        return out.T, err.T
+
+
+def _run(arrays, settings):
+    t, x, y, ex, ey, extra, use, group, factors = arrays
+    n, n_epochs = x.shape
+    degree, parallax = settings[0], settings[1]
+    q = 2 * (degree + 1) + int(parallax)
+    out = (
+        np.full(n, -1),
+        np.full(n, np.nan),
+        np.full((n, q), np.nan),
+        np.full((n, q, q), np.nan),
+        np.full((n, N_CODES), np.nan),
+        np.full((n, 2), np.nan),
+        np.full((n, 2, 2), np.nan),
+        np.full((n, 2, n_epochs), np.nan),
+        np.full((n, 2, n_epochs), np.nan),
+    )
+    use = use.copy()
+    fit_stars(t, x, y, ex, ey, extra, use, group, factors, *settings, *out)
+    return (*out[:7], use, *out[7:])
+
+
+def fit_motions(
+    t,
+    x,
+    y,
+    x_err,
+    y_err,
+    *,
+    models="auto",
+    group=None,
+    extra_covariance=None,
+    factors=None,
+    use=None,
+    acceleration=False,
+    outlier_sigma=5.0,
+    outlier_model=None,
+    probability=0.997,
+    group_probability=0.5,
+    min_epochs_models=5,
+    brightness=None,
+    n_starts=2,
+    executor=None,
+    progress=False,
+    chunk=500,
+):
+    """Fit motions to stars measured at many epochs, and choose each star's kinematic model.
+
+    Parameters
+    ----------
+    t : ndarray, shape (n_epochs,)
+        Julian years.
+
+    x, y, x_err, y_err : ndarray, shape (n_stars, n_epochs)
+        Positions on the plane and standard errors, mas; NaN where a star was not found. Values without a
+        finite positive error are left out.
+
+    models : {"auto", "h25", "linear"} or sequence of str
+        `MODEL_SETS`, or names of `MODEL_CODES`.
+
+    group : ndarray of int, shape (n_epochs,), optional
+        Epochs that share an unknown offset (position angle, visit, instrument), for the model "group".
+
+    extra_covariance : ndarray, shape (n_stars, 2, n_epochs, n_epochs), optional
+        Added to diag(err²): what the transformations' errors have in common between epochs.
+
+    factors : ndarray, shape (2, n_epochs), optional
+        Parallax factors; where given, a parallax is fitted, one for both axes.
+
+    use : ndarray of bool, shape (n_stars, n_epochs), optional
+        Measurements that may be used.
+
+    acceleration : bool
+        Fit a second-order polynomial.
+
+    outlier_sigma : float
+        Measurements further than this from their leave-one-out prediction, in either axis, are removed, worst
+        first; 0 removes none.
+
+    outlier_model : {"poly", "group"}, optional
+        Model of that test; by default "group" where it is among the models, else "poly" as in H25.
+
+    probability : float
+        A model with a systematic replaces poly-only if its ELPD is higher by ln(p/(1 − p)).
+
+    group_probability : float
+        The same for the group offset, a systematic that is known to exist: 0.5 takes whichever predicts
+        better.
+
+    min_epochs_models : int
+        With fewer epochs: weighted straight line, no rejection, no choice.
+
+    brightness : ndarray, shape (n_stars,), optional
+        Magnitudes: with "auto", stars of similar ones share the prior of their systematics.
+
+    n_starts : int
+        Climbs per model, from the best points of a coarse grid.
+
+    executor : `concurrent.futures.Executor`, optional
+        Chunks of stars go to it; results do not depend on it.
+
+    progress : bool
+        Show a progress bar.
+
+    chunk : int
+        Stars per chunk.
+
+    Returns
+    -------
+    `MotionFits`
+
+    Notes
+    -----
+    Methods: y ~ N(H β, K_sys + diag(σ²)) with the polynomial projected out; hyper-parameters by maximum
+    marginal likelihood. Priors and bounds, this project's choice: ln A normal about ln of the residuals'
+    scatter with sd 2, A between 0.02 σ and five times the largest residual; ln τ normal about the middle of
+    [ln(shortest gap/2), ln(baseline)] with half its width as sd, and inside it; the confusion length
+    between σ (or half a step of the star's motion) and twice the star's path. With a parallax,
+    hyper-parameters are found with one parallax per axis, the final solution with one for both. The errors
+    of x and y at one epoch are taken as uncorrelated.
+
+    With "auto", and without a parallax, motions and their covariances are averages over the systematics that
+    the field makes likely (`~jwst_hpastrom.motion.star_fits.marginal.marginalize`), not those of the chosen
+    model at its best hyper-parameters, which are too certain where time and group coincide; ``model``,
+    ``theta`` and the leave-one-out columns remain the chosen model's.
+    """
+    names = MODEL_SETS.get(models, models) if isinstance(models, str) else tuple(models)
+    if isinstance(names, str) or any(n not in MODEL_CODES for n in names):
+        raise ParameterError(
+            f"models={models}", f"one of {', '.join(MODEL_SETS)}, or of {', '.join(MODEL_CODES)}"
+        )
+    t = np.ascontiguousarray(t, float)
+    x, y, ex, ey = (np.ascontiguousarray(np.atleast_2d(a), float) for a in (x, y, x_err, y_err))
+    if x.shape[1] != t.size:
+        raise ParameterError(f"{x.shape[1]} columns of positions", f"{t.size}, one an epoch")
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(x + y + ex + ey) & (ex > 0) & (ey > 0)
+    use = good if use is None else good & use
+    group = np.arange(t.size) if group is None else np.unique(np.asarray(group), return_inverse=True)[1]
+    # A group an epoch is the additive error: nothing to be learned from it.
+    if np.unique(group).size == t.size:
+        names = tuple(n for n in names if n != "group")
+    parallax = factors is not None
+    factors = np.zeros((2, t.size)) if factors is None else np.ascontiguousarray(factors, float)
+    test = outlier_model or ("group" if "group" in names else "poly")
+    if test not in ("poly", "group"):
+        raise ParameterError(f"outlier_model={test}", "poly or group")
+    codes = np.array([MODEL_CODES[n] for n in names if n != "poly"], np.int64)
+    settings = (
+        2 if acceleration else 1,
+        parallax,
+        codes,
+        MODEL_CODES[test],
+        float(outlier_sigma),
+        elpd_margin(probability),
+        elpd_margin(group_probability),
+        int(min_epochs_models),
+        int(n_starts),
+    )
+    none = np.zeros((0, 2, 1, 1))
+    jobs = []
+    for first in range(0, x.shape[0], chunk):
+        s = slice(first, first + chunk)
+        extra = none if extra_covariance is None else np.ascontiguousarray(extra_covariance[s], float)
+        jobs.append((t, x[s], y[s], ex[s], ey[s], extra, use[s], group.astype(np.int64), factors))
+    if executor is None:
+        results = (_run(job, settings) for job in jobs)
+    else:
+        futures = [executor.submit(_run, job, settings) for job in jobs]
+        results = (f.result() for f in futures)
+    bar = tqdm(results, total=len(jobs), desc="motions", unit="chunk", disable=None if progress else True)
+    parts = list(bar)
+    if not parts:
+        empty = np.zeros((0, t.size))
+        parts = [
+            _run((t, empty, empty, empty, empty, none, empty > 0, group.astype(np.int64), factors), settings)
+        ]
+    joined = [np.concatenate([p[k] for p in parts]) for k in range(len(fields(MotionFits)) - 2)]
+    fits = MotionFits(*joined, degree=settings[0], has_parallax=parallax)
+    if models != "auto" or parallax:
+        return fits
+    return marginalize(
+        fits, t, np.stack([x, y]), np.stack([ex, ey]), names=names, group=group, extra=extra_covariance,
+        brightness=brightness, min_epochs=min_epochs_models, executor=executor,
+    )  # fmt: skip

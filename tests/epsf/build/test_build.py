@@ -1,0 +1,241 @@
+"""Building a library from dithered images of analytic stars."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
+
+SIDE = 300
+MIDDLE = (SIDE - 1) / 2
+
+
+def psi(dx, dy, x):
+    """A sharp core and wings, its width changing over the field; the volume within 5 pixels is not 1."""
+    s = 0.62 * (1 + 0.02 * (x - MIDDLE) / MIDDLE)
+    r2 = dx**2 + dy**2
+    return 0.9 * np.exp(-r2 / (2 * s**2)) / (2 * np.pi * s**2) + 0.1 * 3 / np.pi / 9 / (1 + r2 / 9) ** 2.5
+
+
+def render(x, y, flux, rng, sky=0.3, noise=0.03, gain=400.0):
+    data = np.full((SIDE, SIDE), sky)
+    for a, b, f in zip(x, y, flux, strict=True):
+        i0, i1 = max(int(a) - 16, 0), min(int(a) + 18, SIDE)
+        j0, j1 = max(int(b) - 16, 0), min(int(b) + 18, SIDE)
+        if i1 <= i0 or j1 <= j0:
+            continue
+        jj, ii = np.mgrid[j0:j1, i0:i1]
+        data[j0:j1, i0:i1] += f * psi(ii - a, jj - b, a)
+    err = np.sqrt(noise**2 + np.maximum(data, 0) / gain)
+    data = data + rng.normal(0, err)
+    bad = rng.random(data.shape) < 0.002
+    data[bad] = np.nan
+    return Image(data.astype(np.float32), err.astype(np.float32), bad, np.zeros_like(bad), "made")
+
+
+@dataclass
+class Dithered:
+    images: list
+    planes: list
+    x: list
+    y: list
+    flux: np.ndarray
+
+
+def dithered(n_exposures, n_bright, n_faint, seed=3, whole_pixels=False):
+    rng = np.random.default_rng(seed)
+    n = n_bright + n_faint
+    u, v = rng.uniform(-25, SIDE + 25, (2, n))
+    flux = np.r_[rng.uniform(60, 300, n_bright), rng.uniform(2, 8, n_faint)]
+    images, planes, xs, ys = [], [], [], []
+    for _ in range(n_exposures):
+        dx, dy, turn = *rng.uniform(-12, 12, 2), rng.normal(0, 2e-4)
+        if whole_pixels:
+            dx, dy, turn = round(dx), round(dy), 0.0
+        error = rng.normal(0, 3, 2)  # of the pointing
+
+        def to_plane(x, y, dx=dx, dy=dy, error=error):
+            return x - dx + error[0], y - dy + error[1]
+
+        x, y = u + turn * (v - MIDDLE) + dx, v - turn * (u - MIDDLE) + dy
+        images.append(render(x, y, flux, rng))
+        planes.append(to_plane)
+        xs.append(x)
+        ys.append(y)
+    return Dithered(images, planes, xs, ys, flux)
+
+
+OPTIONS = {"n_iterations": 12, "n_global": 5, "n_fitted": 2, "grid": 2, "mesh": 50}
+
+
+@pytest.fixture(scope="module")
+def field():
+    return dithered(6, 260, 350)
+
+
+@pytest.fixture(scope="module")
+def result(field):
+    return build_library(field.images, field.planes, **OPTIONS)
+
+
+def truth(library, x):
+    half = library.data.shape[-1] // 2
+    offset = (np.arange(2 * half + 1) - half) / library.oversampling
+    values = psi(offset, offset[:, None], x)
+    r = np.hypot(offset, offset[:, None])
+    return values / (values[r <= 5].sum() / library.oversampling**2), r
+
+
+def test_recovers_the_true_epsf(result):
+    library = result.library
+    assert library.data.shape == (4, 101, 101)
+    for k, psf in enumerate(library.data):
+        true, r = truth(library, library.x[k % 2])
+        error = (psf - true) / true.max()
+        assert np.sqrt(np.mean(error[r < 2] ** 2)) < 0.008
+        assert abs(error[50, 50]) < 0.012
+        assert abs(error[(r > 6) & (r < 12)].mean()) < 2e-4  # no sky in the wings
+        dots = (-1.0) ** np.add.outer(np.arange(101), np.arange(101))
+        assert abs((error * dots)[r < 3].mean()) < 5e-4
+    # the field's gradient is found: sharper at the left
+    assert library.data[0, 50, 50] > 1.02 * library.data[1, 50, 50]
+    np.testing.assert_allclose(library.volumes(), 1, atol=1e-12)
+    assert not library.borrowed.any()
+
+
+def test_positions_and_convergence(field, result):
+    table = result.convergence
+    assert len(table) == 12
+    assert table["model_change"][-1] < 0.01 < table["model_change"][1]
+    assert max(table["x_rms"][-1], table["y_rms"][-1]) < 0.006
+    assert list(table["positions"][-2:]) == ["fitted"] * 2
+    phases = result.phases
+    assert phases["n_x_first"].sum() == phases["n_x_last"].sum() == result.stars["used"].sum()
+    assert np.nanstd(phases["dy_last"]) < 0.3 * np.nanstd(phases["dy_first"])
+    stars = result.stars[result.stars["used"]]
+    one = stars[stars["exposure"] == 2]
+    d = np.hypot(one["x"][:, None] - field.x[2], one["y"][:, None] - field.y[2])
+    near = d.argmin(1)
+    assert np.median(d.min(1)) < 0.02  # a few blends are off by more
+    pulls = (one["x"] - field.x[2][near]) / one["x_err"]
+    assert 0.7 < 1.4826 * np.median(np.abs(pulls)) < 1.6
+    volume = 0.9 + 0.2 * (1 - (1 + 25 / 9) ** -1.5)  # of psi within 5 pixels
+    np.testing.assert_allclose(np.median(one["flux"] / field.flux[near]), volume, rtol=0.01)
+
+
+def test_workers_change_nothing():
+    field = dithered(3, 120, 40, seed=5)
+    options = OPTIONS | {"n_iterations": 4, "n_global": 2}
+    alone = build_library(field.images, field.planes, **options)
+    lazy = [lambda image=image: image for image in field.images]
+    with ThreadPoolExecutor(2) as executor:
+        together = build_library(lazy, field.planes, executor=executor, **options)
+    np.testing.assert_array_equal(alone.library.data, together.library.data)
+
+
+def test_thin_cells():
+    field = dithered(3, 150, 0, seed=8)
+    for image in field.images:
+        image.bad[:, 200:] = True  # no stars at the right: those ePSFs are borrowed
+    result = build_library(
+        field.images,
+        field.planes,
+        **OPTIONS | {"n_iterations": 5, "n_global": 2, "grid": 3, "choose_grid": False},
+    )
+    assert result.library.borrowed.reshape(3, 3)[:, 2].all()
+    assert not result.library.borrowed.reshape(3, 3)[:, 0].any()
+
+
+def test_hidden_phase_errors_are_said(caplog):
+    """Four dithers at phases 0, 0, 0 and 1/2 hide half of an error: 0.0025 px of residuals are 0.005."""
+    x = np.repeat(np.arange(40) * 17.3, 4) + np.tile([0, 8.0, 19.0, 5.5], 40)
+    y = np.repeat(np.arange(40) * 11.1, 4) + np.tile([0, 8.25, 19.5, 5.75], 40)
+    stars = SimpleNamespace(x=x, y=y)
+    star, use = np.repeat(np.arange(40), 4), np.ones(160, bool)
+    warn_of_phases(stars, star, use, {"x_phase": 0.0025, "y_phase": 0.0025})
+    (record,) = caplog.records
+    assert "in x may keep pixel-phase errors of up to 0.0050 px" in record.message
+    caplog.clear()
+    warn_of_phases(stars, star, use, {"x_phase": 0.0015, "y_phase": np.nan})
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("n", "found"), [(4, "one pixel phase in x"), (1, "no star in two exposures")])
+def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
+    options = OPTIONS | {"n_iterations": 4, "n_global": 2}
+    field = dithered(n, 150, 40, seed=6, whole_pixels=True)
+    with pytest.raises(DegenerateSolutionError, match=found):
+        build_library(field.images, field.planes, **options)
+    offset = (np.arange(101) - 50) / 4
+    start = EPSFLibrary(psi(offset, offset[:, None], MIDDLE)[None], [MIDDLE], [MIDDLE], 4).normalized()
+    result = build_library(field.images, field.planes, start=start, **options)
+    assert found in caplog.records[-1].message
+    np.testing.assert_array_equal(result.library.data, start.data)
+
+
+def test_dithers_are_no_matter_of_warnings(caplog):
+    options = OPTIONS | {"n_iterations": 4, "n_global": 2}
+    field = dithered(4, 150, 40, seed=6)
+    build_library(field.images, field.planes, **options)
+    assert not [r for r in caplog.records if "one pixel phase" in r.message]
+
+
+def test_a_build_that_diverges_is_not_kept():
+    good, bad = (EPSFLibrary(np.ones((1, 101, 101)) * v, [0.0], [0.0], 4) for v in (1.0, 2.0))
+    frames = [SimpleNamespace(name="a"), SimpleNamespace(name="b")]
+
+    def run(last, least):
+        rows = [{"x_phase": last, "y_phase": 0.0}]
+        return SimpleNamespace(rows=rows, least_phase=least, best=good, library=bad)
+
+    assert trusted(run(0.004, 0.002), frames) is bad
+    assert trusted(run(0.02, 0.002), frames) is good
+    assert trusted(run(np.nan, np.inf), frames) is bad
+    with pytest.raises(DegenerateSolutionError, match=r"0\.050 px"):
+        trusted(run(0.07, 0.05), frames)
+
+
+def test_hot_pixels_build_no_epsf():
+    field = dithered(4, 150, 40, seed=6)
+    rng = np.random.default_rng(2)
+    j, i = rng.integers(5, SIDE - 5, (2, 150))
+    light = 10 ** rng.uniform(0.8, 2, 150)
+    for image in field.images:
+        image.data[j, i] += light
+    options = OPTIONS | {"n_iterations": 6, "n_global": 3}
+    result = build_library(field.images, field.planes, **options)
+    true = truth(result.library, MIDDLE)[0]
+    middle = result.library.evaluate(0.0, 0.0, MIDDLE, MIDDLE)
+    assert abs(middle / true.max() - 1) < 0.02
+    found, made = {tuple(p) for p in result.hot_pixels}, set(zip(j, i, strict=True))
+    assert len(found - made) <= 2
+    assert len(found & made) > 80
+
+
+def test_few_stars_pay_for_few_field_positions():
+    field = dithered(4, 60, 0, seed=7)
+    result = build_library(field.images, field.planes, **OPTIONS | {"grid": 5, "n_iterations": 8})
+    assert len(result.library.x) < 5
+
+
+def test_refusals(field):
+    with pytest.raises(ParameterError, match="plane"):
+        build_library(field.images, field.planes[:1])
+    with pytest.raises(ParameterError, match="grid"):
+        build_library(field.images, field.planes, grid=0)
+    empty = Image(
+        np.full((SIDE, SIDE), np.nan, np.float32),
+        np.ones((SIDE, SIDE), np.float32),
+        np.ones((SIDE, SIDE), bool),
+        np.zeros((SIDE, SIDE), bool),
+        "empty",
+    )
+    with pytest.raises(NotEnoughStarsError, match="0 bright"):
+        build_library([empty, empty], field.planes[:2])
