@@ -17,7 +17,8 @@ def functions(value):
         return [value] if inspect.isfunction(value) else []
     members = [getattr(m, "fget", None) or getattr(m, "__func__", m) for m in vars(value).values()]
     ours = [m for m in members if inspect.isfunction(m) and m.__module__.startswith("jwst_hpastrom")]
-    return [m for m in ours if not m.__name__.startswith("_")]
+    # astropy takes the annotations of a model's evaluate for units
+    return [m for m in ours if not m.__name__.startswith("_") and m.__name__ != "evaluate"]
 
 
 @pytest.mark.parametrize("package", TYPED)

@@ -148,7 +148,7 @@ class GriddedEPSFModel(GriddedPSFModel):
             dx, dy = np.clip(dx, -half, half), np.clip(dy, -half, half)
         return dx, dy, x_0, y_0
 
-    def evaluate(self, x: Any, y: Any, flux: Any, x_0: Any, y_0: Any) -> Any:
+    def evaluate(self, x, y, flux, x_0, y_0):
         """Evaluate the model; see `~photutils.psf.GriddedPSFModel.evaluate`."""
         where = self._offsets(x, y, x_0, y_0)
         value = flux * self._library.evaluate(*where)

@@ -8,9 +8,13 @@ from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.io.reading import read_table
 from jwst_hpastrom.io.writing import write_table
 
-__all__ = ["Choices"]
+__all__ = ["AS_BEFORE", "Choices"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+#: why of what an earlier run chose from the same inputs: the reason is that of its own table
+AS_BEFORE = "as of an earlier run"
 
 
 class Choices:
@@ -29,15 +33,18 @@ class Choices:
     def write(self, path):
         """Log the choices and write them as a table, unless it is there."""
         log.info("chosen: %s", self)
-        rows = [(part, *row) for part, row in self._rows.items()]
-        if not self._there(path, rows):
+        before = self._before(path)
+        rows = [
+            before.get(row[:2], row) if row[2] == AS_BEFORE else row
+            for row in ((part, *map(str, row)) for part, row in self._rows.items())
+        ]
+        if rows != list(before.values()):
             write_table(Table(rows=rows, names=("part", "chosen", "why")), path)
 
     @staticmethod
-    def _there(path, rows):
+    def _before(path):
+        """Rows of an earlier run, by part and choice."""
         try:
-            return [tuple(map(str, row)) for row in read_table(path)] == [
-                tuple(map(str, row)) for row in rows
-            ]
+            return {tuple(map(str, row))[:2]: tuple(map(str, row)) for row in read_table(path)}
         except HPAstromError:
-            return False
+            return {}

@@ -10,6 +10,7 @@ from jwst_hpastrom.io.identity import input_entry, product_entry
 from jwst_hpastrom.io.manifest import make_manifest
 from jwst_hpastrom.io.reading import read_table
 from jwst_hpastrom.steps._base import Inputs
+from jwst_hpastrom.steps._choices import AS_BEFORE
 from jwst_hpastrom.steps._manifests import fit_inputs, list_label, why_not
 
 __all__ = ["Run"]
@@ -113,7 +114,7 @@ class Run:
         tried = {step.class_alias: product_entry("none", step.manifest(sources))}
         if pipe.resume and all(run.ends_without(tried, given) for run in parts):
             log.info("resume: no distortion could be solved from these inputs")
-            return self._without(tried, given, part, "as of an earlier run")
+            return self._without(tried, given, part, AS_BEFORE)
         if not self.up_to_date(step, path, sources):
             for run in parts:
                 run.build_and_fit(given, "isolated")

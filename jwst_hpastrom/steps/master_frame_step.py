@@ -115,9 +115,9 @@ class MasterFrameStep(HPStep):
             detectors = [str(t.meta.get("detector") or "") for own in lists for t in own]
             exposures.add_column(detectors, 1, "detector")
             self.write_quality(inputs.product, exposures)
+            self.evidence = {"exposures": exposures, "master": table}
             if together:
                 self._place(inputs.product, frames, joins, lists, corrections, reference is not None)
-            self.evidence = {"exposures": exposures, "master": table}
             path = self.output_path(inputs.product, "master", "ecsv")
             self.finish(run, inputs, path)
             write_table(table, path)  # last: it vouches for the rest

@@ -10,8 +10,8 @@ from jwst_hpastrom.epsf.brighter_fatter import charge_effect, shift_from_stamps,
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.errors import ParameterError
 
+from .build.test_build import OPTIONS, dithered
 from .conftest import make_field, make_library
-from .test_build import OPTIONS, dithered
 
 CHARGE = 50.0  # DN for a rate of one
 
