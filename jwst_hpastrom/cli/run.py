@@ -1,7 +1,6 @@
 """``hpastrom run``: a short front of ``strun calwebb_hpastrom``."""
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -123,21 +122,6 @@ def _product_name(paths):
     return os.path.commonprefix(roots).rstrip("_-0") or "field"  # noqa: RUF071 - of characters: no path
 
 
-def _association(paths, name, folder):
-    """Write an association of exposures, and return its path."""
-    from jwst_hpastrom.io.writing import atomic_path
-
-    members = [{"expname": str(p.resolve()), "exptype": "science"} for p in paths]
-    content = {
-        "asn_type": "image3", "asn_rule": "hpastrom_run", "asn_id": "a3001", "asn_pool": "none",
-        "products": [{"name": name, "members": members}],
-    }  # fmt: skip
-    path = folder / f"{name}_asn.json"
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-    return path
-
-
 def _command(args, association):
     preset = files("jwst_hpastrom") / "presets" / f"{args.preset}.asdf"
     command = ["strun", str(preset) if args.preset else "calwebb_hpastrom", str(association)]
@@ -174,7 +158,10 @@ def _run(args):
     if args.dry_run:
         return
     if not given:
-        _association(paths, name, folder)
+        from jwst_hpastrom.io.association import write_association
+
+        header = {"asn_rule": "hpastrom_run", "asn_id": "a3001", "asn_pool": "none"}
+        write_association(association, name, paths, **header)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         run_pipeline(command, folder / "strun.log")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
 from jwst_hpastrom.io.opening import require_file
+from jwst_hpastrom.io.writing import atomic_path
 
-__all__ = ["Association", "associate", "read_association"]
+__all__ = ["Association", "associate", "read_association", "write_association"]
 
 #: bytes of an association, and members that one product can have
 LARGEST, MEMBERS = 16 << 20, 5000
@@ -153,3 +154,34 @@ def _unless_distinct(members, path):
                 f"{' and '.join(str(m) for m in found[:3])} more than once{what}",
                 "each exposure once", "take one out, or rename it", path,
             )  # fmt: skip
+
+
+def write_association(path, product, members, **header):
+    """Write an association of files anywhere, unless it is there already.
+
+    Parameters
+    ----------
+    path : path-like
+
+    product : str
+        Product name.
+
+    members : iterable of path-like
+        Science members.
+
+    **header : str
+        More entries, as ``asn_rule``.
+
+    Returns
+    -------
+    `~pathlib.Path`
+        The path.
+    """
+    path = Path(path)
+    found = [{"expname": str(Path(m).resolve()), "exptype": "science"} for m in members]
+    content = {"asn_type": "image3", **header, "products": [{"name": product, "members": found}]}
+    text = json.dumps(content, indent=2) + "\n"
+    if not (path.is_file() and path.read_text() == text):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text)
+    return path

@@ -1,6 +1,5 @@
 """Exposures of several epochs: which belong together, and the pipeline's road with them."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
-from jwst_hpastrom.io.association import Association
+from jwst_hpastrom.io.association import Association, write_association
 from jwst_hpastrom.io.gaia import read_gaia
-from jwst_hpastrom.io.writing import atomic_path
 from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps._run import Run
 
@@ -98,17 +96,6 @@ def split_epochs(members, metas, product, *, gap=GAP):
         )
         for i, ((_, band), rows) in enumerate(parts.items())
     ]  # fmt: skip
-
-
-def write_association(path, product, members):
-    """Write an association of files anywhere; return its path."""
-    members = [{"expname": str(Path(m).resolve()), "exptype": "science"} for m in members]
-    content = {"asn_type": "image3", "products": [{"name": product, "members": members}]}
-    text = json.dumps(content, indent=2) + "\n"
-    if not (path.is_file() and path.read_text() == text):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text)
-    return path
 
 
 def run_epochs(pipeline, association, folder, reading):

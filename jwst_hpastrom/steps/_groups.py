@@ -1,16 +1,14 @@
 """An association divided by detector and filter; each group has products of its own."""
 
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 from jwst.datamodels import ModelLibrary
 
-from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.beams import read_beam
 from jwst_hpastrom.io.by_detector import group_name
-from jwst_hpastrom.io.writing import atomic_path
 
 __all__ = ["divide", "sub_associations"]
 
@@ -88,11 +86,6 @@ def sub_associations(association, folder, *, force=False):
     out = []
     for beam, members in groups:
         name = group_name(association.product, beam)
-        path = Path(folder) / f"{name}_asn.json"
-        found = [{"expname": str(Path(m).resolve()), "exptype": "science"} for m in members]
-        text = json.dumps({"asn_type": "image3", "products": [{"name": name, "members": found}]}, indent=1)
-        if not path.exists() or path.read_text() != text:
-            with atomic_path(path) as temporary:
-                temporary.write_text(text)
+        path = write_association(Path(folder) / f"{name}_asn.json", name, members)
         out.append(read_association(path))
     return out

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
-from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.epochs import read_epoch_list
-from jwst_hpastrom.steps._epochs import split_epochs, write_association
+from jwst_hpastrom.steps._epochs import split_epochs
 
 
 def metas(epochs, bands=None):
