@@ -20,6 +20,7 @@ from jwst_hpastrom.distortion.solve.pairs import match_reference
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, polynomial_terms, sky_middle
 from jwst_hpastrom.instrument import shape_of
+from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["RefinedDistortion", "refine_distortion", "wcs_distortion"]
 
@@ -247,8 +248,8 @@ class _Problem:
         for _ in range(3):
             rest = self.data.ravel() - self.design(0) @ self.solve(0, use)
             mean = self.star_means(rest)
-            spread = 1.4826 * np.median(np.abs(mean - np.median(mean, axis=0)), axis=0) + 1e-9
-            good = np.all(np.abs(mean - np.median(mean, axis=0)) < 5 * spread, axis=1)
+            off = mean - np.median(mean, axis=0)
+            good = np.all(np.abs(off) < 5 * (sigma_about_zero(off, axis=0) + 1e-9), axis=1)
             use = good[self.star]
         return use
 
@@ -275,7 +276,7 @@ class _Problem:
     def clip(self, held):
         """Finite ones within five sigma of the rest."""
         good = np.isfinite(held).all(1)
-        spread = 1.4826 * np.median(np.abs(held[good]), axis=0) + 1e-12
+        spread = sigma_about_zero(held[good], axis=0) + 1e-12
         good &= np.all(np.abs(held) < 5 * spread, axis=1)
         return held[good]
 

@@ -14,6 +14,8 @@ without charge; its ``brighter_fatter`` is s.
 
 import numpy as np
 
+from jwst_hpastrom.numerics import sigma_about_zero, weighted_median
+
 __all__ = ["charge_effect", "shift_from_stamps", "without_charge"]
 
 HALF = 2  # pixels: the box around a star that tells the effect
@@ -187,10 +189,8 @@ def shift_from_stamps(matrix, vector, star):
     matrix, vector = matrix[rows], vector[rows]
     part = np.where(star[rows] >= 0, star[rows], rows) % PARTS
     own, weight = vector[:, 0] / matrix[:, 0], matrix[:, 0]
-    order = np.argsort(own)
-    middle = own[order][np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())]
-    pull = (own - middle) * np.sqrt(weight)
-    keep = np.abs(pull) < OUTLIER * max(1.4826 * np.median(np.abs(pull)), 1.0)
+    pull = (own - weighted_median(own, weight)) * np.sqrt(weight)
+    keep = np.abs(pull) < OUTLIER * max(sigma_about_zero(pull), 1.0)
     sums = np.array([np.r_[matrix[keep & (part == p)].sum(0), vector[keep & (part == p)].sum(0)]
                      for p in range(PARTS)])  # fmt: skip
 

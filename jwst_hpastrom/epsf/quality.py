@@ -4,6 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import _detect_kernels
+from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["least_widths", "lost_core", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
 
@@ -37,7 +38,7 @@ def radxs_band(mag, radxs, radxs_err, *, per_bin=200):
         bins = np.array_split(rows, max(1, rows.size // per_bin))
         at = np.array([np.median(mag[b]) for b in bins])
         middle = np.array([np.median(radxs[b]) for b in bins])
-        spread = [1.4826 * np.median(np.abs(radxs[b] - m)) for b, m in zip(bins, middle, strict=True)]
+        spread = [sigma_about_zero(radxs[b] - m) for b, m in zip(bins, middle, strict=True)]
         center, extra = np.interp(mag, at, middle), np.interp(mag, at, spread)
     return center, np.fmax(extra, radxs_err)
 

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.epsf.fit import add_models
+from jwst_hpastrom.numerics import weighted_median
 
 __all__ = ["far_wings"]
 
@@ -77,12 +78,3 @@ def _samples(light, good, px, py, side):
     ok[ok] = good[b[ok], a[ok]]
     row, column = (np.rint(OVERSAMPLING * d[ok]).astype(int) + side // 2 for d in (b - py, a - px))
     return (np.nonzero(ok)[1] * side + row) * side + column, light[b[ok], a[ok]]
-
-
-def weighted_median(values, weight):
-    """Weighted median along the first axis, NaN left out; 0 where there is nothing else."""
-    order = np.argsort(values, axis=0)  # NaN last
-    values = np.take_along_axis(values, order, 0)
-    share = np.cumsum(np.where(np.isfinite(values), weight[order], 0.0), axis=0)
-    middle = np.argmax(share >= 0.5 * share[-1], axis=0)
-    return np.nan_to_num(np.take_along_axis(values, middle[None], 0)[0])

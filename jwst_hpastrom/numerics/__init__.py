@@ -6,8 +6,10 @@ from jwst_hpastrom.numerics.robust import (
     MAD_TO_SIGMA,
     clipped_mean,
     clipped_median,
+    robust_limits,
     robust_sigma,
     sigma_about_zero,
+    weighted_median,
 )
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "polynomial_basis",
     "polynomial_slopes",
     "polynomial_terms",
+    "robust_limits",
     "robust_sigma",
     "sigma_about_zero",
     "sort_into_groups",
+    "weighted_median",
 ]

@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["MAD_TO_SIGMA", "clipped_mean", "clipped_median", "robust_sigma", "sigma_about_zero"]
+__all__ = [
+    "MAD_TO_SIGMA",
+    "clipped_mean",
+    "clipped_median",
+    "robust_limits",
+    "robust_sigma",
+    "sigma_about_zero",
+    "weighted_median",
+]
 
 #: standard deviation over median absolute deviation of a normal distribution, 1/Φ⁻¹(3/4)
 MAD_TO_SIGMA = 1.4826
@@ -116,3 +124,35 @@ def clipped_median(
         return np.nan, np.nan, keep
     spread = np.std(values[keep], ddof=1) if n > 1 else np.nan
     return np.median(values[keep]), 1.2533 * spread / np.sqrt(n), keep
+
+
+def weighted_median(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted median along the first axis, NaN left out; 0 where there is nothing else."""
+    order = np.argsort(values, axis=0)  # NaN last
+    values = np.take_along_axis(values, order, 0)
+    share = np.cumsum(np.where(np.isfinite(values), weight[order], 0.0), axis=0)
+    middle = np.argmax(share >= 0.5 * share[-1], axis=0)
+    return np.nan_to_num(np.take_along_axis(values, middle[None], 0)[0])
+
+
+def robust_limits(values: ArrayLike, *, sigma: float, floor: float) -> tuple[float, float] | None:
+    """Limits about the median that leave far outliers out; None without a finite value.
+
+    Parameters
+    ----------
+    values : array-like
+        Sample; what is not finite is left out.
+
+    sigma : float
+        Half the range, in units of 1.4826 MAD.
+
+    floor : float
+        Least half range.
+    """
+    values = np.asarray(values)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return None
+    middle = float(np.median(values))
+    half = max(sigma * float(sigma_about_zero(values - middle)), floor)
+    return middle - half, middle + half

@@ -4,6 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.numerics import robust_limits
 
 __all__ = [
     "BRIGHT", "bright_range", "bright_rows", "clip_limits", "color_limits", "color_magnitude_points",
@@ -107,13 +108,11 @@ def symmetric_limit(values, percentile=99.0):
 
 def clip_limits(set_limits, values, *, sigma=6.0, floor=1e-3):
     """Set limits about the median that leave far outliers out; return how many values they leave out."""
-    values = values[np.isfinite(values)]
-    if values.size == 0:
+    limits = robust_limits(values, sigma=sigma, floor=floor)
+    if limits is None:
         return 0
-    middle = np.median(values)
-    half = max(sigma * 1.4826 * np.median(np.abs(values - middle)), floor)
-    set_limits(middle - half, middle + half)
-    return int(np.sum(np.abs(values - middle) > half))
+    set_limits(*limits)
+    return int(np.sum(np.isfinite(values) & ((values < limits[0]) | (values > limits[1]))))
 
 
 def color_magnitude_points(axis, mag, index, rows=None, **kwargs):

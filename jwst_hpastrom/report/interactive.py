@@ -6,6 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
+from jwst_hpastrom.numerics import robust_limits
 from jwst_hpastrom.plot.distortion import cell_medians, cell_size
 from jwst_hpastrom.plot.drawing import symmetric_limit, thin
 
@@ -49,14 +50,9 @@ def _panel(title, x, y, *, match=False, **kwargs):
     return out
 
 
-def _range(data, sigma=8.0):
+def _range(data):
     """Limits about the median, outliers aside."""
-    data = data[np.isfinite(data)]
-    if data.size == 0:
-        return 0.0, 1.0
-    middle = float(np.median(data))
-    half = max(sigma * 1.4826 * float(np.median(np.abs(data - middle))), 1e-3)
-    return middle - half, middle + half
+    return robust_limits(data, sigma=8.0, floor=1e-3) or (0.0, 1.0)
 
 
 def linked_motions(motions):

@@ -6,7 +6,7 @@ import pytest
 from jwst_hpastrom.geometry import match_nearest
 from jwst_hpastrom.measure import measure_many
 from jwst_hpastrom.measure.many import Field
-from jwst_hpastrom.measure.wings import far_wings, weighted_median
+from jwst_hpastrom.measure.wings import far_wings
 from tests.measure.conftest import SIZE
 
 SPECKLES = ((14.0, 3.0, 4e-4), (-9.0, -12.0, 6e-4), (-2.0, 18.0, 3e-4))  # dx, dy, share of the star's flux
@@ -61,14 +61,3 @@ def _plain(scene):
 def test_too_few_stars_have_no_wings(scene, images):
     few = replace(scene.frame, table=scene.frame.table[:10])
     assert far_wings(Field(images, scene.library, few, 512, True)) is None
-
-
-def test_weighted_median_against_repetition():
-    rng = np.random.default_rng(2)
-    values, weight = rng.normal(size=(9, 5)), rng.integers(1, 6, 9)
-    values[2, 1] = values[:, 4] = np.nan
-    got = weighted_median(values, weight.astype(float))
-    for k in range(4):
-        many = np.sort(np.repeat(values[:, k], weight)[~np.isnan(np.repeat(values[:, k], weight))])
-        assert got[k] == many[(many.size - 1) // 2]
-    assert got[4] == 0

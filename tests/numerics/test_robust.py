@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jwst_hpastrom.numerics import MAD_TO_SIGMA, clipped_mean, clipped_median, robust_sigma, sigma_about_zero
+from jwst_hpastrom.numerics import (
+    MAD_TO_SIGMA,
+    clipped_mean,
+    clipped_median,
+    robust_limits,
+    robust_sigma,
+    sigma_about_zero,
+    weighted_median,
+)
 
 
 def test_robust_sigma_is_scipys():
@@ -41,3 +49,24 @@ def test_scatter_about_zero_is_that_of_a_normal_distribution():
     np.testing.assert_allclose(sigma_about_zero(x, axis=1), 2, rtol=0.03)
     assert sigma_about_zero(x[0] - 100) > 100  # about zero, not about the median
     assert pytest.approx(1 / stats.norm.ppf(0.75), abs=1e-4) == MAD_TO_SIGMA
+
+
+def test_weighted_median_against_repetition():
+    rng = np.random.default_rng(2)
+    values, weight = rng.normal(size=(9, 5)), rng.integers(1, 6, 9)
+    values[2, 1] = values[:, 4] = np.nan
+    got = weighted_median(values, weight.astype(float))
+    for k in range(4):
+        many = np.sort(np.repeat(values[:, k], weight)[~np.isnan(np.repeat(values[:, k], weight))])
+        assert got[k] == many[(many.size - 1) // 2]
+    assert got[4] == 0
+
+
+def test_limits_leave_outliers_out():
+    values = np.r_[np.random.default_rng(4).normal(2, 1, 999), 1e4, np.nan, np.inf]
+    low, high = robust_limits(values, sigma=6.0, floor=1e-3)
+    sigma = stats.median_abs_deviation(values[:1000], scale=1 / 1.4826)
+    assert (high - low) / 2 == pytest.approx(6 * sigma)
+    assert (high + low) / 2 == pytest.approx(np.median(values[:1000]))
+    assert robust_limits([3.0], sigma=6.0, floor=0.5) == (2.5, 3.5)
+    assert robust_limits([np.nan], sigma=6.0, floor=0.5) is None

@@ -8,7 +8,7 @@ from astropy.table import Table
 from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell, undone
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
-from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
 
 __all__ = ["BrightStars", "Job"]
 
@@ -122,7 +122,7 @@ class BrightStars:
         self.ok &= good
         self.at = tuple(np.where(good, new, o) for new, o in zip((x, y, predicted.flux), old, strict=True))
         moves = np.hypot(self.at[0] - old[0], self.at[1] - old[1])[self.ok]
-        return float(1.4826 * np.median(moves)) if moves.size else 0.0
+        return float(sigma_about_zero(moves)) if moves.size else 0.0
 
     def usable(self, predicted):
         """Stars that fit: converged, where the other exposures have them, no misfit for their magnitude."""

@@ -7,6 +7,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf.stamps import _kernels
+from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = [
     "Frame",
@@ -101,7 +102,7 @@ def variance_law(data, err, good):
         step = d.size // 400_000 + 1
         d, v = d[::step], v[::step]
     sky = np.median(d)
-    mad = 1.4826 * np.median(np.abs(d - sky))
+    mad = sigma_about_zero(d - sky)
     v_sky = np.median(v[np.abs(d - sky) <= 2 * mad + 1e-30])
     high = d > sky + 30 * np.sqrt(v_sky)
     slope = float(np.median((v[high] - v_sky) / (d[high] - sky))) if high.sum() >= 50 else 0.0
