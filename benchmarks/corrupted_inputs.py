@@ -35,7 +35,7 @@ from jwst_hpastrom.io import (
     write_stdpsf,
     write_table,
 )
-from jwst_hpastrom.io.opening import fits_sum
+from jwst_hpastrom.io.files.opening import fits_sum
 
 META = {"instrument": "NIRISS", "detector": "NIS", "filter": "F150W", "xstart": 1, "ystart": 1}
 SHAPE = (64, 64)

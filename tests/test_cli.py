@@ -14,8 +14,8 @@ from jwst_hpastrom.cli import main
 from jwst_hpastrom.cli.strun import run_pipeline
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.io.epsf_reference import read_epsf
-from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
 from jwst_hpastrom.simulation import write_official_distortion
 
 

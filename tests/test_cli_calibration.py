@@ -8,9 +8,9 @@ from jwst_hpastrom.cli import main
 from jwst_hpastrom.distortion import DistortionCorrection, FramePlacement, PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.geometry import LinearTransform
-from jwst_hpastrom.io.distortion_reference import write_distortion
-from jwst_hpastrom.io.stdgdc import read_stdgdc
-from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.io.calibrations.distortion_reference import write_distortion
+from jwst_hpastrom.io.calibrations.stdgdc import read_stdgdc
+from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
 
 SCALE, CHANGE, WIDTH = {"F150W": 65.545, "F277W": 65.580}, 2e-5, {"F150W": 0.9, "F277W": 1.2}
 ERROR = 2e-4  # of an exposure's scale, mas per pixel

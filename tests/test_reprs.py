@@ -11,7 +11,7 @@ from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary, Image
 from jwst_hpastrom.epsf.build import BuildResult
 from jwst_hpastrom.frame import MasterFrame
-from jwst_hpastrom.io.exposures import Exposure
+from jwst_hpastrom.io.exposures.exposure import Exposure
 from jwst_hpastrom.motion.two_epoch import TwoEpochMotions
 
 

@@ -25,7 +25,7 @@ def calibration_table(calibrations):
 
     Parameters
     ----------
-    calibrations : sequence of `~jwst_hpastrom.io.calibrations.Calibration`
+    calibrations : sequence of `~jwst_hpastrom.io.calibrations.found.Calibration`
 
     Returns
     -------
@@ -76,7 +76,7 @@ def calibration_changes(calibrations):
 
     Parameters
     ----------
-    calibrations : sequence of `~jwst_hpastrom.io.calibrations.Calibration`
+    calibrations : sequence of `~jwst_hpastrom.io.calibrations.found.Calibration`
         In the order of time.
 
     Returns

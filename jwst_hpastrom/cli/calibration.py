@@ -26,8 +26,8 @@ def add_calibration(sub):
 
 def _calibration(args):
     from jwst_hpastrom.checks.stability import calibration_changes, calibration_table, stability
-    from jwst_hpastrom.io.calibrations import find_calibrations
-    from jwst_hpastrom.io.writing import write_table
+    from jwst_hpastrom.io.calibrations.found import find_calibrations
+    from jwst_hpastrom.io.files.writing import write_table
 
     found = find_calibrations(args.folders)
     tables = {"fields": calibration_table(found), "changes": calibration_changes(found)}
@@ -84,7 +84,7 @@ def _average(found, folder):
     """The average of the filters' solutions as a file, where their parts fit each other."""
     from jwst_hpastrom.distortion import average_corrections
     from jwst_hpastrom.errors import MixedExposuresError
-    from jwst_hpastrom.io.stdgdc import write_stdgdc
+    from jwst_hpastrom.io.calibrations.stdgdc import write_stdgdc
     from jwst_hpastrom.report.calibration_figures import filter_solutions
 
     out, detectors = [], list(dict.fromkeys(c.detector for c in found))
@@ -122,6 +122,6 @@ def _page(found, tables, lines, folder):
     if find_spec("matplotlib") is None:
         return []
     from jwst_hpastrom.report.calibration_figures import study_contents
-    from jwst_hpastrom.report.page import write_page
+    from jwst_hpastrom.report.page.document import write_page
 
     return [write_page(folder / "calibration.html", "Calibrations", study_contents(found, tables, lines))]

@@ -190,7 +190,7 @@ def _compile_fits(path):
     import numpy as np
 
     from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
-    from jwst_hpastrom.io.exposures import read_exposure
+    from jwst_hpastrom.io.exposures.exposure import read_exposure
 
     image = read_exposure(path).image
     nodes = [np.linspace(0, n - 1, 5) for n in image.shape]
@@ -268,12 +268,12 @@ def _report(args):
 def _kinematics(args):
     import numpy as np
 
-    from jwst_hpastrom.io.reading import read_table
+    from jwst_hpastrom.io.tables.reading import read_table
     from jwst_hpastrom.kinematics import study_field
     from jwst_hpastrom.report.captions import shown
     from jwst_hpastrom.report.kinematics_figures import study_contents
     from jwst_hpastrom.report.motion_figures import motion_errors
-    from jwst_hpastrom.report.page import write_page
+    from jwst_hpastrom.report.page.document import write_page
 
     path = Path(args.motions)
     motions = read_table(path, "PRODUCT_pm.ecsv of hp_proper_motion")
@@ -315,7 +315,7 @@ def _convert(args):
     if "psf" in (source.name + target.name).lower():
         print(_convert_epsf(source, target))
     elif target.stem.endswith("gdc") or target.suffix == ".asdf":
-        from jwst_hpastrom.io.stdgdc import convert_distortion
+        from jwst_hpastrom.io.calibrations.stdgdc import convert_distortion
 
         print(convert_distortion(source, target, like=args.like))
     elif target.suffix in (".ecsv", ".fits", ".parquet"):
@@ -330,8 +330,8 @@ def _convert(args):
 
 
 def _convert_epsf(source, target):
-    from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
-    from jwst_hpastrom.io.stdpsf import write_stdpsf
+    from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
+    from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
 
     writers = {".asdf": write_epsf_reference, ".fits": write_stdpsf}
     if target.suffix not in writers:
@@ -340,10 +340,10 @@ def _convert_epsf(source, target):
 
 
 def _convert_table(source, target, kind, epoch):
-    from jwst_hpastrom.io.catalogs import read_catalog
-    from jwst_hpastrom.io.epochs import convert_flystar_list, read_epoch_list
-    from jwst_hpastrom.io.gaia import read_gaia
-    from jwst_hpastrom.io.writing import write_table
+    from jwst_hpastrom.io.files.writing import write_table
+    from jwst_hpastrom.io.gaia.table import read_gaia
+    from jwst_hpastrom.io.tables.catalogs import read_catalog
+    from jwst_hpastrom.io.tables.epochs import convert_flystar_list, read_epoch_list
 
     if kind == "gaia":
         table = read_gaia(source)

@@ -59,7 +59,7 @@ def add_frame(sub):
 
 def _points(names):
     """Objects at rest by the names or files given; None for the default."""
-    from jwst_hpastrom.io.rest_lists import read_points
+    from jwst_hpastrom.io.tables.rest_lists import read_points
     from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA
 
     if not names:
@@ -94,9 +94,9 @@ def _terms(args, table):
 
 
 def _frame(args):
-    from jwst_hpastrom.io.catalogs import read_catalog
-    from jwst_hpastrom.io.gaia import read_gaia
-    from jwst_hpastrom.io.rest_lists import read_comparison
+    from jwst_hpastrom.io.gaia.table import read_gaia
+    from jwst_hpastrom.io.tables.catalogs import read_catalog
+    from jwst_hpastrom.io.tables.rest_lists import read_comparison
     from jwst_hpastrom.motion.analysis.frame_study import study_frame
 
     path = Path(args.motions)
@@ -121,7 +121,7 @@ def _frame(args):
 
 
 def _write(args, path, study):
-    from jwst_hpastrom.io.writing import write_table
+    from jwst_hpastrom.io.files.writing import write_table
 
     folder, name = Path(args.output_dir or path.parent), path.name.split(".")[0].removesuffix("_pm")
     tables = {n: getattr(study, n) for n in QUALITY if getattr(study, n) is not None}
@@ -154,6 +154,6 @@ def _page(path, name, tables):
     if find_spec("matplotlib") is None:
         return []
     from jwst_hpastrom.report.frame_figures import study_contents
-    from jwst_hpastrom.report.page import write_page
+    from jwst_hpastrom.report.page.document import write_page
 
     return [write_page(path, f"{name}: frame", [("Frame", study_contents(tables))])]

@@ -114,7 +114,7 @@ def _exposures(given):
 
 
 def _product_name(paths):
-    from jwst_hpastrom.io.exposures import exposure_root
+    from jwst_hpastrom.io.exposures.exposure import exposure_root
 
     roots = [exposure_root(p) for p in paths]
     if len(roots) == 1:

@@ -16,7 +16,7 @@ from jwst_hpastrom.errors import ParameterError
 __all__ = ["GriddedEPSFModel"]
 
 # Readers and writers live in io, above this package: they are looked up by name when one is asked for.
-READERS = "jwst_hpastrom.io.psf_models"
+READERS = "jwst_hpastrom.io.calibrations.psf_models"
 
 
 class _Read(registry.UnifiedReadWrite):

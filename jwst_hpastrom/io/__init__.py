@@ -12,69 +12,69 @@ __getattr__, __dir__, __all__ = lazy(
             "Association",
             "read_association",
         ),
-        "beams": ("read_beam",),
-        "by_detector": ("file_for",),
-        "catalogs": ("read_catalog",),
-        "detector_mask": (
+        "exposures.beams": ("read_beam",),
+        "calibrations.by_detector": ("file_for",),
+        "tables.catalogs": ("read_catalog",),
+        "exposures.detector_mask": (
             "read_detector_mask",
             "write_detector_mask",
         ),
-        "distortion_reference": (
+        "calibrations.distortion_reference": (
             "correction_from_model",
             "read_distortion",
             "reference_meta",
             "refine_exposure_wcs",
             "write_distortion",
         ),
-        "epochs": (
+        "tables.epochs": (
             "convert_flystar_list",
             "epoch_from_name",
             "read_epoch_list",
             "read_epoch_lists",
         ),
-        "epsf_reference": (
+        "calibrations.epsf_reference": (
             "EPSFModel",
             "read_epsf",
             "read_epsf_reference",
             "write_epsf_reference",
         ),
-        "exposures": (
+        "exposures.exposure": (
             "Exposure",
             "dq_bits",
             "exposure_root",
             "read_exposure",
         ),
-        "gaia": (
+        "gaia.table": (
             "convert_flystar_gaia",
             "read_gaia",
         ),
-        "manifest_reading": ("read_manifest",),
-        "gaia_archive": ("query_gaia",),
-        "calibrations": ("Calibration", "find_calibrations"),
-        "rest_lists": ("read_comparison", "read_points"),
+        "files.manifest_reading": ("read_manifest",),
+        "gaia.archive": ("query_gaia",),
+        "calibrations.found": ("Calibration", "find_calibrations"),
+        "tables.rest_lists": ("read_comparison", "read_points"),
         "products": (
             "Products",
             "find_products",
             "frame_residuals",
         ),
-        "reading": ("read_table",),
-        "regions": ("write_regions",),
-        "star_lists": (
+        "tables.reading": ("read_table",),
+        "tables.regions": ("write_regions",),
+        "tables.star_lists": (
             "find_star_list",
             "read_star_list",
             "star_list_path",
         ),
-        "stdgdc": (
+        "calibrations.stdgdc": (
             "convert_distortion",
             "read_stdgdc",
             "write_stdgdc",
         ),
-        "stdpsf": (
+        "calibrations.stdpsf": (
             "check_normalization",
             "read_stdpsf",
             "write_stdpsf",
         ),
-        "writing": (
+        "files.writing": (
             "atomic_path",
             "write_table",
         ),

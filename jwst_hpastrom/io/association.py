@@ -8,8 +8,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
-from jwst_hpastrom.io.opening import require_file
-from jwst_hpastrom.io.writing import atomic_path
+from jwst_hpastrom.io.files.opening import require_file
+from jwst_hpastrom.io.files.writing import atomic_path
 
 __all__ = ["Association", "associate", "read_association", "write_association"]
 
@@ -103,8 +103,8 @@ def read_association(path):
 
 def _root(path):
     """Name of the product of one file: without what processing added, and the ending that names columns."""
-    from jwst_hpastrom.io.exposures import exposure_root
-    from jwst_hpastrom.io.star_lists import IMAGE
+    from jwst_hpastrom.io.exposures.exposure import exposure_root
+    from jwst_hpastrom.io.tables.star_lists import IMAGE
 
     return exposure_root(path if IMAGE.search(path.name) else Path(path.name.removesuffix(".gz")).stem)
 
@@ -139,7 +139,7 @@ def associate(paths):
 
 def _unless_distinct(members, path):
     """Raise where two members are one file, or exposures whose products would have one name."""
-    from jwst_hpastrom.io.exposures import exposure_root
+    from jwst_hpastrom.io.exposures.exposure import exposure_root
 
     same = defaultdict(list)
     for member in members:

@@ -9,14 +9,14 @@ from astropy.io import fits
 from astropy.table import Column
 
 from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.io.checkpoint import fingerprint
-from jwst_hpastrom.io.distortion_reference import read_distortion
-from jwst_hpastrom.io.epsf_reference import read_epsf
-from jwst_hpastrom.io.exposures import exposure_root, read_exposure
-from jwst_hpastrom.io.manifest import KEY, array_hash, file_hash
-from jwst_hpastrom.io.manifest_reading import read_manifest
-from jwst_hpastrom.io.opening import unpacked
-from jwst_hpastrom.io.reading import read_table
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.files.checkpoint import fingerprint
+from jwst_hpastrom.io.files.manifest import KEY, array_hash, file_hash
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
+from jwst_hpastrom.io.files.opening import unpacked
+from jwst_hpastrom.io.tables.reading import read_table
 
 __all__ = ["exposure_entry", "input_entry", "product_entry"]
 
@@ -110,7 +110,7 @@ def exposure_entry(exposure):
 
     Parameters
     ----------
-    exposure : `~jwst_hpastrom.io.exposures.Exposure`, or dict
+    exposure : `~jwst_hpastrom.io.Exposure`, or dict
         Read with ``parts``; a dict holds the parameters to read it with.
     """
     if isinstance(exposure, dict):

@@ -9,8 +9,8 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadFileError, HPAstromError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest
-from jwst_hpastrom.io.exposures import exposure_root
-from jwst_hpastrom.io.star_lists import read_star_list
+from jwst_hpastrom.io.exposures.exposure import exposure_root
+from jwst_hpastrom.io.tables.star_lists import read_star_list
 
 __all__ = ["Products", "find_products", "frame_residuals"]
 
@@ -151,13 +151,13 @@ def find_products(folder, name=None, exposures=None, *, tables_only=False):
 
 
 def _read_epsf(path):
-    from jwst_hpastrom.io.epsf_reference import read_epsf
+    from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 
     return read_epsf(path)
 
 
 def _read_correction(path):
-    from jwst_hpastrom.io.distortion_reference import read_distortion
+    from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 
     return read_distortion(path)
 

@@ -26,7 +26,7 @@ def central_values(calibrations):
 
     Parameters
     ----------
-    calibrations : sequence of `~jwst_hpastrom.io.calibrations.Calibration`
+    calibrations : sequence of `~jwst_hpastrom.io.calibrations.found.Calibration`
         Exposures where they have perturbed ePSFs, else libraries.
 
     Returns
@@ -65,7 +65,7 @@ def qfit_by_exposure(calibrations):
 
     Parameters
     ----------
-    calibrations : sequence of `~jwst_hpastrom.io.calibrations.Calibration`
+    calibrations : sequence of `~jwst_hpastrom.io.calibrations.found.Calibration`
 
     Returns
     -------
@@ -132,7 +132,7 @@ def filter_solutions(calibrations):
 
     Parameters
     ----------
-    calibrations : sequence of `~jwst_hpastrom.io.calibrations.Calibration`
+    calibrations : sequence of `~jwst_hpastrom.io.calibrations.found.Calibration`
         Of one detector.
 
     Returns
@@ -158,7 +158,7 @@ def study_contents(calibrations, tables, lines):
 
     Parameters
     ----------
-    calibrations : sequence of `~jwst_hpastrom.io.calibrations.Calibration`
+    calibrations : sequence of `~jwst_hpastrom.io.calibrations.found.Calibration`
 
     tables : dict of str to `~astropy.table.Table`
         ``fields``, ``changes``, and what there is of ``scales``, ``filters``.

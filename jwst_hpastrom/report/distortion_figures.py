@@ -244,7 +244,7 @@ def scale_history(tables):
 
 def _filters(products):
     """Corrections of all filters in the folder, by filter."""
-    from jwst_hpastrom.io.distortion_reference import read_distortion, reference_meta
+    from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, reference_meta
 
     out = {}
     for path in sorted(products.folder.glob("*_distortion.asdf")):

@@ -5,8 +5,8 @@ import numpy as np
 from jwst_hpastrom import plot
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.epsf import fit_stars
-from jwst_hpastrom.io.epsf_reference import read_epsf
-from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.plot.drawing import bright_rows, new_figure
 from jwst_hpastrom.report.captions import shown
 

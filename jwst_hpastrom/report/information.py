@@ -9,11 +9,11 @@ from astropy.io import fits
 from jwst_hpastrom.columns import describe_flags
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.association import read_association
-from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.distortion_reference import open_model, read_distortion
-from jwst_hpastrom.io.exposures import read_exposure
-from jwst_hpastrom.io.manifest_reading import read_manifest
-from jwst_hpastrom.io.opening import check_fits, require_file
+from jwst_hpastrom.io.calibrations.distortion_reference import open_model, read_distortion
+from jwst_hpastrom.io.exposures.exposure import read_exposure
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
+from jwst_hpastrom.io.files.opening import check_fits, require_file
+from jwst_hpastrom.io.tables.catalogs import read_catalog
 
 __all__ = ["describe"]
 
@@ -138,7 +138,7 @@ def _exposure(path):
 
 
 def _epsf(path):
-    from jwst_hpastrom.io.epsf_reference import read_epsf
+    from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 
     e = read_epsf(path)
     c = e.data.shape[1] // 2

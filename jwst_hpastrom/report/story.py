@@ -5,7 +5,7 @@ import numpy as np
 from jwst_hpastrom.checks import check_products, overall
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.io.products import find_products
-from jwst_hpastrom.report.header import precision
+from jwst_hpastrom.report.page.header import precision
 
 __all__ = ["ending", "story"]
 

@@ -8,8 +8,8 @@ from astropy.table import Table, vstack
 from jwst_hpastrom.columns import BRIGHT
 from jwst_hpastrom.errors import BadCatalogError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import fit_linear, match_nearest, robust_sigma
-from jwst_hpastrom.io.reading import read_table
-from jwst_hpastrom.io.star_lists import find_star_list, read_star_list, star_list_path
+from jwst_hpastrom.io.tables.reading import read_table
+from jwst_hpastrom.io.tables.star_lists import find_star_list, read_star_list, star_list_path
 from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
 from jwst_hpastrom.simulation.camera import PARITY, SCALE, V2_REF, V3_ANGLE, V3_REF
 from jwst_hpastrom.simulation.sky import positions_at

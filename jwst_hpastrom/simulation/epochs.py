@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.io.writing import atomic_path, write_table
+from jwst_hpastrom.io.files.writing import atomic_path, write_table
 
 __all__ = ["EpochConfig", "SimulatedEpochs", "simulate_epochs", "write_epochs"]
 

@@ -47,7 +47,7 @@ class SimulatedExposure:
         Root name, as ``jw09999001001_02101_00001_nis``.
 
     meta : dict
-        The keys of `~jwst_hpastrom.io.exposures.Exposure` ``.meta``.
+        The keys of `~jwst_hpastrom.io.Exposure` ``.meta``.
 
     index : int
         Number in the field.

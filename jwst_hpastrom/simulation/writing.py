@@ -11,7 +11,7 @@ from astropy.time import Time
 from tqdm.auto import tqdm
 
 from jwst_hpastrom.instrument import filter_of
-from jwst_hpastrom.io.writing import atomic_path, write_table
+from jwst_hpastrom.io.files.writing import atomic_path, write_table
 from jwst_hpastrom.simulation.camera import DETECTOR, SCALE, V2_REF, V3_ANGLE, V3_REF, OfficialDistortion
 from jwst_hpastrom.simulation.detector import PIXEL_AREA_SR
 

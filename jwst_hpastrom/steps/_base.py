@@ -16,17 +16,17 @@ from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.errors import HPAstromError, MissingDataError, ParameterError
 from jwst_hpastrom.io.association import associate, read_association
-from jwst_hpastrom.io.exposures import exposure_root, read_exposure
-from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, read_star_list
-from jwst_hpastrom.io.writing import write_table
-from jwst_hpastrom.steps._bars import logs_above_bars
-from jwst_hpastrom.steps._cluster import cluster
+from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.files.writing import write_table
+from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, read_star_list
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
-from jwst_hpastrom.steps._groups import divide
-from jwst_hpastrom.steps._manifests import Manifests
 from jwst_hpastrom.steps._spec import PROVIDED
-from jwst_hpastrom.steps._verdicts import Verdicts
-from jwst_hpastrom.steps._workers import worker_pool
+from jwst_hpastrom.steps.execution.bars import logs_above_bars
+from jwst_hpastrom.steps.execution.cluster import cluster
+from jwst_hpastrom.steps.execution.workers import worker_pool
+from jwst_hpastrom.steps.products.groups import divide
+from jwst_hpastrom.steps.products.manifests import Manifests
+from jwst_hpastrom.steps.products.verdicts import Verdicts
 
 __all__ = ["HPStep", "Inputs"]
 
@@ -169,14 +169,14 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
             yield (member if isinstance(member, str) else _name_of(member)), member
 
     def reading(self):
-        """Return the parameters of `~jwst_hpastrom.io.exposures.read_exposure` that all Steps have."""
+        """Return the parameters of `~jwst_hpastrom.io.read_exposure` that all Steps have."""
         reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
         if self.detector_mask:  # workers may be elsewhere
             reading["detector_mask"] = os.path.abspath(self.detector_mask)
         return reading
 
     def read(self, member, **kwargs):
-        """Read one member as `~jwst_hpastrom.io.exposures.Exposure`."""
+        """Read one member as `~jwst_hpastrom.io.Exposure`."""
         return read_exposure(member, **self.reading(), **kwargs)
 
     def failed(self, error):

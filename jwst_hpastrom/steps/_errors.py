@@ -9,7 +9,7 @@ from stpipe.exceptions import ValidationError
 from tqdm import tqdm
 
 from jwst_hpastrom.errors import HPAstromError, ParameterError, UnexpectedError, WorkerLostError
-from jwst_hpastrom.io.folder import one_run
+from jwst_hpastrom.io.files.folder import one_run
 from jwst_hpastrom.steps._ranges import check_ranges
 
 __all__ = ["ErrorsByCause", "errors_by_cause", "no_bars_after"]

@@ -10,14 +10,14 @@ from jwst_hpastrom.epsf.build.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial, sky_middle
 from jwst_hpastrom.instrument import INSTRUMENTS
-from jwst_hpastrom.io.by_detector import file_for
-from jwst_hpastrom.io.checkpoint import Checkpoint, fingerprint
-from jwst_hpastrom.io.detector_mask import write_detector_mask
-from jwst_hpastrom.io.distortion_reference import read_distortion
-from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
+from jwst_hpastrom.io.calibrations.by_detector import file_for
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
+from jwst_hpastrom.io.calibrations.stdpsf import NODES, OVERSAMPLING, write_stdpsf
+from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
+from jwst_hpastrom.io.files.checkpoint import Checkpoint, fingerprint
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import exposure_entry
-from jwst_hpastrom.io.stdpsf import NODES, OVERSAMPLING, write_stdpsf
-from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
 

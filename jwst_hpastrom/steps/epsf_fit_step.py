@@ -18,20 +18,20 @@ from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.epsf.fit import Pixels
 from jwst_hpastrom.epsf.quality import lost_core
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
-from jwst_hpastrom.io.by_detector import file_for
-from jwst_hpastrom.io.epsf_reference import read_epsf
-from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+from jwst_hpastrom.io.calibrations.by_detector import file_for
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
+from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.files.manifest import comment, make_manifest, making
+from jwst_hpastrom.io.files.writing import atomic_path, write_table
 from jwst_hpastrom.io.identity import exposure_entry, input_entry
-from jwst_hpastrom.io.manifest import comment, make_manifest, making
-from jwst_hpastrom.io.regions import write_regions
-from jwst_hpastrom.io.star_lists import star_list_path
-from jwst_hpastrom.io.stdpsf import write_stdpsf
-from jwst_hpastrom.io.writing import atomic_path, write_table
+from jwst_hpastrom.io.tables.regions import write_regions
+from jwst_hpastrom.io.tables.star_lists import star_list_path
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._errors import errors_by_cause
-from jwst_hpastrom.steps._inputs import check_names
-from jwst_hpastrom.steps._manifests import fit_inputs
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.pipeline.inputs import check_names
+from jwst_hpastrom.steps.products.manifests import fit_inputs
 
 __all__ = ["EPSFFitStep"]
 

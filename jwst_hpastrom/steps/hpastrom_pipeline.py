@@ -9,16 +9,16 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.report.story import ending, story
 from jwst_hpastrom.steps._base import HPStep
-from jwst_hpastrom.steps._choices import Choices
-from jwst_hpastrom.steps._epochs import run_epochs
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
-from jwst_hpastrom.steps._groups import sub_associations
-from jwst_hpastrom.steps._inputs import GAIA, check_inputs, gaia_product
-from jwst_hpastrom.steps._run import Run
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
 from jwst_hpastrom.steps.master_frame_step import MasterFrameStep
+from jwst_hpastrom.steps.pipeline.choices import Choices
+from jwst_hpastrom.steps.pipeline.epochs import run_epochs
+from jwst_hpastrom.steps.pipeline.inputs import GAIA, check_inputs, gaia_product
+from jwst_hpastrom.steps.pipeline.run import Run
+from jwst_hpastrom.steps.products.groups import sub_associations
 from jwst_hpastrom.steps.proper_motion_step import ProperMotionStep
 
 __all__ = ["HPAstromPipeline"]

@@ -19,20 +19,20 @@ from jwst_hpastrom.errors import (
 from jwst_hpastrom.frame import build_master, join_filters
 from jwst_hpastrom.frame.diagnostics import add_diagnostics
 from jwst_hpastrom.geometry import LinearTransform
-from jwst_hpastrom.io.beams import read_beam
-from jwst_hpastrom.io.by_detector import file_for, group_name, is_several
-from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.distortion_reference import read_distortion, write_distortion
-from jwst_hpastrom.io.epsf_reference import read_epsf
-from jwst_hpastrom.io.exposures import exposure_root, read_exposure
+from jwst_hpastrom.io.calibrations.by_detector import file_for, group_name, is_several
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures.beams import read_beam
+from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import input_entry
-from jwst_hpastrom.io.manifest_reading import read_manifest
-from jwst_hpastrom.io.star_lists import find_star_list, is_star_list, star_list_path
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.tables.catalogs import read_catalog
+from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, star_list_path
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
-from jwst_hpastrom.steps._places import beam_of, by_filter, corrections_of, place_detectors
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.products.places import beam_of, by_filter, corrections_of, place_detectors
 
 __all__ = ["MasterFrameStep"]
 

@@ -6,18 +6,18 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.epochs import read_epoch_lists
-from jwst_hpastrom.io.gaia import read_gaia
+from jwst_hpastrom.io.files.writing import write_table
+from jwst_hpastrom.io.gaia.table import read_gaia
 from jwst_hpastrom.io.identity import input_entry
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.tables.catalogs import read_catalog
+from jwst_hpastrom.io.tables.epochs import read_epoch_lists
 from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.star_fits.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
 from jwst_hpastrom.steps._base import HPStep
-from jwst_hpastrom.steps._manifests import list_label
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.products.manifests import list_label
 
 __all__ = ["ProperMotionStep"]
 

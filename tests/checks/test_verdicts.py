@@ -15,7 +15,7 @@ from jwst_hpastrom.checks import (
 )
 from jwst_hpastrom.columns import MASTER, MOTION, epsf_cause, make_table
 from jwst_hpastrom.errors import NoOverlapError
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 
 ERRORS = ("pmra_error", "pmdec_error")

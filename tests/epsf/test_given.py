@@ -19,7 +19,7 @@ from jwst_hpastrom.epsf import (
     to_init_params,
 )
 from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.io.exposures import Exposure
+from jwst_hpastrom.io.exposures.exposure import Exposure
 from tests.epsf.conftest import make_field, make_library
 
 

@@ -13,10 +13,10 @@ from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, WorkerLostError
 from jwst_hpastrom.geometry import polynomial_terms
-from jwst_hpastrom.io.exposures import _check_wcs
-from jwst_hpastrom.io.stdgdc import write_stdgdc
-from jwst_hpastrom.io.stdpsf import read_stdpsf, write_stdpsf
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.calibrations.stdgdc import write_stdgdc
+from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf, write_stdpsf
+from jwst_hpastrom.io.exposures.exposure import _check_wcs
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.report.information import describe
 from jwst_hpastrom.steps._errors import errors_by_cause
 

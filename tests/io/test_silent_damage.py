@@ -12,14 +12,14 @@ from jwst_hpastrom.distortion import DistortionCorrection, FramePlacement, Polyn
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.geometry import LinearTransform, polynomial_terms
-from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.detector_mask import read_detector_mask, write_detector_mask
-from jwst_hpastrom.io.distortion_reference import read_distortion, write_distortion
-from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
-from jwst_hpastrom.io.opening import fits_sum
-from jwst_hpastrom.io.stdgdc import write_stdgdc
-from jwst_hpastrom.io.stdpsf import _checksum, write_stdpsf
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
+from jwst_hpastrom.io.calibrations.stdgdc import write_stdgdc
+from jwst_hpastrom.io.calibrations.stdpsf import _checksum, write_stdpsf
+from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask, write_detector_mask
+from jwst_hpastrom.io.files.opening import fits_sum
+from jwst_hpastrom.io.files.writing import write_table
+from jwst_hpastrom.io.tables.catalogs import read_catalog
 
 META = {"instrument": "NIRISS", "detector": "NIS", "filter": "F150W", "xstart": 1, "ystart": 1}
 

@@ -9,7 +9,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import TangentPlane, match_nearest
-from jwst_hpastrom.io.manifest_reading import read_manifest
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.simulation import positions_at
 from tests.pipeline.three_epochs import write_epochs_of_exposures
 

@@ -13,7 +13,7 @@ from stdatamodels.jwst import datamodels
 from jwst_hpastrom.distortion import to_v2v3
 from jwst_hpastrom.distortion.model.ideal import v2v3_from_ideal
 from jwst_hpastrom.geometry import LinearTransform
-from jwst_hpastrom.io.distortion_reference import (
+from jwst_hpastrom.io.calibrations.distortion_reference import (
     correction_from_model,
     placement_like,
     refine_exposure_wcs,

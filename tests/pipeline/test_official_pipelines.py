@@ -5,7 +5,7 @@ from astropy.table import Table
 from jwst.pipeline import Image2Pipeline, Image3Pipeline
 
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.io.epsf_reference import write_epsf_reference
+from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.simulation import simulate_field, write_field
 
 HOOK = ["jwst_hpastrom.steps.EPSFFitStep"]

@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.geometry import TangentPlane, propagate
-from jwst_hpastrom.io.stdpsf import write_stdpsf
+from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
 from jwst_hpastrom.simulation import simulate_field, write_field
 
 GAIA_EPOCH = 2016.0

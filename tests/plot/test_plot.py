@@ -11,7 +11,7 @@ from jwst_hpastrom import plot
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.distortion import DistortionCorrection, PixelMapCorrection, PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary, Image
-from jwst_hpastrom.io.exposures import Exposure
+from jwst_hpastrom.io.exposures.exposure import Exposure
 
 plt = pytest.importorskip("matplotlib.pyplot")
 SHAPE = (64, 80)

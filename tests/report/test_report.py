@@ -11,8 +11,8 @@ from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, make_table
 from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.geometry import TangentPlane, robust_sigma
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.products import find_products, frame_residuals
-from jwst_hpastrom.io.writing import write_table
 from jwst_hpastrom.report import describe, write_report, write_truth_plots
 from jwst_hpastrom.report.epsf_figures import central_value_history, qfit_change, samplings
 from jwst_hpastrom.simulation import simulate_field

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, make_table
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.simulation import OpticsConfig, cramer_rao, simulate_field, write_official_distortion
 from jwst_hpastrom.simulation.comparison import compare, distortion_residuals, format_summary
 from jwst_hpastrom.simulation.sky import positions_at

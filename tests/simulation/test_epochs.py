@@ -4,7 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.geometry import TangentPlane, fit_polynomial
 from jwst_hpastrom.io.association import read_association
-from jwst_hpastrom.io.catalogs import read_catalog
+from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.simulation import simulate_epochs, write_epochs
 
 

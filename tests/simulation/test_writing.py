@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.io.association import read_association
-from jwst_hpastrom.io.catalogs import read_catalog
-from jwst_hpastrom.io.exposures import read_exposure
+from jwst_hpastrom.io.exposures.exposure import read_exposure
+from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.simulation import OpticsConfig, simulate_field, write_field
 
 

@@ -9,9 +9,9 @@ from astropy.table import Table
 from stpipe import Step
 
 from jwst_hpastrom.errors import BadFileError, MixedExposuresError, NoOverlapError, ParameterError
-from jwst_hpastrom.io.distortion_reference import read_distortion
-from jwst_hpastrom.io.stdgdc import read_stdgdc
-from jwst_hpastrom.io.writing import write_table
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
+from jwst_hpastrom.io.calibrations.stdgdc import read_stdgdc
+from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.simulation import simulate_field
 from jwst_hpastrom.steps import DistortionRefineStep
 

@@ -23,9 +23,9 @@ from jwst_hpastrom.errors import (
     NotEnoughStarsError,
     ParameterError,
 )
-from jwst_hpastrom.io.epsf_reference import read_epsf_reference, write_epsf_reference
-from jwst_hpastrom.io.folder import one_run
-from jwst_hpastrom.io.stdpsf import read_stdpsf
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf_reference, write_epsf_reference
+from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf
+from jwst_hpastrom.io.files.folder import one_run
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFBuildStep
 

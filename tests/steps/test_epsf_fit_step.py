@@ -15,9 +15,9 @@ from jwst_hpastrom.columns import STAR_LIST
 from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
-from jwst_hpastrom.io.epsf_reference import write_epsf_reference
-from jwst_hpastrom.io.star_lists import read_star_list
-from jwst_hpastrom.io.stdpsf import read_stdpsf
+from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
+from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf
+from jwst_hpastrom.io.tables.star_lists import read_star_list
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFFitStep
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_fitted(field, files, epsf_file, tmp_path, monkeypatch):
 
 
 def read_epsf_as(name, path, folder):
-    from jwst_hpastrom.io.epsf_reference import read_epsf
+    from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 
     library = read_epsf(path)
     library.meta["filter"] = name

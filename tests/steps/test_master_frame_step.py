@@ -10,7 +10,7 @@ from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError, MixedExposuresError, ParameterError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import match_nearest
-from jwst_hpastrom.io.epsf_reference import read_epsf, write_epsf_reference
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.measure import measure_many
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFFitStep, MasterFrameStep

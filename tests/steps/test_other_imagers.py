@@ -9,8 +9,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.errors import BadReferenceFileError, UnsupportedExposureError
-from jwst_hpastrom.io.epsf_reference import read_epsf_reference
-from jwst_hpastrom.io.star_lists import read_star_list
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf_reference
+from jwst_hpastrom.io.tables.star_lists import read_star_list
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFBuildStep, EPSFFitStep, MasterFrameStep
 

@@ -187,7 +187,7 @@ def build_library(
 
     checkpoint : object, optional
         With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
-        or None (see `~jwst_hpastrom.io.checkpoint.Checkpoint`): the build goes on from there.
+        or None (see `~jwst_hpastrom.io.files.checkpoint.Checkpoint`): the build goes on from there.
 
     executor : `concurrent.futures.Executor`, optional
         Works on the exposures in parallel; the result is the same without.

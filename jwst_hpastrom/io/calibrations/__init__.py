@@ -1,0 +1,21 @@
+"""Calibrations in files: effective PSFs and distortions, for the official pipeline and for hst1pass."""
+
+from jwst_hpastrom._lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "by_detector": ("file_for",),
+        "found": ("Calibration", "find_calibrations"),
+        "distortion_reference": (
+            "correction_from_model",
+            "read_distortion",
+            "reference_meta",
+            "refine_exposure_wcs",
+            "write_distortion",
+        ),
+        "epsf_reference": ("EPSFModel", "read_epsf", "read_epsf_reference", "write_epsf_reference"),
+        "stdgdc": ("convert_distortion", "read_stdgdc", "write_stdgdc"),
+        "stdpsf": ("check_normalization", "read_stdpsf", "write_stdpsf"),
+    },
+)

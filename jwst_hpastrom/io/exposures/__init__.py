@@ -1,0 +1,11 @@
+"""Exposures: their pixels, their headers and the masks of their detectors."""
+
+from jwst_hpastrom._lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "exposure": ("Exposure", "dq_bits", "exposure_root", "read_exposure"),
+        "detector_mask": ("read_detector_mask", "write_detector_mask"),
+    },
+)

@@ -1,0 +1,438 @@
+"""Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
+
+import io
+import re
+import warnings
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+
+import asdf
+import numpy as np
+from astropy.io import fits
+from astropy.nddata.bitmask import extend_bit_flag_map, interpret_bit_flags
+from astropy.time import Time
+from astropy.utils.exceptions import AstropyUserWarning
+from stdatamodels.jwst.datamodels import dqflags
+
+from jwst_hpastrom import plot
+from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.errors import (
+    BadFileError,
+    MissingDataError,
+    ParameterError,
+    UnsupportedExposureError,
+)
+from jwst_hpastrom.instrument import detector_of, identify
+from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
+from jwst_hpastrom.io.files.manifest import array_hash
+from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
+
+__all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
+
+#: DQ bits that take a pixel's weight away, by their names. JUMP_DET and SATURATED say that some group was
+#: left out of the ramp's fit: with a slope such a pixel is a measurement, and ERR knows how good a one.
+BAD_BITS = "DO_NOT_USE+NON_SCIENCE"
+
+# metadata key -> (FITS keyword, path in a data model, needed)
+_META = {
+    "telescope": ("TELESCOP", "telescope", False),
+    "instrument": ("INSTRUME", "instrument.name", True),
+    "detector": ("DETECTOR", "instrument.detector", True),
+    "filter_wheel": ("FILTER", "instrument.filter", False),
+    "pupil": ("PUPIL", "instrument.pupil", False),
+    "exp_type": ("EXP_TYPE", "exposure.type", True),
+    "epoch": ("EXPMID", "exposure.mid_time", False),
+    "epoch_start": ("EXPSTART", "exposure.start_time", False),
+    "exposure_time": ("EFFEXPTM", "exposure.exposure_time", False),
+    "n_groups": ("NGROUPS", "exposure.ngroups", False),
+    "group_time": ("TGROUP", "exposure.group_time", False),
+    "mjsr_per_dns": ("PHOTMJSR", "photometry.conversion_megajanskys", False),
+    "va_scale": ("VA_SCALE", "velocity_aberration.scale_factor", False),
+    "pixel_area_sr": ("PIXAR_SR", "photometry.pixelarea_steradians", False),
+    "unit": ("BUNIT", "bunit_data", False),
+    "resampled": ("S_RESAMP", "cal_step.resample", False),
+    "xstart": ("SUBSTRT1", "subarray.xstart", False),
+    "ystart": ("SUBSTRT2", "subarray.ystart", False),
+    "fastaxis": ("FASTAXIS", "subarray.fastaxis", False),
+    "v2_ref": ("V2_REF", "wcsinfo.v2_ref", False),
+    "v3_ref": ("V3_REF", "wcsinfo.v3_ref", False),
+    "v3yangle": ("V3I_YANG", "wcsinfo.v3yangle", False),
+    "vparity": ("VPARITY", "wcsinfo.vparity", False),
+    "ra_ref": ("RA_REF", "wcsinfo.ra_ref", False),
+    "dec_ref": ("DEC_REF", "wcsinfo.dec_ref", False),
+    "roll_ref": ("ROLL_REF", "wcsinfo.roll_ref", False),
+}
+ARRAYS = {"SCI": "data", "ERR": "err", "DQ": "dq", "VAR_POISSON": "var_poisson"}
+TEXTS = ("telescope", "instrument", "detector", "filter_wheel", "pupil", "exp_type", "unit", "resampled")
+EXPOSURE_NAME = re.compile(
+    r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
+)
+SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
+WCS_POINTS = 17  # a side, where a WCS is looked at
+LAUNCH = 59573.0  # of JWST, MJD
+BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure(Displayed):
+    """One exposure in memory.
+
+    Attributes
+    ----------
+    image : `~jwst_hpastrom.epsf.image.Image`
+
+    name : str
+        Root name, as ``jw01086004001_02101_00001_nis``.
+
+    path : str
+        File it came from, or its name where it was in memory.
+
+    meta : dict
+        filename, instrument, detector, filter (the one in the beam), pupil, epoch (Julian year of
+        mid-exposure; TDB and UTC are not told apart), exposure_time (s), va_scale, pixel_area_sr, xstart,
+        ystart (1-based), fastaxis, v2_ref, v3_ref, v3yangle, vparity, ra_ref, dec_ref, roll_ref.
+
+    wcs : `~gwcs.WCS` or None
+
+    parts : dict of str to str, optional
+        Hashes of SCI, ERR, DQ, VAR_POISSON, WCS and metadata, as far as they are used; without
+        ``detector_mask``.
+    """
+
+    image: Image
+    name: str
+    path: str
+    meta: dict = field(default_factory=dict)
+    wcs: object = None
+    parts: dict | None = None
+
+    def __repr__(self):
+        m, (ny, nx) = self.meta, self.image.shape
+        what = " ".join(str(m[k]) for k in ("detector", "filter") if m.get(k))
+        epoch = f", epoch {m['epoch']:.4f}" if m.get("epoch") else ""
+        wcs = "" if self.wcs is not None else ", no WCS"
+        return f"<{type(self).__name__} {self.name}: {what} {nx} x {ny} pixels{epoch}{wcs}>"
+
+    def plot(self, stars=None, ax=None):
+        """Draw the pixels, see `jwst_hpastrom.plot.image`."""
+        return plot.image(self, stars, ax)
+
+    def to_sky(self, x, y):
+        """Raw pixels to right ascension and declination in degrees, through the exposure's WCS."""
+        if self.wcs is None:
+            raise MissingDataError(
+                "no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", self.path
+            )
+        return self.wcs(np.asarray(x, float), np.asarray(y, float), with_bounding_box=False)
+
+
+def exposure_root(name):
+    """File name without folder, extension and what processing added (``_cal``, ``_a3001_crf``…).
+
+    The name of an exposure of JWST ends with its detector; other names lose the suffixes known here.
+    """
+    stem = Path(name).name
+    if found := EXPOSURE_NAME.match(stem):
+        return found[0]
+    for ext in (".gz", ".fits", ".asdf", ".ecsv"):
+        stem = stem.removesuffix(ext)
+    return SUFFIXES.sub("", stem)
+
+
+def _from_fits(path):
+    """Return SCI, ERR, DQ, VAR_POISSON, a metadata getter and the WCS of a FITS file."""
+    require_file(path, "an existing exposure")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=".*truncated.*", category=AstropyUserWarning)
+            content = check_fits(path)
+            packed = isinstance(content, bytes)
+            source = io.BytesIO(content) if packed else path
+            with fits.open(source, memmap=False) as hdus:
+                names = [h.name for h in hdus]
+                last = hdus[-1].fileinfo()
+                end = last["datLoc"] + last["datSpan"]
+                length = source.getbuffer().nbytes if packed else Path(path).stat().st_size
+                if length != end:  # astropy drops half a header in silence
+                    raise OSError(f"{length} bytes, of which the extensions take {end}")
+                headers = [h.header for h in hdus[:2]]
+                arrays = {n: hdus[n].data for n in ARRAYS if n in names}
+                tree = hdus["ASDF"].data.tobytes() if "ASDF" in names else None
+    except Exception as err:
+        raise BadFileError(
+            f"no FITS file, or a damaged one ({err})", "a readable _cal file", "fetch the file again", path
+        ) from err
+    wcs = None
+    if tree is not None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Lazy, and left open: the tree's other arrays live in the FITS file, out of reach here.
+                check_asdf(tree)
+                tree = asdf.open(io.BytesIO(tree), memmap=False, validate_checksums=True).tree
+                wcs = tree.get("meta", {}).get("wcs")
+        except Exception as err:
+            raise BadFileError(
+                f"an ASDF extension that cannot be read ({err})",
+                "the WCS of assign_wcs",
+                "run assign_wcs again",
+                path,
+            ) from err
+
+    def get(keyword, _):
+        for header in reversed(headers):
+            if keyword in header:
+                try:
+                    return header[keyword]
+                except fits.VerifyError as err:
+                    raise BadFileError(
+                        f"a damaged header ({err})", f"keyword {keyword}", "fetch the file again", path
+                    ) from err
+        return None
+
+    return arrays, get, wcs
+
+
+def _from_model(model):
+    def get(_, path):
+        node = model.meta
+        for part in path.split("."):
+            node = getattr(node, part, None)
+            if node is None:
+                return None
+        return node
+
+    arrays = {}
+    for name, attribute in ARRAYS.items():
+        if model.hasattr(attribute) and getattr(model, attribute) is not None:
+            arrays[name] = np.asarray(getattr(model, attribute))
+    return arrays, get, getattr(model.meta, "wcs", None)
+
+
+def _metadata(get, path):
+    """Return the raw metadata; what is needed is there, and numbers are numbers."""
+    meta = {key: get(keyword, place) for key, (keyword, place, _) in _META.items()}
+    missing = [_META[k][0] for k in _META if _META[k][2] and meta[k] is None]
+    if missing:
+        raise MissingDataError(
+            f"no keyword {', '.join(missing)}",
+            "the header of a JWST exposure",
+            "use a _cal file of the pipeline",
+            path,
+        )
+    for key in [k for k in _META if k not in TEXTS]:
+        if not isinstance(meta[key], Real | None):
+            raise MissingDataError(f"{_META[key][0]} = {meta[key]!r}", "a number", "correct the header", path)
+    return meta
+
+
+def _place(meta, shape, path):
+    """1-based x and y of the first pixel on the detector."""
+    start = meta["xstart"], meta["ystart"]
+    row = detector_of(meta)
+    if start == (None, None) and (row is None or shape == row.shape):
+        return 1, 1
+    if None in start or min(start) < 1:
+        found = " x ".join(str(n) for n in shape[::-1])
+        raise MissingDataError(
+            f"SUBSTRT1, SUBSTRT2 = {start[0]}, {start[1]} of an image of {found} pixels",
+            "its place on the detector", "correct the header", path,
+        )  # fmt: skip
+    return int(start[0]), int(start[1])
+
+
+def _check_wcs(wcs, shape, path):
+    """Raise where a WCS cannot be called: tags of a newer gwcs become plain dictionaries, anywhere within."""
+    if wcs is None:
+        return
+    try:
+        with np.errstate(all="ignore"):
+            sky = wcs(np.array([shape[1] / 2.0]), np.array([shape[0] / 2.0]), with_bounding_box=False)
+        if len(sky) != 2:
+            raise ValueError(f"{len(sky)} coordinates")
+    except Exception as err:
+        raise MissingDataError(
+            f"a WCS that the installed gwcs cannot read ({type(err).__name__}: {str(err)[:100]})",
+            "one that it knows", "update gwcs and asdf, or run assign_wcs again", path,
+        ) from err  # fmt: skip
+
+
+JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
+
+
+def dq_bits(flags):
+    """Bits of DQ from their names, as ``"DO_NOT_USE+NON_SCIENCE"``, or from a number.
+
+    Parameters
+    ----------
+    flags : str, int or None
+        As `astropy.nddata.bitmask.interpret_bit_flags` takes them: names or numbers joined by ``+`` or
+        ``,``; a leading ``~`` for all but those. None, an empty string and 0 are no bits.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        Something that names no bits.
+
+    Examples
+    --------
+    >>> dq_bits("DO_NOT_USE+JUMP_DET")
+    5
+    """
+    try:
+        if not isinstance(flags, str | None) and flags < 0:
+            raise ValueError
+        bits = interpret_bit_flags(flags or None, flag_name_map=JWST_DQ)
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise ParameterError(
+            f"bad_bits={flags!r}", "names of JWST's DQ bits joined by +, as DO_NOT_USE+JUMP_DET, or a number"
+        ) from err
+    return (bits or 0) & 0xFFFFFFFF
+
+
+def _charge(meta, data, dq, bad, variance):
+    """Charge at the end of each pixel's ramp, DN per unit of data: a number, or an image; None if not known.
+
+    Saturation and charge migration leave late groups out, and of the latter DQ may say nothing. But the
+    Poisson variance is the rate over the time between the first and the last group that was used.
+    """
+    groups, time, conversion = (meta.pop(k) for k in ("n_groups", "group_time", "mjsr_per_dns"))
+    if "MJY" not in str(meta["unit"]).upper():
+        conversion = 1.0 if "DN/S" in str(meta["unit"]).upper() else None
+    if not (groups and time and conversion):
+        return None
+    full = groups * time / conversion
+    if variance is None or np.shape(variance) != data.shape or groups < 3:
+        return full
+    bright = ~bad & (data > BRIGHT * max(np.median(data[~bad]), 0.0)) & (variance > 0)
+    ratio = data[bright] / variance[bright]
+    if not ratio.size:
+        return full
+    saturated = (dq[bright] & dqflags.pixel["SATURATED"]) > 0
+    whole = np.median(ratio if saturated.all() else ratio[~saturated])
+    used = 1 + np.rint((groups - 1) * np.clip(ratio / whole, 0, 1))
+    if not (used < groups).any():
+        return full
+    out = np.full(data.shape, full, np.float32)
+    out[bright] *= used / groups
+    return out
+
+
+def _parts(data, err, masks, variance, meta, mjd, wcs):
+    """Hashes of what a measurement uses of an exposure."""
+    ny, nx = data.shape
+    sky = []
+    if wcs is not None:  # its parameters and tables, and some values: there are models with other attributes
+        x, y = np.meshgrid(np.linspace(0, nx - 1, WCS_POINTS), np.linspace(0, ny - 1, WCS_POINTS))
+        sky = [*wcs(x, y, with_bounding_box=False), wcs.forward_transform.parameters]
+        leaves = wcs.forward_transform.traverse_postorder()
+        sky += [np.asarray(m.lookup_table) for m in leaves if hasattr(m, "lookup_table")]
+    header = sorted((k, str(v)) for k, v in (meta | {"mjd": mjd}).items())
+    parts = {"SCI": (data,), "ERR": (err,), "DQ": masks, "WCS": sky, "header": (str(header),)}
+    if variance is not None:  # tells how many groups a pixel used
+        parts["VAR_POISSON"] = (variance,)
+    return {name: array_hash(*arrays) for name, arrays in parts.items()}
+
+
+def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None, parts=False):
+    """Read one exposure.
+
+    Parameters
+    ----------
+    source : path-like or `~stdatamodels.jwst.datamodels.JwstDataModel`
+        A ``_cal`` or ``_crf`` file, or an image model.
+
+    force : bool
+        Accept imaging with an instrument, detector or filter that `~jwst_hpastrom.instrument` has no row for.
+
+    need_wcs : bool
+        Refuse an exposure without WCS.
+
+    bad_bits : str or int
+        DQ bits that take a pixel's weight away, as `dq_bits` takes them. A pixel without a slope has none
+        either way; where SATURATED is set as well, it belongs to a saturated core.
+
+    detector_mask : path-like, optional
+        Mask of more pixels to leave out (see `~jwst_hpastrom.io.exposures.write_detector_mask`).
+
+    parts : bool
+        Hash what was read.
+
+    Returns
+    -------
+    `Exposure`
+
+    Raises
+    ------
+    BadFileError
+        Missing, truncated or damaged file.
+
+    UnsupportedExposureError
+        Not imaging, resampled, a grism or mask in the beam, or no row and no ``force``.
+
+    MissingDataError
+        No SCI, ERR or WCS, or a keyword that is missing or makes no sense.
+
+    ParameterError
+        ``bad_bits`` that name no bits.
+    """
+    bits = dq_bits(bad_bits)
+    in_memory = hasattr(source, "meta")
+    path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
+    arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
+    meta = _metadata(get, path)
+    beam = identify(
+        meta["instrument"], meta["detector"], meta.pop("exp_type"), meta.pop("filter_wheel"), meta["pupil"],
+        force=force, file=path,
+    )  # fmt: skip
+    if meta.pop("resampled") == "COMPLETE":
+        raise UnsupportedExposureError(
+            "a resampled image", "a _cal or _crf file", "its pixels have no ePSF of their own", path
+        )
+    for name in ("SCI", "ERR"):
+        if arrays.get(name) is None:
+            raise MissingDataError(f"no {name} array", "SCI and ERR", "use a level-2 _cal or _crf file", path)
+    data, err = (np.asarray(arrays[n], dtype=np.float32) for n in ("SCI", "ERR"))
+    if data.ndim != 2 or err.shape != data.shape:
+        raise MissingDataError(f"SCI {data.shape}, ERR {err.shape}", "two images of one shape", "", path)
+    dq = arrays.get("DQ")
+    dq = np.zeros(data.shape, np.uint32) if dq is None else np.asarray(dq).astype(np.uint32)
+    if dq.shape != data.shape:
+        raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
+    bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
+    _check_wcs(wcs, data.shape, path)
+    if need_wcs and wcs is None:
+        raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
+    mjd = meta.pop("epoch") or meta["epoch_start"]
+    del meta["epoch_start"]
+    if mjd is not None and not LAUNCH < mjd < 88069:
+        raise MissingDataError(f"EXPMID = {mjd}", "the MJD of an exposure of JWST", "mend the header", path)
+    meta["instrument"] = beam.instrument
+    meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
+    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
+    variance = arrays.get("VAR_POISSON")
+    found = _parts(data, err, (bad, saturated), variance, meta, mjd, wcs) if parts else None
+    if detector_mask:
+        bad |= read_detector_mask(detector_mask, meta, data.shape)
+    bad &= ~saturated
+    if not np.any(~bad & ~saturated):
+        raise MissingDataError(
+            "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
+        )
+    meta.update(
+        filename=Path(path).name,
+        filter=beam.filter,
+        epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
+        va_scale=float(meta["va_scale"] or 1.0),
+    )
+    charge = _charge(meta, data, dq, bad | saturated, variance)
+    data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
+    image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
+    return Exposure(image, exposure_root(path), path, meta, wcs, found)

@@ -1,0 +1,120 @@
+"""Files appear whole or not at all."""
+
+import os
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
+
+from jwst_hpastrom.column_texts import document
+from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.files.manifest import KEY, record, stamp
+from jwst_hpastrom.io.files.plain_ecsv import plain_ecsv
+from jwst_hpastrom.io.files.seals import BLANK, put_seal
+
+__all__ = ["FORMATS", "atomic_path", "write_table"]
+
+#: astropy's names of the table formats
+FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
+
+
+@contextmanager
+def atomic_path(path):
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well.
+
+    Parameters
+    ----------
+    path : path-like
+        Final path; its folder is made where it is missing.
+
+    Yields
+    ------
+    `~pathlib.Path`
+        Temporary path with the same suffix.
+
+    Raises
+    ------
+    BadFileError
+        The folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{path.stem}-hp{os.getpid()}-"  # a later run sees whether its writer lives
+        handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+    except OSError as err:
+        raise BadFileError(
+            f"a folder that cannot be written ({err.strerror})", "one that can", "choose another", path
+        ) from err
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        record(path, temporary)
+        _to_disk(temporary)  # or a crash could leave the new name on an empty file
+        os.replace(temporary, path)
+        _to_disk(path.parent)
+    except OSError as err:
+        raise BadFileError(
+            f"a product that cannot be written ({err.strerror or err})",
+            "room on the disk, and leave to write", "make room, or choose another folder", path,
+        ) from err  # fmt: skip
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _to_disk(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_sealed(table, path, kind):
+    made, told = stamp(), table.meta.get(KEY)
+    if kind == "parquet" or made or told:
+        table = table.copy(copy_data=False)
+        table.meta.pop(KEY, None)  # of what this one was made from
+    if made:
+        table.meta[KEY] = made
+    if kind == "parquet":
+        table.meta["seal"] = BLANK
+    text = plain_ecsv(table) if kind == "ascii.ecsv" else None
+    if text is None:
+        table.write(path, format=kind, overwrite=True)
+    if kind == "ascii.ecsv":  # a comment of the YAML header
+        text = text or path.read_bytes()
+        path.write_bytes(text.replace(b"# ---\n", f"# ---\n# # {BLANK}\n".encode(), 1))
+    elif kind == "fits":
+        with fits.open(path, mode="update", memmap=False) as hdus:
+            hdus[0].header["COMMENT"] = BLANK
+            hdus[0].header["HPROWS"] = (len(table), "rows of the table")
+    put_seal(path)
+
+
+def write_table(table, path):
+    """Write a catalog as ECSV (``.ecsv``), FITS (``.fits``) or parquet (``.parquet``).
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    path : path-like
+        Its suffix gives the format.
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords
+        _write_sealed(document(table), temporary, FORMATS[Path(path).suffix])
+    return str(path)

@@ -1,0 +1,415 @@
+"""Tables and their numbers as users bring them."""
+
+import io
+import logging
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.time import Time
+from astropy.utils.data import get_readable_fileobj
+from astropy.utils.exceptions import AstropyWarning
+
+from jwst_hpastrom.columns import values
+from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError
+from jwst_hpastrom.io.files.opening import check_fits, check_table, require_file
+from jwst_hpastrom.io.files.plain_ecsv import read_plain_ecsv
+from jwst_hpastrom.io.files.writing import FORMATS
+from jwst_hpastrom.io.names import find_columns, plain
+from jwst_hpastrom.io.tables.coded_lists import read_coded_list
+from jwst_hpastrom.io.tables.sentinels import stands_for_unknown
+
+__all__ = [
+    "epoch_of_meta",
+    "julian_year",
+    "numbers",
+    "read_table",
+    "row_years",
+    "set_epochs",
+    "standard_columns",
+]
+
+log = logging.getLogger("stpipe.hpastrom.io")
+
+#: years that two statements of one epoch may differ by
+EPOCH_TOLERANCE = 0.02
+#: spellings of units that astropy does not know
+_UNIT_NAMES = {
+    "pixel": "pix", "pixels": "pix", "px": "pix", "degree": "deg", "degrees": "deg", "magnitude": "mag",
+    "milliarcsec": "mas", "mas.yr-1": "mas / yr", "mas/year": "mas / yr", "mas/a": "mas / yr",
+    "arcseconds": "arcsec", "asec": "arcsec", "years": "yr", "year": "yr",
+}  # fmt: skip
+_EQUINOXES = ("1950", "1950.0", "2000", "2000.0")
+
+#: words of archives for no value
+NULLS = ("", "null", "nan", "none", "--", "n/a", "NULL", "NaN", "None", "N/A")
+
+
+def read_table(path, needed="a table"):
+    """Read a table of any format.
+
+    Parameters
+    ----------
+    path : path-like
+        ECSV, FITS, parquet, VOTable, CSV, TSV (VizieR's, too) or text with a line of column names, in upper
+        or lower case and gzipped or not. Lists of hst1pass and the like have codes instead
+        (`~jwst_hpastrom.io.tables.coded_lists.read_coded_list`).
+
+    needed : str
+        What the file should be, for the error.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        The keys of a FITS header, which are upper case where they are short, are lower case.
+
+    Raises
+    ------
+    BadFileError
+        Missing, damaged, or no table.
+    """
+    path = Path(path)
+    head = require_file(path, needed).lstrip()
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)  # VOTables and units of archives, by the letter
+            table = _read(path, suffix, head)
+    except HPAstromError:
+        raise
+    except Exception as err:
+        raise BadFileError(
+            f"no readable table ({type(err).__name__}: {' '.join(str(err).split())[:150]})",
+            f"{needed} as ECSV, FITS, parquet, CSV or text", "convert it", path,
+        ) from err  # fmt: skip
+    table.meta.pop("seal", None)
+    if ".fits" in path.name.lower():
+        table.meta = {k.lower(): v for k, v in table.meta.items()}
+    try:
+        return _without_mixins(table)
+    except BadCatalogError as err:
+        raise err.about(path) from None
+
+
+def _read(path, suffix, head):
+    if head.startswith(b"SIMPLE  ="):
+        content = check_fits(path, table=True)
+        return Table.read(io.BytesIO(content) if isinstance(content, bytes) else path, format="fits")
+    check_table(path, head)
+    if head.startswith(b"# %ECSV"):  # Gaia's bulk files are named .csv
+        if path.suffix != ".gz" and (table := read_plain_ecsv(path.read_bytes())) is not None:
+            return table
+        try:
+            return Table.read(path, format="ascii.ecsv")
+        except ValueError:  # columns of plain numbers with "null"; quantities would lose the mask
+            table = Table.read(path, format="ascii.ecsv", fill_values=[("", "0"), ("null", "0")])
+            if any(isinstance(c, u.Quantity) for c in table.columns.values()):
+                raise
+            return table
+    if head.startswith((b"<?xml", b"<VOTABLE")):
+        return Table.read(path, format="votable")
+    if suffix in (".csv", ".tsv"):
+        return _delimited(path, suffix)
+    if suffix not in FORMATS and not head.startswith(b"PAR1"):
+        coded = read_coded_list(path)
+        if coded is not None:
+            return coded
+        return Table.read(path, format="ascii")
+    return Table.read(path, format="parquet" if head.startswith(b"PAR1") else FORMATS.get(suffix))
+
+
+def _delimited(path, suffix):
+    """CSV and TSV; VizieR's have a line of units and one of dashes below the names."""
+    with get_readable_fileobj(path, encoding="utf-8-sig") as file:
+        lines = [line for line in file.read().splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise ValueError("no line of names")
+    delimiter = max("\t;,", key=lines[0].count) if suffix == ".tsv" else ","
+    if suffix == ".csv" and "," not in lines[0] and ";" in lines[0]:
+        delimiter = ";"
+    dashes = next((k for k in (1, 2) if k < len(lines) and set(lines[k]) <= set(f"- {delimiter}")), None)
+    units = lines[1].split(delimiter) if dashes == 2 else []
+    body = lines if dashes is None else [lines[0], *lines[dashes + 1 :]]
+    table = Table.read(
+        body, format="ascii.basic", delimiter=delimiter, guess=False, comment="#.*",
+        fill_values=[(n, "0") for n in NULLS],
+    )  # fmt: skip
+    for name, unit in zip(table.colnames, units, strict=False):
+        if unit.strip():
+            table[name].unit = u.Unit(_UNIT_NAMES.get(unit.strip().lower(), unit), parse_strict="silent")
+    return table
+
+
+def _without_mixins(table):
+    """Times as Julian years, sky coordinates as right ascension and declination of the ICRS."""
+    for name in table.colnames:
+        column = table[name]
+        if isinstance(column, Time):
+            table[name] = column.jyear
+        elif getattr(column, "shape", ())[1:] == (2,) and str(getattr(column, "unit", "")) == "d":
+            table[name] = Time(column[:, 0], column[:, 1], format="jd").jyear  # FITS has a time in two parts
+        elif isinstance(column, SkyCoord):
+            sky = column.icrs
+            table.remove_column(name)
+            parts = {"ra": sky.ra.deg * u.deg, "dec": sky.dec.deg * u.deg}
+            if "s" in sky.data.differentials:
+                parts |= {"pmra": sky.pm_ra_cosdec, "pmdec": sky.pm_dec}
+            if twice := [n for n in parts if plain(n) in map(plain, table.colnames)]:
+                raise BadCatalogError(
+                    f"{', '.join(twice)} as columns and in {name}", "them once", "remove the wrong ones"
+                )
+            for part, value in parts.items():
+                table[part] = value
+    return table
+
+
+def numbers(table, name, path, unit=None, pixel_scale_mas=None):
+    """Return a column as floats in ``unit``; masked entries become NaN.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    name : str
+
+    path : path-like
+        For the error.
+
+    unit : str, optional
+        A column without one is taken to be in it; one in another is converted.
+
+    pixel_scale_mas : float, optional
+        Turns angles into pixels where ``unit`` is pixels.
+
+    Raises
+    ------
+    BadCatalogError
+        No numbers, several in a row, or of another dimension.
+    """
+    column = table[name]
+    try:
+        found = values(_booleans(table, name), name)
+        if found.ndim != 1:
+            raise ValueError(f"{found.shape[1:]} values in a row")
+        own = getattr(column, "unit", None)
+        if unit and own is not None and str(own) not in ("", unit):
+            own = getattr(own, "function_unit", own)  # mag(AB) is magnitudes
+            scale = u.pixel_scale(pixel_scale_mas * u.mas / u.pix) if pixel_scale_mas else None
+            own = u.Unit(_UNIT_NAMES.get(str(own).lower().replace(" ", ""), own))
+            given = found
+            found = (given * own).to_value(unit, equivalencies=scale)
+            if unit.startswith("mas"):  # a "-99 arcsec" is not an angle
+                found = np.where(stands_for_unknown(given), given, found)
+    except (ValueError, TypeError) as err:
+        needed = f"numbers in {unit}" if unit else "numbers"
+        raise BadCatalogError(f"column {name} ({err})", needed, "", path) from err
+    return np.asarray(found, float)
+
+
+def _booleans(table, name):
+    """A column of the words true and false as numbers, else the table as it is."""
+    column = np.ma.asarray(table[name])
+    if column.dtype.kind not in "SUO":
+        return table
+    words = np.char.lower(np.char.strip(np.ma.filled(column.astype(str), "")))
+    if not np.isin(words, ("true", "false", "t", "f", *NULLS)).all():
+        return table
+    truth = np.isin(words, ("true", "t")).astype(float)
+    return Table({name: np.where(np.isin(words, NULLS), np.nan, truth)})
+
+
+def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
+    """Return a table whose columns have the standard names and units, then all others as they are.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    names : dict of str to tuple of str
+        Standard column: names under which it may be there, as `~jwst_hpastrom.io.names.CATALOG_NAMES`. All
+        must be numbers but ``id`` and ``name``.
+
+    path : path-like
+        For errors.
+
+    units : dict of str to str, optional
+        Units of standard columns.
+
+    pixel_scale_mas : float, optional
+        Turns errors of pixel positions that are angles into pixels.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+    """
+    out, found = Table(meta=dict(table.meta)), find_columns(table, names, path)
+    for name, own in found.items():
+        unit = (units or {}).get(name)
+        if name == "ref_epoch":
+            out[name] = row_years(table, own, path)
+        else:
+            out[name] = (
+                table[own]
+                if name in ("id", "name")
+                else numbers(table, own, path, unit, pixel_scale_mas if name.endswith("_err") else None)
+            )
+        if unit:
+            out[name].unit = unit
+    for name in table.colnames:
+        if name not in found.values() and name not in out.colnames:
+            out[name] = table[name]
+    return out
+
+
+def julian_year(value, path):
+    """Return the Julian year of a number, a date, or a time with a unit; None where it is unknown.
+
+    Parameters
+    ----------
+    value : float, str, `~astropy.time.Time` or `~astropy.units.Quantity`
+        2016.0, ``J2016``, ``2016-01-01``, a `~datetime.datetime`; in days it is a Julian date, modified or
+        not.
+
+    path : path-like
+        For the error.
+
+    Returns
+    -------
+    float or None
+
+    Raises
+    ------
+    BadCatalogError
+        Neither, or a number that is no year of our time (an MJD, say).
+    """
+    try:
+        if value is None or np.ma.is_masked(value) or value != value:
+            return None
+    except ValueError:  # several values: not an epoch
+        pass
+    try:
+        if isinstance(value, u.Quantity) and value.unit != "yr" and value.unit.is_equivalent("d"):
+            days = float(value.to_value("d"))
+            year = Time(days, format="jd" if days > 1e6 else "mjd").jyear
+        elif isinstance(value, Time):
+            year = value.jyear
+        else:
+            year = value.to_value("yr") if isinstance(value, u.Quantity) else value
+        year = float(year)
+    except (TypeError, ValueError):
+        try:
+            year = float(Time(value.strip() if isinstance(value, str) else value).jyear)
+        except (TypeError, ValueError):
+            year = np.nan
+    if not 1850 < year < 2100:
+        raise BadCatalogError(f"epoch {value}", "a Julian year as 2022.5, or an ISO date", "", path)
+    return year
+
+
+def row_years(table, name, path):
+    """Return a column of epochs as Julian years, NaN where unknown.
+
+    Raises
+    ------
+    BadCatalogError
+        As from `julian_year`.
+    """
+    column = table[name]
+    unit = getattr(column, "unit", None)
+    if unit is not None and str(unit) not in ("", "yr", "a", "jyear"):
+        scale = u.Unit(str(unit), parse_strict="silent")
+    else:
+        scale = u.d if "mjd" in name.lower() else None
+    given = column.value if isinstance(column, u.Quantity) else column
+    seen, out = {}, []
+    for value in given:
+        key = str(value)
+        if key not in seen:
+            blank = np.ma.is_masked(value) or key.strip().lower() in ("", "nan", "null", "none")
+            try:
+                found = value if scale is None or blank else float(value) * scale
+            except (TypeError, ValueError) as err:
+                raise BadCatalogError(f"column {name} ({err})", "Julian years", "", path) from err
+            year = None if blank else julian_year(found, path)
+            seen[key] = np.nan if year is None else year
+        out.append(seen[key])
+    return np.array(out, float)
+
+
+def epoch_of_meta(table, path):
+    """Return the epoch that a table's metadata state, in Julian years; None where they do not.
+
+    ``EPOCH = 2000`` or 1950 in a FITS header is the equinox, by the standard's old name of it.
+
+    Raises
+    ------
+    BadCatalogError
+        No year, or two that differ.
+    """
+    found = {}
+    for key, value in table.meta.items():
+        name = plain(key)
+        if name not in ("epoch", "refepoch"):
+            continue
+        text = str(value).strip().upper().removeprefix("J").removeprefix("B")
+        if name == "epoch" and ".fits" in Path(path).name.lower() and text in _EQUINOXES:
+            log.warning("%s: EPOCH = %s is the equinox, not the positions' epoch", path, value)
+            continue
+        found[key] = julian_year(value, path)
+    years = [y for y in found.values() if y is not None]
+    if years and np.ptp(years) > EPOCH_TOLERANCE:
+        raise BadCatalogError(
+            f"epochs {', '.join(map(str, found.values()))}", "one in the metadata", "", path
+        )
+    if not years:
+        for column in table.columns.values():  # VizieR: "Right ascension (ICRS) at Ep=2016.0"
+            text = re.search(r"at Ep(?:och)?=J?(\d{4}(?:\.\d+)?)", str(getattr(column, "description", "")))
+            if text and plain(column.name) in ("raicrs", "ra"):
+                return julian_year(text[1], path)
+    return years[0] if years else None
+
+
+def set_epochs(table, path, given=None):
+    """Give every row its epoch; refuse metadata and rows that disagree.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Its column ``ref_epoch``, where it has one, is in Julian years; metadata ``epoch`` is set: the one
+        that all rows have, else their median.
+
+    path : path-like
+        For the error.
+
+    given : float, optional
+        Where the table does not say.
+    """
+    stated = epoch_of_meta(table, path)
+    for key in [k for k in table.meta if plain(k) == "epoch"]:
+        del table.meta[key]
+    rows = values(table, "ref_epoch")
+    known = np.isfinite(rows)
+    if stated is not None and known.any():
+        worst = rows[known][np.argmax(np.abs(rows[known] - stated))]
+        if abs(worst - stated) > EPOCH_TOLERANCE:
+            raise BadCatalogError(
+                f"epoch {stated} in the metadata and {worst} in column ref_epoch", "one epoch",
+                "correct or remove the wrong one", path,
+            )  # fmt: skip
+    if stated is None and not known.any():
+        stated = julian_year(given, path)
+    elif known.any():
+        stated = float(np.median(rows[known]))
+        if np.ptp(rows[known]) > EPOCH_TOLERANCE:
+            log.info(
+                "%s: epochs from %.3f to %.3f, each row has its own", path, *np.quantile(rows[known], (0, 1))
+            )
+        if not known.all():
+            log.warning("%s: %d of %d rows have no epoch, and no position", path, (~known).sum(), len(rows))
+            for name in {"ra", "dec", "x", "y"} & set(table.colnames):
+                table[name][~known] = np.nan
+    table.meta["epoch"] = stated

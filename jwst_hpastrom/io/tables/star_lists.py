@@ -1,0 +1,137 @@
+"""Star lists: written by the fit, found again beside the products or the exposures."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Column
+
+from jwst_hpastrom.columns import STAR_LIST, values
+from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.io.exposures.exposure import exposure_root
+from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
+from jwst_hpastrom.io.tables.epochs import epoch_from_name
+from jwst_hpastrom.io.tables.reading import epoch_of_meta, numbers, read_table, standard_columns
+from jwst_hpastrom.io.tables.sentinels import clean_columns
+
+__all__ = ["find_star_list", "is_star_list", "read_star_list", "star_list_path"]
+
+NEEDED = ("x", "y", "x_err", "y_err", "flux", "mag")
+OWN = re.compile(r"_stars\.(ecsv|parquet|fits)$")
+#: names of files that may hold an exposure
+IMAGE = re.compile(r"\.(fits?|asdf)(\.\w+)?$", re.IGNORECASE)
+#: names under which lists of other origin have what a master frame uses
+NAMES = {
+    **LIST_NAMES, "ra": CATALOG_NAMES["ra"], "dec": CATALOG_NAMES["dec"], "flux": ("flux",),
+    "qfit": ("qfit", "q"), "x_corr": ("x_corr",), "y_corr": ("y_corr",), "mag_corr": ("mag_corr",),
+}  # fmt: skip
+UNITS = {c.name: c.unit for c in STAR_LIST if c.name in NAMES and c.name != "flux"} | {"mag_corr": "mag"}
+
+
+def star_list_path(exposure, folder, extension="ecsv"):
+    """Return the path of an exposure's star list in a folder."""
+    return Path(folder) / f"{exposure_root(exposure)}_stars.{extension}"
+
+
+def find_star_list(exposure, folders):
+    """Return the path of the first existing star list of an exposure, or None.
+
+    Parameters
+    ----------
+    exposure : path-like
+        The exposure's file.
+
+    folders : iterable of path-like
+        Where to look, in this order; the exposure's own folder comes last.
+    """
+    for folder in (*folders, Path(exposure).parent):
+        for extension in ("ecsv", "parquet", "fits"):
+            path = star_list_path(exposure, folder or ".", extension)
+            if path.exists():
+                return str(path)
+    return None
+
+
+def is_star_list(path):
+    """Whether a file is a star list by its name: ``_stars.*``, or of no kind that holds images."""
+    name = Path(path).name
+    return bool(OWN.search(name)) or not IMAGE.search(name)
+
+
+def read_star_list(path, exposure=None, *, correction=None):
+    """Read a star list.
+
+    Parameters
+    ----------
+    path : path-like
+        The list: this package's, or one of other origin, which needs x, y and mag only. Pixels of hst1pass,
+        xym2bar and KS2, which count from 1, count from 0 here; u and v there are ``x_corr y_corr``.
+
+    exposure : path-like, optional
+        The exposure it must be of.
+
+    correction : `~jwst_hpastrom.geometry.Mapping`, optional
+        Distortion correction, for the columns ``x_corr y_corr``: positions on the full detector, corrected.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+
+    Raises
+    ------
+    BadFileError
+        The file cannot be read.
+
+    BadCatalogError
+        Columns are missing or no numbers, or the list is of another exposure.
+    """
+    table = read_table(path, "a star list")
+    own = OWN.search(Path(path).name) or set(NEEDED) <= set(table.colnames)
+    if "first_pixel" in table.meta or not (own or exposure):
+        return _corrected(_foreign(table, path), correction)
+    missing = [c for c in NEEDED if c not in table.colnames]
+    if missing:
+        raise BadCatalogError(f"no column {', '.join(missing)}", f"{', '.join(NEEDED)}", "", path)
+    for column in STAR_LIST:
+        if (name := column.name) in table.colnames and column.unit:
+            old = table[name]
+            new = numbers(table, name, path, column.unit)
+            table[name] = Column(new, unit=old.unit and column.unit, description=old.description)
+    clean_columns(table, path)
+    if len(table) and not np.isfinite(values(table, "x_err") + values(table, "y_err")).any():
+        raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
+    recorded = table.meta.get("filename")
+    if exposure is not None and recorded and exposure_root(recorded) != exposure_root(exposure):
+        raise BadCatalogError(
+            f"a star list of {recorded}",
+            f"one of {Path(exposure).name}",
+            "run hp_epsf_fit on the exposure",
+            path,
+        )
+    return _corrected(table, correction)
+
+
+def _corrected(table, correction):
+    if correction is not None:
+        x0, y0 = (int(table.meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
+        table["x_corr"], table["y_corr"] = correction.forward(table["x"].value + x0, table["y"].value + y0)
+        table["x_corr"].unit = table["y_corr"].unit = "pix"
+    return table
+
+
+def _foreign(table, path):
+    """A list of other origin: standard columns as far as they are there, pixels from 0, an epoch if known."""
+    first = int(table.meta.pop("first_pixel", 0))
+    out = standard_columns(table, NAMES, path, UNITS)
+    if missing := [c for c in ("x", "y", "mag") if c not in out.colnames]:
+        raise BadCatalogError(
+            f"no column {', '.join(missing)} among {', '.join(table.colnames[:12])}", "x, y and mag",
+            "rename the columns, or name them in a first line", path,
+        )  # fmt: skip
+    clean_columns(out, path)
+    lost = ~np.isfinite(values(out, "x") + values(out, "y"))
+    for name in {"x", "y", "x_corr", "y_corr"} & set(out.colnames):
+        out[name] = Column(np.where(lost, np.nan, values(out, name) - first), unit="pix")
+    out.meta["epoch"] = epoch_of_meta(table, path) or epoch_from_name(path)
+    out.meta["filename"] = Path(path).name
+    return out

@@ -1,0 +1,186 @@
+"""Every input of the pipeline opened and checked before any work is done or any product overwritten."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.columns import values
+from jwst_hpastrom.errors import (
+    BadFileError,
+    BadReferenceFileError,
+    HPAstromError,
+    MissingDataError,
+    MixedExposuresError,
+    NoOverlapError,
+    NotEnoughStarsError,
+)
+from jwst_hpastrom.geometry import TangentPlane, sky_middle
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.exposures.exposure import read_exposure
+from jwst_hpastrom.io.gaia.archive import circle_around, gaia_file
+from jwst_hpastrom.io.identity import exposure_entry
+from jwst_hpastrom.io.tables.catalogs import read_catalog
+from jwst_hpastrom.motion.two_epoch import check_epochs
+
+__all__ = ["GAIA", "Checked", "check_inputs", "check_names", "gaia_product"]
+
+log = logging.getLogger("stpipe.hpastrom.pipeline")
+
+
+#: value of reference_catalog that asks the archive
+GAIA = "gaia"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An exposure that can be read.
+
+    Attributes
+    ----------
+    meta : dict
+
+    label : str
+
+    entry : dict
+        Its label and entry in manifests.
+    """
+
+    meta: dict
+    label: str
+    entry: dict
+
+
+def gaia_product(folder, product):
+    """Path of the Gaia table that a run with the catalog "gaia" keeps."""
+    return Path(folder) / f"{product}_gaia.ecsv"
+
+
+def check_names(members):
+    """Refuse exposures whose names a catfile of tweakreg, two words a line, cannot hold.
+
+    Parameters
+    ----------
+    members : sequence of str
+
+    Raises
+    ------
+    BadFileError
+        A name with blanks.
+    """
+    for member in members:
+        if len(Path(member).name.split()) != 1:
+            raise BadFileError(
+                "a name with blanks", "one without, for tweakreg's catfile", "rename the file", member
+            )
+
+
+def check_inputs(
+    members,
+    *,
+    reading,
+    catalog=None,
+    epsf_file=None,
+    distortion_file=None,
+    skip=False,
+    several_filters=False,
+    folder=".",
+    product="field",
+):
+    """Open everything that a run will need.
+
+    Parameters
+    ----------
+    members : sequence of str
+        Paths of the exposures.
+
+    reading : dict
+        Parameters of `~jwst_hpastrom.io.read_exposure`.
+
+    catalog, epsf_file, distortion_file : path-like, optional
+        The catalog "gaia" is asked of the archive around the exposures, or of ``<product>_gaia.ecsv``.
+
+    skip : bool
+        Leave out exposures that cannot be read, as long as one can.
+
+    several_filters : bool
+        Exposures may be of more than one filter.
+
+    folder, product : path-like, str
+        Where Gaia's table is kept, see `gaia_product`.
+
+    Returns
+    -------
+    dict of str to `Checked`
+        By member; without those that were left out.
+
+
+    Raises
+    ------
+    HPAstromError
+        One of them is missing, damaged, lacks columns or an epoch, or is not for these exposures.
+    """
+    check_names(members)
+    asked = str(catalog or "").lower() == GAIA
+    reference = read_catalog(catalog) if catalog and not asked else None  # first: these are quick
+    checked, fields = {}, []
+    for member in members:
+        try:
+            exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
+        except HPAstromError as err:
+            if not skip:
+                raise err.about(member) from None
+            log.error("skipped: %s: %s", type(err).__name__, err.about(member))
+            continue
+        checked[member] = Checked(exposure.meta, *exposure_entry(exposure))
+        ny, nx = exposure.image.shape
+        fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
+    metas = [c.meta for c in checked.values()]
+    if not metas:
+        raise NotEnoughStarsError("no exposure that can be read", "at least one")
+    if several_filters:
+        MixedExposuresError.unless_same(metas, "instrument", "detector")
+    else:
+        MixedExposuresError.unless_one_filter_a_detector(metas)
+    for meta in {(m["detector"], m["filter"]): m for m in metas}.values():
+        if epsf_file:
+            try:
+                read_epsf(epsf_file, meta).check_made_for(meta)
+            except BadReferenceFileError as err:
+                raise err.about(epsf_file) from None
+        if distortion_file:
+            read_distortion(distortion_file, exposures=meta)
+    if asked:
+        path = gaia_product(folder, product)
+        circle = circle_around(*np.moveaxis(np.array(fields), 1, 0))
+        reference = read_catalog(gaia_file(*circle, cache_dir=path.parent, name=path.name))
+    if reference is not None:
+        _check_catalog(reference, metas, np.array(fields))
+    return checked
+
+
+def _check_catalog(reference, metas, corners):
+    """Epochs on both sides, and stars where the exposures look."""
+    name = reference.meta.get("catalog")
+    epochs = [meta["epoch"] for meta in metas]
+    if unknown := [meta["filename"] for meta in metas if meta["epoch"] is None]:
+        raise MissingDataError(
+            "no epoch", "EXPMID, for motions from a reference catalog", "add it", unknown[0]
+        )
+    check_epochs(Table(meta={"epoch": float(np.mean(epochs))}), reference)
+    ra, dec = corners[:, 0], corners[:, 1]
+    middle = sky_middle(ra, dec)
+    plane = TangentPlane(*middle)
+    x, y = (np.ravel(c) for c in plane.from_sky(ra, dec))
+    with np.errstate(invalid="ignore"):
+        u, v = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
+        inside = (u > x.min() - 10) & (u < x.max() + 10) & (v > y.min() - 10) & (v < y.max() + 10)
+    if not inside.any():
+        raise NoOverlapError(
+            f"none of {len(reference)} stars where the exposures look (ra {middle[0]:.4f}, "
+            f"dec {middle[1]:.4f})",
+            "a catalog of this field", "check the catalog's columns and the association", name,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a Step's products are of: groups of exposures, places of detectors, manifests, verdicts."""

@@ -1,0 +1,38 @@
+import os
+
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.io.files.writing import atomic_path, write_table
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path):
+    path = tmp_path / "a.ecsv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(BadFileError, match="needed one that can"):
+        write_table(Table({"x": [1.5]}), tmp_path / "a" / "t.ecsv")
+
+
+@pytest.mark.parametrize("extension", ["ecsv", "fits"])
+def test_tables_round_trip(tmp_path, extension):
+    path = write_table(Table({"x": [1.5, 2.5]}), tmp_path / "sub" / f"t.{extension}")
+    assert list(Table.read(path)["x"]) == [1.5, 2.5]
+
+
+def test_content_is_on_disk_before_the_name(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda f: done.append(os.fstat(f).st_ino) or fsync(f))
+    monkeypatch.setattr(os, "replace", lambda a, b: done.append("rename") or replace(a, b))
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert done == [(tmp_path / "a.txt").stat().st_ino, "rename", tmp_path.stat().st_ino]

@@ -1,0 +1,116 @@
+"""Tables as archives deliver them, and every way to write one catalog."""
+
+import gzip
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn, QTable, Table
+from astropy.time import Time
+
+from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.io.gaia.table import read_gaia
+from jwst_hpastrom.io.tables.catalogs import read_catalog
+
+UNITS = {"ra": "deg", "dec": "deg", "ref_epoch": "yr"}
+UNITS |= dict.fromkeys(("ra_error", "dec_error"), "mas")
+UNITS |= dict.fromkeys(("pmra", "pmdec", "pmra_error", "pmdec_error"), "mas / yr")
+
+
+def clean_table(n=12):
+    rng = np.random.default_rng(8)
+    t = Table({"source_id": 4655349652394811136 + np.arange(n)})
+    t["ra"], t["dec"] = 80.4 + rng.uniform(-0.02, 0.02, n), -69.5 + rng.uniform(-0.02, 0.02, n)
+    for name in ("ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error"):
+        t[name] = MaskedColumn(rng.uniform(0.1, 2, n), mask=np.arange(n) == 4 if "pm" in name else None)
+    t["phot_g_mean_mag"], t["ref_epoch"] = rng.uniform(13, 20, n), 2016.0
+    t["duplicated_source"] = np.arange(n) % 3 == 0
+    for name, unit in UNITS.items():
+        t[name].unit = unit
+    return t
+
+
+def lines(table, delimiter, null="null"):
+    rows = [[null if np.ma.is_masked(v) else str(v) for v in row] for row in table.as_array().tolist()]
+    masks = [[bool(np.ma.is_masked(table[n][k])) for n in table.colnames] for k in range(len(table))]
+    return [
+        delimiter.join(null if m else v for v, m in zip(row, mask, strict=True))
+        for row, mask in zip(rows, masks, strict=True)
+    ]
+
+
+def archive_csv(t):
+    return "\n".join([",".join(t.colnames), *lines(t, ",")]) + "\n"
+
+
+def bulk_csv(t):
+    kinds = {"i": "int64", "f": "float64", "b": "bool"}
+    head = ["# %ECSV 1.0", "# ---", "# delimiter: ','", "# datatype:"]
+    head += [f"# - {{name: {n}, datatype: {kinds[t[n].dtype.kind]}}}" for n in t.colnames]
+    return "\n".join(head) + "\n" + archive_csv(t)
+
+
+def vizier_tsv(t):
+    names = {"source_id": "Source", "ra": "RA_ICRS", "dec": "DE_ICRS", "ra_error": "e_RA_ICRS"}
+    names |= {"dec_error": "e_DE_ICRS", "pmra": "pmRA", "pmdec": "pmDE", "pmra_error": "e_pmRA"}
+    names |= {"pmdec_error": "e_pmDE", "phot_g_mean_mag": "Gmag", "ref_epoch": "Epoch"}
+    names["duplicated_source"] = "Dup"
+    t = t.copy()
+    t["duplicated_source"] = t["duplicated_source"].astype(int)
+    units = "\t".join({"mas / yr": "mas/yr"}.get(str(t[n].unit), str(t[n].unit or "")) for n in t.colnames)
+    dashes = "\t".join("-" * 5 for _ in t.colnames)
+    head = ["#RESOURCE=yCat", "", "\t".join(names[n] for n in t.colnames), units, dashes]
+    return "\n".join([*head, *lines(t, "\t", " ")]) + "\n"
+
+
+WRITERS = {
+    "a.csv": archive_csv, "b.CSV": archive_csv, "c.csv.gz": archive_csv, "d.csv": bulk_csv,
+    "e.csv.gz": bulk_csv, "f.tsv": vizier_tsv,
+}  # fmt: skip
+
+
+def write(t, path):
+    name = path.name
+    if name in WRITERS:
+        text = WRITERS[name](t).encode()
+        path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    elif name == "g.ecsv.gz":
+        t.write(path.with_name("g.ecsv"))
+        path.write_bytes(gzip.compress(path.with_name("g.ecsv").read_bytes()))
+    elif name in ("h.vot", "i.xml"):
+        t.write(path, format="votable")
+    elif name == "j.fits":  # SkyCoord and Time
+        q = QTable(t)
+        q["where"] = SkyCoord(np.asarray(t["ra"]) * u.deg, np.asarray(t["dec"]) * u.deg)
+        q["ref_epoch"] = Time(np.asarray(t["ref_epoch"]), format="jyear")
+        del q["ra"], q["dec"]
+        q.write(path)
+    else:
+        t.write(path)
+
+
+@pytest.mark.parametrize(
+    "name", [*WRITERS, "g.ecsv.gz", "h.vot", "i.xml", "j.fits", "k.fits.gz", "l.FITS", "m.parquet"]
+)
+@pytest.mark.parametrize("reader", [read_gaia, read_catalog])
+def test_every_kind_of_file_is_the_same_table(tmp_path, name, reader):
+    t = clean_table()
+    t.write(tmp_path / "clean.ecsv")
+    write(t, tmp_path / name)
+    want, got = reader(tmp_path / "clean.ecsv"), reader(tmp_path / name)
+    for column in (*UNITS, "mag" if reader is read_catalog else "phot_g_mean_mag"):
+        np.testing.assert_array_equal(np.asarray(got[column]), np.asarray(want[column]), err_msg=column)
+        assert got[column].unit == want[column].unit
+    if reader is read_gaia:
+        np.testing.assert_array_equal(got["source_id"], want["source_id"])
+        np.testing.assert_array_equal(got["duplicated_source"], want["duplicated_source"])
+    assert got.meta["epoch"] == want.meta["epoch"] == 2016.0
+
+
+def test_positions_twice_are_refused(tmp_path):
+    q = QTable(clean_table())
+    q["where"] = SkyCoord(np.full(12, 10.0) * u.deg, np.full(12, 3.0) * u.deg)
+    q.write(tmp_path / "two.ecsv")
+    with pytest.raises(BadCatalogError, match=r"two\.ecsv: found ra, dec as columns and in where"):
+        read_catalog(tmp_path / "two.ecsv")

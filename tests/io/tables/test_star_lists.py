@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+
+from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.io.tables.star_lists import find_star_list, read_star_list, star_list_path
+
+
+@pytest.fixture
+def star_list():
+    columns = {"x": [1.0], "y": [2.0], "x_err": [0.1], "y_err": [0.1], "flux": [3.0], "mag": [4.0]}
+    return Table(columns, meta={"filename": "jw1_nis_cal.fits"})
+
+
+def test_output_folder_comes_before_the_exposures(tmp_path, star_list):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in").mkdir()
+    exposure = tmp_path / "in" / "jw1_nis_cal.fits"
+    assert find_star_list(exposure, [tmp_path / "out"]) is None
+    star_list.write(star_list_path(exposure, tmp_path / "in"))
+    assert find_star_list(exposure, [tmp_path / "out"]) == str(tmp_path / "in" / "jw1_nis_stars.ecsv")
+    star_list.write(star_list_path(exposure, tmp_path / "out"))
+    assert find_star_list(exposure, [tmp_path / "out"]) == str(tmp_path / "out" / "jw1_nis_stars.ecsv")
+
+
+@pytest.mark.parametrize("extension", ["ecsv", "fits"])
+def test_a_list_of_another_exposure_is_refused(tmp_path, star_list, extension):
+    path = tmp_path / f"jw2_nis_stars.{extension}"
+    star_list.write(path)
+    assert len(read_star_list(path)) == 1
+    assert len(read_star_list(path, "jw1_nis_crf.fits")) == 1
+    with pytest.raises(BadCatalogError, match="a star list of jw1_nis_cal.fits"):
+        read_star_list(path, "jw2_nis_cal.fits")
+
+
+def test_damaged_lists(tmp_path):
+    path = tmp_path / "a_stars.ecsv"
+    path.write_text("nonsense")
+    with pytest.raises((BadFileError, BadCatalogError), match="a_stars.ecsv"):
+        read_star_list(path)
+    Table({"x": [1.0]}).write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match="no column y, x_err, y_err, flux, mag"):
+        read_star_list(path)
+
+
+def test_masked_positions_are_not_zero(tmp_path, star_list):
+    star_list["x"] = MaskedColumn(star_list["x"], mask=[True])
+    star_list.write(tmp_path / "a_stars.ecsv")
+    assert np.isnan(read_star_list(tmp_path / "a_stars.ecsv")["x"][0])
+
+
+def test_corrected_positions_are_on_the_full_detector(tmp_path, star_list):
+    star_list.meta |= {"xstart": 101, "ystart": 201}
+    star_list.write(tmp_path / "a_stars.ecsv")
+    shift = LinearTransform(offset=np.array([0.5, -0.5]))
+    table = read_star_list(tmp_path / "a_stars.ecsv", correction=shift)
+    assert (table["x_corr"][0], table["y_corr"][0]) == (101.5, 201.5)
+
+
+def test_errors_that_cannot_be(tmp_path):
+    data = {n: np.arange(1.0, 5.0) for n in ("x", "y", "x_err", "y_err", "flux", "mag")}
+    data["x_err"] = np.array([-0.1, 0.0, 99.0, 0.2])
+    path = tmp_path / "a_stars.ecsv"
+    Table(data).write(path)
+    assert list(np.isfinite(read_star_list(path)["x_err"])) == [False, False, False, True]
+    data["x_err"] = np.zeros(4)
+    Table(data).write(path, overwrite=True)
+    with pytest.raises(BadCatalogError, match=r"a_stars\.ecsv: found no positive finite x_err"):
+        read_star_list(path)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("x_err", "mas"), ("x", "arcsec"), ("flux", "Jy"), ("mag", "Jy")])
+def test_units_that_are_not_pixels_and_brightness(tmp_path, star_list, name, unit):
+    star_list[name].unit = unit
+    star_list.write(tmp_path / "a.ecsv")
+    with pytest.raises(BadCatalogError, match=rf"a\.ecsv: found column {name} .*not convertible"):
+        read_star_list(tmp_path / "a.ecsv")

@@ -1,0 +1,377 @@
+"""--resume=true: what changed is noticed and named, what did not is not made again, nothing old is mixed."""
+
+import itertools
+import os
+import shutil
+import signal
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from stdatamodels.jwst.datamodels import ImageModel
+
+from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
+from jwst_hpastrom.epsf import EPSFLibrary
+from jwst_hpastrom.errors import UnexpectedError
+from jwst_hpastrom.io.calibrations.distortion_reference import (
+    placement_like,
+    read_distortion,
+    write_distortion,
+)
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
+from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
+from jwst_hpastrom.io.files.writing import write_table
+from jwst_hpastrom.simulation import simulate_field, write_field
+from jwst_hpastrom.steps import HPAstromPipeline
+
+QUICK = {
+    "n_iterations": 2, "n_global": 1, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50,
+}  # fmt: skip
+STEPS = tuple(HPAstromPipeline.step_defs)
+NAME = "jw09999001001_02101_0000{}_nis"
+
+
+class StoppedError(Exception):
+    """A Step began."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offline():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
+        patch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Folder with exposures, catalogs, a distortion, and the products of one run."""
+    folder = tmp_path_factory.mktemp("done")
+    sky = simulate_field(
+        size=256, n_exposures=3, dither_arcsec=3.0, n_stars=200, mag_faint=-4.0, filter="F200W", seed=3
+    )
+    write_field(sky, folder)
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized()
+    write_epsf_reference(library, folder / "start_epsf.asdf")
+    exposure = sky.exposures[0]
+    shape = (256, 256)
+    write_detector_mask(folder / "mask.fits", np.array([[3, 4]]), shape, exposure.meta)
+    write_small_distortion(folder)
+    run(folder)
+    return folder
+
+
+def write_small_distortion(folder, scale=1.0):
+    """A distortion that is read quickly."""
+    terms = scale * 1e-3 * np.arange(1.0, 6.0)
+    polynomial = PolynomialCorrection(2, terms, terms, np.array([1023.0, 1023.0]), 1024.0, "center")
+    correction = DistortionCorrection(polynomial, shape=(2048, 2048))
+    place = placement_like(correction, folder / "field_official_distortion.asdf")
+    meta = {"instrument": "NIRISS", "detector": "NIS", "filter": "F200W"}
+    write_distortion(folder / "distortion.asdf", correction, place, meta)
+
+
+@pytest.fixture
+def folder(done, tmp_path):
+    return Path(shutil.copytree(done, tmp_path / "copy"))
+
+
+def run(folder, *, build=None, steps=None, **parameters):
+    given = {
+        "reference_catalog": folder / "first_epoch.ecsv", "start_epsf": folder / "start_epsf.asdf",
+        "distortion_file": folder / "distortion.asdf", "detector_mask": folder / "mask.fits",
+    } | parameters  # fmt: skip
+    given = {k: str(v) if isinstance(v, Path) else v for k, v in given.items()}
+    pipeline = HPAstromPipeline(output_dir=str(folder / "out"), mode="isolated")
+    for name, value in given.items():
+        setattr(pipeline, name, value)
+    for name, values in ({"hp_epsf_build": QUICK | (build or {})} | (steps or {})).items():
+        for key, value in values.items():
+            setattr(getattr(pipeline, name), key, value)
+    pipeline.run(str(folder / "field_asn.json"))
+
+
+def first_redone(folder, monkeypatch, caplog, **parameters):
+    """The first Step that a resumed run begins, and why; it is not let work."""
+
+    def began(step, inputs):
+        raise StoppedError(step.class_alias)
+
+    for step in HPAstromPipeline.step_defs.values():
+        monkeypatch.setattr(step, "run_step", began)
+    caplog.clear()
+    with caplog.at_level("INFO", "stpipe.hpastrom"), suppress(UnexpectedError):  # StoppedError
+        run(folder, resume=True, **parameters)
+    lines = [r.getMessage() for r in caplog.records if " runs: " in r.getMessage()]
+    # where the first pass has to be made again, too, its Step is named after the one that asked for it
+    return lines[-1].removeprefix("resume: ").split(" runs: ") if lines else (None, "")
+
+
+def change(path, hdu, function):
+    with fits.open(path, mode="update") as hdus:
+        function(hdus[hdu])
+
+
+def pixel(hdu):
+    hdu.data[100, 100] += 1
+
+
+def rewrite(path, function, read=Table.read, write=write_table):
+    content = read(path)
+    function(content)
+    write(content, path)
+
+
+def shift(table):
+    table["ra"][7] += 1e-9
+
+
+def heavier(library):
+    library.data[0, 50, 50] *= 1.001
+
+
+def wcs(folder):
+    path = folder / f"{NAME.format(2)}_cal.fits"
+    with ImageModel(str(path)) as model:
+        first = model.meta.wcs.pipeline[0].transform
+        first.parameters = first.parameters * (1 + 1e-9)
+        model.save(str(path))
+
+
+def exposure(k, hdu="SCI", function=pixel):
+    return lambda d: change(d / f"{NAME.format(k)}_cal.fits", hdu, function)
+
+
+def dq(hdu):
+    hdu.data[50, 50] |= 1
+
+
+def epoch(hdu):
+    hdu.header["EXPMID"] += 1.0
+
+
+def groups(hdu):
+    hdu.header["NGROUPS"] += 1
+
+
+def without_member(folder):
+    path = folder / "field_asn.json"
+    text = path.read_text()
+    start = text.index("{", text.index("members"))
+    path.write_text(text[:start] + text[text.index("{", start + 1) :])
+
+
+def other_distortion(folder):
+    write_small_distortion(folder, 1.0 + 1e-7)
+
+
+def other_mask(folder):
+    with fits.open(folder / "mask.fits") as hdus:
+        meta = {"instrument": "NIRISS", "detector": "NIS", "xstart": hdus[0].header["SUBSTRT1"],
+                "ystart": hdus[0].header["SUBSTRT2"]}  # fmt: skip
+    write_detector_mask(folder / "mask.fits", np.array([[3, 5]]), (256, 256), meta)
+
+
+INPUTS = {
+    "SCI": (exposure(1), "hp_epsf_build", f"exposure {NAME.format(1)}: SCI changed"),
+    "ERR": (exposure(3, "ERR"), "hp_epsf_build", f"exposure {NAME.format(3)}: ERR changed"),
+    "DQ": (exposure(1, "DQ", dq), "hp_epsf_build", f"exposure {NAME.format(1)}: DQ changed"),
+    "epoch": (exposure(2, 0, epoch), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
+    "variance": (
+        exposure(2, "VAR_POISSON"), "hp_epsf_build", f"exposure {NAME.format(2)}: VAR_POISSON changed",
+    ),
+    "groups": (exposure(2, 0, groups), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
+    "WCS": (wcs, "hp_epsf_build", f"exposure {NAME.format(2)}: WCS changed"),
+    "member": (without_member, "hp_epsf_build", "is not given, was"),
+    "distortion": (other_distortion, "hp_epsf_build", "distortion_file: polynomial"),
+    "mask": (other_mask, "hp_epsf_build", "detector_mask: DQ changed"),
+    "start": (
+        lambda d: rewrite(d / "start_epsf.asdf", heavier, read_epsf, write_epsf_reference),
+        "hp_epsf_build", "start_epsf: ePSFs changed",
+    ),
+    "catalog": (
+        lambda d: rewrite(d / "first_epoch.ecsv", shift),
+        "hp_distortion_refine", "reference_catalog: ra changed",
+    ),
+    "catalog's epoch": (
+        lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.meta.update(epoch=2007.0)),
+        "hp_distortion_refine", "reference_catalog: metadata changed",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_changed_input_is_noticed_and_named(folder, monkeypatch, caplog, name):
+    function, step, reason = INPUTS[name]
+    function(folder)
+    found = first_redone(folder, monkeypatch, caplog)
+    assert found[0] == step
+    assert reason in found[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "step", "reason"),
+    [
+        ({"build": {"clip": 4.0}}, "hp_epsf_build", "clip is 4, was"),
+        ({"bad_bits": "DO_NOT_USE"}, "hp_epsf_build", "bad_bits is DO_NOT_USE, was DO_NOT_USE+NON_SCIENCE"),
+        ({"start_epsf": None}, "hp_epsf_build", "start_epsf is not given, was"),
+        ({"distortion_file": None, "reference_catalog": None}, "hp_epsf_build", "distortion_file is not"),
+        ({"mode": "catalog"}, "hp_epsf_fit", "mode is catalog, was isolated"),
+        ({"steps": {"hp_epsf_fit": {"threshold": 6.5}}}, "hp_epsf_fit", "threshold is 6.5, was"),
+        ({"steps": {"hp_epsf_fit": {"perturb": "global"}}}, "hp_epsf_fit", "perturb is global, was none"),
+        ({"steps": {"hp_master_frame": {"min_exposures": 2}}}, "hp_master_frame", "min_exposures is 2, was"),
+        ({"steps": {"hp_proper_motion": {"seed": 2}}}, "hp_proper_motion", "seed is 2, was 1"),
+        ({"steps": {"hp_proper_motion": {"transformation": "local"}}}, "hp_proper_motion", "transformation"),
+    ],
+)  # fmt: skip
+def test_a_changed_parameter_is_noticed_and_named(folder, monkeypatch, caplog, parameters, step, reason):
+    found = first_redone(folder, monkeypatch, caplog, **parameters)
+    assert found[0] == step
+    assert reason in found[1]
+
+
+def damage(path):
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+
+
+def test_every_product_counts(folder, monkeypatch, caplog):
+    kept = folder / "kept"
+    shutil.copytree(folder / "out", kept)
+    names = sorted(p.name for p in kept.iterdir() if not p.name.endswith("_choices_quality.ecsv"))
+    assert len(names) == 18
+    for name, how in zip(names, itertools.cycle((Path.unlink, damage)), strict=False):
+        how(folder / "out" / name)
+        found = first_redone(folder, monkeypatch, caplog)
+        assert found[0] in STEPS, name
+        assert name in found[1]
+        shutil.copy(kept / name, folder / "out" / name)
+
+
+def test_what_changes_no_result_makes_nothing_anew(folder, monkeypatch, caplog):
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (folder / "out").iterdir()}
+    for path in folder.glob("*.*"):
+        os.utime(path)
+    change(folder / f"{NAME.format(1)}_cal.fits", 0, lambda h: h.header.add_history("looked at"))
+    rewrite(folder / "first_epoch.ecsv", lambda t: t.meta.update(comments=["a word"]))
+    found = first_redone(folder, monkeypatch, caplog, workers=2, on_error="skip")
+    assert found == (None, "")
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (folder / "out").iterdir()} == before
+
+
+def test_every_product_names_what_made_it(done):
+    for path in (done / "out").iterdir():
+        if not path.name.endswith(("_checks.ecsv", "_choices_quality.ecsv")):  # of all Steps
+            manifest = read_manifest(path)
+            assert manifest, path.name
+            assert manifest["step"] in STEPS
+            assert manifest["versions"]["jwst_hpastrom"]
+            assert all(e.get("hash") or e.get("made") for e in manifest["inputs"].values())
+    motions = read_manifest(done / "out" / "field_pm.ecsv")
+    assert motions["parameters"]["seed"] == 1
+    assert set(motions["inputs"]) == {"master frame", "first_epoch"}
+    assert motions["inputs"]["master frame"]["of"]["distortion_file"] == "field_distortion.asdf"
+    assert set(Table.read(done / "out" / "field_checks.ecsv").meta["manifests"]) == set(STEPS)
+
+
+def killed(folder, moment, when, **how):
+    """Run in a process that kills itself before or after the file ``moment`` gets its name."""
+    if (pid := os.fork()) == 0:
+        count, rename = itertools.count(1), os.replace
+
+        def replace(*args):
+            at = next(count) == moment
+            if at and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            rename(*args)
+            if at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            os.replace = replace
+            run(folder, **how)
+        finally:
+            os._exit(1)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def same(one, two):
+    """Whether two folders hold the same products: tables to the byte; elsewhere there are dates."""
+    names = {p.name for p in one.iterdir()}
+    assert names == {p.name for p in two.iterdir()}
+    for name in names:
+        a, b = one / name, two / name
+        if name.endswith((".fits", ".asdf")):
+            assert read_manifest(a)["id"] == read_manifest(b)["id"], name
+            for one_part, other in zip(content(a), content(b), strict=True):
+                np.testing.assert_array_equal(one_part, other, name)
+        else:
+            assert a.read_bytes() == b.read_bytes(), name
+
+
+def content(path):
+    """Arrays of a file."""
+    if path.name.endswith("_distortion.asdf"):
+        x, y = np.meshgrid(np.linspace(0, 255, 7), np.linspace(0, 255, 7))
+        return read_distortion(path).forward(x, y)
+    if path.name.endswith("_epsf.asdf"):
+        return [read_epsf(path).data]
+    with fits.open(path) as hdus:
+        return [np.asarray(h.data) for h in hdus if h.data is not None and h.name != "MANIFEST"]
+
+
+def test_a_killed_build_goes_on(done, folder):
+    shutil.rmtree(folder / "out")
+    assert killed(folder, 3, "after")
+    run(folder, resume=True)
+    same(done / "out", folder / "out")
+
+
+GIVEN = {"start_epsf": None, "distortion_file": None, "detector_mask": None, "mode": "catalog"}
+
+
+@pytest.fixture(scope="module")
+def fitted(done, tmp_path_factory):
+    """Folder with the products of a run with a given library, whose lists replace those of a first pass."""
+    folder = Path(shutil.copytree(done, tmp_path_factory.mktemp("fitted") / "copy"))
+    shutil.rmtree(folder / "out")
+    run(folder, epsf_file=folder / "start_epsf.asdf", **GIVEN)
+    return folder
+
+
+# in the first pass; between the distortion and the final lists, of another mode; at the end
+@pytest.mark.parametrize(("moment", "when"), [(2, "after"), (11, "after"), (21, "before")])
+def test_after_a_kill_the_products_are_those_of_an_undisturbed_run(fitted, tmp_path, moment, when):
+    folder = Path(shutil.copytree(fitted, tmp_path / "copy"))
+    shutil.rmtree(folder / "out")
+    how = {"epsf_file": folder / "start_epsf.asdf", **GIVEN}
+    assert killed(folder, moment, when, **how)
+    run(folder, resume=True, **how)
+    same(fitted / "out", folder / "out")
+    assert read_manifest(folder / "out" / "field_epsf_fit_quality.ecsv")["parameters"]["mode"] == "catalog"
+
+
+def test_nothing_of_an_earlier_run_is_mixed_in(fitted, tmp_path):
+    folder = Path(shutil.copytree(fitted, tmp_path / "copy"))
+    how = {"epsf_file": folder / "start_epsf.asdf", **GIVEN, "reference_catalog": None, "mode": "isolated"}
+    steps = {"hp_epsf_fit": {"perturb": "global", "perturb_sn": 50.0, "regions": True}}
+    run(folder, resume=True, steps=steps, **how)
+    out = folder / "out"
+    assert len(list(out.glob("*_pepsf.fits"))) == len(list(out.glob("*_stars.reg"))) == 3
+    # an exposure without stars is skipped: its old list goes, and so do the other lists' old companions
+    change(folder / f"{NAME.format(3)}_cal.fits", "SCI", flat)
+    run(folder, resume=True, on_error="skip", **how)
+    assert sorted(p.name for p in out.glob("*_stars.*")) == [f"{NAME.format(k)}_stars.ecsv" for k in (1, 2)]
+    assert not list(out.glob("*_pepsf.fits"))
+    assert len(Table.read(out / "field_master_frame_quality.ecsv")) == 2
+    if find_spec("pyarrow") and find_spec("pandas"):
+        run(folder, resume=True, on_error="skip", steps={"hp_epsf_fit": {"list_format": "parquet"}}, **how)
+        assert {p.suffix for p in out.glob("*_stars.*")} == {".parquet"}
+
+
+def flat(hdu):
+    hdu.data[:] = np.median(hdu.data)

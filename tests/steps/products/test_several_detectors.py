@@ -1,0 +1,147 @@
+"""Several detectors and filters in one association: products of each, and one frame over all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.distortion import DistortionCorrection, FramePlacement, PolynomialCorrection
+from jwst_hpastrom.epsf import EPSFLibrary
+from jwst_hpastrom.errors import BadReferenceFileError, MixedExposuresError
+from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.calibrations.distortion_reference import open_model, write_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
+from jwst_hpastrom.simulation import simulate_field, write_field
+from jwst_hpastrom.steps import (
+    DistortionRefineStep,
+    EPSFBuildStep,
+    EPSFFitStep,
+    HPAstromPipeline,
+    MasterFrameStep,
+)
+from tests.frame.visits import EPOCH, LAYOUT, WRONG, catalog_of, stars_of, visit
+from tests.steps.test_other_imagers import disguised
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
+    monkeypatch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
+
+
+NAMES = ("visit_nrcb1_f200w", "visit_nrcblong_f277w")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """An association of NRCB1 and NRCBLONG, two exposures each, and a folder with their ePSFs."""
+    folder, libraries = (tmp_path_factory.mktemp(n) for n in ("mixed", "libraries"))
+    field = simulate_field(size=160, n_exposures=2, n_stars=80, mag_faint=-5.0, filter="F200W", seed=4)
+    files = write_field(field, folder / "field", truth=False)
+    nircam = {"INSTRUME": "NIRCAM", "EXP_TYPE": "NRC_IMAGE", "PUPIL": "CLEAR"}
+    members = []
+    for name, detector, band in zip(NAMES, ("NRCB1", "NRCBLONG"), ("F200W", "F277W"), strict=True):
+        asn, _ = disguised(files.association, folder / detector, DETECTOR=detector, FILTER=band, **nircam)
+        for member in json.loads(Path(asn).read_text())["products"][0]["members"]:
+            shutil.copy(asn.parent / member["expname"], folder)
+            members.append(member)
+        meta = {"instrument": "NIRCAM", "detector": detector, "filter": band}
+        library = EPSFLibrary(*field.epsf.sampled(), meta=meta).normalized()
+        write_epsf_reference(library, libraries / f"{name}_epsf.asdf")
+    path = folder / "visit_asn.json"
+    path.write_text(json.dumps({"products": [{"name": "visit", "members": members}]}))
+    return path, libraries
+
+
+def test_a_step_makes_the_products_of_each_detector(mixed, tmp_path):
+    asn, libraries = mixed
+    out = {"output_dir": str(tmp_path)}
+    EPSFFitStep(**out, epsf_file=str(libraries)).run(str(asn))
+    for name in NAMES:
+        assert len(Table.read(tmp_path / f"{name}_epsf_fit_quality.ecsv")) == 2
+    assert not (tmp_path / "visit_epsf_fit_quality.ecsv").exists()
+    with pytest.raises(BadReferenceFileError, match="an ePSF of NRCB1 for exposures on NRCBLONG"):
+        EPSFFitStep(**out, epsf_file=str(libraries / f"{NAMES[0]}_epsf.asdf")).run(str(asn))
+    for step in (EPSFBuildStep, DistortionRefineStep):
+        assert step.by_detector
+
+
+def test_the_pipeline_makes_one_frame_with_both_filters(mixed, tmp_path):
+    asn, libraries = mixed
+    HPAstromPipeline.call(str(asn), output_dir=str(tmp_path), epsf_file=str(libraries), mode="isolated")
+    lists = sorted(tmp_path.glob("*_stars.ecsv"))
+    used = [Table.read(p).meta["epsf_file"] for p in lists]
+    assert sorted(used) == sorted(2 * [f"{n}_epsf.asdf" for n in NAMES])
+    sub = read_association(tmp_path / "visit_nrcblong_f277w_asn.json")
+    assert len(sub.members) == 2
+    master = Table.read(tmp_path / "visit_master.ecsv")
+    assert master.meta["filters"] == ["F200W", "F277W"]
+    both = np.isfinite(master["mag_f200w"]) & np.isfinite(master["mag_f277w"])
+    assert both.sum() > 20
+    assert len(Table.read(tmp_path / "visit_master_frame_quality.ecsv")) == 4
+    assert (tmp_path / "visit_f277w_master.ecsv").exists()
+    with pytest.raises(MixedExposuresError, match="NRCB1 and NRCBLONG"):
+        MasterFrameStep(output_dir=str(tmp_path), mode="many", epsf_file=str(libraries)).run(str(asn))
+
+
+def test_two_filters_of_one_detector_are_a_mistake():
+    metas = [{"instrument": "NIRCAM", "detector": d, "filter": f}
+             for d, f in (("NRCB1", "F200W"), ("NRCBLONG", "F277W"), ("NRCB2", "F200W"))]  # fmt: skip
+    MixedExposuresError.unless_one_filter_a_detector(metas)
+    for wrong in ({**metas[0], "filter": "F150W"}, {**metas[0], "instrument": "NIRISS", "detector": "NIS"}):
+        with pytest.raises(MixedExposuresError):
+            MixedExposuresError.unless_one_filter_a_detector([*metas, wrong])
+
+
+def identity(path, meta):
+    correction = DistortionCorrection(PolynomialCorrection(1, np.zeros(2), np.zeros(2)), shape=(2048, 2048))
+    place = FramePlacement(LinearTransform(0.0311 * np.eye(2)), 0.0, 0.0)
+    return write_distortion(path, correction, place, meta)
+
+
+def test_the_detectors_places_are_solved_and_written(tmp_path):
+    rng = np.random.default_rng(7)
+    truth = stars_of(rng, density=0.15)
+    members = []
+    for table in visit(rng, truth):
+        name = table.meta["filename"]
+        (tmp_path / name).touch()
+        table.meta["pupil"] = "CLEAR"
+        table["flux"] = 10 ** (-0.4 * table["mag"])
+        table.write(tmp_path / name.replace("_cal.fits", "_stars.ecsv"))
+        members.append({"expname": name, "exptype": "science"})
+        file = tmp_path / f"visit_{table.meta['detector'].lower()}_f200w_distortion.asdf"
+        if not file.exists():
+            identity(file, table.meta)
+    asn = tmp_path / "visit_asn.json"
+    asn.write_text(json.dumps({"products": [{"name": "visit", "members": members}]}))
+    catalog_of(rng, truth).write(tmp_path / "catalog.ecsv")
+    MasterFrameStep(
+        output_dir=str(tmp_path), distortion_file=str(tmp_path / "visit_{detector}_{filter}_distortion.asdf"),
+        reference_catalog=str(tmp_path / "catalog.ecsv"),
+    ).run(str(asn))  # fmt: skip
+    table = Table.read(tmp_path / "visit_detectors.ecsv")
+    assert list(table["detector"]) == list(LAYOUT)
+    # how the detectors lie against each other in the sky's own axes, by what the WCS mistakes
+    wrong = np.array([WRONG[d] for d in table["detector"]])
+    middle = np.array([LAYOUT[d][:2] for d in table["detector"]])
+    moved = -wrong[:, :2] + wrong[:, :2].mean(0)
+    turn = np.sum(middle[:, 0] * moved[:, 1] - middle[:, 1] * moved[:, 0]) / np.sum(middle**2)
+    moved = 1e3 * (moved - turn * np.stack([-middle[:, 1], middle[:, 0]], 1))
+    for k, c in enumerate(("dv2", "dv3")):
+        assert np.all(table[f"{c}_error"] < 0.1)
+        pull = (table[c] - moved[:, k]) / table[f"{c}_error"]
+        assert np.abs(pull).max() < 3.3
+    assert np.abs((table["scale"] + wrong[:, 3]) / table["scale_error"]).max() < 3.5
+    own = np.rad2deg(turn)
+    assert np.abs((table["turn"] + wrong[:, 2] + own) / table["turn_error"]).max() < 3.5
+    model, meta = open_model(tmp_path / "visit_nrcb2_f200w_placed_distortion.asdf")
+    v2, v3 = model(1023.5, 1023.5)
+    row = table[list(table["detector"]).index("NRCB2")]
+    assert np.hypot(v2 - row["v2"], v3 - row["v3"]) < 0.3  # the middle of the stars, not of the pixels
+    assert meta["hpastrom"]["place_errors"]["dv2_error"] == pytest.approx(row["dv2_error"])
+    assert EPOCH == 2022.33
