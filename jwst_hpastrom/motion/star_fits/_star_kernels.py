@@ -1,5 +1,7 @@
 """Numba core: one star after the other through outlier rejection, all models, choice and leave-one-out."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -17,6 +19,20 @@ from jwst_hpastrom.motion.star_fits._gp_kernels import (
 COUPLED = table_of(lambda kernel: kernel.coupled)
 GROUPED = table_of(lambda kernel: kernel.grouped)
 N_PARAMETERS = table_of(lambda kernel: len(kernel.parameters))
+
+
+class FitSettings(NamedTuple):
+    """How all stars are fitted."""
+
+    degree: int
+    parallax: bool
+    codes: np.ndarray  # of the models that compete with the straight line
+    test: int  # code of the model in whose leave-one-out residuals outliers are looked for
+    outlier_sigma: float
+    margin: float  # of ELPD, by which a model must exceed the straight line's
+    group_margin: float  # the same for those that live on groups of epochs
+    min_epochs_models: int
+    n_starts: int
 
 
 @njit(cache=True, nogil=True)

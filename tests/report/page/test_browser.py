@@ -5,10 +5,10 @@ import shutil
 import subprocess
 
 import pytest
-from tests.report.page.test_page_parts import motions
 
 from jwst_hpastrom.report import write_page
 from jwst_hpastrom.report.page import interactive
+from tests.report.page.test_page_parts import motions
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("bokeh")
