@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
-from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, fit_stars
+from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, Measurements, Results, fit_stars
 from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
 from jwst_hpastrom.motion.star_fits.marginal import marginalize
 
@@ -125,24 +125,24 @@ class MotionFits:
         return out.T, err.T
 
 
-def _run(arrays, settings):
-    t, x, y, ex, ey, extra, use, group, factors = arrays
-    n, n_epochs = x.shape
+def _run(data, settings):
+    """Fit the stars of one chunk; the arrays of `MotionFits`."""
+    n, n_epochs = data.x.shape
     q = 2 * (settings.degree + 1) + int(settings.parallax)
-    out = (
-        np.full(n, -1),
-        np.full(n, np.nan),
-        np.full((n, q), np.nan),
-        np.full((n, q, q), np.nan),
-        np.full((n, N_CODES), np.nan),
-        np.full((n, 2), np.nan),
-        np.full((n, 2, 2), np.nan),
-        np.full((n, 2, n_epochs), np.nan),
-        np.full((n, 2, n_epochs), np.nan),
+    out = Results(
+        model=np.full(n, -1),
+        t0=np.full(n, np.nan),
+        coefficients=np.full((n, q), np.nan),
+        covariance=np.full((n, q, q), np.nan),
+        elpd=np.full((n, N_CODES), np.nan),
+        chi2_loo=np.full((n, 2), np.nan),
+        theta=np.full((n, 2, 2), np.nan),
+        loo_mean=np.full((n, 2, n_epochs), np.nan),
+        loo_error=np.full((n, 2, n_epochs), np.nan),
     )
-    use = use.copy()
-    fit_stars(t, x, y, ex, ey, extra, use, group, factors, *settings, *out)
-    return (*out[:7], use, *out[7:])
+    data = data._replace(use=data.use.copy())
+    fit_stars(data, settings, out)
+    return out._asdict() | {"used": data.use}
 
 
 @configured(FitMotionsConfig)
@@ -203,7 +203,8 @@ def fit_motions(t, x, y, x_err, y_err, *, config, executor=None, progress=False)
         extra = np.zeros((0, 2, 1, 1))
         if known.extra_covariance is not None and len(x):
             extra = np.ascontiguousarray(known.extra_covariance[rows], float)
-        return t, x[rows], y[rows], ex[rows], ey[rows], extra, use[rows], group.astype(np.int64), factors
+        data = (a[rows] for a in (x, y, ex, ey))
+        return Measurements(t, *data, extra, use[rows], group.astype(np.int64), factors)
 
     chunks = [slice(first, first + search.chunk) for first in range(0, max(len(x), 1), search.chunk)]
     if executor is None:
@@ -212,8 +213,9 @@ def fit_motions(t, x, y, x_err, y_err, *, config, executor=None, progress=False)
         futures = [executor.submit(_run, job(rows), settings) for rows in chunks]
         results = (f.result() for f in futures)
     bar = tqdm(results, total=len(chunks), desc="motions", unit="chunk", disable=None if progress else True)
-    joined = [np.concatenate(parts) for parts in zip(*bar, strict=True)]
-    fits = MotionFits(*joined, degree=settings.degree, has_parallax=parallax)
+    parts = list(bar)
+    joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    fits = MotionFits(**joined, degree=settings.degree, has_parallax=parallax)
     if kinematics.models != "auto" or parallax:
         return fits
     return marginalize(
