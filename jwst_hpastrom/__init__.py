@@ -21,8 +21,8 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 _PACKAGES = (
-    "checks", "columns", "distortion", "epsf", "errors", "frame", "geometry", "instrument", "io",
-    "kinematics", "measure", "motion", "numerics", "plot", "ranges", "report", "simulation", "steps",
+    "checks", "columns", "configuration", "distortion", "epsf", "errors", "frame", "geometry", "instrument",
+    "io", "kinematics", "measure", "motion", "numerics", "plot", "ranges", "report", "simulation", "steps",
 )  # fmt: skip
 _NAMES = {
     "distortion": ("DistortionCorrection", "solve_distortion"),

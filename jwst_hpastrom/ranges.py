@@ -37,7 +37,7 @@ RANGES = {
     "scale_mas": (LEAST, 1e6), "model_error": (0, 1), "exposure_sigma": (LEAST, ANY),
     "pixel_scale_mas": (LEAST, 1e6), "ra_ref": (-360, 360), "dec_ref": (-90, 90),
     "reference_sigma": (LEAST, ANY), "max_ruwe": (LEAST, ANY), "reference_radius_mas": (LEAST, ANY),
-    "outlier_sigma": (LEAST, ANY), "probability": (0, 1), "group_probability": (0, 1),
+    "outlier_sigma": (0, ANY), "probability": (0, 1), "group_probability": (0, 1),
     "fast_motion": (0, ANY), "fast_false_share": (0, 1),
     "max_motion": (LEAST, ANY), "max_mag_difference": (LEAST, ANY),
     # of functions only

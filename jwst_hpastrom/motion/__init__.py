@@ -8,25 +8,45 @@ from jwst_hpastrom.motion.analysis.frame_forecast import forecast_frame
 from jwst_hpastrom.motion.analysis.frame_study import FrameStudy, FrameTerm, study_frame
 from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, RestPoint, at_rest, at_rest_table
 from jwst_hpastrom.motion.analysis.systematics import compare_motions, motion_systematics
+from jwst_hpastrom.motion.fast_search import FastSearch
+from jwst_hpastrom.motion.gaia_frame.config import GaiaCuts, PlateModel, ReferenceRule
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, JointTest, error_budget, joint_test
 from jwst_hpastrom.motion.many_epoch import EpochMotions, fit_epochs
+from jwst_hpastrom.motion.many_epoch.config import EpochsConfig, Linking, Unknowns
 from jwst_hpastrom.motion.selection import well_measured
+from jwst_hpastrom.motion.star_fits.config import Context, FitMotionsConfig, Kinematics, ModelSearch
 from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, MODEL_SETS, MotionFits, fit_motions
 from jwst_hpastrom.motion.two_epoch import TwoEpochMotions, two_epoch_motions
+from jwst_hpastrom.motion.two_epoch.config import Matching, ReferenceCuts, Transformation, TwoEpochConfig
 
 __all__ = [
     "MODEL_CODES",
     "MODEL_SETS",
     "RADIO_SGRA",
+    "Context",
     "EpochMotions",
+    "EpochsConfig",
+    "FastSearch",
+    "FitMotionsConfig",
     "FrameBias",
     "FrameStudy",
     "FrameTerm",
+    "GaiaCuts",
     "JointTest",
+    "Kinematics",
     "LinearMotions",
+    "Linking",
+    "Matching",
+    "ModelSearch",
     "MotionFits",
+    "PlateModel",
+    "ReferenceCuts",
+    "ReferenceRule",
     "RestPoint",
+    "Transformation",
+    "TwoEpochConfig",
     "TwoEpochMotions",
+    "Unknowns",
     "apply_quality_cuts",
     "at_rest",
     "at_rest_table",

@@ -23,7 +23,7 @@ __all__ = ["ProperMotionStep"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 
-OWN = ("rng", "executor", "progress")
+OWN = ("config", "rng", "executor", "progress")
 #: parameters of two and of many epochs alike
 BOTH = ("fast_motion", "fast_false_share")
 

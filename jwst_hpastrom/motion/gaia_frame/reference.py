@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.columns import row_epochs, values
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import (
     CompositeMapping,
@@ -15,6 +16,7 @@ from jwst_hpastrom.geometry import (
     match_nearest,
     sky_axes,
 )
+from jwst_hpastrom.motion.gaia_frame.config import GaiaCuts
 from jwst_hpastrom.motion.star_fits.parallax import parallax_factors
 
 __all__ = ["ReferenceStars", "match_reference", "reference_stars", "select_gaia"]
@@ -22,16 +24,8 @@ __all__ = ["ReferenceStars", "match_reference", "reference_stars", "select_gaia"
 log = logging.getLogger("stpipe.hpastrom.motion")
 
 
-def select_gaia(
-    gaia,
-    *,
-    params_solved=31,
-    allow_duplicated=False,
-    min_parallax_over_error=-10.0,
-    max_excess_noise_sig=2.0,
-    max_ruwe=1.4,
-    min_g_mag=13.0,
-):
+@configured(GaiaCuts)
+def select_gaia(gaia, *, config, mixture=False):
     """Gaia's stars with trustworthy astrometry: the cuts of H25 §3.1.
 
     Parameters
@@ -39,34 +33,19 @@ def select_gaia(
     gaia : `~astropy.table.Table`
         Gaia's own column names. A cut whose column is missing is not made (and the log says so).
 
-    params_solved : int
-        Required ``astrometric_params_solved`` (31: five parameters); 0 takes any.
+    {options}
 
-    allow_duplicated : bool
-        Take stars with ``duplicated_source`` as well.
-
-    min_parallax_over_error : float
-        Least ``parallax_over_error``.
-
-    max_excess_noise_sig : float
-        Largest ``astrometric_excess_noise_sig``.
-
-    max_ruwe : float
-        ``ruwe`` must be below.
-
-    min_g_mag : float
-        ``phot_g_mean_mag`` must be above.
+    mixture : bool
+        Take stars of any ``astrometric_excess_noise_sig`` and, unless ``max_ruwe`` is 1 or less, ``ruwe``.
 
     Returns
     -------
     ndarray of bool
         Stars that pass, have a motion, and finite positive errors.
 
-    Notes
-    -----
-    The text of H25 lost the operators: = 31, not duplicated, >= -10, <= 2, < 1.4, > 13 are this project's
-    reading.
     """
+    excess_noise = np.inf if mixture else config.max_excess_noise_sig
+    ruwe = np.inf if mixture and config.max_ruwe > 1 else config.max_ruwe
     keep = np.ones(len(gaia), bool)
     for name in ("ra", "dec", "pmra", "pmdec"):
         keep &= np.isfinite(values(gaia, name))
@@ -80,12 +59,12 @@ def select_gaia(
             "give a Gaia table with five-parameter solutions",
         )
     cuts = {
-        "astrometric_params_solved": lambda v: (v == params_solved) | (params_solved == 0),
-        "duplicated_source": lambda v: (v == 0) | allow_duplicated,
-        "parallax_over_error": lambda v: v >= min_parallax_over_error,
-        "astrometric_excess_noise_sig": lambda v: v <= max_excess_noise_sig,
-        "ruwe": lambda v: v < max_ruwe,
-        "phot_g_mean_mag": lambda v: v > min_g_mag,
+        "astrometric_params_solved": lambda v: (v == config.params_solved) | (config.params_solved == 0),
+        "duplicated_source": lambda v: (v == 0) | config.allow_duplicated,
+        "parallax_over_error": lambda v: v >= config.min_parallax_over_error,
+        "astrometric_excess_noise_sig": lambda v: v <= excess_noise,
+        "ruwe": lambda v: v < ruwe,
+        "phot_g_mean_mag": lambda v: v > config.min_g_mag,
     }
     for name, test in cuts.items():
         if name not in gaia.colnames:

@@ -1,6 +1,8 @@
 """Per-epoch transformations, and the rejection of reference stars that contradict the others."""
 
 import logging
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -9,9 +11,11 @@ from tqdm.auto import tqdm
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.motion.gaia_frame.frame_quality import common_epoch
 from jwst_hpastrom.motion.gaia_frame.frame_tie import formal_errors, resamples, tie_epoch
+from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
+from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
 from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, fit_motions
 
-__all__ = ["choose_reference", "compare_with_reference", "measured", "tie_all"]
+__all__ = ["Candidates", "choose_reference", "compare_with_reference", "measured", "tie_all"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 
@@ -171,37 +175,54 @@ def _drop(before, outlying, ties, error):
     return new
 
 
-def choose_reference(
-    reference,
-    star,
-    links,
-    list_error,
-    epochs,
-    *,
-    degree,
-    limit,
-    n_bootstrap,
-    rng,
-    models,
-    group,
-    progress=False,
-    **settings,
-):
+class Candidates(NamedTuple):
+    """Reference stars and what the lists say of them, as `tie_all` takes them."""
+
+    reference: ReferenceStars
+    star: np.ndarray
+    links: Any  # LinkedStars
+    list_error: np.ndarray
+    epochs: np.ndarray
+
+    def take(self, rows):
+        """Return some of the reference stars, with their stars alone."""
+        star = self.star[rows]
+        part = self.reference.take(rows), np.arange(len(rows)), self.links.take(star)
+        return Candidates(*part, self.list_error[:, star], self.epochs)
+
+
+@dataclass
+class _Known:
+    """What refitting has found so far of all candidates: measurements left out, and shifts by group."""
+
+    dropped: np.ndarray
+    offsets: np.ndarray
+
+    def of(self, rows):
+        return {"dropped": self.dropped[rows], "offsets": self.offsets[:, rows]}
+
+
+def choose_reference(candidates, *, plates, limit, kinematics, group, factors=None, rng=None, progress=False):
     """Reject reference stars one at a time, worst first, refitting everything in between (H25 §3.1).
 
     Parameters
     ----------
-    reference, star, links, list_error, epochs, degree
-        As in `tie_all`.
+    candidates : `Candidates`
+
+    plates : `~jwst_hpastrom.motion.gaia_frame.config.PlateModel`
+        ``degree``; with ``transformation_errors="bootstrap"``, the ties of the result have ``n_bootstrap``
+        samples.
 
     limit : float
         Largest difference from Gaia in position or motion, in σ.
 
-    n_bootstrap, rng
-        Of the bootstrap samples in the result; none with ``n_bootstrap=0``.
+    kinematics : `~jwst_hpastrom.motion.star_fits.config.Kinematics`
 
-    models, group, **settings
+    group, factors : ndarray
         For `fit_motions`.
+
+    rng : `numpy.random.Generator`, optional
+        Of the bootstrap samples.
 
     progress : bool
 
@@ -224,43 +245,19 @@ def choose_reference(
     have the group offset, the reference stars' own offsets are taken out: else changing weights make them
     drifts of the frame.
     """
-    n, n_terms = star.size, (degree + 1) * (degree + 2) // 2
-    has_group = "group" in models and np.unique(group).size < len(epochs)
-    small = ("poly", "group") if has_group else models
+    n, n_epochs, degree = candidates.star.size, len(candidates.epochs), plates.degree
+    n_terms = (degree + 1) * (degree + 2) // 2
+    has_group = "group" in kinematics.models and np.unique(group).size < n_epochs
+    small = replace(kinematics, models=("poly", "group")) if has_group else kinematics
     kept, z_out, d_out = np.ones(n, bool), np.full(n, np.nan), np.full((n, 4), np.nan)
-    dropped, offsets = np.zeros((n, len(epochs)), bool), np.zeros((2, n, len(epochs)))
-    factors = gaia_factors(reference, epochs)
+    known = _Known(np.zeros((n, n_epochs), bool), np.zeros((2, n, n_epochs)))
+    covariances = gaia_factors(candidates.reference, candidates.epochs)
     bar = tqdm(desc="reference stars", unit="fit", disable=None if progress else True)
     while True:
         rows = np.flatnonzero(kept)
-        part, own = reference.take(rows), links.take(star[rows])
-        for _ in range(6):
-            bar.update()
-            ties = tie_all(
-                part, np.arange(rows.size), own, list_error[:, star[rows]], epochs,
-                degree=degree, dropped=dropped[rows], offsets=offsets[:, rows],
-            )  # fmt: skip
-            position, error = measured(own, ties, len(epochs))
-            for k, tie in enumerate(ties):  # as if each star had not taken part
-                position[:, :, k] += tie.residuals - tie.residuals / (1 - tie.leverage)
-            covariance, _ = formal_errors(ties, own.x, own.y, factors[rows], own=np.arange(rows.size))
-            fits = fit_motions(
-                epochs, position[0], position[1], error[0], error[1],
-                models=small, group=group, use=own.usable, extra_covariance=covariance, **settings,
-            )  # fmt: skip
-            new = _drop(dropped[rows], own.usable & ~fits.used, ties, error)
-            same = np.array_equal(new, dropped[rows])
-            dropped[rows] = new
-            if has_group:
-                diagonal = np.arange(len(epochs))
-                covariance[:, :, diagonal, diagonal] += np.moveaxis(np.nan_to_num(error), 0, 1) ** 2
-                shift = group_shifts(fits, position, covariance, group, epochs)
-                moved = np.abs(shift - offsets[:, rows]).max()
-                offsets[:, rows] = shift
-                same = same and moved < 0.02 * np.nanmedian(error)
-            if same:
-                break
-        _, d, e, ok = compare_with_reference(part, fits)
+        part = candidates.take(rows)
+        fits = _settle(part, rows, known, covariances[rows], degree, small, group, factors, bar)
+        _, d, e, ok = compare_with_reference(part.reference, fits)
         with np.errstate(invalid="ignore"):
             z = np.where(ok, np.max(np.abs(d) / e, axis=1), np.inf)
         z_out[rows], d_out[rows] = z, d
@@ -275,22 +272,52 @@ def choose_reference(
             )
         kept[rows[worst]] = False
     bar.close()
+    n_bootstrap = plates.n_bootstrap if plates.transformation_errors == "bootstrap" else 0
     counts = resamples(rows.size, n_bootstrap, n_terms, rng) if n_bootstrap else None
-    ties = tie_all(
-        part, np.arange(rows.size), own, list_error[:, star[rows]], epochs,
-        degree=degree, counts=counts, dropped=dropped[rows], offsets=offsets[:, rows],
-    )  # fmt: skip
-    table = Table(
+    ties = tie_all(*part, degree=degree, counts=counts, **known.of(rows))
+    return kept, ties, _candidate_table(candidates, kept, z_out, d_out)
+
+
+def _settle(part, rows, known, covariances, degree, kinematics, group, factors, bar):
+    """Refit ties and motions until outliers and group offsets stay as they are; the motions."""
+    _, _, own, _, epochs = part
+    for _ in range(6):
+        bar.update()
+        ties = tie_all(*part, degree=degree, **known.of(rows))
+        position, error = measured(own, ties, len(epochs))
+        for k, tie in enumerate(ties):  # as if each star had not taken part
+            position[:, :, k] += tie.residuals - tie.residuals / (1 - tie.leverage)
+        covariance, _ = formal_errors(ties, own.x, own.y, covariances, own=np.arange(rows.size))
+        fits = fit_motions(
+            epochs, *position, *error, config=FitMotionsConfig(kinematics=kinematics),
+            group=group, factors=factors, use=own.usable, extra_covariance=covariance,
+        )  # fmt: skip
+        new = _drop(known.dropped[rows], own.usable & ~fits.used, ties, error)
+        same = np.array_equal(new, known.dropped[rows])
+        known.dropped[rows] = new
+        if "group" in kinematics.models:
+            diagonal = np.arange(len(epochs))
+            covariance[:, :, diagonal, diagonal] += np.moveaxis(np.nan_to_num(error), 0, 1) ** 2
+            shift = group_shifts(fits, position, covariance, group, epochs)
+            moved = np.abs(shift - known.offsets[:, rows]).max()
+            known.offsets[:, rows] = shift
+            same = same and moved < 0.02 * np.nanmedian(error)
+        if same:
+            break
+    return fits
+
+
+def _candidate_table(candidates, kept, significance, difference):
+    return Table(
         {
-            "gaia_row": reference.row,
-            "star": star,
+            "gaia_row": candidates.reference.row,
+            "star": candidates.star,
             "kept": kept,
-            "significance": z_out,
-            "d_xi": d_out[:, 0],
-            "d_eta": d_out[:, 1],
-            "d_pm_xi": d_out[:, 2],
-            "d_pm_eta": d_out[:, 3],
+            "significance": significance,
+            "d_xi": difference[:, 0],
+            "d_eta": difference[:, 1],
+            "d_pm_xi": difference[:, 2],
+            "d_pm_eta": difference[:, 3],
         },
         meta={"units": "fit without the star − Gaia at the common epoch: mas, mas/yr; significance in σ"},
     )
-    return kept, ties, table

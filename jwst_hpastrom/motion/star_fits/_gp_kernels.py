@@ -5,6 +5,8 @@ their codes in `jwst_hpastrom.motion.kinematic_models`. For one that couples the
 epochs, x first.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -15,6 +17,37 @@ ALONE = 1e-10  # share of its weight that an epoch leaves to a prediction of it,
 LOG_2PI = np.log(2 * np.pi)
 # Integers that are no literals: numba compiles every function anew for each literal argument.
 NO, ONE = np.int64(0), np.int64(1)
+# Grid of starting points: amplitudes a factor exp(0.9) apart, and time scales.
+N_AMPLITUDES, N_TIMES, LOG_STEP = 4, 5, 0.9
+
+
+class Field(NamedTuple):
+    """Data y with noise (n, n) and linear terms h (p, n), at times t in groups: what a model is fitted to."""
+
+    t: np.ndarray
+    group: np.ndarray
+    aux: np.ndarray
+    noise: np.ndarray
+    h: np.ndarray
+    y: np.ndarray
+
+
+class Box(NamedTuple):
+    """Bounds, means and deviations of a model's n_par logarithmic hyper-parameters; two places each."""
+
+    lo: np.ndarray
+    hi: np.ndarray
+    mu: np.ndarray
+    sd: np.ndarray
+    n_par: int
+
+
+class Work(NamedTuple):
+    """Room for a covariance (n, n), its derivatives (2, n, n), and rows (p + 1, n)."""
+
+    k: np.ndarray
+    dk: np.ndarray
+    b: np.ndarray
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -118,88 +151,109 @@ def project(kn, n, h, p, y, proj, beta, cov):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, dk, b):
+def objective(model, field, theta, box, work):
     """Log likelihood plus log prior."""
-    build(model, t, group, aux, theta, k, dk, NO)
+    n, k = field.y.size, work.k
+    build(model, field.t, field.group, field.aux, theta, k, work.dk, NO)
     for i in range(n):
         for j in range(i + 1):
-            k[i, j] += noise[i, j]
-    f = log_likelihood(k, n, h, p, y, b)
-    for q in range(n_par):
-        f -= 0.5 * ((theta[q] - mu[q]) / sd[q]) ** 2
+            k[i, j] += field.noise[i, j]
+    f = log_likelihood(k, n, field.h, field.h.shape[0], field.y, work.b)
+    for q in range(box.n_par):
+        f -= 0.5 * ((theta[q] - box.mu[q]) / box.sd[q]) ** 2
     return f
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def climb(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par, k, dk, b):
-    """Maximize the objective from theta (overwritten) by damped steps with the average-information matrix."""
-    f = objective(model, t, group, aux, theta, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
-    if not np.isfinite(f):
-        return -np.inf
+def _slope(model, field, theta, box, work, grad, info):
+    """Fill the objective's gradient and average-information matrix at theta; whether that worked."""
+    n, p = field.y.size, field.h.shape[0]
+    k, dk, y = work.k, work.dk, field.y
     proj, beta, cov = np.empty((n, n)), np.empty(p), np.empty((p, p))
     alpha, w, z = np.empty(n), np.empty((2, n)), np.empty((2, n))
-    grad, info, new = np.empty(2), np.zeros((2, 2)), np.empty(2)
-    damp = 1e-2
-    for _ in range(30):
-        build(model, t, group, aux, theta, k, dk, ONE)
-        for i in range(n):
-            for j in range(n):
-                k[i, j] += noise[i, j]
-        if not project(k, n, h, p, y, proj, beta, cov):
-            break
+    build(model, field.t, field.group, field.aux, theta, k, dk, ONE)
+    for i in range(n):
+        for j in range(n):
+            k[i, j] += field.noise[i, j]
+    if not project(k, n, field.h, p, y, proj, beta, cov):
+        return False
+    for i in range(n):
+        s = 0.0
+        for j in range(n):
+            s += proj[i, j] * y[j]
+        alpha[i] = s
+    for q in range(box.n_par):
+        trace, quad = 0.0, 0.0
         for i in range(n):
             s = 0.0
             for j in range(n):
-                s += proj[i, j] * y[j]
-            alpha[i] = s
-        for q in range(n_par):
-            trace, quad = 0.0, 0.0
+                s += dk[q, i, j] * alpha[j]
+                trace += dk[q, i, j] * proj[i, j]
+            w[q, i] = s
+            quad += s * alpha[i]
+        grad[q] = 0.5 * (quad - trace) - (theta[q] - box.mu[q]) / box.sd[q] ** 2
+        for i in range(n):
+            s = 0.0
+            for j in range(n):
+                s += proj[i, j] * w[q, j]
+            z[q, i] = s
+    for q in range(box.n_par):
+        for r in range(box.n_par):
+            s = 0.0
             for i in range(n):
-                s = 0.0
-                for j in range(n):
-                    s += dk[q, i, j] * alpha[j]
-                    trace += dk[q, i, j] * proj[i, j]
-                w[q, i] = s
-                quad += s * alpha[i]
-            grad[q] = 0.5 * (quad - trace) - (theta[q] - mu[q]) / sd[q] ** 2
-            for i in range(n):
-                s = 0.0
-                for j in range(n):
-                    s += proj[i, j] * w[q, j]
-                z[q, i] = s
-        free0 = not ((theta[0] <= lo[0] and grad[0] < 0) or (theta[0] >= hi[0] and grad[0] > 0))
-        free1 = n_par > 1 and not ((theta[1] <= lo[1] and grad[1] < 0) or (theta[1] >= hi[1] and grad[1] > 0))
-        for q in range(n_par):
-            for r in range(n_par):
-                s = 0.0
-                for i in range(n):
-                    s += w[q, i] * z[r, i]
-                info[q, r] = 0.5 * s
-            info[q, q] += 1.0 / sd[q] ** 2
+                s += w[q, i] * z[r, i]
+            info[q, r] = 0.5 * s
+        info[q, q] += 1.0 / box.sd[q] ** 2
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _free(q, theta, box, grad):
+    """Whether a hyper-parameter may move: not at a bound that the slope points beyond."""
+    low = theta[q] <= box.lo[q] and grad[q] < 0
+    high = theta[q] >= box.hi[q] and grad[q] > 0
+    return q < box.n_par and not (low or high)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _step(theta, box, grad, info, damp, new):
+    """Fill the damped step's end, at most 1.5 from theta and inside the box."""
+    free0, free1 = _free(0, theta, box, grad), _free(1, theta, box, grad)
+    d0 = info[0, 0] * (1.0 + damp) + 1e-12
+    d1 = info[1, 1] * (1.0 + damp) + 1e-12
+    s0, s1 = 0.0, 0.0
+    if free0 and free1:
+        det = d0 * d1 - info[0, 1] * info[0, 1]
+        s0 = (d1 * grad[0] - info[0, 1] * grad[1]) / det
+        s1 = (d0 * grad[1] - info[0, 1] * grad[0]) / det
+    elif free0:
+        s0 = grad[0] / d0
+    elif free1:
+        s1 = grad[1] / d1
+    new[0] = min(max(theta[0] + min(max(s0, -1.5), 1.5), box.lo[0]), box.hi[0])
+    new[1] = theta[1]
+    if box.n_par > 1:
+        new[1] = min(max(theta[1] + min(max(s1, -1.5), 1.5), box.lo[1]), box.hi[1])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def climb(model, field, theta, box, work):
+    """Maximize the objective from theta (overwritten) by damped steps with the average-information matrix."""
+    f = objective(model, field, theta, box, work)
+    if not np.isfinite(f):
+        return -np.inf
+    grad, info, new = np.zeros(2), np.zeros((2, 2)), np.empty(2)
+    damp = 1e-2
+    for _ in range(30):
+        if not _slope(model, field, theta, box, work, grad, info):
+            break
         better = False
         gain = 0.0
         for _try in range(12):
-            d0 = info[0, 0] * (1.0 + damp) + 1e-12
-            s0, s1 = 0.0, 0.0
-            if n_par > 1:
-                d1 = info[1, 1] * (1.0 + damp) + 1e-12
-                if free0 and free1:
-                    det = d0 * d1 - info[0, 1] * info[0, 1]
-                    s0 = (d1 * grad[0] - info[0, 1] * grad[1]) / det
-                    s1 = (d0 * grad[1] - info[0, 1] * grad[0]) / det
-                elif free0:
-                    s0 = grad[0] / d0
-                elif free1:
-                    s1 = grad[1] / d1
-            elif free0:
-                s0 = grad[0] / d0
-            new[0] = min(max(theta[0] + min(max(s0, -1.5), 1.5), lo[0]), hi[0])
-            new[1] = theta[1]
-            if n_par > 1:
-                new[1] = min(max(theta[1] + min(max(s1, -1.5), 1.5), lo[1]), hi[1])
+            _step(theta, box, grad, info, damp, new)
             if abs(new[0] - theta[0]) + abs(new[1] - theta[1]) < 1e-6:
                 break
-            fn = objective(model, t, group, aux, new, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
+            fn = objective(model, field, new, box, work)
             if fn > f:
                 better = True
                 gain = fn - f
@@ -214,21 +268,21 @@ def climb(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par,
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def search(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par, n_starts):
+def search(model, field, theta, box, n_starts):
     """Best hyper-parameters from several starts: a coarse grid, then climbs from its best points."""
-    k, dk, b = np.empty((n, n)), np.empty((2, n, n)), np.empty((p + 1, n))
-    n_a = 4
-    n_tau = 5 if n_par > 1 else 1
+    n, p = field.y.size, field.h.shape[0]
+    work = Work(np.empty((n, n)), np.empty((2, n, n)), np.empty((p + 1, n)))
+    n_tau = N_TIMES if box.n_par > 1 else 1
     trial = np.empty(2)
-    values = np.empty(n_a * n_tau)
-    points = np.empty((n_a * n_tau, 2))
+    values = np.empty(N_AMPLITUDES * n_tau)
+    points = np.empty((N_AMPLITUDES * n_tau, 2))
     c = 0
     for j in range(n_tau):
-        for i in range(n_a):
-            trial[0] = min(max(mu[0] + 0.9 * (i - 2), lo[0]), hi[0])
-            trial[1] = lo[1] + (hi[1] - lo[1]) * (j + 0.5) / n_tau if n_par > 1 else 0.0
+        for i in range(N_AMPLITUDES):
+            trial[0] = min(max(box.mu[0] + LOG_STEP * (i - 2), box.lo[0]), box.hi[0])
+            trial[1] = box.lo[1] + (box.hi[1] - box.lo[1]) * (j + 0.5) / n_tau if box.n_par > 1 else 0.0
             points[c] = trial
-            values[c] = objective(model, t, group, aux, trial, noise, n, h, p, y, mu, sd, n_par, k, dk, b)
+            values[c] = objective(model, field, trial, box, work)
             c += 1
     best = -np.inf
     for _ in range(n_starts):
@@ -239,7 +293,7 @@ def search(model, t, group, aux, theta, noise, n, h, p, y, lo, hi, mu, sd, n_par
         if m < 0:
             break
         trial[0], trial[1] = points[m, 0], points[m, 1]
-        f = climb(model, t, group, aux, trial, noise, n, h, p, y, lo, hi, mu, sd, n_par, k, dk, b)
+        f = climb(model, field, trial, box, work)
         if f > best:
             best = f
             theta[0], theta[1] = trial[0], trial[1]

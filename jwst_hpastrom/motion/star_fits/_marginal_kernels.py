@@ -1,5 +1,7 @@
 """Numba core of the marginalized motions: likelihoods and straight lines on a grid of hyper-parameters."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -8,20 +10,41 @@ from jwst_hpastrom.motion.star_fits._gp_kernels import FAST, NO, build, factor, 
 TINY = 1e-4  # weight below which a point of the grid does not count
 
 
+class AxisData(NamedTuple):
+    """What was measured of all stars along one axis."""
+
+    t: np.ndarray  # (n_epochs,)
+    y: np.ndarray  # (n_stars, n_epochs)
+    error: np.ndarray
+    extra: np.ndarray  # (n_stars, n_epochs, n_epochs) added covariance, or no stars
+    use: np.ndarray
+    group: np.ndarray  # (n_epochs,)
+    t0: np.ndarray  # (n_stars,)
+    degree: int
+
+
+class Grid(NamedTuple):
+    """Models and hyper-parameters, and the bin of each star."""
+
+    codes: np.ndarray  # (n_points,)
+    thetas: np.ndarray  # (n_bins, n_points, 2)
+    bin_of: np.ndarray  # (n_stars,)
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _problem(s, t_all, y_all, error, extra, use, group_all, t0, degree):
+def _problem(s, data):
     """Times, groups, data, noise and linear terms of one star and axis."""
-    idx = np.flatnonzero(use[s])
-    n = idx.size
-    t, group, y, noise = t_all[idx], group_all[idx], y_all[s][idx], np.zeros((n, n))
+    idx = np.flatnonzero(data.use[s])
+    n, degree = idx.size, data.degree
+    t, group, y, noise = data.t[idx], data.group[idx], data.y[s][idx], np.zeros((n, n))
     terms = np.ones((degree + 1, n))
     for i in range(n):
-        noise[i, i] = error[s, idx[i]] ** 2
-        if extra.shape[0] > 0:
+        noise[i, i] = data.error[s, idx[i]] ** 2
+        if data.extra.shape[0] > 0:
             for j in range(n):
-                noise[i, j] += extra[s, idx[i], idx[j]]
+                noise[i, j] += data.extra[s, idx[i], idx[j]]
         for r in range(degree):
-            terms[r + 1, i] = terms[r, i] * (t[i] - t0[s]) / (r + 1.0)
+            terms[r + 1, i] = terms[r, i] * (t[i] - data.t0[s]) / (r + 1.0)
     return t, group, y, noise, terms
 
 
@@ -62,38 +85,32 @@ def _line(k, n, terms, p, y, b, beta, cov):
 
 
 @njit(cache=True, nogil=True)
-def grid_likelihoods(t_all, y_all, error, extra, use, group_all, t0, degree, codes, thetas, bin_of, out):
-    """Log likelihood of every star of one axis at every point of its bin's grid.
-
-    ``codes`` (n_points,), ``thetas`` (n_bins, n_points, 2), ``bin_of`` (n_stars,), ``out`` (n_stars,
-    n_points).
-    """
-    for s in range(y_all.shape[0]):
-        t, group, y, noise, terms = _problem(s, t_all, y_all, error, extra, use, group_all, t0, degree)
-        n, p = t.size, degree + 1
+def grid_likelihoods(data, grid, out):
+    """Log likelihood of every star of one axis at every point of its bin's grid, (n_stars, n_points)."""
+    for s in range(data.y.shape[0]):
+        t, group, y, noise, terms = _problem(s, data)
+        n, p = t.size, data.degree + 1
         k, b = np.empty((n, n)), np.empty((p + 1, n))
-        for q in range(codes.size):
-            _covariance(codes[q], t, group, thetas[bin_of[s], q], noise, k)
+        for q in range(grid.codes.size):
+            _covariance(grid.codes[q], t, group, grid.thetas[grid.bin_of[s], q], noise, k)
             out[s, q] = log_likelihood(k, n, terms, p, y, b)
 
 
 @njit(cache=True, nogil=True)
-def grid_means(
-    t_all, y_all, error, extra, use, group_all, t0, degree, codes, thetas, bin_of, weight, beta, covariance
-):  # fmt: skip
+def grid_means(data, grid, weight, beta, covariance):
     """Mean and covariance of the linear terms over the grid with weights (n_stars, n_points)."""
-    p = degree + 1
-    for s in range(y_all.shape[0]):
-        t, group, y, noise, terms = _problem(s, t_all, y_all, error, extra, use, group_all, t0, degree)
+    p = data.degree + 1
+    for s in range(data.y.shape[0]):
+        t, group, y, noise, terms = _problem(s, data)
         n = t.size
         k, b = np.empty((n, n)), np.empty((p + 1, n))
         one, cov, total = np.empty(p), np.empty((p, p)), 0.0
         mean, second = np.zeros(p), np.zeros((p, p))
-        for q in range(codes.size):
+        for q in range(grid.codes.size):
             w = weight[s, q]
             if w < TINY:
                 continue
-            _covariance(codes[q], t, group, thetas[bin_of[s], q], noise, k)
+            _covariance(grid.codes[q], t, group, grid.thetas[grid.bin_of[s], q], noise, k)
             if not _line(k, n, terms, p, y, b, one, cov):
                 continue
             total += w

@@ -3,7 +3,13 @@
 import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.motion.star_fits._star_kernels import evaluate, linear_terms, velocity
+from jwst_hpastrom.motion.star_fits._star_kernels import (
+    Star,
+    evaluate,
+    linear_terms,
+    new_solution,
+    velocity,
+)
 
 __all__ = ["expected_chi2_loo"]
 
@@ -85,14 +91,12 @@ def _projector(fits, s, t, group, factors, noise):
     n, degree, parallax = t.size, fits.degree, fits.has_parallax
     p, q = degree + 1 + int(parallax), 2 * (degree + 1) + int(parallax)
     terms, joint = np.zeros((2, p, n)), np.zeros((q, 2 * n))
-    linear_terms(t, fits.t0[s], degree, factors, n, terms, joint)
-    aux, proj = np.zeros(5), np.empty((2 * n, 2 * n))
+    linear_terms(t, fits.t0[s], degree, factors, terms, joint)
+    aux, found = np.zeros(5), new_solution(n, q)
     velocity(
         np.ascontiguousarray(fits.coefficients[s]), np.ascontiguousarray(fits.covariance[s]), degree, aux
     )
     theta = np.ascontiguousarray(fits.theta[s])
-    evaluate(
-        np.int64(fits.model[s]), t, group.astype(np.int64), aux, theta, noise, n, terms, joint,
-        np.zeros(2 * n), parallax, proj, np.empty(q), np.empty((q, q)),
-    )  # fmt: skip
-    return proj
+    star = Star(t, group.astype(np.int64), aux, noise, terms, joint, np.zeros(2 * n), degree, parallax)
+    evaluate(np.int64(fits.model[s]), star, theta, found)
+    return found.proj

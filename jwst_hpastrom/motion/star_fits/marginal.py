@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import logsumexp
 
-from jwst_hpastrom.motion.star_fits._marginal_kernels import grid_likelihoods, grid_means
+from jwst_hpastrom.motion.star_fits._marginal_kernels import AxisData, Grid, grid_likelihoods, grid_means
 
 __all__ = ["field_prior", "marginalize"]
 
@@ -95,16 +95,16 @@ def _mapped(function, jobs, executor):
     return [f.result() for f in [executor.submit(function, *job) for job in jobs]]
 
 
-def _likelihoods(arrays, grid):
-    out = np.empty((len(arrays[1]), grid[0].size))
-    grid_likelihoods(*arrays, *grid, out)
+def _likelihoods(data, grid):
+    out = np.empty((len(data.y), grid.codes.size))
+    grid_likelihoods(data, grid, out)
     return out
 
 
-def _means(arrays, grid, weight):
-    p = arrays[-1] + 1
+def _means(data, grid, weight):
+    p = data.degree + 1
     beta, covariance = np.full((len(weight), p), np.nan), np.full((len(weight), p, p), np.nan)
-    grid_means(*arrays, *grid, weight, beta, covariance)
+    grid_means(data, grid, weight, beta, covariance)
     return beta, covariance
 
 
@@ -173,8 +173,8 @@ def marginalize(
         x = none if extra is None else np.ascontiguousarray(extra[rows, axis])
         jobs = [
             (
-                (t, y[s], e[s], x[s] if len(x) else none, used[s], labels, fits.t0[rows[s]], degree),
-                (codes, thetas, bins[s]),
+                AxisData(t, y[s], e[s], x[s] if len(x) else none, used[s], labels, fits.t0[rows[s]], degree),
+                Grid(codes, thetas, bins[s]),
             )
             for s in slices
         ]

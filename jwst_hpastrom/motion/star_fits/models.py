@@ -5,9 +5,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from tqdm.auto import tqdm
 
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
-from jwst_hpastrom.motion.star_fits._star_kernels import fit_stars
+from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, Measurements, Results, fit_stars
+from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
 from jwst_hpastrom.motion.star_fits.marginal import marginalize
 
 __all__ = ["MODEL_CODES", "MODEL_SETS", "MotionFits", "elpd_margin", "fit_motions"]
@@ -123,51 +125,28 @@ class MotionFits:
         return out.T, err.T
 
 
-def _run(arrays, settings):
-    t, x, y, ex, ey, extra, use, group, factors = arrays
-    n, n_epochs = x.shape
-    degree, parallax = settings[0], settings[1]
-    q = 2 * (degree + 1) + int(parallax)
-    out = (
-        np.full(n, -1),
-        np.full(n, np.nan),
-        np.full((n, q), np.nan),
-        np.full((n, q, q), np.nan),
-        np.full((n, N_CODES), np.nan),
-        np.full((n, 2), np.nan),
-        np.full((n, 2, 2), np.nan),
-        np.full((n, 2, n_epochs), np.nan),
-        np.full((n, 2, n_epochs), np.nan),
+def _run(data, settings):
+    """Fit the stars of one chunk; the arrays of `MotionFits`."""
+    n, n_epochs = data.x.shape
+    q = 2 * (settings.degree + 1) + int(settings.parallax)
+    out = Results(
+        model=np.full(n, -1),
+        t0=np.full(n, np.nan),
+        coefficients=np.full((n, q), np.nan),
+        covariance=np.full((n, q, q), np.nan),
+        elpd=np.full((n, N_CODES), np.nan),
+        chi2_loo=np.full((n, 2), np.nan),
+        theta=np.full((n, 2, 2), np.nan),
+        loo_mean=np.full((n, 2, n_epochs), np.nan),
+        loo_error=np.full((n, 2, n_epochs), np.nan),
     )
-    use = use.copy()
-    fit_stars(t, x, y, ex, ey, extra, use, group, factors, *settings, *out)
-    return (*out[:7], use, *out[7:])
+    data = data._replace(use=data.use.copy())
+    fit_stars(data, settings, out)
+    return out._asdict() | {"used": data.use}
 
 
-def fit_motions(
-    t,
-    x,
-    y,
-    x_err,
-    y_err,
-    *,
-    models="auto",
-    group=None,
-    extra_covariance=None,
-    factors=None,
-    use=None,
-    acceleration=False,
-    outlier_sigma=5.0,
-    outlier_model=None,
-    probability=0.997,
-    group_probability=0.5,
-    min_epochs_models=5,
-    brightness=None,
-    n_starts=2,
-    executor=None,
-    progress=False,
-    chunk=500,
-):
+@configured(FitMotionsConfig)
+def fit_motions(t, x, y, x_err, y_err, *, config, executor=None, progress=False):
     """Fit motions to stars measured at many epochs, and choose each star's kinematic model.
 
     Parameters
@@ -179,55 +158,13 @@ def fit_motions(
         Positions on the plane and standard errors, mas; NaN where a star was not found. Values without a
         finite positive error are left out.
 
-    models : {"auto", "h25", "linear"} or sequence of str
-        `MODEL_SETS`, or names of `MODEL_CODES`.
-
-    group : ndarray of int, shape (n_epochs,), optional
-        Epochs that share an unknown offset (position angle, visit, instrument), for the model "group".
-
-    extra_covariance : ndarray, shape (n_stars, 2, n_epochs, n_epochs), optional
-        Added to diag(err²): what the transformations' errors have in common between epochs.
-
-    factors : ndarray, shape (2, n_epochs), optional
-        Parallax factors; where given, a parallax is fitted, one for both axes.
-
-    use : ndarray of bool, shape (n_stars, n_epochs), optional
-        Measurements that may be used.
-
-    acceleration : bool
-        Fit a second-order polynomial.
-
-    outlier_sigma : float
-        Measurements further than this from their leave-one-out prediction, in either axis, are removed, worst
-        first; 0 removes none.
-
-    outlier_model : {"poly", "group"}, optional
-        Model of that test; by default "group" where it is among the models, else "poly" as in H25.
-
-    probability : float
-        A model with a systematic replaces poly-only if its ELPD is higher by ln(p/(1 − p)).
-
-    group_probability : float
-        The same for the group offset, a systematic that is known to exist: 0.5 takes whichever predicts
-        better.
-
-    min_epochs_models : int
-        With fewer epochs: weighted straight line, no rejection, no choice.
-
-    brightness : ndarray, shape (n_stars,), optional
-        Magnitudes: with "auto", stars of similar ones share the prior of their systematics.
-
-    n_starts : int
-        Climbs per model, from the best points of a coarse grid.
+    {options}
 
     executor : `concurrent.futures.Executor`, optional
         Chunks of stars go to it; results do not depend on it.
 
     progress : bool
         Show a progress bar.
-
-    chunk : int
-        Stars per chunk.
 
     Returns
     -------
@@ -248,62 +185,69 @@ def fit_motions(
     model at its best hyper-parameters, which are too certain where time and group coincide; ``model``,
     ``theta`` and the leave-one-out columns remain the chosen model's.
     """
-    names = MODEL_SETS.get(models, models) if isinstance(models, str) else tuple(models)
-    if isinstance(names, str) or any(n not in MODEL_CODES for n in names):
-        raise ParameterError(
-            f"models={models}", f"one of {', '.join(MODEL_SETS)}, or of {', '.join(MODEL_CODES)}"
-        )
+    kinematics, search, known = config.kinematics, config.search, config.context
     t = np.ascontiguousarray(t, float)
     x, y, ex, ey = (np.ascontiguousarray(np.atleast_2d(a), float) for a in (x, y, x_err, y_err))
     if x.shape[1] != t.size:
         raise ParameterError(f"{x.shape[1]} columns of positions", f"{t.size}, one an epoch")
     with np.errstate(invalid="ignore"):
         good = np.isfinite(x + y + ex + ey) & (ex > 0) & (ey > 0)
-    use = good if use is None else good & use
-    group = np.arange(t.size) if group is None else np.unique(np.asarray(group), return_inverse=True)[1]
-    # A group an epoch is the additive error: nothing to be learned from it.
-    if np.unique(group).size == t.size:
-        names = tuple(n for n in names if n != "group")
-    parallax = factors is not None
-    factors = np.zeros((2, t.size)) if factors is None else np.ascontiguousarray(factors, float)
-    test = outlier_model or ("group" if "group" in names else "poly")
-    if test not in ("poly", "group"):
-        raise ParameterError(f"outlier_model={test}", "poly or group")
-    codes = np.array([MODEL_CODES[n] for n in names if n != "poly"], np.int64)
-    settings = (
-        2 if acceleration else 1,
-        parallax,
-        codes,
-        MODEL_CODES[test],
-        float(outlier_sigma),
-        elpd_margin(probability),
-        elpd_margin(group_probability),
-        int(min_epochs_models),
-        int(n_starts),
-    )
-    none = np.zeros((0, 2, 1, 1))
-    jobs = []
-    for first in range(0, x.shape[0], chunk):
-        s = slice(first, first + chunk)
-        extra = none if extra_covariance is None else np.ascontiguousarray(extra_covariance[s], float)
-        jobs.append((t, x[s], y[s], ex[s], ey[s], extra, use[s], group.astype(np.int64), factors))
+    use = good if known.use is None else good & known.use
+    group = np.arange(t.size) if known.group is None else np.unique(known.group, return_inverse=True)[1]
+    parallax = known.factors is not None
+    factors = np.ascontiguousarray(known.factors, float) if parallax else np.zeros((2, t.size))
+    names = _names(kinematics.models, group)
+    settings = _settings(names, kinematics, search, parallax)
+
+    def job(rows):
+        extra = np.zeros((0, 2, 1, 1))
+        if known.extra_covariance is not None and len(x):
+            extra = np.ascontiguousarray(known.extra_covariance[rows], float)
+        data = (a[rows] for a in (x, y, ex, ey))
+        return Measurements(t, *data, extra, use[rows], group.astype(np.int64), factors)
+
+    chunks = [slice(first, first + search.chunk) for first in range(0, max(len(x), 1), search.chunk)]
     if executor is None:
-        results = (_run(job, settings) for job in jobs)
+        results = (_run(job(rows), settings) for rows in chunks)
     else:
-        futures = [executor.submit(_run, job, settings) for job in jobs]
+        futures = [executor.submit(_run, job(rows), settings) for rows in chunks]
         results = (f.result() for f in futures)
-    bar = tqdm(results, total=len(jobs), desc="motions", unit="chunk", disable=None if progress else True)
+    bar = tqdm(results, total=len(chunks), desc="motions", unit="chunk", disable=None if progress else True)
     parts = list(bar)
-    if not parts:
-        empty = np.zeros((0, t.size))
-        parts = [
-            _run((t, empty, empty, empty, empty, none, empty > 0, group.astype(np.int64), factors), settings)
-        ]
-    joined = [np.concatenate([p[k] for p in parts]) for k in range(len(fields(MotionFits)) - 2)]
-    fits = MotionFits(*joined, degree=settings[0], has_parallax=parallax)
-    if models != "auto" or parallax:
+    joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    fits = MotionFits(**joined, degree=settings.degree, has_parallax=parallax)
+    if kinematics.models != "auto" or parallax:
         return fits
     return marginalize(
-        fits, t, np.stack([x, y]), np.stack([ex, ey]), names=names, group=group, extra=extra_covariance,
-        brightness=brightness, min_epochs=min_epochs_models, executor=executor,
+        fits, t, np.stack([x, y]), np.stack([ex, ey]), names=names, group=group, extra=known.extra_covariance,
+        brightness=known.brightness, min_epochs=search.min_epochs_models, executor=executor,
     )  # fmt: skip
+
+
+def _names(models, group):
+    """Names of the models that compete."""
+    names = MODEL_SETS.get(models, models) if isinstance(models, str) else tuple(models)
+    if isinstance(names, str) or any(n not in MODEL_CODES for n in names):
+        raise ParameterError(
+            f"models={models}", f"one of {', '.join(MODEL_SETS)}, or of {', '.join(MODEL_CODES)}"
+        )
+    # A group an epoch is the additive error: nothing to be learned from it.
+    if np.unique(group).size == group.size:
+        names = tuple(n for n in names if n != "group")
+    return names
+
+
+def _settings(names, kinematics, search, parallax):
+    """What the kernels need to know."""
+    test = search.outlier_model or ("group" if "group" in names else "poly")
+    return FitSettings(
+        degree=2 if kinematics.acceleration else 1,
+        parallax=parallax,
+        codes=np.array([MODEL_CODES[n] for n in names if n != "poly"], np.int64),
+        test=MODEL_CODES[test],
+        outlier_sigma=float(kinematics.outlier_sigma),
+        margin=elpd_margin(kinematics.probability),
+        group_margin=elpd_margin(kinematics.group_probability),
+        min_epochs_models=int(search.min_epochs_models),
+        n_starts=int(search.n_starts),
+    )

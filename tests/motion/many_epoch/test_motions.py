@@ -19,7 +19,8 @@ from jwst_hpastrom.motion.analysis.catalog_comparison import compare_catalogs
 from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts
 from jwst_hpastrom.motion.analysis.group_systematics import group_motions, group_offsets
 from jwst_hpastrom.motion.gaia_frame.reference import match_reference, reference_stars, select_gaia, sky_axes
-from jwst_hpastrom.motion.many_epoch.motions import _tangent_plane, fit_epochs
+from jwst_hpastrom.motion.many_epoch.identified import tangent_plane
+from jwst_hpastrom.motion.many_epoch.motions import fit_epochs
 from jwst_hpastrom.motion.many_epoch.registration import at_l2
 from jwst_hpastrom.motion.star_fits.parallax import parallax_factors
 
@@ -402,7 +403,7 @@ def test_lists_of_jwst_are_seen_from_l2():
 def test_the_tangent_plane_lies_in_the_middle_across_0_h_whatever_the_order():
     gaia = Table({"ra": [0.02, 359.99, 0.01, 359.98, np.nan], "dec": [10.0, 10.01, 10.02, 10.03, 0.0]})
     planes = [
-        _tangent_plane([Table()], gaia[r], np.ones(5, bool), None, None)
+        tangent_plane([Table()], gaia[r], np.ones(5, bool), None, None)
         for r in ([0, 1, 2, 3, 4], [4, 3, 1, 2, 0])
     ]
     assert planes[0].dec == planes[1].dec

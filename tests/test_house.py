@@ -1,0 +1,49 @@
+"""How large functions, files and folders may be. The limits are what is reached: they only go down."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import jwst_hpastrom
+
+PACKAGE = Path(jwst_hpastrom.__file__).parent
+#: of functions: arguments and lines of code, docstring not counted, and how many may have more
+MOST_ARGUMENTS, MANY = 10, 65
+MOST_LINES, LONG = 80, 16
+#: of files and folders, and how many files may be longer
+MOST_LINES_OF_FILE, LONG_FILES = 400, 13
+MOST_FILES = 14
+
+
+def functions():
+    """Place, number of arguments and of code lines of every function."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                a, first = node.args, node.body[0]
+                text = isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str)
+                doc = first.end_lineno - first.lineno + 1 if text else 0
+                place = f"{path.relative_to(PACKAGE)}:{node.name}"
+                lines = node.end_lineno - node.lineno + 1 - doc
+                yield place, len(a.posonlyargs + a.args + a.kwonlyargs), lines
+
+
+def test_functions_of_many_arguments():
+    found = [(n, place) for place, n, _ in functions() if n > MOST_ARGUMENTS]
+    assert len(found) <= MANY, sorted(found)
+
+
+def test_long_functions():
+    found = [(n, place) for place, _, n in functions() if n > MOST_LINES]
+    assert len(found) <= LONG, sorted(found)
+
+
+def test_long_files():
+    lines = {p.relative_to(PACKAGE): p.read_text().count("\n") for p in PACKAGE.rglob("*.py")}
+    found = {str(p): n for p, n in lines.items() if n > MOST_LINES_OF_FILE}
+    assert len(found) <= LONG_FILES, found
+
+
+def test_full_folders():
+    count = Counter(p.parent.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py"))
+    assert not {str(folder): n for folder, n in count.items() if n > MOST_FILES}
