@@ -15,7 +15,7 @@ KERNELS = sorted(p for f in FOLDERS for p in (PACKAGE / f).rglob("*kernels.py"))
 
 
 def slow_parts(tree):
-    """Calls of numpy's sorting, and arrays assigned to slices, for whose error message numba compiles text."""
+    """Calls of numpy's sorting, and arrays assigned to slices, whose error message numba compiles."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SLOW:
             yield node.lineno, node.func.attr
