@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.geometry._kernels import select
+from jwst_hpastrom.numerics.robust_kernels import select, sort_with
 
 # no reordering or fusing: results must not depend on what was compiled when
 FAST = {"nsz"}
@@ -17,10 +17,10 @@ def sky_boxes(data, good, size, step, level, sigma, count):
     Values are sorted once; clipping then only moves the ends of the range.
     """
     ny, nx = data.shape
-    values = np.empty((size // step + 1) ** 2)
+    values, none = np.empty((size // step + 1) ** 2, np.float32), np.empty(0, np.int64)
     for bj in range(level.shape[0]):
         for bi in range(level.shape[1]):
-            n = 0
+            n = np.int64(0)
             for j in range(bj * size, min((bj + 1) * size, ny), step):
                 for i in range(bi * size, min((bi + 1) * size, nx), step):
                     if good[j, i]:
@@ -30,12 +30,17 @@ def sky_boxes(data, good, size, step, level, sigma, count):
             if n < 16:
                 level[bj, bi] = sigma[bj, bi] = np.nan
                 continue
-            v = np.sort(values[:n])
+            v = values
+            sort_with(v, none, n)
             hi = n
             for _ in range(20):
-                median = 0.5 * (v[(hi - 1) // 2] + v[hi // 2])
+                median = 0.5 * (float(v[(hi - 1) // 2]) + float(v[hi // 2]))
                 spread = median - v[int(0.1587 * hi)]
-                new = np.searchsorted(v, median + 2.5 * spread, side="right")
+                limit, new = median + 2.5 * spread, hi
+                while new < n and v[new] <= limit:
+                    new += 1
+                while new > 0 and v[new - 1] > limit:
+                    new -= 1
                 if new == hi or new < 8:
                     break
                 hi = new
@@ -208,7 +213,7 @@ def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err,
     work = np.empty_like(values)
     for s in range(x.size):
         py = int(np.floor(y[s] + 0.5))
-        n = 0
+        n = np.int64(0)
         for j in range(max(py - reach, 0), min(py + reach, ny - 1) + 1):
             dy2 = (j - y[s]) ** 2
             far = np.sqrt(max(outer * outer - dy2, 0.0)) if dy2 <= outer * outer else -1.0
@@ -220,7 +225,8 @@ def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err,
         sky[s], sky_err[s], n_sky[s] = fallback[s], fallback_err[s], n
         if n < least:
             continue
-        work[:n] = values[:n]
+        for k in range(n):
+            work[k] = values[k]
         middle = float(select(work, n, n // 2))
         for k in range(n):
             work[k] = abs(values[k] - middle)

@@ -141,7 +141,8 @@ def sweep(
             else:
                 flux_err[s] = np.inf
         else:
-            fits[s] = row
+            for k in range(N_OUT):
+                fits[s, k] = row[k]
             quality_one(
                 residual, weight, coeff, gx, gy, os, row[0], row[1], row[2], row[3], half_box[s], inner,
                 outer, window, psis, taps, quality[s],

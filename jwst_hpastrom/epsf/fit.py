@@ -169,7 +169,7 @@ def fit_positions(
     `FitResult`
     """
     x, y, sky, sky_err = (np.ascontiguousarray(a, float) for a in np.broadcast_arrays(x, y, sky, sky_err))
-    half = np.ascontiguousarray(np.broadcast_to(half_box, x.shape), np.int64)
+    half = np.array(np.broadcast_to(half_box, x.shape), np.int64)
     out = np.empty((x.size, _kernels.N_OUT))
     _kernels.fit_many(
         pixels.data, pixels.weight, library.coefficients, library.x, library.y, library.oversampling,
@@ -402,7 +402,7 @@ def add_models(data, library, x, y, flux, sign, radius):
     """Add the stars' images to ``data`` in place, pixels without weight included."""
     _kernels.add_many(
         data, library.coefficients, library.x, library.y, library.oversampling, x, y, flux, float(sign),
-        np.ascontiguousarray(np.broadcast_to(np.asarray(radius, float), x.shape)),
+        np.array(np.broadcast_to(np.asarray(radius, float), x.shape)),
     )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ class EPSFLibrary(Displayed):
         """
         dx, dy, x, y = (np.asarray(a, dtype=float) for a in (dx, dy, x, y))
         shape = np.broadcast_shapes(dx.shape, dy.shape, x.shape, y.shape)
-        args = [np.ascontiguousarray(np.broadcast_to(a, shape)).ravel() for a in (dx, dy, x, y)]
+        args = [np.array(np.broadcast_to(a, shape)).ravel() for a in (dx, dy, x, y)]
         out = np.empty((3, args[0].size))
         _kernels.evaluate(self.coefficients, self.x, self.y, self.oversampling, *args, *out)
         values = out.reshape(3, *shape)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.numerics.robust_kernels import sigma_about
+from jwst_hpastrom.numerics.robust_kernels import kept_median, kept_sigma
 
 
 @njit(cache=True, nogil=True)
@@ -29,15 +29,17 @@ def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, expected
             weight[g, c] = np.nan
         if n == 0:
             continue
-        ok = np.ones(n, np.bool_)
-        dx = x[a:b]
-        dy = y[a:b]
+        ok, work = np.ones(n, np.bool_), np.empty(n)
+        dx, dy, ex, ey = x[a:b], y[a:b], vx[a:b], vy[a:b]
         for _ in range(10):
-            if ok.sum() < 3:
+            left = 0
+            for k in range(n):
+                left += ok[k]
+            if left < 3:
                 break
-            mx, my = np.median(dx[ok]), np.median(dy[ok])
-            sx = max(sigma_about(dx[ok], mx), np.sqrt(np.median(vx[a:b][ok]) + extra[0]))
-            sy = max(sigma_about(dy[ok], my), np.sqrt(np.median(vy[a:b][ok]) + extra[1]))
+            mx, my = kept_median(dx, ok, n, work), kept_median(dy, ok, n, work)
+            sx = max(kept_sigma(dx, ok, n, mx, work), np.sqrt(kept_median(ex, ok, n, work) + extra[0]))
+            sy = max(kept_sigma(dy, ok, n, my, work), np.sqrt(kept_median(ey, ok, n, work) + extra[1]))
             changed = False
             for k in range(n):
                 now = abs(dx[k] - mx) <= sigma * sx and abs(dy[k] - my) <= sigma * sy

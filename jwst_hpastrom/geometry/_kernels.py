@@ -3,8 +3,6 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.numerics.robust_kernels import select  # noqa: F401 - the detection's kernels take it from here
-
 
 @njit(cache=True, nogil=True)
 def vote_shifts(ax, ay, bx, by, counts):

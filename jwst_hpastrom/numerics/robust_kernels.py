@@ -1,4 +1,9 @@
-"""Numba kernels for medians and clipping: plain arrays in, plain arrays out."""
+"""Numba kernels for medians, sorting and clipping: plain arrays in, plain arrays out.
+
+These stand for `numpy.median`, `numpy.sort` and masks, which numba takes seconds to compile, once for each
+kind of array. A count starts as ``np.int64(0)`` where a function gets it: a plain 0 is a type of its own to
+numba, and the function compiled once more.
+"""
 
 import numpy as np
 from numba import njit
@@ -35,9 +40,77 @@ def select(v, n, k):
 
 
 @njit(cache=True, nogil=True)
+def median(v, n):
+    """Median of v[:n]; reorders v."""
+    m = n // 2
+    top = select(v, n, m)
+    if n % 2:
+        return top
+    below = v[0]
+    for i in range(1, m):
+        if v[i] > below:
+            below = v[i]
+    return 0.5 * (top + below)
+
+
+@njit(cache=True, nogil=True)
+def sort_with(v, rows, n):
+    """Sort v[:n] in place, and ``rows``, if it is as long, along with it (quicksort; ties in any order)."""
+    low, high = np.empty(64, np.int64), np.empty(64, np.int64)  # the larger part waits: 64 are enough
+    low[0], high[0], depth = 0, n - 1, 1
+    along = rows.size >= n
+    while depth > 0:
+        depth -= 1
+        a, b = low[depth], high[depth]
+        while a < b:
+            pivot = v[(a + b) // 2]
+            i, j = a, b
+            while i <= j:
+                while v[i] < pivot:
+                    i += 1
+                while v[j] > pivot:
+                    j -= 1
+                if i <= j:
+                    v[i], v[j] = v[j], v[i]
+                    if along:
+                        rows[i], rows[j] = rows[j], rows[i]
+                    i += 1
+                    j -= 1
+            if j - a > b - i:
+                low[depth], high[depth] = a, j
+                a = i
+            else:
+                low[depth], high[depth] = i, b
+                b = j
+            depth += 1
+
+
+@njit(cache=True, nogil=True)
+def kept_median(v, ok, n, work):
+    """Median of those of v[:n] that are ok; ``work`` has room for them."""
+    m = np.int64(0)
+    for k in range(n):
+        if ok[k]:
+            work[m] = v[k]
+            m += 1
+    return median(work, m)
+
+
+@njit(cache=True, nogil=True)
+def kept_sigma(v, ok, n, middle, work):
+    """Scatter about a middle of those of v[:n] that are ok: 1.4826 times the median of their deviations."""
+    m = np.int64(0)
+    for k in range(n):
+        if ok[k]:
+            work[m] = abs(v[k] - middle)
+            m += 1
+    return MAD_TO_SIGMA * median(work, m)
+
+
+@njit(cache=True, nogil=True)
 def sigma_about(values, middle):
     """Scatter of values about a middle: 1.4826 times the median of the deviations."""
-    return MAD_TO_SIGMA * np.median(np.abs(values - middle))
+    return MAD_TO_SIGMA * median(np.abs(values - middle), values.size)
 
 
 @njit(cache=True, nogil=True)
@@ -51,26 +124,29 @@ def clipped_group_means(order, start, values, weights, sigma, used):
     n_used = np.zeros(n_groups, np.int64)
     for g in range(n_groups):
         a, b = start[g], start[g + 1]
-        m = 0
+        m = np.int64(0)
         v = np.empty(b - a)
         w = np.empty(b - a)
+        formal_of_one, work = np.empty(b - a), np.empty(b - a)
         src = np.empty(b - a, np.int64)
         for k in range(a, b):
             i = order[k]
             if np.isfinite(values[i]) and weights[i] > 0 and np.isfinite(weights[i]):
                 v[m], w[m], src[m] = values[i], weights[i], i
+                formal_of_one[m] = 1 / np.sqrt(w[m])
                 m += 1
         n_found[g] = m
         if m == 0:
             continue
         ok = np.ones(m, np.bool_)
         for _ in range(10):
-            n = ok.sum()
+            n = 0
+            for k in range(m):
+                n += ok[k]
             if n < 3:
                 break
-            kept = v[:m][ok]
-            med = np.median(kept)
-            scale = max(sigma_about(kept, med), np.median(1 / np.sqrt(w[:m][ok])))
+            med = kept_median(v, ok, m, work)
+            scale = max(kept_sigma(v, ok, m, med, work), kept_median(formal_of_one, ok, m, work))
             changed = False
             for k in range(m):
                 now = abs(v[k] - med) <= sigma * scale
@@ -99,20 +175,6 @@ def clipped_group_means(order, start, values, weights, sigma, used):
                     s2 += w[k] * (v[k] - mu) ** 2
             rms[g] = np.sqrt(s2 * n / (sw * (n - 1)))
     return mean, rms, formal, n_found, n_used
-
-
-@njit(cache=True, nogil=True)
-def median(v, n):
-    """Median of v[:n]; reorders v."""
-    m = n // 2
-    top = select(v, n, m)
-    if n % 2:
-        return top
-    below = v[0]
-    for i in range(1, m):
-        if v[i] > below:
-            below = v[i]
-    return 0.5 * (top + below)
 
 
 @njit(cache=True, nogil=True)

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.numerics import MAD_TO_SIGMA
-from jwst_hpastrom.numerics.robust_kernels import clip, clip_sorted, median, select, sigma_about
+from jwst_hpastrom.numerics.robust_kernels import (
+    clip,
+    clip_sorted,
+    kept_median,
+    kept_sigma,
+    median,
+    select,
+    sigma_about,
+    sort_with,
+)
 
 
 def clipped(v, sigma):
@@ -34,3 +43,28 @@ def test_ranks_and_medians_are_numpys(n):
     assert [select(v.copy(), n, k) for k in range(n)] == sorted(v)
     assert median(v.copy(), n) == np.median(v)
     assert sigma_about(v, 4.0) == MAD_TO_SIGMA * np.median(np.abs(v - 4.0))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 40, 1000])
+@pytest.mark.parametrize("kind", ["ties", "rising", "falling", "random"])
+def test_sorting_is_numpys(n, kind):
+    rng = np.random.default_rng(n)
+    v = {"ties": rng.integers(0, 9, n), "rising": np.arange(n), "falling": -np.arange(n)}.get(
+        kind, rng.random(n)
+    )
+    v = v.astype(np.float32)
+    out, rows = np.r_[v, np.float32(-1)], np.arange(n + 1)
+    sort_with(out, rows, n)
+    np.testing.assert_array_equal(out, np.r_[np.sort(v), -1])
+    np.testing.assert_array_equal(v[rows[:n]], out[:n])
+    sort_with(v, np.empty(0, np.int64), n)
+    np.testing.assert_array_equal(v, out[:n])
+
+
+@pytest.mark.parametrize("n", [3, 8, 61])
+def test_medians_of_what_is_kept(n):
+    rng = np.random.default_rng(n)
+    v, ok, work = rng.normal(size=n), rng.random(n) < 0.6, np.empty(n)
+    ok[:2] = True
+    assert kept_median(v, ok, n, work) == np.median(v[ok])
+    assert kept_sigma(v, ok, n, 0.3, work) == MAD_TO_SIGMA * np.median(np.abs(v[ok] - 0.3))

@@ -3,7 +3,18 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.numerics.robust_kernels import FAST, clip_sorted, select
+from jwst_hpastrom.numerics.robust_kernels import FAST, clip_sorted, select, sort_with
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def in_order(residual, near, m, order, gx, gy, value, hx, hy):
+    """Residuals of the stars near[:m] in ascending order, and their places (gx, gy) in that order."""
+    for s in range(m):
+        value[s] = residual[near[s]]
+        order[s] = s
+    sort_with(value, order, m)
+    for s in range(m):
+        hx[s], hy[s] = gx[order[s]], gy[order[s]]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -22,6 +33,9 @@ def map_rows(
     dist = np.empty(size, np.float32)
     work = np.empty(size, np.float32)
     value = np.empty(size, np.float32)
+    order = np.empty(size, np.int64)
+    sx, hx, hy = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
+    sy, qx, qy = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
     radius = 0.0
     half = 0.5 * (block - 1)
     diagonal = half * 1.41422
@@ -35,7 +49,7 @@ def map_rows(
                 i1 = min(int(np.floor((mx + reach) / bin_size)), n_bin_x - 1)
                 j0 = max(int(np.floor((my - reach) / bin_size)), 0)
                 j1 = min(int(np.floor((my + reach) / bin_size)), n_bin_y - 1)
-                n = 0
+                n = np.int64(0)
                 for j in range(j0, j1 + 1):
                     for s in range(start[j * n_bin_x + i0], start[j * n_bin_x + i1 + 1]):
                         near[n] = s
@@ -56,21 +70,15 @@ def map_rows(
                 reach = (radius + 2.0 * diagonal) * 1.0001
             # a pixel's k-th neighbor is within radius + diagonal of it
             limit = (radius + 2.0 * diagonal) ** 2 * 1.0001 + 1e-6
-            m = 0
+            m = np.int64(0)
             for s in range(n):
                 if dist[s] <= limit:
                     near[m] = near[s]
                     gx[m] = gx[s]
                     gy[m] = gy[s]
                     m += 1
-            order_x = np.argsort(rx[near[:m]])
-            order_y = np.argsort(ry[near[:m]])
-            sx = rx[near[:m]][order_x]
-            sy = ry[near[:m]][order_y]
-            hx = gx[:m][order_x]
-            hy = gy[:m][order_x]
-            qx = gx[:m][order_y]
-            qy = gy[:m][order_y]
+            in_order(rx, near, m, order, gx, gy, sx, hx, hy)
+            in_order(ry, near, m, order, gx, gy, sy, qx, qy)
             for y in range(top, min(top + block, y1)):
                 fy = np.float32(y - my)
                 for x in range(left, min(left + block, nx)):
@@ -80,14 +88,14 @@ def map_rows(
                     for s in range(m):
                         work[s] = dist[s]
                     last = select(work, m, kk - 1)
-                    n = 0
+                    n = np.int64(0)
                     for s in range(m):
                         value[n] = sx[s]
                         n += dist[s] <= last
                     n1, m1, s1 = clip_sorted(value, n, sigma)
                     for s in range(m):
                         dist[s] = (qx[s] - fx) * (qx[s] - fx) + (qy[s] - fy) * (qy[s] - fy)
-                    n = 0
+                    n = np.int64(0)
                     for s in range(m):
                         value[n] = sy[s]
                         n += dist[s] <= last

@@ -1,4 +1,4 @@
-"""Numba kernels for means in cells: plain arrays in, plain arrays out."""
+"""Numba kernels for means in cells and for normal matrices: plain arrays in, plain arrays out."""
 
 import numpy as np
 from numba import njit
@@ -15,7 +15,7 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
     v = np.empty(biggest)
     work = np.empty(biggest)
     for c in range(start.size - 1):
-        n = 0
+        n = np.int64(0)
         for k in range(start[c], start[c + 1]):
             value = values[order[k]]
             if value == value:
@@ -49,3 +49,21 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
         count[c] = m
         if m > 1:
             error[c] = np.sqrt(s2 * m / (m - 1.0)) / sw
+
+
+@njit(cache=True, nogil=True)
+def add_gram(start, column, values, weights, matrix):
+    """Add Σ w zᵀz of sparse rows z to the lower triangle of a dense matrix.
+
+    Rows as in a CSR matrix whose columns ascend. A star's row reaches a tenth of the unknowns: products of
+    dense rows would be zeros for the most part.
+    """
+    for r in range(start.size - 1):
+        w = weights[r]
+        if w == 0.0:
+            continue
+        for a in range(start[r], start[r + 1]):
+            v = w * values[a]
+            row = matrix[column[a]]
+            for b in range(start[r], a + 1):
+                row[column[b]] += v * values[b]

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import blas, cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, lapack
 from tqdm.auto import tqdm
 
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection, table_nodes
+from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.distortion.solve.design import Layout, distortion_rows, exposure_rows, star_blocks
 from jwst_hpastrom.distortion.solve.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.geometry import LinearTransform
@@ -145,7 +146,7 @@ class Problem:
         typical = np.nanmedian(variance) if np.isfinite(variance).any() else np.inf
         self.star_variance = np.where(np.isfinite(variance), variance, typical)
 
-    def normal(self, weights, star_weight, chunk=1500):
+    def normal(self, weights, star_weight):
         """Return the reduced normal matrix, and what `right_side` needs of the stars."""
         n, own = self.layout.n, self.arms.shape[2]
         c = np.zeros((self.stars.size, own, own))
@@ -154,11 +155,9 @@ class Problem:
             c[:, a, a] = self.motion**-2.0
         matrix, cross = np.zeros((n, n)), None
         for k in (0, 1):
-            w = np.sqrt(weights[k])
-            j = sparse.diags_array(w) @ self.rows[k]
-            g = sparse.diags_array(w) @ self.blocks[k]
-            matrix += (j.T @ j).toarray()
-            b = (g.T @ j).tocsr()
+            j, w = self.rows[k], np.ascontiguousarray(weights[k])
+            _add_gram(j, w, matrix)
+            b = (self.blocks[k].T @ (sparse.diags_array(w) @ j)).tocsr()
             cross = b if cross is None else cross + b
             m = self.arms[k]
             for a in range(own):
@@ -171,12 +170,9 @@ class Problem:
         column = (own * np.arange(self.stars.size)[:, None] + np.tile(np.arange(own), own)).ravel()
         lower = sparse.csr_array((root.reshape(-1), (row, column)), shape=(size, size))
         z = (lower @ cross).tocsr()
-        for first in range(0, size, chunk):
-            dense = z[first : first + chunk].toarray(order="F")
-            matrix = blas.dsyrk(-1.0, dense, beta=1.0, c=matrix.T, trans=True, lower=False).T
-        # dsyrk wrote one triangle only
-        lower_part = np.tril(matrix)
-        return lower_part + np.tril(lower_part, -1).T, (lower, z)
+        _add_gram(z, np.full(size, -1.0), matrix)
+        # one triangle is written only
+        return matrix + np.tril(matrix, -1).T, (lower, z)
 
     def right_side(self, r, weights, stars):
         """Return the reduced right side for residuals r (2, n), and what back-substitution needs."""
@@ -206,6 +202,20 @@ class Problem:
         """Residuals of the pairs, shape (2, n)."""
         d = displacement.ravel()
         return np.stack([self.r[k] - self.rows[k] @ theta - self.blocks[k] @ d for k in (0, 1)])
+
+
+def _add_gram(rows, weights, matrix):
+    """Add Σ w zᵀz of the rows of a sparse matrix to the lower triangle of a dense one."""
+    rows.sort_indices()
+    _kernels.add_gram(rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data, weights, matrix)
+
+
+def _inverse(factor):
+    """Inverse of a matrix from its Cholesky factor."""
+    inverse, info = lapack.dpotri(factor[0], lower=factor[1])
+    if info:
+        raise np.linalg.LinAlgError(f"dpotri: {info}")
+    return np.tril(inverse) + np.tril(inverse, -1).T
 
 
 def excess_variance(left, variance, brightest=0.3):
@@ -300,7 +310,7 @@ def solve_joint(
         if not free_stars:
             z2 = np.sum(displacement**2 / problem.star_variance, 1)
             prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)
-        covariance = cho_solve(factor, np.eye(layout.n)[:, : layout.n_distortion])[: layout.n_distortion]
+        covariance = _inverse(factor)[: layout.n_distortion, : layout.n_distortion]
         if n_cells:
             k = slice(layout.n_polynomial, layout.n_distortion)
             table_sigma = float(np.sqrt(np.mean(theta[k] ** 2 + np.diag(covariance)[k])))

@@ -3,7 +3,8 @@
 Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
 other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's
 own photons; (ox, oy) the image coordinates of each stamp's first pixel. Library arguments as in
-`epsf._kernels`.
+`epsf._kernels`. Constants are given as numpy's where a function gets them: a plain one is a type of its own
+to numba, and the function compiled once more.
 """
 
 import numpy as np
@@ -20,6 +21,7 @@ from jwst_hpastrom.epsf._kernels import (
     scratch,
     spline_weights,
 )
+from jwst_hpastrom.numerics.robust_kernels import median
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -51,12 +53,12 @@ def refine_catalog(
         j0, j1 = max(py - h - 1, 0), min(py + h + 2, ny)
         if i1 - i0 < 3 or j1 - j0 < 3:
             continue
-        stamp, w = resid[j0:j1, i0:i1].copy(), weight[j0:j1, i0:i1]
+        stamp, w = resid[j0:j1, i0:i1].copy(), weight[j0:j1, i0:i1].copy()
         lx, ly = gx - i0, gy - j0
         add_one(stamp, coeff, lx, ly, os, x[s] - i0, y[s] - j0, flux[s], h + 3.0, full, taps1)
         ok = fit_one(
-            stamp, w, coeff, lx, ly, os, x[s] - i0, y[s] - j0, 0.0, 0.0, h, False, 20, tolerance, max_shift,
-            window, psis, taps, mats, vecs, out,
+            stamp, w, coeff, lx, ly, os, x[s] - i0, y[s] - j0, 0.0, 0.0, h, np.bool_(False), np.int64(20),
+            tolerance, max_shift, window, psis, taps, mats, vecs, out,
         )  # fmt: skip
         if not (ok and out[2] > 0.0):
             continue
@@ -117,8 +119,8 @@ def fit_stamps(
                     stamp[j, i] = 0.0
                     w[j, i] = 0.0
         fit_one(
-            stamp, w, coeff, lx, ly, os, x[s] - x0, y[s] - y0, 0.0, 0.0, half_box, False, 25, tolerance,
-            max_shift, window, psis, taps, mats, vecs, out[s],
+            stamp, w, coeff, lx, ly, os, x[s] - x0, y[s] - y0, 0.0, 0.0, half_box, np.bool_(False),
+            np.int64(25), tolerance, max_shift, window, psis, taps, mats, vecs, out[s],
         )  # fmt: skip
         out[s, 0] += x0
         out[s, 1] += y0
@@ -175,7 +177,7 @@ def grid_samples(
     for number in range(rows.size):
         s = rows[number]
         z = flux[s]
-        blend(coeff, gx, gy, x[s], y[s], 0, 0, full, full, window)
+        blend(coeff, gx, gy, x[s], y[s], np.int64(0), np.int64(0), full, full, window)
         kx, tx = cell_of(ax, x[s])
         ky, ty = cell_of(ay, y[s])
         for f in range(4):
@@ -255,12 +257,12 @@ def mesh_means(image, skip, box, sigma, mean, count):
     """σ-clipped mean (about the median, scale 1.4826 MAD) of every other pixel not skipped, box by box."""
     ny, nx = image.shape
     my, mx = mean.shape
-    values = np.empty(box * box * 4)
+    values, work = np.empty(box * box * 4), np.empty(box * box * 4)
     for bj in range(my):
         j0, j1 = bj * ny // my, (bj + 1) * ny // my
         for bi in range(mx):
             i0, i1 = bi * nx // mx, (bi + 1) * nx // mx
-            m = 0
+            m = np.int64(0)
             for j in range(j0, j1):
                 for i in range(i0 + j % 2, i1, 2):
                     if not skip[j, i] and m < values.size:
@@ -270,12 +272,15 @@ def mesh_means(image, skip, box, sigma, mean, count):
             if m < 10:
                 mean[bj, bi] = np.nan
                 continue
-            v = values[:m]
-            middle = np.median(v)
-            spread = 1.4826 * np.median(np.abs(v - middle))
+            for p in range(m):
+                work[p] = values[p]
+            middle = median(work, m)
+            for p in range(m):
+                work[p] = abs(values[p] - middle)
+            spread = 1.4826 * median(work, m)
             total, k = 0.0, 0
             for p in range(m):
-                if abs(v[p] - middle) <= sigma * spread:
-                    total += v[p]
+                if abs(values[p] - middle) <= sigma * spread:
+                    total += values[p]
                     k += 1
             mean[bj, bi] = total / k

@@ -132,7 +132,7 @@ def mesh_sky(image, skip, box=64):
     ny, nx = image.shape
     shape = (max(ny // box, 1), max(nx // box, 1))
     mean, count = np.empty(shape), np.empty(shape)
-    _kernels.mesh_means(image, skip, box, SKY_CLIP, mean, count)
+    _kernels.mesh_means(np.asarray(image, float), skip, box, SKY_CLIP, mean, count)
     few = ~np.isfinite(mean) | (count < 0.1 * box * box)
     if few.all():
         return np.full(shape, np.nan_to_num(np.nanmean(mean)) if np.isfinite(mean).any() else 0.0)
