@@ -73,7 +73,7 @@ class ManyResult(Tabular):
 class Field:
     """All exposures of a field, on the corrected pixels of the central one, and its tiles."""
 
-    def __init__(self, images, libraries, frame, tile_size, pixel_area, store):
+    def __init__(self, images, libraries, frame, tile_size, pixel_area, store=None):
         n = len(frame.transforms)
         images = list(images)
         if n < 2:
@@ -98,6 +98,7 @@ class Field:
         ]
         zero = np.asarray(frame.exposures["zero_point"], float)
         self.zp = 10 ** (0.4 * np.nan_to_num(zero))
+        store = store or Store()
         self.pixels, self.shapes, self.slope = [], [], np.empty(n)
         for e, image in enumerate(images):
             image = image() if callable(image) else image
@@ -341,7 +342,7 @@ def measure_many(
     """
     if fit_box % 2 == 0 or fit_box < 3 or passes < 1:
         raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")
-    field = Field(images, libraries, frame, tile_size, pixel_area, store or Store())
+    field = Field(images, libraries, frame, tile_size, pixel_area, store)
     settings = TileSettings(
         threshold=threshold, passes=passes, fit_box=fit_box, min_separation=min_separation,
         model_error=model_error, sigma=exposure_sigma, min_exposures=min(min_exposures, len(field.pixels)),

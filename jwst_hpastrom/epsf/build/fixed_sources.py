@@ -24,9 +24,10 @@ LOST = 0.8  # an exposure in which that share of the sources is seen nowhere els
 def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING):
     """Keep what the dithers do not confirm as stars out of the stars that an ePSF is built from.
 
-    A source is confirmed where half the exposures of other pointings that would have it on good pixels have a
-    source there (of at most `MOST`). One that is not is none to build from; where others have it at the same pixel it is a hot
-    one, which loses its weight in all exposures. Sources that only one pointing covers stay as they are.
+    A source is confirmed where half the exposures of other pointings, `MOST` of them at most, that would have
+    it on good pixels have a source there. One that is not is none to build from; where others have it at the
+    same pixel it is a hot one, which loses its weight in all exposures. Sources that only one pointing covers
+    stay as they are.
 
     Parameters
     ----------

@@ -69,8 +69,8 @@ def begin(job, frames, to_plane, correction, given, config: BuildConfig, store) 
         run.difference = Difference(given, config.band_limit)
         run.library, run.averager.phase_error = run.difference.start, GIVEN_PHASE_ERROR
         charge = given.brighter_fatter if charge is None else charge
-    run.stars.cut(job)
     run.stars.undo_charge(charge or 0.0)
+    run.stars.cut(job)
     run.n_iterations, run.last_fitted = config.n_iterations, config.n_iterations - config.n_fitted
     return run
 
