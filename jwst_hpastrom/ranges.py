@@ -6,11 +6,16 @@ import re
 from numbers import Real
 
 import numpy as np
+from astropy.units import Quantity
 
 from jwst_hpastrom.errors import ParameterError
 
-__all__ = ["ANY", "LEAST", "RANGES", "check_pairs", "check_parameter", "choices_of", "documented", "in_range"]
+__all__ = [
+    "ANY", "LEAST", "RANGES", "check_pairs", "check_parameter", "choices_of", "documented", "in_range",
+    "memory_bytes",
+]  # fmt: skip
 
+MEMORY = (1e9, 1e15)  # bytes: one process alone takes most of the least
 LEAST = 1e-9  # of what must be more than 0
 ANY = 1e12  # of what has no natural end
 #: where docstrings say that no paper gives a value: of no use to who types it
@@ -51,6 +56,38 @@ ASCENDING = (
     ("sky annulus", "sky_inner", "sky_outer"), ("magnitudes", "mag_min", "mag_max"),
     ("colors", "color_min", "color_max"),
 )  # fmt: skip
+
+
+def memory_bytes(text):
+    """Bytes of a size such as ``4GB``, ``512 MB`` or ``3.5GiB``.
+
+    Parameters
+    ----------
+    text : str
+        A number and a unit of bytes; upper and lower case are the same.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        No size, or less than 1 GB.
+
+    Examples
+    --------
+    >>> memory_bytes("4GB"), memory_bytes("2 gib")
+    (4000000000.0, 2147483648.0)
+    """
+    needed = "a size of 1GB or more, such as 4GB"
+    try:
+        size = Quantity(str(text).upper().replace("IB", "iB")).to_value("byte")
+    except (TypeError, ValueError) as err:  # of the unit, too
+        raise ParameterError(f"memory={text}", needed) from err
+    if not MEMORY[0] <= size <= MEMORY[1]:
+        raise ParameterError(f"memory={text}", needed)
+    return float(size)
 
 
 def check_pairs(values, do=""):

@@ -23,14 +23,13 @@ def _lattice(field, spacing, rng):
     gx, gy = np.meshgrid(np.arange(x0 + phase[0], x1, spacing), np.arange(y0 + phase[1], y1, spacing))
     x, y = (g.ravel() + rng.uniform(-0.25, 0.25, g.size) * spacing for g in (gx, gy))
     count = np.zeros(x.size, int)
-    for e, data in enumerate(field.data):
+    for e, (ny, nx) in enumerate(field.shapes):
         u, v = field.to_raw[e](x, y)
-        ny, nx = data.shape
         with np.errstate(invalid="ignore"):
             inside = (u > 3) & (v > 3) & (u < nx - 4) & (v < ny - 4)
         i, j = (np.rint(np.where(inside, c, 0)).astype(int) for c in (u, v))
-        count += inside & (field.weight[e][j, i] > 0)
-    keep = count >= min(3, len(field.data))
+        count += inside & (field.pixels[e]().weight[j, i] > 0)
+    keep = count >= min(3, len(field.pixels))
     order = rng.permutation(np.flatnonzero(keep))
     return x[order], y[order]
 

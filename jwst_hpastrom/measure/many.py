@@ -25,6 +25,7 @@ from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
 from jwst_hpastrom.measure.stack import Stack, ToRaw
 from jwst_hpastrom.measure.tile import TileSettings, measure_tile
 from jwst_hpastrom.measure.wings import far_wings
+from jwst_hpastrom.numerics import Store
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["ManyResult", "measure_many"]
@@ -34,6 +35,8 @@ log = logging.getLogger("stpipe.hpastrom.measure")
 HALO = 28.0  # pixels around a tile that are measured with it
 MARGIN = 16  # pixels of cut-outs beyond that: half an ePSF library
 PENDING = 4  # tiles in flight at most, which bounds the memory
+#: more exposures have smaller tiles, which holds the memory of a tile; and the least side of one, pixels
+FULL_TILES, LEAST_TILE = 100, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ class ManyResult(Tabular):
 class Field:
     """All exposures of a field, on the corrected pixels of the central one, and its tiles."""
 
-    def __init__(self, images, libraries, frame, tile_size, pixel_area):
+    def __init__(self, images, libraries, frame, tile_size, pixel_area, store=None):
         n = len(frame.transforms)
         images = list(images)
         if n < 2:
@@ -95,15 +98,16 @@ class Field:
         ]
         zero = np.asarray(frame.exposures["zero_point"], float)
         self.zp = 10 ** (0.4 * np.nan_to_num(zero))
-        self.data, self.weight, self.slope = [], [], np.empty(n)
+        store = store or Store()
+        self.pixels, self.shapes, self.slope = [], [], np.empty(n)
         for e, image in enumerate(images):
             image = image() if callable(image) else image
             image = without_charge(image, self.libraries[self.lib[e]].brighter_fatter)
-            data, weight, self.slope[e] = _pixels(image)
-            self.data.append(data)
-            self.weight.append(weight)
+            pixels, self.slope[e] = _pixels(image)
+            self.pixels.append(store.keep(pixels))
+            self.shapes.append(pixels.data.shape)
         self.given = self._saturated()
-        self.cores = self._tiles(tile_size)
+        self.cores = self._tiles(_small_enough(tile_size, n))
         self.wings = far_wings(self)
 
     def _saturated(self):
@@ -117,8 +121,7 @@ class Field:
 
     def _tiles(self, size):
         corners = []
-        for e, data in enumerate(self.data):
-            ny, nx = data.shape
+        for e, (ny, nx) in enumerate(self.shapes):
             edge = np.linspace(0, 1, 9)
             x = np.r_[edge * (nx - 1), edge * (nx - 1), 0 * edge, 0 * edge + nx - 1]
             y = np.r_[0 * edge, 0 * edge + ny - 1, edge * (ny - 1), edge * (ny - 1)]
@@ -137,9 +140,8 @@ class Field:
         t = np.linspace(0, 1, 5)
         gx, gy = np.meshgrid(a - HALO + t * (b - a + 2 * HALO), c - HALO + t * (d - c + 2 * HALO))
         boxes, chosen = [], []
-        for e, data in enumerate(self.data):
+        for e, (ny, nx) in enumerate(self.shapes):
             x, y = self.to_raw[e](gx.ravel(), gy.ravel())
-            ny, nx = data.shape
             ok = np.isfinite(x + y)
             if not ok.any():
                 continue
@@ -153,8 +155,9 @@ class Field:
         shape = (len(chosen), max(q[3] - q[2] for q in boxes), max(q[1] - q[0] for q in boxes))
         pixels, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k, (e, (i0, i1, j0, j1)) in enumerate(zip(chosen, boxes, strict=True)):
-            pixels[k, : j1 - j0, : i1 - i0] = self.data[e][j0:j1, i0:i1]
-            weight[k, : j1 - j0, : i1 - i0] = self.weight[e][j0:j1, i0:i1]
+            part = slice(j0, j1), slice(i0, i1)
+            pixels[k, : j1 - j0, : i1 - i0] = self.pixels[e].cut("data", *part)
+            weight[k, : j1 - j0, : i1 - i0] = self.pixels[e].cut("weight", *part)
         own, lib = np.unique(self.lib[chosen], return_inverse=True)
         x, y = self.given[:, 0], self.given[:, 1]
         reach = HALO + MARGIN
@@ -173,7 +176,7 @@ class Field:
         for k, e in enumerate(chosen):
             correction = self.frame.corrections[e]
             if self.pixel_area and correction is not None:
-                ny, nx = self.data[e].shape  # beyond the detector a correction may mean nothing
+                ny, nx = self.shapes[e]  # beyond the detector a correction may mean nothing
                 (u,), (v,) = self.to_raw[e](np.array([x]), np.array([y]))
                 u, v = np.clip(u, h, nx - 1 - h), np.clip(v, h, ny - 1 - h)
                 p, q = correction.forward(np.array([u + h, u - h, u, u]), np.array([v, v, v + h, v - h]))
@@ -182,14 +185,29 @@ class Field:
         return out
 
 
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Of one exposure: pixels and 1/σ², zero where there is nothing."""
+
+    data: np.ndarray
+    weight: np.ndarray
+
+
+def _small_enough(tile_size, n):
+    """Side of tiles of ``n`` exposures that hold no more pixels than those of `FULL_TILES` exposures."""
+    more = 2 * (HALO + MARGIN)
+    side = (tile_size + more) * min(np.sqrt(FULL_TILES / n), 1.0) - more
+    return max(side, min(LEAST_TILE, tile_size))
+
+
 def _pixels(image):
-    """Pixels and weights, zero where there is nothing, and the growth of the variance with the signal."""
+    """Pixels and weights, and the growth of the variance with the signal."""
     with np.errstate(invalid="ignore", divide="ignore"):
         good = image.good & np.isfinite(image.data) & np.isfinite(image.err) & (image.err > 0)
         variance = np.square(np.asarray(image.err, float))
         weight = np.where(good, 1.0 / variance, 0.0).astype(np.float32)
     data = np.where(good, image.data, 0).astype(np.float32)
-    return data, weight, _variance_slope(data[good].astype(float), variance[good])
+    return _Pixels(data, weight), _variance_slope(data[good].astype(float), variance[good])
 
 
 def _variance_slope(d, v):
@@ -250,6 +268,7 @@ def measure_many(
     exposure_sigma: float = 4.0,
     tile_size: int = 512,
     pixel_area: bool = True,
+    store: Store | None = None,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> ManyResult:
@@ -295,10 +314,13 @@ def measure_many(
         Clipping of a star's exposures, in units of their errors.
 
     tile_size : int
-        Side of the tiles that the field is worked in, pixels.
+        Side of the tiles that the field is worked in, pixels; smaller where exposures are more than 100.
 
     pixel_area : bool
         Correct fluxes for the pixels' area, as `build_master` does.
+
+    store : `~jwst_hpastrom.numerics.Store`, optional
+        Holds the pixels: in memory as far as its budget goes, the rest in files. The result is the same.
 
     executor : `concurrent.futures.Executor`, optional
         Tiles are its tasks; results do not depend on it.
@@ -320,10 +342,10 @@ def measure_many(
     """
     if fit_box % 2 == 0 or fit_box < 3 or passes < 1:
         raise ParameterError(f"fit_box={fit_box}, passes={passes}", "an odd box from 3, a pass or more")
-    field = Field(images, libraries, frame, tile_size, pixel_area)
+    field = Field(images, libraries, frame, tile_size, pixel_area, store)
     settings = TileSettings(
         threshold=threshold, passes=passes, fit_box=fit_box, min_separation=min_separation,
-        model_error=model_error, sigma=exposure_sigma, min_exposures=min(min_exposures, len(field.data)),
+        model_error=model_error, sigma=exposure_sigma, min_exposures=min(min_exposures, len(field.pixels)),
     )  # fmt: skip
     parts = [result for _, result in run_tiles(field, field.cores, settings, executor, progress)]
     x, y, flux, out = (np.concatenate([p[k] for p in parts]) for k in range(4))

@@ -47,11 +47,12 @@ def far_wings(field):
     flux = 10 ** (-0.4 * mag[near])
     side = 2 * REACH * OVERSAMPLING + 1
     total, count = np.zeros((2, n * side * side))
-    for e, data in enumerate(field.data):
+    for e, kept in enumerate(field.pixels):
+        pixels = kept()
         px, py = field.to_raw[e](x, y)
-        light = data.astype(float)
+        light = pixels.data.astype(float)
         add_models(light, field.libraries[field.lib[e]], px, py, flux * field.zp[e], -1.0, border)
-        sample, value = _samples(light / field.zp[e], field.weight[e] > 0, px[:n], py[:n], side)
+        sample, value = _samples(light / field.zp[e], pixels.weight > 0, px[:n], py[:n], side)
         total += np.bincount(sample, value, minlength=total.size)
         count += np.bincount(sample, minlength=total.size)
     with np.errstate(invalid="ignore"):

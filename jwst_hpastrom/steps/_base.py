@@ -19,6 +19,8 @@ from jwst_hpastrom.io.association import associate, read_association
 from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, read_star_list
+from jwst_hpastrom.numerics import Store
+from jwst_hpastrom.ranges import memory_bytes
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._spec import PROVIDED
 from jwst_hpastrom.steps.execution.bars import logs_above_bars
@@ -31,6 +33,9 @@ from jwst_hpastrom.steps.products.verdicts import Verdicts
 __all__ = ["HPStep", "Inputs"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
+
+#: bytes that a process takes beside what a store holds: programs, and the work on one full frame
+PROCESS = 1.0e9
 
 SUFFIXES = (
     "epsf",
@@ -97,6 +102,7 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
     spec = """
     workers = integer(default=1, min=1)  # processes to work with
     scheduler = string(default=None)  # address of a Dask scheduler, e.g. tcp://host:8786, instead of workers
+    memory = string(default='4GB')  # to hold at most, that of workers included; what is more goes to files
     on_error = option('fail', 'skip', default='fail')  # stop at an exposure that fails, or report and skip it
     force = boolean(default=False)  # accept detectors and filters that are not in the table of instruments
     bad_bits = string(default='DO_NOT_USE+NON_SCIENCE')  # DQ bits of pixels to leave out, by name or number
@@ -241,6 +247,11 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
                 yield pool
         else:
             yield None
+
+    def store(self):
+        """Return the store of large arrays, whose files end with the ``with`` block that it opens."""
+        busy = 1 if self.scheduler or self.workers == 1 else 1 + self.workers
+        return Store(max(memory_bytes(self.memory) - busy * PROCESS, 0.0), self.output_folder())
 
     def parameters_of(self, function, exclude=()):
         """Return the Step's values of a science function's keyword-only parameters."""

@@ -4,7 +4,7 @@ import re
 
 from jwst_hpastrom.io.exposures.exposure import dq_bits
 from jwst_hpastrom.motion.selection import parse_polygon
-from jwst_hpastrom.ranges import RANGES, check_pairs, check_parameter
+from jwst_hpastrom.ranges import RANGES, check_pairs, check_parameter, memory_bytes
 
 __all__ = ["RANGES", "check_ranges"]
 
@@ -29,6 +29,8 @@ def check_ranges(step):
         check_parameter(name, values[name], choices, do)
     check_pairs(values, do)
     parse_polygon(values.get("polygon"))
+    if "memory" in values:
+        memory_bytes(values["memory"])
     dq_bits(values.get("bad_bits"))
     for name in getattr(step, "step_defs", {}):
         check_ranges(getattr(step, name))

@@ -7,7 +7,7 @@ from jwst_hpastrom.ranges import choices_of, documented
 __all__ = ["PROVIDED", "spec_from"]
 
 #: keyword arguments of science functions that a Step provides by itself
-PROVIDED = ("config", "executor", "progress", "rng")
+PROVIDED = ("config", "executor", "progress", "rng", "store")
 
 
 def spec_from(function, exclude=()):

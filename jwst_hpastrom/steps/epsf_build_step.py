@@ -1,6 +1,10 @@
 """EPSFBuildStep: dithered exposures -> a library of effective PSFs."""
 
 import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.io.calibrations.stdpsf import NODES, OVERSAMPLING, write_stdpsf
 from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
+from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.io.files.checkpoint import Checkpoint, fingerprint
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import exposure_entry
@@ -26,7 +31,7 @@ __all__ = ["EPSFBuildStep"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 GIVEN = ("distortion_file", "start_epsf", "detector_mask")
-OWN = ("correction", "start", "checkpoint", "executor", "progress")
+OWN = ("correction", "start", "checkpoint", "store", "executor", "progress")
 PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
 
 
@@ -51,16 +56,28 @@ class EPSFBuildStep(HPStep):
                 f"{OVERSAMPLING} and at most {NODES}, which STDPSF files hold",
                 "use another grid or --refine=false, or call build_library in Python",
             )
-        exposures = []
+        with self.store() as store:
+            return self._build(inputs, self._look(inputs, store), store)
+
+    def _look(self, inputs, store):
+        """Read each exposure for what is needed beside its pixels, which are read again when they are."""
+        seen = []
         for name, member in self.each_member(inputs):
             try:
-                exposures.append(self.read(member, need_wcs=True, parts=True))
+                exposure = self.read(member, need_wcs=True, parts=True)
+                later = partial(read_image, os.path.abspath(name), self.reading())
+                seen.append(
+                    Seen.of(exposure, later if isinstance(member, str) else store.keep(exposure.image))
+                )
             except HPAstromError as err:
                 self.failed(err.about(name))
-        if not exposures:
+        if not seen:
             raise NotEnoughStarsError("no exposure", "at least one")
+        return seen
+
+    def _build(self, inputs, exposures, store):
         meta = _common(exposures)
-        sources = dict(exposure_entry(e) for e in exposures) | self.given(*GIVEN)
+        sources = dict(e.entry for e in exposures) | self.given(*GIVEN)
         planes, pixel_arcsec = _planes(exposures)
         parameters = self.parameters_of(build_library, exclude=OWN)
         name, known = meta["filter"], INSTRUMENTS.get(meta["instrument"])
@@ -69,11 +86,9 @@ class EPSFBuildStep(HPStep):
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
         correction = self._correction(*origin, meta)
         start = self._start(*origin, meta)
-        ny, nx = exposures[0].image.shape
+        ny, nx = exposures[0].shape
         gx, gy = (g.ravel() for g in np.meshgrid(np.linspace(0, nx - 1, 9), np.linspace(0, ny - 1, 9)))
-        pixels = [
-            (e.name, fingerprint(e.image), plane(gx, gy)) for e, plane in zip(exposures, planes, strict=True)
-        ]
+        pixels = [(e.name, e.content, plane(gx, gy)) for e, plane in zip(exposures, planes, strict=True)]
         if correction is not None:  # what is in its file, and what it does
             content = np.fromfile(file_for(self.distortion_file, meta, "a distortion"), np.uint8)
             corrected = content, correction.forward(gx, gy)
@@ -92,6 +107,7 @@ class EPSFBuildStep(HPStep):
                     correction=correction,
                     start=start,
                     checkpoint=checkpoint,
+                    store=store,
                     executor=executor,
                     progress=True,
                     **parameters,
@@ -108,13 +124,13 @@ class EPSFBuildStep(HPStep):
         return inputs.returned if inputs.in_memory else result.convergence
 
     def _write(self, run, inputs, library, result, exposure):
-        result.convergence.meta["hot_pixel_share"] = len(result.hot_pixels) / exposure.image.data.size
+        result.convergence.meta["hot_pixel_share"] = len(result.hot_pixels) / np.prod(exposure.shape)
         self.write_quality(inputs.product, result.convergence)
         self.evidence = {"build": result.convergence}
         write_table(result.phases, self.output_path(inputs.product, "epsf_build_phase_quality", "ecsv"))
         mask = self.output_path(inputs.product, "detector_mask", "fits")
         if len(result.hot_pixels):
-            write_detector_mask(mask, result.hot_pixels, exposure.image.shape, exposure.meta)
+            write_detector_mask(mask, result.hot_pixels, exposure.shape, exposure.meta)
         else:
             mask.unlink(missing_ok=True)
         path = self.output_path(inputs.product, "epsf", "fits")
@@ -141,9 +157,57 @@ class EPSFBuildStep(HPStep):
         return LinearTransform(offset=np.array([x0, y0], float)) | correction if x0 or y0 else correction
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a build needs of an exposure beside its pixels.
+
+    Attributes
+    ----------
+    name, content : str
+        Its name, and the hash of its pixels.
+
+    meta : dict
+
+    shape : tuple of int
+
+    entry : tuple
+        In manifests.
+
+    grid, sky : tuple of ndarray
+        Pixels, and where its WCS has them.
+
+    image : callable
+        Returns the pixels.
+    """
+
+    name: str
+    content: str
+    meta: dict
+    shape: tuple
+    entry: tuple
+    grid: tuple
+    sky: tuple
+    image: Callable
+
+    @classmethod
+    def of(cls, exposure, image):
+        """Look at an exposure."""
+        ny, nx = exposure.image.shape
+        y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
+        return cls(
+            exposure.name, fingerprint(exposure.image), exposure.meta, (ny, nx), exposure_entry(exposure),
+            (x, y), exposure.to_sky(x, y), image,
+        )  # fmt: skip
+
+
+def read_image(path, reading):
+    """Return the pixels of an exposure."""
+    return read_exposure(path, **reading).image
+
+
 def _common(exposures):
     """Metadata shared by all exposures; an error where they differ."""
-    metas = [e.meta | {"shape": e.image.shape} for e in exposures]
+    metas = [e.meta | {"shape": e.shape} for e in exposures]
     MixedExposuresError.unless_same(metas, "instrument", "detector", "filter", "xstart", "ystart", "shape")
     epochs = [e.meta["epoch"] for e in exposures if e.meta["epoch"] is not None]
     first = exposures[0].meta
@@ -158,9 +222,7 @@ def _common(exposures):
 
 def _planes(exposures):
     """Raw pixels to approximate common tangent-plane pixels, per exposure through its WCS; a pixel's side."""
-    ny, nx = exposures[0].image.shape
-    y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
-    sky = [e.to_sky(x, y) for e in exposures]
+    (x, y), sky = exposures[0].grid, [e.sky for e in exposures]
     middle = sky_middle(*(np.concatenate(c) for c in zip(*sky, strict=True)))
     flat = [TangentPlane(*middle).from_sky(*s) for s in sky]
     area = np.nanmedian([np.abs(np.linalg.det(_jacobian(x, y, *f))) for f in flat])

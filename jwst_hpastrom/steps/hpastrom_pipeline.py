@@ -122,5 +122,6 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         for name in self.step_defs:
             step = getattr(self, name)
             step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
+            step.memory = self.memory
             step.force, step.bad_bits, step.detector_mask = self.force, self.bad_bits, self.detector_mask
             step.save_results = False

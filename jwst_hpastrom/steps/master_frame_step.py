@@ -188,11 +188,12 @@ class MasterFrameStep(HPStep):
             root = exposure_root(name)
             image = partial(_image, os.path.abspath(name), self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
-        with self.executor() as executor:
+        with self.store() as store, self.executor() as executor:
             result = measure_many(
                 [images[root] for root in wanted],
                 self._libraries(wanted, metas[0]),
                 frame,
+                store=store,
                 executor=executor,
                 progress=True,
                 **self.parameters_of(measure_many, exclude=("executor", "progress")),

@@ -9,6 +9,8 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import IdentityMapping, fit_linear, match_nearest
 from jwst_hpastrom.measure import measure_many
+from jwst_hpastrom.measure.many import HALO, LEAST_TILE, MARGIN, _small_enough
+from jwst_hpastrom.numerics import Store
 from tests.measure.conftest import GAIN, PLANE
 
 
@@ -57,9 +59,13 @@ def test_goes_deeper_than_a_single_exposure(scene):
     assert np.max(deep.table["mag"]) > np.max(one.table["mag"]) + 0.5
 
 
-def test_tiles_and_executors_change_nothing(scene, result):
-    with ThreadPoolExecutor(2) as pool:
-        again = measure_many(scene.images, scene.library, scene.frame, tile_size=100, executor=pool).table
+def test_tiles_and_executors_and_files_change_nothing(scene, result, tmp_path):
+    with Store(0, tmp_path) as store, ThreadPoolExecutor(2) as pool:
+        again = measure_many(
+            scene.images, scene.library, scene.frame, tile_size=100, store=store, executor=pool
+        ).table
+        assert store.held == 0
+        assert store.written == sum(8 * image.data.size for image in scene.images)
     for name in ("x", "y", "mag", "x_rms"):
         np.testing.assert_array_equal(again[name], result.table[name])
     lazy = [lambda k=k: scene.images[k] for k in range(len(scene.images))]
@@ -103,3 +109,13 @@ def test_refusals(scene):
         measure_many(scene.images, scene.library, scene.frame, fit_box=4)
     with pytest.raises(ParameterError, match="libraries"):
         measure_many(scene.images, [scene.library] * 2, scene.frame)
+
+
+def test_many_exposures_have_smaller_tiles():
+    """So that a tile's pixels stay what those of 100 exposures are, as far as tiles can be halved."""
+    more = 2 * (HALO + MARGIN)
+    assert _small_enough(512, 2) == _small_enough(512, 100) == 512
+    for n in (200, 1000):
+        assert n * (_small_enough(512, n) + more) ** 2 == pytest.approx(100 * (512 + more) ** 2)
+    assert _small_enough(512, 100_000) == LEAST_TILE
+    assert _small_enough(48, 100_000) == 48

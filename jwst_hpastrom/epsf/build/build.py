@@ -22,6 +22,7 @@ from jwst_hpastrom.epsf.stamps.bright_stars import Job
 from jwst_hpastrom.epsf.stamps.frames import open_frame
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import Mapping
+from jwst_hpastrom.numerics import Store
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["BuildResult", "build_library"]
@@ -100,6 +101,7 @@ def build_library(
     band_limit: float | None = None,
     brighter_fatter: float | None = None,
     checkpoint: Any = None,
+    store: Store | None = None,
     executor: Executor | None = None,
     progress: bool = False,
 ) -> BuildResult:
@@ -189,6 +191,10 @@ def build_library(
         With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
         or None (see `~jwst_hpastrom.io.files.checkpoint.Checkpoint`): the build goes on from there.
 
+    store : `~jwst_hpastrom.numerics.Store`, optional
+        Holds pixels and stamps: in memory as far as its budget goes, the rest in files; without one all are
+        in memory. The result is the same.
+
     executor : `concurrent.futures.Executor`, optional
         Works on the exposures in parallel; the result is the same without.
 
@@ -233,14 +239,14 @@ def build_library(
     )
     if start is not None:
         config = config.of_given_library()
-    job = Job(executor)
-    frames, hot = _open(job, images, to_plane, config)
+    job, store = Job(executor), store or Store()
+    frames, hot = _open(job, images, to_plane, config, store)
     run = checkpoint.load() if checkpoint else None
     if run is None:
-        run = begin(job, frames, to_plane, correction, start, config)
+        run = begin(job, frames, to_plane, correction, start, config, store)
     else:
         log.info("%d iterations are done", run.it)
-        run.stars.reopen(job, frames)
+        run.stars.reopen(job, frames, store)
     off = None if progress else True
     with tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=off, unit="iteration") as bar:
         while not run.done:
@@ -253,10 +259,10 @@ def build_library(
     return _result(job, run, frames, hot)
 
 
-def _open(job, images, to_plane, config):
+def _open(job, images, to_plane, config, store):
     """Return the exposures with their bright stars, and the hot pixels that are none."""
-    frames = job.map(open_frame, images, **config.opening)
-    hot, left_out = leave_out_fixed_sources(frames, to_plane)
+    frames = [f.put_away(store) for f in job.map(open_frame, images, **config.opening)]
+    hot, left_out = leave_out_fixed_sources(frames, to_plane, store)
     if left_out:
         log.info(
             "%d bright sources that no other dither confirms are not built from; %d hot pixels",

@@ -17,15 +17,17 @@ SKY_RADIUS = 2.0  # pixels: error of the WCS's distortion, and of the light cent
 PIXEL_RADIUS = 1.0  # a hot pixel's light center is that of its pixel
 SKY_RATIO = 0.4  # least share of a star's flux that the other exposure finds: blends, shared light
 FIXED_RATIO = 0.6  # the same of a hot pixel's flux, either way
+MOST = 20  # other exposures that an exposure's sources are looked for in
 LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else has a wrong WCS
 
 
-def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
+def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING):
     """Keep what the dithers do not confirm as stars out of the stars that an ePSF is built from.
 
-    A source is confirmed where half the exposures of other pointings that would have it on good pixels have a
-    source there. One that is not is none to build from; where others have it at the same pixel it is a hot
-    one, which loses its weight in all exposures. Sources that only one pointing covers stay as they are.
+    A source is confirmed where half the exposures of other pointings, `MOST` of them at most, that would have
+    it on good pixels have a source there. One that is not is none to build from; where others have it at the
+    same pixel it is a hot one, which loses its weight in all exposures. Sources that only one pointing covers
+    stay as they are.
 
     Parameters
     ----------
@@ -34,6 +36,9 @@ def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
 
     to_plane : sequence of callable
         Per exposure, (x, y) -> approximate common coordinates, pixels.
+
+    store : `~jwst_hpastrom.numerics.Store`, optional
+        That holds the frames' pixels.
 
     max_shift : float
         Largest error of an exposure's pointing, pixels.
@@ -49,19 +54,20 @@ def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
     none = np.empty((0, 2), int)
     if len(frames) < 2 or any(f.x.size < 3 for f in frames):
         return none, 0
-    shape = frames[0].data.shape
+    shape = frames[0].shape
     planes = [np.array(t(f.x, f.y)) for f, t in zip(frames, to_plane, strict=True)]
     from_plane = [_inverse(t, shape) for t in to_plane]
     raw = [cKDTree(np.c_[f.x, f.y]) for f in frames]
     middle = np.array([t((shape[1] - 1) / 2, (shape[0] - 1) / 2) for t in to_plane], float).reshape(-1, 2)
     n = len(frames)
-    moved = [[q for q in range(n) if np.hypot(*(middle[q] - middle[e])) > MOVED] for e in range(n)]
+    moved = [_some(np.flatnonzero(np.hypot(*(middle - middle[e]).T) > MOVED)) for e in range(n)]
     same_pixel = [
         sum((_at_pixel(frames, raw, e, q) for q in moved[e]), np.zeros(raw[e].n, int)) for e in range(n)
     ]
     shifts = _pointings(frames, planes, [s > 0 for s in same_pixel], max_shift)
-    pixels, confirmed, lonely = [none], [], []
+    pixels, confirmed, lonely, peaks = [none], [], [], []
     for e, frame in enumerate(frames):
+        peaks.append(_peaks(frame.whole()))
         known = [q for q in moved[e] if shifts[e] is not None and shifts[q] is not None]
         expected, seen = np.zeros(frame.x.size, int), np.zeros(frame.x.size, int)
         for q in known:
@@ -75,14 +81,13 @@ def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
             alone[:] = False
         lonely.append(alone)
         confirmed.append((expected > 0) & ~alone)
-        pixels.append(_peaks(frame, alone & (same_pixel[e] > 0)))
+        pixels.append(peaks[e][alone & (same_pixel[e] > 0)])
     fixed = np.unique(np.concatenate(pixels), axis=0)
     hot = np.zeros(shape, bool)
     hot[fixed[:, 0], fixed[:, 1]] = True
     left_out = 0
     for e, frame in enumerate(frames):
-        peak = _peaks(frame, slice(None))
-        defect = hot[peak[:, 0], peak[:, 1]] & ~confirmed[e]
+        defect = hot[peaks[e][:, 0], peaks[e][:, 1]] & ~confirmed[e]
         stay = ~(lonely[e] | defect)[frame.bright]
         left_out += int((~stay).sum())
         number = np.cumsum(~defect) - 1
@@ -90,9 +95,18 @@ def leave_out_fixed_sources(frames, to_plane, *, max_shift=POINTING):
         frame.x, frame.y, frame.flux, frame.half_box = (
             a[~defect] for a in (frame.x, frame.y, frame.flux, frame.half_box)
         )
-        frame.bad |= hot
-        frame.data[hot] = 0.0
+        if len(fixed):
+            own = frame if frame.pixels is None else frame.pixels()
+            own.bad |= hot
+            own.data[hot] = 0.0
+            if frame.pixels is not None:
+                frame.pixels = store.keep(own, instead=frame.pixels)
     return fixed, left_out
+
+
+def _some(exposures):
+    """At most `MOST` of the exposures, evenly spread: their number squared would be the time it takes."""
+    return exposures[:: -(-exposures.size // MOST) or 1].tolist()
 
 
 def _inverse(to_plane, shape):
@@ -105,7 +119,9 @@ def _inverse(to_plane, shape):
 def _seen_on_sky(frame, other, tree, from_plane, plane, shift):
     """Sources of an exposure that another should have on good pixels, and those that it has there."""
     x, y = from_plane(*(plane + shift[:, None]))
-    on = _on_good_pixels(other, x, y)
+    everywhere = slice(None)
+    bad = other.bad if other.pixels is None else other.pixels.cut("bad", everywhere, everywhere)
+    on = _on_good_pixels(bad, x, y)
     rows = np.flatnonzero(on)
     distance, k = tree.query(np.c_[x, y][rows], distance_upper_bound=SKY_RADIUS)
     near = np.isfinite(distance)
@@ -135,19 +151,19 @@ def _pointings(frames, planes, suspect, max_shift):
     return out
 
 
-def _on_good_pixels(frame, x, y):
+def _on_good_pixels(bad, x, y):
     """Positions whose 3 x 3 pixels lie in the exposure and have weight."""
-    ny, nx = frame.data.shape
+    ny, nx = bad.shape
     i, j = np.rint(x).astype(int), np.rint(y).astype(int)
     inside = (i > 4) & (j > 4) & (i < nx - 5) & (j < ny - 5)
     i, j = np.clip(i, 1, nx - 2), np.clip(j, 1, ny - 2)
     k = np.arange(-1, 2)
-    return inside & ~frame.bad[j[:, None, None] + k[:, None], i[:, None, None] + k].any((1, 2))
+    return inside & ~bad[j[:, None, None] + k[:, None], i[:, None, None] + k].any((1, 2))
 
 
-def _peaks(frame, rows):
+def _peaks(frame):
     """Rows and columns of the brightest pixel of each source."""
-    j, i = np.rint(frame.y[rows]).astype(int), np.rint(frame.x[rows]).astype(int)
+    j, i = np.rint(frame.y).astype(int), np.rint(frame.x).astype(int)
     j, i = np.clip(j, 1, frame.data.shape[0] - 2), np.clip(i, 1, frame.data.shape[1] - 2)
     k = np.arange(-1, 2)
     box = frame.data[j[:, None, None] + k[:, None], i[:, None, None] + k].reshape(j.size, 9)

@@ -16,7 +16,6 @@ from jwst_hpastrom.epsf.build.start import Difference
 from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
-from jwst_hpastrom.epsf.stamps.neighbors import plain_stamps
 from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals, sample_scatter
 from jwst_hpastrom.errors import NotEnoughStarsError
 
@@ -54,7 +53,7 @@ class Run:
     @property
     def shape(self):
         """Rows and columns of the exposures."""
-        return self.stars.frames[0].data.shape
+        return self.stars.frames[0].shape
 
     def halves(self, job, library, use):
         """Return the samples of two halves of the stars, each star in one of them in all exposures."""
@@ -62,23 +61,24 @@ class Run:
         return [self.stars.sample(job, library, use & half, self.limit) for half in (odd, ~odd)]
 
 
-def begin(job, frames, to_plane, correction, given, config: BuildConfig) -> Run:
+def begin(job, frames, to_plane, correction, given, config: BuildConfig, store) -> Run:
     """Return the state before the first iteration, around an empty or a given library."""
-    run = _identify(job, frames, to_plane, correction, config)
+    run = _identify(frames, to_plane, correction, config, store)
     charge = config.brighter_fatter
     if given is not None:
         run.difference = Difference(given, config.band_limit)
         run.library, run.averager.phase_error = run.difference.start, GIVEN_PHASE_ERROR
         charge = given.brighter_fatter if charge is None else charge
     run.stars.undo_charge(charge or 0.0)
+    run.stars.cut(job)
     run.n_iterations, run.last_fitted = config.n_iterations, config.n_iterations - config.n_fitted
     return run
 
 
-def _identify(job, frames, to_plane, correction, config):
+def _identify(frames, to_plane, correction, config, store):
     """Identify the bright stars in all exposures, around an empty model."""
-    shape = frames[0].data.shape
-    stars = BrightStars(frames, job.map(plain_stamps, frames))
+    shape = frames[0].shape
+    stars = BrightStars(frames, store)
     planes = [t(f.x[f.bright], f.y[f.bright]) for f, t in zip(frames, to_plane, strict=True)]
     mags = [-2.5 * np.log10(np.maximum(f.flux[f.bright], 1e-30)) for f in frames]
     star = np.concatenate(cross_identify(planes, mags))

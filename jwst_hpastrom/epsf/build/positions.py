@@ -192,6 +192,8 @@ class Averager:
         counts = np.bincount(self.exposure[self.star >= 0], minlength=self.n_exposures)
         self.reference = self._most_central(counts)
         self._transforms = None
+        order = np.argsort(self.exposure, kind="stable")
+        self._rows = np.split(order, np.searchsorted(self.exposure[order], np.arange(1, self.n_exposures)))
 
     def _most_central(self, counts):
         """Exposure that shares most stars with the others: its corrected frame is the master frame."""
@@ -200,6 +202,10 @@ class Averager:
         ok = self.star >= 0
         np.add.at(shared, self.exposure[ok], seen[self.star[ok]] - 1.0)
         return int(np.argmax(shared)) if shared.any() else int(np.argmax(counts))
+
+    def _of(self, e, ok):
+        """Measurements of an exposure that are ok."""
+        return self._rows[e][ok[self._rows[e]]]
 
     def _corrected(self, x, y):
         dx, dy = x - self._x0, y - self._y0
@@ -210,26 +216,27 @@ class Averager:
     def _start(self, u, v, ok):
         """First transformations to the reference's frame, one by one, through the stars already placed."""
         mu, mv = np.full(self.n_stars, np.nan), np.full(self.n_stars, np.nan)
-        todo = set(range(self.n_exposures))
-        out = [None] * self.n_exposures
+        out, known = [None] * self.n_exposures, np.zeros(self.n_exposures, int)
+        mine = np.flatnonzero(ok)
+        mine = mine[np.argsort(self.star[mine], kind="stable")]
+        first = np.searchsorted(self.star[mine], np.arange(self.n_stars + 1))
         e = self.reference
         while True:
-            k = np.flatnonzero(ok & (self.exposure == e))
+            k = self._of(e, ok)
             if e == self.reference:
                 out[e] = LinearTransform()
             else:
                 s = self.star[k]
                 out[e] = fit_linear(u[k], v[k], mu[s], mv[s], parameters=6).transform
-            todo.discard(e)
             a, b = out[e].forward(u[k], v[k])
             new = np.isnan(mu[self.star[k]])
             mu[self.star[k][new]], mv[self.star[k][new]] = a[new], b[new]
-            known = {
-                q: int(np.isfinite(mu[self.star[ok & (self.exposure == q)]]).sum()) for q in sorted(todo)
-            }
-            if not known or max(known.values()) < 6:
+            for s in np.unique(self.star[k][new]):  # measurements of stars that have just been placed
+                np.add.at(known, self.exposure[mine[first[s] : first[s + 1]]], 1)
+            todo = np.where([t is None for t in out], known, -1)
+            e = int(np.argmax(todo))
+            if todo[e] < 6:
                 return out
-            e = max(known, key=known.get)
 
     def update(self, x, y, flux, err, *, rounds=2, learn=True):
         """Average all exposures and predict every measurement.
@@ -295,8 +302,7 @@ class Averager:
 
     def _average(self, u, v, weight, group):
         a, b = np.full(u.size, np.nan), np.full(u.size, np.nan)
-        for e, t in enumerate(self._transforms):
-            k = self.exposure == e
+        for k, t in zip(self._rows, self._transforms, strict=True):
             if t is not None:
                 a[k], b[k] = t.forward(u[k], v[k])
         mu = group_means(group, a, weight, self.n_stars, sigma=3.5)
@@ -305,7 +311,7 @@ class Averager:
 
     def _refit(self, u, v, mean_u, mean_v, weight, ok):
         for e, t in enumerate(self._transforms):
-            k = np.flatnonzero(ok & (self.exposure == e))
+            k = self._of(e, ok)
             if t is None or k.size < 6:
                 continue
             s = self.star[k]
@@ -317,8 +323,7 @@ class Averager:
 
     def _residuals(self, u, v, mean_u, mean_v):
         du, dv = np.full(u.size, np.nan), np.full(u.size, np.nan)
-        for e, t in enumerate(self._transforms):
-            k = self.exposure == e
+        for k, t in zip(self._rows, self._transforms, strict=True):
             if t is not None:
                 s = np.maximum(self.star[k], 0)
                 pu, pv = t.inverted().forward(mean_u[s], mean_v[s])
@@ -360,8 +365,8 @@ class Averager:
             mean = group_means(group, np.where(ok, own, np.nan), ok * 1e4, self.n_stars, sigma=3.5).mean
             diff = np.where(averaged, own - mean[np.maximum(self.star, 0)], np.nan)
             for e in range(self.n_exposures):
-                k = averaged & (self.exposure == e)
-                if k.any():
+                k = self._of(e, averaged)
+                if k.size:
                     zero[e] += np.median(diff[k])
             zero -= zero[self.reference]
         if learn and averaged.sum() > 500:

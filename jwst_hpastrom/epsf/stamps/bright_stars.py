@@ -1,18 +1,21 @@
 """The bright stars of all exposures that ePSFs are built from: stamps, fits, positions, samples."""
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell, undone
+from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell
+from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
-from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
+from jwst_hpastrom.numerics import in_memory, robust_sigma, sigma_about_zero
 
 __all__ = ["BrightStars", "Job"]
 
 MODEL_ERRORS = (0.15, 0.05)  # share of a star's light: one model, and the grid (this project's choice)
+AHEAD = 2  # tasks a worker that are worked at, or wait: their arrays are in memory
 MISFIT = 5.0  # sigmas: stars that fit the model worse than others of their flux are left out
 
 
@@ -21,19 +24,52 @@ class Job:
 
     def __init__(self, executor):
         self.executor = executor
+        self.ahead = AHEAD * max(getattr(executor, "_max_workers", AHEAD), 1)
+        self.elsewhere = getattr(executor, "elsewhere", False)  # workers may see no file of a store
 
     def map(self, function, *sequences, **kwargs):
-        if self.executor is None:
-            return [function(*args, **kwargs) for args in zip(*sequences, strict=True)]
-        futures = [self.executor.submit(function, *args, **kwargs) for args in zip(*sequences, strict=True)]
-        return [f.result() for f in futures]
+        """Yield the results in order; only so many are worked at, or wait, at a time."""
+        waiting = deque()
+        for args in zip(*sequences, strict=True):
+            if self.executor is None:
+                yield function(*args, **kwargs)
+                continue
+            args = map(in_memory, args) if self.elsewhere else args
+            waiting.append(self.executor.submit(function, *args, **kwargs))
+            if len(waiting) >= self.ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def on_frame(function, frame, shift, *args, **kwargs):
+    """Call a function on a frame that is in a store."""
+    return function(frame.whole(shift), *args, **kwargs)
+
+
+def on_stamps(function, stamps, *args):
+    """Call a function on stamps that are in a store."""
+    return function(stamps(), *args)
+
+
+def _stars_tell(stamps, charge, *args):
+    return stars_tell(stamps(), *args, charge_of(charge))
 
 
 class BrightStars:
-    """All bright stars of all exposures, as flat arrays, and the exposures they are in."""
+    """All bright stars of all exposures, as flat arrays, and the exposures they are in.
 
-    def __init__(self, frames, stamps):
-        self.frames, self.stamps = frames, stamps
+    Parameters
+    ----------
+    frames : list of `~jwst_hpastrom.epsf.stamps.frames.Frame`
+        Their images are in the store.
+
+    store : `~jwst_hpastrom.numerics.Store`
+        Takes the stamps.
+    """
+
+    def __init__(self, frames, store):
+        self.frames, self.store, self.stamps = frames, store, [None] * len(frames)
         self.exposure = np.repeat(np.arange(len(frames)), [f.bright.size for f in frames])
         self.x, self.y, self.flux = (
             np.concatenate([getattr(f, name)[f.bright] for f in frames]) for name in ("x", "y", "flux")
@@ -45,41 +81,48 @@ class BrightStars:
         self.misfit = np.full(self.x.size, np.nan)
         self.cut_with = None  # library that the stamps were cut with
         self.brighter_fatter = 0.0  # pixels per DN, undone in the frames
-        self._keep_raw()
-
-    def _keep_raw(self):
-        self.raw = [(f.data, f.charge) for f in self.frames]
-        for f in self.frames:
-            f.charge = None  # workers do not need it
 
     def __getstate__(self):
         """Leave out the pixels; `reopen` brings them back."""
-        frames = [replace(f, data=None, bad=None, saturated=None) for f in self.frames]
-        return self.__dict__ | {"frames": frames, "stamps": None, "raw": None}
+        frames = [replace(f, pixels=None, charge=None) for f in self.frames]
+        return self.__dict__ | {"frames": frames, "stamps": None, "store": None}
 
-    def reopen(self, job, frames):
+    def reopen(self, job, frames, store):
         """Take the pixels of frames opened anew, and cut the stamps again."""
+        self.store, self.stamps = store, [None] * len(frames)
         for mine, frame in zip(self.frames, frames, strict=True):
-            mine.data, mine.bad, mine.saturated = frame.data, frame.bad, frame.saturated
-            mine.charge = frame.charge
-        self._keep_raw()
-        self.undo_charge(self.brighter_fatter)
+            mine.pixels, mine.charge = frame.pixels, frame.charge
+        self.cut(job)
+
+    def cut(self, job):
+        """Cut stamps with the catalog and the sky as they are."""
         if self.cut_with is None:
-            self.stamps = job.map(plain_stamps, self.frames)
+            found = self._on_frames(job, plain_stamps)
         else:
-            self.stamps = job.map(cut_again, self.frames, [self.cut_with] * len(self.frames))
+            found = self._on_frames(job, cut_again, [self.cut_with] * len(self.frames))
+        for k, stamps in enumerate(found):
+            self._put_away(k, stamps)
+
+    def _on_frames(self, job, function, *sequences, **kwargs):
+        n = len(self.frames)
+        shifts = [self.brighter_fatter] * n
+        return job.map(on_frame, [function] * n, self.frames, shifts, *sequences, **kwargs)
+
+    def _on_stamps(self, job, function, *sequences):
+        return job.map(on_stamps, [function] * len(self.stamps), self.stamps, *sequences)
+
+    def _put_away(self, k, stamps):
+        self.stamps[k] = self.store.keep(stamps, instead=self.stamps[k])
 
     def undo_charge(self, shift):
         """Correct the frames for a shift of the boundaries by charge; stamps are to be cut anew."""
         self.brighter_fatter = shift
-        for f, (raw, charge) in zip(self.frames, self.raw, strict=True):
-            f.data = raw if charge is None or not shift else undone(raw, charge, f.bad, shift)
 
     def learn_charge(self, job, library, star, use):
         """Return the boundaries' shift that the residuals of bright stars show, and its error."""
-        slopes, charges = [f.slope for f in self.frames], [charge for _, charge in self.raw]
+        slopes, charges = [f.slope for f in self.frames], [f.charge for f in self.frames]
         at = self.split(self.x, self.y, self.flux, use & self.ok)
-        parts = job.map(stars_tell, self.stamps, [library] * len(slopes), *at, slopes, charges)
+        parts = job.map(_stars_tell, self.stamps, charges, [library] * len(slopes), *at, slopes)
         return shift_from_stamps(*(np.concatenate(p) for p in zip(*parts, strict=True)), star)
 
     def split(self, *arrays):
@@ -89,26 +132,20 @@ class BrightStars:
     def refresh(self, job, library, *, detect, mesh):
         """Measure all stars, neighbors too, and the sky with the current model; cut new stamps."""
         error = MODEL_ERRORS[len(library.data) > 1]
-        done = job.map(
-            refresh_stamps,
-            self.frames,
-            [library] * len(self.frames),
-            detect=detect,
-            passes=1 if detect else 2,
-            mesh=mesh,
-            model_error=error,
-        )
-        for frame, (catalog, _) in zip(self.frames, done, strict=True):
+        how = {"detect": detect, "passes": 1 if detect else 2, "mesh": mesh, "model_error": error}
+        done = self._on_frames(job, refresh_stamps, [library] * len(self.frames), **how)
+        for k, (catalog, stamps) in enumerate(done):
+            frame = self.frames[k]
             frame.x, frame.y, frame.flux, frame.half_box, frame.radius, frame.sky = catalog
             frame.bright = np.arange(frame.bright.size)
-        self.stamps, self.cut_with = [s for _, s in done], library
+            self._put_away(k, stamps)
+        self.cut_with = library
 
     def fit(self, job, library):
         """Fit all bright stars in their stamps."""
         slopes = [f.slope for f in self.frames]
-        out = np.concatenate(
-            job.map(fit_in_stamps, self.stamps, [library] * len(slopes), *self.split(*self.at), slopes)
-        )
+        at = self.split(*self.at)
+        out = np.concatenate(list(self._on_stamps(job, fit_in_stamps, [library] * len(slopes), *at, slopes)))
         self.ok = np.isfinite(out[:, 4]) & (out[:, 11] > 0) & (out[:, 2] > 0) & (out[:, 9] >= 15)
         self.x, self.y, self.flux = (np.where(self.ok, out[:, k], np.nan) for k in range(3))
         self.x_err, self.y_err = (np.sqrt(np.where(self.ok, out[:, k], np.nan)) for k in (4, 5))
@@ -146,9 +183,8 @@ class BrightStars:
         """Grid the samples of all exposures."""
         n = len(self.frames)
         slopes = [f.slope for f in self.frames]
-        parts = job.map(
-            collect_samples, self.stamps, [library] * n, *self.split(*self.at, use), slopes, [limit] * n
-        )
+        at = self.split(*self.at, use)
+        parts = self._on_stamps(job, collect_samples, [library] * n, *at, slopes, [limit] * n)
         samples = Samples.total(parts)
         self.misfit = samples.misfit
         return samples

@@ -1,13 +1,14 @@
 """One exposure for the ePSF builder: pixels, variance law, mesh sky, and the stars found at first sight."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.epsf.brighter_fatter import undone
 from jwst_hpastrom.epsf.stamps import _kernels
-from jwst_hpastrom.numerics import sigma_about_zero
+from jwst_hpastrom.numerics import Kept, in_memory, sigma_about_zero
 
 __all__ = [
     "Frame",
@@ -26,13 +27,28 @@ SHARPEST = 0.08
 
 
 @dataclass
+class Pixels:
+    """Pixels of a `Frame`, as they are kept in a store."""
+
+    data: np.ndarray
+    bad: np.ndarray
+
+
+@dataclass
+class Charge:
+    """Charge of a `Frame`'s pixels, as it is kept in a store."""
+
+    image: np.ndarray
+
+
+@dataclass
 class Frame:
     """What the builder keeps of an exposure.
 
     Attributes
     ----------
     data : ndarray of float32, shape (ny, nx)
-        Pixels, 0 where there is no weight.
+        Pixels, 0 where there is no weight; None, as all images, while they are in a store.
 
     bad : ndarray of bool
         No weight: bad or saturated.
@@ -59,8 +75,14 @@ class Frame:
     radius : ndarray, optional
         Radius that each star is subtracted to, pixels.
 
-    charge : float or ndarray, optional
+    charge : float, ndarray or `~jwst_hpastrom.numerics.Kept`, optional
         Of the `~jwst_hpastrom.epsf.image.Image`.
+
+    pixels : `~jwst_hpastrom.numerics.Kept`, optional
+        The images, in a store.
+
+    shape : tuple of int
+        Rows and columns.
     """
 
     data: np.ndarray
@@ -76,7 +98,36 @@ class Frame:
     bright: np.ndarray
     name: str
     radius: np.ndarray | None = None
-    charge: float | np.ndarray | None = None
+    charge: float | np.ndarray | Kept | None = None
+    pixels: Kept | None = None
+    shape: tuple = ()
+
+    def __post_init__(self):
+        if self.data is not None:
+            self.shape = self.data.shape
+
+    def put_away(self, store):
+        """Return the frame with its images in a store; of saturation nothing more is needed."""
+        charge = store.keep(Charge(self.charge)) if np.ndim(self.charge) else self.charge
+        pixels = store.keep(Pixels(self.data, self.bad))
+        return replace(self, data=None, bad=None, saturated=None, charge=charge, pixels=pixels)
+
+    def whole(self, shift=0.0):
+        """Return the frame with its pixels, those of a shift of boundaries by charge undone."""
+        if self.pixels is None:
+            return self
+        pixels, charge = self.pixels(), charge_of(self.charge) if shift else None
+        data = pixels.data if charge is None else undone(pixels.data, charge, pixels.bad, shift)
+        return replace(self, data=data, bad=pixels.bad, charge=None, pixels=None)
+
+    def in_memory(self):
+        """Return the frame without need of a store's files."""
+        return replace(self, charge=in_memory(self.charge), pixels=in_memory(self.pixels))
+
+
+def charge_of(charge):
+    """Return the charge of a `Frame`, from its store where it is there."""
+    return charge().image if isinstance(charge, Kept) else charge
 
 
 def variance_law(data, err, good):

@@ -152,7 +152,9 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         sky, new_level = new_sky(resid, level)
         resid += level - new_level
         level = new_level
-    return (x, y, flux, half, radius, sky), _cut(frame, library, resid, x, y, flux, radius)
+    done = replace(frame, x=x, y=y, flux=flux, radius=radius, sky=sky, bright=np.arange(n_bright))
+    # from the catalog, not from what the passes left: a build that goes on has the same to the last bit
+    return (x, y, flux, half, radius, sky), cut_again(done, library)
 
 
 def _are_stars(x, y, flux, peak, noise, model, error):

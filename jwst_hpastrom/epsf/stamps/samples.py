@@ -51,12 +51,13 @@ class Samples:
 
     @classmethod
     def total(cls, parts):
-        """Add the samples of several exposures, in the order given."""
-        return cls(
-            *(sum(getattr(p, name) for p in parts) for name in ("sum_wr", "sum_w", "overlap", "histogram")),
-            np.concatenate([p.misfit for p in parts]),
-            *(sum(getattr(p, name) for p in parts) for name in ("used", "dropped")),
-        )
+        """Add the samples of several exposures, in the order given; of an iterator one after the other."""
+        sums, misfit = [0] * 6, []
+        for p in parts:
+            own = (p.sum_wr, p.sum_w, p.overlap, p.histogram, p.used, p.dropped)
+            sums = [a + b for a, b in zip(sums, own, strict=True)]
+            misfit.append(p.misfit)
+        return cls(*sums[:4], np.concatenate(misfit), *sums[4:])
 
 
 def _library_args(library):

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import socket
 import sys
 import threading
@@ -21,7 +22,9 @@ __all__ = ["LOCK", "one_run", "remove_leftovers"]
 log = logging.getLogger("stpipe.hpastrom.io")
 
 LOCK = ".hpastrom.lock"
-#: names of `jwst_hpastrom.io.files.writing.atomic_path`, with the process that wrote
+#: names that `jwst_hpastrom.io.files.writing.atomic_path` and `jwst_hpastrom.numerics.Store` give, with the
+#: process that wrote
+#: process that wrote
 LEFTOVER = re.compile(r"\..+-hp(\d+)-[a-z0-9_]{8}(\.\w+)?")
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -111,7 +114,7 @@ def _who(path):
 
 
 def remove_leftovers(folder):
-    """Delete the temporary files of processes that are no more; the folder is locked.
+    """Delete the temporary files and folders of processes that are no more; the folder is locked.
 
     Parameters
     ----------
@@ -121,7 +124,10 @@ def remove_leftovers(folder):
         name = LEFTOVER.fullmatch(path.name)
         if name and not _runs(int(name[1])):
             log.info("%s: of a run that died, removed", path)
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():  # of a store of large arrays
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _runs(pid):

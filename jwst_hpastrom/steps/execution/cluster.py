@@ -70,7 +70,11 @@ class ClusterExecutor:
     ----------
     n_tasks, largest, arrays : int
         Tasks so far; bytes of the largest, without its arrays; bytes of all arrays sent.
+    elsewhere : bool
+        That workers may not see this machine's temporary files.
     """
+
+    elsewhere = True
 
     def __init__(self, client):
         self.client = client

@@ -25,7 +25,7 @@ FILES = {
     "reference_catalog": "table", "first_epoch": "table", "gaia_catalog": "table",
 }  # fmt: skip
 #: parameters that change no result: how to work, and what is an input
-ASIDE = ("workers", "scheduler", "on_error", "force", "resume", "void_asn", *FILES)
+ASIDE = ("workers", "scheduler", "memory", "on_error", "force", "resume", "void_asn", *FILES)
 
 
 class Manifests:

@@ -12,6 +12,7 @@ from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.numerics import Store
 
 SIDE = 300
 MIDDLE = (SIDE - 1) / 2
@@ -130,14 +131,19 @@ def test_positions_and_convergence(field, result):
     np.testing.assert_allclose(np.median(one["flux"] / field.flux[near]), volume, rtol=0.01)
 
 
-def test_workers_change_nothing():
+def test_workers_and_files_change_nothing(tmp_path):
     field = dithered(3, 120, 40, seed=5)
     options = OPTIONS | {"n_iterations": 4, "n_global": 2}
     alone = build_library(field.images, field.planes, **options)
     lazy = [lambda image=image: image for image in field.images]
-    with ThreadPoolExecutor(2) as executor:
-        together = build_library(lazy, field.planes, executor=executor, **options)
+    with Store(0, tmp_path) as store, ThreadPoolExecutor(2) as executor:
+        together = build_library(lazy, field.planes, store=store, executor=executor, **options)
+        assert store.held == 0
+        assert store.written > 3 * SIDE**2 * 5  # pixels and where they are bad, beside the stamps
+    assert not list(tmp_path.iterdir())
     np.testing.assert_array_equal(alone.library.data, together.library.data)
+    for name in alone.stars.colnames:
+        np.testing.assert_array_equal(alone.stars[name], together.stars[name])
 
 
 def test_thin_cells():

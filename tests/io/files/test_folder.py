@@ -105,3 +105,24 @@ def test_a_full_disk_is_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(BadFileError, match="No space left"), atomic_path(path):
         raise OSError(28, "No space left on device")
+
+
+SPILLS = """
+import os, signal, sys
+import numpy as np
+from dataclasses import dataclass
+from jwst_hpastrom.numerics import Store
+@dataclass
+class Thing:
+    a: np.ndarray
+Store(0, sys.argv[1]).keep(Thing(np.ones(5)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_arrays_of_a_run_that_was_killed_go(tmp_path):
+    subprocess.run([sys.executable, "-c", SPILLS, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert [p.stat().st_size for p in left.iterdir()] == [40]
+    with one_run(tmp_path):
+        assert not left.exists()
