@@ -91,6 +91,7 @@ def parse_columns(text: str) -> "tuple[Column, ...]":
     return tuple(Column(*(cell.strip() for cell in row)) for row in rows)
 
 
+#: columns of star lists
 STAR_LIST = parse_columns("""
     id          |           | i8 | running number in this list
     x           | pix       | f8 | raw x, 0-based, pixel centers on integers, science orientation
@@ -116,6 +117,7 @@ STAR_LIST = parse_columns("""
     y_corr      | pix       | f8 | distortion-corrected y on the full detector (computed on reading)
 """)
 
+#: columns of master frames
 MASTER = parse_columns("""
     id     |        | i8 | running number
     x      | pix    | f8 | master-frame x, towards the West
@@ -146,6 +148,7 @@ MASTER = parse_columns("""
     flags  |        | i8 | bits of jwst_hpastrom.columns.Flag
 """)
 
+#: columns of proper motions
 MOTION = parse_columns("""
     id           |          | i8 | running number
     ra           | deg      | f8 | right ascension at ref_epoch

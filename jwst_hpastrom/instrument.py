@@ -94,6 +94,7 @@ def _nrc(scale, v2, v3, angle, module, wavelengths=_SHORT):
                     keywords={"module": module, "channel": channel})  # fmt: skip
 
 
+#: instruments by their name in INSTRUME: all facts about them that the package uses
 INSTRUMENTS = {
     "NIRISS": Instrument(
         "NIS_IMAGE",

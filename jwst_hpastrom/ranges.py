@@ -11,8 +11,10 @@ from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["ANY", "LEAST", "RANGES", "check_pairs", "check_parameter", "choices_of", "documented", "in_range"]
 
-LEAST = 1e-9  # of what must be more than 0
-ANY = 1e12  # of what has no natural end
+#: least value of what must be more than 0
+LEAST = 1e-9
+#: largest value of what has no natural end
+ANY = 1e12
 #: where docstrings say that no paper gives a value: of no use to who types it
 CHOICE = " (this project's choice)"
 

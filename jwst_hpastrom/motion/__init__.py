@@ -9,7 +9,10 @@ from jwst_hpastrom.motion.analysis.frame_study import FrameStudy, FrameTerm, stu
 from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, RestPoint, at_rest, at_rest_table
 from jwst_hpastrom.motion.analysis.systematics import compare_motions, motion_systematics
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, JointTest, error_budget, joint_test
+from jwst_hpastrom.motion.gaia_frame.frame_tie import EpochTie
+from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.many_epoch import EpochMotions, fit_epochs
+from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
 from jwst_hpastrom.motion.selection import well_measured
 from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, MODEL_SETS, MotionFits, fit_motions
 from jwst_hpastrom.motion.two_epoch import TwoEpochMotions, two_epoch_motions
@@ -19,12 +22,15 @@ __all__ = [
     "MODEL_SETS",
     "RADIO_SGRA",
     "EpochMotions",
+    "EpochTie",
     "FrameBias",
     "FrameStudy",
     "FrameTerm",
     "JointTest",
     "LinearMotions",
+    "LinkedStars",
     "MotionFits",
+    "ReferenceStars",
     "RestPoint",
     "TwoEpochMotions",
     "apply_quality_cuts",
