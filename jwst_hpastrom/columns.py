@@ -32,7 +32,15 @@ BRIGHT = (-6.5, -5.0)
 
 
 class Flag(IntFlag):
-    """Bits of the ``flags`` column of every product."""
+    """Bits of the ``flags`` column of every product.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import Flag
+    >>> flags = 5
+    >>> bool(flags & Flag.SATURATED), bool(flags & Flag.CROWDED)
+    (True, False)
+    """
 
     SATURATED = 1  # saturated pixels near the center; fitted on the others
     BAD_PIXELS = 2  # pixels without weight inside the fitted box
@@ -71,6 +79,12 @@ def describe_flags(value: int) -> list[str]:
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import describe_flags
+    >>> describe_flags(5)
+    ['SATURATED', 'NEAR_EDGE']
     """
     return [str(flag.name) for flag in Flag if int(value) & flag]
 
@@ -86,7 +100,14 @@ class Column:
 
 
 def parse_columns(text: str) -> "tuple[Column, ...]":
-    """Return the columns of lines ``name | unit | type | description``."""
+    """Return the columns of lines ``name | unit | type | description``.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import parse_columns
+    >>> parse_columns("x | pix | f8 | raw x")
+    (Column(name='x', unit='pix', dtype='f8', description='raw x'),)
+    """
     rows = (line.split("|") for line in text.strip().splitlines())
     return tuple(Column(*(cell.strip() for cell in row)) for row in rows)
 
@@ -202,6 +223,13 @@ def make_table(
     -------
     `~astropy.table.Table`
         The schema's columns that are in ``data``, in the schema's order, with units and descriptions.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import STAR_LIST, make_table
+    >>> table = make_table(STAR_LIST, {"y": [2.0], "x": [1.0], "note": ["mine"]})
+    >>> table.colnames, str(table["x"].unit)
+    (['x', 'y', 'note'], 'pix')
     """
     known = {c.name: c for c in schema}
     columns = []
@@ -233,6 +261,14 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     -------
     ndarray of float
         NaN where masked.
+
+    Examples
+    --------
+    >>> from astropy.table import MaskedColumn, Table
+    >>> from jwst_hpastrom.columns import values
+    >>> table = Table({"mag": MaskedColumn([18.0, 19.0], mask=[False, True])})
+    >>> values(table, "mag"), values(table, "color")
+    (array([18., nan]), array([nan, nan]))
     """
     if name not in table.colnames:
         return np.full(len(table), default)
@@ -283,6 +319,13 @@ def row_epochs(table: Table) -> np.ndarray:
     -------
     ndarray of float
         NaN where unknown.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.columns import row_epochs
+    >>> row_epochs(Table({"ra": [10.0, 10.1]}, meta={"epoch": 2006.4}))
+    array([2006.4, 2006.4])
     """
     epoch = table.meta.get("epoch")
     common = np.nan if epoch is None else float(epoch)

@@ -37,7 +37,7 @@ def kind(thing):
         return "errors" if issubclass(thing, Exception) else "classes"
     # a Numba function that was made from text has no docstring but a comment, as values have
     compiled = hasattr(thing, "py_func") and thing.__doc__
-    return "functions" if inspect.isroutine(thing) or compiled else "values"
+    return "functions" if inspect.isfunction(thing) or compiled else "values"
 
 
 @cache
@@ -111,15 +111,24 @@ def resolve(target):
     return next((page_of(p) for p, v in _all_names().items() if v is thing and p.endswith(f".{last}")), None)
 
 
+def _defined(path):
+    """Return the object of a path; None where there is none."""
+    head, _, last = path.rpartition(".")
+    owner = sys.modules.get(head) if head in sys.modules else head and _defined(head)
+    return sys.modules.get(path) or getattr(owner, last, None)
+
+
 @cache
 def is_inside(target):
     """Return whether a name without a page is one of the package's own, which readers may meet as a word."""
     head, _, last = target.rpartition(".")
     own = [m for n, m in sys.modules.items() if n.startswith(ROOT)]
-    if any(m.__name__.endswith(f".{target}") or m.__name__ == target for m in own):
-        return True
     if target.startswith(ROOT):
-        return any(hasattr(m, last) for m in own if m.__name__ == head) or (head != ROOT and is_inside(head))
+        owner = _defined(head)
+        attribute = inspect.isclass(owner) and f"self.{last} = " in inspect.getsource(owner)
+        return _defined(target) is not None or attribute
+    if any(m.__name__.endswith(f".{target}") for m in own):
+        return True
     classes = [v for v in _all_names().values() if inspect.isclass(v)]
     return any(last in vars(m) for m in own) or any(hasattr(c, last) for c in classes)
 

@@ -45,6 +45,13 @@ def frame_rms(master, ax=None, *, scale_mas=None, pixel_mas=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import frame_rms
+    >>> frame_rms(Table({"mag": [-6.0, -5.5], "x_rms": [0.01, 0.02], "y_rms": [0.01, 0.02]})).get_ylabel()
+    '1-D RMS (master pixel)'
     """
     scale = float(scale_mas or master.meta.get("scale_mas") or 50.0)
     pixel = float(pixel_mas or scale)
@@ -77,6 +84,14 @@ def motion_errors(motions, ax=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import motion_errors
+    >>> motions = Table({"mag": [-6.0, -5.5], "pmra_error": [0.1, 0.2], "pmdec_error": [0.1, 0.2]})
+    >>> motion_errors(motions).get_xlabel()
+    '1-D error (mas/yr)'
     """
     mag, error = values(motions, "mag"), _one_axis(motions, "pmra_error", "pmdec_error")
     ax = one_axes(ax, figsize=(5, 5))
@@ -192,6 +207,13 @@ def sky_map(table, ax=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import sky_map
+    >>> sky_map(Table({"ra": [10.0, 10.001], "dec": [0.0, 0.001], "mag": [18.0, 19.0]})).get_title()
+    '2 stars about ra 10.00050, dec +0.00050'
     """
     ax = one_axes(ax, figsize=(5.5, 5.2))
     ra, dec, mag = (values(table, c) for c in ("ra", "dec", "mag"))

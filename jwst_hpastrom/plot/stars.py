@@ -66,6 +66,13 @@ def radxs(stars, ax=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import radxs
+    >>> radxs(Table({"mag": [-6.0, -5.5], "radxs": [0.01, 0.02]})).get_ylabel()
+    'RADXS'
     """
     return _against_magnitude(stars, "radxs", (-0.5, 0.5), ax)
 
