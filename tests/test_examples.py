@@ -43,6 +43,8 @@ def public_examples():
     """{name: examples} of what the packages offer; an example starts from nothing, as a reader does."""
     found = {}
     for page, thing in public_names().pages().items():
+        if public_names().kind(thing) == "values":  # their docstrings are their types'
+            continue
         for name, member in members(page, thing):
             test = PARSER.get_doctest(inspect.getdoc(member) or "", {}, name, name, 0)
             if test.examples:

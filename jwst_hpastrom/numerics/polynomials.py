@@ -38,6 +38,7 @@ def polynomial_basis(p: np.ndarray, q: np.ndarray, terms: Sequence[tuple[int, in
 
     Examples
     --------
+    >>> import numpy as np
     >>> from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
     >>> polynomial_basis(np.array([2.0]), np.array([3.0]), polynomial_terms(1))
     array([[1., 2., 3.]])
