@@ -6,6 +6,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -16,6 +17,7 @@ PACKAGE = Path(hpa.__file__).parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 #: public objects whose examples are run, at least
 FEWEST = 60
+METHODS = (FunctionType, classmethod, staticmethod, property)
 PARSER = doctest.DocTestParser()
 
 
@@ -34,7 +36,7 @@ def members(name, thing):
     yield name, thing
     if inspect.isclass(thing):
         for key, value in vars(thing).items():
-            if not key.startswith("_") and getattr(value, "__doc__", None):
+            if not key.startswith("_") and isinstance(value, METHODS):
                 yield f"{name}.{key}", value
 
 

@@ -105,10 +105,13 @@ def apply_quality_cuts(table, **limits):
 
     Examples
     --------
-    ::
-
-        keep = apply_quality_cuts(motions, max_mag=18.0)
-        good = motions[keep]
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.motion import apply_quality_cuts
+    >>> table = Table({"mag": [17.0, 19.0], "pmra": [1.0, 1.0], "pmdec": [1.0, 1.0]})
+    >>> table["pmra_error"] = table["pmdec_error"] = 0.1
+    >>> table["ra_error"] = table["dec_error"] = 0.1
+    >>> apply_quality_cuts(table, max_mag=18.0)
+    array([ True, False])
     """
     keep = ~np.any(list(quality_cuts(table, **limits).values()), axis=0)
     flags = np.zeros(len(table), np.int64)
