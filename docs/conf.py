@@ -29,8 +29,10 @@ extensions = [
     "step_parameters",
 ]
 sphinx_gallery_conf = {
-    "examples_dirs": ["tutorials"],
-    "gallery_dirs": ["auto_tutorials"],
+    "examples_dirs": ["tutorials", "gallery"],
+    "gallery_dirs": ["auto_tutorials", "auto_gallery"],
+    "backreferences_dir": "_examples",  # which of them use a function, for its page
+    "doc_module": ("jwst_hpastrom",),
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "show_memory": False,
@@ -50,7 +52,7 @@ templates_path = ["_templates"]
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "obj"
-exclude_patterns = ["_build", "_templates", "tutorials"]
+exclude_patterns = ["_build", "_examples", "_templates", "gallery", "tutorials"]
 html_theme = "pydata_sphinx_theme"
 html_title = "jwst_hpastrom"
 html_static_path = ["_static"]

@@ -138,7 +138,7 @@ def color_magnitude(motions, ax=None):
 def motion_diagram(motions, ax=None, *, most_error=None):
     """Vector-point diagram; L23 Fig. 21.
 
-    All stars are drawn, those of large errors pale; the title says how many are beyond the axes.
+    Stars of large errors are pale; the title says how many are beyond the axes.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def motion_diagram(motions, ax=None, *, most_error=None):
     >>> from jwst_hpastrom.plot import motion_diagram
     >>> pm = np.random.default_rng(1).normal(0, 0.1, (2, 200))
     >>> table = Table({"pmra": pm[0], "pmdec": pm[1], "mag": np.linspace(15, 20, 200)})
-    >>> motion_diagram(table).get_title().split(";")[0]
+    >>> motion_diagram(table).get_title().split(";")[0].splitlines()[0]
     '200 stars'
     """
     a, b = values(motions, "pmra"), values(motions, "pmdec")
@@ -187,9 +187,10 @@ def motion_diagram(motions, ax=None, *, most_error=None):
     words = [f"{known.sum()} stars"]
     words += [f"pale: {pale.sum()} with errors > {most_error:.3g} mas/yr"] if pale.any() else []
     words += [f"{beyond} beyond the axes"] if beyond else []
+    title = "; ".join(words)
     if shown.any():
-        words.append(f"σ = {robust_sigma(a[shown]):.3f}, {robust_sigma(b[shown]):.3f} mas/yr")
-    ax.set_title("; ".join(words), fontsize=9)
+        title += f"\nσ = {robust_sigma(a[shown]):.3f}, {robust_sigma(b[shown]):.3f} mas/yr"
+    ax.set_title(title, fontsize=9)
     return ax
 
 
