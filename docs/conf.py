@@ -5,7 +5,11 @@ import sys
 from importlib.metadata import version as _version
 from pathlib import Path as _Path
 
-sys.path.insert(0, str(_Path(__file__).parent / "_ext"))
+_here = _Path(__file__).parent
+sys.path.insert(0, str(_here / "_ext"))
+
+import public_names  # noqa: E402
+from inventories import write_inventories  # noqa: E402
 
 project = "jwst_hpastrom"
 author = "The jwst_hpastrom developers"
@@ -21,11 +25,14 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "drawn_math",
     "landing_picture",
+    "public_names",
     "step_parameters",
 ]
 sphinx_gallery_conf = {
-    "examples_dirs": ["tutorials"],
-    "gallery_dirs": ["auto_tutorials"],
+    "examples_dirs": ["tutorials", "gallery"],
+    "gallery_dirs": ["auto_tutorials", "auto_gallery"],
+    "backreferences_dir": "_examples",  # which of them use a function, for its page
+    "doc_module": ("jwst_hpastrom",),
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "show_memory": False,
@@ -33,21 +40,19 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
 }
-# inventories are on the network: only where they are asked for, so that the build needs none
-if os.environ.get("HPASTROM_DOCS_ONLINE"):
-    intersphinx_mapping = {
-        "python": ("https://docs.python.org/3", None),
-        "numpy": ("https://numpy.org/doc/stable", None),
-        "matplotlib": ("https://matplotlib.org/stable", None),
-        "astropy": ("https://docs.astropy.org/en/stable", None),
-        "photutils": ("https://photutils.readthedocs.io/en/stable", None),
-    }
-autosummary_generate = True
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# names of other packages: from the lists in _inventories, so that the build needs no network
+intersphinx_mapping = write_inventories(_here, online=bool(os.environ.get("HPASTROM_DOCS_ONLINE")))
+nitpicky = True
+# their pages are made without an inventory that is known here
+nitpick_ignore_regex = [("py:.*", r"stdatamodels\..*"), ("py:.*", r"bokeh\..*")]
+autosummary_generate = ["_packages.rst"]
+autosummary_context = public_names.context()
+autodoc_typehints = "none"  # the docstrings have them
+templates_path = ["_templates"]
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
-default_role = "code"
-exclude_patterns = ["_build", "tutorials"]
+default_role = "obj"
+exclude_patterns = ["_build", "_examples", "_templates", "gallery", "tutorials"]
 html_theme = "pydata_sphinx_theme"
 html_title = "jwst_hpastrom"
 html_static_path = ["_static"]
@@ -121,4 +126,5 @@ def _write_instruments():
 
 _write_tables()
 _write_instruments()
-exclude_patterns += ["_columns.rst", "_flags.rst", "_instruments.rst"]
+public_names.write_lists(_here)
+exclude_patterns += ["_*.rst"]

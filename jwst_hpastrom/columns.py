@@ -32,7 +32,15 @@ BRIGHT = (-6.5, -5.0)
 
 
 class Flag(IntFlag):
-    """Bits of the ``flags`` column of every product."""
+    """Bits of the ``flags`` column of every product.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import Flag
+    >>> flags = 5
+    >>> bool(flags & Flag.SATURATED), bool(flags & Flag.CROWDED)
+    (True, False)
+    """
 
     SATURATED = 1  # saturated pixels near the center; fitted on the others
     BAD_PIXELS = 2  # pixels without weight inside the fitted box
@@ -71,6 +79,12 @@ def describe_flags(value: int) -> list[str]:
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import describe_flags
+    >>> describe_flags(5)
+    ['SATURATED', 'NEAR_EDGE']
     """
     return [str(flag.name) for flag in Flag if int(value) & flag]
 
@@ -86,11 +100,19 @@ class Column:
 
 
 def parse_columns(text: str) -> "tuple[Column, ...]":
-    """Return the columns of lines ``name | unit | type | description``."""
+    """Return the columns of lines ``name | unit | type | description``.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import parse_columns
+    >>> parse_columns("x | pix | f8 | raw x")
+    (Column(name='x', unit='pix', dtype='f8', description='raw x'),)
+    """
     rows = (line.split("|") for line in text.strip().splitlines())
     return tuple(Column(*(cell.strip() for cell in row)) for row in rows)
 
 
+#: columns of star lists
 STAR_LIST = parse_columns("""
     id          |           | i8 | running number in this list
     x           | pix       | f8 | raw x, 0-based, pixel centers on integers, science orientation
@@ -116,6 +138,7 @@ STAR_LIST = parse_columns("""
     y_corr      | pix       | f8 | distortion-corrected y on the full detector (computed on reading)
 """)
 
+#: columns of master frames
 MASTER = parse_columns("""
     id     |        | i8 | running number
     x      | pix    | f8 | master-frame x, towards the West
@@ -146,6 +169,7 @@ MASTER = parse_columns("""
     flags  |        | i8 | bits of jwst_hpastrom.columns.Flag
 """)
 
+#: columns of proper motions
 MOTION = parse_columns("""
     id           |          | i8 | running number
     ra           | deg      | f8 | right ascension at ref_epoch
@@ -199,6 +223,13 @@ def make_table(
     -------
     `~astropy.table.Table`
         The schema's columns that are in ``data``, in the schema's order, with units and descriptions.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.columns import STAR_LIST, make_table
+    >>> table = make_table(STAR_LIST, {"y": [2.0], "x": [1.0], "note": ["mine"]})
+    >>> table.colnames, str(table["x"].unit)
+    (['x', 'y', 'note'], 'pix')
     """
     known = {c.name: c for c in schema}
     columns = []
@@ -230,6 +261,14 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     -------
     ndarray of float
         NaN where masked.
+
+    Examples
+    --------
+    >>> from astropy.table import MaskedColumn, Table
+    >>> from jwst_hpastrom.columns import values
+    >>> table = Table({"mag": MaskedColumn([18.0, 19.0], mask=[False, True])})
+    >>> values(table, "mag"), values(table, "color")
+    (array([18., nan]), array([nan, nan]))
     """
     if name not in table.colnames:
         return np.full(len(table), default)
@@ -280,6 +319,13 @@ def row_epochs(table: Table) -> np.ndarray:
     -------
     ndarray of float
         NaN where unknown.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.columns import row_epochs
+    >>> row_epochs(Table({"ra": [10.0, 10.1]}, meta={"epoch": 2006.4}))
+    array([2006.4, 2006.4])
     """
     epoch = table.meta.get("epoch")
     common = np.nan if epoch is None else float(epoch)

@@ -39,6 +39,15 @@ class HPAstromError(Exception):
 
     file : str or path-like, optional
         The file (or product) that the error is about.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
+    >>> error = NotEnoughStarsError("3 stars", "at least 6", "lower the threshold", "a_cal.fits")
+    >>> print(error)
+    a_cal.fits: found 3 stars, needed at least 6; lower the threshold
+    >>> isinstance(error, HPAstromError)
+    True
     """
 
     # A traceback's last line then reads "NotEnoughStarsError: file: found ..., needed ...; ..."

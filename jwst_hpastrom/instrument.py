@@ -94,6 +94,7 @@ def _nrc(scale, v2, v3, angle, module, wavelengths=_SHORT):
                     keywords={"module": module, "channel": channel})  # fmt: skip
 
 
+#: instruments by their name in INSTRUME: all facts about them that the package uses
 INSTRUMENTS = {
     "NIRISS": Instrument(
         "NIS_IMAGE",
@@ -254,6 +255,7 @@ def identify(
 
     Examples
     --------
+    >>> from jwst_hpastrom.instrument import identify
     >>> identify("NIRCAM", "NRCBLONG", "NRC_IMAGE", "F444W", "F405N").filter
     'F405N'
     """
@@ -321,6 +323,7 @@ def detector_of(meta: Mapping[str, Any]) -> Detector | None:
 
     Examples
     --------
+    >>> from jwst_hpastrom.instrument import detector_of
     >>> detector_of({"instrument": "NIRCAM", "detector": "NRCB5"}).scale
     0.063
     """
@@ -336,6 +339,7 @@ def instrument_of(meta: Mapping[str, Any]) -> str:
 
     Examples
     --------
+    >>> from jwst_hpastrom.instrument import instrument_of
     >>> instrument_of({"detector": "NRCB1"}), instrument_of({})
     ('NIRCAM', 'NIRISS')
     """
@@ -345,13 +349,27 @@ def instrument_of(meta: Mapping[str, Any]) -> str:
 
 
 def shape_of(meta: Mapping[str, Any]) -> tuple[int, int]:
-    """Detector (ny, nx) of an exposure's metadata; that of most where there is no row."""
+    """Detector (ny, nx) of an exposure's metadata; that of most where there is no row.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.instrument import shape_of
+    >>> shape_of({"instrument": "NIRISS"}), shape_of({"instrument": "MIRI"})
+    ((2048, 2048), (1024, 1032))
+    """
     row = detector_of(meta)
     return row.shape if row else FRAME
 
 
 def nominal_scale(meta: Mapping[str, Any]) -> float | None:
-    """Nominal arcsec per pixel of an exposure's metadata, or None where there is no row."""
+    """Nominal arcsec per pixel of an exposure's metadata, or None where there is no row.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.instrument import nominal_scale
+    >>> nominal_scale({"instrument": "NIRCAM", "detector": "NRCA1"})
+    0.0312
+    """
     row = detector_of(meta)
     return row.scale if row else None
 
@@ -361,6 +379,7 @@ def pixel_mas(meta: Mapping[str, Any]) -> float:
 
     Examples
     --------
+    >>> from jwst_hpastrom.instrument import pixel_mas
     >>> pixel_mas({"instrument": "nircam", "detector": "NRCB5"}), pixel_mas({})
     (63.0, 65.6)
     """
@@ -376,6 +395,7 @@ def stripes(meta: Mapping[str, Any]) -> str | None:
 
     Examples
     --------
+    >>> from jwst_hpastrom.instrument import stripes
     >>> stripes({"instrument": "NIRCAM", "detector": "NRCB1"}), stripes({"fastaxis": -2})
     ('x', 'y')
     """
@@ -397,6 +417,7 @@ def filter_of(name: str, instrument: str = "NIRISS") -> Filter:
 
     Examples
     --------
+    >>> from jwst_hpastrom.instrument import filter_of
     >>> filter_of("F150W").wavelength
     1.498
     """
@@ -408,7 +429,14 @@ def filter_of(name: str, instrument: str = "NIRISS") -> Filter:
 
 
 def wheels(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """FILTER and PUPIL from the filter in the beam; without a row, as far as the metadata know them."""
+    """FILTER and PUPIL from the filter in the beam; without a row, as far as the metadata know them.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.instrument import wheels
+    >>> wheels({"instrument": "NIRCAM", "filter": "F405N"})
+    ('F444W', 'F405N')
+    """
     name = _text(meta.get("filter"))
     known = INSTRUMENTS.get(instrument_of(meta))
     if known and name in known.filters:

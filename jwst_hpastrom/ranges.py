@@ -15,9 +15,12 @@ __all__ = [
     "memory_bytes",
 ]  # fmt: skip
 
-MEMORY = (1e9, 1e15)  # bytes: one process alone takes most of the least
-LEAST = 1e-9  # of what must be more than 0
-ANY = 1e12  # of what has no natural end
+#: bytes: one process alone takes most of the least
+MEMORY = (1e9, 1e15)
+#: least value of what must be more than 0
+LEAST = 1e-9
+#: largest value of what has no natural end
+ANY = 1e12
 #: where docstrings say that no paper gives a value: of no use to who types it
 CHOICE = " (this project's choice)"
 
@@ -105,6 +108,14 @@ def check_pairs(values, do=""):
     ------
     ParameterError
         Names both.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.ranges import check_pairs
+    >>> check_pairs({"mag_min": 18.0, "mag_max": 16.0})
+    Traceback (most recent call last):
+        ...
+    ParameterError: input: found magnitudes mag_min=18.0, mag_max=16.0, needed mag_min below mag_max
     """
     for what, low, high in ASCENDING:
         a, b = values.get(low), values.get(high)
@@ -132,6 +143,15 @@ def check_parameter(name, value, choices=None, do=""):
     ------
     ParameterError
         Names the parameter, its value, and its range or choices.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.ranges import check_parameter
+    >>> check_parameter("clip", 3.0)
+    >>> check_parameter("mode", "isolate", ["isolated", "catalog"])
+    Traceback (most recent call last):
+        ...
+    ParameterError: input: found mode='isolate', needed isolated or catalog
     """
     for one in value if isinstance(value, list | tuple) else (value,):
         if choices and isinstance(one, str | Real) and not isinstance(one, bool) and str(one) not in choices:
@@ -149,7 +169,15 @@ def check_parameter(name, value, choices=None, do=""):
 
 
 def documented(function):
-    """Return {parameter: (type, help)} from a numpydoc docstring."""
+    """Return {parameter: (type, help)} from a numpydoc docstring.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.geometry import match_nearest
+    >>> from jwst_hpastrom.ranges import documented
+    >>> documented(match_nearest)["radius"]
+    ('float', 'Largest distance of a pair')
+    """
     lines = (inspect.getdoc(function) or "").splitlines()
     out, k = {}, 0
     while k < len(lines) and not lines[k].startswith("Parameters"):
@@ -177,7 +205,14 @@ def _indented(lines):
 
 
 def choices_of(kind):
-    """Return the allowed values of a documented type such as ``{'global', 'local'}``, as text, or None."""
+    """Return the allowed values of a documented type such as ``{'global', 'local'}``, as text, or None.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.ranges import choices_of
+    >>> choices_of("{'global', 'local'}"), choices_of("float")
+    (('global', 'local'), None)
+    """
     found = re.match(r"^\{(.+?)\}", kind)
     return tuple(c.strip().strip("\"'") for c in found[1].split(",")) if found else None
 
@@ -189,6 +224,7 @@ def in_range(function):
 
     Examples
     --------
+    >>> from jwst_hpastrom.ranges import in_range
     >>> @in_range
     ... def solve(x, *, clip=3.0):
     ...     return x

@@ -1,24 +1,28 @@
 """What the packages offer: names that exist, are documented, and cost nothing until they are used."""
 
-import re
+import inspect
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 import jwst_hpastrom as hpa
 
-DOCS = Path(__file__).parents[1] / "docs"
+EXTENSIONS = Path(__file__).parents[1] / "docs" / "_ext"
 # the command line is no API
 PACKAGES = sorted({p.parent.name for p in Path(hpa.__file__).parent.glob("*/__init__.py")} - {"cli"})
 
 
-def documented():
-    """Modules whose members the pages show."""
-    text = "".join(p.read_text() for p in DOCS.glob("*.rst"))
-    return re.findall(r"automodule:: (\S+)\n   :members:\n", text)
+@pytest.fixture(scope="module")
+def public_names():
+    """The extension that gives each name its page."""
+    spec = spec_from_file_location("public_names", EXTENSIONS / "public_names.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def loaded(code, *heavy):
@@ -55,21 +59,54 @@ def test_what_is_offered_is_there(package):
         _ = module.no_such_name
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_package_is_offered_and_has_a_page(package):
-    assert package in hpa.__all__
-    assert f"jwst_hpastrom.{package}" in documented()
+def test_every_package_is_offered_and_has_a_page(public_names):
+    assert {*PACKAGES} <= {*hpa.__all__}
+    assert {f"jwst_hpastrom.{p}" for p in PACKAGES} <= {*public_names.modules()}
+    assert "jwst_hpastrom.motion.kinematic_models" in public_names.modules()
+    assert "jwst_hpastrom.report.epsf_figures" in public_names.modules()
 
 
-def test_pages_and_front_door_agree():
-    """What the top offers is on a page; what a page shows is offered, or is a module of figures."""
-    pages = {name: import_module(name) for name in documented()}
-    shown = {id(getattr(m, n)) for m in pages.values() for n in m.__all__}
-    for name in hpa.__all__:
-        if name not in PACKAGES and f"jwst_hpastrom.{name}" not in pages:
-            assert id(getattr(hpa, name)) in shown, name
-    for name in pages:
-        inner = name.removeprefix("jwst_hpastrom.")
-        parent, _, last = name.rpartition(".")
-        offered = inner in hpa.__all__ or last in import_module(parent).__all__
-        assert offered or re.fullmatch(r"report\.\w+_figures", inner), name
+def test_every_public_name_has_one_page(public_names):
+    """Whatever package offers it, and whatever it is."""
+    shown = {id(v) for v in public_names.pages().values()}
+    for module in ("jwst_hpastrom", *public_names.modules()):
+        for name, thing in vars_of(module).items():
+            assert inspect.ismodule(thing) or id(thing) in shown, (module, name)
+    assert len(public_names.front_door()) == sum(not inspect.ismodule(getattr(hpa, n)) for n in hpa.__all__)
+    listed = [f"{m}.{n}" for m in public_names.modules() for n in below(public_names, m)]
+    assert sorted(listed) == sorted(public_names.pages())
+
+
+def below(public_names, module):
+    return [n for k, found in public_names.contents(module).items() if k != "elsewhere" for n in found]
+
+
+def vars_of(module):
+    module = import_module(module)
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+def test_every_page_has_a_text(public_names):
+    """A docstring, or above values a comment with a colon."""
+    pages = public_names.pages()
+    values = {n for n, v in pages.items() if public_names.kind(v) == "values"}
+    assert not [n for n, v in pages.items() if n not in values and not inspect.getdoc(v)]
+    # the docstring of a dataclass that nobody wrote is its signature
+    assert not [n for n, v in pages.items() if inspect.isclass(v) and v.__doc__.startswith(f"{v.__name__}(")]
+    assert not [n for n in values if not public_names.comment(n)]
+
+
+def test_references_find_their_pages(public_names):
+    for target, page in {
+        "jwst_hpastrom.epsf.library.EPSFLibrary": "jwst_hpastrom.epsf.EPSFLibrary",
+        "EPSFLibrary": "jwst_hpastrom.epsf.EPSFLibrary",
+        "jwst_hpastrom.geometry.robust_sigma": "jwst_hpastrom.numerics.robust_sigma",
+        "jwst_hpastrom.epsf.EPSFLibrary.plot": "jwst_hpastrom.epsf.EPSFLibrary.plot",
+        "jwst_hpastrom.plot": "jwst_hpastrom.plot",
+        "jwst_hpastrom.epsf.no_such_name": None,
+        "no_such_name": None,
+    }.items():
+        assert public_names.resolve(target) == page, target
+    assert public_names.is_inside("jwst_hpastrom.epsf.fit.FitResult")
+    assert not public_names.is_inside("jwst_hpastrom.epsf.no_such_name")
+    assert not public_names.is_inside("no_such_name")

@@ -68,7 +68,7 @@ class StepParameters(Directive):
 
     def cell(self, text):
         """Return text whose stars are no markup."""
-        return text if text.startswith("``") else re.sub(r"([*|_\\])", r"\\\1", text)
+        return text if text.startswith("``") else re.sub(r"([*|_\\`])", r"\\\1", text)
 
     def parse_text_to_nodes(self, text):
         """Return the nodes of a piece of reStructuredText."""

@@ -70,6 +70,12 @@ def run_checks(evidence):
     -------
     list of `~jwst_hpastrom.checks.Check`
         The bad ones first, of those the one that sees its cause most directly.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import Evidence, overall, run_checks
+    >>> overall(run_checks(Evidence()))
+    'ok'
     """
     out = []
     for item in fields(evidence):

@@ -41,6 +41,14 @@ class Check:
 
     rank : int
         How directly the check sees its cause; the lowest of the bad ones is told first.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import judge
+    >>> limits = {"ok": (None, 0.05), "bad": (None, 0.1), "causes": ["wrong ePSF"], "remedy": "build one"}
+    >>> check = judge("hp_epsf_fit", "QFIT", 0.22, **limits)
+    >>> check.verdict, check.causes
+    ('bad', ('wrong ePSF',))
     """
 
     step: str
@@ -94,6 +102,15 @@ def judge(step, name, value, ok, bad, *, causes, remedy, about="", rank=50):
     -------
     `Check` or None
         None where the value is not finite: nothing was measured.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import judge
+    >>> limits = {"ok": (0.8, 1.2), "bad": (0.5, 2.0), "causes": ["epoch"], "remedy": "compare epochs"}
+    >>> [judge("hp_proper_motion", "slope", slope, **limits).verdict for slope in (1.01, 1.4, 2.2)]
+    ['ok', 'look', 'bad']
+    >>> judge("hp_proper_motion", "slope", float("nan"), **limits) is None
+    True
     """
     if not np.isfinite(value):
         return None
@@ -105,12 +122,30 @@ def judge(step, name, value, ok, bad, *, causes, remedy, about="", rank=50):
 
 
 def sort_checks(checks):
-    """Return checks with the bad ones first, of those the most direct first."""
+    """Return checks with the bad ones first, of those the most direct first.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import judge, sort_checks
+    >>> how = {"ok": (0, 1), "bad": (0, 2), "causes": ["noise"], "remedy": "more stars"}
+    >>> [c.value for c in sort_checks([judge("step", "number", v, **how) for v in (0.5, 1.5, 3.0)])]
+    [3.0, 1.5, 0.5]
+    """
     return sorted(checks, key=lambda c: (-VERDICTS.index(c.verdict), c.rank))
 
 
 def overall(checks):
-    """Return the worst verdict; 'ok' where there are none."""
+    """Return the worst verdict; 'ok' where there are none.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import judge, overall
+    >>> how = {"ok": (0, 1), "bad": (0, 2), "causes": ["noise"], "remedy": "more stars"}
+    >>> overall([judge("step", "number", v, **how) for v in (0.5, 1.5)])
+    'look'
+    >>> overall([])
+    'ok'
+    """
     return max((c.verdict for c in checks), key=VERDICTS.index, default="ok")
 
 
@@ -150,6 +185,14 @@ def checks_table(checks):
     Returns
     -------
     `~astropy.table.Table`
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import checks_from_table, checks_table, judge
+    >>> how = {"ok": (0, 1), "bad": (0, 2), "causes": ["noise"], "remedy": "more stars"}
+    >>> table = checks_table([judge("step", "number", v, **how) for v in (0.5, 3.0)])
+    >>> table["value", "verdict"].as_array().tolist()
+    [(3.0, 'bad'), (0.5, 'ok')]
     """
     checks = sort_checks(checks)
     rows = [
@@ -161,7 +204,15 @@ def checks_table(checks):
 
 
 def checks_from_table(table):
-    """Return the checks of a table that `checks_table` made."""
+    """Return the checks of a table that `checks_table` made.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.checks import checks_from_table, checks_table, judge
+    >>> how = {"ok": (0, 1), "bad": (0, 2), "causes": ["noise"], "remedy": "more stars"}
+    >>> checks_from_table(checks_table([judge("step", "number", 0.5, **how)]))[0].verdict
+    'ok'
+    """
     out = []
     if table.has_masked_values:  # empty words
         table = Table(

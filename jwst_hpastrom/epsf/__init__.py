@@ -1,8 +1,8 @@
 """Effective PSFs: the library, its building and perturbation, and star finding and fitting with it."""
 
-from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.build.perturb import perturb_library
-from jwst_hpastrom.epsf.detect import Detections, find_stars, sky_map
+from jwst_hpastrom.epsf.build import BuildResult, build_library
+from jwst_hpastrom.epsf.build.perturb import PerturbResult, perturb_library
+from jwst_hpastrom.epsf.detect import Detections, SkyMap, find_stars, sky_map
 from jwst_hpastrom.epsf.fit import fit_stars
 from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.image import Image
@@ -12,10 +12,13 @@ from jwst_hpastrom.epsf.passes import measure_stars
 from jwst_hpastrom.epsf.photutils_tables import ab_magnitudes, from_photutils, to_init_params, to_photutils
 
 __all__ = [
+    "BuildResult",
     "Detections",
     "EPSFLibrary",
     "GriddedEPSFModel",
     "Image",
+    "PerturbResult",
+    "SkyMap",
     "ab_magnitudes",
     "as_image",
     "as_library",

@@ -64,6 +64,14 @@ def sky_map(image: Image, *, size: int = 64, step: int = 2) -> SkyMap:
     Returns
     -------
     `SkyMap`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import as_image, sky_map
+    >>> pixels = np.random.default_rng(1).normal(2.0, 0.1, (64, 128))
+    >>> sky_map(as_image(pixels, err=np.full(pixels.shape, 0.1))).level.round(1)
+    array([[2., 2.]])
     """
     ny, nx = image.shape
     shape = (-(-ny // size), -(-nx // size))
@@ -167,6 +175,17 @@ def find_stars(
     Returns
     -------
     `Detections`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import as_image, find_stars
+    >>> y, x = np.mgrid[:40, :40]
+    >>> pixels = np.random.default_rng(1).normal(0, 1, x.shape)
+    >>> pixels += 900 * np.exp(-((x - 20) ** 2 + (y - 12) ** 2))
+    >>> found = find_stars(as_image(pixels, err=np.ones(x.shape)), threshold=10.0)
+    >>> found.x.round(), found.y.round()
+    (array([20.]), array([12.]))
     """
     if reach < 3 or reach % 2 == 0:
         raise ParameterError(f"reach={reach}", "an odd number of pixels, 3 or more")

@@ -366,6 +366,18 @@ def fit_stars(
     ------
     ParameterError
         Positions of different shapes, an even box, an annulus without width.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import EPSFLibrary, as_image, fit_stars
+    >>> r2 = np.add.outer(np.arange(-40, 41) ** 2, np.arange(-40, 41) ** 2) / 16.0
+    >>> library = EPSFLibrary(np.exp(-r2 / 2)[None] / (2 * np.pi), [20], [20])
+    >>> y, x = np.mgrid[:40, :40]
+    >>> pixels = 1e4 * library.evaluate(x - 20.3, y - 12.1, 20.0, 20.0)
+    >>> stars = fit_stars(as_image(pixels, err=np.ones(x.shape)), library, [20.0], [12.0])
+    >>> stars["x"].round(2).tolist(), stars["y"].round(2).tolist()
+    ([20.3], [12.1])
     """
     x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
     if x.shape != y.shape or x.ndim != 1:

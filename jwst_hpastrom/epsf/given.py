@@ -111,6 +111,14 @@ def as_library(library: Any, data: Any = None) -> EPSFLibrary:
     Returns
     -------
     `EPSFLibrary`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import EPSFLibrary, GriddedEPSFModel, as_library
+    >>> library = EPSFLibrary(np.ones((1, 21, 21)), [1023], [1023])
+    >>> as_library(GriddedEPSFModel(library))
+    <EPSFLibrary: 1 x 1 ePSFs of 21 x 21 samples, 4 a pixel>
     """
     found = _library(library)
     x0, y0 = _origin(data)

@@ -33,6 +33,14 @@ class Image(Displayed):
     charge : float or ndarray, shape (ny, nx), optional
         Charge at the end of a ramp, DN per unit of data; where groups were left out (saturation, charge
         migration), at the end of those used. Needed to undo the brighter-fatter effect.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import Image
+    >>> none = np.zeros((20, 30), bool)
+    >>> Image(np.ones(none.shape), np.ones(none.shape), none, none, "a_cal.fits")
+    <Image a_cal.fits: 30 x 20 pixels, 100.0 % with weight>
     """
 
     data: np.ndarray

@@ -51,6 +51,17 @@ class EPSFLibrary(Displayed):
     brighter_fatter : float
         Shift of the boundary between two pixels towards the one with more charge, pixels per DN of the
         difference (see `jwst_hpastrom.epsf.brighter_fatter`); the ePSFs are those without charge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import EPSFLibrary
+    >>> r2 = np.add.outer(np.arange(-40, 41) ** 2, np.arange(-40, 41) ** 2) / 16.0
+    >>> library = EPSFLibrary(np.exp(-r2 / 2)[None] / (2 * np.pi), [1023], [1023], meta={"filter": "F150W"})
+    >>> library
+    <EPSFLibrary F150W: 1 x 1 ePSFs of 81 x 81 samples, 4 a pixel>
+    >>> round(float(library.evaluate(0.0, 0.0, 1023.0, 1023.0)), 3)
+    0.159
     """
 
     data: np.ndarray

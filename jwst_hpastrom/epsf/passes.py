@@ -109,6 +109,19 @@ def measure_stars(
     `~astropy.table.Table`
         Star list, brightest first, columns ``id`` to ``flags`` and ``radxs_err``; of an exposure also
         ``ra dec`` through its WCS, and its metadata.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
+    >>> r2 = np.add.outer(np.arange(-40, 41) ** 2, np.arange(-40, 41) ** 2) / 16.0
+    >>> library = EPSFLibrary(np.exp(-r2 / 2)[None] / (2 * np.pi), [20], [20])
+    >>> y, x = np.mgrid[:40, :40]
+    >>> pixels = 1e4 * library.evaluate(x - 20.3, y - 12.1, 20.0, 20.0)
+    >>> pixels += np.random.default_rng(1).normal(0, 1, x.shape)
+    >>> stars = measure_stars(pixels, library, err=np.ones(x.shape), threshold=10.0)
+    >>> stars["x"].round(1).tolist(), stars["y"].round(1).tolist()
+    ([20.3], [12.1])
     """
     given, library = image, as_library(library, image)
     image = without_charge(as_image(given, err, mask), library.brighter_fatter)

@@ -49,6 +49,14 @@ def to_init_params(stars: Table, *, units: Any = None) -> QTable:
     -------
     `~astropy.table.QTable`
         Columns id (from 1, as photutils wants it), x_init, y_init, flux_init, local_bkg.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.epsf import to_init_params
+    >>> stars = Table({"id": [1], "x": [20.3], "y": [12.1], "flux": [1e4], "sky": [0.5]})
+    >>> to_init_params(stars).colnames
+    ['id', 'x_init', 'y_init', 'flux_init', 'local_bkg']
     """
     out = QTable()
     out["id"] = np.asarray(stars["id"], int) + 1
@@ -74,6 +82,15 @@ def to_photutils(stars: Table) -> QTable:
     `~astropy.table.QTable`
         Columns id, x_fit, y_fit, flux_fit, their errors, local_bkg, qfit, n_pixels_fit, reduced_chi2 and
         ``flags`` in photutils' bits; the star list's own bits are in ``hpastrom_flags``.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.columns import STAR_LIST, make_table
+    >>> from jwst_hpastrom.epsf import to_photutils
+    >>> stars = make_table(STAR_LIST, {"id": [1], "x": [20.3], "y": [12.1], "flux": [1e4], "flags": [0]})
+    >>> to_photutils(stars).colnames
+    ['id', 'x_fit', 'y_fit', 'flux_fit', 'flags', 'hpastrom_flags']
     """
     out = QTable()
     out["id"] = np.asarray(stars["id"], int) + 1
@@ -105,6 +122,14 @@ def from_photutils(results: Table) -> Table:
     -------
     `~astropy.table.Table`
         Star list; flags translated to `~jwst_hpastrom.columns.Flag`.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.epsf import from_photutils
+    >>> results = Table({"id": [1], "x_fit": [20.3], "y_fit": [12.1], "flux_fit": [1e4]})
+    >>> from_photutils(results)["x", "y", "mag"].as_array().tolist()
+    [(20.3, 12.1, -10.0)]
     """
     missing = [c for c in NEEDED if c not in results.colnames]
     if missing:
@@ -154,6 +179,13 @@ def ab_magnitudes(
 
     jy_err, mag_err : ndarray
         Their errors, where ``flux_err`` is given.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.epsf import ab_magnitudes
+    >>> jy, mag = ab_magnitudes([100.0], pixel_area_sr=1e-13)
+    >>> jy, mag.round(3)
+    (array([1.e-05]), array([21.4]))
     """
     flux = np.asarray(flux, float)
     jy = flux * 1e6 * float(pixel_area_sr)

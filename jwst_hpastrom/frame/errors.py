@@ -92,6 +92,15 @@ def position_errors(table: Table, kind: str = "combined") -> tuple[np.ndarray, .
     -------
     x_err, y_err : ndarray
         Master pixels; NaN where there is neither.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.frame import position_errors
+    >>> table = Table({"mag": [18.0], "n_used": [4], "x_err": [0.01], "y_err": [0.02]})
+    >>> table["x_err_formal"], table["y_err_formal"] = 0.005, 0.006
+    >>> [e.tolist() for e in position_errors(table, "formal")]
+    [[0.005], [0.006]]
     """
     if kind not in ("combined", "empirical", "formal"):
         raise ParameterError(f"errors={kind}", "combined, empirical or formal")

@@ -45,6 +45,17 @@ def rms_against_magnitude(
     `~astropy.table.Table`
         mag (bin center), n, rms_x, rms_y, rms (median one-dimensional RMS), all in detector pixels, and
         rms_mas.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.frame import rms_against_magnitude
+    >>> table = Table({"mag": np.full(20, -6.3), "x_rms": np.full(20, 0.01), "y_rms": np.full(20, 0.01)})
+    >>> table["n_used"] = 9
+    >>> found = rms_against_magnitude(table, pixel_scale_mas=65.6, scale_mas=65.6)
+    >>> found["mag", "n", "rms"].as_array().tolist()
+    [(-6.25, 20, 0.01)]
     """
     scale = float(scale_mas or table.meta.get("scale_mas", 50.0))
     pixel = float(pixel_scale_mas or pixel_mas(table.meta))

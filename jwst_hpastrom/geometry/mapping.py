@@ -162,7 +162,14 @@ class Mapping(ABC):
 
 
 class IdentityMapping(Mapping):
-    """The map that changes nothing."""
+    """The map that changes nothing.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.geometry import IdentityMapping
+    >>> IdentityMapping().forward(3.0, 4.0)
+    (array(3.), array(4.))
+    """
 
     def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         return np.array(x, float), np.array(y, float)
@@ -189,6 +196,14 @@ class CompositeMapping(Mapping):
     ----------
     parts : sequence of `Mapping`
         Applied in order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import CompositeMapping, LinearTransform
+    >>> twice, moved = LinearTransform(matrix=2 * np.eye(2)), LinearTransform(offset=np.array([1.0, 0.0]))
+    >>> [float(v) for v in CompositeMapping([twice, moved]).forward(3.0, 4.0)]
+    [7.0, 8.0]
     """
 
     def __init__(self, parts):

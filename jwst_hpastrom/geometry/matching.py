@@ -37,6 +37,15 @@ def match_nearest(
         Indices of the pairs, i1 rising.
 
     distance : ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import match_nearest
+    >>> x, y = np.array([0.0, 10.0, 50.0]), np.zeros(3)
+    >>> i, j, distance = match_nearest(x, y, np.array([10.3, 0.1]), np.zeros(2), radius=1.0)
+    >>> i.tolist(), j.tolist(), distance.round(2).tolist()
+    ([0, 1], [1, 0], [0.1, 0.3])
     """
     ok1, ok2 = (
         np.flatnonzero(np.isfinite(x1) & np.isfinite(y1)),
@@ -165,6 +174,15 @@ def match_blind(
 
     NoOverlapError
         If no offset stands out from chance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import match_blind
+    >>> x, y = np.random.default_rng(1).uniform(0, 500, (2, 100))
+    >>> found = match_blind(x, y, x + 12.0, y - 7.0, max_shift=50.0, radius=1.0)
+    >>> len(found.i1), [round(float(v), 3) for v in found.transform.forward(0.0, 0.0)]
+    (100, [12.0, -7.0])
     """
     x1, y1, x2, y2 = (np.asarray(a, float) for a in (x1, y1, x2, y2))
     k1, k2 = _overlap(x1 * parity, y1, x2, y2, scale, max_shift if max_rotation < 10 and parity > 0 else None)

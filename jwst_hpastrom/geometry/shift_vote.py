@@ -65,6 +65,15 @@ def match_shift(
 
     NoOverlapError
         No offset stands out from chance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import match_shift
+    >>> x, y = np.random.default_rng(1).uniform(0, 500, (2, 40))
+    >>> found = match_shift(x[:8], y[:8], x + 3.0, y - 2.0, max_shift=10.0, radius=0.2)
+    >>> found.i2.tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7]
     """
     a, b = (np.c_[np.asarray(x, float), np.asarray(y, float)] for x, y in ((x1, y1), (x2, y2)))
     k1, k2 = (np.flatnonzero(np.isfinite(p).all(1)) for p in (a, b))

@@ -32,6 +32,13 @@ def sky_middle(ra: np.ndarray, dec: np.ndarray) -> tuple[float, float]:
     ------
     NotEnoughStarsError
         No position is finite.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.geometry import sky_middle
+    >>> ra, dec = sky_middle([359.9, 0.0, 0.1], [1.0, 1.0, 1.0])
+    >>> round(ra, 3) % 360, round(dec, 3)
+    (0.0, 1.0)
     """
     ra, dec = (np.asarray(c, float).ravel() for c in (ra, dec))
     ok = np.isfinite(ra + dec)
@@ -61,6 +68,17 @@ class TangentPlane:
 
     x0, y0 : float
         Pixel coordinates of the tangent point.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.geometry import TangentPlane
+    >>> plane = TangentPlane(80.5, -69.5, scale_mas=50.0)
+    >>> x, y = plane.to_pixels(*plane.from_sky(80.5, -69.5))
+    >>> round(float(x), 6), round(float(y), 6)
+    (10000.0, 10000.0)
+    >>> xi, eta = plane.from_sky(80.5, -69.499)
+    >>> round(float(eta), 4)
+    3.6
     """
 
     ra: float
@@ -170,6 +188,18 @@ def propagate(
     -------
     xi, eta : ndarray
         Arcseconds; with ``errors``, also their standard errors in mas.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import propagate
+    >>> zero, one = np.zeros(1), np.ones(1)
+    >>> xi, eta = propagate(zero, zero, 3.6 * one, zero, 10.0)
+    >>> xi.round(6)
+    array([0.036])
+    >>> errors = (3 * one, one, 0.4 * one, zero)
+    >>> propagate(zero, zero, one, zero, 10.0, errors=errors)[2].round(6)
+    array([5.])
     """
     pmra, pmdec = np.nan_to_num(pmra), np.nan_to_num(pmdec)
     out = (xi + pmra * dt / 1e3, eta + pmdec * dt / 1e3)
@@ -195,6 +225,16 @@ def fill_motions(
     Returns
     -------
     pm, errors : tuple of two ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import fill_motions
+    >>> known = np.array([1.0, 1.2, 0.8, 1.1, 0.9, np.nan])
+    >>> errors = np.array([0.1, 0.1, 0.1, 0.1, 0.1, np.nan])
+    >>> pm, sigma = fill_motions((known, known), (errors, errors))
+    >>> pm[0].round(2)
+    array([1. , 1.2, 0.8, 1.1, 0.9, 1. ])
     """
     known = np.isfinite(pm[0]) & np.isfinite(pm[1])
     if known.all() or known.sum() < fewest:
@@ -225,6 +265,14 @@ def sky_axes(plane: TangentPlane, xi: np.ndarray, eta: np.ndarray) -> np.ndarray
     Returns
     -------
     ndarray, shape (n, 2, 2)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import TangentPlane, sky_axes
+    >>> sky_axes(TangentPlane(10.0, 0.0), np.zeros(1), np.zeros(1)).round(6) + 0.0
+    array([[[1., 0.],
+            [0., 1.]]])
     """
     ra, dec = plane.to_sky(xi, eta)
     h = 0.5 / 3600.0

@@ -36,6 +36,17 @@ class LinearTransform(Mapping):
     offset : ndarray, shape (2,)
         Image of ``center``.
     center : ndarray, shape (2,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import LinearTransform
+    >>> quarter = LinearTransform(matrix=np.array([[0.0, -1.0], [1.0, 0.0]]), offset=np.array([10.0, 0.0]))
+    >>> u, v = quarter.forward(3.0, 4.0)
+    >>> float(u), float(v)
+    (6.0, 3.0)
+    >>> [round(float(a), 6) for a in quarter.inverse(u, v)]
+    [3.0, 4.0]
     """
 
     matrix: np.ndarray = field(default_factory=lambda: np.eye(2))
@@ -342,6 +353,15 @@ def fit_linear(
     ------
     NotEnoughStarsError
         If fewer than ``min_stars`` pairs are left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import fit_linear
+    >>> x, y = np.random.default_rng(1).uniform(0, 100, (2, 30))
+    >>> fit = fit_linear(x, y, 2 * x + 5, 2 * y - 3)
+    >>> fit.n_used, [round(float(v), 6) for v in fit.transform.forward(0.0, 0.0)]
+    (30, [5.0, -3.0])
     """
     if parameters not in (4, 6):
         raise ParameterError(f"parameters={parameters}", "4 or 6")
@@ -449,6 +469,15 @@ def fit_polynomial(
     ------
     NotEnoughStarsError
         If fewer than ``min_stars`` pairs are left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import fit_polynomial
+    >>> x, y = np.random.default_rng(1).uniform(0, 100, (2, 30))
+    >>> fit = fit_polynomial(x, y, x + 1e-3 * x**2, y, degree=2)
+    >>> round(float(fit.transform.forward(50.0, 20.0)[0]), 6)
+    52.5
     """
     x, y, u, v = (np.asarray(c, float) for c in (x, y, u, v))
     wu, wv = _weights(weights, x.size)

@@ -185,6 +185,16 @@ def fit_dispersion(
 
     What the errors do not contain (systematic errors of either epoch) is part of σ: where σ is not much
     larger than the errors it is an upper limit of the true dispersion.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.kinematics import fit_dispersion
+    >>> rng = np.random.default_rng(1)
+    >>> motion = 2.0 + rng.normal(0, 0.3, 400) + rng.normal(0, 0.1, 400)
+    >>> found = fit_dispersion(motion, np.full(400, 0.1))
+    >>> round(float(found.mean), 2), round(found.sigma, 2), found.n
+    (1.97, 0.28, 400)
     """
     mean, mean_error, *rest = _fit(motion, error, confidence, min_stars, clip)
     return Dispersion(float(mean[0]), float(mean_error[0]), *rest)
@@ -214,6 +224,16 @@ def fit_isotropic(
     -------
     `Dispersion`
         ``mean`` and ``mean_error`` have two elements.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.kinematics import fit_isotropic
+    >>> rng = np.random.default_rng(1)
+    >>> pmra, pmdec = rng.normal(0, 0.3, (2, 400)) + rng.normal(0, 0.1, (2, 400))
+    >>> error = np.full(400, 0.1)
+    >>> round(fit_isotropic(pmra, pmdec, error, error).sigma, 2)
+    0.29
     """
     return Dispersion(
         *_fit(np.stack([pmra, pmdec]), np.stack([pmra_error, pmdec_error]), confidence, min_stars, clip)

@@ -74,6 +74,16 @@ def select_members(
     Returns
     -------
     ndarray of bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.kinematics import select_members
+    >>> table = Table({"ra": [10.0, 10.0, 10.1], "dec": [0.0, 0.0, 0.0], "mag": [-6.0, -6.0, -6.0]})
+    >>> table["pmra"], table["pmdec"] = [1.0, 3.0, 1.0], [0.0, 0.0, 0.0]
+    >>> select_members(table, ra=10.0, dec=0.0, motion=(1.0, 0.0))
+    array([ True, False, False])
     """
     x = (np.asarray(table["ra"], float) - ra + 180.0) % 360.0 - 180.0
     x, y = x * np.cos(np.deg2rad(dec)) * 3600.0, (np.asarray(table["dec"], float) - dec) * 3600.0
@@ -127,6 +137,17 @@ def bulk_motion(
     dispersion is that of a Gaussian cut at ``limit`` on an even background. Where ``limit`` is less than
     three times the total width, that Gaussian's mean stands in for the median, which a narrow circle
     holds fast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.kinematics import bulk_motion
+    >>> rng = np.random.default_rng(1)
+    >>> table = Table({"pmra": rng.normal(1, 0.1, 100), "pmdec": rng.normal(2, 0.1, 100)})
+    >>> table["pmra_error"] = table["pmdec_error"] = 0.02
+    >>> bulk_motion(table).motion.round(1)
+    array([1., 2.])
     """
     v = np.stack([np.asarray(table["pmra"], float), np.asarray(table["pmdec"], float)])
     e = np.stack([np.asarray(table["pmra_error"], float), np.asarray(table["pmdec_error"], float)])

@@ -83,6 +83,15 @@ def project(
     Returns
     -------
     along, error : ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.kinematics import project
+    >>> one = np.ones(1)
+    >>> along, error = project(3 * one, 4 * one, 0.1 * one, 0.1 * one, angle=90.0)
+    >>> along.round(6), error.round(6)
+    (array([4.]), array([0.1]))
     """
     c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     along = c * (np.asarray(pmra, float) - origin[0]) + s * (np.asarray(pmdec, float) - origin[1])

@@ -92,7 +92,16 @@ class Study(Displayed):
 
 
 def color_split(color: np.ndarray, n_bins: int = 64) -> float:
-    """Return the color that divides a sample in two with the least scatter within either (Otsu 1979)."""
+    """Return the color that divides a sample in two with the least scatter within either (Otsu 1979).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.kinematics import color_split
+    >>> color = np.concatenate([np.full(50, 0.2), np.full(50, 1.4)])
+    >>> 0.2 < color_split(color) < 1.4
+    True
+    """
     color = np.asarray(color, float)
     color = color[np.isfinite(color)]
     if color.size < 10:
@@ -109,7 +118,16 @@ def color_split(color: np.ndarray, n_bins: int = 64) -> float:
 
 
 def densest_place(ra: np.ndarray, dec: np.ndarray, radius: float = 10.0) -> tuple[float, float] | None:
-    """Return the place (ra, dec in degrees) with the most stars within ``radius`` arcsec."""
+    """Return the place (ra, dec in degrees) with the most stars within ``radius`` arcsec.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.kinematics import densest_place
+    >>> ra = np.concatenate([np.full(30, 10.0), np.linspace(9.9, 10.1, 20)])
+    >>> [round(float(v), 3) for v in densest_place(ra, np.zeros(50), radius=5.0)]
+    [10.0, 0.0]
+    """
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
     squeeze = np.cos(np.deg2rad(np.median(dec)))
     points = np.c_[(ra - ra[0] + 180.0) % 360.0 - 180.0, dec] * [3600.0 * squeeze, 3600.0]

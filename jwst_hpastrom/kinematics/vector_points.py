@@ -31,6 +31,18 @@ def vector_points(table: Table, *, edges: Sequence[float], min_stars: int = 10) 
     `~astropy.table.Table`
         A row for each bin: mag_low, mag_high, n, and for either axis the mean, the observed dispersion
         (1.4826 MAD), the median error and the intrinsic dispersion with its error, mas/yr.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.kinematics import vector_points
+    >>> rng = np.random.default_rng(1)
+    >>> table = Table({"mag": rng.uniform(18, 20, 200)})
+    >>> table["pmra"], table["pmdec"] = rng.normal(0, 0.1, (2, 200))
+    >>> table["pmra_error"] = table["pmdec_error"] = 0.05
+    >>> vector_points(table, edges=[18, 19, 20])["mag_low", "mag_high", "n"].as_array().tolist()
+    [(18.0, 19.0, 100), (19.0, 20.0, 100)]
     """
     rows = []
     mag = np.asarray(table["mag"], float)

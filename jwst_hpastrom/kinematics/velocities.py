@@ -26,6 +26,13 @@ def to_km_s(
     -------
     velocity, error : float or ndarray
         km/s.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.kinematics import to_km_s
+    >>> velocity, error = to_km_s(0.1, 49.5, motion_error=0.01)
+    >>> round(float(velocity), 1), round(float(error), 1)
+    (23.5, 2.3)
     """
     motion = np.asarray(motion, float)
     velocity = KM_S * motion * distance_kpc

@@ -48,7 +48,7 @@ class ManyResult(Tabular):
     table : `~astropy.table.Table`
         Columns of `jwst_hpastrom.columns.MASTER`, and chi2 (per pixel and degree of freedom).
 
-    field : `Field`
+    field : Field
         Exposures and tiles, for artificial stars.
 
     stars : tuple of ndarray

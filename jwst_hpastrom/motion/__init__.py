@@ -11,8 +11,11 @@ from jwst_hpastrom.motion.analysis.systematics import compare_motions, motion_sy
 from jwst_hpastrom.motion.fast_search import FastSearch
 from jwst_hpastrom.motion.gaia_frame.config import GaiaCuts, PlateModel, ReferenceRule
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, JointTest, error_budget, joint_test
+from jwst_hpastrom.motion.gaia_frame.frame_tie import EpochTie
+from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.many_epoch import EpochMotions, fit_epochs
 from jwst_hpastrom.motion.many_epoch.config import EpochsConfig, Linking, Unknowns
+from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
 from jwst_hpastrom.motion.selection import well_measured
 from jwst_hpastrom.motion.star_fits.config import Context, FitMotionsConfig, Kinematics, ModelSearch
 from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, MODEL_SETS, MotionFits, fit_motions
@@ -25,6 +28,7 @@ __all__ = [
     "RADIO_SGRA",
     "Context",
     "EpochMotions",
+    "EpochTie",
     "EpochsConfig",
     "FastSearch",
     "FitMotionsConfig",
@@ -35,6 +39,7 @@ __all__ = [
     "JointTest",
     "Kinematics",
     "LinearMotions",
+    "LinkedStars",
     "Linking",
     "Matching",
     "ModelSearch",
@@ -42,6 +47,7 @@ __all__ = [
     "PlateModel",
     "ReferenceCuts",
     "ReferenceRule",
+    "ReferenceStars",
     "RestPoint",
     "Transformation",
     "TwoEpochConfig",

@@ -125,6 +125,17 @@ def well_measured(table, *, share=0.9, width=0.5, flags=POOR):
     Returns
     -------
     ndarray of bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.columns import Flag
+    >>> from jwst_hpastrom.motion import well_measured
+    >>> flags = np.zeros(50, int)
+    >>> flags[0] = Flag.SATURATED
+    >>> well_measured(Table({"mag": np.linspace(18, 19, 50), "flags": flags}))[:3]
+    array([False,  True,  True])
     """
     mag = np.asarray(table["mag"], float)
     keep = np.isfinite(mag)

@@ -26,6 +26,13 @@ def cell_index(x: np.ndarray, n: int, length: int) -> np.ndarray:
     Returns
     -------
     ndarray of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import cell_index
+    >>> cell_index(np.array([0.0, 1023.0, 1024.0, 2047.0]), 4, 2048)
+    array([0, 1, 2, 3])
     """
     return np.clip(((x + 0.5) * n / length).astype(int), 0, n - 1)
 
@@ -47,6 +54,13 @@ def bin_index(x: np.ndarray, size: float, n: int) -> np.ndarray:
     Returns
     -------
     ndarray of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import bin_index
+    >>> bin_index(np.array([-1.0, 3.0, 17.0]), 5.0, 3)
+    array([0, 0, 2])
     """
     return np.clip((x / size).astype(int), 0, n - 1)
 
@@ -68,6 +82,14 @@ def sort_into_groups(group: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.n
         Sorts the values by group, and keeps their order within one.
     start : ndarray of int, shape (n_groups + 1,)
         Group g has the values ``order[start[g]:start[g + 1]]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import sort_into_groups
+    >>> order, start = sort_into_groups(np.array([1, 0, 1, -1]), 2)
+    >>> [order[start[g] : start[g + 1]].tolist() for g in range(2)]
+    [[1], [0, 2]]
     """
     order = np.argsort(group, kind="stable")
     return order, np.searchsorted(group[order], np.arange(n_groups + 1))
@@ -131,6 +153,15 @@ def group_means(
     Returns
     -------
     `GroupMean`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import group_means
+    >>> star = np.array([0, 0, 1, 1, 1])
+    >>> means = group_means(star, np.array([1.0, 3.0, 5.0, 5.0, 5.0]), np.ones(5), 2)
+    >>> means.mean, means.n_used
+    (array([2., 5.]), array([2, 3]))
     """
     group = np.asarray(group, np.int64)
     order, start = sort_into_groups(group, n_groups)

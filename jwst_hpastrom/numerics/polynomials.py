@@ -8,7 +8,16 @@ __all__ = ["polynomial_basis", "polynomial_slopes", "polynomial_terms"]
 
 
 def polynomial_terms(degree: int, lowest: int = 0) -> list[tuple[int, int]]:
-    """Return the exponents (i, j) with lowest <= i + j <= degree, by rising order, then rising j."""
+    """Return the exponents (i, j) with lowest <= i + j <= degree, by rising order, then rising j.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.numerics import polynomial_terms
+    >>> polynomial_terms(2)
+    [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]
+    >>> polynomial_terms(2, lowest=2)
+    [(2, 0), (1, 1), (0, 2)]
+    """
     return [(n - j, j) for n in range(lowest, degree + 1) for j in range(n + 1)]
 
 
@@ -29,6 +38,8 @@ def polynomial_basis(p: np.ndarray, q: np.ndarray, terms: Sequence[tuple[int, in
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
     >>> polynomial_basis(np.array([2.0]), np.array([3.0]), polynomial_terms(1))
     array([[1., 2., 3.]])
     """
@@ -45,6 +56,14 @@ def polynomial_slopes(
     Returns
     -------
     by_p, by_q : ndarray, shape (..., n_terms)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import polynomial_slopes, polynomial_terms
+    >>> by_p, by_q = polynomial_slopes(np.array([2.0]), np.array([3.0]), polynomial_terms(2))
+    >>> by_p
+    array([[0., 1., 0., 4., 3., 0.]])
     """
     by_p = np.stack([i * p ** max(i - 1, 0) * q**j for i, j in terms], -1)
     by_q = np.stack([j * p**i * q ** max(j - 1, 0) for i, j in terms], -1)

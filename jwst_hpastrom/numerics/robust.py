@@ -29,6 +29,15 @@ def robust_sigma(values: ArrayLike, axis: int | None = None) -> Any:
 
     axis : int, optional
         Axis to reduce; all by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import robust_sigma
+    >>> sample = np.random.default_rng(1).normal(0, 2, 10000)
+    >>> sample[:500] = 1e3
+    >>> round(float(robust_sigma(sample)), 1), round(float(np.std(sample)))
+    (2.1, 218)
     """
     values = np.asarray(values, float)
     if values.size == 0:
@@ -47,6 +56,13 @@ def sigma_about_zero(values: ArrayLike, axis: int | None = None) -> Any:
 
     axis : int, optional
         Axis to reduce; all by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import sigma_about_zero
+    >>> round(float(sigma_about_zero(np.array([1.0, 1.0, -1.0, 5.0]))), 4)
+    1.4826
     """
     return MAD_TO_SIGMA * np.median(np.abs(values), axis=axis)
 
@@ -91,6 +107,13 @@ def clipped_mean(
 
     keep : ndarray of bool
         The values used.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.numerics import clipped_mean
+    >>> mean, error, keep = clipped_mean([1.0, 1.1, 0.9, 1.0, 9.0])
+    >>> round(mean, 3), keep
+    (np.float64(1.0), array([ True,  True,  True,  True, False]))
     """
     values = np.asarray(values, float)
     keep = _clip(values, sigma, max_iterations)
@@ -116,6 +139,13 @@ def clipped_median(
 
     keep : ndarray of bool
         The values used.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.numerics import clipped_median
+    >>> median, error, keep = clipped_median([1.0, 1.1, 0.9, 1.0, 9.0])
+    >>> round(median, 3), int(keep.sum())
+    (np.float64(1.0), 4)
     """
     values = np.asarray(values, float)
     keep = _clip(values, sigma, max_iterations)
@@ -127,7 +157,15 @@ def clipped_median(
 
 
 def weighted_median(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted median along the first axis, NaN left out; 0 where there is nothing else."""
+    """Weighted median along the first axis, NaN left out; 0 where there is nothing else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import weighted_median
+    >>> float(weighted_median(np.array([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 5.0])))
+    9.0
+    """
     order = np.argsort(values, axis=0)  # NaN last
     values = np.take_along_axis(values, order, 0)
     share = np.cumsum(np.where(np.isfinite(values), weight[order], 0.0), axis=0)
@@ -148,6 +186,13 @@ def robust_limits(values: ArrayLike, *, sigma: float, floor: float) -> tuple[flo
 
     floor : float
         Least half range.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.numerics import robust_limits
+    >>> low, high = robust_limits([1.0, 2.0, 3.0, 4.0, 5.0, 900.0], sigma=3.0, floor=0.1)
+    >>> round(low, 2), round(high, 2)
+    (-3.17, 10.17)
     """
     values = np.asarray(values)
     values = values[np.isfinite(values)]

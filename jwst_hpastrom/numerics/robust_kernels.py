@@ -10,7 +10,7 @@ from numba import njit
 
 from jwst_hpastrom.numerics.robust import MAD_TO_SIGMA
 
-# no reordering or fusing: results must not depend on what was compiled when
+#: flags of Numba code: no reordering or fusing, results must not depend on what was compiled when
 FAST = {"nsz"}
 
 

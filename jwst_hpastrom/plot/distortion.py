@@ -238,6 +238,16 @@ def residual_scatter(residuals, ax=None, *, scale_mas=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import residual_scatter
+    >>> dx, dy = np.random.default_rng(1).normal(0, 0.01, (2, 100))
+    >>> table = Table({"x": 1e3 * dx, "y": 1e3 * dy, "dx": dx, "dy": dy, "mag": 0 * dx})
+    >>> residual_scatter(table).get_ylabel()
+    'Δy (pixel)'
     """
     ax = one_axes(ax, figsize=(5.2, 5.2))
     r = residuals[bright_rows(residuals)]

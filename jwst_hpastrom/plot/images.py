@@ -84,6 +84,14 @@ def epsf_grid(library, ax=None, *, difference=False):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.epsf import EPSFLibrary
+    >>> from jwst_hpastrom.plot import epsf_grid
+    >>> epsf_grid(EPSFLibrary(np.ones((4, 21, 21)), [0, 2047], [0, 2047])).get_title()
+    'ePSFs over the detector, log10'
     """
     ny, nx = library.y.size, library.x.size
     data = np.asarray(library.data)

@@ -45,6 +45,13 @@ def frame_rms(master, ax=None, *, scale_mas=None, pixel_mas=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import frame_rms
+    >>> frame_rms(Table({"mag": [-6.0, -5.5], "x_rms": [0.01, 0.02], "y_rms": [0.01, 0.02]})).get_ylabel()
+    '1-D RMS (master pixel)'
     """
     scale = float(scale_mas or master.meta.get("scale_mas") or 50.0)
     pixel = float(pixel_mas or scale)
@@ -77,6 +84,14 @@ def motion_errors(motions, ax=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import motion_errors
+    >>> motions = Table({"mag": [-6.0, -5.5], "pmra_error": [0.1, 0.2], "pmdec_error": [0.1, 0.2]})
+    >>> motion_errors(motions).get_xlabel()
+    '1-D error (mas/yr)'
     """
     mag, error = values(motions, "mag"), _one_axis(motions, "pmra_error", "pmdec_error")
     ax = one_axes(ax, figsize=(5, 5))
@@ -123,7 +138,7 @@ def color_magnitude(motions, ax=None):
 def motion_diagram(motions, ax=None, *, most_error=None):
     """Vector-point diagram; L23 Fig. 21.
 
-    All stars are drawn, those of large errors pale; the title says how many are beyond the axes.
+    Stars of large errors are pale; the title says how many are beyond the axes.
 
     Parameters
     ----------
@@ -146,7 +161,7 @@ def motion_diagram(motions, ax=None, *, most_error=None):
     >>> from jwst_hpastrom.plot import motion_diagram
     >>> pm = np.random.default_rng(1).normal(0, 0.1, (2, 200))
     >>> table = Table({"pmra": pm[0], "pmdec": pm[1], "mag": np.linspace(15, 20, 200)})
-    >>> motion_diagram(table).get_title().split(";")[0]
+    >>> motion_diagram(table).get_title().split(";")[0].splitlines()[0]
     '200 stars'
     """
     a, b = values(motions, "pmra"), values(motions, "pmdec")
@@ -172,9 +187,10 @@ def motion_diagram(motions, ax=None, *, most_error=None):
     words = [f"{known.sum()} stars"]
     words += [f"pale: {pale.sum()} with errors > {most_error:.3g} mas/yr"] if pale.any() else []
     words += [f"{beyond} beyond the axes"] if beyond else []
+    title = "; ".join(words)
     if shown.any():
-        words.append(f"σ = {robust_sigma(a[shown]):.3f}, {robust_sigma(b[shown]):.3f} mas/yr")
-    ax.set_title("; ".join(words), fontsize=9)
+        title += f"\nσ = {robust_sigma(a[shown]):.3f}, {robust_sigma(b[shown]):.3f} mas/yr"
+    ax.set_title(title, fontsize=9)
     return ax
 
 
@@ -192,6 +208,13 @@ def sky_map(table, ax=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import sky_map
+    >>> sky_map(Table({"ra": [10.0, 10.001], "dec": [0.0, 0.001], "mag": [18.0, 19.0]})).get_title()
+    '2 stars about ra 10.00050, dec +0.00050'
     """
     ax = one_axes(ax, figsize=(5.5, 5.2))
     ra, dec, mag = (values(table, c) for c in ("ra", "dec", "mag"))

@@ -17,11 +17,17 @@ def _against_magnitude(stars, name, limits, ax):
         ax.plot(mag[saturated], value[saturated], "x", color="C3", ms=3, label=f"{saturated.sum()} saturated")
         ax.legend(loc="upper left", fontsize=8)
     level = show_bright(ax, mag, np.where(saturated, np.nan, value))
-    ax.set_title(f"{name.upper()}, median of the bright stars {level:.3f}", fontsize=10)
     size = np.abs(value[np.isfinite(value)])
     # as far as most stars reach, and no further than the limits: a few galaxies would squeeze all others
     reach = 1.5 * np.quantile(size, 0.98) / max(np.abs(limits)) if size.size else 1.0
-    ax.set_ylim(*(np.clip(reach, 0.1, 1.0) * np.array(limits)))
+    low, high = np.clip(reach, 0.1, 1.0) * np.array(limits)
+    ax.set_ylim(low, high)
+    beyond = np.sum(np.isfinite(mag) & ((value < low) | (value > high)))
+    ax.set_title(
+        f"{name.upper()}, median of the bright stars {level:.3f}"
+        + (f"; {beyond} beyond the axes" if beyond else ""),
+        fontsize=10,
+    )
     ax.set_xlabel("magnitude (mag)")
     ax.set_ylabel(name.upper())
     return ax
@@ -66,6 +72,13 @@ def radxs(stars, ax=None):
     Returns
     -------
     `~matplotlib.axes.Axes`
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.plot import radxs
+    >>> radxs(Table({"mag": [-6.0, -5.5], "radxs": [0.01, 0.02]})).get_ylabel()
+    'RADXS'
     """
     return _against_magnitude(stars, "radxs", (-0.5, 0.5), ax)
 

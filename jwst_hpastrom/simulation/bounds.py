@@ -81,6 +81,13 @@ def isolated(truth, *, radius=8.0, magnitudes=4.0):
     Returns
     -------
     ndarray of bool
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.simulation import isolated
+    >>> isolated(Table({"x": [0.0, 4.0, 90.0], "y": [0.0, 0.0, 0.0], "mag": [-6.0, -5.0, -4.0]}))
+    array([False, False,  True])
     """
     x, y, mag = (np.asarray(truth[c], float) for c in ("x", "y", "mag"))
     alone = np.ones(x.size, bool)
@@ -128,9 +135,12 @@ def frame_bound(x, y, error, reference, reference_error, *, degree=1, structure=
 
     Examples
     --------
-    ::
-
-        bound = frame_bound(x, y, cramer_rao_x / 2.0, gaia_rows, 0.15 / 65.6, degree=2)
+    >>> import numpy as np
+    >>> from jwst_hpastrom.simulation import frame_bound
+    >>> x, y = np.random.default_rng(1).uniform(0, 100, (2, 20))
+    >>> bound = frame_bound(x, y, np.full(20, 0.01), np.arange(10), 0.02, degree=1)
+    >>> bool(np.all(bound > 0.01))
+    True
     """
     x, y, error = (np.asarray(v, float) for v in (x, y, error))
     terms = list(polynomial_terms(degree))

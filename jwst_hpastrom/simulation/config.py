@@ -90,6 +90,13 @@ class FieldConfig:
 
     seed : int
         Seed of everything, where no generator is given.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.simulation import FieldConfig
+    >>> config = FieldConfig(filter="F200W", size=256, n_exposures=4, seed=3)
+    >>> config.filter, config.epoch
+    ('F200W', 2022.33)
     """
 
     filter: str = "F150W"
@@ -176,6 +183,13 @@ def demo_config(*, quick=False, seed=1):
     Returns
     -------
     `FieldConfig`
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.simulation import demo_config
+    >>> config = demo_config(quick=True)
+    >>> config.filter, config.n_exposures
+    ('F150W', 4)
     """
     optics = OpticsConfig(n_field=5, n_wavelengths=3)
     if quick:

@@ -194,6 +194,13 @@ def simulate_epochs(config=None, *, rng=None, **changes):
     -----
     Stars move along straight lines (no parallax). Each list has its own origin, scale (1e-5) and a smooth
     quadratic distortion of 0.01 pixels.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.simulation import simulate_epochs
+    >>> sky = simulate_epochs(n_stars=30, n_gaia=10, epochs=(2012.0, 2017.0, 2022.0), seed=3)
+    >>> len(sky.lists), sky.lists[0].meta["epoch"], len(sky.gaia)
+    (3, 2012.0, 10)
     """
     config = replace(config or EpochConfig(), **changes)
     rng = np.random.default_rng(config.seed) if rng is None else rng

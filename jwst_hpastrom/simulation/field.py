@@ -183,6 +183,13 @@ def simulate_field(config=None, *, rng=None, **changes):
     -------
     `SimulatedField`
         Its exposures' pixels are drawn when first used.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.simulation import simulate_field
+    >>> field = simulate_field(filter="F200W", size=64, n_exposures=2, n_stars=10, seed=3)
+    >>> field.exposures[0].image
+    <Image jw09999001001_02101_00001_nis_cal.fits: 64 x 64 pixels, 99.8 % with weight>
     """
     config = replace(config or FieldConfig(), **changes)
     rng = np.random.default_rng(config.seed) if rng is None else rng

@@ -1,7 +1,12 @@
-"""What the figures draw: their numbers and positions, not their looks."""
+"""What the figures draw: their numbers and positions; and what they look like, beside pictures kept here.
 
+``HPASTROM_WRITE_BASELINES=1 pytest tests/plot`` writes the pictures anew: look at them before they are kept.
+"""
+
+import os
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +20,10 @@ from jwst_hpastrom.io.exposures.exposure import Exposure
 
 plt = pytest.importorskip("matplotlib.pyplot")
 SHAPE = (64, 80)
+BASELINE = Path(__file__).parent / "baseline"
+#: root mean square of 256 shades: rasterizers of other versions differ by 1 or 2 in so small pictures,
+#: a missing line or another color map by 10 and more
+TOLERANCE = 4.0
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +99,48 @@ def test_every_figure_takes_and_returns_axes(residuals):
             assert axis.get_ylabel()
             assert axis.lines or axis.images or axis.collections
         plt.close("all")
+
+
+def picture(draw, args, path, **more):
+    """Draw without text, whose fonts differ from machine to machine, at a fixed place of a small figure."""
+    from matplotlib.text import Text
+
+    with plt.style.context("default"):
+        figure, ax = plt.subplots(figsize=(3.2, 2.4), dpi=60)
+        draw(*args, ax=ax, **more)
+        for text in figure.findobj(Text):
+            text.set_visible(False)
+        for legend in filter(None, (a.get_legend() for a in figure.axes)):
+            legend.set_visible(False)  # as large as its words
+        figure.savefig(path, metadata={"Software": None})
+
+
+@pytest.mark.parametrize("name", plot.__all__)
+def test_looks(name, residuals, tmp_path):
+    from matplotlib.testing.compare import compare_images
+
+    expected = BASELINE / f"{name}.png"
+    found = cases(residuals)[name]
+    if os.environ.get("HPASTROM_WRITE_BASELINES"):
+        BASELINE.mkdir(exist_ok=True)
+        picture(getattr(plot, name), found, expected)
+    picture(getattr(plot, name), found, tmp_path / f"{name}.png")
+    assert compare_images(str(expected), str(tmp_path / f"{name}.png"), tol=TOLERANCE) is None
+
+
+def test_another_look_is_noticed(residuals, tmp_path):
+    from matplotlib.testing.compare import compare_images
+
+    for name, more in {"epsf_grid": {"difference": True}, "residual_arrows": {"raw": True}}.items():
+        path = tmp_path / f"{name}.png"
+        picture(getattr(plot, name), cases(residuals)[name], path, **more)
+        shown = compare_images(str(BASELINE / path.name), str(path), tol=TOLERANCE, in_decorator=True)
+        assert shown["rms"] > 2 * TOLERANCE, name
+
+
+def test_pictures_are_small():
+    assert sum(p.stat().st_size for p in BASELINE.glob("*.png")) < 400_000
+    assert {p.stem for p in BASELINE.glob("*.png")} == {*plot.__all__}
 
 
 def test_pixels_without_weight_and_stars_are_shown():

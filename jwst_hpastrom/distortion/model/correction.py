@@ -41,6 +41,16 @@ class DistortionCorrection(Displayed, Part):
         Standard errors of the sum and their reach over the detector.
     shape : tuple of int
         Detector (ny, nx).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
+    >>> correction = DistortionCorrection(PolynomialCorrection(1, np.array([0.5, 0.0]), np.array([0.0, 0.5])))
+    >>> correction
+    <DistortionCorrection of 2048 x 2048 pixels: degree 1, polynomial>
+    >>> [float(v) for v in correction.forward(2047.0, 1023.0)]
+    [2047.5, 1023.0]
     """
 
     polynomial: PolynomialCorrection | None = None
@@ -162,6 +172,14 @@ def pixel_area_magnitude(
     Returns
     -------
     ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion import pixel_area_magnitude
+    >>> from jwst_hpastrom.geometry import IdentityMapping
+    >>> pixel_area_magnitude(IdentityMapping(), np.array([10.0]), np.array([20.0])).round(6) + 0.0
+    array([0.])
     """
     if center is None:
         polynomial = getattr(correction, "polynomial", None)

@@ -32,6 +32,12 @@ def table_nodes(n_cells: int, n_pixels: int) -> np.ndarray:
     -------
     ndarray, shape (n_cells,)
         0-based pixels; for 32 cells of 64 pixels 0, 95.5, 159.5, ..., 1951.5, 2047.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.distortion import table_nodes
+    >>> table_nodes(4, 2048)
+    array([   0. ,  767.5, 1279.5, 2047. ])
     """
     size = n_pixels / n_cells
     nodes = (np.arange(n_cells) + 0.5) * size - 0.5
@@ -115,6 +121,14 @@ class PolynomialCorrection(Part):
         ``"center"``: a_10 + b_01 = 0 and a_01 = b_10; ``"bb10"``: a_10 = a_01 = 0; other words: none.
     covariance : ndarray, shape (2 n_terms, 2 n_terms), optional
         Of (a..., b...).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion import PolynomialCorrection
+    >>> stretch = PolynomialCorrection(1, np.array([0.5, 0.0]), np.array([0.0, 0.5]))
+    >>> [float(v) for v in stretch.delta(2047.0, 1023.0)]
+    [0.5, 0.0]
     """
 
     degree: int
@@ -183,6 +197,14 @@ class TableCorrection(Part):
         Residuals used in each cell; 0 where the value was borrowed from neighbors.
     shape : tuple of int
         Detector (ny, nx).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion import TableCorrection
+    >>> step = TableCorrection(np.array([[0.0, 0.1], [0.0, 0.1]]), np.zeros((2, 2)))
+    >>> [round(float(step.delta(x, 500.0)[0]), 3) for x in (0.0, 1023.5, 2047.0)]
+    [0.0, 0.05, 0.1]
     """
 
     dx: np.ndarray
@@ -246,6 +268,16 @@ class PixelMapCorrection(Part):
         Standard errors.
     count : ndarray of int, shape (ny, nx), optional
         Residuals kept for each pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion import PixelMapCorrection
+    >>> data = np.zeros((4, 4, 2), np.float32)
+    >>> data[:, 2:, 0] = 0.02
+    >>> dx, dy = PixelMapCorrection(data).delta(np.array([0.0, 1.5, 3.0]), np.array([1.0, 1.0, 1.0]))
+    >>> dx.round(3)
+    array([0.  , 0.01, 0.02])
     """
 
     data: np.ndarray

@@ -73,6 +73,15 @@ def build_pixel_map(
     ------
     NotEnoughStarsError
         If there are fewer than ``n_nearest`` residuals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion import build_pixel_map
+    >>> x, y = np.random.default_rng(1).uniform(0, 15, (2, 400))
+    >>> found = build_pixel_map(x, y, np.full(400, 0.02), np.zeros(400), shape=(16, 16))
+    >>> found.data[8, 8].round(3)
+    array([0.02, 0.  ], dtype=float32)
     """
     x, y, dx, dy = (np.asarray(v, float) for v in (x, y, dx, dy))
     good = np.isfinite(x + y + dx + dy)

@@ -114,7 +114,14 @@ class Pairs:
 
 
 def check_one_filter(star_lists: Sequence[Table]) -> None:
-    """Raise `MixedExposuresError` unless all lists are of one instrument, detector and filter."""
+    """Raise `MixedExposuresError` unless all lists are of one instrument, detector and filter.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.distortion import check_one_filter
+    >>> check_one_filter([Table(meta={"detector": "NIS", "filter": "F090W"})])
+    """
     do = "solve each filter by itself; give the others' star lists to the pixel map"
     MixedExposuresError.unless_same([t.meta for t in star_lists], "instrument", "detector", "filter", do=do)
 
@@ -136,6 +143,15 @@ def select_stars(table: Table, *, qfit_max: float = 0.1, error_max: float = 0.05
     Returns
     -------
     ndarray of bool
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.distortion import select_stars
+    >>> table = Table({"x": [10.0, 20.0], "y": [5.0, 6.0], "qfit": [0.02, 0.3], "flags": [0, 0]})
+    >>> table["x_err"] = table["y_err"] = 0.01
+    >>> select_stars(table)
+    array([ True, False])
     """
     good = np.isfinite(table["x"]) & np.isfinite(table["y"])
     if "qfit" in table.colnames:

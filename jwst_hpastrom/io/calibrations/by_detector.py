@@ -64,6 +64,7 @@ def file_for(source, meta, kind):
 
     Examples
     --------
+    >>> from jwst_hpastrom.io import file_for
     >>> beam = {"detector": "NRCB1", "filter": "F200W"}
     >>> file_for("out/v_{detector}_{filter}_epsf.fits", beam, "an ePSF library")
     'out/v_nrcb1_f200w_epsf.fits'

@@ -132,6 +132,12 @@ def exposure_root(name):
     """File name without folder, extension and what processing added (``_cal``, ``_a3001_crf``…).
 
     The name of an exposure of JWST ends with its detector; other names lose the suffixes known here.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.io import exposure_root
+    >>> exposure_root("data/jw01086004001_02101_00001_nis_a3001_crf.fits")
+    'jw01086004001_02101_00001_nis'
     """
     stem = Path(name).name
     if found := EXPOSURE_NAME.match(stem):
@@ -283,6 +289,7 @@ def dq_bits(flags):
 
     Examples
     --------
+    >>> from jwst_hpastrom.io import dq_bits
     >>> dq_bits("DO_NOT_USE+JUMP_DET")
     5
     """

@@ -39,6 +39,17 @@ def atomic_path(path):
     ------
     BadFileError
         The folder cannot be made or written, or the disk is full.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from jwst_hpastrom.io import atomic_path
+    >>> with TemporaryDirectory() as folder:
+    ...     with atomic_path(f"{folder}/a.txt") as path:
+    ...         _ = path.write_text("whole or not at all")
+    ...     Path(folder, "a.txt").read_text()
+    'whole or not at all'
     """
     path = Path(path)
     try:
@@ -113,6 +124,17 @@ def write_table(table, path):
     -------
     str
         The path.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.io import read_table, write_table
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_table(Table({"ra": [10.5]}, meta={"epoch": 2022.4}), f"{folder}/a.ecsv")
+    ...     table = read_table(path)
+    >>> table["ra"].tolist(), table.meta["epoch"]
+    ([10.5], 2022.4)
     """
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords

@@ -59,6 +59,17 @@ def read_catalog(path, *, epoch=None, need_sky=True):
 
     BadCatalogError
         It has no positions or no rows, columns that are no numbers, or an epoch that is no year.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.io import read_catalog
+    >>> with TemporaryDirectory() as folder:
+    ...     Table({"RA": [10.5], "DEC": [-3.0], "Gmag": [18.2]}).write(f"{folder}/a.csv")
+    ...     table = read_catalog(f"{folder}/a.csv", epoch=2016.0)
+    >>> table["ra", "dec", "mag"].as_array().tolist()
+    [(10.5, -3.0, 18.2)]
     """
     table = read_table(path, "a catalog")
     if len(table) == 0:

@@ -34,6 +34,12 @@ def epoch_from_name(path):
     Returns
     -------
     float or None
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.io import epoch_from_name
+    >>> round(epoch_from_name("starlist_2015_06_30.fits"), 3), epoch_from_name("starlist.fits")
+    (2015.493, None)
     """
     found = re.search(
         r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)", Path(path).name

@@ -29,7 +29,14 @@ UNITS = {c.name: c.unit for c in STAR_LIST if c.name in NAMES and c.name != "flu
 
 
 def star_list_path(exposure, folder, extension="ecsv"):
-    """Return the path of an exposure's star list in a folder."""
+    """Return the path of an exposure's star list in a folder.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.io import star_list_path
+    >>> str(star_list_path("data/jw01086004001_02101_00001_nis_cal.fits", "out"))
+    'out/jw01086004001_02101_00001_nis_stars.ecsv'
+    """
     return Path(folder) / f"{exposure_root(exposure)}_stars.{extension}"
 
 

@@ -52,6 +52,16 @@ def quality_cuts(
     -------
     dict of str to ndarray of bool
         By the cut's name and limit: the stars that fail it, those without the value among them.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.motion import quality_cuts
+    >>> table = Table({"mag": [18.0, 21.0], "pmra": [1.0, 1.0], "pmdec": [1.0, 1.0]})
+    >>> table["pmra_error"] = table["pmdec_error"] = 0.1
+    >>> table["ra_error"] = table["dec_error"] = 0.1
+    >>> {name: failed.tolist() for name, failed in quality_cuts(table).items() if failed.any()}
+    {'mag < 20.5': [False, True]}
     """
     failed = {}
     if "n_epochs" in table.colnames:
@@ -95,10 +105,13 @@ def apply_quality_cuts(table, **limits):
 
     Examples
     --------
-    ::
-
-        keep = apply_quality_cuts(motions, max_mag=18.0)
-        good = motions[keep]
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.motion import apply_quality_cuts
+    >>> table = Table({"mag": [17.0, 19.0], "pmra": [1.0, 1.0], "pmdec": [1.0, 1.0]})
+    >>> table["pmra_error"] = table["pmdec_error"] = 0.1
+    >>> table["ra_error"] = table["dec_error"] = 0.1
+    >>> apply_quality_cuts(table, max_mag=18.0)
+    array([ True, False])
     """
     keep = ~np.any(list(quality_cuts(table, **limits).values()), axis=0)
     flags = np.zeros(len(table), np.int64)

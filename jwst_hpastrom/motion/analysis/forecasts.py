@@ -30,6 +30,12 @@ def transformation_error(sigma_reference, n_reference, *, n_parameters=6, consta
     -------
     float
         mas.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.motion import transformation_error
+    >>> round(float(transformation_error(0.3, 42)), 3)
+    0.12
     """
     if n_reference <= n_parameters:
         raise ParameterError(f"{n_reference} reference stars", f"more than {n_parameters}")
@@ -51,6 +57,12 @@ def motion_error(sigma, epochs):
     -------
     float
         mas/yr.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.motion import motion_error
+    >>> round(float(motion_error(0.5, [2012.0, 2017.0, 2022.0])), 4)
+    0.0707
     """
     t = np.asarray(epochs, float)
     w = np.broadcast_to(np.asarray(sigma, float), t.shape) ** -2.0
@@ -78,6 +90,12 @@ def extended_mass_motion(mass, radius_pc, baseline, *, distance_kpc=8.178):
     -------
     float
         mas/yr.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.motion import extended_mass_motion
+    >>> round(float(extended_mass_motion(3e5, 0.04, 10.0)), 4)
+    0.2127
     """
     acceleration = G * mass / radius_pc**2  # (km/s)²/pc
     per_year = acceleration * 1.0227121650e-6  # km/s per year

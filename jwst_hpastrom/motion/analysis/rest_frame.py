@@ -105,6 +105,16 @@ def at_rest(ra, dec, pmra, pmdec, epoch, point=RADIO_SGRA["xu2022"], *, fiducial
 
     vx, vy : ndarray
         mas/yr.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.motion import RADIO_SGRA, at_rest
+    >>> point = RADIO_SGRA["xu2022"]
+    >>> star = (np.array([v]) for v in (point.ra, point.dec, point.pmra + 1.0, point.pmdec, point.epoch))
+    >>> x, y, vx, vy = at_rest(*star, point)
+    >>> vx.round(6), vy.round(6) + 0.0
+    (array([1.]), array([0.]))
     """
     first = RADIO_SGRA["xu2022"]
     fiducial = (first.ra, first.dec) if fiducial is None else fiducial

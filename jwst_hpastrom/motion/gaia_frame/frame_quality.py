@@ -179,6 +179,13 @@ def error_budget(terms):
     -------
     dict of str to tuple of float
         After each step, in order: the accumulated (σ_x, σ_y, σ), σ = √(σ_x² + σ_y²).
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.motion import error_budget
+    >>> budget = error_budget({"frame to Gaia": (0.02, 0.01), "Gaia to ICRS": (0.01, 0.01)})
+    >>> [round(float(v), 4) for v in budget["Gaia to ICRS"]]
+    [0.0224, 0.0141, 0.0265]
     """
     total, out = np.zeros(2), {}
     for name, value in terms.items():
@@ -240,6 +247,14 @@ def joint_test(difference, error, *, correlation=0.0, confidence=0.997):
     Returns
     -------
     `JointTest`
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.motion import joint_test
+    >>> joint_test((0.02, 0.01), (0.02, 0.02)).consistent
+    True
+    >>> joint_test((0.2, 0.1), (0.02, 0.02)).consistent
+    False
     """
     d, s = np.asarray(difference, float), np.asarray(error, float)
     c = np.array([[s[0] ** 2, correlation * s[0] * s[1]], [correlation * s[0] * s[1], s[1] ** 2]])

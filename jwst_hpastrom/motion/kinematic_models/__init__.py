@@ -64,6 +64,12 @@ def table_of(value):
     ----------
     value : callable
         Of a `Kernel`, gives an integer.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.motion.kinematic_models import table_of
+    >>> table_of(lambda kernel: len(kernel.parameters))
+    array([0, 2, 2, 1, 0, 2, 1])
     """
     out = np.zeros(N_CODES, np.int64)
     for kernel in KERNELS.values():

@@ -143,9 +143,10 @@ def _closer(products):
     contents = []
     motions = products.motions
     if motions is not None and (layout := interactive.linked_motions(motions)) is not None:
+        most, n = interactive.MOST, len(motions)
         contents += [
             "Select stars in one diagram (box or lasso) to see them in the others; hover for their numbers, "
-            f"scroll to zoom. At most {interactive.MOST} of {len(motions)} stars are drawn.",
+            "scroll to zoom." + (f" {most} of {n} stars are drawn, chosen at random." if n > most else ""),
             layout,
         ]
     if products.residuals is not None:

@@ -1,0 +1,28 @@
+"""
+Color–magnitude diagram
+=======================
+
+`~jwst_hpastrom.plot.color_magnitude` shows colors, with the reference stars marked: they should be one
+population.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.table import Table
+
+import jwst_hpastrom as hpa
+
+rng = np.random.default_rng(1)
+n = 1500
+motions = Table({"mag": 24 - 8 * rng.beta(1, 3, n)})
+error = np.hypot(0.02, 0.3 * 10 ** (0.25 * (motions["mag"] - 24))) * rng.lognormal(0, 0.1, n)
+old = rng.uniform(size=n) < 0.3
+motions["pmra"], motions["pmdec"] = rng.normal(0, np.where(old, 0.05, 0.6), (2, n)) + rng.normal(
+    0, error, (2, n)
+)
+motions["pmra_error"] = motions["pmdec_error"] = error
+motions["color"] = 0.6 + 0.03 * (motions["mag"] - 20) ** 2 + rng.normal(0, error)
+motions["flags"] = np.where(old & (motions["mag"] < 22), int(hpa.columns.Flag.REFERENCE), 0)
+
+hpa.plot.color_magnitude(motions)
+plt.show()

@@ -1,0 +1,26 @@
+"""
+Errors of proper motions
+========================
+
+`~jwst_hpastrom.plot.motion_errors` shows errors against magnitude: flat where systematic errors rule,
+steep where photons do.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.table import Table
+
+import jwst_hpastrom as hpa
+
+rng = np.random.default_rng(1)
+n = 1500
+motions = Table({"mag": 24 - 8 * rng.beta(1, 3, n)})
+error = np.hypot(0.02, 0.3 * 10 ** (0.25 * (motions["mag"] - 24))) * rng.lognormal(0, 0.1, n)
+old = rng.uniform(size=n) < 0.3
+motions["pmra"], motions["pmdec"] = rng.normal(0, np.where(old, 0.05, 0.6), (2, n)) + rng.normal(
+    0, error, (2, n)
+)
+motions["pmra_error"] = motions["pmdec_error"] = error
+
+hpa.plot.motion_errors(motions)
+plt.show()
