@@ -14,6 +14,7 @@ from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.ranges import in_range
 
@@ -22,9 +23,6 @@ __all__ = ["FitResult", "Pixels", "fit_positions", "fit_stars", "local_sky", "st
 CONVERGED = 1e-4  # pixels: the last step of a converged fit is smaller
 LARGEST_HALF_BOX = 10  # pixels, for saturated stars
 RADXS_RING = (1.0, 2.5)  # Methods §1
-FAINT = 0.3  # standard errors: starlight in pixels that tell how errors follow noise
-STRIDE = 3  # every third pixel in x and y tells how errors follow noise
-LEAST_SHARE = 0.3  # of a stated variance that is left when its noise is taken out
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,49 +49,6 @@ class Pixels:
             weight = np.where(good, 1.0 / np.square(image.err, dtype=np.float32), 0).astype(np.float32)
         data = np.where(good, image.data, 0).astype(np.float32)
         return cls(data, weight, np.asarray(image.saturated, bool))
-
-
-def expected_weights(pixels, residual, level):
-    """Weights from the expected instead of the observed light of every pixel.
-
-    The errors of a ramp fit hold the Poisson noise of the pixel's own rate, so that pixels that fluctuated
-    down weigh more: fluxes of faint stars come out low, by 0.7 % at a signal-to-noise ratio of 17. How the
-    variance follows a pixel's noise is read from pixels without stars; that much of the residual is taken out
-    of all. Errors that do not follow the noise stay as they are (this project's choice).
-
-    Parameters
-    ----------
-    pixels : `Pixels`
-        The image.
-
-    residual : ndarray, shape (ny, nx)
-        The image with all stars subtracted.
-
-    level : ndarray, shape (ny, nx)
-        The sky.
-
-    Returns
-    -------
-    `Pixels`
-        With other weights.
-    """
-    noise = residual - level
-    cut = slice(None, None, STRIDE)
-    dark = (pixels.weight > 0) & (np.square(pixels.data - residual) * pixels.weight < FAINT**2)
-    w, r = pixels.weight[cut, cut][dark[cut, cut]], noise[cut, cut][dark[cut, cut]]
-    if w.size < 1000:
-        return pixels
-    core = np.abs(r) < 3 / np.sqrt(np.median(w))
-    v, r = 1 / w[core].astype(float), r[core].astype(float)
-    typical = np.median(v)
-    quiet = v < 2 * typical  # pixels whose errors are other than most
-    v, r = v[quiet], r[quiet]
-    slope = np.cov(v, r)[0, 1] / max(r.var(), 1e-30)
-    error = np.sqrt(v.var() / max(r.var() * r.size, 1e-30))
-    if not slope > 3 * error:
-        return pixels
-    share = np.clip(1 - np.float32(slope) * noise * pixels.weight, LEAST_SHARE, None)
-    return Pixels(pixels.data, (pixels.weight / share).astype(np.float32), pixels.saturated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,8 +352,10 @@ def fit_stars(
     if sky == "annulus":
         residual = subtract(pixels, library, fit)
         level, err, fallback = local_sky(residual, fit.x, fit.y, mesh, inner=sky_inner, outer=sky_outer)
-        pixels = expected_weights(pixels, residual.data, mesh.image(image.shape))
+        pixels = learned_weights(pixels, residual.data, mesh.image(image.shape))
+        share = model_error(pixels, residual.data, library, fit.x, fit.y, fit.flux, level)
         fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift)
+        fit = with_model_error(fit, pixels, residual.data, library, share)
         flags[fallback] |= int(Flag.SKY_FALLBACK)
     return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
 

@@ -18,7 +18,6 @@ from jwst_hpastrom.epsf.fit import (
     Pixels,
     add_models,
     check_fit_box,
-    expected_weights,
     fit_positions,
     half_boxes,
     local_sky,
@@ -26,13 +25,15 @@ from jwst_hpastrom.epsf.fit import (
 )
 from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
+from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["measure_stars"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-MODEL_ERROR = 0.03  # share of the subtracted light that a residual may be wrong by
+MODEL_ERROR = 0.03  # share of the subtracted light that a residual may be wrong by, at most
+CAUTION = 2.0  # times the share that bright stars show: an ePSF's errors are alike in neighboring pixels
 SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
 REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbors be fitted again
 SETTLED = 0.05  # standard errors: smaller changes count as none
@@ -209,6 +210,7 @@ class _Field:
         self.residual = Pixels(self.pixels.data.copy(), self.pixels.weight, self.pixels.saturated)
         self.faintest = SUBTRACT_TO * float(np.median(self.mesh.sigma))
         self.profile = _radial_maximum(library)
+        self.share = MODEL_ERROR
 
     def start(self, found):
         """Fit the detections on the image as it is, and subtract them."""
@@ -325,15 +327,21 @@ class _Field:
         i = np.clip(np.rint(self.x).astype(int), 0, self.image.shape[1] - 1)
         peak = self.profile[1][0]
         others = self.pixels.data[j, i] - self.sky - self.flux * peak
-        extra = np.hypot(MODEL_ERROR * np.maximum(others, 0), self.wings[j, i])
+        extra = np.hypot(self.share * np.maximum(others, 0), self.wings[j, i])
         return np.hypot(self.flux_err, extra / peak)
+
+    def learn_share(self):
+        """Return the model's error in proportion to the light; see `model_error`."""
+        stars = self.x, self.y, self.flux, self.sky
+        return model_error(self.pixels, self.residual.data, self.library, *stars)
 
     def add_from_residuals(self, threshold):
         """Add the peaks of the residual image; return how many."""
+        self.share = np.fmin(CAUTION * self.learn_share(), MODEL_ERROR)
         good = self.residual.weight > 0
         level = self.mesh.image(self.image.shape)
         data = np.where(good, self.residual.data - level, 0).astype(np.float32)
-        subtracted = MODEL_ERROR * np.maximum(self.pixels.data - self.residual.data, 0)
+        subtracted = self.share * np.maximum(self.pixels.data - self.residual.data, 0)
         err = np.sqrt(np.asarray(self.image.err, np.float32) ** 2 + subtracted**2 + self.wings**2)
         found = peaks(data, err, good, self.image, self.library, threshold, rim=1.0)
         found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
@@ -370,7 +378,8 @@ class _Field:
     def final(self, mode, sky):
         """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
-        self.pixels = expected_weights(self.pixels, self.residual.data, self.mesh.image(self.image.shape))
+        level = self.mesh.image(self.image.shape)
+        self.pixels = learned_weights(self.pixels, self.residual.data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
         statistics = None
@@ -386,6 +395,7 @@ class _Field:
             )
             pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.half + self.outer, output_type="ndarray")
             flags[np.unique(pairs)] |= int(Flag.SUBTRACTED)
+        fit = with_model_error(fit, self.pixels, self.residual.data, self.library, self.learn_share())
         return star_table(
             self.pixels,
             self.library,

@@ -1,0 +1,215 @@
+"""What pixels weigh in the last fit of stars, and what the exposure shows beyond its stated errors."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from jwst_hpastrom.epsf._error_kernels import light_variances
+from jwst_hpastrom.numerics import sigma_about_zero
+
+__all__ = ["expected_weights", "learned_weights", "model_error", "sky_excess", "with_model_error"]
+
+FAINT = 0.3  # standard errors: starlight in pixels that tell how errors follow noise
+STRIDE = 3  # every third pixel in x and y tells how errors follow noise
+LEAST_SHARE = 0.3  # of a stated variance that is left when its noise is taken out
+LEAST_PIXELS = 1000  # without stars, to tell anything
+SURE = 3.0  # standard errors from which on something counts
+REACH = 2  # pixels: half the box around a star that tells the model's error
+MOST_STARS = 600  # the brightest ones; more add nothing
+LEAST_STARS = 30
+BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that tells of errors of 0.3 %
+LARGEST_ERROR = 0.05  # of the light; more is no error of a flat or an ePSF but a wrong library
+CLIPPED = 2.5  # standard deviations beyond which a pixel tells no more than that
+CLIPPED_MEAN = 0.9776  # mean of min(z², CLIPPED²) of a standard normal z
+
+
+def _starless(pixels, residual, level):
+    """Variances and noise of pixels without stars whose errors are like most."""
+    cut = (slice(None, None, STRIDE),) * 2
+    w, left = pixels.weight[cut], residual[cut]
+    dark = (w > 0) & (np.square(pixels.data[cut] - left) * w < FAINT**2)
+    v, r = 1 / w[dark].astype(float), (left - level[cut])[dark].astype(float)
+    quiet = v < 2 * np.median(v) if v.size else np.zeros(0, bool)
+    return v[quiet], r[quiet]
+
+
+def expected_weights(pixels, residual, level):
+    """Weights from the expected instead of the observed light of every pixel.
+
+    The errors of a ramp fit hold the Poisson noise of the pixel's own rate, so that pixels that fluctuated
+    down weigh more: fluxes of faint stars come out low, by 0.7 % at a signal-to-noise ratio of 17. How the
+    variance follows a pixel's noise is read from pixels without stars; that much of the residual is taken out
+    of all. Errors that do not follow the noise stay as they are (this project's choice).
+
+    Parameters
+    ----------
+    pixels : `Pixels`
+        The image.
+
+    residual : ndarray, shape (ny, nx)
+        The image with all stars subtracted.
+
+    level : ndarray, shape (ny, nx)
+        The sky.
+
+    Returns
+    -------
+    `Pixels`
+        With other weights.
+    """
+    v, r = _starless(pixels, residual, level)
+    if v.size < LEAST_PIXELS:
+        return pixels
+    core = np.abs(r) < 3 * np.sqrt(np.median(v))
+    v, r = v[core], r[core]
+    slope = np.cov(v, r)[0, 1] / max(r.var(), 1e-30)
+    error = np.sqrt(v.var() / max(r.var() * r.size, 1e-30))
+    if not slope > 3 * error:
+        return pixels
+    share = np.clip(1 - np.float32(slope) * (residual - level) * pixels.weight, LEAST_SHARE, None)
+    return replace(pixels, weight=(pixels.weight / share).astype(np.float32))
+
+
+def sky_excess(pixels, residual, level):
+    """Variance of pixels without stars beyond their stated one: 1/f noise, faint stars.
+
+    Parameters
+    ----------
+    pixels, residual, level
+        As in `expected_weights`.
+
+    Returns
+    -------
+    float
+        0 where there is none beyond doubt.
+    """
+    v, r = _starless(pixels, residual, level)
+    if v.size < LEAST_PIXELS:
+        return 0.0
+    found = sigma_about_zero(r - np.median(r)) ** 2
+    excess = found - np.median(v)
+    # the variance of a normal scatter's robust estimate is 2.7 times that of the best one
+    return float(excess) if excess > SURE * found * np.sqrt(2 * 2.7 / v.size) else 0.0
+
+
+def model_error(pixels, residual, library, x, y, flux, sky):
+    """Error of the pixels' light in proportion to it: of the flat field and of the ePSF.
+
+    The residuals of bright stars tell it, free of what position and flux take up (this project's choice;
+    Anderson's programs put a fixed 1 % in its place).
+
+    Parameters
+    ----------
+    pixels : `~jwst_hpastrom.epsf.fit.Pixels`
+
+    residual : ndarray, shape (ny, nx)
+        The image with all stars subtracted.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    x, y, flux, sky : ndarray, shape (n,)
+        The stars; those without flux are left out.
+
+    Returns
+    -------
+    float
+        0 where there is none beyond doubt, NaN where nothing tells.
+    """
+    ny, nx = residual.shape
+    peak = library.central_value(library.x.mean(), library.y.mean())
+    i0, j0 = (np.rint(np.nan_to_num(p, nan=-1e6)).astype(int) for p in (x, y))
+    inside = (i0 >= REACH) & (j0 >= REACH) & (i0 < nx - REACH) & (j0 < ny - REACH)
+    rows = np.flatnonzero(inside & (flux > 0) & np.isfinite(flux + sky))
+    bright = np.abs(flux[rows]) * peak * np.sqrt(pixels.weight[j0[rows], i0[rows]]) > BRIGHT_PIXEL
+    rows = rows[bright]
+    rows = rows[np.argsort(-flux[rows], kind="stable")]
+    offset = np.arange(-REACH, REACH + 1)
+    j, i = j0[rows][:, None, None] + offset[:, None], i0[rows][:, None, None] + offset
+    whole = (pixels.weight[j, i] > 0).all((1, 2))
+    rows, j, i = rows[whole][:MOST_STARS], j[whole][:MOST_STARS], i[whole][:MOST_STARS]
+    if rows.size < LEAST_STARS:
+        return np.nan
+    at = [np.asarray(p, float)[rows][:, None, None] for p in (x, y)]
+    psi, by_x, by_y = library.evaluate(i - at[0], j - at[1], *at, gradient=True)
+    n = rows.size
+    root = np.sqrt(pixels.weight[j, i].astype(float)).reshape(n, -1)
+    own = np.stack([psi, by_x, by_y], -1).reshape(n, -1, 3) * root[..., None]
+    basis, _ = np.linalg.qr(own)
+    free = np.eye(root.shape[1]) - basis @ basis.transpose(0, 2, 1)
+    left = (residual[j, i] - sky[rows][:, None, None]).reshape(n, -1) * root
+    light = np.square((pixels.data[j, i] - residual[j, i]).reshape(n, -1) * root)
+    left = (free @ left[..., None])[..., 0]
+    noise, share = np.einsum("npp->np", free), (np.square(free) @ light[..., None])[..., 0]
+    return _share_of_light(np.square(left), noise, share)
+
+
+def _share_of_light(square, noise, share):
+    """Robust s of squared residuals with variances noise + s² share."""
+
+    def excess(s2):
+        weight = np.square(share / (noise + s2 * share))
+        z2 = square / np.maximum(noise + s2 * share, 1e-12)
+        return np.sum(weight * (np.minimum(z2, CLIPPED**2) - CLIPPED_MEAN)) / np.sum(weight)
+
+    if excess(0.0) <= 0:
+        return 0.0
+    low, high = 0.0, LARGEST_ERROR**2
+    if excess(high) > 0:
+        return LARGEST_ERROR
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    told = np.sum(np.square(share / (noise + high * share)))
+    return float(np.sqrt(high)) if high > SURE * np.sqrt(2 / told) else 0.0
+
+
+def learned_weights(pixels, residual, level):
+    """Weights of the last fit: of the expected light, with the noise that pixels without stars show.
+
+    Parameters
+    ----------
+    pixels, residual, level
+        As in `expected_weights`.
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.fit.Pixels`
+        With other weights, the same ones where the stated errors hold.
+    """
+    pixels = expected_weights(pixels, residual, level)
+    more = np.float32(sky_excess(pixels, residual, level))
+    return replace(pixels, weight=pixels.weight / (1 + more * pixels.weight)) if more else pixels
+
+
+def with_model_error(fit, pixels, residual, library, share):
+    """Add to a fit's variances what an error of the pixels in proportion to their light does to it.
+
+    The fits' weights do not hold that error: stars' cores would lose weight to their wings, where undetected
+    neighbors do more harm than a flat field's errors.
+
+    Parameters
+    ----------
+    fit : `~jwst_hpastrom.epsf.fit.FitResult`
+
+    pixels, residual, library
+        As in `model_error`.
+
+    share : float
+        From `model_error`.
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.fit.FitResult`
+    """
+    if not share > 0:
+        return fit
+    light = (pixels.data - residual).astype(np.float32)
+    more = np.empty((fit.x.size, 4))
+    light_variances(
+        pixels.weight, light, library.coefficients, library.x, library.y, library.oversampling,
+        fit.x, fit.y, fit.flux, fit.half_box, fit.n_parameters, more,
+    )  # fmt: skip
+    x, y, xy, flux = share**2 * more.T
+    return replace(
+        fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=fit.flux_var + flux
+    )

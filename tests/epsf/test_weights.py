@@ -1,0 +1,139 @@
+"""Weights of pixels: errors that follow their own noise, or that leave noise out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf import Image, fit_stars, measure_stars
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions
+from jwst_hpastrom.epsf.weights import expected_weights, model_error, sky_excess, with_model_error
+
+from .conftest import make_field, make_library, psi
+
+SIGMA, SKY, READ, GAIN = 0.85, 0.25, 0.025, 450.0
+SIDE, STEP, FLUX = 1100, 18, 12.0
+
+
+@pytest.fixture(scope="module")
+def field():
+    rng = np.random.default_rng(8)
+    place = np.arange(20, SIDE - 20, STEP)
+    x, y = (g.ravel() + rng.uniform(-0.5, 0.5, g.size) for g in np.meshgrid(place, place))
+    light = np.full((SIDE, SIDE), SKY)
+    for a, b in zip(x, y, strict=True):
+        i, j = int(a), int(b)
+        jj, ii = np.mgrid[j - 6 : j + 8, i - 6 : i + 8]
+        light[j - 6 : j + 8, i - 6 : i + 8] += FLUX * psi(ii - a, jj - b, SIGMA)
+    return x, y, light, rng
+
+
+def exposure(light, rng, *, noisy):
+    data = light + rng.normal(0, np.sqrt(READ**2 + light / GAIN))
+    err = np.sqrt(READ**2 + np.maximum(data if noisy else light, 0) / GAIN)
+    none = np.zeros(light.shape, bool)
+    return Image(data.astype("f4"), err.astype("f4"), none, none.copy(), "made")
+
+
+@pytest.mark.parametrize("way", ["fit_stars", "isolated", "catalog"])
+def test_fluxes_have_no_bias(field, way):
+    x, y, light, rng = field
+    library, found = make_library(sigma=SIGMA), []
+    for _ in range(2):
+        image = exposure(light, np.random.default_rng(rng.integers(1 << 30)), noisy=True)
+        if way == "fit_stars":
+            found.append(np.asarray(fit_stars(image, library, x, y)["flux"]))
+        else:
+            table = measure_stars(image, library, mode=way)
+            found.append(np.asarray(table["flux"])[np.asarray(table["flux"]) > 0.7 * FLUX])
+    ratio = np.concatenate(found) / FLUX
+    assert ratio.size > 6000
+    error = ratio.std() / np.sqrt(ratio.size)
+    best = ratio.std() ** 2  # the flux at the best position is a little higher than at the true one
+    assert abs(ratio.mean() - 1 - best) < 3 * error
+
+
+def test_errors_that_do_not_follow_the_noise_stay(field):
+    _, _, light, rng = field
+    image = exposure(light, rng, noisy=False)
+    pixels = Pixels.of(image)
+    level = np.full(light.shape, SKY, "f4")
+    assert expected_weights(pixels, pixels.data - (light - SKY).astype("f4"), level) is pixels
+
+
+def test_weights_are_those_of_the_expected_light(field):
+    _, _, light, rng = field
+    pixels = Pixels.of(exposure(light, rng, noisy=True))
+    stars = (light - SKY).astype("f4")
+    better = expected_weights(pixels, pixels.data - stars, np.full(light.shape, SKY, "f4"))
+    true = 1 / (READ**2 + light / GAIN)
+    before, after = (np.std(p.weight / true) for p in (pixels, better))
+    assert after < 0.3 * before
+
+
+def test_noise_that_errors_leave_out_is_found(field):
+    _, _, light, rng = field
+    image = exposure(light, rng, noisy=False)
+    pixels, level = Pixels.of(image), np.full(light.shape, SKY, "f4")
+    left = pixels.data - (light - SKY).astype("f4")
+    assert sky_excess(pixels, left, level) == 0
+    more = rng.normal(0, 0.02, light.shape).astype("f4")
+    assert np.sqrt(sky_excess(replace(pixels, data=pixels.data + more), left + more, level)) == pytest.approx(
+        0.02, rel=0.05
+    )
+
+
+def flat_field(flat, seed=3, flux=4000.0):
+    """Bright stars on pixels whose sensitivities scatter, whose stated errors do not know it."""
+    rng = np.random.default_rng(seed)
+    place = np.arange(16, 497, 20)
+    x, y = (g.ravel() + rng.uniform(-0.5, 0.5, g.size) for g in np.meshgrid(place, place))
+    made = make_field(
+        x, y, np.full(x.size, flux), shape=(512, 512), gain=1000.0, one_sigma=SIGMA, rng=rng, noise=0.02
+    )
+    return x, y, replace(made.image, data=made.image.data * rng.normal(1, flat, (512, 512)))
+
+
+@pytest.mark.parametrize("flat", [0.01, 0.0])
+def test_errors_in_proportion_to_the_light_are_learned(flat):
+    x, y, image = flat_field(flat)
+    for table in (
+        fit_stars(image, make_library(sigma=SIGMA), x, y),
+        measure_stars(image, make_library(sigma=SIGMA), mode="catalog"),
+    ):
+        table = table[np.asarray(table["flux"]) > 100]
+        pair = np.hypot(np.asarray(table["x"])[:, None] - x, np.asarray(table["y"])[:, None] - y)
+        k = pair.argmin(1)
+        for axis, true in (("x", x[k]), ("y", y[k]), ("flux", np.full(k.size, 4000.0))):
+            pull = (np.asarray(table[axis]) - true) / np.asarray(table[f"{axis}_err"])
+            assert 0.88 < np.std(pull[np.abs(pull) < 5]) < 1.15
+
+
+def test_what_tells_nothing_is_nan_and_changes_nothing():
+    x, y, image = flat_field(0.01)
+    pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
+    fit = fit_positions(pixels, library, x[:5], y[:5], np.full(5, 0.3), np.zeros(5), 2)
+    share = model_error(pixels, pixels.data, library, fit.x, fit.y, fit.flux, fit.sky)
+    assert np.isnan(share)
+    assert with_model_error(fit, pixels, pixels.data, library, share) is fit
+
+
+@pytest.mark.parametrize("fit_sky", [False, True])
+def test_kernel_of_errors_in_proportion_to_the_light(fit_sky):
+    x, y, image = flat_field(0.01)
+    pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
+    fit = fit_positions(pixels, library, x[:4], y[:4], np.full(4, 0.3), np.zeros(4), 2, fit_sky=fit_sky)
+    sky = np.full(image.shape, 0.3, np.float32)
+    more = with_model_error(fit, pixels, sky, library, 0.02)
+    for s in range(4):
+        i, j = np.rint(fit.x[s]).astype(int), np.rint(fit.y[s]).astype(int)
+        jj, ii = np.mgrid[j - 2 : j + 3, i - 2 : i + 3]
+        psi_, by_x, by_y = library.evaluate(ii - fit.x[s], jj - fit.y[s], fit.x[s], fit.y[s], gradient=True)
+        ones = [np.ones_like(psi_)] if fit_sky else []
+        own = np.stack([psi_, -fit.flux[s] * by_x, -fit.flux[s] * by_y, *ones], -1).reshape(25, -1)
+        w = np.diag(pixels.weight[jj, ii].ravel().astype(float))
+        inverse = np.linalg.inv(own.T @ w @ own)
+        light = np.diag(0.02 * (pixels.data - sky)[jj, ii].ravel().astype(float))
+        twin = inverse @ own.T @ w @ light @ light @ w @ own @ inverse
+        found = [getattr(more, n)[s] - getattr(fit, n)[s] for n in ("flux_var", "x_var", "y_var", "xy_cov")]
+        np.testing.assert_allclose(found, [*np.diag(twin)[:3], twin[1, 2]], rtol=1e-5)
