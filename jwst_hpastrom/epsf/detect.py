@@ -33,13 +33,13 @@ class SkyMap:
     sigma: np.ndarray
     size: int
 
-    def image(self, shape):
+    def image(self, shape: tuple[int, int]) -> np.ndarray:
         """Return the level at every pixel, bilinear between box centers, as float32."""
         out = np.empty(shape, np.float32)
         kernels.bilinear_map(self.level, self.size, out)
         return out
 
-    def at(self, x, y):
+    def at(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (level, sigma) of the boxes at positions (x, y)."""
         j, i = (
             np.clip((np.nan_to_num(p) + 0.5) // self.size, 0, n - 1).astype(int)

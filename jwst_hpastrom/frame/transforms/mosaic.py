@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
+from jwst_hpastrom.frame.measurements import Measurements
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
 __all__ = ["MosaicFit", "detector_names", "simultaneous", "solve_mosaic"]
@@ -104,12 +105,14 @@ class MosaicFit:
     rows: np.ndarray
     tie: tuple | None
 
-    def terms(self, k, x, y):
+    def terms(self, k: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """(1, p, q) at corrected positions of exposure ``k``, shape (n, 3)."""
         p, q = ((c - c0) / self.half_width[k] for c, c0 in zip((x, y), self.center[k], strict=True))
         return np.stack([np.ones_like(p), p, q], 1)
 
-    def star_errors(self, m, star, used, n_stars):
+    def star_errors(
+        self, m: Measurements, star: np.ndarray, used: np.ndarray, n_stars: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Errors that the transformations give to the stars' means.
 
         Parameters
