@@ -33,7 +33,7 @@ class SkyMap:
     sigma: np.ndarray
     size: int
 
-    def image(self, shape: tuple[int, int]) -> np.ndarray:
+    def image(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return the level at every pixel, bilinear between box centers, as float32."""
         out = np.empty(shape, np.float32)
         kernels.bilinear_map(self.level, self.size, out)

@@ -130,7 +130,8 @@ class Store:
         if self.held + size <= self.budget or not size:
             self.held += size
             return Kept(whole, nbytes=size)
-        return Kept(replace(whole, **dict.fromkeys(arrays)), *self._write(arrays), size)
+        path, places = self._write(arrays)
+        return Kept(replace(whole, **dict.fromkeys(arrays)), path, places, size)
 
     def drop(self, kept: Kept) -> None:
         """Forget an object."""

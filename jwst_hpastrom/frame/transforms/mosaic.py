@@ -142,10 +142,11 @@ class MosaicFit:
         u, v = (np.bincount(star[rows], c[rows], n_stars) / count for c in (m.u, m.v))
         base = np.linalg.qr(np.c_[np.ones(n_stars), u - u.mean(), v - v.mean()])[0]
         whole = base @ (base.T @ design)
-        return tuple(
-            np.sqrt([np.maximum(np.einsum("ij,ij->i", f @ c, f), 0.0) for c in self.covariance])
-            for f in (whole, design - whole)
-        )
+
+        def error(f):
+            return np.sqrt([np.maximum(np.einsum("ij,ij->i", f @ c, f), 0.0) for c in self.covariance])
+
+        return error(whole), error(design - whole)
 
 
 def _normalized(m):
