@@ -11,6 +11,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 __all__ = [
+    "AVERAGED",
     "BRIGHT",
     "MASTER",
     "MOTION",
@@ -168,6 +169,9 @@ MASTER = parse_columns("""
     n_used |        | i4 | exposures used in the position
     flags  |        | i8 | bits of jwst_hpastrom.columns.Flag
 """)
+
+#: columns of star lists whose plain means over a star's measurements the master frame has
+AVERAGED = ("qfit", "radxs")
 
 #: columns of proper motions
 MOTION = parse_columns("""

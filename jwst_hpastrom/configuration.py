@@ -19,7 +19,7 @@ C = TypeVar("C", bound=type)
 R = TypeVar("R")
 
 
-def parameter(default: Any, kind: str, text: str) -> Any:
+def parameter(default: Any, kind: str, text: str, *, checked: bool = True) -> Any:
     """Return a configuration's field.
 
     Parameters
@@ -32,11 +32,14 @@ def parameter(default: Any, kind: str, text: str) -> Any:
     text : str
         Help: what `help`, the pages and a Step's ``--help`` say.
 
+    checked : bool
+        Whether its range is that of its name.
+
     Returns
     -------
     dataclass field
     """
-    return field(default=default, metadata={"kind": kind, "help": " ".join(text.split())})
+    return field(default=default, metadata={"kind": kind, "help": " ".join(text.split()), "checked": checked})
 
 
 class Configuration:
@@ -78,6 +81,10 @@ class Configuration:
                 changes[f.name] = getattr(self, f.name).given(**inner)
         return replace(self, **changes) if changes else self  # type: ignore[type-var]
 
+    def keywords(self) -> dict[str, Any]:
+        """Return all parameters and their values."""
+        return _values(self)
+
 
 @functools.cache
 def _parameters(config):
@@ -91,6 +98,8 @@ def _parameters(config):
 def _check(config, values, all_values, do):
     known = _parameters(config)
     for name, value in values.items():
+        if not known[name].metadata["checked"]:
+            continue
         kind = known[name].metadata["kind"]
         several = isinstance(value, list | tuple) and "sequence" in kind
         check_parameter(name, value, None if several else choices_of(kind), do)

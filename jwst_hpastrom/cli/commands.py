@@ -47,6 +47,23 @@ def _parser():
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     add_run(sub)
+    _add_demo(sub)
+    _add_check(sub)
+    _add_report(sub)
+    _add_kinematics(sub)
+    add_frame(sub)
+    add_calibration(sub)
+    _add_convert(sub)
+    _add_info(sub)
+    add_completion(sub, parser)
+    for name, text in EXAMPLES.items():
+        child = sub.choices[name]
+        child.epilog = f"examples:\n{text}"
+        child.formatter_class = argparse.RawDescriptionHelpFormatter
+    return parser
+
+
+def _add_demo(sub):
     demo = sub.add_parser("demo", help="simulate a field, run calwebb_hpastrom on it, compare with the truth")
     demo.add_argument(
         "--output-dir", default="hpastrom_demo", help="folder for everything (default: %(default)s)"
@@ -58,6 +75,8 @@ def _parser():
     )
     demo.set_defaults(run=_demo)
 
+
+def _add_check(sub):
     check = sub.add_parser(
         "check", help="verdicts on a folder of products; exit status 0: ok, 3: worth a look, 4: bad"
     )
@@ -67,6 +86,8 @@ def _parser():
     check.add_argument("--all", action="store_true", help="show the checks that are ok, too")
     check.set_defaults(run=_check)
 
+
+def _add_report(sub):
     report = sub.add_parser("report", help="plots and one HTML page from a folder of products")
     report.add_argument(
         "folder", nargs="?", default=".", help="folder with products (default: the current one)"
@@ -77,6 +98,8 @@ def _parser():
     )
     report.set_defaults(run=_report)
 
+
+def _add_kinematics(sub):
     kinematics = sub.add_parser(
         "kinematics",
         help="populations, their groups and dispersions, a cluster, from motions (L23 section 5)",
@@ -84,20 +107,13 @@ def _parser():
     kinematics.add_argument("motions", help="motions with colors: PRODUCT_pm.ecsv of hp_proper_motion")
     kinematics.add_argument("--split", type=float, help="color between the populations (default: the best)")
     kinematics.add_argument(
-        "--bright",
-        type=float,
-        nargs=2,
-        metavar="MAG",
+        "--bright", type=float, nargs=2, metavar="MAG",
         help="magnitudes of the best motions (default: -6.5 -5)",
-    )
+    )  # fmt: skip
     kinematics.add_argument(
-        "--center",
-        "--centre",
-        type=float,
-        nargs=2,
-        metavar="DEG",
+        "--center", "--centre", type=float, nargs=2, metavar="DEG",
         help="of a cluster (default: none is looked for)",
-    )
+    )  # fmt: skip
     kinematics.add_argument(
         "--find-cluster", action="store_true", help="look for one where young stars are densest"
     )
@@ -116,9 +132,8 @@ def _parser():
     )
     kinematics.set_defaults(run=_kinematics)
 
-    add_frame(sub)
-    add_calibration(sub)
 
+def _add_convert(sub):
     convert = sub.add_parser(
         "convert",
         help="catalogs, ePSF libraries, distortions from one file format to another",
@@ -139,15 +154,11 @@ def _parser():
     convert.add_argument("--like", default=None, help="distortion reference whose place in V2V3 to take")
     convert.set_defaults(run=_convert)
 
+
+def _add_info(sub):
     info = sub.add_parser("info", help="versions, or what a product holds")
     info.add_argument("files", nargs="*")
     info.set_defaults(run=_info)
-    add_completion(sub, parser)
-    for name, text in EXAMPLES.items():
-        child = sub.choices[name]
-        child.epilog = f"examples:\n{text}"
-        child.formatter_class = argparse.RawDescriptionHelpFormatter
-    return parser
 
 
 def main(argv=None):

@@ -14,12 +14,16 @@ from jwst_hpastrom.distortion.products.official import FramePlacement, place_fra
 from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale, pixel_scale_history
 from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
 from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference, select_stars
+from jwst_hpastrom.distortion.solve.settings import DistortionConfig, Matching, Model
 
 __all__ = [
+    "DistortionConfig",
     "DistortionCorrection",
     "DistortionSolution",
     "ErrorModel",
     "FramePlacement",
+    "Matching",
+    "Model",
     "Pairs",
     "PixelMapCorrection",
     "PolynomialCorrection",

@@ -47,17 +47,17 @@ class Published:
     convergence: dict
 
 
-def solve_published(
-    pairs, *, degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, map_step=1,
-    executor=None, progress=False,
-):  # fmt: skip
+def solve_published(pairs, model, *, n_nearest, map_step=1, executor=None, progress=False):
     """Solve every filter by half steps, and the pixel map from the residuals of all.
 
     Parameters
     ----------
     pairs : list of `~jwst_hpastrom.distortion.Pairs`
         One per filter; the first is the one that the correction is for.
-    degree, gauge, polynomial_cells, table_cells, pixel_map, n_nearest, shape, executor, progress
+    model : `~jwst_hpastrom.distortion.solve.settings.Model`
+    n_nearest : int
+        Residuals that each pixel of the map is made from, 0 for no map.
+    executor, progress
         See `~jwst_hpastrom.distortion.solve_distortion`.
     map_step : int
         Pixels, along each axis, that share a value of the pixel map: simulations need no more.
@@ -68,13 +68,14 @@ def solve_published(
     correction : `DistortionCorrection`
         Of the first filter, with the pixel map.
     """
-    common = {"degree": degree, "gauge": gauge, "shape": shape, "progress": progress}
+    shape = model.shape
+    common = {"degree": model.degree, "gauge": model.gauge, "shape": shape, "progress": progress}
     solved = []
-    for p in pairs if pixel_map else pairs[:1]:
-        first = solve_polynomial(p, n_cells=polynomial_cells, **common)
+    for p in pairs if n_nearest else pairs[:1]:
+        first = solve_polynomial(p, n_cells=model.polynomial_cells, **common)
         correction, cells, parts = first.correction, {"polynomial": first.cells}, {"polynomial": first}
-        if table_cells:
-            second = solve_table(p, correction, n_cells=table_cells, progress=progress)
+        if model.table_cells:
+            second = solve_table(p, correction, n_cells=model.table_cells, progress=progress)
             correction, cells["table"], parts["table"] = second.correction, second.cells, second
         convergence = {}
         for name, part in parts.items():
@@ -83,7 +84,7 @@ def solve_published(
             convergence[f"{name}_converged"] = bool(part.converged)
         solved.append(Published(p, correction, cells, convergence))
     correction = solved[0].correction
-    if pixel_map:
+    if n_nearest:
         samples = [np.concatenate(v) for v in zip(*map(_map_samples, solved), strict=True)]
         step = map_step if shape[0] % map_step == shape[1] % map_step == 0 else 1
         x, y = ((v + 0.5) / step - 0.5 for v in samples[:2])

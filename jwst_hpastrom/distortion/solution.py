@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
 from jwst_hpastrom.distortion.pixelmap.fine_map import build_fine_map
@@ -19,11 +20,10 @@ from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residu
 from jwst_hpastrom.distortion.solve.joint import solve_joint
 from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
-from jwst_hpastrom.distortion.solve.settings import Matching, Model
+from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.instrument import FRAME, stripes
-from jwst_hpastrom.ranges import in_range
+from jwst_hpastrom.instrument import stripes
 
 __all__ = ["DistortionSolution", "solve_distortion"]
 
@@ -148,29 +148,13 @@ def _stages(correction):
         yield "pixel map", correction
 
 
-# Its many keyword arguments are the Step's parameters, which have their one home here.
-@in_range
+@configured(DistortionConfig)
 def solve_distortion(
     star_lists: list[Table],
     reference: Table | None = None,
     *,
-    method: str = "iterative",
-    degree: int = 5,
-    gauge: str = "center",
-    polynomial_cells: int = 20,
-    table_cells: int = 32,
-    pixel_map: bool = True,
-    n_nearest: int = 50,
-    amplifiers: int = 4,
-    qfit_max: float = 0.1,
-    error_max: float = 0.05,
-    max_shift: float = 10.0,
-    match_radius: float = 0.1,
-    min_stars: int = 50,
-    held_out: float = 0.2,
-    motion_error: float = 0.3,
+    config: DistortionConfig,
     void_lists: Sequence[list[Table]] = (),
-    shape: tuple[int, ...] = FRAME,
     rng: np.random.Generator | None = None,
     executor: Executor | None = None,
     progress: bool = False,
@@ -185,57 +169,10 @@ def solve_distortion(
     reference : `~astropy.table.Table`, optional
         Standard catalog (ra, dec, errors, proper motions, mag; meta epoch). ``method="self"`` does without.
 
-    method : {"iterative", "joint", "self"}
-        "iterative": as published, half step by half step; "joint": all at once, the stars' positions being
-        unknowns and the catalog their prior; "self": so, too, but without a catalog.
-
-    degree : int
-        Degree of the polynomial.
-
-    gauge : {"center", "bb10"}
-        Which similarity the polynomial keeps: "center" none at the center, "bb10" none along x.
-
-    polynomial_cells : int
-        Cells along each axis in which residuals are averaged for the polynomial.
-
-    table_cells : int
-        Cells of the look-up table along each axis, 0 for no table.
-
-    pixel_map : bool
-        Build the map of the finest structure.
-
-    n_nearest : int
-        Residuals that each pixel of the map is made from (iterative).
-
-    amplifiers : int
-        Amplifiers' stripes, which the map does not average across (joint, self).
-
-    qfit_max : float
-        Largest QFIT of the stars used.
-
-    error_max : float
-        Largest position error of the stars used, pixels.
-
-    max_shift : float
-        Largest pointing error, arcsec.
-
-    match_radius : float
-        Radius of the final match, arcsec.
-
-    min_stars : int
-        Fewest stars in common of an exposure and the reference.
-
-    held_out : float
-        Fraction of the reference stars that take no part in any fit, for the held-out residuals by stage.
-
-    motion_error : float
-        Error of unknown proper motions, mas/yr, where the catalog has fewer than five known ones.
+    {options}
 
     void_lists : sequence of list of `~astropy.table.Table`
         Star lists of other filters, a list per filter, whose residuals join the pixel map.
-
-    shape : tuple of int
-        Detector (ny, nx).
 
     rng : `numpy.random.Generator`, optional
         Draws the held-out stars; by default a generator of seed 0.
@@ -261,38 +198,36 @@ def solve_distortion(
     DegenerateSolutionError
         ``method="self"`` with exposures that cannot determine the distortion.
     """
-    model = Model(degree, gauge, polynomial_cells, table_cells, shape)
-    matching = Matching(qfit_max, error_max, max_shift, match_radius, min_stars, held_out, motion_error)
-    _check(star_lists, reference, method, model, n_nearest, amplifiers)
+    _check(star_lists, reference, config)
     rng = np.random.default_rng(0) if rng is None else rng
-    filters = [star_lists, *(void_lists if pixel_map else ())]
+    filters = [star_lists, *(void_lists if config.pixel_map else ())]
     for lists in filters:
         check_one_filter(lists)
-    if method == "iterative":
+    if config.method == "iterative":
         pairs, correction, cells, convergence = _as_published(
-            filters, reference, model, matching, rng, pixel_map=pixel_map, n_nearest=n_nearest,
-            executor=executor, progress=progress,
-        )  # fmt: skip
+            filters, reference, config, rng, executor=executor, progress=progress
+        )
     else:
-        pairs, correction, cells, convergence = _jointly(
-            filters, reference if method == "joint" else None, model, matching, rng, pixel_map=pixel_map,
-            amplifiers=amplifiers, progress=progress,
-        )  # fmt: skip
+        known = reference if config.method == "joint" else None
+        pairs, correction, cells, convergence = _jointly(filters, known, config, rng, progress)
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
-    scale = None if reference is None else pixel_scale(pairs, correction, transforms, dx, dy, degree=degree)
+    scale, model = None, config.model
+    if reference is not None:
+        scale = pixel_scale(pairs, correction, transforms, dx, dy, degree=model.degree)
     parameters = {
-        **model.keywords(), "progress": progress, **matching.keywords(), "method": method,
-        "n_nearest": n_nearest, "n_filters": 1 + len(void_lists),
+        **model.keywords(), "progress": progress, **config.matching.keywords(), "method": config.method,
+        "n_nearest": config.n_nearest, "n_filters": 1 + len(void_lists),
     }  # fmt: skip
-    ladder = _ladder(pairs, correction) if held_out else None
+    ladder = _ladder(pairs, correction) if config.matching.held_out else None
     return DistortionSolution(
-        correction, ladder, scale, transforms, pairs, (dx, dy), cells, method, parameters, convergence
+        correction, ladder, scale, transforms, pairs, (dx, dy), cells, config.method, parameters, convergence
     )
 
 
-def _check(star_lists, reference, method, model, n_nearest, amplifiers):
+def _check(star_lists, reference, config):
     """Raise where a parameter makes no sense or something is missing."""
+    model, method, n_nearest, amplifiers = config.model, config.method, config.n_nearest, config.amplifiers
     degree, cells, table_cells = model.degree, model.polynomial_cells, model.table_cells
     if not (1 <= degree <= 9 and min(cells, n_nearest, amplifiers) >= 1 and table_cells >= 0):
         raise ParameterError(
@@ -308,25 +243,31 @@ def _check(star_lists, reference, method, model, n_nearest, amplifiers):
         )
 
 
-def _as_published(filters, reference, model, matching, rng, **way):
+def _as_published(filters, reference, config, rng, **way):
     """Half step by half step: pairs of the first filter, correction with its errors, cells, convergence."""
-    pairs = [match_reference(lists, reference, rng=rng, **matching.keywords()) for lists in filters]
-    way = {**model.keywords(), **way}
-    solved, correction = solve_published(pairs, **way)
-    quick = {**way, "map_step": 4, "progress": False}
-    errors = simulated_errors(solved, correction, lambda drawn: solve_published(drawn, **quick)[1], rng)
+    pairs = [match_reference(lists, reference, rng=rng, config=config.matching) for lists in filters]
+    n_nearest = config.n_nearest if config.pixel_map else 0
+    solved, correction = solve_published(pairs, config.model, n_nearest=n_nearest, **way)
+    quick = {**way, "n_nearest": n_nearest, "map_step": 4, "progress": False}
+
+    def solve(drawn):
+        return solve_published(drawn, config.model, **quick)[1]
+
+    errors = simulated_errors(solved, correction, solve, rng)
     return pairs[0], replace(correction, uncertainty=errors), solved[0].cells, solved[0].convergence
 
 
-def _jointly(filters, reference, model, matching, rng, *, pixel_map, amplifiers, progress):
+def _jointly(filters, reference, config, rng, progress):
     """With the stars as unknowns: pairs of the first filter, correction with its errors; no cells."""
-    solved = [_one_filter(lists, reference, model, matching, rng, progress) for lists in filters]
+    solved = [
+        _one_filter(lists, reference, config.model, config.matching, rng, progress) for lists in filters
+    ]
     pairs, correction, errors = solved[0][0], solved[0][1].correction, None
-    if pixel_map:
+    if config.pixel_map:
         axis = stripes(pairs.metas[0])
         found, errors = build_fine_map(
-            solved, bands=amplifiers if axis else 1, axis=axis or "y", prior=reference is not None, rng=rng,
-            progress=progress,
+            solved, bands=config.amplifiers if axis else 1, axis=axis or "y", prior=reference is not None,
+            rng=rng, progress=progress,
         )  # fmt: skip
         correction = replace(correction, pixel_map=found)
     return pairs, replace(correction, uncertainty=errors), {}, {}
@@ -337,7 +278,7 @@ def _one_filter(star_lists, reference, model, matching, rng, progress):
     one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
     if reference is None:
         return solve_self(star_lists, rng=rng, n_cells=model.table_cells, matching=matching.keywords(), **one)
-    pairs = match_reference(star_lists, reference, rng=rng, **matching.keywords())
+    pairs = match_reference(star_lists, reference, rng=rng, config=matching)
     start = solve_polynomial(pairs, n_cells=model.polynomial_cells, **one)
     joint = solve_joint(
         pairs, start.correction, n_cells=model.table_cells, gauge=model.gauge, progress=progress

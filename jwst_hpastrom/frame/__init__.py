@@ -1,6 +1,7 @@
 """Star lists -> matched, transformed, averaged: the master frame."""
 
 from jwst_hpastrom.frame.colors import combine_filters
+from jwst_hpastrom.frame.config import FrameConfig
 from jwst_hpastrom.frame.errors import combine_errors, position_errors
 from jwst_hpastrom.frame.filters import join_filters
 from jwst_hpastrom.frame.master import MasterFrame, build_master
@@ -8,6 +9,7 @@ from jwst_hpastrom.frame.quality import rms_against_magnitude
 from jwst_hpastrom.frame.transforms.mosaic import MosaicFit
 
 __all__ = [
+    "FrameConfig",
     "MasterFrame",
     "MosaicFit",
     "build_master",

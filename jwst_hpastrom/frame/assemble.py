@@ -1,10 +1,13 @@
 """Averages -> the columns of the master frame."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.columns import AVERAGED, MASTER, Flag, make_table
 from jwst_hpastrom.frame.errors import combine_errors
 from jwst_hpastrom.frame.photometry import mean_magnitudes
+from jwst_hpastrom.geometry import TangentPlane
 
 __all__ = ["master_table"]
 
@@ -28,9 +31,22 @@ def _common_flags(star, flags, use, n):
     return out
 
 
-def master_table(
-    m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, systematic, meta
-):
+class Zeros(NamedTuple):
+    """Zero points of the exposures, and their covariance, which is part of the magnitudes' errors."""
+
+    points: np.ndarray
+    covariance: np.ndarray
+
+
+class Asked(NamedTuple):
+    """The frame's plane, exposures that a star needed, and those that were asked for."""
+
+    plane: TangentPlane
+    n_min: int
+    min_exposures: int
+
+
+def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta):
     """Fill the master table.
 
     Parameters
@@ -43,16 +59,9 @@ def master_table(
     averages
         Means, RMS, formal errors (n, 2), counts, and the measurements used.
 
-    zero : ndarray
-        Zero point of each exposure.
+    zeros : `Zeros`
 
-    zero_covariance : ndarray
-        Theirs, (n_exposures, n_exposures); it is part of the magnitudes' errors.
-
-    plane : `~jwst_hpastrom.geometry.TangentPlane`
-
-    n_min, min_exposures : int
-        Exposures a star needed, and that were asked for.
+    asked : `Asked`
 
     in_transform : ndarray of bool
         Detections that defined transformations.
@@ -77,6 +86,8 @@ def master_table(
     """
     n = averages.n_used.size
     use = averages.used
+    zero, zero_covariance = zeros
+    plane, n_min, min_exposures = asked
     zeroed = m.mag + zero[m.exposure]
     mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
     scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
@@ -118,7 +129,7 @@ def master_table(
         "x_err_formal": averages.formal[:, 0], "y_err_formal": averages.formal[:, 1],
         "x_err_systematic": common[0], "y_err_systematic": common[1],
         "mag": mags.mean, "mag_rms": mags.rms, "mag_err": mag_err,
-        "qfit": _mean_over(star, m.qfit, use, n), "radxs": _mean_over(star, m.radxs, use, n),
+        **{name: _mean_over(star, m.averaged[:, k], use, n) for k, name in enumerate(AVERAGED)},
         "n_found": averages.n_found, "n_used": averages.n_used, "flags": flags,
     }  # fmt: skip
     data = {name: np.asarray(values)[order] for name, values in data.items()}

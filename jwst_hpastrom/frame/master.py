@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -12,9 +12,11 @@ from tqdm.auto import tqdm
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, make_table
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.frame.assemble import master_table
+from jwst_hpastrom.frame.assemble import Asked, Zeros, master_table
 from jwst_hpastrom.frame.averages import Averages, Averaging, average
+from jwst_hpastrom.frame.config import FrameConfig
 from jwst_hpastrom.frame.measurements import collect
 from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
@@ -26,7 +28,6 @@ from jwst_hpastrom.frame.transforms.registration import choose_plane, first_tran
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
-from jwst_hpastrom.ranges import in_range
 
 __all__ = ["MasterFrame", "build_master"]
 
@@ -92,24 +93,14 @@ def _central(centers):
     return np.argsort(np.hypot(*(centers - middle).T), kind="stable")
 
 
-@in_range
+@configured(FrameConfig)
 def build_master(
     star_lists: Sequence[Table],
     *,
+    config: FrameConfig,
     correction: Mapping | Sequence[Mapping] | None = None,
     reference: Table | None = None,
     plane: TangentPlane | None = None,
-    min_exposures: int = 3,
-    n_iterations: int = 3,
-    parameters: int = 6,
-    match_radius: float = 40.0,
-    sigma: float = 3.0,
-    qfit_max: float = 0.1,
-    pixel_area: bool = True,
-    max_shift: float = 5.0,
-    max_rotation: float = 1.0,
-    scale_mas: float = 50.0,
-    together: bool = False,
     progress: bool = False,
 ) -> MasterFrame:
     """Average the star lists of dithered exposures into a master frame.
@@ -139,39 +130,7 @@ def build_master(
     plane : `~jwst_hpastrom.geometry.TangentPlane`, optional
         Of the master frame; by default the catalog's own, else one about its (or the exposures') center.
 
-    min_exposures : int
-        Fewest exposures in which a star must be found (fewer only if there are not as many exposures).
-
-    n_iterations : int
-        Iterations of transforming and averaging.
-
-    parameters : {4, 6}
-        Parameters of the exposures' transformations: 4 (shift, rotation, scale) or 6 (general linear).
-
-    match_radius : float
-        Cross-identification radius, mas.
-
-    sigma : float
-        Clipping of a star's measurements about their median, in either axis.
-
-    qfit_max : float
-        Worst QFIT of a detection that may define a transformation.
-
-    pixel_area : bool
-        Correct magnitudes for the pixels' area where a correction is given (Methods §2.7).
-
-    max_shift : float
-        Largest pointing error of an exposure's WCS, arcsec.
-
-    max_rotation : float
-        Largest rotation error of an exposure's WCS, degrees.
-
-    scale_mas : float
-        Master pixel where neither ``plane`` nor ``reference`` gives one, mas.
-
-    together : bool
-        Solve for all exposures' transformations at once, as is always done for several detectors: for mosaics
-        with little overlap.
+    {options}
 
     progress : bool
         Show a progress bar.
@@ -193,7 +152,7 @@ def build_master(
     on the detector, and the wings of neighbors that were not subtracted. Few measurements give an upper
     limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
     """
-    star_lists, parameters = list(star_lists), int(parameters)
+    star_lists = list(star_lists)
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
     names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]
@@ -203,59 +162,27 @@ def build_master(
             "stars are flagged FEW_EXPOSURES",
             names[0],
         )
-    m, corrections = collect(star_lists, correction, qfit_max=qfit_max, pixel_area=pixel_area)
-    nowhere = give_sky(m, names, plane=plane, reference=reference, scale_mas=scale_mas)
-    plane = nowhere or choose_plane(plane, reference, m.ra, m.dec, scale_mas)
-    epochs = np.array([float(t.meta.get("epoch") or np.nan) for t in star_lists])
-    epoch = float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
-    px = 1e3 / plane.scale_mas  # master pixels per arcsec
-    radius = match_radius / plane.scale_mas
-    n_min = min(min_exposures, m.n_exposures)
-
-    centers = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
-    order = _central(centers)
-    central = int(order[0])
-    shown = _bar(n_iterations + 1, progress)
-    detectors, which = detector_names(star_lists)
-    several, limits = None, {"max_shift": max_shift * px, "max_rotation": max_rotation}
-    if together or len(detectors) > 1:
-        several = SeveralDetectors(m, detectors, which, epochs, plane, reference, epoch, radius)
-        transforms = several.register(order, names=names, **limits)
-    else:
-        transforms = first_transforms(m, plane, order, names=names, **limits)
-    wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
-    star, n_stars = identify(m, order, 1.5 * radius)
-    shown.update()
-    settings = Averaging(n_iterations, parameters, sigma, radius, n_min)
-    state = average(m, order, star, n_stars, several, transforms, names, settings, shown)
+    m, corrections = collect(star_lists, correction, qfit_max=config.qfit_max, pixel_area=config.pixel_area)
+    nowhere = give_sky(m, names, plane=plane, reference=reference, scale_mas=config.scale_mas)
+    plane = nowhere or choose_plane(plane, reference, m.ra, m.dec, config.scale_mas)
+    shown = _bar(config.n_iterations + 1, progress)
+    field = _Field(m, names, plane, reference, *_epochs(star_lists), min(config.min_exposures, m.n_exposures))
+    state, several, central, wcs_uv = _registered(field, star_lists, config, shown)
     star, n_stars, averages, extra, transforms, in_transform = state
-    tied = _tie(m, star, averages, several, reference, plane, epoch, n_min, limits, wcs_uv)
-    final, tie_meta, tie, tie_error = tied
+    final, tie_meta, tie, tie_error = _tie(field, star, averages, several, config.limits(plane), wcs_uv)
     transforms = [t.then(final) for t in transforms]
     for k in range(m.n_exposures):
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
     zero, zero_covariance = zero_points(m, star, n_stars, central)
-    star, n_stars = _keep(star, averages, n_min, names[central])
-    averages = Averages(m, star, n_stars, sigma, extra)
-    meta = _meta(star_lists[central].meta, epoch, m, n_min, names[central], plane) | tie_meta
-    measured = (m, star, averages, transforms, corrections, meta["filter"])
-    if several is not None:
-        meta["detectors"] = detectors
-        shared = ErrorsByDetector(*measured, several, meta["instrument"])
-    else:
-        shared = SharedErrors(*measured, tie, meta["instrument"])
-    if shared.unknown.any():
-        log.warning(
-            "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
-            "distortion correction states no errors; x_err is without it",
-            n_stars, m.n_exposures,
-        )  # fmt: skip
-    meta |= _error_meta(shared)
-    table, residuals, dmag = master_table(
-        m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
-    )
+    star, n_stars = _keep(star, averages, field.n_min, names[central])
+    averages = Averages(m, star, n_stars, config.sigma, extra)
+    meta = _meta(star_lists[central].meta, field, names[central]) | tie_meta
+    shared = _shared(m, star, averages, transforms, corrections, meta, several, tie)
+    zeros = Zeros(zero, zero_covariance)
+    asked = Asked(plane, field.n_min, config.min_exposures)
+    table, residuals, dmag = master_table(m, star, averages, zeros, asked, in_transform, shared, meta)
     if several is not None and reference is not None:
         table = _with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
     elif tie_error is not None:
@@ -271,12 +198,72 @@ def build_master(
     return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central, fit)
 
 
-def _tie(m, star, averages, several, reference, plane, epoch, n_min, limits, wcs_uv):
+class _Field(NamedTuple):
+    """What is averaged, and where: measurements, lists' names, plane, catalog, times, least exposures."""
+
+    m: Any
+    names: list
+    plane: TangentPlane
+    reference: Table | None
+    epochs: np.ndarray
+    epoch: float
+    n_min: int
+
+
+def _epochs(star_lists):
+    """Return the exposures' epochs and their mean, NaN where unknown."""
+    epochs = np.array([float(t.meta.get("epoch") or np.nan) for t in star_lists])
+    return epochs, float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
+
+
+def _registered(field, star_lists, config, shown):
+    """Return the averages' state, several detectors' solution, the central exposure, the WCS's places."""
+    m, names, plane = field.m, field.names, field.plane
+    radius, limits = config.match_radius / plane.scale_mas, config.limits(plane)
+    centers = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
+    order = _central(centers)
+    detectors, which = detector_names(star_lists)
+    several = None
+    if config.together or len(detectors) > 1:
+        several = SeveralDetectors(
+            m, detectors, which, field.epochs, plane, field.reference, field.epoch, radius
+        )
+        transforms = several.register(order, names=names, **limits)
+    else:
+        transforms = first_transforms(m, plane, order, names=names, **limits)
+    wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
+    star, n_stars = identify(m, order, 1.5 * radius)
+    shown.update()
+    settings = Averaging(config.n_iterations, int(config.parameters), config.sigma, radius, field.n_min)
+    state = average(m, order, star, n_stars, several, transforms, names, settings, shown)
+    return state, several, int(order[0]), wcs_uv
+
+
+def _shared(m, star, averages, transforms, corrections, meta, several, tie):
+    """Return the errors that exposures share; their sizes, and the detectors, go into the metadata."""
+    measured = (m, star, averages, transforms, corrections, meta["filter"])
+    if several is not None:
+        meta["detectors"] = several.detectors
+        shared = ErrorsByDetector(*measured, several, meta["instrument"])
+    else:
+        shared = SharedErrors(*measured, tie, meta["instrument"])
+    if shared.unknown.any():
+        log.warning(
+            "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
+            "distortion correction states no errors; x_err is without it",
+            averages.n_used.size, m.n_exposures,
+        )  # fmt: skip
+    meta |= _error_meta(shared)
+    return shared
+
+
+def _tie(field, star, averages, several, limits, wcs_uv):
     """Return the transformation to the catalog's frame, what is known of it, its weights and its errors.
 
     The averages' own frame is that of the central exposure's WCS so far, or, where several detectors were
     solved for with the catalog, that of the catalog.
     """
+    m, _, plane, reference, _, epoch, n_min = field
     if several is not None and reference is not None:
         return LinearTransform(), several.tie_meta(wcs_uv), None, None
     if reference is not None:
@@ -295,11 +282,13 @@ def _keep(star, averages, n_min, name):
     return np.where(star >= 0, renumber[star], -1), solid.size
 
 
-def _meta(of_list, epoch, m, n_min, name, plane):
+def _meta(of_list, field, name):
     """Return the metadata of a frame whose central exposure has this list and name."""
     made_with = {key: str(of_list.get(key) or "") for key in ("filter", "instrument", "detector")}
-    counts = {"n_exposures": m.n_exposures, "min_exposures": n_min, "central_exposure": name}
-    return {"epoch": epoch, **made_with, **counts, **plane.to_meta()}
+    counts = {
+        "n_exposures": field.m.n_exposures, "min_exposures": field.n_min, "central_exposure": name,
+    }  # fmt: skip
+    return {"epoch": field.epoch, **made_with, **counts, **field.plane.to_meta()}
 
 
 def _error_meta(shared):

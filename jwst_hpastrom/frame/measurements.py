@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.columns import Flag, values
+from jwst_hpastrom.columns import AVERAGED, Flag, values
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
 from jwst_hpastrom.geometry.window import on_window
@@ -50,8 +50,11 @@ class Measurements:
     ra, dec : ndarray
         Through the exposures' WCS, degrees; NaN where there is none.
 
-    mag, mag_var, qfit, radxs, flags : ndarray
+    mag, mag_var, qfit, flags : ndarray
         From the star lists; ``mag`` includes the pixel-area correction.
+
+    averaged : ndarray, shape (n, n_columns)
+        Columns of `jwst_hpastrom.columns.AVERAGED`.
 
     reference : ndarray of bool
         Detections clean enough to define transformations.
@@ -79,7 +82,7 @@ class Measurements:
     mag: np.ndarray
     mag_var: np.ndarray
     qfit: np.ndarray
-    radxs: np.ndarray
+    averaged: np.ndarray
     flags: np.ndarray
     reference: np.ndarray
     unstated: np.ndarray
@@ -162,7 +165,8 @@ def _one(table, correction, qfit_max, pixel_area):
         "row": np.arange(n), "raw_x": x, "raw_y": y, "x": xc, "y": yc, "vx": vx, "vy": vy, "vxy": vxy,
         "ra": _column(table, "ra", np.nan, n), "dec": _column(table, "dec", np.nan, n),
         "mag": mag, "mag_var": _column(table, "mag_err", np.nan, n) ** 2,
-        "qfit": qfit, "radxs": _column(table, "radxs", np.nan, n), "flags": flags,
+        "qfit": qfit, "flags": flags,
+        "averaged": np.stack([_column(table, name, np.nan, n) for name in AVERAGED], 1),
         "reference": (flags & int(NOT_REFERENCE) == 0) & ~(qfit > qfit_max),
     }  # fmt: skip
     return {key: value[ok] for key, value in data.items()}, unstated

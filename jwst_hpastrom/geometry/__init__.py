@@ -1,17 +1,12 @@
 """Mappings, transformations, matching and tangent planes, on plain arrays."""
 
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
-from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
+from jwst_hpastrom.geometry.matching import BlindMatch, BlindSearch, match_blind, match_nearest
 from jwst_hpastrom.geometry.shift_vote import match_few, match_shift
 from jwst_hpastrom.geometry.sky_coords import as_qtable, sky_coords
 from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
-from jwst_hpastrom.geometry.transform import (
-    LinearTransform,
-    PolynomialTransform,
-    TransformFit,
-    fit_linear,
-    fit_polynomial,
-)
+from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
+from jwst_hpastrom.geometry.transform_fits import TransformFit, fit_linear, fit_polynomial
 from jwst_hpastrom.numerics import (
     GroupMean,
     clipped_mean,
@@ -23,6 +18,7 @@ from jwst_hpastrom.numerics import (
 
 __all__ = [
     "BlindMatch",
+    "BlindSearch",
     "CompositeMapping",
     "GroupMean",
     "IdentityMapping",

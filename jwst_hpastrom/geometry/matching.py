@@ -6,12 +6,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
 
+from jwst_hpastrom.configuration import Configuration, configuration, configured, parameter
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry._kernels import nearest_in_cells, vote_shifts
 from jwst_hpastrom.geometry.few_stars import FEW, find_few
-from jwst_hpastrom.geometry.transform import LinearTransform, fit_linear
+from jwst_hpastrom.geometry.transform import LinearTransform
+from jwst_hpastrom.geometry.transform_fits import fit_linear
 
-__all__ = ["BlindMatch", "match_blind", "match_nearest"]
+__all__ = ["BlindMatch", "BlindSearch", "match_blind", "match_nearest"]
 
 
 #: largest rotation, degrees, of lists whose orientation counts as known
@@ -104,23 +106,48 @@ class BlindMatch:
     significance: float
 
 
+@configuration
+class BlindSearch(Configuration):
+    """What `match_blind` looks for."""
+
+    max_shift: float | None = parameter(
+        None, "float, optional",
+        """Largest offset of the lists' centers (as they stand), units of list 2. None: anything that
+        overlaps.""", checked=False,
+    )  # fmt: skip
+    max_rotation: float = parameter(1.5, "float", "Largest rotation, degrees; 180 for any.", checked=False)
+    scale: float = parameter(1.0, "float", "Units of list 2 per unit of list 1.")
+    scale_tolerance: float = parameter(0.0, "float", "Largest relative error of the scale.")
+    parity: int = parameter(1, "{1, -1}", "-1 where the first list is mirrored (x to the other side).")
+    radius: float | None = parameter(
+        None, "float, optional",
+        """Final matching radius, units of list 2; by default the one at which a star has a chance partner in
+        one case in a hundred, but five times the scatter of the fit at least and twenty times at most.""",
+    )  # fmt: skip
+    n_bright: int = parameter(
+        400, "int",
+        """Stars of each list that vote (first a quarter, in the end four times as many, until it is
+        decided).""",
+    )  # fmt: skip
+    min_stars: int = parameter(6, "int", "Fewest pairs allowed.")
+    parameters: int = parameter(6, "{4, 6}", "Of the final transformation.")
+
+    @property
+    def aligned_within(self) -> float | None:
+        """Largest offset of lists whose axes are nearly the same; None of others."""
+        return self.max_shift if self.max_rotation < KNOWN_ANGLE and self.parity > 0 else None
+
+
+@configured(BlindSearch)
 def match_blind(
     x1: np.ndarray,
     y1: np.ndarray,
     x2: np.ndarray,
     y2: np.ndarray,
     *,
+    config: BlindSearch,
     mag1: np.ndarray | None = None,
     mag2: np.ndarray | None = None,
-    max_shift: float | None = None,
-    max_rotation: float = 1.5,
-    scale: float = 1.0,
-    scale_tolerance: float = 0.0,
-    parity: int = 1,
-    radius: float | None = None,
-    n_bright: int = 400,
-    min_stars: int = 6,
-    parameters: int = 6,
 ) -> BlindMatch:
     """Find the transformation between two lists that may be shifted, turned and scaled.
 
@@ -138,30 +165,7 @@ def match_blind(
     mag1, mag2 : ndarray, optional
         Magnitudes, to choose the brightest stars by; without them, the lists' own order counts.
 
-    max_shift : float, optional
-        Largest offset of the lists' centers (as they stand), units of list 2. None: anything that overlaps.
-
-    max_rotation : float
-        Largest rotation, degrees; 180 for any.
-
-    scale, scale_tolerance : float
-        Units of list 2 per unit of list 1, and its largest relative error.
-
-    parity : {1, -1}
-        -1 where the first list is mirrored (x to the other side).
-
-    radius : float, optional
-        Final matching radius, units of list 2; by default the one at which a star has a chance partner in one
-        case in a hundred, but five times the scatter of the fit at least and twenty times at most.
-
-    n_bright : int
-        Stars of each list that vote (first a quarter, in the end four times as many, until it is decided).
-
-    min_stars : int
-        Fewest pairs allowed.
-
-    parameters : {4, 6}
-        Of the final transformation.
+    {options}
 
     Returns
     -------
@@ -185,16 +189,15 @@ def match_blind(
     (100, [12.0, -7.0])
     """
     x1, y1, x2, y2 = (np.asarray(a, float) for a in (x1, y1, x2, y2))
-    k1, k2 = _overlap(x1 * parity, y1, x2, y2, scale, max_shift if max_rotation < 10 and parity > 0 else None)
+    min_stars, n_bright = config.min_stars, config.n_bright
+    k1, k2 = _overlap(x1 * config.parity, y1, x2, y2, config.scale, config.aligned_within)
     if min(k1.size, k2.size) < min_stars:
         raise NotEnoughStarsError(f"lists of {k1.size} and {k2.size} stars", f"{min_stars} stars in each")
     best, tried = None, 0
     # A few decide quickly where they can; lists of different depth or color share few of their brightest.
     for n in (max(n_bright // 4, min_stars), n_bright, 4 * n_bright):
         b1, b2 = _brightest(k1, mag1, n), _brightest(k2, mag2, n)
-        starts, n_cells = _vote(
-            x1[b1], y1[b1], x2[b2], y2[b2], max_shift, max_rotation, scale, scale_tolerance, parity
-        )
+        starts, n_cells = _vote(x1[b1], y1[b1], x2[b2], y2[b2], config)
         tried += n_cells
         for start, first_radius in starts:
             found = _refine_bright(start, x1[b1], y1[b1], x2[b2], y2[b2], first_radius, min_stars)
@@ -208,10 +211,7 @@ def match_blind(
             break
     few = None
     if best is None or best.log_p > np.log(1e-4 / tried):
-        few = _few(
-            (x1[k1], y1[k1]), (x2[k2], y2[k2]), max_shift, max_rotation, scale, scale_tolerance, parity,
-            min_stars,
-        )  # fmt: skip
+        few = _few((x1[k1], y1[k1]), (x2[k2], y2[k2]), config)
     if few is not None:
         best = few
     elif best is None or best.log_p > np.log(1e-4 / tried):
@@ -225,18 +225,20 @@ def match_blind(
             f"{min_stars} stars in common",
             "do both lists show the same field, at this scale and orientation, and are their entries stars?",
         )
-    return _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters, few is not None)
+    return _refine_all(best, x1, y1, x2, y2, config, few is not None)
 
 
-def _few(xy1, xy2, max_shift, max_rotation, scale, scale_tolerance, parity, min_stars):
+def _few(xy1, xy2, search):
     """The place of a few stars in a list of nearly known orientation, or None."""
     swap = xy2[0].size < xy1[0].size
     short, long = (c[0] + 1j * c[1] for c in ((xy2, xy1) if swap else (xy1, xy2)))
-    if short.size > FEW or short.size < max(min_stars, 5) or max_rotation > KNOWN_ANGLE or parity < 0:
+    fewest = max(search.min_stars, 5)
+    unknown = search.max_rotation > KNOWN_ANGLE or search.parity < 0
+    if short.size > FEW or short.size < fewest or unknown:
         return None
     found = find_few(
-        short, long, scale=1 / scale if swap else scale, scale_tolerance=scale_tolerance,
-        max_rotation=max_rotation, max_shift=max_shift, min_stars=max(min_stars, 5),
+        short, long, scale=1 / search.scale if swap else search.scale, scale_tolerance=search.scale_tolerance,
+        max_rotation=search.max_rotation, max_shift=search.max_shift, min_stars=fewest,
     )  # fmt: skip
     if found is None or found[-1] > np.log(1e-4):
         return None
@@ -269,8 +271,10 @@ def _brightest(rows, mag, n):
     return rows[np.argsort(np.where(np.isfinite(mag), mag, np.inf), kind="stable")[:n]]
 
 
-def _vote(x1, y1, x2, y2, max_shift, max_rotation, scale, scale_tolerance, parity):
+def _vote(x1, y1, x2, y2, search):
     """Trial transformations with the most coinciding pairs, each with the radius to begin with."""
+    max_shift, max_rotation, parity = search.max_shift, search.max_rotation, search.parity
+    scale, scale_tolerance = search.scale, search.scale_tolerance
     center = np.array([np.median(x1), np.median(y1)])
     ax, ay = (x1 - center[0]) * parity, y1 - center[1]
     extent = max(np.ptp(ax), np.ptp(ay)) * scale
@@ -355,8 +359,9 @@ def _chance_radius(x2, y2, share=0.01):
     return float(np.sqrt(share / np.pi / density))
 
 
-def _refine_all(best, x1, y1, x2, y2, radius, min_stars, parameters, few):
+def _refine_all(best, x1, y1, x2, y2, search, few):
     """From bright stars to all."""
+    radius, min_stars, parameters = search.radius, search.min_stars, search.parameters
     t, chance = best.transform, _chance_radius(x2, y2)
     if few:  # one pair by chance would bend the fit: only what lies as close as the pairs that were found
         chance = min(chance, 3 * best.radius)

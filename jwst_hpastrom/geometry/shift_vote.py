@@ -8,7 +8,8 @@ from scipy.stats import poisson
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry.matching import BlindMatch, match_blind, match_nearest
-from jwst_hpastrom.geometry.transform import LinearTransform, fit_linear
+from jwst_hpastrom.geometry.transform import LinearTransform
+from jwst_hpastrom.geometry.transform_fits import fit_linear
 
 __all__ = ["FEW", "match_few", "match_shift"]
 

@@ -23,9 +23,9 @@ __getattr__, __dir__, __all__ = lazy(
             "correction_from_model",
             "read_distortion",
             "reference_meta",
-            "refine_exposure_wcs",
             "write_distortion",
         ),
+        "calibrations.refined_wcs": ("refine_exposure_wcs",),
         "tables.epochs": (
             "convert_flystar_list",
             "epoch_from_name",
@@ -40,10 +40,10 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "exposures.exposure": (
             "Exposure",
-            "dq_bits",
             "exposure_root",
             "read_exposure",
         ),
+        "exposures.quality_bits": ("dq_bits",),
         "gaia.table": (
             "convert_flystar_gaia",
             "read_gaia",

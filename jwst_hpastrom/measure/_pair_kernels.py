@@ -1,8 +1,10 @@
 """Numba cores that fit one star or two in the same pixels of all exposures, and so tell a blend from a star.
 
-Arguments are named as in `jwst_hpastrom.measure._kernels`. A star's parameters are flux, X, Y: flux on the
+Arguments are those of `jwst_hpastrom.measure.bundles`. A star's parameters are flux, X, Y: flux on the
 common scale, offsets in the common frame from the place that ``px, py`` (n_exposures) are the images of.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -12,6 +14,29 @@ from jwst_hpastrom.epsf._kernels import FAST, PAD, blend, box_model, cholesky, c
 REACH = 2.0  # pixels that a star may lie from where the pair was
 
 
+class Room(NamedTuple):
+    """Pixels around a star in all exposures, and room for its models."""
+
+    pix: np.ndarray  # (n_exposures, side, side)
+    wgt: np.ndarray
+    corner: np.ndarray  # (n_exposures, 4): first pixel, first sample of the window
+    window: np.ndarray  # (n_exposures, size, size) ePSF around the star
+    psis: np.ndarray  # (2, 3, side, side) models and derivatives, which `box_model` fills
+    taps: np.ndarray
+
+
+class Blend(NamedTuple):
+    """What `split` finds of every star, (n_stars,) or (n_stars, 3)."""
+
+    brighter: np.ndarray  # flux, X, Y
+    fainter: np.ndarray
+    chi2_one: np.ndarray
+    chi2_two: np.ndarray
+    gain: np.ndarray  # in χ², without the fifth of the exposures that gain most
+    n_pixels: np.ndarray  # with weight
+    fitted: np.ndarray  # whether there is a fit
+
+
 @njit(cache=True, nogil=True)
 def buffers(n_exp, os, half):
     """Room for the pixels, their weights, corners and ePSF windows, and for what `box_model` fills."""
@@ -19,12 +44,15 @@ def buffers(n_exp, os, half):
     size = (side - 1) * os + 4 + 2 * int(np.ceil(REACH * os))
     pix, wgt = np.empty((n_exp, side, side)), np.empty((n_exp, side, side))
     corner, window = np.empty((n_exp, 4), np.int64), np.empty((n_exp, size, size))
-    return pix, wgt, corner, window, np.empty((2, 3, side, side)), np.empty((4, 4))
+    return Room(pix, wgt, corner, window, np.empty((2, 3, side, side)), np.empty((4, 4)))
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, pix, wgt, corner, window):
+def gather(cutouts, exposures, px, py, flux, use, room):
     """Cut out the star's pixels with its light put back, and the ePSF around it; return which exposures."""
+    data, weight = cutouts
+    lib, coeff, gx, gy, os, _, zp = exposures
+    pix, wgt, corner, window = room.pix, room.wgt, room.corner, room.window
     n_exp, ny, nx = data.shape
     side, size = pix.shape[1], window.shape[1]
     center = (coeff.shape[2] - 2 * PAD - 1) / 2.0
@@ -54,10 +82,11 @@ def gather(data, weight, lib, coeff, gx, gy, os, px, py, zp, flux, use, pix, wgt
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def group_equations(
-    pix, wgt, corner, window, center, os, px, py, jac, zp, good, p, n, psis, taps, matrix, right, chi2
-):
+def group_equations(room, exposures, px, py, good, p, n, matrix, right, chi2):
     """Normal equations of n stars' parameters p (3 n); χ² of each exposure. Returns the sum of χ²."""
+    pix, wgt, corner, window, psis, taps = room
+    os, jac, zp = exposures.os, exposures.jac, exposures.zp
+    center = (exposures.coeff.shape[2] - 2 * PAD - 1) / 2.0
     side = pix.shape[1]
     m = 3 * n
     for a in range(m):
@@ -102,16 +131,13 @@ def group_equations(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def fit_group(
-    pix, wgt, corner, window, center, os, px, py, jac, zp, good, p, n, iterations, psis, taps, chi2
-):
+def fit_group(room, exposures, px, py, good, p, n, iterations, chi2):
     """Levenberg-Marquardt steps of n stars' parameters, in place; returns χ² (inf if there is no fit)."""
     m = 3 * n
     matrix, factor, right = np.empty((m, m)), np.empty((m, m)), np.empty(m)
     trial, trial_chi2 = np.empty(m), np.empty(chi2.size)
     trial_matrix, trial_right = np.empty((m, m)), np.empty(m)
-    args = (pix, wgt, corner, window, center, os, px, py, jac, zp, good)
-    best = group_equations(*args, p, n, psis, taps, matrix, right, chi2)
+    best = group_equations(room, exposures, px, py, good, p, n, matrix, right, chi2)
     damping = 1e-3
     for _ in range(iterations):
         for a in range(m):
@@ -133,7 +159,9 @@ def fit_group(
         if not inside:
             damping = damping * 10.0 + 0.1
             continue
-        value = group_equations(*args, trial, n, psis, taps, trial_matrix, trial_right, trial_chi2)
+        value = group_equations(
+            room, exposures, px, py, good, trial, n, trial_matrix, trial_right, trial_chi2
+        )
         if value < best:
             gain = best - value
             best = value
@@ -150,29 +178,23 @@ def fit_group(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def split(
-    data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, flux, use, half, chosen, separation, out
-):  # fmt: skip
-    """Fit the chosen stars as one and as two.
+def split(cutouts, exposures, stars, half, chosen, separation, out):
+    """Fit the chosen stars as one and as two; fills a `Blend`.
 
-    Starts lie in eight directions at ``separation``. out (n_stars, 11): the brighter's flux, X, Y, the
-    other's, χ² as one and as two, the gain in χ² without the fifth of the exposures that gain most, pixels
-    with weight, 1 where there is a fit.
+    Starts lie in eight directions at ``separation``.
     """
-    n_exp, center = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
-    pix, wgt, corner, window, psis, taps = buffers(n_exp, os, half)
+    n_exp = cutouts.data.shape[0]
+    room = buffers(n_exp, exposures.os, half)
     one, two, best = np.empty(3), np.empty(6), np.empty(6)
     chi_one, chi_two, chi_best, gain = np.empty(n_exp), np.empty(n_exp), np.empty(n_exp), np.empty(n_exp)
-    for s in range(px.shape[0]):
-        out[s, :] = 0.0
+    for s in range(stars.px.shape[0]):
+        out.fitted[s] = False
         if not chosen[s]:
             continue
-        good = gather(
-            data, weight, lib, coeff, gx, gy, os, px[s], py[s], zp, flux[s], use[s], pix, wgt, corner, window,
-        )  # fmt: skip
-        args = (pix, wgt, corner, window, center, os, px[s], py[s], jac, zp, good)
-        one[0], one[1], one[2] = flux[s], 0.0, 0.0
-        single = fit_group(*args, one, 1, 8, psis, taps, chi_one)
+        px, py = stars.px[s], stars.py[s]
+        good = gather(cutouts, exposures, px, py, stars.flux[s], stars.use[s], room)
+        one[0], one[1], one[2] = stars.flux[s], 0.0, 0.0
+        single = fit_group(room, exposures, px, py, good, one, 1, 8, chi_one)
         if not np.isfinite(single):
             continue
         lowest = np.inf
@@ -180,49 +202,46 @@ def split(
             c, d = separation * np.cos(0.25 * np.pi * k), separation * np.sin(0.25 * np.pi * k)
             two[0], two[1], two[2] = 0.7 * one[0], one[1] - 0.3 * c, one[2] - 0.3 * d
             two[3], two[4], two[5] = 0.3 * one[0], one[1] + 0.7 * c, one[2] + 0.7 * d
-            value = fit_group(*args, two, 2, 3, psis, taps, chi_two)
+            value = fit_group(room, exposures, px, py, good, two, 2, 3, chi_two)
             if value < lowest:
                 lowest = value
                 best[:] = two
         if not np.isfinite(lowest):
             continue
-        lowest = fit_group(*args, best, 2, 25, psis, taps, chi_best)
+        lowest = fit_group(room, exposures, px, py, good, best, 2, 25, chi_best)
         if not np.isfinite(lowest):
             continue
         a = 0 if best[0] >= best[3] else 3
-        out[s, 0:3], out[s, 3:6] = best[a : a + 3], best[3 - a : 6 - a]
-        out[s, 6], out[s, 7] = single, lowest
+        out.brighter[s], out.fainter[s] = best[a : a + 3], best[3 - a : 6 - a]
+        out.chi2_one[s], out.chi2_two[s] = single, lowest
         count, pixels = 0, 0
         for e in range(n_exp):
             if good[e]:
                 gain[count] = chi_one[e] - chi_best[e]
                 count += 1
-                pixels += (wgt[e] > 0.0).sum()
+                pixels += (room.wgt[e] > 0.0).sum()
         order = np.sort(gain[:count])
-        out[s, 8] = order[: count - max(1, int(np.ceil(0.2 * count)))].sum()
-        out[s, 9], out[s, 10] = pixels, 1.0
+        out.gain[s] = order[: count - max(1, int(np.ceil(0.2 * count)))].sum()
+        out.n_pixels[s], out.fitted[s] = pixels, True
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def inflation(data, weight, lib, coeff, gx, gy, os, px, py, jac, zp, x, y, flux, use, half, pairs, out):
+def inflation(cutouts, exposures, stars, place, half, pairs, out):
     """Errors of flux, X, Y of the first star of each pair with the second one unknown, over those without it.
 
-    pairs (n, 2): rows of stars at most REACH apart; out (n, 3).
+    place: common positions x, y; pairs (n, 2): rows of stars at most REACH apart; out (n, 3).
     """
-    n_exp, center = data.shape[0], (coeff.shape[2] - 2 * PAD - 1) / 2.0
-    pix, wgt, corner, window, psis, taps = buffers(n_exp, os, half)
+    x, y = place
+    flux, n_exp = stars.flux, cutouts.data.shape[0]
+    room = buffers(n_exp, exposures.os, half)
     p, chi2, unit = np.empty(6), np.empty(n_exp), np.empty(6)
     matrix, factor, right = np.empty((6, 6)), np.empty((6, 6)), np.empty(6)
     for k in range(pairs.shape[0]):
         a, b = pairs[k, 0], pairs[k, 1]
-        good = gather(
-            data, weight, lib, coeff, gx, gy, os, px[a], py[a], zp, flux[a], use[a], pix, wgt, corner, window,
-        )  # fmt: skip
+        px, py = stars.px[a], stars.py[a]
+        good = gather(cutouts, exposures, px, py, flux[a], stars.use[a], room)
         p[0], p[1], p[2], p[3], p[4], p[5] = flux[a], 0.0, 0.0, flux[b], x[b] - x[a], y[b] - y[a]
-        group_equations(
-            pix, wgt, corner, window, center, os, px[a], py[a], jac, zp, good, p, 2, psis, taps, matrix,
-            right, chi2,
-        )  # fmt: skip
+        group_equations(room, exposures, px, py, good, p, 2, matrix, right, chi2)
         out[k, :] = 1.0
         for m in (3, 6):
             factor[:] = matrix

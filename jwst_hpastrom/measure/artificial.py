@@ -9,7 +9,9 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
 from jwst_hpastrom.measure import _kernels
+from jwst_hpastrom.measure.bundles import Stars
 from jwst_hpastrom.measure.many import ManyResult, run_tiles, to_master_errors
+from jwst_hpastrom.measure.passes import join_tiles
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["artificial_stars", "summarise_artificial"]
@@ -47,10 +49,9 @@ class _Injection:
         px, py = stack.positions(x, y)
         model = np.zeros_like(stack.data)
         radius = np.full(x.size, stack.libraries[0].half_width)
-        _kernels.add_models(
-            model, *stack.library_arguments(), px, py, stack.zp, flux, np.isfinite(px + py), radius, 1.0,
-            np.ones(x.size, bool),
-        )  # fmt: skip
+        known = np.isfinite(px + py)
+        added = Stars(px, py, flux, known, known, radius)
+        _kernels.add_models(model, stack.exposures(), added, 1.0, np.ones(x.size, bool))
         more = stack.slope[:, None, None] * np.maximum(model, 0)
         good = stack.weight > 0
         stack.data = np.where(
@@ -138,8 +139,9 @@ def artificial_stars(
 def _round(result, x, y, mag, rng, radius, tolerance, executor, progress):
     field, flux = result.field, 10 ** (-0.4 * mag)
     change = _Injection(x, y, flux, result.stars, rng)
-    parts = [r for _, r in run_tiles(field, field.cores, result.settings, executor, progress, change)]
-    mx, my, mf, out = (np.concatenate([p[k] for p in parts]) for k in range(4))
+    mx, my, mf, out, _ = join_tiles(
+        run_tiles(field, field.cores, result.settings, executor, progress, change)
+    )
     # A real star nearby is not the artificial one: real stars claim their own first.
     i, j, _ = match_nearest(
         *(np.r_[a, b] for a, b in zip((x, y), result.stars[:2], strict=True)), mx, my, radius
@@ -155,7 +157,7 @@ def _round(result, x, y, mag, rng, radius, tolerance, executor, progress):
         full[i] = values
         return full
 
-    ex, ey = to_master_errors(field.to_master, out[j, 4], out[j, 5], out[j, 14])
+    ex, ey = to_master_errors(field.to_master, out.x_err[j], out.y_err[j], out.corr[j])
     u, v = field.to_master.forward(x, y)
     fu, fv = field.to_master.forward(mx[j], my[j])
     found = np.zeros(x.size, bool)
@@ -163,7 +165,8 @@ def _round(result, x, y, mag, rng, radius, tolerance, executor, progress):
     return {
         "x": u, "y": v, "mag_true": mag, "found": found, "mag": filled(seen), "dx": filled(fu - u[i]),
         "dy": filled(fv - v[i]), "x_err": filled(ex), "y_err": filled(ey),
-        "n_used": np.nan_to_num(filled(out[j, 10])).astype(int), "neighbor": _neighbors(x, y, result.stars),
+        "n_used": np.nan_to_num(filled(out.n_used[j])).astype(int),
+        "neighbor": _neighbors(x, y, result.stars),
     }  # fmt: skip
 
 

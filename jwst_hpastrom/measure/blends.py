@@ -21,8 +21,8 @@ def resolve_blends(tile, solution):
     tile : `~jwst_hpastrom.measure.tile.Tile`
         Its stars are changed.
 
-    solution : ndarray, shape (n_stars, 16)
-        What `_kernels.combine` gave for the tile's stars.
+    solution : `~jwst_hpastrom.measure.bundles.Combined`
+        Of the tile's stars.
 
     Returns
     -------
@@ -30,29 +30,30 @@ def resolve_blends(tile, solution):
         Blends resolved.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        snr = tile.flux / solution[:, 3]
+        snr = tile.flux / solution.flux_err
         least = LEAST + (0.3 * tile.set.model_error * snr) ** 2
-        excess = (solution[:, 13] - 1.0) * solution[:, 10] * (2 * tile.half + 1) ** 2
-        chosen = (excess > least) & (solution[:, 11] < 0.5)
-    fits = np.zeros((tile.x.size, 11))
+        excess = (solution.chi2 - 1.0) * solution.n_used * (2 * tile.half + 1) ** 2
+        chosen = (excess > least) & (solution.qfit < 0.5)
+    fits = no_blends(tile.x.size)
     width = (np.pi * tile.profile[1][0]) ** -0.5  # radius of a disc as bright as the star and its center
-    _pair_kernels.split(
-        tile.data, tile.weight, *tile.library, tile.px, tile.py, tile.jac, tile.stack.zp, tile.flux, tile.use,
-        tile.half, chosen, 0.7 * width, fits,
-    )  # fmt: skip
-    single, double, spread, pixels = fits[:, 6:10].T
-    gain = single - double
-    apart = np.hypot(fits[:, 1] - fits[:, 4], fits[:, 2] - fits[:, 5])
-    ok = (fits[:, 10] > 0) & (gain > least * np.maximum(double / np.maximum(pixels, 1), 1))
-    ok &= (spread > 0.4 * gain) & (gain > 0.5 * (single - pixels))
-    ok &= (fits[:, 3] > 0.05 * fits[:, 0]) & (apart > 0.3 * width)
-    x, y, fits = tile.x[ok], tile.y[ok], fits[ok]
+    _pair_kernels.split(tile.cutouts, tile.exposures, tile.stars, tile.half, chosen, 0.7 * width, fits)
+    gain, pixels = fits.chi2_one - fits.chi2_two, fits.n_pixels
+    (flux1, x1, y1), (flux2, x2, y2) = fits.brighter.T, fits.fainter.T
+    apart = np.hypot(x1 - x2, y1 - y2)
+    ok = fits.fitted & (gain > least * np.maximum(fits.chi2_two / np.maximum(pixels, 1), 1))
+    ok &= (fits.gain > 0.4 * gain) & (gain > 0.5 * (fits.chi2_one - pixels))
+    ok &= (flux2 > 0.05 * flux1) & (apart > 0.3 * width)
+    x, y = tile.x[ok], tile.y[ok]
     tile.remove(ok)
     tile.subtract(
-        np.r_[x + fits[:, 1], x + fits[:, 4]], np.r_[y + fits[:, 2], y + fits[:, 5]],
-        np.r_[fits[:, 0], fits[:, 3]], joint=True,
-    )  # fmt: skip
+        np.r_[x + x1[ok], x + x2[ok]], np.r_[y + y1[ok], y + y2[ok]], np.r_[flux1[ok], flux2[ok]], joint=True
+    )
     return int(ok.sum())
+
+
+def no_blends(n):
+    """Room for n stars' `~jwst_hpastrom.measure._pair_kernels.Blend`."""
+    return _pair_kernels.Blend(np.zeros((n, 3)), np.zeros((n, 3)), *np.zeros((4, n)), np.zeros(n, bool))
 
 
 def error_inflation(tile):
@@ -71,8 +72,7 @@ def error_inflation(tile):
     pairs = np.concatenate([pairs, pairs[:, ::-1]]).astype(np.int64)
     ratio = np.empty((len(pairs), 3))
     _pair_kernels.inflation(
-        tile.data, tile.weight, *tile.library, tile.px, tile.py, tile.jac, tile.stack.zp, tile.x, tile.y,
-        tile.flux, tile.use, tile.half, pairs, ratio,
-    )  # fmt: skip
+        tile.cutouts, tile.exposures, tile.stars, (tile.x, tile.y), tile.half, pairs, ratio
+    )
     more = [np.bincount(pairs[:, 0], ratio[:, k] ** 2 - 1, minlength=tile.x.size) for k in range(3)]
     return np.sqrt(1.0 + np.array(more).T)

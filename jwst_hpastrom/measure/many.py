@@ -22,8 +22,9 @@ from jwst_hpastrom.frame import MasterFrame, combine_errors
 from jwst_hpastrom.frame.systematics import light_errors
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
+from jwst_hpastrom.measure.passes import join_tiles, measure_tile
 from jwst_hpastrom.measure.stack import Stack, ToRaw
-from jwst_hpastrom.measure.tile import TileSettings, measure_tile
+from jwst_hpastrom.measure.tile import TileSettings
 from jwst_hpastrom.measure.wings import far_wings
 from jwst_hpastrom.numerics import Store
 from jwst_hpastrom.ranges import in_range
@@ -347,13 +348,12 @@ def measure_many(
         threshold=threshold, passes=passes, fit_box=fit_box, min_separation=min_separation,
         model_error=model_error, sigma=exposure_sigma, min_exposures=min(min_exposures, len(field.pixels)),
     )  # fmt: skip
-    parts = [result for _, result in run_tiles(field, field.cores, settings, executor, progress)]
-    x, y, flux, out = (np.concatenate([p[k] for p in parts]) for k in range(4))
-    if x.size == 0:
+    found = join_tiles(run_tiles(field, field.cores, settings, executor, progress))
+    if found.x.size == 0:
         raise NotEnoughStarsError("no star", "at least one")
-    table = _table(field, x, y, flux, out, settings.min_exposures, fit_box)
+    table = _table(field, found, settings.min_exposures, fit_box)
     log.info("many-exposure measurement: %d stars", len(table))
-    return ManyResult(table, field, (x, y, flux), settings)
+    return ManyResult(table, field, (found.x, found.y, found.flux), settings)
 
 
 def to_master_errors(transform, ex, ey, correlation):
@@ -396,33 +396,34 @@ def _systematic(frame, x, y):
     return np.sqrt(np.maximum(known**2 - light**2, 0.0))[:, near]
 
 
-def _table(field, x, y, flux, out, n_min, fit_box):
+def _table(field, found, n_min, fit_box):
+    x, y, flux, out, inflation = found
     frame = field.frame
     u, v = field.to_master.forward(x, y)
     xi, eta = frame.plane.from_pixels(u, v)
     ra, dec = frame.plane.to_sky(xi, eta)
-    fx, fy = to_master_errors(field.to_master, out[:, 4], out[:, 5], out[:, 14])
-    rx, ry = to_master_errors(field.to_master, out[:, 7], out[:, 8], out[:, 15])
-    n_found, n_used = out[:, 9].astype(int), out[:, 10].astype(int)
+    fx, fy = to_master_errors(field.to_master, out.x_err, out.y_err, out.corr)
+    rx, ry = to_master_errors(field.to_master, out.x_rms, out.y_rms, out.rms_corr)
+    n_found, n_used = out.n_found.astype(int), out.n_used.astype(int)
     root = np.sqrt(np.maximum(n_used, 1))
     empirical = np.array(
-        to_master_errors(field.to_master, out[:, 7] * out[:, 17], out[:, 8] * out[:, 18], out[:, 15])
+        to_master_errors(field.to_master, out.x_rms * inflation[1], out.y_rms * inflation[2], out.rms_corr)
     )
     empirical /= root
     to_mag = 2.5 / np.log(10) / flux
     flags = np.zeros(x.size, np.int64)
     flags[n_used < n_found] |= int(Flag.CLIPPED)
     flags[n_used < n_min] |= int(Flag.FEW_EXPOSURES)
-    misfits = misfit(out[:, 11], out[:, 13], fit_box**2 * n_used)
+    misfits = misfit(out.qfit, out.chi2, fit_box**2 * n_used)
     flags[misfits > EXTENDED] |= int(Flag.EXTENDED)
     pairs = cKDTree(np.c_[x, y]).query_pairs(7.0, output_type="ndarray")
     for a, b in (pairs.T, pairs.T[::-1]) if pairs.size else ():
         flags[np.unique(a)] |= int(Flag.SUBTRACTED)
         flags[np.unique(a[flux[b] > 0.1 * flux[a]])] |= int(Flag.CROWDED)
-    head = clumps(x, y, flux, misfits, (out[:, 13] > 1.1) & (out[:, 11] > 0.7))
+    head = clumps(x, y, flux, misfits, (out.chi2 > 1.1) & (out.qfit > 0.7))
     light = np.bincount(head, flux, minlength=x.size)
     mag = -2.5 * np.log10(np.where(light > 0, light, flux))
-    mag_rms = out[:, 6] * to_mag
+    mag_rms = out.flux_rms * to_mag
     shared, tie = _systematic(frame, u, v), _tie_error(frame, u, v)
     ex, ey = (
         combine_errors(e, f, n_used, mag, s) for e, f, s in zip(empirical, (fx, fy), shared, strict=True)
@@ -433,10 +434,10 @@ def _table(field, x, y, flux, out, n_min, fit_box):
         "x_err_formal": fx, "y_err_formal": fy, "x_err_systematic": shared[0], "y_err_systematic": shared[1],
         "x_err_tie": tie[0], "y_err_tie": tie[1], "mag": mag, "mag_rms": mag_rms,
         "mag_err": combine_errors(
-            np.where(n_used > 1, mag_rms * out[:, 16] / root, np.nan), out[:, 3] * to_mag, n_used, mag
+            np.where(n_used > 1, mag_rms * inflation[0] / root, np.nan), out.flux_err * to_mag, n_used, mag
         ),
-        "qfit": out[:, 11], "radxs": out[:, 12], "n_found": n_found, "n_used": n_used, "flags": flags,
-        "chi2": out[:, 13],
+        "qfit": out.qfit, "radxs": out.radxs, "n_found": n_found, "n_used": n_used, "flags": flags,
+        "chi2": out.chi2,
     }  # fmt: skip
     meta = {**frame.table.meta, "mode": "many", "min_exposures": n_min}
     table = make_table(MASTER, {"id": np.arange(x.size), **data}, meta)[light > 0]

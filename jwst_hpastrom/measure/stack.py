@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.geometry import LinearTransform, Mapping
+from jwst_hpastrom.measure.bundles import Exposures
 
 __all__ = ["Stack", "ToRaw"]
 
@@ -33,7 +34,7 @@ class ToRaw:
 
 @dataclass(eq=False)
 class Stack:
-    """What the measurement of one tile needs; see `jwst_hpastrom.measure._kernels`.
+    """What the measurement of one tile needs; see `jwst_hpastrom.measure.bundles`.
 
     Attributes
     ----------
@@ -106,9 +107,9 @@ class Stack:
             out[:, row, 0], out[:, row, 1] = (p[0] - p[1]) / (2 * h), (p[2] - p[3]) / (2 * h)
         return out
 
-    def library_arguments(self):
-        """Coefficients and shifted field positions as the kernels want them."""
+    def exposures(self):
+        """Libraries, shifted field positions, Jacobians and flux scales as the kernels want them."""
         coeff = np.stack([library.coefficients for library in self.libraries])
         gx = np.stack([self.libraries[k].x - o[0] for k, o in zip(self.lib, self.origin, strict=True)])
         gy = np.stack([self.libraries[k].y - o[1] for k, o in zip(self.lib, self.origin, strict=True)])
-        return self.lib, coeff, gx, gy, self.libraries[0].oversampling
+        return Exposures(self.lib, coeff, gx, gy, self.libraries[0].oversampling, self.jacobians(), self.zp)

@@ -1,4 +1,4 @@
-"""One tile: find, fit, subtract, from bright to faint, in all exposures at once."""
+"""One tile: its stars, and the stack with their models subtracted."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,15 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf._detect_kernels import bilinear_map, sky_boxes
-from jwst_hpastrom.measure import _kernels
-from jwst_hpastrom.measure.blends import error_inflation, resolve_blends
+from jwst_hpastrom.measure import _kernels, _search_kernels
+from jwst_hpastrom.measure.bundles import Combined, Cutouts, Neighbors, Nodes, Stars
 
-__all__ = ["Tile", "TileSettings", "measure_tile"]
+__all__ = ["Tile", "TileSettings"]
 
 STEP = 0.5  # pixels between the nodes of the detection grid
 SPACING = 32.0  # pixels between exactly mapped nodes
 PHASES = 4  # of the detection kernels, per pixel and axis
-FAINTER = 4.0  # the threshold falls by this from pass to pass
-N_OUT = 16
+MOST = 0.3  # pixels that a star moves in one step
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class Tile:
         self.stack, self.set = stack, settings
         self.data = np.array(stack.data, np.float32)
         self.weight = stack.weight
-        self.jac = stack.jacobians()
-        self.library = stack.library_arguments()
+        self.exposures = stack.exposures()
         self.half = settings.fit_box // 2
         self.bank = self._kernel_bank()
         self.profile = envelope(stack.libraries[0])
@@ -104,10 +102,9 @@ class Tile:
         x, y, flux = self.stack.given.T.copy()
         px, py = self.stack.positions(x, y)
         radius = np.full(x.size, self.profile[0][-1])
-        _kernels.add_models(
-            self.data, *self.library, px, py, self.stack.zp, flux, np.isfinite(px + py), radius, -1.0,
-            np.ones(x.size, bool),
-        )  # fmt: skip
+        known = np.isfinite(px + py)
+        stars = Stars(px, py, flux, known, known, radius)
+        _kernels.add_models(self.data, self.exposures, stars, -1.0, np.ones(x.size, bool))
 
     # -- background
     def update_background(self):
@@ -125,11 +122,13 @@ class Tile:
         px, py = (np.r_[p, q] for p, q in zip((self.px, self.py), self.stack.positions(x, y), strict=True))
         flux = np.r_[self.flux, flux]
         radius = self._radii(flux, envelope(wings))
-        node = np.zeros((self.data.shape[0], 1))
-        _kernels.add_models(
-            self.far, np.zeros(len(node), np.int64), wings.coefficients[None], node, node, wings.oversampling,
-            px, py, self.stack.zp, flux, np.isfinite(px + py), radius, 1.0, radius > self.half + 1.0,
+        node, known = np.zeros((self.data.shape[0], 1)), np.isfinite(px + py)
+        exposures = self.exposures._replace(
+            lib=np.zeros(len(node), np.int64), coeff=wings.coefficients[None], gx=node, gy=node,
+            os=wings.oversampling,
         )  # fmt: skip
+        stars = Stars(px, py, flux, known, known, radius)
+        _kernels.add_models(self.far, exposures, stars, 1.0, radius > self.half + 1.0)
         self.data -= self.far
 
     def _update_sky(self):
@@ -188,11 +187,18 @@ class Tile:
             self._models(1.0, gone)
             self._keep(~gone)
 
+    @property
+    def cutouts(self):
+        """Pixels as the kernels want them."""
+        return Cutouts(self.data, self.weight)
+
+    @property
+    def stars(self):
+        """Stars as the kernels want them."""
+        return Stars(self.px, self.py, self.flux, self.inside, self.use, self.radius)
+
     def _models(self, sign, chosen):
-        _kernels.add_models(
-            self.data, *self.library, self.px, self.py, self.stack.zp, self.flux, self.inside, self.radius,
-            sign, chosen,
-        )  # fmt: skip
+        _kernels.add_models(self.data, self.exposures, self.stars, sign, chosen)
 
     def refresh(self):
         """Map the stars exactly to all exposures and grow the radii of those that turned out brighter."""
@@ -213,13 +219,13 @@ class Tile:
         both = np.concatenate([pairs, pairs[:, ::-1]]) if pairs.size else np.zeros((0, 2), int)
         both = both[np.argsort(both[:, 0], kind="stable")]
         first = np.searchsorted(both[:, 0], np.arange(n + 1))
+        neighbors = Neighbors(first, np.ascontiguousarray(both[:, 1]))
         active, can_move = np.full(n, not fresh), np.full(n, free)
         active |= self.fresh
         for _ in range(times):
             moved = _kernels.sweep(
-                self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, self.flux,
-                self.x, self.y, self.inside, self.use, self.half, self.radius, active, first,
-                np.ascontiguousarray(both[:, 1]), can_move, 0.3,
+                self.cutouts, self.exposures, self.stars, (self.x, self.y), self.half, active, neighbors,
+                can_move, MOST,
             )  # fmt: skip
             if moved == 0:
                 break
@@ -234,14 +240,14 @@ class Tile:
             weight = 1.0 / (1.0 / used + (self.set.model_error * model) ** 2)
         top, bottom = np.zeros(self.grid), np.zeros(self.grid)
         a, b = self.stack.bounds[0], self.stack.bounds[2]
-        coarse = [c[some] for c in self.coarse]
-        _kernels.score(
-            data, weight, self.library[0][some], self.bank, self.stack.zp[some], *coarse, SPACING, STEP, top,
-            bottom,
-        )  # fmt: skip
+        nodes = Nodes(*(c[some] for c in self.coarse), SPACING, STEP)
+        exposures = self.exposures.some(some)
+        _search_kernels.score(
+            Cutouts(data, weight), exposures.lib, self.bank, exposures.zp, nodes, top, bottom
+        )
         n_max = top.size // 16 + 16
         i, j, f, s = (np.empty(n_max) for _ in range(4))
-        n = _kernels.maxima(top, bottom, float(threshold), 2, i, j, f, s)
+        n = _search_kernels.maxima(top, bottom, float(threshold), 2, i, j, f, s)
         x, y, f = a + STEP * i[:n], b + STEP * j[:n], f[:n]
         if n and self.x.size:
             distance, _ = cKDTree(np.c_[self.x, self.y]).query(np.c_[x, y])
@@ -260,12 +266,9 @@ class Tile:
         """Whether a source is left without the strongest exposures (hot pixels, cosmic rays)."""
         px, py, data = np.ascontiguousarray(px), np.ascontiguousarray(py), self.data[some]
         n, use = data.shape[0], self._inside(px, py)
-        lib, coeff, gx, gy, os = self.library
-        eq = np.empty((px.shape[0], n, 13))
-        _kernels.all_equations(
-            data, weight, lib[some], coeff, gx[some], gy[some], os, px, py, self.jac[some],
-            self.stack.zp[some], use, self.half, eq,
-        )  # fmt: skip
+        eq = np.empty((px.shape[0], n, _kernels.N_SUMS))
+        exposures = self.exposures.some(some)
+        _kernels.all_equations(Cutouts(data, weight), exposures, px, py, use, self.half, eq)
         a, g = eq[:, :, 0], eq[:, :, 6]
         count = (a > 0).sum(1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -283,14 +286,14 @@ class Tile:
         return (whole > 0.8 * threshold) & ((count < 3) | (rest > 0.4 * threshold) & (share > 0.3))
 
     def solve(self):
-        """Combine the exposures with clipping; update which are used. Returns the combination's table."""
-        eq = np.empty((self.x.size, self.data.shape[0], 13))
+        """Combine the exposures with clipping; update which are used. Returns a `Combined`."""
+        eq = np.empty((self.x.size, self.data.shape[0], _kernels.N_SUMS))
         use = self._inside(self.px, self.py)
-        _kernels.all_equations(
-            self.data, self.weight, *self.library, self.px, self.py, self.jac, self.stack.zp, use,
-            self.half, eq,
-        )  # fmt: skip
-        out, keep = np.empty((self.x.size, N_OUT)), np.zeros(use.shape, bool)
+        _kernels.all_equations(self.cutouts, self.exposures, self.px, self.py, use, self.half, eq)
+        out, keep = (
+            Combined(*np.full((len(Combined._fields), self.x.size), np.nan)),
+            np.zeros(use.shape, bool),
+        )
         least = 0.6 * (2 * self.half + 1) ** 2
         _kernels.combine(eq, self.flux, least, self.set.sigma, keep, out)
         self.use = np.where(keep.any(1)[:, None], keep, use)
@@ -325,69 +328,13 @@ class Tile:
         Stars in fewer exposures than asked for stay: their light has to be subtracted.
         """
         with np.errstate(invalid="ignore"):
-            noise = np.hypot(out[:, 3], self.crowding())
+            noise = np.hypot(out.flux_err, self.crowding())
             keep = self.flux > threshold * noise
-        keep &= out[:, 10] >= 1
+        keep &= out.n_used >= 1
         keep &= ~self.beyond_wings(self.px, self.py, self.flux)
         pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.set.min_separation, output_type="ndarray")
         if pairs.size:
             both = pairs[keep[pairs].all(1) & ~self.joint[pairs].all(1)]
             keep[np.where(self.flux[both[:, 0]] < self.flux[both[:, 1]], both[:, 0], both[:, 1])] = False
         self.remove(~keep)
-        return out[keep]
-
-
-def measure_tile(stack, settings, known=None):
-    """Find and measure the stars of a tile.
-
-    Parameters
-    ----------
-    stack : `~jwst_hpastrom.measure.stack.Stack`
-
-    settings : `TileSettings`
-
-    known : tuple of ndarray, optional
-        x, y, flux of stars that are there (of the tile and its halo), to start from.
-
-    Returns
-    -------
-    x, y, flux : ndarray, shape (n,)
-        Stars of the core, common frame; flux on the common scale.
-
-    out : ndarray, shape (n, 19)
-        What `_kernels.combine` gives (its corrections are applied already, and its errors are those with
-        close neighbors unknown), and the factors of `error_inflation`.
-    """
-    tile = Tile(stack, settings)
-    if known is not None and known[0].size:
-        tile.start_from(*known)
-    thresholds = [settings.threshold * FAINTER**k for k in range(settings.passes - 1, -1, -1)]
-    for k, threshold in enumerate([*thresholds, settings.threshold]):
-        # bright stars show in a few exposures; what is missed by them shows later
-        every = (
-            min(4, tile.data.shape[0] // settings.min_exposures) if threshold > 10 * settings.threshold else 1
-        )
-        new = tile.find(threshold, max(every, 1), k)
-        if new:
-            tile.sweep(1, free=False, fresh=True)
-            tile.sweep(3, fresh=True)
-            tile.fresh[:] = False
-        if tile.x.size:
-            tile.prune(tile.solve(), 0.8 * settings.threshold)
-        tile.update_background()
-    for last in (False, True):
-        if tile.x.size == 0:
-            break
-        if not last:
-            tile.refresh()
-        tile.sweep(6)
-        good = tile.prune(tile.solve(), settings.threshold)
-        if not last and tile.x.size:
-            resolve_blends(tile, good)
-    out = np.c_[tile.solve(), error_inflation(tile)] if tile.x.size else np.empty((0, N_OUT + 3))
-    out[:, 3:6] *= out[:, N_OUT:]
-    x, y, flux = (v + np.nan_to_num(out[:, k]) for v, k in ((tile.x, 1), (tile.y, 2), (tile.flux, 0)))
-    a, b, c, d = stack.core
-    core = (x >= a) & (x < b) & (y >= c) & (y < d) & (out[:, 10] > 0)
-    core &= out[:, 9] >= settings.min_exposures
-    return x[core], y[core], flux[core], out[core]
+        return Combined(*(c[keep] for c in out))

@@ -1,18 +1,30 @@
 """Numba kernels for the simulation: stars into pixels."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from jwst_hpastrom.numerics.spline_kernels import bspline_slopes, bspline_weights
 
 
+class PSFGrid(NamedTuple):
+    """ePSFs at a grid of field positions, as B-splines."""
+
+    coefficients: np.ndarray  # (ng * ng, m, m)
+    x: np.ndarray  # (ng,)
+    y: np.ndarray
+    oversampling: int
+
+
 @njit(cache=True, nogil=True)
-def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y, flux, radius):
+def add_stars(image, grid, x, y, field_x, field_y, flux, radius):
     """Add each star's light to ``image`` (ny, nx), in place.
 
-    ``coefficients`` (ng * ng, m, m) are B-spline coefficients; ``x, y`` positions in the image, ``field_x,
-    field_y`` on the full detector; ``radius`` in pixels per star.
+    ``x, y``: positions in the image, ``field_x, field_y`` on the full detector; ``radius`` in pixels per
+    star.
     """
+    coefficients, gx, gy, oversampling = grid
     ng = gx.size
     m = coefficients.shape[1]
     center = m // 2
@@ -62,11 +74,14 @@ def add_stars(image, coefficients, gx, gy, oversampling, x, y, field_x, field_y,
 
 
 @njit(cache=True, nogil=True)
-def star_fisher(coefficients, gx, gy, oversampling, origin, x, y, flux, good, per, floor, half, fisher):
+def star_fisher(grid, origin, x, y, flux, good, noise, half, fisher):
     """Fisher matrices (n, 3, 3) of x, y, flux from ``2 half + 1`` squared pixels around each star.
 
-    Variance of a pixel: ``flux psf / per + floor``; pixels that are not ``good`` (ny, nx) do not count.
+    Variance of a pixel: ``flux psf / per + floor``, (per, floor) being ``noise``; pixels that are not
+    ``good`` (ny, nx) do not count.
     """
+    coefficients, gx, gy, oversampling = grid
+    per, floor = noise
     ng = gx.size
     center = coefficients.shape[1] // 2
     ny, nx = good.shape

@@ -42,22 +42,7 @@ def cramer_rao(exposure, *, half=2):
         noise.background / per + (noise.read_noise / per) ** 2 + (noise.flat_error * noise.background) ** 2
     )
     fisher = np.zeros((n, 3, 3))
-    epsf = field.epsf
-    star_fisher(
-        epsf.coefficients,
-        epsf.x,
-        epsf.y,
-        epsf.oversampling,
-        field.config.origin,
-        x,
-        y,
-        flux,
-        good,
-        per,
-        floor,
-        half,
-        fisher,
-    )
+    star_fisher(field.epsf.grid, field.config.origin, x, y, flux, good, (per, floor), half, fisher)
     errors = np.full((n, 3), np.nan)
     solvable = np.linalg.cond(fisher) < 1e14
     errors[solvable] = np.sqrt(np.diagonal(np.linalg.inv(fisher[solvable]), axis1=1, axis2=2))

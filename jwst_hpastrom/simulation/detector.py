@@ -184,19 +184,7 @@ def render(shape, origin, epsf, x, y, flux):
     x, y, flux = (np.ascontiguousarray(a, float) for a in (x, y, flux))
     radius = np.where(flux > 60.0, epsf.half_width - 1, 12).astype(np.int64)
     radius = np.minimum(radius, epsf.half_width - 1)
-    add_stars(
-        image,
-        epsf.coefficients,
-        epsf.x,
-        epsf.y,
-        epsf.oversampling,
-        x,
-        y,
-        x + origin[0],
-        y + origin[1],
-        flux,
-        radius,
-    )
+    add_stars(image, epsf.grid, x, y, x + origin[0], y + origin[1], flux, radius)
     return image
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
 from jwst_hpastrom.instrument import filter_of
+from jwst_hpastrom.simulation._kernels import PSFGrid
 from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
 
 __all__ = ["OpticsConfig", "TrueEPSF", "make_epsf", "pupil_segments"]
@@ -205,6 +206,11 @@ class TrueEPSF:
     x: np.ndarray
     y: np.ndarray
     oversampling: int
+
+    @property
+    def grid(self):
+        """Coefficients and field positions as the kernels want them."""
+        return PSFGrid(self.coefficients, self.x, self.y, self.oversampling)
 
     @property
     def half_width(self):

@@ -2,7 +2,7 @@
 
 import re
 
-from jwst_hpastrom.io.exposures.exposure import dq_bits
+from jwst_hpastrom.io.exposures.quality_bits import dq_bits
 from jwst_hpastrom.motion.selection import parse_polygon
 from jwst_hpastrom.ranges import RANGES, check_pairs, check_parameter, memory_bytes
 

@@ -12,11 +12,8 @@ from jwst_hpastrom.distortion.solve.quality import borrowed_share, halves_pull, 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.instrument import shape_of
 from jwst_hpastrom.io.association import read_association
-from jwst_hpastrom.io.calibrations.distortion_reference import (
-    read_distortion,
-    refine_exposure_wcs,
-    write_distortion,
-)
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
+from jwst_hpastrom.io.calibrations.refined_wcs import refine_exposure_wcs
 from jwst_hpastrom.io.calibrations.stdgdc import forward_layers, write_stdgdc
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.tables.catalogs import read_catalog

@@ -3,7 +3,8 @@ import pytest
 from scipy.optimize import least_squares
 
 from jwst_hpastrom.measure import _pair_kernels
-from jwst_hpastrom.measure.blends import error_inflation, resolve_blends
+from jwst_hpastrom.measure.blends import error_inflation, no_blends, resolve_blends
+from jwst_hpastrom.measure.bundles import Cutouts, Stars
 from jwst_hpastrom.measure.many import Field
 from jwst_hpastrom.measure.tile import Tile, TileSettings
 
@@ -91,18 +92,16 @@ def test_fit_of_two_and_errors_against_least_squares(stack):
         for i, j in zip(np.rint(px[0]).astype(int), np.rint(py[0]).astype(int), strict=True)
     ]
     peer = least_squares(residuals, truth, args=(tile, boxes), x_scale=[0.01, 0.01, 1.0] * 2)
-    out = np.zeros((1, 11))
-    zero, use = np.zeros(1), np.ones(px.shape, bool)
+    out, use = no_blends(1), np.ones(px.shape, bool)
+    star = Stars(px, py, np.array([100.0]), use, use, np.zeros(1))
     # the cores take a star's own light for subtracted already: give them what they expect
     data = tile.data - np.array([image(tile, e, x, y, 100.0) for e in range(len(tile.data))])
-    _pair_kernels.split(
-        data.astype(np.float32), tile.weight, *tile.library, px, py, tile.jac, tile.stack.zp, zero + 100.0,
-        use, tile.half, np.ones(1, bool), 0.6, out,
-    )  # fmt: skip
-    ours = out[0, [1, 2, 0, 4, 5, 3]] + [x, y, 0, x, y, 0]
+    cutouts = Cutouts(data.astype(np.float32), tile.weight)
+    _pair_kernels.split(cutouts, tile.exposures, star, tile.half, np.ones(1, bool), 0.6, out)
+    ours = np.r_[np.roll(out.brighter[0], -1), np.roll(out.fainter[0], -1)] + [x, y, 0, x, y, 0]
     np.testing.assert_allclose(ours, peer.x, atol=2e-3, rtol=1e-3)
-    assert out[0, 7] == pytest.approx(2 * peer.cost, rel=1e-3)
-    assert out[0, 6] > out[0, 7] + 100
+    assert out.chi2_two[0] == pytest.approx(2 * peer.cost, rel=1e-3)
+    assert out.chi2_one[0] > out.chi2_two[0] + 100
 
     tile.subtract(*peer.x.reshape(2, 3).T)
     covariance = np.linalg.inv(peer.jac.T @ peer.jac)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.measure import _kernels
+from jwst_hpastrom.measure import _kernels, _search_kernels
+from jwst_hpastrom.measure.bundles import Combined, Nodes, Stars
 from jwst_hpastrom.measure.many import Field
 from jwst_hpastrom.measure.tile import PHASES, SPACING, STEP, Tile, TileSettings
 
@@ -34,9 +35,7 @@ def test_equations_against_differences(tile):
     px, py = tile.stack.positions(x, y)
     out = np.empty((1, tile.data.shape[0], 13))
     use = np.ones(px.shape, bool)
-    _kernels.all_equations(
-        tile.data, tile.weight, *tile.library, px, py, tile.jac, tile.stack.zp, use, 2, out
-    )
+    _kernels.all_equations(tile.cutouts, tile.exposures, px, py, use, 2, out)
     for e in range(tile.data.shape[0]):
         i, j = int(np.floor(px[0, e] + 0.5)), int(np.floor(py[0, e] + 0.5))
         box = np.s_[j - 2 : j + 3, i - 2 : i + 3]
@@ -59,29 +58,20 @@ def test_models_added_and_taken_away(tile):
     x, y = star(tile)
     px, py = tile.stack.positions(x, y)
     data = np.zeros_like(tile.data)
-    args = (tile.stack.zp, np.array([50.0]), np.ones(px.shape, bool), np.array([6.0]))
-    _kernels.add_models(data, *tile.library, px, py, *args, 1.0, np.ones(1, bool))
+    inside = np.ones(px.shape, bool)
+    stars = Stars(px, py, np.array([50.0]), inside, inside, np.array([6.0]))
+    _kernels.add_models(data, tile.exposures, stars, 1.0, np.ones(1, bool))
     i, j = int(px[0, 0]), int(py[0, 0])
     box = np.s_[j - 3 : j + 4, i - 3 : i + 4]
     np.testing.assert_allclose(data[0][box], model(tile, 0, x, y, 50.0)[box], rtol=1e-4, atol=1e-5)
-    _kernels.add_models(data, *tile.library, px, py, *args, -1.0, np.ones(1, bool))
+    _kernels.add_models(data, tile.exposures, stars, -1.0, np.ones(1, bool))
     assert np.abs(data).max() < 1e-5
 
 
 def test_score_against_sums(tile):
     top, bottom = np.zeros(tile.grid), np.zeros(tile.grid)
-    _kernels.score(
-        tile.data,
-        tile.weight,
-        tile.library[0],
-        tile.bank,
-        tile.stack.zp,
-        *tile.coarse,
-        SPACING,
-        STEP,
-        top,
-        bottom,
-    )
+    nodes = Nodes(*tile.coarse, SPACING, STEP)
+    _search_kernels.score(tile.cutouts, tile.exposures.lib, tile.bank, tile.stack.zp, nodes, top, bottom)
     a, _, c, _ = tile.stack.bounds
     for row, col in ((150, 170), (201, 122)):
         t = d = 0.0
@@ -103,7 +93,7 @@ def test_maxima():
     top = np.zeros((20, 20))
     top[5, 6], top[5, 8], top[12, 3], top[15, 15] = 10.0, 9.0, 7.0, 4.0
     a, b, f, s = (np.empty(10) for _ in range(4))
-    n = _kernels.maxima(top, np.full(top.shape, 4.0), 3.0, 2, a, b, f, s)
+    n = _search_kernels.maxima(top, np.full(top.shape, 4.0), 3.0, 2, a, b, f, s)
     assert sorted(zip(a[:n], b[:n], strict=True)) == [(3, 12), (6, 5)]
     np.testing.assert_allclose(sorted(s[:n]), [3.5, 5.0])
 
@@ -123,17 +113,17 @@ def test_combination_against_least_squares():
         rights.append(design.T @ r * w)
         eq[0, e, :6], eq[0, e, 6:9] = matrices[e][np.tril_indices(3)], rights[e]
         eq[0, e, 9] = 25
-    keep, out = np.zeros((1, n_exp), bool), np.empty((1, 16))
+    keep, out = np.zeros((1, n_exp), bool), Combined(*np.full((16, 1), np.nan))
     _kernels.combine(eq, np.array([flux]), 15.0, 4.0, keep, out)
     assert keep[0].tolist() == [e != 5 for e in range(n_exp)]
     good = [e for e in range(n_exp) if e != 5]
     total, right = sum(matrices[e] for e in good), sum(rights[e] for e in good)
     solution, cov = np.linalg.solve(total, right), np.linalg.inv(total)
     f = flux + solution[0]
-    np.testing.assert_allclose(out[0, :3], solution / [1, f, f], rtol=1e-10)
-    np.testing.assert_allclose(out[0, 3:6], np.sqrt(np.diag(cov)) / [1, f, f], rtol=1e-10)
+    np.testing.assert_allclose(np.ravel(out[:3]), solution / [1, f, f], rtol=1e-10)
+    np.testing.assert_allclose(np.ravel(out[3:6]), np.sqrt(np.diag(cov)) / [1, f, f], rtol=1e-10)
     own = np.array([np.linalg.solve(matrices[e], rights[e]) for e in good])
     weights = np.array([1 / np.diag(np.linalg.inv(matrices[e])) for e in good])
     spread = np.sqrt(np.sum(weights * (own - solution) ** 2, 0) / weights.sum(0) * 7 / 6) / [1, f, f]
-    np.testing.assert_allclose(out[0, 6:9], spread, rtol=1e-10)
-    assert (out[0, 9], out[0, 10]) == (8, 7)
+    np.testing.assert_allclose(np.ravel(out[6:9]), spread, rtol=1e-10)
+    assert (out.n_found[0], out.n_used[0]) == (8, 7)

@@ -16,9 +16,9 @@ from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.io.calibrations.distortion_reference import (
     correction_from_model,
     placement_like,
-    refine_exposure_wcs,
     write_distortion,
 )
+from jwst_hpastrom.io.calibrations.refined_wcs import refine_exposure_wcs
 from jwst_hpastrom.simulation import simulate_field, write_field
 
 OTHERS = (

@@ -56,7 +56,7 @@ def test_core_against_twin():
     good = f.sensor.flag == 0
     args = (f.config.origin, x, y, flux, good, 300.0, 1e-3, 2)
     fast = np.zeros((8, 3, 3))
-    star_fisher(f.epsf.coefficients, f.epsf.x, f.epsf.y, f.epsf.oversampling, *args, fast)
+    star_fisher(f.epsf.grid, *args[:5], args[5:7], args[7], fast)
     np.testing.assert_allclose(fast, _fisher_twin(f.epsf, *args), rtol=1e-6, atol=1e-6 * fast.max())
 
 

@@ -27,9 +27,7 @@ def test_core_against_twin():
     field_x, field_y = rng.uniform(0, 2047, (2, 12))
     flux, radius = rng.uniform(1, 100, 12), rng.integers(5, 18, 12)
     fast, slow = np.zeros((60, 62)), np.zeros((60, 62))
-    add_stars(
-        fast, EPSF.coefficients, EPSF.x, EPSF.y, EPSF.oversampling, x, y, field_x, field_y, flux, radius
-    )
+    add_stars(fast, EPSF.grid, x, y, field_x, field_y, flux, radius)
     _add_stars_twin(slow, EPSF, x, y, field_x, field_y, flux, radius)
     np.testing.assert_allclose(fast, slow, atol=1e-10 * flux.max())
 

@@ -1,9 +1,40 @@
 """Numba kernels for corrections at positions: plain arrays in, plain arrays out."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from jwst_hpastrom.numerics.robust_kernels import FAST
+
+
+class Polynomial(NamedTuple):
+    """Coefficients in Horner's order, (n, 2), center, and 1/half-width."""
+
+    c: np.ndarray
+    cx: float
+    cy: float
+    half: float
+
+
+class Table(NamedTuple):
+    """Values (ny, nx, 2) at nodes; a node's row is its position, and 1/distance to the next one."""
+
+    values: np.ndarray
+    nodes_x: np.ndarray
+    nodes_y: np.ndarray
+    first_x: float  # center of the first cell
+    first_y: float
+    step_x: float  # 1/size of a cell
+    step_y: float
+
+
+class Correction(NamedTuple):
+    """All parts; of those that are not there the arrays have one row."""
+
+    polynomial: Polynomial
+    table: Table
+    pixels: np.ndarray
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
@@ -27,7 +58,10 @@ def _quintic(p, q, c):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _polynomial(x, y, c, cx, cy, half, dx, dy):
+def _polynomial(x, y, polynomial, step_x, step_y, dx, dy):
+    # step: displacement of the positions
+    c, half = polynomial.c, polynomial.half
+    cx, cy = polynomial.cx - step_x, polynomial.cy - step_y
     if c.shape[0] == 21:
         for m in range(x.size):
             dx[m], dy[m] = _quintic((x[m] - cx) * half, (y[m] - cy) * half, c)
@@ -54,8 +88,9 @@ def _polynomial(x, y, c, cx, cy, half, dx, dy):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _table(x, y, table, nodes_x, nodes_y, first_x, first_y, step_x, step_y, dx, dy):
-    # nodes: positions, and 1/distance to the next one; unsigned indices need no test for negative ones
+def _table(x, y, parts, dx, dy):
+    # unsigned indices need no test for negative ones
+    table, nodes_x, nodes_y, first_x, first_y, step_x, step_y = parts
     zero, one = np.uintp(0), np.uintp(1)
     top_x = nodes_x.shape[0] - 2.0
     top_y = nodes_y.shape[0] - 2.0
@@ -99,10 +134,8 @@ def _pixels(x, y, pixels, dx, dy):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def evaluate(
-    x, y, c, cx, cy, half, table, nodes_x, nodes_y, first_x, first_y, step_x, step_y, pixels, dx, dy
-):
-    """Corrections at raw positions; ``half`` is 1/half-width, ``step`` 1/cell size; absent parts: size <= 1.
+def evaluate(x, y, correction, dx, dy):
+    """Corrections at raw positions.
 
     Part after part, block by block: a function with arrays called per position counts references instead.
     """
@@ -110,84 +143,41 @@ def evaluate(
     for first in range(0, x.size, size):
         s = slice(first, min(first + size, x.size))
         xs, ys, us, vs = x[s], y[s], dx[s], dy[s]
-        _polynomial(xs, ys, c, cx, cy, half, us, vs)
-        if nodes_x.shape[0] > 1:
-            _table(xs, ys, table, nodes_x, nodes_y, first_x, first_y, step_x, step_y, us, vs)
-        if pixels.shape[0] > 1:
-            _pixels(xs, ys, pixels, us, vs)
+        _polynomial(xs, ys, correction.polynomial, 0.0, 0.0, us, vs)
+        if correction.table.nodes_x.shape[0] > 1:
+            _table(xs, ys, correction.table, us, vs)
+        if correction.pixels.shape[0] > 1:
+            _pixels(xs, ys, correction.pixels, us, vs)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def invert(
-    u,
-    v,
-    c,
-    cx,
-    cy,
-    half,
-    table,
-    nodes_x,
-    nodes_y,
-    first_x,
-    first_y,
-    step_x,
-    step_y,
-    pixels,
-    tolerance,
-    n_max,
-    x,
-    y,
-):
+def invert(u, v, correction, tolerance, n_max, x, y):
     """Raw positions of corrected ones: Newton steps with the polynomial's Jacobian at the first guess."""
     size = 1024
     step = 0.5
+    part = correction.polynomial
     work = np.empty((8, size))
     for first in range(0, u.size, size):
         n = min(size, u.size - first)
         s = slice(first, first + n)
         us, vs, xs, ys = u[s], v[s], x[s], y[s]
-        dx, dy, ax, ay, m00, m01, m10, m11 = (
-            work[0, :n],
-            work[1, :n],
-            work[2, :n],
-            work[3, :n],
-            work[4, :n],
-            work[5, :n],
-            work[6, :n],
-            work[7, :n],
-        )
-        _polynomial(us, vs, c, cx, cy, half, dx, dy)
+        dx, dy, ax, ay = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
+        m00, m01, m10, m11 = work[4, :n], work[5, :n], work[6, :n], work[7, :n]
+        _polynomial(us, vs, part, 0.0, 0.0, dx, dy)
         for k in range(n):
             xs[k] = us[k] - dx[k]
             ys[k] = vs[k] - dy[k]
-        _polynomial(xs, ys, c, cx - step, cy, half, m00, m10)
-        _polynomial(xs, ys, c, cx + step, cy, half, dx, dy)
-        _polynomial(xs, ys, c, cx, cy - step, half, m01, m11)
-        _polynomial(xs, ys, c, cx, cy + step, half, ax, ay)
+        _polynomial(xs, ys, part, step, 0.0, m00, m10)
+        _polynomial(xs, ys, part, -step, 0.0, dx, dy)
+        _polynomial(xs, ys, part, 0.0, step, m01, m11)
+        _polynomial(xs, ys, part, 0.0, -step, ax, ay)
         for k in range(n):
             m00[k] += 1.0 - dx[k]
             m10[k] -= dy[k]
             m01[k] -= ax[k]
             m11[k] += 1.0 - ay[k]
         for _ in range(n_max):
-            evaluate(
-                xs,
-                ys,
-                c,
-                cx,
-                cy,
-                half,
-                table,
-                nodes_x,
-                nodes_y,
-                first_x,
-                first_y,
-                step_x,
-                step_y,
-                pixels,
-                dx,
-                dy,
-            )
+            evaluate(xs, ys, correction, dx, dy)
             worst = 0.0
             for k in range(n):
                 ex = us[k] - xs[k] - dx[k]

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.distortion.model._kernels import Correction
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import (
     NO_PIXELS,
@@ -76,17 +77,17 @@ class DistortionCorrection(Displayed, Part):
             shape = None if part is None else part.shape if part is self.table else np.shape(part.data)[:2]
             if shape is not None and tuple(shape) != tuple(self.shape):
                 raise ParameterError(f"a part for a detector of {shape} pixels", f"{self.shape}")
-        object.__setattr__(self, "_arguments", None)
+        object.__setattr__(self, "_kept", None)
 
     def __getstate__(self):
-        return {**self.__dict__, "_arguments": None}
+        return {**self.__dict__, "_kept": None}
 
-    def _kernel_arguments(self):
-        if self._arguments is None:
+    def _bundle(self):
+        if self._kept is None:
             parts = (self.polynomial, NO_POLYNOMIAL), (self.table, NO_TABLE), (self.pixel_map, NO_PIXELS)
-            args = (a for part, none in parts for a in (none if part is None else part._own_arguments()))
-            object.__setattr__(self, "_arguments", tuple(args))
-        return self._arguments
+            bundles = (none if part is None else part._own_bundle() for part, none in parts)
+            object.__setattr__(self, "_kept", Correction(*bundles))
+        return self._kept
 
     @property
     def parts(self) -> list[PolynomialCorrection | TableCorrection | PixelMapCorrection]:

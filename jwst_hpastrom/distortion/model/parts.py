@@ -14,10 +14,10 @@ from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["Part", "PixelMapCorrection", "PolynomialCorrection", "TableCorrection", "table_nodes"]
 
-# the kernel's arguments, for parts that are not there
-NO_POLYNOMIAL = (np.zeros((1, 2)), 0.0, 0.0, 1.0)
-NO_TABLE = (np.zeros((1, 1, 2)), np.zeros((1, 2)), np.zeros((1, 2)), 0.0, 0.0, 1.0, 1.0)
-NO_PIXELS = (np.zeros((1, 1, 2), np.float32),)
+# the kernel's bundles, for parts that are not there
+NO_POLYNOMIAL = _kernels.Polynomial(np.zeros((1, 2)), 0.0, 0.0, 1.0)
+NO_TABLE = _kernels.Table(np.zeros((1, 1, 2)), np.zeros((1, 2)), np.zeros((1, 2)), 0.0, 0.0, 1.0, 1.0)
+NO_PIXELS = np.zeros((1, 1, 2), np.float32)
 
 
 def table_nodes(n_cells: int, n_pixels: int) -> np.ndarray:
@@ -48,12 +48,12 @@ def table_nodes(n_cells: int, n_pixels: int) -> np.ndarray:
 class Part(Mapping):
     """A correction δ(raw): forward is raw + δ."""
 
-    def _own_arguments(self):
-        """Arguments of the kernel that describe this part."""
+    def _own_bundle(self):
+        """Return the kernel's bundle of this part."""
         raise NotImplementedError
 
-    def _kernel_arguments(self):
-        """All arguments of the kernel."""
+    def _bundle(self):
+        """Return the kernel's bundle of all parts."""
         raise NotImplementedError
 
     def delta(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -71,8 +71,8 @@ class Part(Mapping):
         """
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         dx, dy = np.empty(x.size), np.empty(x.size)
-        args = self._kernel_arguments()
-        _kernels.evaluate(np.ascontiguousarray(x).ravel(), np.ascontiguousarray(y).ravel(), *args, dx, dy)  # type: ignore[call-arg]
+        places = (np.ascontiguousarray(c).ravel() for c in (x, y))
+        _kernels.evaluate(*places, self._bundle(), dx, dy)
         return dx.reshape(x.shape), dy.reshape(x.shape)
 
     def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -85,15 +85,8 @@ class Part(Mapping):
         """Map corrected positions back to raw ones; NaN where the iteration does not converge."""
         u, v = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float))
         x, y = np.empty(u.size), np.empty(u.size)
-        _kernels.invert(  # type: ignore[call-arg]
-            np.ascontiguousarray(u).ravel(),
-            np.ascontiguousarray(v).ravel(),
-            *self._kernel_arguments(),
-            tolerance,
-            max_iterations,
-            x,
-            y,
-        )
+        places = (np.ascontiguousarray(c).ravel() for c in (u, v))
+        _kernels.invert(*places, self._bundle(), tolerance, max_iterations, x, y)
         return x.reshape(u.shape), y.reshape(u.shape)
 
 
@@ -139,12 +132,12 @@ class PolynomialCorrection(Part):
     gauge: str = "center"
     covariance: np.ndarray | None = None
 
-    def _own_arguments(self):
+    def _own_bundle(self):
         x, y = map(float, self.center)
-        return _horner(self.degree, self.a, self.b), x, y, 1.0 / self.half_width
+        return _kernels.Polynomial(_horner(self.degree, self.a, self.b), x, y, 1.0 / self.half_width)
 
-    def _kernel_arguments(self):
-        return *self._own_arguments(), *NO_TABLE, *NO_PIXELS
+    def _bundle(self):
+        return _kernels.Correction(self._own_bundle(), NO_TABLE, NO_PIXELS)
 
     def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         zero = [0.0]
@@ -220,11 +213,11 @@ class TableCorrection(Part):
         ny, nx = np.shape(self.dx)
         return table_nodes(nx, self.shape[1]), table_nodes(ny, self.shape[0])
 
-    def _own_arguments(self):
+    def _own_bundle(self):
         x, y = self.nodes
         ny, nx = np.shape(self.dx)
         sx, sy = self.shape[1] / nx, self.shape[0] / ny
-        return (
+        return _kernels.Table(
             np.ascontiguousarray(np.stack([self.dx, self.dy], -1), float),
             _with_widths(x),
             _with_widths(y),
@@ -234,8 +227,8 @@ class TableCorrection(Part):
             1 / sy,
         )
 
-    def _kernel_arguments(self):
-        return *NO_POLYNOMIAL, *self._own_arguments(), *NO_PIXELS
+    def _bundle(self):
+        return _kernels.Correction(NO_POLYNOMIAL, self._own_bundle(), NO_PIXELS)
 
     def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         if self.dx_err is None or self.dy_err is None:
@@ -284,11 +277,11 @@ class PixelMapCorrection(Part):
     errors: np.ndarray | None = None
     count: np.ndarray | None = None
 
-    def _own_arguments(self):
-        return (np.ascontiguousarray(self.data, np.float32),)
+    def _own_bundle(self):
+        return np.ascontiguousarray(self.data, np.float32)
 
-    def _kernel_arguments(self):
-        return *NO_POLYNOMIAL, *NO_TABLE, *self._own_arguments()
+    def _bundle(self):
+        return _kernels.Correction(NO_POLYNOMIAL, NO_TABLE, self._own_bundle())
 
     def error(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         if self.errors is None:

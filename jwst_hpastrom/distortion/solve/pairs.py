@@ -10,7 +10,9 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
+from jwst_hpastrom.distortion.solve.settings import Matching
 from jwst_hpastrom.errors import (
     BadCatalogError,
     HPAstromError,
@@ -173,17 +175,60 @@ def _full_frame(table):
     )
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """The reference catalog on one plane, and how it moves; all arrays have a row a star."""
+
+    plane: TangentPlane
+    xi: np.ndarray
+    eta: np.ndarray
+    pm: tuple
+    dts: list  # years from the catalog's epoch to that of each exposure
+    sigma: np.ndarray
+    mag: np.ndarray
+
+    def at(self, e):
+        """Positions at the epoch of exposure e."""
+        return propagate(self.xi, self.eta, *self.pm, self.dts[e])
+
+
+def _prepare(star_lists, reference, config):
+    """Reference stars that can be matched, with their motions, and errors at the exposures' mean epoch."""
+    ra, dec = values(reference, "ra"), values(reference, "dec")
+    ok = np.isfinite(ra) & np.isfinite(dec)
+    if ok.sum() < config.min_stars:
+        raise NotEnoughStarsError(f"{ok.sum()} reference stars", f"{config.min_stars}")
+    plane = TangentPlane.from_meta(reference.meta)
+    if plane is None:
+        plane = TangentPlane(*sky_middle(ra, dec))
+    xi, eta = plane.from_sky(ra, dec)
+    pm = values(reference, "pmra"), values(reference, "pmdec")
+    unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
+    pm, pm_err = fill_motions(pm, (values(reference, "pmra_error"), values(reference, "pmdec_error")))
+    pm_err = [np.where(np.isfinite(e), e, config.motion_error) for e in pm_err]
+    epoch = row_epochs(reference)
+    epochs = [np.nan if t.meta.get("epoch") is None else float(t.meta["epoch"]) for t in star_lists]
+    if not (np.isfinite(epochs).all() and np.isfinite(epoch[ok & ~unknown]).all()) and not unknown.all():
+        raise BadCatalogError(
+            "proper motions without an epoch", "meta epoch in the reference and in every star list",
+            file=reference.meta.get("catalog") if np.isfinite(epochs).all() else None,
+        )  # fmt: skip
+    dts = [np.nan_to_num(e - epoch) for e in epochs]
+    mean_dt = np.mean(dts, axis=0)
+    errors = [
+        np.where(np.isfinite(e), e, np.nan)
+        for e in (values(reference, "ra_error"), values(reference, "dec_error"))
+    ]
+    sigma = np.stack([np.hypot(e, p * mean_dt) for e, p in zip(errors, pm_err, strict=True)], 1) / 1e3
+    return _Reference(plane, xi, eta, (pm[0], pm[1]), dts, sigma, values(reference, "mag"))
+
+
+@configured(Matching)
 def match_reference(
     star_lists: list[Table],
     reference: Table,
     *,
-    qfit_max: float = 0.1,
-    error_max: float = 0.05,
-    max_shift: float = 10.0,
-    match_radius: float = 0.1,
-    min_stars: int = 50,
-    held_out: float = 0.2,
-    motion_error: float = 0.3,
+    config: Matching,
     rng: np.random.Generator | None = None,
 ) -> Pairs:
     """Pair the stars of each exposure with a reference catalog moved to the exposure's epoch.
@@ -196,24 +241,7 @@ def match_reference(
     reference : `~astropy.table.Table`
         Standard catalog: ra, dec (deg), ra_error, dec_error (mas), pmra, pmdec (mas/yr), mag; meta epoch.
 
-    qfit_max, error_max
-        Selection, see `select_stars`.
-
-    max_shift : float
-        Largest pointing error, arcsec.
-
-    match_radius : float
-        Radius of the final match, arcsec, after shift, rotation and scale have been taken out.
-
-    min_stars : int
-        Fewest pairs of an exposure.
-
-    held_out : float
-        Fraction of the reference stars that no fit may use.
-
-    motion_error : float
-        Standard error of an unknown proper motion, mas/yr, per axis, where the reference has fewer than five
-        known ones; otherwise these give mean and dispersion.
+    {options}
 
     rng : `numpy.random.Generator`, optional
         Draws the held-out stars; by default a generator of seed 0.
@@ -231,53 +259,16 @@ def match_reference(
         If an exposure has fewer than ``min_stars`` good stars or pairs.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    ra, dec = values(reference, "ra"), values(reference, "dec")
-    ok = np.isfinite(ra) & np.isfinite(dec)
-    if ok.sum() < min_stars:
-        raise NotEnoughStarsError(f"{ok.sum()} reference stars", f"{min_stars}")
-    plane = TangentPlane.from_meta(reference.meta)
-    if plane is None:
-        plane = TangentPlane(*sky_middle(ra, dec))
-    xi, eta = plane.from_sky(ra, dec)
-    pm = values(reference, "pmra"), values(reference, "pmdec")
-    unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
-    pm, pm_err = fill_motions(pm, (values(reference, "pmra_error"), values(reference, "pmdec_error")))
-    pm_err = [np.where(np.isfinite(e), e, motion_error) for e in pm_err]
-    epoch = row_epochs(reference)
-    epochs = [np.nan if t.meta.get("epoch") is None else float(t.meta["epoch"]) for t in star_lists]
-    if not (np.isfinite(epochs).all() and np.isfinite(epoch[ok & ~unknown]).all()) and not unknown.all():
-        raise BadCatalogError(
-            "proper motions without an epoch", "meta epoch in the reference and in every star list",
-            file=reference.meta.get("catalog") if np.isfinite(epochs).all() else None,
-        )  # fmt: skip
-    dts = [np.nan_to_num(e - epoch) for e in epochs]
-    mean_dt = np.mean(dts, axis=0)
-    errors = [
-        np.where(np.isfinite(e), e, np.nan)
-        for e in (values(reference, "ra_error"), values(reference, "dec_error"))
-    ]
-    sigma = np.stack([np.hypot(e, p * mean_dt) for e, p in zip(errors, pm_err, strict=True)], 1) / 1e3
-    mags = values(reference, "mag")
+    known = _prepare(star_lists, reference, config)
     columns: dict[str, list[np.ndarray]] = {
         k: [] for k in ("exposure", "star", "x", "y", "x_err", "y_err", "u", "v", "mag")
     }
     rotations, planes, metas, n_found, shifts = [], [], [], [], []
-    for e, (table, dt) in enumerate(zip(star_lists, dts, strict=True)):
+    for e, table in enumerate(star_lists):
         name = table.meta.get("filename") or f"star list {e + 1}"
-        moved = propagate(xi, eta, pm[0], pm[1], dt)
+        xi, eta, *_ = known.at(e)
         try:
-            found = _match_one(
-                table,
-                plane,
-                moved[0],
-                moved[1],
-                mags,
-                qfit_max,
-                error_max,
-                max_shift,
-                match_radius,
-                min_stars,
-            )
+            found = _match_one(table, known.plane, xi, eta, known.mag, config)
         except HPAstromError as error:
             cause = epsf_cause(values(table, "mag"), values(table, "qfit"))
             raise error.because(cause).about(name) from None
@@ -294,8 +285,8 @@ def match_reference(
         columns["v"].append(v[j])
         planes.append(own)
         metas.append(dict(table.meta))
-        near = plane.from_sky(*sky_middle(values(table, "ra")[i], values(table, "dec")[i]))
-        rotations.append(own.rotation(plane, *near))
+        near = known.plane.from_sky(*sky_middle(values(table, "ra")[i], values(table, "dec")[i]))
+        rotations.append(own.rotation(known.plane, *near))
         n_found.append(i.size)
         shifts.append(shift)
         log.info(
@@ -305,18 +296,19 @@ def match_reference(
             np.hypot(*shift),
         )
     data: dict[str, Any] = {k: np.concatenate(v) for k, v in columns.items()}
-    chosen = rng.random(len(reference)) < held_out
+    chosen = rng.random(len(reference)) < config.held_out
     return Pairs(
-        **data, sigma=sigma, rotations=np.array(rotations), sky=np.stack([xi, eta], 1), planes=planes,
-        metas=metas, held_out=chosen,
-        n_found=n_found, shift=shifts,
+        **data, sigma=known.sigma, rotations=np.array(rotations), sky=np.stack([known.xi, known.eta], 1),
+        planes=planes, metas=metas, held_out=chosen, n_found=n_found, shift=shifts,
     )  # fmt: skip
 
 
-def _match_one(table, plane, xi, eta, mags, qfit_max, error_max, max_shift, match_radius, min_stars):
+def _match_one(table, plane, xi, eta, mags, config):
+    """Pairs of one exposure, its own plane, the reference stars there, and the pointing's error."""
+    min_stars, match_radius, max_shift = config.min_stars, config.match_radius, config.max_shift
     if "ra" not in table.colnames or "dec" not in table.colnames:
         raise MissingDataError("a star list without ra and dec", "sky positions through the exposure's WCS")
-    good = select_stars(table, qfit_max=qfit_max, error_max=error_max)
+    good = select_stars(table, qfit_max=config.qfit_max, error_max=config.error_max)
     ra, dec = values(table, "ra"), values(table, "dec")
     good &= np.isfinite(ra) & np.isfinite(dec)
     index = np.flatnonzero(good)

@@ -21,7 +21,7 @@ from jwst_hpastrom.distortion import (
     to_v2v3,
 )
 from jwst_hpastrom.distortion.model.standard_models import find_pixel_tables
-from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError
+from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
 from jwst_hpastrom.io.calibrations.by_detector import file_for
@@ -37,7 +37,6 @@ __all__ = [
     "placement_like",
     "read_distortion",
     "reference_meta",
-    "refine_exposure_wcs",
     "write_distortion",
 ]
 
@@ -307,63 +306,6 @@ def _says_the_same(correction, linear, model, tolerance=1e-5):
     u, v = linear.inverse(*model(x, y))
     a, b = correction.forward(x, y)
     return bool(np.hypot(u - a, v - b).max() < tolerance)
-
-
-def refine_exposure_wcs(path, output, model, *, reference=None):
-    """Copy an exposure with the refined distortion in its WCS.
-
-    The transformations from V2V3 to the sky (pointing, velocity aberration, tweakreg's correction) stay.
-
-    Parameters
-    ----------
-    path : path-like
-        Exposure with a WCS.
-
-    output : path-like
-        The copy, ``x_hpcal.fits``.
-
-    model : `~astropy.modeling.Model`
-        Raw pixel to V2V3, as made by `~jwst_hpastrom.distortion.to_v2v3`.
-
-    reference : str, optional
-        Name of the reference file, recorded in ``meta.ref_file.distortion``.
-
-    Returns
-    -------
-    str
-        The path of the copy.
-    """
-    from astropy.modeling.models import Identity, Shift
-    from gwcs import WCS
-    from jwst.assign_wcs.util import update_fits_wcsinfo, update_s_region_imaging
-    from stdatamodels.jwst import datamodels
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with datamodels.open(str(path)) as exposure:
-            wcs = exposure.meta.wcs
-            if wcs is None:
-                raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "", path)
-            old = list(wcs.pipeline)
-            sub = exposure.meta.subarray
-            dx, dy = int(sub.xstart or 1) - 1, int(sub.ystart or 1) - 1
-            first = model if dx == 0 and dy == 0 else (Shift(dx) & Shift(dy)) | model
-            if first is not model:
-                first.inverse = model.inverse | (Shift(-dx) & Shift(-dy))
-            steps = [(old[0].frame, first if old[0].transform is not None else Identity(2))]
-            steps += [(s.frame, s.transform) for s in old[1:]]
-            new = WCS(steps)
-            new.bounding_box = wcs.bounding_box
-            exposure.meta.wcs = new
-            update_s_region_imaging(exposure)
-            update_fits_wcsinfo(exposure, imwcs=new)
-            exposure.meta.hpastrom = {"distortion": reference or "refined"}
-            if made := stamp():
-                exposure.meta.hpastrom.manifest = made
-            exposure.meta.filename = Path(output).name
-            with atomic_path(output) as temporary:
-                exposure.save(str(temporary))
-    return str(output)
 
 
 def open_model(path):

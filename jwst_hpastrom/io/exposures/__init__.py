@@ -5,7 +5,8 @@ from jwst_hpastrom._lazy import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "exposure": ("Exposure", "dq_bits", "exposure_root", "read_exposure"),
+        "exposure": ("Exposure", "exposure_root", "read_exposure"),
+        "quality_bits": ("dq_bits",),
         "detector_mask": ("read_detector_mask", "write_detector_mask"),
     },
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 import asdf
 import numpy as np
 from astropy.io import fits
-from astropy.nddata.bitmask import extend_bit_flag_map, interpret_bit_flags
 from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
 from stdatamodels.jwst.datamodels import dqflags
@@ -21,19 +20,15 @@ from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import (
     BadFileError,
     MissingDataError,
-    ParameterError,
     UnsupportedExposureError,
 )
 from jwst_hpastrom.instrument import detector_of, identify
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
+from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits
 from jwst_hpastrom.io.files.manifest import array_hash
 from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
 
-__all__ = ["BAD_BITS", "Exposure", "dq_bits", "exposure_root", "read_exposure"]
-
-#: DQ bits that take a pixel's weight away, by their names. JUMP_DET and SATURATED say that some group was
-#: left out of the ramp's fit: with a slope such a pixel is a measurement, and ERR knows how good a one.
-BAD_BITS = "DO_NOT_USE+NON_SCIENCE"
+__all__ = ["Exposure", "exposure_root", "read_exposure"]
 
 # metadata key -> (FITS keyword, path in a data model, needed)
 _META = {
@@ -264,44 +259,6 @@ def _check_wcs(wcs, shape, path):
             f"a WCS that the installed gwcs cannot read ({type(err).__name__}: {str(err)[:100]})",
             "one that it knows", "update gwcs and asdf, or run assign_wcs again", path,
         ) from err  # fmt: skip
-
-
-JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
-
-
-def dq_bits(flags):
-    """Bits of DQ from their names, as ``"DO_NOT_USE+NON_SCIENCE"``, or from a number.
-
-    Parameters
-    ----------
-    flags : str, int or None
-        As `astropy.nddata.bitmask.interpret_bit_flags` takes them: names or numbers joined by ``+`` or
-        ``,``; a leading ``~`` for all but those. None, an empty string and 0 are no bits.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ParameterError
-        Something that names no bits.
-
-    Examples
-    --------
-    >>> from jwst_hpastrom.io import dq_bits
-    >>> dq_bits("DO_NOT_USE+JUMP_DET")
-    5
-    """
-    try:
-        if not isinstance(flags, str | None) and flags < 0:
-            raise ValueError
-        bits = interpret_bit_flags(flags or None, flag_name_map=JWST_DQ)
-    except (AttributeError, KeyError, TypeError, ValueError) as err:
-        raise ParameterError(
-            f"bad_bits={flags!r}", "names of JWST's DQ bits joined by +, as DO_NOT_USE+JUMP_DET, or a number"
-        ) from err
-    return (bits or 0) & 0xFFFFFFFF
 
 
 def _charge(meta, data, dq, bad, variance):

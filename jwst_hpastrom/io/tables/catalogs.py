@@ -8,8 +8,9 @@ from jwst_hpastrom.columns import MASTER
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
-from jwst_hpastrom.io.tables.reading import numbers, read_table, set_epochs, standard_columns
+from jwst_hpastrom.io.tables.reading import numbers, read_table, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns, refuse_single_precision
+from jwst_hpastrom.io.tables.times import set_epochs
 
 __all__ = ["read_catalog"]
 

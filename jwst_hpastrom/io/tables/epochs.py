@@ -10,8 +10,9 @@ from astropy.time import Time
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.io.names import LIST_NAMES
-from jwst_hpastrom.io.tables.reading import epoch_of_meta, julian_year, read_table, standard_columns
+from jwst_hpastrom.io.tables.reading import read_table, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
+from jwst_hpastrom.io.tables.times import epoch_of_meta, julian_year
 
 __all__ = ["convert_flystar_list", "epoch_from_name", "read_epoch_list", "read_epoch_lists"]
 

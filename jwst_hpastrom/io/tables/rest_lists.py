@@ -8,8 +8,9 @@ from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.io.names import CATALOG_NAMES, error_names, find_columns, plain
 from jwst_hpastrom.io.tables.catalogs import read_catalog
-from jwst_hpastrom.io.tables.reading import read_table, set_epochs, standard_columns
+from jwst_hpastrom.io.tables.reading import read_table, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
+from jwst_hpastrom.io.tables.times import set_epochs
 from jwst_hpastrom.motion.analysis.rest_frame import RestPoint
 
 __all__ = ["read_comparison", "read_points"]

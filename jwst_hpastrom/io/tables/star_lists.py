@@ -11,8 +11,9 @@ from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
 from jwst_hpastrom.io.tables.epochs import epoch_from_name
-from jwst_hpastrom.io.tables.reading import epoch_of_meta, numbers, read_table, standard_columns
+from jwst_hpastrom.io.tables.reading import numbers, read_table, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
+from jwst_hpastrom.io.tables.times import epoch_of_meta
 
 __all__ = ["find_star_list", "is_star_list", "read_star_list", "star_list_path"]
 

@@ -2,7 +2,7 @@
 
 from jwst_hpastrom.configuration import Configuration, configuration, parameter
 
-__all__ = ["GaiaCuts", "PlateModel", "ReferenceRule"]
+__all__ = ["GaiaCuts", "PlateModel", "PlateSettings", "ReferenceRule"]
 
 
 @configuration
@@ -80,3 +80,22 @@ class ReferenceRule(Configuration):
     reference_radius_mas: float = parameter(
         30.0, "float", "Largest distance of a Gaia star from its star in the list."
     )
+
+
+@configuration
+class PlateSettings(Configuration):
+    """How the transformations of all epochs are solved for together."""
+
+    regularised_degree: int = parameter(
+        3, "int",
+        """Terms above the ties' degree, up to this one, are fitted with a normal prior whose width is the one
+        that the epochs make most likely: about zero or, if they then need less width, about the cubic terms
+        of a quadratic's inverse (a distortion may be quadratic from pixels to the sky, or the other way).""",
+    )  # fmt: skip
+    outlier_sigma: float = parameter(
+        5.0, "float", "As in `~jwst_hpastrom.motion.star_fits.models.fit_motions`."
+    )
+    n_iterations: int = parameter(
+        3, "int", "Solutions; between them the stars' outlying measurements are found anew."
+    )
+    max_stars: int = parameter(5000, "int", "Field stars that take part: those of smallest errors.")

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import polynomial_terms
+from jwst_hpastrom.motion.gaia_frame.config import PlateSettings
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameCovariance
 from jwst_hpastrom.motion.gaia_frame.plate_stars import (
+    Epochs,
     best_stars,
     designs,
     field_stars,
@@ -98,21 +101,8 @@ def cubic_of_inverse(coefficients):
     return 2 * a * by_p[0] + b * (by_p[1] + by_q[0]) + 2 * c * by_q[1]
 
 
-def solve_plates(
-    ties,
-    links,
-    epochs,
-    reference,
-    star,
-    *,
-    group=None,
-    regularised_degree=3,
-    outlier_sigma=5.0,
-    n_iterations=3,
-    max_stars=5000,
-    log_odds=None,
-    executor=None,
-):
+@configured(PlateSettings)
+def solve_plates(ties, links, epochs, reference, star, *, config, group=None, log_odds=None, executor=None):
     """Solve for the transformations of all epochs at once.
 
     Parameters
@@ -132,19 +122,7 @@ def solve_plates(
     group : ndarray of int, optional
         Groups of epochs in which every star has an offset of its own.
 
-    regularised_degree : int
-        Terms above the ties' degree, up to this one, are fitted with a normal prior whose width is the one
-        that the epochs make most likely: about zero or, if they then need less width, about the cubic terms
-        of a quadratic's inverse (a distortion may be quadratic from pixels to the sky, or the other way).
-
-    outlier_sigma : float
-        As in `~jwst_hpastrom.motion.star_fits.models.fit_motions`.
-
-    n_iterations : int
-        Solutions; between them the stars' outlying measurements are found anew.
-
-    max_stars : int
-        Field stars that take part: those of smallest errors.
+    {options}
 
     log_odds : ndarray, shape (n_reference,), optional
         Of being bad, from `~jwst_hpastrom.motion.gaia_frame.reference_mixture.quality_log_odds`: the
@@ -171,35 +149,35 @@ def solve_plates(
     the frame: only the reference stars determine it, each with one weight at all epochs. Two epochs are held
     by the reference stars alone; from three on all stars help, those of few epochs with Student's weights.
     """
-    links, star = best_stars(links, star, max_stars)
+    links, star = best_stars(links, star, config.max_stars)
+    kinematics = {"outlier_sigma": config.outlier_sigma}
     n, n_epochs = links.index.shape
     group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
     has_group = 1 < np.unique(group).size < n_epochs
     group = group if has_group else np.zeros(n_epochs, int)
     models, n_groups = ("poly", "group") if has_group else ("poly",), np.unique(group).size
-    terms = polynomial_terms(max(regularised_degree, ties[0].degree))
+    terms = polynomial_terms(max(config.regularised_degree, ties[0].degree))
     soft = np.tile([i + j > ties[0].degree for i, j in terms], n_epochs)
     n_hard = ties[0].coefficients.shape[1]
-    ties = [_raised(tie, max(regularised_degree, tie.degree)) for tie in ties]
+    ties = [_raised(tie, max(config.regularised_degree, tie.degree)) for tie in ties]
     field = np.ones(n, bool)
     field[star] = False
     states, center, width, table = np.ones((star.size, 1)), 0.0, None, None
-    for step in range(n_iterations):
+    for step in range(config.n_iterations):
         position, error = measured(links, ties, n_epochs)
         fits = fit_motions(
             epochs, position[0], position[1], error[0], error[1],
-            models=models, group=group, use=links.usable, outlier_sigma=outlier_sigma, executor=executor,
+            models=models, group=group, use=links.usable, executor=executor, **kinematics,
         )  # fmt: skip
+        now = Epochs(ties, links, epochs, group, fits, position, error)
         share = star_weights(fits, position, error, epochs)
         rows = np.flatnonzero(field & (share > 0) & (fits.used.sum(1) > 2))
         _unless_enough(fits.used[rows].sum(0) + fits.used[star].sum(0), n_hard, epochs)
         normal, right = np.zeros((2, soft.size, soft.size)), np.zeros((2, soft.size))
         for first in range(0, rows.size, 5000):
             part = rows[first : first + 5000]
-            field_stars(normal, right, part, share[part], ties, links, epochs, group, fits, position, error)
-        told = reference_stars_terms(
-            normal, right, reference, star, ties, links, epochs, group, fits, position, error
-        )
+            field_stars(normal, right, part, share[part], now)
+        told = reference_stars_terms(normal, right, reference, star, now)
         old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
         start = 3 * float(np.nanmedian(error))
         width = start if width is None else width
@@ -209,7 +187,7 @@ def solve_plates(
         total = normal + catalog_normal, right + catalog_right
         solutions = [(*_solve(*total, old, soft, c, start), c) for c in _centers(ties, soft)]
         new, covariance, width, center = min(solutions, key=lambda solution: solution[2])
-        if log_odds is not None and step == n_iterations - 1:
+        if log_odds is not None and step == config.n_iterations - 1:
             mixture = _mixture(normal, right, old, soft, width, center, told, log_odds)
             new, covariance = old + mixture.change, mixture.covariance
             table = reference_table(

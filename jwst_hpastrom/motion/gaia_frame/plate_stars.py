@@ -1,5 +1,7 @@
 """What stars say of the epochs' transformations: normal equations, star by star."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from jwst_hpastrom.motion.gaia_frame.reference_terms import ReferenceTerms
@@ -114,8 +116,24 @@ def best_stars(links, star, most):
     return links.take(rows), np.arange(star.size)
 
 
-def field_stars(normal, right, rows, share, ties, links, epochs, group, fits, position, error):
-    """Add stars of free position, motion and group offsets, each times its ``share``, to the equations."""
+class Epochs(NamedTuple):
+    """All stars at all epochs, as the transformations and fits so far have them."""
+
+    ties: list
+    links: Any  # LinkedStars
+    epochs: np.ndarray
+    group: np.ndarray
+    fits: Any  # MotionFits
+    position: np.ndarray  # (2, n, n_epochs)
+    error: np.ndarray
+
+
+def field_stars(normal, right, rows, share, now):
+    """Add stars of free position, motion and group offsets, each times its ``share``, to the equations.
+
+    ``now``: `Epochs`.
+    """
+    ties, links, epochs, group, fits, position, error = now
     basis = time_basis(epochs, fits.t0[rows], group)[:, :, 1:]  # the groups' columns add to the constant
     design = designs(ties, links.x[rows], links.y[rows], fits.used[rows])
     used = fits.used[rows]
@@ -126,7 +144,7 @@ def field_stars(normal, right, rows, share, ties, links, epochs, group, fits, po
         _accumulate(normal[axis], right[axis], rest, design, np.where(used, offset, 0.0))
 
 
-def reference_stars_terms(normal, right, reference, star, ties, links, epochs, group, fits, position, error):
+def reference_stars_terms(normal, right, reference, star, now):
     """Add the reference stars, as stars of free position and motion; return what Gaia says of these.
 
     Parameters
@@ -134,13 +152,16 @@ def reference_stars_terms(normal, right, reference, star, ties, links, epochs, g
     normal, right : ndarray, shape (2, m, m), (2, m)
         Added to in place.
 
-    reference, star, ties, links, epochs, group, fits, position, error
+    reference, star
         As in `~jwst_hpastrom.motion.gaia_frame.plate_solution.solve_plates`.
+
+    now : `Epochs`
 
     Returns
     -------
     `~jwst_hpastrom.motion.gaia_frame.reference_terms.ReferenceTerms`
     """
+    ties, links, epochs, group, fits, position, error = now
     used, n_groups = fits.used[star], np.unique(group).size
     basis = time_basis(epochs, reference.epoch, group)
     design = designs(ties, links.x[star], links.y[star], used)

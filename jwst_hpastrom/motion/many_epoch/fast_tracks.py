@@ -21,12 +21,14 @@ TRACK_SIGMA = 4.0
 #: displaced copies of the lists that measure how many tracks are chance, their displacement in units of the
 #: fastest star's path, and the probability below which as many are no chance
 N_CONTROL, DISPLACED, IMPROBABLE = 16, (2.0, 4.0), 0.02
+#: of the displacements
+SEED = 1
 #: pairs of entries that are tried; where there would be more, the search stops at slower stars
 TOO_MANY = 200_000
 
 
 def join_fast(
-    index, epochs, uv, err, mags, *, slow, fast, floor, max_mag_difference, false_share=0.2, seed=1
+    index, epochs, uv, err, mags, *, slow, fast, floor, max_mag_difference, false_share=0.2
 ):  # fmt: skip
     """Join the pieces of fast stars.
 
@@ -60,9 +62,6 @@ def join_fast(
     false_share : float
         Largest share of chance tracks among those that are taken.
 
-    seed : int
-        Of the displacements.
-
     Returns
     -------
     index : ndarray of int
@@ -89,7 +88,7 @@ def join_fast(
     tracks = [t for t in tracks if all(found[rows[k][i]] < len(t) for k, i in t)]
     if not tracks:
         return index, none
-    rng, path = np.random.default_rng(seed), fast * np.ptp(epochs)
+    rng, path = np.random.default_rng(SEED), fast * np.ptp(epochs)
     chance = np.zeros(n + 1)
     for _ in range(N_CONTROL):
         a, r = rng.uniform(0, 2 * np.pi, n), path * rng.uniform(*DISPLACED, n)

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import fit_linear, robust_sigma
-from jwst_hpastrom.motion.two_epoch._kernels import local_offsets
+from jwst_hpastrom.motion.two_epoch._kernels import Offsets, Reference, local_offsets
 
 __all__ = ["Tie", "local_transformations", "tie_epochs"]
 
@@ -149,18 +149,7 @@ def local_transformations(xy, offsets, reference, variance, intrinsic, how):
     # without itself each star has exactly n_local: others drop their farthest
     near[~mine.any(1), -1] = -1 if k > how.n_local else near[~mine.any(1), -1]
     weights = 1.0 / (0.5 * (vx + vy)[rows] + intrinsic**2)
-    out = [np.empty(points.shape[0]) for _ in range(4)]
-    n_used = np.zeros(points.shape[0], np.int64)
-    local_offsets(
-        *xy,
-        own,
-        near,
-        *points[rows].T.copy(),
-        offsets[0][rows],
-        offsets[1][rows],
-        weights,
-        float(how.sigma),
-        *out,
-        n_used,
-    )
-    return (*out, n_used)
+    some = Reference(*points[rows].T.copy(), offsets[0][rows], offsets[1][rows], weights)
+    out = Offsets(*np.empty((4, len(points))), np.zeros(len(points), np.int64))
+    local_offsets(*xy, own, near, some, float(how.sigma), out)
+    return out

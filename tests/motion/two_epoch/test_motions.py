@@ -7,7 +7,7 @@ from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStars
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.selection import inside_polygon, parse_polygon, select_cmd
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
-from jwst_hpastrom.motion.two_epoch._kernels import local_offsets
+from jwst_hpastrom.motion.two_epoch._kernels import Offsets, Reference, local_offsets
 from jwst_hpastrom.motion.two_epoch.zero_point import zero_point, zero_point_surface
 
 PLANE = TangentPlane(80.4875, -69.4975)
@@ -233,15 +233,14 @@ def test_local_kernel_against_twin():
     x, y = rng.uniform(0, 1000, (2, 8))
     own = np.full(8, -1)
     own[5] = near[5, 4]
-    dx, dy, ex, ey = (np.empty(8) for _ in range(4))
-    n_used = np.zeros(8, np.int64)
-    local_offsets(x, y, own, near, rx, ry, rdx, rdy, rw, 3.0, dx, dy, ex, ey, n_used)
+    found = Offsets(*np.empty((4, 8)), np.zeros(8, np.int64))
+    local_offsets(x, y, own, near, Reference(rx, ry, rdx, rdy, rw), 3.0, found)
     for s in range(7):
         k = near[s][near[s] != own[s]]
         expected = twin(x[s], y[s], rx[k], ry[k], rdx[k], rdy[k], rw[k], 3.0)
-        np.testing.assert_allclose((dx[s], dy[s], ex[s], ey[s], n_used[s]), expected, rtol=1e-9)
-    assert np.isnan(dx[7])
-    assert n_used[7] == 0
+        np.testing.assert_allclose([c[s] for c in found], expected, rtol=1e-9)
+    assert np.isnan(found.dx[7])
+    assert found.n_used[7] == 0
 
 
 def test_rows_of_several_epochs():

@@ -1,0 +1,372 @@
+"""Transformations fitted to pairs by clipped weighted least squares."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
+
+__all__ = ["TransformFit", "fit_linear", "fit_polynomial"]
+
+#: with fewer stars the scatter of a fit is that of both axes, and covariances are Student's
+FEW = 30
+
+
+@dataclass(frozen=True)
+class TransformFit:
+    """A fitted transformation.
+
+    Attributes
+    ----------
+    transform : `LinearTransform` or `PolynomialTransform`
+
+    covariance : ndarray
+        Of the parameters (a..., b...), scaled to the scatter. For `LinearTransform` they are
+        ``(offset_u, m00, m01, offset_v, m10, m11)``, for four parameters ``(offset_u, offset_v, m00, m10)``.
+
+    keep : ndarray of bool
+        Pairs that were used.
+
+    n_used : int
+
+    rms : float
+        Scatter per axis of the residuals of the pairs used, output units.
+    """
+
+    transform: Any
+    covariance: np.ndarray
+    keep: np.ndarray
+    n_used: int
+    rms: float
+
+    def variance(self, x: np.ndarray, y: np.ndarray, common: np.ndarray | None = None) -> np.ndarray:
+        """Variance of the transformed positions of a linear fit, from its covariance.
+
+        Parameters
+        ----------
+        x, y : ndarray, shape (n,)
+            Positions before the transformation.
+
+        common : ndarray of bool, optional
+            Stars about whose mean displacement the variance counts.
+
+        Returns
+        -------
+        ndarray, shape (2, n)
+        """
+        dx, dy = x - self.transform.center[0], y - self.transform.center[1]
+        one, zero = np.ones_like(dx), np.zeros_like(dx)
+        if len(self.covariance) == 6:
+            line = np.stack([one, dx, dy], 1)
+            designs = (np.hstack([line, 0 * line]), np.hstack([0 * line, line]))
+        else:
+            s = np.sign(np.linalg.det(self.transform.matrix))
+            designs = np.stack([one, zero, dx, -s * dy], 1), np.stack([zero, one, s * dy, dx], 1)
+        if common is not None:
+            designs = [d - d[common].mean(0) for d in designs]
+        return np.stack([np.einsum("ni,ij,nj->n", d, self.covariance, d) for d in designs])
+
+
+def _weights(weights, n):
+    if weights is None:
+        return np.ones(n), np.ones(n)
+    if isinstance(weights, tuple):
+        return np.broadcast_to(weights[0], n).astype(float), np.broadcast_to(weights[1], n).astype(float)
+    w = np.broadcast_to(weights, n).astype(float)
+    return w, w
+
+
+class _Pairs(NamedTuple):
+    """Positions and where they go, with weights; ``finite``: which pairs can be used."""
+
+    x: np.ndarray
+    y: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    wu: np.ndarray
+    wv: np.ndarray
+    finite: np.ndarray
+
+    @classmethod
+    def of(cls, x, y, u, v, weights):
+        x, y, u, v = (np.asarray(c, float) for c in (x, y, u, v))
+        wu, wv = _weights(weights, x.size)
+        finite = np.isfinite(x + y + u + v) & (wu > 0) & (wv > 0) & np.isfinite(wu + wv)
+        return cls(x, y, u, v, wu, wv, finite)
+
+    def roots(self):
+        """Square roots of the weights: residuals are clipped in units of their own errors."""
+        return tuple(np.sqrt(np.where(self.finite, w, 0.0)) for w in (self.wu, self.wv))
+
+    def rounding(self, root):
+        """Rounding error in the same units."""
+        size = max(np.max(np.abs(c[self.finite]), initial=0.0) for c in (self.u, self.v))
+        return 1e-11 * (1 + size) * max(np.max(r, initial=0.0) for r in root)
+
+
+class _Clipping(NamedTuple):
+    """How pairs are clipped; ``n_free``: parameters per axis that few residuals are smaller for."""
+
+    what: str
+    sigma: float | None
+    max_iterations: int
+    min_stars: int
+    keep: np.ndarray | None
+    n_free: float = 0
+
+
+def _normal_solve(design, w, t):
+    """Weighted least squares by the normal equations, by SVD where they are singular."""
+    weighted = design * w[:, None]
+    try:
+        return np.linalg.solve(design.T @ weighted, weighted.T @ t)
+    except np.linalg.LinAlgError:
+        s = np.sqrt(w)
+        return np.linalg.lstsq(design * s[:, None], t * s, rcond=None)[0]
+
+
+def _fit_clipped(solve, pairs, how):
+    """Transformation by ``solve`` from pairs without outliers: these pairs, their scatter, all residuals."""
+    finite, sigma, min_stars, what = pairs.finite, how.sigma, how.min_stars, how.what
+    root = pairs.roots()
+    tiny = pairs.rounding(root)
+    keep = finite.copy() if how.keep is None else finite & how.keep
+    if keep.sum() < min_stars:
+        raise NotEnoughStarsError(f"{int(keep.sum())} stars in common", f"{min_stars} for {what}")
+    for _ in range(how.max_iterations):
+        transform, du, dv = solve(keep)
+        # with two residuals to spare no wrong pair can be told from the good ones
+        if sigma is None or keep.sum() - how.n_free <= 2:
+            break
+        nu, nv = du * root[0], dv * root[1]
+        # residuals of few stars are smaller than the errors, and their median deviation is uncertain
+        m = int(keep.sum())
+        wider = np.sqrt(m / max(m - how.n_free, 1)) * (1 + 3 / m) if m < FEW else 1.0
+        su, sv = wider * robust_sigma(nu[keep]), wider * robust_sigma(nv[keep])
+        # about the median, as the scale is: about zero, skewed residuals would lose the good pairs
+        nu, nv = nu - np.median(nu[keep]), nv - np.median(nv[keep])
+        new = finite & (np.hypot(nu / max(su, tiny), nv / max(sv, tiny)) <= sigma * np.sqrt(2))
+        if new.sum() < min_stars:
+            raise NotEnoughStarsError(
+                f"{int(new.sum())} of {finite.size} pairs left after clipping", f"{min_stars} for {what}"
+            )
+        if np.array_equal(new, keep):
+            break
+        keep = new
+    transform, du, dv = solve(keep)
+    rms = float(np.sqrt(0.5 * np.mean(du[keep] ** 2 + dv[keep] ** 2)))
+    return transform, keep, rms, du, dv
+
+
+def fit_linear(
+    x: np.ndarray,
+    y: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    *,
+    parameters: int = 6,
+    weights: np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    sigma: float | None = 3.0,
+    max_iterations: int = 20,
+    min_stars: int | None = None,
+    keep: np.ndarray | None = None,
+) -> TransformFit:
+    """Fit a four- or six-parameter transformation (x, y) -> (u, v).
+
+    Parameters
+    ----------
+    x, y, u, v : ndarray, shape (n,)
+        Paired positions; NaN are left out.
+
+    parameters : {4, 6}
+        4: two offsets, one rotation, one scale. 6: a general linear transformation.
+
+    weights : ndarray or tuple of two ndarray, optional
+        1/σ² of each pair, in output units; a tuple gives u and v their own.
+
+    sigma : float or None
+        Clipping limit in units of 1.4826 MAD per axis, of the residuals times the square root of their
+        weights; None does not clip.
+
+    max_iterations : int
+        Bound on the clipping iterations.
+
+    min_stars : int, optional
+        Fewest pairs allowed; by default 3 (four parameters) or 4 (six).
+
+    keep : ndarray of bool, optional
+        Pairs to start with.
+
+    Returns
+    -------
+    `TransformFit`
+
+    Raises
+    ------
+    NotEnoughStarsError
+        If fewer than ``min_stars`` pairs are left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import fit_linear
+    >>> x, y = np.random.default_rng(1).uniform(0, 100, (2, 30))
+    >>> fit = fit_linear(x, y, 2 * x + 5, 2 * y - 3)
+    >>> fit.n_used, [round(float(v), 6) for v in fit.transform.forward(0.0, 0.0)]
+    (30, [5.0, -3.0])
+    """
+    if parameters not in (4, 6):
+        raise ParameterError(f"parameters={parameters}", "4 or 6")
+    pairs = _Pairs.of(x, y, u, v, weights)
+    solve = _LinearSolver(pairs, parameters)
+    how = _Clipping(
+        f"a {parameters}-parameter transformation", sigma, max_iterations, min_stars or parameters // 2 + 1,
+        keep, parameters / 2,
+    )  # fmt: skip
+    transform, keep, rms, du, dv = _fit_clipped(solve, pairs, how)
+    covariance = _linear_covariance(pairs, transform, parameters, keep, du, dv)
+    return TransformFit(transform, covariance, keep, int(keep.sum()), rms)
+
+
+class _LinearSolver:
+    """Least squares of a linear transformation with four or six parameters, and residuals."""
+
+    def __init__(self, pairs, parameters):
+        self.pairs, self.parameters = pairs, parameters
+        x, y, finite = pairs.x, pairs.y, pairs.finite
+        some = finite.any()
+        self.center = np.array([np.median(x[finite]), np.median(y[finite])]) if some else np.zeros(2)
+        self.span = max(float(np.ptp(x[finite])), float(np.ptp(y[finite])), 1e-30) if some else 1.0
+        p, q = (x - self.center[0]) / self.span, (y - self.center[1]) / self.span
+        # Centered and scaled, these columns are so well conditioned that the normal equations lose nothing.
+        self.design = np.stack([np.ones_like(p), p, q], 1)
+
+    def __call__(self, k):
+        if self.parameters == 6:
+            t = self._general(k)
+        else:  # a similarity, or one with a reflection
+            t = min((self._similarity(k, parity) for parity in (1.0, -1.0)), key=lambda r: r[1])[0]
+        fu, fv = t.forward(self.pairs.x, self.pairs.y)
+        return t, self.pairs.u - fu, self.pairs.v - fv
+
+    def _general(self, k):
+        _, _, u, v, wu, wv, _ = self.pairs
+        d = self.design[k]
+        c = [_normal_solve(d, w[k], t[k]) for w, t in ((wu, u), (wv, v))]
+        m = np.array([[c[0][1], c[0][2]], [c[1][1], c[1][2]]]) / self.span
+        return LinearTransform(m, np.array([c[0][0], c[1][0]]), self.center)
+
+    def _similarity(self, k, parity):
+        _, _, u, v, wu, wv, _ = self.pairs
+        one, p, q = self.design[k].T
+        zero = np.zeros(int(k.sum()))
+        top = np.stack([one, zero, p, -parity * q], 1)
+        low = np.stack([zero, one, parity * q, p], 1)
+        d, w, t = np.r_[top, low], np.r_[wu[k], wv[k]], np.r_[u[k], v[k]]
+        c = _normal_solve(d, w, t)
+        m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / self.span
+        return LinearTransform(m, c[:2].copy(), self.center), float(np.sum(w * (d @ c - t) ** 2))
+
+
+def _linear_covariance(pairs, transform, parameters, keep, du, dv):
+    """Covariance of a linear transformation's parameters, scaled to the scatter."""
+    wu, wv = pairs.wu, pairs.wv
+    dx, dy = pairs.x[keep] - transform.center[0], pairs.y[keep] - transform.center[1]
+    one = np.ones_like(dx)
+    squares = np.array([np.sum(w[keep] * r[keep] ** 2) for w, r in ((wu, du), (wv, dv))])
+    dof = np.full(2, max(dx.size - 3, 1))
+    if parameters == 4 or dx.size < FEW:
+        squares, dof = squares.sum(), max(2 * dx.size - parameters, 1)
+    scale = np.broadcast_to(squares / dof, 2)
+    if dx.size < FEW:  # the scale is itself uncertain: Student's distribution is as much wider
+        scale = scale * dof / max(dof - 2, 0.5)
+    if parameters == 6:
+        design = np.stack([one, dx, dy], 1)
+        cov = np.zeros((6, 6))
+        for block, w, f in ((slice(0, 3), wu[keep], scale[0]), (slice(3, 6), wv[keep], scale[1])):
+            cov[block, block] = np.linalg.pinv(design.T @ (design * w[:, None])) * f
+        return cov
+    s = np.sign(np.linalg.det(transform.matrix))
+    design = np.r_[np.stack([one, 0 * one, dx, -s * dy], 1), np.stack([0 * one, one, s * dy, dx], 1)]
+    w = np.r_[wu[keep], wv[keep]]
+    return np.linalg.pinv(design.T @ (design * w[:, None])) * scale[0]
+
+
+def fit_polynomial(
+    x: np.ndarray,
+    y: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    degree: int,
+    *,
+    weights: np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    sigma: float | None = 3.0,
+    max_iterations: int = 20,
+    min_stars: int | None = None,
+    keep: np.ndarray | None = None,
+) -> TransformFit:
+    """Fit polynomials of the given degree, (x, y) -> (u, v).
+
+    Parameters
+    ----------
+    x, y, u, v : ndarray, shape (n,)
+        Paired positions; NaN are left out.
+
+    degree : int
+        Total degree of the polynomials.
+
+    weights, sigma, max_iterations, min_stars, keep
+        As in `fit_linear`; ``min_stars`` defaults to the number of terms plus one.
+
+    Returns
+    -------
+    `TransformFit`
+        Its covariance has the order (a..., b...).
+
+    Raises
+    ------
+    NotEnoughStarsError
+        If fewer than ``min_stars`` pairs are left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import fit_polynomial
+    >>> x, y = np.random.default_rng(1).uniform(0, 100, (2, 30))
+    >>> fit = fit_polynomial(x, y, x + 1e-3 * x**2, y, degree=2)
+    >>> round(float(fit.transform.forward(50.0, 20.0)[0]), 6)
+    52.5
+    """
+    pairs = _Pairs.of(x, y, u, v, weights)
+    x, y, u, v, wu, wv, finite = pairs
+    terms = polynomial_terms(degree)
+    if finite.any():
+        center = np.array([x[finite].min() + np.ptp(x[finite]) / 2, y[finite].min() + np.ptp(y[finite]) / 2])
+        half = max(np.ptp(x[finite]), np.ptp(y[finite]), 1e-30) / 2
+    else:
+        center, half = np.zeros(2), 1.0
+    p, q = (x - center[0]) / half, (y - center[1]) / half
+    design = polynomial_basis(p, q, terms)
+
+    def solve(k):
+        c = []
+        for w, t in ((wu, u), (wv, v)):
+            s = np.sqrt(w[k])
+            c.append(np.linalg.lstsq(design[k] * s[:, None], t[k] * s, rcond=None)[0])
+        t = PolynomialTransform(degree, c[0], c[1], center, float(half))
+        return t, u - design @ c[0], v - design @ c[1]
+
+    how = _Clipping(
+        f"a polynomial of degree {degree}", sigma, max_iterations, min_stars or len(terms) + 1, keep
+    )
+    transform, keep, rms, du, dv = _fit_clipped(solve, pairs, how)
+    n = len(terms)
+    cov = np.zeros((2 * n, 2 * n))
+    for block, w, r in ((slice(0, n), wu[keep], du[keep]), (slice(n, 2 * n), wv[keep], dv[keep])):
+        d = design[keep]
+        dof = max(r.size - n, 1)
+        cov[block, block] = np.linalg.pinv(d.T @ (d * w[:, None])) * np.sum(w * r**2) / dof
+    return TransformFit(transform, cov, keep, int(keep.sum()), rms)
