@@ -19,7 +19,7 @@ C = TypeVar("C", bound=type)
 R = TypeVar("R")
 
 
-def parameter(default: Any, kind: str, text: str, *, checked: bool = True) -> Any:
+def parameter(*, default: Any, kind: str, text: str, checked: bool = True) -> Any:
     """Return a configuration's field.
 
     Parameters
@@ -133,10 +133,11 @@ def configuration(cls: C) -> C:
 
     Examples
     --------
+    >>> from jwst_hpastrom.configuration import Configuration, configuration, parameter
     >>> @configuration
     ... class Cuts(Configuration):
     ...     '''Which stars are taken.'''
-    ...     clip: float = parameter(3.0, "float", "Clipping, standard deviations.")
+    ...     clip: float = parameter(default=3.0, kind="float", text="Clipping, deviations.")
     >>> Cuts(clip=-1.0)
     Traceback (most recent call last):
         ...
@@ -168,11 +169,13 @@ def configured(config: type[Configuration]) -> Callable[[Callable[..., R]], Call
 
     Examples
     --------
-    >>> @configured(Cuts)
-    ... def choose(stars, *, config):
-    ...     return config.clip
-    >>> choose([], clip=2.0), choose([], config=Cuts(clip=4.0)), choose([])
-    (2.0, 4.0, 3.0)
+    >>> from jwst_hpastrom.configuration import configured
+    >>> from jwst_hpastrom.motion import GaiaCuts
+    >>> @configured(GaiaCuts)
+    ... def limit(stars, *, config):
+    ...     return config.max_ruwe
+    >>> limit([], max_ruwe=1.2), limit([], config=GaiaCuts(max_ruwe=1.3)), limit([])
+    (1.2, 1.3, 1.4)
     """
     known = _parameters(config)
 

@@ -26,9 +26,11 @@ from jwst_hpastrom.steps._spec import spec_from
 class Cuts(Configuration):
     """Which stars are taken."""
 
-    clip: float = parameter(3.0, "float", "Clipping, in standard\n    deviations. More of it.")
-    mag_min: float | None = parameter(None, "float, optional", "Bright limit.")
-    mag_max: float | None = parameter(None, "float, optional", "Faint limit.")
+    clip: float = parameter(
+        default=3.0, kind="float", text="Clipping, in standard\n    deviations. More of it."
+    )
+    mag_min: float | None = parameter(default=None, kind="float, optional", text="Bright limit.")
+    mag_max: float | None = parameter(default=None, kind="float, optional", text="Faint limit.")
 
 
 @configuration
@@ -36,7 +38,7 @@ class Whole(Configuration):
     """Everything."""
 
     cuts: Cuts = Cuts()
-    models: str = parameter("a", '{"a", "b"} or sequence of str', "Which models.")
+    models: str = parameter(default="a", kind='{"a", "b"} or sequence of str', text="Which models.")
 
 
 @configured(Whole)

@@ -3,13 +3,18 @@
 from jwst_hpastrom.epsf.build import BuildResult, build_library
 from jwst_hpastrom.epsf.build.perturb import PerturbResult, perturb_library
 from jwst_hpastrom.epsf.detect import Detections, SkyMap, find_stars, sky_map
+from jwst_hpastrom.epsf.exchange.model import GriddedEPSFModel
+from jwst_hpastrom.epsf.exchange.photutils_tables import (
+    ab_magnitudes,
+    from_photutils,
+    to_init_params,
+    to_photutils,
+)
 from jwst_hpastrom.epsf.fit import fit_stars
 from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.model import GriddedEPSFModel
 from jwst_hpastrom.epsf.passes import measure_stars
-from jwst_hpastrom.epsf.photutils_tables import ab_magnitudes, from_photutils, to_init_params, to_photutils
 
 __all__ = [
     "BuildResult",

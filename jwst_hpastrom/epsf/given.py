@@ -146,7 +146,7 @@ def _library(library):
     from photutils.psf import GriddedPSFModel
 
     if isinstance(library, GriddedPSFModel):
-        from jwst_hpastrom.epsf.model import GriddedEPSFModel
+        from jwst_hpastrom.epsf.exchange.model import GriddedEPSFModel
 
         return GriddedEPSFModel.from_photutils(library).library
     raise ParameterError(f"a {type(library).__name__}", "an ePSF library or a gridded PSF model")

@@ -1,21 +1,47 @@
 """Numba kernels for the master frame."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from jwst_hpastrom.numerics.robust_kernels import kept_median, kept_sigma
 
 
+class Detected(NamedTuple):
+    """Measurements, star after star: positions and their variances; star g has start[g]:start[g + 1]."""
+
+    start: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    vx: np.ndarray
+    vy: np.ndarray
+
+
+class Mean(NamedTuple):
+    """What is found of every star: (n, 2), and its count; which measurements were used."""
+
+    mean: np.ndarray
+    rms: np.ndarray
+    formal: np.ndarray
+    expected: np.ndarray
+    weight: np.ndarray
+    n_used: np.ndarray
+    used: np.ndarray
+
+
 @njit(cache=True, nogil=True)
-def average_stars(start, x, y, vx, vy, extra, sigma, mean, rms, formal, expected, weight, n_used, used):
-    """Clipped weighted mean positions of stars whose measurements lie in start[g]:start[g + 1].
+def average_stars(detected, extra, sigma, out):
+    """Clipped weighted mean positions of stars.
 
     A measurement off in either axis is dropped in both; ``extra`` (2,) is variance that their own, vx and vy,
     lack, so that a deep exposure does not weigh more than it knows. ``rms`` is weighted as the mean is:
     rms/√N is the mean's error, however unequal the exposures. ``formal`` is what vx and vy propagate to,
     ``expected`` with ``extra``; ``weight`` is the weight of a degree of freedom of their χ²: how fast it
-    falls as ``extra`` grows. Outputs (mean, rms, formal, expected, weight: (n, 2)) are overwritten.
+    falls as ``extra`` grows. ``out``, a `Mean`, is overwritten.
     """
+    start, x, y, vx, vy = detected
+    mean, rms, formal, expected, weight, n_used, used = out
     used[:] = False
     for g in range(start.size - 1):
         a, b = start[g], start[g + 1]

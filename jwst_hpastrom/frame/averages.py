@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.frame._kernels import Detected, Mean, average_stars
 from jwst_hpastrom.frame.transforms.identify import drop_doubles, identify
 from jwst_hpastrom.frame.transforms.lists_alone import errors_by_scatter
 from jwst_hpastrom.geometry import fit_linear
@@ -27,10 +27,9 @@ class Averages:
         self.added = np.asarray(extra, float)
         self.n_found, self.n_used = np.diff(start), np.zeros(n_stars, np.int64)
         used = np.zeros(which.size, np.bool_)
-        average_stars(
-            start, m.u[which], m.v[which], m.vu[which], m.vv[which], self.added, float(sigma),
-            self.mean, self.rms, self.formal, self.expected, self.weight, self.n_used, used,
-        )  # fmt: skip
+        detected = Detected(start, m.u[which], m.v[which], m.vu[which], m.vv[which])
+        out = Mean(self.mean, self.rms, self.formal, self.expected, self.weight, self.n_used, used)
+        average_stars(detected, self.added, float(sigma), out)
         self.used = np.zeros(star.size, bool)
         self.used[which] = used
 

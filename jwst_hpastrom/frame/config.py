@@ -11,32 +11,45 @@ class FrameConfig(Configuration):
     """All parameters of `~jwst_hpastrom.frame.build_master`."""
 
     min_exposures: int = parameter(
-        3, "int",
-        """Fewest exposures in which a star must be found (fewer only if there are not as many exposures).""",
+        default=3, kind="int",
+        text="""Fewest exposures in which a star must be found (fewer only if there are not as many
+        exposures).""",
     )  # fmt: skip
-    n_iterations: int = parameter(3, "int", "Iterations of transforming and averaging.")
+    n_iterations: int = parameter(default=3, kind="int", text="Iterations of transforming and averaging.")
     parameters: int = parameter(
-        6, "{4, 6}",
-        """Parameters of the exposures' transformations: 4 (shift, rotation, scale) or 6 (general linear).""",
+        default=6, kind="{4, 6}",
+        text="""Parameters of the exposures' transformations: 4 (shift, rotation, scale) or 6 (general
+        linear).""",
     )  # fmt: skip
-    match_radius: float = parameter(40.0, "float", "Cross-identification radius, mas.")
+    match_radius: float = parameter(default=40.0, kind="float", text="Cross-identification radius, mas.")
     sigma: float = parameter(
-        3.0, "float", "Clipping of a star's measurements about their median, in either axis."
-    )
-    qfit_max: float = parameter(0.1, "float", "Worst QFIT of a detection that may define a transformation.")
-    pixel_area: bool = parameter(
-        True, "bool",
-        "Correct magnitudes for the pixels' area where a correction is given (Methods §2.7).",
+        default=3.0, kind="float",
+        text="Clipping of a star's measurements about their median, in either axis.",
     )  # fmt: skip
-    max_shift: float = parameter(5.0, "float", "Largest pointing error of an exposure's WCS, arcsec.")
-    max_rotation: float = parameter(1.0, "float", "Largest rotation error of an exposure's WCS, degrees.")
+    qfit_max: float = parameter(
+        default=0.1, kind="float",
+        text="Worst QFIT of a detection that may define a transformation.",
+    )  # fmt: skip
+    pixel_area: bool = parameter(
+        default=True, kind="bool",
+        text="Correct magnitudes for the pixels' area where a correction is given (Methods §2.7).",
+    )  # fmt: skip
+    max_shift: float = parameter(
+        default=5.0, kind="float",
+        text="Largest pointing error of an exposure's WCS, arcsec.",
+    )  # fmt: skip
+    max_rotation: float = parameter(
+        default=1.0, kind="float",
+        text="Largest rotation error of an exposure's WCS, degrees.",
+    )  # fmt: skip
     scale_mas: float = parameter(
-        50.0, "float", "Master pixel where neither ``plane`` nor ``reference`` gives one, mas."
-    )
+        default=50.0, kind="float",
+        text="Master pixel where neither ``plane`` nor ``reference`` gives one, mas.",
+    )  # fmt: skip
     together: bool = parameter(
-        False, "bool",
-        """Solve for all exposures' transformations at once, as is always done for several detectors: for
-        mosaics with little overlap.""",
+        default=False, kind="bool",
+        text="""Solve for all exposures' transformations at once, as is always done for several detectors:
+        for mosaics with little overlap.""",
     )  # fmt: skip
 
     def limits(self, plane: TangentPlane) -> dict[str, float]:

@@ -166,7 +166,9 @@ def build_master(
     nowhere = give_sky(m, names, plane=plane, reference=reference, scale_mas=config.scale_mas)
     plane = nowhere or choose_plane(plane, reference, m.ra, m.dec, config.scale_mas)
     shown = _bar(config.n_iterations + 1, progress)
-    field = _Field(m, names, plane, reference, *_epochs(star_lists), min(config.min_exposures, m.n_exposures))
+    epochs, epoch = _epochs(star_lists)
+    n_min = min(config.min_exposures, m.n_exposures)
+    field = _Field(m, names, plane, reference, epochs, epoch, n_min)
     state, several, central, wcs_uv = _registered(field, star_lists, config, shown)
     star, n_stars, averages, extra, transforms, in_transform = state
     final, tie_meta, tie, tie_error = _tie(field, star, averages, several, config.limits(plane), wcs_uv)

@@ -1,5 +1,7 @@
 """Numba kernels for matching: plain arrays in, plain arrays out."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -28,9 +30,25 @@ def vote_shifts(ax, ay, bx, by, counts):
     return best, column, row
 
 
+class Cells(NamedTuple):
+    """A list sorted into nx by ny square cells from (x0, y0) on.
+
+    Those of cell c are order[start[c]:start[c + 1]].
+    """
+
+    order: np.ndarray
+    start: np.ndarray
+    x0: float
+    y0: float
+    size: float
+    nx: int
+    ny: int
+
+
 @njit(cache=True, nogil=True)
-def nearest_in_cells(x1, y1, x2, y2, order, start, x0, y0, cell, nx, ny, radius, index, distance):
+def nearest_in_cells(x1, y1, x2, y2, cells, radius, index, distance):
     """Nearest star of list 2 within ``radius`` of each of list 1; list 2 is sorted into cells >= radius."""
+    order, start, x0, y0, cell, nx, ny = cells
     for i in range(x1.size):
         kx = int(np.floor((x1[i] - x0) / cell))
         ky = int(np.floor((y1[i] - y0) / cell))

@@ -8,7 +8,7 @@ from scipy.stats import poisson
 
 from jwst_hpastrom.configuration import Configuration, configuration, configured, parameter
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
-from jwst_hpastrom.geometry._kernels import nearest_in_cells, vote_shifts
+from jwst_hpastrom.geometry._kernels import Cells, nearest_in_cells, vote_shifts
 from jwst_hpastrom.geometry.few_stars import FEW, find_few
 from jwst_hpastrom.geometry.transform import LinearTransform
 from jwst_hpastrom.geometry.transform_fits import fit_linear
@@ -76,7 +76,8 @@ def _nearest(x1, y1, x2, y2, radius):
     order = np.argsort(where, kind="stable")
     start = np.searchsorted(where[order], np.arange(nx * ny + 1))
     index, distance = np.empty(x1.size, np.int64), np.empty(x1.size)
-    nearest_in_cells(x1, y1, x2, y2, order, start, x0, y0, cell, nx, ny, radius, index, distance)
+    cells = Cells(order, start, x0, y0, cell, nx, ny)
+    nearest_in_cells(x1, y1, x2, y2, cells, radius, index, distance)
     return index, distance
 
 
@@ -111,26 +112,33 @@ class BlindSearch(Configuration):
     """What `match_blind` looks for."""
 
     max_shift: float | None = parameter(
-        None, "float, optional",
-        """Largest offset of the lists' centers (as they stand), units of list 2. None: anything that
-        overlaps.""", checked=False,
+        default=None, kind="float, optional", checked=False,
+        text="""Largest offset of the lists' centers (as they stand), units of list 2. None: anything that
+        overlaps.""",
     )  # fmt: skip
-    max_rotation: float = parameter(1.5, "float", "Largest rotation, degrees; 180 for any.", checked=False)
-    scale: float = parameter(1.0, "float", "Units of list 2 per unit of list 1.")
-    scale_tolerance: float = parameter(0.0, "float", "Largest relative error of the scale.")
-    parity: int = parameter(1, "{1, -1}", "-1 where the first list is mirrored (x to the other side).")
+    max_rotation: float = parameter(
+        default=1.5, kind="float", checked=False,
+        text="Largest rotation, degrees; 180 for any.",
+    )  # fmt: skip
+    scale: float = parameter(default=1.0, kind="float", text="Units of list 2 per unit of list 1.")
+    scale_tolerance: float = parameter(default=0.0, kind="float", text="Largest relative error of the scale.")
+    parity: int = parameter(
+        default=1, kind="{1, -1}",
+        text="-1 where the first list is mirrored (x to the other side).",
+    )  # fmt: skip
     radius: float | None = parameter(
-        None, "float, optional",
-        """Final matching radius, units of list 2; by default the one at which a star has a chance partner in
-        one case in a hundred, but five times the scatter of the fit at least and twenty times at most.""",
+        default=None, kind="float, optional",
+        text="""Final matching radius, units of list 2; by default the one at which a star has a chance
+        partner in one case in a hundred, but five times the scatter of the fit at least and twenty
+        times at most.""",
     )  # fmt: skip
     n_bright: int = parameter(
-        400, "int",
-        """Stars of each list that vote (first a quarter, in the end four times as many, until it is
+        default=400, kind="int",
+        text="""Stars of each list that vote (first a quarter, in the end four times as many, until it is
         decided).""",
     )  # fmt: skip
-    min_stars: int = parameter(6, "int", "Fewest pairs allowed.")
-    parameters: int = parameter(6, "{4, 6}", "Of the final transformation.")
+    min_stars: int = parameter(default=6, kind="int", text="Fewest pairs allowed.")
+    parameters: int = parameter(default=6, kind="{4, 6}", text="Of the final transformation.")
 
     @property
     def aligned_within(self) -> float | None:

@@ -10,10 +10,11 @@ class FastSearch(Configuration):
     """The second search, for fast stars among those that the first leaves over."""
 
     fast_motion: float = parameter(
-        200.0, "float",
-        """Largest motion relative to the field, mas/yr, of stars that a second search looks for among those
-        left over; 0 looks for none.""",
+        default=200.0, kind="float",
+        text="""Largest motion relative to the field, mas/yr, of stars that a second search looks for among
+        those left over; 0 looks for none.""",
     )  # fmt: skip
     fast_false_share: float = parameter(
-        0.2, "float", "Largest share of chance among the stars that the second search takes."
-    )
+        default=0.2, kind="float",
+        text="Largest share of chance among the stars that the second search takes.",
+    )  # fmt: skip

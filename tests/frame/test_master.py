@@ -6,7 +6,7 @@ from jwst_hpastrom.columns import MASTER, Flag
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.frame import build_master, combine_filters, rms_against_magnitude
-from jwst_hpastrom.frame._kernels import average_stars
+from jwst_hpastrom.frame._kernels import Detected, Mean, average_stars
 from jwst_hpastrom.frame.transforms.registration import choose_plane
 from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, match_nearest
@@ -341,11 +341,9 @@ def test_average_against_twin():
     x, y = rng.normal(0, 1, (2, n))
     x[start[4]] += 30
     vx, vy = rng.uniform(0.5, 2, (2, n))
-    mean, rms, formal, expected, weight = np.empty((5, counts.size, 2))
-    n_used, used = np.zeros(counts.size, np.int64), np.zeros(n, bool)
-    average_stars(
-        start, x, y, vx, vy, np.full(2, 0.2), 3.0, mean, rms, formal, expected, weight, n_used, used
-    )
+    out = Mean(*np.empty((5, counts.size, 2)), np.zeros(counts.size, np.int64), np.zeros(n, bool))
+    average_stars(Detected(start, x, y, vx, vy), np.full(2, 0.2), 3.0, out)
+    mean, rms, formal, expected, _, n_used, used = out
     for g in range(counts.size):
         s = slice(start[g], start[g + 1])
         if counts[g] == 0:

@@ -5,7 +5,7 @@ from scipy.optimize import least_squares
 from jwst_hpastrom.measure import _pair_kernels
 from jwst_hpastrom.measure.blends import error_inflation, no_blends, resolve_blends
 from jwst_hpastrom.measure.bundles import Cutouts, Stars
-from jwst_hpastrom.measure.many import Field
+from jwst_hpastrom.measure.stack import Field
 from jwst_hpastrom.measure.tile import Tile, TileSettings
 
 

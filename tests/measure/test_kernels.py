@@ -3,7 +3,7 @@ import pytest
 
 from jwst_hpastrom.measure import _kernels, _search_kernels
 from jwst_hpastrom.measure.bundles import Combined, Nodes, Stars
-from jwst_hpastrom.measure.many import Field
+from jwst_hpastrom.measure.stack import Field
 from jwst_hpastrom.measure.tile import PHASES, SPACING, STEP, Tile, TileSettings
 
 

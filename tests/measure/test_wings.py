@@ -5,7 +5,7 @@ import pytest
 
 from jwst_hpastrom.geometry import match_nearest
 from jwst_hpastrom.measure import measure_many
-from jwst_hpastrom.measure.many import Field
+from jwst_hpastrom.measure.stack import Field
 from jwst_hpastrom.measure.wings import far_wings
 from tests.measure.conftest import SIZE
 

@@ -72,7 +72,7 @@ class Part(Mapping):
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         dx, dy = np.empty(x.size), np.empty(x.size)
         places = (np.ascontiguousarray(c).ravel() for c in (x, y))
-        _kernels.evaluate(*places, self._bundle(), dx, dy)
+        _kernels.evaluate(*places, self._bundle(), dx, dy)  # type: ignore[call-arg]
         return dx.reshape(x.shape), dy.reshape(x.shape)
 
     def forward(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +86,7 @@ class Part(Mapping):
         u, v = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float))
         x, y = np.empty(u.size), np.empty(u.size)
         places = (np.ascontiguousarray(c).ravel() for c in (u, v))
-        _kernels.invert(*places, self._bundle(), tolerance, max_iterations, x, y)
+        _kernels.invert(*places, self._bundle(), tolerance, max_iterations, x, y)  # type: ignore[call-arg]
         return x.reshape(u.shape), y.reshape(u.shape)
 
 

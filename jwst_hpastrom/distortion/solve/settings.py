@@ -10,22 +10,28 @@ __all__ = ["DistortionConfig", "Matching", "Model"]
 class Matching(Configuration):
     """How star lists and reference become pairs; see `~jwst_hpastrom.distortion.match_reference`."""
 
-    qfit_max: float = parameter(0.1, "float", "Largest QFIT of the stars used.")
-    error_max: float = parameter(0.05, "float", "Largest position error of the stars used, pixels.")
-    max_shift: float = parameter(10.0, "float", "Largest pointing error, arcsec.")
-    match_radius: float = parameter(
-        0.1, "float",
-        """Radius of the final match, arcsec. Shift, rotation and scale have been taken out by then.""",
+    qfit_max: float = parameter(default=0.1, kind="float", text="Largest QFIT of the stars used.")
+    error_max: float = parameter(
+        default=0.05, kind="float",
+        text="Largest position error of the stars used, pixels.",
     )  # fmt: skip
-    min_stars: int = parameter(50, "int", "Fewest stars in common of an exposure and the reference.")
+    max_shift: float = parameter(default=10.0, kind="float", text="Largest pointing error, arcsec.")
+    match_radius: float = parameter(
+        default=0.1, kind="float",
+        text="Radius of the final match, arcsec. Shift, rotation and scale have been taken out by then.",
+    )  # fmt: skip
+    min_stars: int = parameter(
+        default=50, kind="int",
+        text="Fewest stars in common of an exposure and the reference.",
+    )  # fmt: skip
     held_out: float = parameter(
-        0.2, "float",
-        """Fraction of the reference stars that take no part in any fit, for the held-out residuals by
+        default=0.2, kind="float",
+        text="""Fraction of the reference stars that take no part in any fit, for the held-out residuals by
         stage.""",
     )  # fmt: skip
     motion_error: float = parameter(
-        0.3, "float",
-        """Error of unknown proper motions, mas/yr, where the catalog has fewer than five known ones.
+        default=0.3, kind="float",
+        text="""Error of unknown proper motions, mas/yr, where the catalog has fewer than five known ones.
         Otherwise these give mean and dispersion.""",
     )  # fmt: skip
 
@@ -34,16 +40,20 @@ class Matching(Configuration):
 class Model(Configuration):
     """Polynomial and table of a correction; see `~jwst_hpastrom.distortion.solve_distortion`."""
 
-    degree: int = parameter(5, "int", "Degree of the polynomial.")
+    degree: int = parameter(default=5, kind="int", text="Degree of the polynomial.")
     gauge: str = parameter(
-        "center", '{"center", "bb10"}',
-        """Which similarity the polynomial keeps: "center" none at the center, "bb10" none along x.""",
+        default="center", kind='{"center", "bb10"}',
+        text='Which similarity the polynomial keeps: "center" none at the center, "bb10" none along x.',
     )  # fmt: skip
     polynomial_cells: int = parameter(
-        20, "int", "Cells along each axis in which residuals are averaged for the polynomial."
-    )
-    table_cells: int = parameter(32, "int", "Cells of the look-up table along each axis, 0 for no table.")
-    shape: tuple[int, ...] = parameter(FRAME, "tuple of int", "Detector (ny, nx).")
+        default=20, kind="int",
+        text="Cells along each axis in which residuals are averaged for the polynomial.",
+    )  # fmt: skip
+    table_cells: int = parameter(
+        default=32, kind="int",
+        text="Cells of the look-up table along each axis, 0 for no table.",
+    )  # fmt: skip
+    shape: tuple[int, ...] = parameter(default=FRAME, kind="tuple of int", text="Detector (ny, nx).")
 
 
 @configuration
@@ -51,14 +61,19 @@ class DistortionConfig(Configuration):
     """All parameters of `~jwst_hpastrom.distortion.solve_distortion`."""
 
     method: str = parameter(
-        "iterative", '{"iterative", "joint", "self"}',
-        """"iterative": as published, half step by half step; "joint": all at once, the stars' positions being
-        unknowns and the catalog their prior; "self": so, too, but without a catalog.""",
+        default="iterative", kind='{"iterative", "joint", "self"}',
+        text=""""iterative": as published, half step by half step; "joint": all at once, the stars'
+        positions being unknowns and the catalog their prior; "self": so, too, but without a
+        catalog.""",
     )  # fmt: skip
     model: Model = Model()
-    pixel_map: bool = parameter(True, "bool", "Build the map of the finest structure.")
-    n_nearest: int = parameter(50, "int", "Residuals that each pixel of the map is made from (iterative).")
+    pixel_map: bool = parameter(default=True, kind="bool", text="Build the map of the finest structure.")
+    n_nearest: int = parameter(
+        default=50, kind="int",
+        text="Residuals that each pixel of the map is made from (iterative).",
+    )  # fmt: skip
     amplifiers: int = parameter(
-        4, "int", "Amplifiers' stripes, which the map does not average across (joint, self)."
-    )
+        default=4, kind="int",
+        text="Amplifiers' stripes, which the map does not average across (joint, self).",
+    )  # fmt: skip
     matching: Matching = Matching()

@@ -1,10 +1,10 @@
-"""Readers and writers of `~jwst_hpastrom.epsf.model.GriddedEPSFModel` for astropy's registry."""
+"""Readers and writers of `~jwst_hpastrom.epsf.GriddedEPSFModel` for astropy's registry."""
 
 from pathlib import Path
 
 from astropy.io import registry
 
-from jwst_hpastrom.epsf.model import GriddedEPSFModel
+from jwst_hpastrom.epsf.exchange.model import GriddedEPSFModel
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf_reference, write_epsf_reference
 from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf, write_stdpsf

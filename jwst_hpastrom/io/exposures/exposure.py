@@ -17,11 +17,7 @@ from stdatamodels.jwst.datamodels import dqflags
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
-from jwst_hpastrom.errors import (
-    BadFileError,
-    MissingDataError,
-    UnsupportedExposureError,
-)
+from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
 from jwst_hpastrom.instrument import detector_of, identify
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits

@@ -14,44 +14,55 @@ class GaiaCuts(Configuration):
     """
 
     params_solved: int = parameter(
-        31, "int", "Required ``astrometric_params_solved`` of reference stars (31: five), 0 for any."
-    )
-    allow_duplicated: bool = parameter(False, "bool", "Take Gaia stars with ``duplicated_source``.")
+        default=31, kind="int",
+        text="Required ``astrometric_params_solved`` of reference stars (31: five), 0 for any.",
+    )  # fmt: skip
+    allow_duplicated: bool = parameter(
+        default=False, kind="bool",
+        text="Take Gaia stars with ``duplicated_source``.",
+    )  # fmt: skip
     min_parallax_over_error: float = parameter(
-        -10.0, "float", "Least ``parallax_over_error`` of reference stars."
-    )
+        default=-10.0, kind="float",
+        text="Least ``parallax_over_error`` of reference stars.",
+    )  # fmt: skip
     max_excess_noise_sig: float = parameter(
-        2.0, "float",
-        """Largest ``astrometric_excess_noise_sig`` of reference stars. The mixture has no such cut: larger
-        values are evidence that a star is bad
+        default=2.0, kind="float",
+        text="""Largest ``astrometric_excess_noise_sig`` of reference stars. The mixture has no such cut:
+        larger values are evidence that a star is bad
         (`~jwst_hpastrom.motion.gaia_frame.reference_mixture.quality_log_odds`).""",
     )  # fmt: skip
     max_ruwe: float = parameter(
-        1.4, "float", "Limit that the ``ruwe`` of reference stars must be below; in the mixture as above."
-    )
+        default=1.4, kind="float",
+        text="Limit that the ``ruwe`` of reference stars must be below; in the mixture as above.",
+    )  # fmt: skip
     min_g_mag: float = parameter(
-        13.0, "float", "Limit that the ``phot_g_mean_mag`` of reference stars must be above."
-    )
+        default=13.0, kind="float",
+        text="Limit that the ``phot_g_mean_mag`` of reference stars must be above.",
+    )  # fmt: skip
 
 
 @configuration
 class PlateModel(Configuration):
     """Transformations of the epochs to Gaia's frame."""
 
-    degree: int = parameter(2, "int", "Degree of the polynomials from pixels to Gaia's frame.")
-    regularised_degree: int = parameter(
-        3, "int",
-        """With transformation errors "joint": terms above ``degree`` up to this one are fitted with a normal
-        prior, as wide as the epochs make likely.""",
+    degree: int = parameter(
+        default=2, kind="int",
+        text="Degree of the polynomials from pixels to Gaia's frame.",
     )  # fmt: skip
-    n_bootstrap: int = parameter(100, "int", "Bootstrap samples of the reference stars.")
+    regularised_degree: int = parameter(
+        default=3, kind="int",
+        text="""With transformation errors "joint": terms above ``degree`` up to this one are fitted with a
+        normal prior, as wide as the epochs make likely.""",
+    )  # fmt: skip
+    n_bootstrap: int = parameter(default=100, kind="int", text="Bootstrap samples of the reference stars.")
     transformation_errors: str = parameter(
-        "model", '{"model", "joint", "formal", "bootstrap"}',
-        """How the transformations and their errors at the stars are found: "model": as the kinematic models'
-        set needs it, bootstrap for h25 and linear, joint for auto; "joint": one solution for all epochs, in
-        which all stars hold them together, which leaves only a drift of the frame; "formal": propagated from
-        the reference stars' and the lists' errors with their correlation between epochs, less what is common
-        to all stars; "bootstrap": over the reference stars, epochs independent (H25).""",
+        default="model", kind='{"model", "joint", "formal", "bootstrap"}',
+        text="""How the transformations and their errors at the stars are found: "model": as the kinematic
+        models' set needs it, bootstrap for h25 and linear, joint for auto; "joint": one solution
+        for all epochs, in which all stars hold them together, which leaves only a drift of the
+        frame; "formal": propagated from the reference stars' and the lists' errors with their
+        correlation between epochs, less what is common to all stars; "bootstrap": over the
+        reference stars, epochs independent (H25).""",
     )  # fmt: skip
 
 
@@ -60,26 +71,28 @@ class ReferenceRule(Configuration):
     """Which reference stars are believed."""
 
     reference_rule: str = parameter(
-        "model", '{"model", "mixture", "hard"}',
-        """"mixture": every reference star is good, or bad by an unknown factor, with a probability that is
-        found together with the frame; "hard": they are cut and rejected one at a time (H25); "model": mixture
-        with transformation errors "joint", else hard.""",
+        default="model", kind='{"model", "mixture", "hard"}',
+        text=""""mixture": every reference star is good, or bad by an unknown factor, with a probability
+        that is found together with the frame; "hard": they are cut and rejected one at a time
+        (H25); "model": mixture with transformation errors "joint", else hard.""",
     )  # fmt: skip
     reference_sigma: float = parameter(
-        5.0, "float",
-        """With the hard rule: reference stars further than this from Gaia in position or motion go, worst
-        first.""",
+        default=5.0, kind="float",
+        text="""With the hard rule: reference stars further than this from Gaia in position or motion go,
+        worst first.""",
     )  # fmt: skip
     bright_limit: float | None = parameter(
-        None, "float, optional",
-        "Reference stars brighter than this in the lists go (H25: 13, against saturation).",
+        default=None, kind="float, optional",
+        text="Reference stars brighter than this in the lists go (H25: 13, against saturation).",
     )  # fmt: skip
     reference_parallax: bool = parameter(
-        False, "bool", "Move the reference stars along their parallactic ellipses."
-    )
+        default=False, kind="bool",
+        text="Move the reference stars along their parallactic ellipses.",
+    )  # fmt: skip
     reference_radius_mas: float = parameter(
-        30.0, "float", "Largest distance of a Gaia star from its star in the list."
-    )
+        default=30.0, kind="float",
+        text="Largest distance of a Gaia star from its star in the list.",
+    )  # fmt: skip
 
 
 @configuration
@@ -87,15 +100,21 @@ class PlateSettings(Configuration):
     """How the transformations of all epochs are solved for together."""
 
     regularised_degree: int = parameter(
-        3, "int",
-        """Terms above the ties' degree, up to this one, are fitted with a normal prior whose width is the one
-        that the epochs make most likely: about zero or, if they then need less width, about the cubic terms
-        of a quadratic's inverse (a distortion may be quadratic from pixels to the sky, or the other way).""",
+        default=3, kind="int",
+        text="""Terms above the ties' degree, up to this one, are fitted with a normal prior whose width is
+        the one that the epochs make most likely: about zero or, if they then need less width, about
+        the cubic terms of a quadratic's inverse (a distortion may be quadratic from pixels to the
+        sky, or the other way).""",
     )  # fmt: skip
     outlier_sigma: float = parameter(
-        5.0, "float", "As in `~jwst_hpastrom.motion.star_fits.models.fit_motions`."
-    )
+        default=5.0, kind="float",
+        text="As in `~jwst_hpastrom.motion.star_fits.models.fit_motions`.",
+    )  # fmt: skip
     n_iterations: int = parameter(
-        3, "int", "Solutions; between them the stars' outlying measurements are found anew."
-    )
-    max_stars: int = parameter(5000, "int", "Field stars that take part: those of smallest errors.")
+        default=3, kind="int",
+        text="Solutions; between them the stars' outlying measurements are found anew.",
+    )  # fmt: skip
+    max_stars: int = parameter(
+        default=5000, kind="int",
+        text="Field stars that take part: those of smallest errors.",
+    )  # fmt: skip

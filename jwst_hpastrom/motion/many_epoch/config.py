@@ -16,31 +16,32 @@ class Linking(Configuration):
     """How the lists' entries become stars."""
 
     match: str = parameter(
-        "position", '{"position", "name"}',
-        """How stars are cross-identified: "position"; "name" where equal names in the lists are one star.""",
+        default="position", kind='{"position", "name"}',
+        text="""How stars are cross-identified: "position"; "name" where equal names in the lists are one
+        star.""",
     )  # fmt: skip
     ra_ref: float | None = parameter(
-        None, "float, optional",
-        """Right ascension of the tangent point, degrees, by default from the lists, else the middle of the
-        Gaia stars.""",
+        default=None, kind="float, optional",
+        text="""Right ascension of the tangent point, degrees, by default from the lists, else the middle of
+        the Gaia stars.""",
     )  # fmt: skip
     dec_ref: float | None = parameter(
-        None, "float, optional",
-        "Declination of the tangent point, degrees, by default as for the right ascension.",
+        default=None, kind="float, optional",
+        text="Declination of the tangent point, degrees, by default as for the right ascension.",
     )  # fmt: skip
     pixel_scale_mas: float | None = parameter(
-        None, "float, optional",
-        "Pixel scale of lists that do not say; without it the scale is searched for.",
+        default=None, kind="float, optional",
+        text="Pixel scale of lists that do not say; without it the scale is searched for.",
     )  # fmt: skip
     max_motion: float = parameter(
-        15.0, "float",
-        "Largest motion relative to the field, mas/yr, in the search for a star in other lists.",
+        default=15.0, kind="float",
+        text="Largest motion relative to the field, mas/yr, in the search for a star in other lists.",
     )  # fmt: skip
     max_mag_difference: float = parameter(
-        1.0, "float",
-        "Largest difference of a star's magnitude from its mean, in the search for it in other lists.",
+        default=1.0, kind="float",
+        text="Largest difference of a star's magnitude from its mean, in the search for it in other lists.",
     )  # fmt: skip
-    min_epochs: int = parameter(2, "int", "Stars found in fewer epochs are left out.")
+    min_epochs: int = parameter(default=2, kind="int", text="Stars found in fewer epochs are left out.")
 
 
 @configuration
@@ -48,11 +49,11 @@ class Unknowns(Configuration):
     """What a star has beside a motion."""
 
     group_by: str = parameter(
-        "position_angle", "str",
-        """Metadata whose equal values share an unknown offset: position_angle (angles within 5 degrees of one
-        another), any other key, or none.""",
+        default="position_angle", kind="str",
+        text="""Metadata whose equal values share an unknown offset: position_angle (angles within 5 degrees
+        of one another), any other key, or none.""",
     )  # fmt: skip
-    fit_parallax: bool = parameter(False, "bool", "Fit a parallax to every star.")
+    fit_parallax: bool = parameter(default=False, kind="bool", text="Fit a parallax to every star.")
 
 
 @configuration

@@ -13,20 +13,23 @@ class Transformation(Configuration):
     """From the master frame to the first epoch's."""
 
     transformation: str = parameter(
-        "global", "{'global', 'local'}",
-        """'global' is one for the field; 'local' removes in addition, star by star, what the nearest
-        reference stars have in common after it, the star itself left out, and its uncertainty goes into
-        the error.""",
+        default="global", kind="{'global', 'local'}",
+        text="""'global' is one for the field; 'local' removes in addition, star by star, what the nearest
+        reference stars have in common after it, the star itself left out, and its uncertainty goes
+        into the error.""",
     )  # fmt: skip
     parameters: int = parameter(
-        6, "{4, 6}",
-        "Parameters of the global transformation: 4 (shift, rotation, scale) or 6 (general linear).",
+        default=6, kind="{4, 6}",
+        text="Parameters of the global transformation: 4 (shift, rotation, scale) or 6 (general linear).",
     )  # fmt: skip
     n_local: int = parameter(
-        50, "int",
-        "Reference stars of a local transformation; 50 is this package's choice.",
+        default=50, kind="int",
+        text="Reference stars of a local transformation; 50 is this package's choice.",
     )  # fmt: skip
-    sigma: float = parameter(3.0, "float", "Clipping of reference stars and of the zero point.")
+    sigma: float = parameter(
+        default=3.0, kind="float",
+        text="Clipping of reference stars and of the zero point.",
+    )  # fmt: skip
 
 
 @configuration
@@ -34,28 +37,30 @@ class ReferenceCuts(Configuration):
     """Which stars define the transformation."""
 
     mag_min: float | None = parameter(
-        None, "float, optional",
-        "Bright limit of the reference stars, instrumental magnitude of the master frame.",
+        default=None, kind="float, optional",
+        text="Bright limit of the reference stars, instrumental magnitude of the master frame.",
     )  # fmt: skip
     mag_max: float | None = parameter(
-        None, "float, optional",
-        "Faint limit of the reference stars, instrumental magnitude of the master frame.",
+        default=None, kind="float, optional",
+        text="Faint limit of the reference stars, instrumental magnitude of the master frame.",
     )  # fmt: skip
     color_min: float | None = parameter(
-        None, "float, optional",
-        "Blue limit of the reference stars, column ``color`` of the master frame, else of the first epoch.",
+        default=None, kind="float, optional",
+        text="""Blue limit of the reference stars, column ``color`` of the master frame, else of the first
+        epoch.""",
     )  # fmt: skip
     color_max: float | None = parameter(
-        None, "float, optional",
-        "Red limit of the reference stars, column ``color`` of the master frame, else of the first epoch.",
+        default=None, kind="float, optional",
+        text="""Red limit of the reference stars, column ``color`` of the master frame, else of the first
+        epoch.""",
     )  # fmt: skip
     polygon: str | Sequence[tuple[float, float]] | None = parameter(
-        None, "str, optional",
-        """Reference stars lie in this polygon of the color-magnitude diagram: corners ``color:mag``,
+        default=None, kind="str, optional",
+        text="""Reference stars lie in this polygon of the color-magnitude diagram: corners ``color:mag``,
         separated by blanks.""",
     )  # fmt: skip
-    qfit_max: float = parameter(0.1, "float", "Worst mean QFIT of a reference star.")
-    min_reference: int = parameter(6, "int", "Fewest reference stars.")
+    qfit_max: float = parameter(default=0.1, kind="float", text="Worst mean QFIT of a reference star.")
+    min_reference: int = parameter(default=6, kind="int", text="Fewest reference stars.")
 
 
 @configuration
@@ -63,12 +68,18 @@ class Matching(Configuration):
     """How the two epochs' stars become pairs."""
 
     match_radius: float = parameter(
-        100.0, "float",
-        """Largest displacement between the epochs, mas, beyond the reference stars' (and the star's own
-        known motion).""",
+        default=100.0, kind="float",
+        text="""Largest displacement between the epochs, mas, beyond the reference stars' (and the star's
+        own known motion).""",
     )  # fmt: skip
-    max_shift: float = parameter(5.0, "float", "Largest offset between the two frames, arcsec.")
-    max_rotation: float = parameter(1.0, "float", "Largest rotation between the two frames, degrees.")
+    max_shift: float = parameter(
+        default=5.0, kind="float",
+        text="Largest offset between the two frames, arcsec.",
+    )  # fmt: skip
+    max_rotation: float = parameter(
+        default=1.0, kind="float",
+        text="Largest rotation between the two frames, degrees.",
+    )  # fmt: skip
 
 
 @configuration
@@ -80,13 +91,14 @@ class TwoEpochConfig(Configuration):
     matching: Matching = Matching()
     fast: FastSearch = FastSearch()
     zero_point_degree: int = parameter(
-        0, "int",
-        """With 1 or more the zero point varies over the field as a polynomial of this degree, fitted to all
-        stars with absolute motions: it takes out what is left of the distortions, and puts the catalog's
-        own systematic errors in their place.""",
+        default=0, kind="int",
+        text="""With 1 or more the zero point varies over the field as a polynomial of this degree, fitted
+        to all stars with absolute motions: it takes out what is left of the distortions, and puts
+        the catalog's own systematic errors in their place.""",
     )  # fmt: skip
     errors: str = parameter(
-        "combined", "{'combined', 'empirical', 'formal', 'l23'}",
-        """Errors of the master positions: 'empirical' from the exposures' scatter, 'formal' from the fits,
-        'combined' from both, 'l23' the empirical ones without the transformation's error, as L23 has it.""",
+        default="combined", kind="{'combined', 'empirical', 'formal', 'l23'}",
+        text="""Errors of the master positions: 'empirical' from the exposures' scatter, 'formal' from the
+        fits, 'combined' from both, 'l23' the empirical ones without the transformation's error, as
+        L23 has it.""",
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""ePSFs and star lists as photutils has them."""
