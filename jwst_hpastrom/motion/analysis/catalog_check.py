@@ -5,8 +5,9 @@ import numpy as np
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.analysis.common_scale import common_scale
+from jwst_hpastrom.numerics.groups import larger_half
 
-__all__ = ["compare_with_catalog", "larger_half"]
+__all__ = ["compare_with_catalog"]
 
 #: fewest stars with motions of both
 LEAST = 30
@@ -107,26 +108,6 @@ def _factors(ours, error, own, own_error, mag):
 
 def _correlation(a, b):
     return float(np.sum(a * b) / max(np.sqrt(np.sum(a * a) * np.sum(b * b)), 1e-30))
-
-
-def larger_half(mag, stated, n_bins=12):
-    """Find the rows whose stated errors are larger than the median of their magnitude.
-
-    Parameters
-    ----------
-    mag, stated : ndarray, shape (n,)
-
-    n_bins : int
-        Bins of magnitude, fewer where there are fewer than 20 stars a bin.
-
-    Returns
-    -------
-    ndarray of bool
-    """
-    out = np.zeros(mag.size, bool)
-    for rows in np.array_split(np.argsort(mag, kind="stable"), max(1, min(n_bins, mag.size // 20))):
-        out[rows] = stated[rows] > np.median(stated[rows])
-    return out
 
 
 def _trend(difference, total, mag, baseline):

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.motion.analysis.catalog_check import larger_half
+from jwst_hpastrom.numerics.groups import larger_half
 
 __all__ = ["epoch_quality", "reference_motions", "time_error"]
 
