@@ -89,6 +89,8 @@ def list_errors(epochs):
         remedy="compare the lists' errors with the scatter of repeated measurements",
     )
     pull = values(epochs, "loo_pull")
+    if not np.isfinite(pull).any():
+        return
     yield judge(
         MOTION,
         "leave-one-out residuals over their errors",

@@ -177,6 +177,8 @@ def exposure_epochs(exposures):
     if "epoch" not in exposures.colnames:
         return
     epoch = values(exposures, "epoch")
+    if not np.isfinite(epoch).any():
+        return
     for row, value in zip(exposures, np.abs(epoch - np.nanmedian(epoch)), strict=True):
         yield judge(
             FRAME,
