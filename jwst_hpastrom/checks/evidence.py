@@ -4,9 +4,11 @@ from dataclasses import dataclass, fields
 
 from astropy.table import Table
 
+from jwst_hpastrom.checks import epochs as ep
 from jwst_hpastrom.checks import exposures as ex
 from jwst_hpastrom.checks import frame as fr
 from jwst_hpastrom.checks import motions as mo
+from jwst_hpastrom.checks import repeats as re
 from jwst_hpastrom.checks.verdict import sort_checks
 from jwst_hpastrom.io.products import find_products
 
@@ -24,6 +26,9 @@ class Evidence:
 
     detectors, master, motions : `~astropy.table.Table` or None
         The products of these names.
+
+    epochs, references : `~astropy.table.Table` or None
+        Of many epochs: each list against the motions, and the reference stars.
     """
 
     build: Table | None = None
@@ -33,6 +38,8 @@ class Evidence:
     detectors: Table | None = None
     master: Table | None = None
     motions: Table | None = None
+    epochs: Table | None = None
+    references: Table | None = None
 
 
 #: columns that tables of an earlier version, or of another origin, may lack: they are not judged
@@ -40,22 +47,28 @@ NEEDED = {
     "build": (), "fit": ("filename", "qfit", "n_stars"), "distortion": ("stage",),
     "exposures": ("exposure", "n_found", "n_matched"), "detectors": ("dv2", "dv3", "dv2_error", "dv3_error"),
     "master": ("mag", "n_used"), "motions": ("pmra", "pmdec"),
+    "epochs": ("list", "time_error", "share_used", "scatter_over_error"), "references": (),
 }  # fmt: skip
 #: the evidence, and the checks that are made of it
 CHECKS = {
     "build": (ex.build_phase, ex.epsf_borrowed, ex.brighter_fatter, ex.hot_pixels),
     "fit": (ex.bright_qfit, ex.bright_chi2, ex.lost_cores, ex.charge, ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
-    "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.frame_phase),
+    "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.frame_phase, re.used_share,
+                  re.exposure_scatter, re.exposure_errors, re.twice, re.orientation, re.exposure_epochs,
+                  re.rounding),
     "detectors": (fr.place_errors, fr.place_changes),
     "master": (fr.empirical_over_formal,),
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_outliers,
         mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
     ),
+    "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
+    "references": (ep.all_times, ep.reference_share, ep.reference_pulls),
 }  # fmt: skip
 QUALITY = {
     "build": "epsf_build", "fit": "epsf_fit", "distortion": "distortion_refine", "exposures": "master_frame",
+    "epochs": "proper_motion_epochs", "references": "proper_motion",
 }  # fmt: skip
 
 

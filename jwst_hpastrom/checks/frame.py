@@ -11,6 +11,7 @@ __all__ = [
 ]  # fmt: skip
 
 DISTORTION, FRAME = "hp_distortion_refine", "hp_master_frame"
+DISTORTION_OFF = "a distortion that does not fit these exposures: wrong filter, detector or epoch?"
 CATALOG = "wrong positions, motions or epoch of the catalog"
 
 
@@ -85,7 +86,7 @@ def frame_phase(exposures):
         value = extra if row["phase_pix"] > 3 * row["phase_error_pix"] else 0.0
         yield judge(
             FRAME, "pixel-phase error, pixels", value if np.isfinite(row["phase_pix"]) else np.nan,
-            (None, 0.015), (None, 0.05), about=str(row["exposure"]), rank=14,
+            (None, 0.015), (None, 0.05), about=str(row["exposure"]), rank=8,
             causes=("an ePSF that does not fit: wrong filter, detector or epoch?",
                     "an ePSF built from too few pixel phases"),
             remedy="build the ePSF from well-dithered exposures of this filter and time",
@@ -134,7 +135,7 @@ def _places(exposures):
 
 
 def empirical_over_formal(master):
-    """Scatter of bright stars among the exposures over what the fits' errors let expect."""
+    """Scatter of bright and of faint stars among the exposures over what the fits' errors let expect."""
     n, mag = values(master, "n_used"), values(master, "mag")
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.stack([values(master, f"{c}_err_empirical") / values(master, f"{c}_err_formal")
@@ -142,22 +143,30 @@ def empirical_over_formal(master):
     ok = (n >= 3) & np.isfinite(ratio + mag)
     if ok.sum() < 20:
         return
-    bright = ok & (mag <= np.quantile(mag[ok], 0.3))
+    bright, faint = ok & (mag <= np.quantile(mag[ok], 0.3)), ok & (mag >= np.quantile(mag[ok], 0.7))
     applied, limited = (master.meta.get(c) for c in ("distortion", "distortion_limited_by"))
+    corrected = not limited and applied not in (None, "", "none")
+    value, low = float(np.median(ratio[faint])), "errors of the star lists that are too large"
+    yield judge(
+        FRAME, "empirical over formal errors of faint stars", value,
+        (0.6, 2.0 if corrected else None), (0.5, 3.0 if corrected else None), rank=9,
+        causes=(low,) if value < 1 else ("errors of the star lists that are too small", DISTORTION_OFF),
+        remedy="compare the lists' errors with the scatter of repeated measurements",
+    )  # fmt: skip
+    value = float(np.median(ratio[bright]))
     ok_range, bad_range = (0.4, 6.0), (0.2, 8.0)
     if limited:  # nobody could do better with these data, and the stated errors hold it
         bad_range = (0.2, None)
         causes = (f"no distortion could be solved: {limited}",)
-    elif applied in (None, "", "none"):  # a known reason: less is needed to blame it
+    elif not corrected:  # a known reason: less is needed to blame it
         ok_range, bad_range = (0.4, 3.5), (0.2, 5.0)
         causes = ("no distortion correction: the positions were corrected by the exposures' WCS alone",
                   "a focus or ePSF that changed")  # fmt: skip
     else:
-        causes = ("a distortion that does not fit these exposures: wrong filter, detector or epoch?",
-                  "an ePSF that does not fit", "too few stars for a distortion of their own")  # fmt: skip
+        causes = (DISTORTION_OFF, "an ePSF that does not fit", "too few stars for a distortion of their own")
     yield judge(
-        FRAME, "empirical over formal errors of bright stars", float(np.median(ratio[bright])),
-        ok_range, bad_range, rank=10, causes=causes,
+        FRAME, "empirical over formal errors of bright stars", value, ok_range, bad_range, rank=10,
+        causes=(low,) if value < 1 else causes,
         remedy="go by the stated errors, which hold it; or give a distortion_file of this filter" if limited
         else "solve the distortion from these exposures, or give distortion_file",
     )  # fmt: skip

@@ -11,6 +11,9 @@ __all__ = [
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"
+AXES = ("pmra", "pmdec")
+#: errors beyond which the two axes are no more of one factor
+DIFFERENT = 4.0
 EPOCH = "a wrong epoch of the catalog or of the exposures"
 EXCHANGED = "pmra and pmdec of the catalog exchanged"
 ERRORS = "errors of the catalog that are wrong for a part of its stars"
@@ -22,20 +25,44 @@ def _numbers(motions):
 
 
 def slope(motions):
-    """Scatter of the measured motions over the catalog's; noise of either explains 1/correlation."""
+    """Factor by which the measured motions are the catalog's, whatever either's errors."""
     found = _numbers(motions)
-    for c in ("pmra", "pmdec"):
-        rho = found.get(f"correlation_{c}", np.nan)
-        if not abs(rho) > 0.3:
-            continue
-        value, reach = found[f"slope_{c}"], 1 / abs(rho)
+    axes = {c: (found[f"factor_{c}"], found[f"factor_error_{c}"]) for c in AXES if f"factor_{c}" in found}
+    alike = len(axes) == 2 and not _differ(*axes.values(), DIFFERENT)
+    if alike and min(v for v, _ in axes.values()) > 0:
+        value, error = np.array(list(axes.values())).T
+        weight = error**-2.0
+        axes = {"": (float(weight @ value / weight.sum()), float(weight.sum() ** -0.5))}
+    cos_dec, baseline = found.get("cos_dec", np.nan), abs(float(motions.meta.get("baseline", np.nan)))
+    for c, (value, error) in axes.items():
+        reach = error / abs(value)
+        ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (1.1, 5.0)))
         yield judge(
-            MOTION, "motions over the catalog's", value, (0.92 / reach, 1.08 * reach),
-            (0.85 / reach, 1.18 * reach), about=c, rank=5,
-            causes=(f"{c} of the catalog with the other sign, or a mirrored frame", EPOCH) if value < 0
-            else (EPOCH, "motions of the catalog in other units"),
-            remedy="check EXPMID, the catalog's epoch and the units of its motions",
+            MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,
+            causes=_slope_causes(c, axes, cos_dec),
+            remedy="check EXPMID, the catalog's epoch and the units of its motions"
+            + (f"; they fit {value * baseline:.1f} years between the epochs" if value > 0 else ""),
         )  # fmt: skip
+
+
+def _differ(a, b, sigma):
+    return abs(a[0] - b[0]) > max(sigma * np.hypot(a[1], b[1]), 0.1 * abs(a[0]))
+
+
+def _slope_causes(axis, axes, cos_dec):
+    """What makes this factor: a sign, the meridians' convergence, an epoch, units."""
+    if axes[axis][0] < 0:
+        return (f"{axis} of the catalog with the other sign, or a mirrored frame", EPOCH)
+    if not axis or len(axes) < 2:
+        return (EPOCH, "motions of the catalog in other units")
+    value, error = axes["pmra"]
+    for power, what in ((1, "without the factor cos(dec)"), (-1, "with the factor cos(dec) twice")):
+        # the motions measured are those on the sky
+        if cos_dec < 0.95 and not _differ(
+            (value * cos_dec**-power, error * cos_dec**-power), axes["pmdec"], 4
+        ):
+            return (f"pmra of the catalog {what}", f"{axis} of the catalog in other units", EPOCH)
+    return (f"{axis} of the catalog in other units", EPOCH)
 
 
 def crossed(motions):

@@ -52,7 +52,8 @@ def light_variances(weight, light, coeff, gx, gy, os, x, y, flux, half_box, n, o
         high, wide = (nj - 1) * os + 4, (ni - 1) * os + 4
         blend(coeff, gx, gy, x[s], y[s], r0, c0, high, wide, window)
         box_model(window, r0, c0, os, u, v, nj, ni, psi, psi_x, psi_y, taps[0], taps[1], taps[2], taps[3])
-        normal_equations(light, weight, j0, i0, nj, ni, 0.0, flux[s], psi, psi_x, psi_y, a, step)
+        own, weights = light[j0 : j1 + 1, i0 : i1 + 1], weight[j0 : j1 + 1, i0 : i1 + 1]
+        normal_equations(own, weights, nj, ni, 0.0, flux[s], psi, psi_x, psi_y, a, step)
         if not cholesky(a, n):
             continue
         out[s, :] = 0.0

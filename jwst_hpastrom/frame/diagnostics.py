@@ -1,19 +1,22 @@
-"""What a master frame tells of its exposures: pointing and pixel phase."""
+"""What a master frame tells of its exposures: pointing, pixel phase, errors."""
 
 import numpy as np
 
 from jwst_hpastrom.columns import values
-from jwst_hpastrom.geometry import sky_middle
+from jwst_hpastrom.frame.repeats import error_factors, pair_ratios
+from jwst_hpastrom.geometry import fit_linear, sky_middle
 from jwst_hpastrom.numerics import robust_sigma
 
 __all__ = ["add_diagnostics"]
 
 #: fewest stars of an exposure to judge it by
 LEAST = 50
+#: pixels that positions may have been rounded to
+STEPS = (1.0, 0.5, 0.1, 0.05, 0.01)
 
 
 def add_diagnostics(exposures, frame, star_lists):
-    """Add columns on pointing and pixel phase to the table of exposures, in place.
+    """Add columns on pointing, pixel phase and errors to the table of exposures, in place.
 
     Parameters
     ----------
@@ -28,17 +31,31 @@ def add_diagnostics(exposures, frame, star_lists):
     Returns
     -------
     `~astropy.table.Table`
-        The same, with ``ra dec`` (deg, median of the stars), ``pointing_xi_arcsec``,
-        ``pointing_eta_arcsec`` and ``pointing_arcsec`` (frame minus WCS), ``phase_pix`` and
-        ``phase_error_pix`` (amplitude of the residuals' first harmonic over the pixel, the larger of the two
-        axes, detector pixels); NaN where unknown.
+        The same, with ``epoch``, ``rounding_pix`` (step of the list's positions, 0 for none that
+        matters), ``ra dec`` (deg, middle of its stars), ``pointing_xi_arcsec``,
+        ``pointing_eta_arcsec`` and ``pointing_arcsec`` (frame minus WCS), ``pointing_rotation_deg`` and
+        ``pointing_scale`` (frame over WCS), ``phase_pix`` and ``phase_error_pix`` (amplitude of the
+        residuals' first harmonic over the pixel, the larger of the two axes, detector pixels);
+        ``error_factor``, by which the differences from the other exposures exceed faint stars' errors, and
+        ``alike``, the scatter over errors of the pair of exposures that agrees best; NaN where unknown.
     """
-    names = ("ra", "dec", "pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec", "phase_pix",
-             "phase_error_pix")  # fmt: skip
+    names = ("ra", "dec", "pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec",
+             "pointing_rotation_deg", "pointing_scale", "phase_pix", "phase_error_pix")  # fmt: skip
+    exposures["epoch"] = [float(t.meta.get("epoch") or np.nan) for t in star_lists]
+    exposures["rounding_pix"] = [_rounding(stars) for stars in star_lists]
+    exposures["error_factor"], exposures["alike"] = error_factors(*pair_ratios(frame, star_lists))
     rows = [_exposure(frame, stars, k) for k, stars in enumerate(star_lists)]
     for name, column in zip(names, np.array(rows).T, strict=True):
         exposures[name] = column
     return exposures
+
+
+def _rounding(stars):
+    """Largest step that all positions of a list are multiples of."""
+    x = np.r_[values(stars, "x"), values(stars, "y")]
+    x = x[np.isfinite(x)]
+    steps = (s for s in STEPS if x.size > LEAST and np.all(np.abs(x / s - np.round(x / s)) < 1e-6))
+    return next(steps, 0.0)
 
 
 def _exposure(frame, stars, k):
@@ -47,13 +64,20 @@ def _exposure(frame, stars, k):
     row, star = np.asarray(m["row"])[mine], np.asarray(m["star"])[mine]
     ra, dec = values(stars, "ra")[row], values(stars, "dec")[row]
     seen = np.isfinite(ra + dec)
-    out = [np.nan] * 5
+    out = [np.nan] * 7
     if seen.any() and "xi" in master.colnames:
         xi, eta = frame.plane.from_sky(ra[seen], dec[seen])
         shift = [
             float(np.median(values(master, c)[star[seen]] - own)) for c, own in (("xi", xi), ("eta", eta))
         ]
-        out = [*sky_middle(ra[seen], dec[seen]), *shift, float(np.hypot(*shift))]
+        every = values(stars, "ra"), values(stars, "dec")
+        every = [c[np.isfinite(every[0] + every[1])] for c in every]  # those in common see one place only
+        turn = [np.nan] * 2
+        if seen.sum() >= 10:
+            place = (values(master, c)[star[seen]] for c in ("xi", "eta"))
+            t = fit_linear(xi, eta, *place, parameters=4).transform
+            turn = [t.rotation, t.scale]
+        out = [*sky_middle(*every), *shift, float(np.hypot(*shift)), *turn]
     return [*out, *_phase(frame, stars, k, mine, row)]
 
 

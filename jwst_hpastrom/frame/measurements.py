@@ -13,6 +13,8 @@ __all__ = ["Measurements", "collect"]
 
 #: detections that never enter a master frame
 UNUSABLE = Flag.NOT_CONVERGED
+#: share of rows with an impossible covariance that makes the list a wrong one
+BEYOND = 0.05
 #: detections that are averaged but define no transformation
 NOT_REFERENCE = (
     Flag.SATURATED | Flag.BAD_PIXELS | Flag.NEAR_EDGE | Flag.CROWDED | Flag.FEW_PIXELS
@@ -158,8 +160,17 @@ def _one(table, correction, qfit_max, pixel_area):
     with np.errstate(invalid="ignore"):
         ok = np.isfinite(xc + yc + vx + vy + mag) & (vx > 0) & (vy > 0) & (flags & int(UNUSABLE) == 0)
         vxy = np.where(np.isfinite(vxy), vxy, 0.0)
+        beyond = ok & (np.abs(vxy) > np.sqrt(vx * vy))
     if ok.sum() < 4:
         raise NotEnoughStarsError(f"{int(ok.sum())} usable stars", "4 in every exposure", file=name)
+    if beyond.sum() > BEYOND * ok.sum():
+        raise BadCatalogError(
+            f"{beyond.sum()} of {ok.sum()} rows with xy_cov larger than x_err times y_err",
+            "errors and covariances of one kind",
+            "scale xy_cov with the square of the errors, or leave it out",
+            name,
+        )
+    vxy[beyond] = 0.0
     qfit = _column(table, "qfit", np.nan, n)
     data = {
         "row": np.arange(n), "raw_x": x, "raw_y": y, "x": xc, "y": yc, "vx": vx, "vy": vy, "vxy": vxy,

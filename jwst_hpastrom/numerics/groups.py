@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
 
-__all__ = ["GroupMean", "bin_index", "cell_index", "group_means", "sort_into_groups"]
+__all__ = ["GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "sort_into_groups"]
 
 
 def cell_index(x: np.ndarray, n: int, length: int) -> np.ndarray:
@@ -172,3 +172,28 @@ def group_means(
     if keep is not None:
         keep[:] = used
     return GroupMean(*out)
+
+
+def larger_half(mag: np.ndarray, stated: np.ndarray, n_bins: int = 12) -> np.ndarray:
+    """Find the rows whose stated errors are larger than the median of their magnitude.
+
+    Parameters
+    ----------
+    mag, stated : ndarray, shape (n,)
+
+    n_bins : int
+        Bins of magnitude, fewer where there are fewer than 20 stars a bin.
+
+    Returns
+    -------
+    ndarray of bool
+
+    Examples
+    --------
+    >>> larger_half(np.array([14.0, 15.0, 15.0, 14.0]), np.array([0.1, 0.3, 0.1, 0.4])).tolist()
+    [False, True, False, True]
+    """
+    out = np.zeros(mag.size, bool)
+    for rows in np.array_split(np.argsort(mag, kind="stable"), max(1, min(n_bins, mag.size // 20))):
+        out[rows] = stated[rows] > np.median(stated[rows])
+    return out

@@ -55,8 +55,9 @@ class ProperMotionStep(HPStep):
         if inputs.in_memory:
             raise ParameterError("models in memory", "the path of a master frame or of an association")
         with self.making(self.sources(inputs)) as run:
+            self.quality = {}
             table = self._two_epochs(inputs) if self.first_epoch else self._many_epochs(inputs)
-            self.evidence = {"motions": table}
+            self.evidence = {"motions": table} | self.quality
             path = self.output_path(inputs.product, "pm", "ecsv")
             self.finish(run, inputs, path)
             write_table(table, path)  # last: it vouches for the rest
@@ -103,7 +104,10 @@ class ProperMotionStep(HPStep):
         result.table.meta["seed"] = self.seed
         if "sky" in gaia.meta:
             result.table.meta["sky"] = gaia.meta["sky"]
-        self.write_quality(inputs.product, result.references)
+        self.quality = {"references": result.timed_references(), "epochs": result.epoch_quality()}
+        self.write_quality(inputs.product, self.quality["references"])
+        path = self.output_path(inputs.product, "proper_motion_epochs_quality", "ecsv")
+        write_table(self.quality["epochs"], path)
         if self.save_residuals:
             write_table(result.residuals(), self.output_path(inputs.product, "pm_residuals", "ecsv"))
         return result.table

@@ -39,6 +39,7 @@ def made(seed=1, n=1500, spoil=lambda catalog, rng: None, years=0.0, dispersion=
     ours *= BASELINE / (BASELINE - years)  # a baseline that is wrong by so much
     ours -= ours.mean(1)[:, None] - np.array([[1.9], [0.3]])
     data = {"pmra": ours[0], "pmdec": ours[1], "pmra_error": error, "pmdec_error": error, "mag": mag}
+    data["dec"] = np.full(n, -60.0)
     motions = make_table(MOTION, data | {"first_epoch_row": np.arange(n)}, {"baseline": BASELINE - years})
     motions.meta["against_catalog"] = compare_with_catalog(motions, catalog)
     return motions
@@ -74,6 +75,13 @@ def mirror(catalog, rng):
     catalog["pmra"] = -catalog["pmra"]
 
 
+def cos_dec(power):
+    def spoil(catalog, rng):
+        catalog["pmra"] *= np.cos(np.deg2rad(60.0)) ** -power
+
+    return spoil
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("n", "dispersion"), [(300, 0.15), (4000, 0.15), (1500, 2.0), (1500, 0.02)])
 def test_good_motions_raise_nothing(seed, n, dispersion):
@@ -97,6 +105,10 @@ def test_good_motions_raise_nothing(seed, n, dispersion):
         (times(1), 10, "a wrong epoch"),
         (times(1), -10, "a wrong epoch"),
         (times(1), 5, "a wrong epoch"),
+        (times(1), 3, "a wrong epoch"),
+        (times(1), -3, "a wrong epoch"),
+        (cos_dec(1), 0, "pmra of the catalog without the factor cos(dec)"),
+        (cos_dec(-1), 0, "pmra of the catalog with the factor cos(dec) twice"),
     ],
 )
 @pytest.mark.parametrize("seed", [1, 2])
@@ -156,6 +168,28 @@ def test_one_exposure_alone_and_two():
     assert overall(two) == "look"
 
 
+def scatter(meta, *, bright=1.0, faint=1.0):
+    """Checks of a frame whose bright and faint stars scatter by so many times their formal errors."""
+    n = 200
+    ratio = np.where(np.arange(n) < 100, bright, faint)
+    data = {"mag": np.linspace(-7, -3, n), "n_used": np.full(n, 4)}
+    for c in "xy":
+        data |= {f"{c}_err_formal": np.full(n, 0.001), f"{c}_err_empirical": 0.001 * ratio}
+    found = run_checks(Evidence(master=make_table(MASTER, data, meta)))
+    return sorted(found, key=lambda c: "faint" in c.name)
+
+
+@pytest.mark.parametrize(("factor", "distortion", "verdict", "cause"), [
+    (1 / 3, "a.asdf", "bad", "errors of the star lists that are too large"),
+    (3.2, "a.asdf", "bad", "errors of the star lists that are too small"), (3.2, "none", "ok", None),
+    (0.8, "none", "ok", None), (0.3, "none", "bad", "errors of the star lists that are too large"),
+])  # fmt: skip
+def test_scatter_of_faint_stars_is_that_of_their_errors(factor, distortion, verdict, cause):
+    _, faint = scatter({"distortion": distortion}, faint=factor)
+    assert faint.verdict == verdict
+    assert cause is None or faint.causes[0] == cause
+
+
 @pytest.mark.parametrize(("ratio", "distortion", "verdict", "cause"), [
     (2.5, "a.asdf", "ok", None), (10.8, "none", "bad", "no distortion correction"),
     (6.5, "none", "bad", "no distortion correction"),
@@ -163,12 +197,9 @@ def test_one_exposure_alone_and_two():
     (10.8, "a.asdf", "bad", "a distortion that does not fit"),
 ])  # fmt: skip
 def test_scatter_over_formal_errors(ratio, distortion, verdict, cause):
-    n = 200
-    data = {"mag": np.linspace(-7, -3, n), "n_used": np.full(n, 4)}
-    for c in "xy":
-        data |= {f"{c}_err_formal": np.full(n, 0.001), f"{c}_err_empirical": np.full(n, 0.001 * ratio)}
-    (check,) = run_checks(Evidence(master=make_table(MASTER, data, {"distortion": distortion})))
+    check, faint = scatter({"distortion": distortion}, bright=ratio)
     assert check.verdict == verdict
+    assert faint.verdict == "ok"
     assert cause is None or check.causes[0].startswith(cause)
 
 
@@ -183,12 +214,8 @@ def test_exposures_of_several_detectors_at_once_are_one_pointing():
 
 
 def test_a_distortion_that_nobody_could_solve_is_not_called_bad():
-    n = 200
-    data = {"mag": np.linspace(-7, -3, n), "n_used": np.full(n, 4)}
-    for c in "xy":
-        data |= {f"{c}_err_formal": np.full(n, 0.001), f"{c}_err_empirical": np.full(n, 0.011)}
     meta = {"distortion": "none", "distortion_limited_by": "no reference catalog"}
-    (check,) = run_checks(Evidence(master=make_table(MASTER, data, meta)))
+    check, _ = scatter(meta, bright=11.0)
     assert check.verdict == "look"
     assert check.causes == ("no distortion could be solved: no reference catalog",)
 

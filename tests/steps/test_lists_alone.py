@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.errors import BadFileError, ParameterError
+from jwst_hpastrom.io.tables.star_lists import is_star_list
 from jwst_hpastrom.steps import MasterFrameStep
 
 
@@ -43,6 +45,25 @@ def test_one_command(lists, tmp_path):
     checks = Table.read(tmp_path / "b" / "j8ab_checks.ecsv")
     assert "number of exposures" in checks["check"]
     assert "number of dithers" not in checks["check"]  # unknown
+
+
+@pytest.mark.parametrize("name", ["list{}.fits", "list{}.fit", "list{}.fits.gz", "j8ab{}_flc.fits"])
+def test_a_fits_table_is_known_by_its_content(lists, tmp_path, name):
+    paths = [tmp_path / name.format(k) for k in range(4)]
+    for old, new in zip(lists, paths, strict=True):
+        x, y, mag = np.loadtxt(old, usecols=(0, 1, 2)).T
+        Table({"x": x, "y": y, "mag": mag}).write(new)
+    table = MasterFrameStep(output_dir=str(tmp_path / "a")).run(*map(str, paths))
+    assert np.median(table["x_rms"]) == pytest.approx(0.888 * 0.02, rel=0.1)
+
+
+def test_a_fits_image_is_none(tmp_path):
+    image = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((4, 4)), name="SCI")])
+    image.append(fits.BinTableHDU(Table({"x": [1.0]}), name="GROUP"))
+    image.writeto(tmp_path / "a_cal.fits")
+    fits.PrimaryHDU(np.zeros((4, 4))).writeto(tmp_path / "b.fits")
+    (tmp_path / "c.fits").write_bytes(b"SIMPLE  = nonsense")
+    assert not any(is_star_list(tmp_path / name) for name in ("a_cal.fits", "b.fits", "c.fits", "none.fits"))
 
 
 def test_refusals(lists, tmp_path):

@@ -1,14 +1,19 @@
 """Star lists: written by the fit, found again beside the products or the exposures."""
 
+import io
+import lzma
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Column
 
 from jwst_hpastrom.columns import STAR_LIST, values
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.io.exposures.exposure import exposure_root
+from jwst_hpastrom.io.files.opening import unpacked
 from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
 from jwst_hpastrom.io.tables.epochs import epoch_from_name
 from jwst_hpastrom.io.tables.reading import numbers, read_table, standard_columns
@@ -20,6 +25,8 @@ __all__ = ["find_star_list", "is_star_list", "read_star_list", "star_list_path"]
 NEEDED = ("x", "y", "x_err", "y_err", "flux", "mag")
 OWN = re.compile(r"_stars\.(ecsv|parquet|fits)$")
 #: names of files that may hold an exposure
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, lzma.LZMAError)
+FITS = re.compile(r"\.fits?(\.\w+)?$", re.IGNORECASE)
 IMAGE = re.compile(r"\.(fits?|asdf)(\.\w+)?$", re.IGNORECASE)
 #: names under which lists of other origin have what a master frame uses
 NAMES = {
@@ -61,9 +68,34 @@ def find_star_list(exposure, folders):
 
 
 def is_star_list(path):
-    """Whether a file is a star list by its name: ``_stars.*``, or of no kind that holds images."""
+    """Whether a file is a star list: ``_stars.*``, of a kind that holds no images, or by its content.
+
+    A FITS file is one if its extensions are tables only and its first array is empty.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    bool
+    """
     name = Path(path).name
-    return bool(OWN.search(name)) or not IMAGE.search(name)
+    if OWN.search(name) or not IMAGE.search(name):
+        return True
+    return bool(FITS.search(name)) and _only_tables(path)
+
+
+def _only_tables(path):
+    if not Path(path).is_file():
+        return False
+    try:
+        plain = Path(path).suffix.lower() in (".fits", ".fit")
+        with fits.open(path if plain else io.BytesIO(unpacked(path)), lazy_load_hdus=True) as hdus:
+            images = [h for h in hdus if not isinstance(h, fits.BinTableHDU | fits.TableHDU)]
+            return len(hdus) > 1 and len(images) == 1 and images[0].header["NAXIS"] == 0
+    except UNREADABLE:
+        return False  # whoever reads it will say what is wrong
 
 
 def read_star_list(path, exposure=None, *, correction=None):

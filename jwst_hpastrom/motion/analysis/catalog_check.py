@@ -4,6 +4,8 @@ import numpy as np
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.motion.analysis.common_scale import common_scale
+from jwst_hpastrom.numerics.groups import larger_half
 
 __all__ = ["compare_with_catalog"]
 
@@ -25,8 +27,10 @@ def compare_with_catalog(motions, first_epoch):
     Returns
     -------
     dict
-        n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); correlation_*,
-        and crossed_* with the other axis of the catalog; pull, the robust width of the differences over both
+        n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); factor_* and
+        factor_error_*, by which the motions are the catalog's, whatever the errors (`common_scale`), and
+        cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
+        pull, the robust width of the differences over both
         errors; pull_small, pull_large, the same of the half with the smaller and the larger stated errors at
         each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the width
         of the best fifth; trend_mas, trend_sigma, the difference between faint and bright stars (at the
@@ -42,7 +46,8 @@ def compare_with_catalog(motions, first_epoch):
     if ok.sum() < LEAST:
         return {}
     ours, own, error, own_error, mag = (a[..., ok] for a in (ours, own, error, own_error, mag))
-    out = {"n": int(ok.sum())} | _alike(ours, own, own_error)
+    out = {"n": int(ok.sum())} | _alike(ours, own, own_error) | _factors(ours, error, own, own_error, mag)
+    out["cos_dec"] = float(np.cos(np.deg2rad(np.median(values(motions, "dec")[ok]))))
     known = np.isfinite(own_error).all(0)
     if known.sum() < LEAST:
         return out
@@ -51,7 +56,7 @@ def compare_with_catalog(motions, first_epoch):
     difference = difference - np.median(difference, axis=1)[:, None]
     pull = difference / total
     stated = np.hypot(*own_error[:, known])
-    large = _larger_half(mag, stated)
+    large = larger_half(mag, stated)
     tied = _width(pull[:, large]), _width(pull[:, ~large])
     # none is larger than the median where the catalog states one error for all
     ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
@@ -93,16 +98,16 @@ def _alike(ours, own, own_error):
     return out
 
 
+def _factors(ours, error, own, own_error, mag):
+    out = {}
+    for k, c in enumerate(("pmra", "pmdec")):
+        if found := common_scale(ours[k], error[k], own[k], own_error[k], mag):
+            out |= {f"{name}_{c}": value for name, value in found.items()}
+    return out
+
+
 def _correlation(a, b):
     return float(np.sum(a * b) / max(np.sqrt(np.sum(a * a) * np.sum(b * b)), 1e-30))
-
-
-def _larger_half(mag, stated, n_bins=12):
-    """Rows whose stated errors are larger than the median of their magnitude."""
-    out = np.zeros(mag.size, bool)
-    for rows in np.array_split(np.argsort(mag, kind="stable"), max(1, min(n_bins, mag.size // 20))):
-        out[rows] = stated[rows] > np.median(stated[rows])
-    return out
 
 
 def _trend(difference, total, mag, baseline):

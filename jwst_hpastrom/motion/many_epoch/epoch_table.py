@@ -11,6 +11,7 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias
 from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES
+from jwst_hpastrom.motion.many_epoch.epoch_quality import epoch_quality, reference_motions
 from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
 from jwst_hpastrom.motion.star_fits.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.star_fits.models import MotionFits
@@ -57,6 +58,9 @@ class EpochMotions(Tabular):
 
     position_angles : ndarray, shape (n_epochs,)
         Degrees; NaN where the lists do not say.
+
+    names : tuple of str
+        Of the lists.
     """
 
     table: Table
@@ -74,6 +78,7 @@ class EpochMotions(Tabular):
     plane: TangentPlane
     settings: dict
     position_angles: np.ndarray
+    names: tuple = ()
 
     def expected_chi2(self, **kwargs):
         """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
@@ -123,6 +128,30 @@ class EpochMotions(Tabular):
         draws = expected_chi2_loo(self.epochs, fits=self.fits.take(rows), n_draws=n_draws, **part)
         finite = draws[np.isfinite(draws)]
         return [float(v) for v in np.quantile(finite, np.linspace(0, 1, 21))] if finite.size else []
+
+    def epoch_quality(self):
+        """Each list against the motions of all, see `~jwst_hpastrom.motion.many_epoch.epoch_quality`."""
+        position, error = np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
+        names = self.names or [f"{e:.4f}" for e in self.epochs]
+        return epoch_quality(
+            self.epochs, position, error, self.fits, self.links.usable, names, self.links.mag
+        )
+
+    def timed_references(self):
+        """All candidate reference stars; the metadata have the years by which all lists are late.
+
+        And the correlations of the measured motions with the catalog's same (``correlation_*``) and other
+        (``crossed_*``) ones.
+        """
+        table, fits = self.references, self.fits
+        if {"d_xi", "d_pm_xi"} <= set(table.colnames) and len(table):
+            rows = np.asarray(table["star"], int)
+            d, change = (
+                np.stack([np.asarray(table[f"{kind}_{c}"], float) for c in ("xi", "eta")], 1)
+                for kind in ("d", "d_pm")
+            )
+            table.meta |= reference_motions(d, change, fits.motion[rows], fits.motion_error[rows])
+        return table
 
     def residuals(self):
         """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""

@@ -126,6 +126,7 @@ def fit_epochs(epoch_lists, gaia, *, config, rng=None, executor=None, progress=F
         sky.plane,
         fitted.inputs,
         np.array([float(np.nan if (a := t.meta.get("position_angle")) is None else a) for t in lists]),
+        tuple(str(t.meta.get("filename") or f"{e:.4f}") for t, e in zip(lists, epochs, strict=True)),
     )
 
 

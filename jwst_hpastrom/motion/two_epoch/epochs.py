@@ -164,6 +164,7 @@ def check_baseline(relative, error, absolute, name, t1, t2):
     if ok.sum() < 50:
         return
     cov = var = noise = scatter = 0.0
+    ratios = []
     for k in (0, 1):
         dr, da = (c[k, ok] - np.median(c[k, ok]) for c in (r, a))
         keep = (np.abs(dr) < 4 * robust_sigma(dr)) & (np.abs(da) < 4 * robust_sigma(da))
@@ -172,6 +173,7 @@ def check_baseline(relative, error, absolute, name, t1, t2):
             return
         cov, var, scatter = cov + dr @ da / dr.size, var + dr @ dr / dr.size, scatter + da @ da / dr.size
         noise += np.mean(e[k, ok][keep] ** 2)
+        ratios.append(da @ da / (dr @ dr))
     own = var - noise
     if own < 2 * noise or cov < 0.5 * np.sqrt(var * scatter):
         return  # too little in common to judge by
@@ -179,9 +181,17 @@ def check_baseline(relative, error, absolute, name, t1, t2):
         return  # noise in either explains it, whatever the stated errors: see the checks
     ratio = cov / own
     if not 0.6 < ratio < 1.5:
+        if not 0.6 < np.sqrt(ratios[0] / ratios[1]) < 1.6:  # one axis only: no time does that
+            raise BadCatalogError(
+                f"own motions of {np.sqrt(ratios[0]):.2f} (pmra) and {np.sqrt(ratios[1]):.2f} (pmdec) times "
+                "those measured", "pmra with its factor cos(dec), once, and both axes in one unit",
+                "multiply pmra by cos(dec), or divide it", name or "first epoch",
+            )  # fmt: skip
         raise BadCatalogError(
             f"own motions {ratio:.2f} times those between epochs {np.median(t1):.2f} and {t2:.2f}",
-            "epochs that fit the catalog's motions", "check both tables' epochs", name or "first epoch",
+            "epochs that fit the catalog's motions",
+            "check both tables' epochs" if 0.1 < ratio < 10 else "check the units of the catalog's motions",
+            name or "first epoch",
         )  # fmt: skip
 
 

@@ -1,0 +1,194 @@
+"""Checks of many epochs: each list against the motions of all, and the reference stars."""
+
+import numpy as np
+
+from jwst_hpastrom.checks.verdict import judge
+from jwst_hpastrom.columns import values
+
+__all__ = [
+    "all_times",
+    "list_errors",
+    "list_parts",
+    "list_times",
+    "list_use",
+    "reference_pulls",
+    "reference_share",
+]
+
+MOTION, AXES = "hp_proper_motion", ("pmra", "pmdec")
+LATE = "a wrong epoch of this list"
+ALL_LATE = "epochs of all lists that are wrong alike, or another reference epoch of Gaia's table"
+SMALL, LARGE = "errors of the star lists that are too small", "errors of the star lists that are too large"
+REFERENCE = "errors of the reference catalog that are too small"
+#: years that look wrong, and are; and errors of the time beyond which they do
+TIME, SIGMA = (0.1, 0.25), (5.0, 8.0)
+
+
+def _time(name, about, value, error, cause, rank):
+    ok, bad = (max(years, n * error) for years, n in zip(TIME, SIGMA, strict=True))
+    return judge(
+        MOTION,
+        name,
+        value,
+        (-ok, ok),
+        (-bad, bad),
+        about=about,
+        rank=rank,
+        causes=(cause, "stars matched to others"),
+        remedy="check the epoch in the list's header, or give epochs",
+    )
+
+
+def list_times(epochs):
+    """Years by which the stars of each list are ahead of its epoch."""
+    for row in epochs:
+        yield _time(
+            "years by which the stars are ahead of the epoch",
+            str(row["list"]),
+            float(row["time_error"]),
+            float(row["time_error_error"]),
+            LATE,
+            2,
+        )
+
+
+def list_use(epochs):
+    """Share of each list's measurements that the motions were made from."""
+    time, error = values(epochs, "time_error"), values(epochs, "time_error_error")
+    for row, late in zip(epochs, np.abs(time) > np.maximum(TIME[0], SIGMA[0] * error), strict=True):
+        yield judge(
+            MOTION,
+            "share of measurements that were not rejected",
+            float(row["share_used"]),
+            (0.85, None),
+            (0.6, None),
+            about=str(row["list"]),
+            rank=6,
+            causes=(LATE,)
+            if late
+            else ("positions of this list that are wrong", "errors that are too small"),
+            remedy="look at this list; leave it out",
+        )
+
+
+def list_errors(epochs):
+    """Scatter about the motions over the lists' errors, of all lists and of the worst one."""
+    scatter = values(epochs, "scatter_over_error")
+    if not np.isfinite(scatter).any():
+        return
+    middle = float(np.nanmedian(scatter))
+    causes = (SMALL, "systematic errors that the lists do not state") if middle > 1 else (LARGE,)
+    yield judge(
+        MOTION,
+        "scatter about the motions over the lists' errors",
+        middle,
+        (0.6, 1.9),
+        (0.5, 2.4),
+        rank=9,
+        causes=causes,
+        remedy="compare the lists' errors with the scatter of repeated measurements",
+    )
+    pull = values(epochs, "loo_pull")
+    if not np.isfinite(pull).any():
+        return
+    yield judge(
+        MOTION,
+        "leave-one-out residuals over their errors",
+        float(np.nanmedian(pull)),
+        (0.6, 1.6),
+        (0.5, 2.2),
+        rank=9,
+        causes=causes,
+        remedy="compare the lists' errors with the scatter of repeated measurements",
+    )
+    for row, ratio in zip(epochs, pull / np.nanmedian(pull), strict=True):
+        causes = ("errors of this list that are too small", LATE, "wrong positions of this list")
+        yield judge(
+            MOTION,
+            "leave-one-out residuals over errors, over those of the other lists",
+            float(ratio),
+            (0.6, 1.45),
+            (0.45, 1.75),
+            about=str(row["list"]),
+            rank=10,
+            causes=causes if ratio > 1 else ("errors of this list that are too large",),
+            remedy="compare this list's errors with those of the others",
+        )
+
+
+def list_parts(epochs):
+    """Pull of the stars with small errors over that of stars with large ones, median of the lists."""
+    found = values(epochs, "small_over_large")
+    if not np.isfinite(found).any():
+        return
+    yield judge(
+        MOTION,
+        "pull of stars with small errors over that with large ones, in the lists",
+        float(np.nanmedian(found)),
+        (0.65, 1.6),
+        (0.45, 2.0),
+        rank=8,
+        causes=("errors of the star lists that are wrong for a part of their stars",),
+        remedy="compare the lists' errors with the scatter of repeated measurements",
+    )
+
+
+def all_times(references):
+    """Years by which all lists are late against the reference stars' motions."""
+    yield _time(
+        "years by which the stars are ahead of all epochs",
+        "",
+        references.meta.get("time_error", np.nan),
+        references.meta.get("time_error_error", np.nan),
+        ALL_LATE,
+        1,
+    )
+
+
+def reference_share(references):
+    """Share of the reference stars that were kept."""
+    if "kept" not in references.colnames or len(references) < 10:
+        return
+    yield judge(
+        MOTION,
+        "share of the reference stars that were kept",
+        float(np.mean(references["kept"])),
+        (0.5, None),
+        (0.35, None),
+        rank=8,
+        causes=_columns(references) or (REFERENCE, ALL_LATE, "wrong matches with the reference catalog"),
+        remedy="compare the reference stars' motions with those measured",
+    )
+
+
+def reference_pulls(references):
+    """Median difference of the reference stars from the frame of the others, in errors."""
+    if "significance" not in references.colnames or len(references) < 10:
+        return
+    value = float(np.nanmedian(values(references, "significance")))
+    yield judge(
+        MOTION,
+        "reference stars' median difference, errors",
+        value,
+        (0.75, 2.4),
+        (0.55, 3.2),
+        rank=9,
+        causes=(_columns(references) or (REFERENCE, ALL_LATE))
+        if value > 1
+        else ("errors of the reference catalog that are too large",),
+        remedy="compare the reference stars' motions with those measured",
+    )
+
+
+def _columns(references):
+    """Causes where the catalog's motions are those of the other axis, or of the other sign."""
+    same, other = (
+        [references.meta.get(f"{kind}_{c}", np.nan) for c in AXES] for kind in ("correlation", "crossed")
+    )
+    if np.min(np.abs(other)) > np.max(np.abs(same)) + 0.1:
+        return ("pmra and pmdec of the reference catalog exchanged", REFERENCE)
+    # the frame bends toward wrong signs, and little is left of the correlation then
+    turned = [c for c, r in zip(AXES, same, strict=True) if r < -0.3 or (r < 0.3 and np.max(same) > 0.7)]
+    return (
+        (f"{' and '.join(turned)} of the reference catalog with the other sign", REFERENCE) if turned else ()
+    )

@@ -1,0 +1,211 @@
+"""Checks of one exposure against the others: orientation, errors, time, and whether it is another at all."""
+
+import numpy as np
+
+from jwst_hpastrom.checks.verdict import judge
+from jwst_hpastrom.columns import values
+
+__all__ = [
+    "exposure_epochs",
+    "exposure_errors",
+    "exposure_scatter",
+    "orientation",
+    "rounding",
+    "twice",
+    "used_share",
+]
+
+FRAME = "hp_master_frame"
+CATALOG = "a catalog of another system, rotated or scaled"
+#: degrees beyond which an exposure is turned against the others
+TURNED = 5.0
+OTHER = (
+    "the distortion or ePSF does not fit this exposure: another filter, focus or detector",
+    "a moved or trailed exposure",
+    "stars matched to others: a wrong WCS",
+)
+EXCHANGED = "x and y of this list exchanged or mirrored, or another detector's pixels"
+
+
+def _others(column):
+    """Median of the other rows, row by row."""
+    return np.array(
+        [
+            np.nanmedian(np.delete(column, k)) if np.isfinite(np.delete(column, k)).any() else np.nan
+            for k in range(column.size)
+        ]
+    )
+
+
+def _causes(exposures, k):
+    rotation = values(exposures, "rotation_deg")
+    turn = np.abs((rotation - np.median(rotation) + 180) % 360 - 180)
+    one_detector = "detector" not in exposures.colnames or len(set(exposures["detector"])) == 1
+    return (EXCHANGED, *OTHER) if one_detector and turn[k] > TURNED else OTHER
+
+
+def used_share(exposures):
+    """Share of an exposure's stars in the frame that agree with the other exposures."""
+    if "n_used" not in exposures.colnames or len(exposures) < 3:
+        return
+    for k, row in enumerate(exposures):
+        share = row["n_used"] / row["n_matched"] if row["n_matched"] >= 30 else np.nan
+        yield judge(
+            FRAME,
+            "share of stars that agree with the other exposures",
+            share,
+            (0.8, None),
+            (0.5, None),
+            about=str(row["exposure"]),
+            rank=4,
+            causes=_causes(exposures, k),
+            remedy="look at the exposure; take it out of the association",
+        )
+
+
+def exposure_scatter(exposures):
+    """Residuals of an exposure over those of the others."""
+    if "rms_x_pix" not in exposures.colnames or len(exposures) < 3:
+        return
+    size = np.hypot(values(exposures, "rms_x_pix"), values(exposures, "rms_y_pix"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = size / _others(size)
+    for k, row in enumerate(exposures):
+        value = ratio[k] if row["n_used"] >= 30 else np.nan
+        yield judge(
+            FRAME,
+            "residuals, over those of the other exposures",
+            value,
+            (None, 2.5),
+            (None, 5.0),
+            about=str(row["exposure"]),
+            rank=13,
+            causes=_causes(exposures, k),
+            remedy="look at the exposure; take it out of the association",
+        )
+
+
+def exposure_errors(exposures):
+    """Factor on the errors of faint stars that the other exposures show, over that of all."""
+    if "error_factor" not in exposures.colnames:
+        return
+    factor = values(exposures, "error_factor")
+    if not np.isfinite(factor).sum() > 2:
+        return
+    for row, value in zip(exposures, factor / np.nanmedian(factor), strict=True):
+        causes = ("errors of this list that are too small, or in other units", *OTHER)
+        yield judge(
+            FRAME,
+            "scatter over errors of faint stars, over that of the other exposures",
+            value,
+            (0.5, 2.0),
+            (0.33, 3.0),
+            about=str(row["exposure"]),
+            rank=7,
+            causes=causes if value > 1 else ("errors of this list that are too large, or in other units",),
+            remedy="compare this list's errors with those of the others",
+        )
+
+
+def twice(exposures):
+    """Differences of the two exposures most alike: one exposure under two names is too much so."""
+    if "alike" not in exposures.colnames:
+        return
+    alike = values(exposures, "alike")
+    known = np.isfinite(alike)
+    if not known.any():
+        return
+    value = float(alike[known].min())
+    pair = [str(n) for n, a in zip(exposures["exposure"], alike, strict=True) if a == alike[known].min()]
+    yield judge(
+        FRAME,
+        "difference of the pair of exposures most alike, over that expected",
+        value,
+        (0.4, None),
+        (0.15, None),
+        about=" ".join(pair[:2]),
+        rank=2,
+        causes=("one exposure twice, under two names",),
+        remedy="take one of them out",
+    )
+
+
+def orientation(exposures):
+    """Rotation and scale of the frame against the exposures' WCS; all have the frame's."""
+    if "pointing_scale" not in exposures.colnames:
+        return
+    rotation, scale = (values(exposures, f"pointing_{c}") for c in ("rotation_deg", "scale"))
+    if not np.isfinite(rotation).any():
+        return
+    common = float(np.nanmedian(rotation))
+    yield judge(
+        FRAME,
+        "rotation of the frame against the WCS, degrees",
+        abs(common),
+        (None, 0.1),
+        (None, 0.5),
+        rank=6,
+        causes=(CATALOG, "a wrong roll in the exposures' WCS"),
+        remedy="compare the catalog and the WCS with Gaia",
+    )
+    for row, turn in zip(exposures, np.abs(rotation - common), strict=True):
+        yield judge(
+            FRAME,
+            "rotation of the exposure's WCS against the others', degrees",
+            turn,
+            (None, 0.1),
+            (None, 0.5),
+            about=str(row["exposure"]),
+            rank=7,
+            causes=("a wrong roll in this exposure's WCS",),
+            remedy="compare its roll with its engineering data; the frame itself does not need it",
+        )
+    yield judge(
+        FRAME,
+        "scale of the frame against the WCS, 1e-4",
+        1e4 * abs(float(np.nanmedian(scale)) - 1),
+        (None, 5.0),
+        (None, 30.0),
+        rank=8,
+        causes=(CATALOG, "a distortion reference of another detector in the WCS"),
+        remedy="compare the catalog and the WCS with Gaia",
+    )
+
+
+def exposure_epochs(exposures):
+    """Years between an exposure and the median of all."""
+    if "epoch" not in exposures.colnames:
+        return
+    epoch = values(exposures, "epoch")
+    if not np.isfinite(epoch).any():
+        return
+    for row, value in zip(exposures, np.abs(epoch - np.nanmedian(epoch)), strict=True):
+        yield judge(
+            FRAME,
+            "years from the other exposures",
+            value,
+            (None, 0.3),
+            (None, 1.0),
+            about=str(row["exposure"]),
+            rank=3,
+            causes=("a wrong time in this exposure's header", "exposures of several epochs in one frame"),
+            remedy="check EXPMID; make one frame an epoch",
+        )
+
+
+def rounding(exposures):
+    """Step of a list's positions, pixels."""
+    if "rounding_pix" not in exposures.colnames:
+        return
+    for row in exposures:
+        yield judge(
+            FRAME,
+            "rounding of the positions, pixels",
+            float(row["rounding_pix"]),
+            (None, 0.005),
+            (None, 0.03),
+            about=str(row["exposure"]),
+            rank=3,
+            causes=("positions that were rounded: x and y have too few digits",),
+            remedy="write the lists with 4 digits or more",
+        )

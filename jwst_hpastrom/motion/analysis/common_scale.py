@@ -1,0 +1,121 @@
+"""The factor between two measurements of the same motions whose errors are not quite known."""
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from jwst_hpastrom.geometry import robust_sigma
+
+__all__ = ["common_scale"]
+
+#: fewest stars of a bin of magnitude, and most bins
+BIN, BINS = 40, 12
+#: fewest stars in all
+LEAST = 80
+#: spread of ln(factor on the stated variances) that is thought possible beforehand: a factor of 2 in errors
+PRIOR = 2 * np.log(2.0)
+#: robust widths beyond which a star is left out
+CLIP = 4.0
+
+
+def common_scale(ours, error, theirs, their_error, mag):
+    """Fit ``ours`` = factor × ``theirs`` where both have errors that may be wrong by factors of their own.
+
+    Parameters
+    ----------
+    ours, error, theirs, their_error : ndarray, shape (n,)
+        Motions along one axis and their stated errors. Errors that are not known may be NaN.
+
+    mag : ndarray, shape (n,)
+        The bins are in its order.
+
+    Returns
+    -------
+    dict or None
+        factor, factor_error; error_factor, their_error_factor (what the stated errors are to be multiplied
+        by). None where there are fewer than 80 stars, or nothing that both measure.
+
+    Notes
+    -----
+    With true motions t, ours = f t + noise, theirs = t + noise: whatever the distribution of t, in each bin
+    <theirs² − ours theirs/f> is the variance of their noise, and <ours² − f ours theirs> that of ours. Both
+    are the stated ones times a factor each, the same in all bins: noise that grows toward faint stars and a
+    dispersion of the motions that does not are told apart. The factors on the errors are free, with a prior
+    as wide as a factor of two, so that wrong errors do not pass for a wrong time between the epochs. For n
+    stars of equal errors and dispersion the prior alone tells them apart, and the factor's error says so.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> mag, motion = rng.uniform(-8, -3, 2000), rng.normal(0, 0.3, 2000)
+    >>> error = 0.02 * 10 ** (0.15 * (mag + 8))
+    >>> ours, theirs = (f * motion + rng.normal(0, error) for f in (0.8, 1.0))
+    >>> found = common_scale(ours, error, theirs, error / 3, mag)
+    >>> round(found["factor"], 1), round(found["their_error_factor"])
+    (0.8, 3)
+    """
+    values = (np.asarray(v, float) for v in (ours, error, theirs, their_error, mag))
+    ours, error, theirs, their_error, mag = values
+    bins = _bins(ours, theirs, mag)
+    if sum(map(len, bins)) < LEAST:
+        return None
+    moments = [_products(*(v[rows] for v in (ours, error, theirs, their_error))) for rows in bins]
+    both = sum(len(rows) * m[0].mean() for rows, m in zip(bins, moments, strict=True))
+    spread = sum(
+        np.sqrt(m[1].mean() * m[2].mean()) * len(rows) for rows, m in zip(bins, moments, strict=True)
+    )
+    if not abs(both) > 0.1 * spread:
+        return None
+    sign = float(np.sign(both))
+    size = np.array([np.sqrt(m[1].mean() / m[2].mean()) for m in moments])
+    start = np.array([np.log(np.median(size)), 0.0, 0.0])
+    for _ in range(3):
+        weight = [_weights(m, sign * np.exp(start[0])) for m in moments]
+        found = least_squares(_residuals, start, args=(moments, weight, sign), x_scale=0.1)
+        start = found.x
+    free = max(2 * len(moments) - 3, 1)
+    excess = max(2 * found.cost / free, 1.0)
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * excess
+    factor = sign * float(np.exp(start[0]))
+    return {
+        "factor": factor, "factor_error": float(abs(factor) * np.sqrt(covariance[0, 0])),
+        "error_factor": float(np.exp(0.5 * start[1])), "their_error_factor": float(np.exp(0.5 * start[2])),
+    }  # fmt: skip
+
+
+def _bins(ours, theirs, mag):
+    """Rows of each bin, without those far from its middle in either motion or their difference."""
+    good = np.flatnonzero(np.isfinite(ours + theirs + mag))
+    n = max(1, min(BINS, good.size // BIN))
+    out = []
+    for rows in np.array_split(good[np.argsort(mag[good], kind="stable")], n):
+        scale = robust_sigma(ours[rows]) / max(robust_sigma(theirs[rows]), 1e-30)
+        keep = np.ones(rows.size, bool)
+        for v in (ours[rows], theirs[rows], ours[rows] - scale * theirs[rows]):
+            keep &= np.abs(v - np.median(v)) <= CLIP * max(robust_sigma(v), 1e-30)
+        out.append(rows[keep])
+    return out
+
+
+def _products(ours, error, theirs, their_error):
+    """Of the stars of a bin: products of the motions about their means, and mean variances."""
+    a, b = ours - ours.mean(), theirs - theirs.mean()
+    share = ours.size / max(ours.size - 1.0, 1.0)
+    noise = [float(np.mean(e[np.isfinite(e)] ** 2)) if np.isfinite(e).any() else 0.0
+             for e in (error, their_error)]  # fmt: skip
+    return share * a * b, share * a**2, share * b**2, *noise
+
+
+def _weights(m, factor):
+    """1/standard error of the two mean products of a bin."""
+    cross, own, other = m[:3]
+    n = np.sqrt(cross.size)
+    return [n / max(float(np.std(v)), 1e-30) for v in (own - factor * cross, other - cross / factor)]
+
+
+def _residuals(p, moments, weights, sign):
+    factor, out = sign * np.exp(p[0]), []
+    for (cross, own, other, noise, their_noise), w in zip(moments, weights, strict=True):
+        c = cross.mean()
+        out.append((own.mean() - factor * c - np.exp(p[1]) * noise) * w[0])
+        out.append((other.mean() - c / factor - np.exp(p[2]) * their_noise) * w[1])
+    return np.r_[out, p[1] / PRIOR, p[2] / PRIOR]

@@ -1,0 +1,180 @@
+"""What the motions of many epochs tell of each list: its time, its errors, what was thrown away."""
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.numerics.groups import larger_half
+
+__all__ = ["epoch_quality", "reference_motions", "time_error"]
+
+#: fewest stars of a list, and fewest epochs of a star, that its numbers are made from
+LEAST, EPOCHS = 30, 4
+#: share of the variance of a residual that must be left after the star's own fit
+FREE = 0.2
+#: clipping of the fit of the time, in robust widths, and its iterations
+CLIP, ROUNDS = 4.0, 6
+#: the motions' dispersion over their errors below which they tell no time
+MOVING = 3.0
+#: ratio of large to small errors at one magnitude from which the two are compared
+UNLIKE = 1.5
+
+
+def time_error(residual, motion, weight):
+    """Fit residuals = time × motion.
+
+    Parameters
+    ----------
+    residual, motion, weight : ndarray, shape (n, 2)
+        Measured minus expected positions, mas, motions about their mean, mas/yr, and inverse variances.
+
+    Returns
+    -------
+    time, error : float
+        Years by which the measurements are later than their time says; NaN for fewer than 30 stars.
+
+    Examples
+    --------
+    >>> motion = np.random.default_rng(1).normal(0, 2, (100, 2))
+    >>> [round(v, 3) + 0.0 for v in time_error(3 * motion, motion, np.ones((100, 2)))]
+    [3.0, 0.0]
+    """
+    good = np.isfinite(residual + motion + weight) & (weight > 0)
+    if good.all(1).sum() < LEAST:
+        return np.nan, np.nan
+    r, v, root = residual[good], motion[good], np.sqrt(weight[good])
+    # the median of the ratios first: as many wrong as right ones do not turn it
+    far = np.abs(v) > np.median(np.abs(v))
+    time, keep = float(np.median(r[far] / v[far])), np.ones(r.size, bool)
+    for _ in range(ROUNDS):
+        pull = (r - time * v) * root
+        width = max(robust_sigma(pull), 1e-12)
+        keep = np.abs(pull) < CLIP * width
+        power = np.sum((v * root)[keep] ** 2)
+        time = float(np.sum((r * v * root**2)[keep]) / power)
+    return time, float(max(width, 1.0) / np.sqrt(power)) if width > 1e-11 else 0.0
+
+
+def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
+    """Measure each list against the motions that come out of all.
+
+    Parameters
+    ----------
+    epochs : ndarray, shape (n_epochs,)
+
+    position, error : ndarray, shape (2, n, n_epochs)
+        mas; errors as the lists state them.
+
+    fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
+
+    usable : ndarray of bool, shape (n, n_epochs)
+
+    names : sequence of str
+        Of the lists.
+
+    mag : ndarray, shape (n, n_epochs), optional
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        list, epoch, n_stars; share_used, of the measurements; scatter_over_error, robust width of the bright
+        half's residuals from the motions over the lists' errors; loo_pull, the same of the leave-one-out
+        predictions over their errors; small_over_large, of stars with small over that of stars with large
+        errors, at one magnitude (NaN where errors are alike); time_error and time_error_error, years by
+        which the stars are ahead of the epoch (NaN where motions tell no time).
+    """
+    motion, spread = fits.motion, fits.motion_error
+    fitted = (fits.model >= 0) & np.isfinite(spread).all(1) & (fits.used.sum(1) >= EPOCHS)
+    size = np.hypot(*spread.T)
+    best = fitted & (size <= np.median(size[fitted])) if fitted.any() else fitted
+    moving = motion - (np.median(motion[best], axis=0) if best.any() else 0.0)
+    tells = best.any() and np.hypot(*[robust_sigma(m) for m in moving[best].T]) > MOVING * np.median(
+        size[best]
+    )
+    rows = []
+    for k, epoch in enumerate(epochs):
+        here = fitted & usable[:, k]
+        share = float(fits.used[here, k].mean()) if here.any() else np.nan
+        bright = best & here
+        d, e = (position[:, :, k] - fits.at(epoch)[0].T).T, error[:, :, k].T
+        scatter, pull, parts, time = np.nan, np.nan, np.nan, (np.nan, np.nan)
+        if bright.sum() >= LEAST:
+            d = d - np.median(d[bright], axis=0)
+            scatter = _scatter(d, error, fits, epochs, k, bright)
+            ahead = position[:, :, k].T - fits.loo_mean[:, :, k]
+            pull = _width((ahead / fits.loo_error[:, :, k])[here])
+            parts = np.nan if mag is None else _parts(ahead[here], e[here], mag[here, k])
+            if tells:
+                time = time_error(d[bright], moving[bright], e[bright] ** -2.0)
+        rows.append((str(names[k]), float(epoch), int(here.sum()), share, scatter, pull, parts, *time))
+    names = ("list", "epoch", "n_stars", "share_used", "scatter_over_error", "loo_pull", "small_over_large",
+             "time_error", "time_error_error")  # fmt: skip
+    out = Table(rows=rows, names=names)
+    out["epoch"].unit = out["time_error"].unit = out["time_error_error"].unit = "yr"
+    return out
+
+
+def _scatter(d, error, fits, epochs, k, rows):
+    """Width of residuals over errors, with what a straight line of the star's own epochs takes of it."""
+    w = np.where(fits.used, 1.0 / np.nanmean(error, axis=0) ** 2, 0.0)[rows]
+    w = np.where(np.isfinite(w), w, 0.0)
+    total = np.maximum(w.sum(1), 1e-300)
+    dt = epochs[None, :] - (w @ epochs / total)[:, None]
+    lever = w[:, k] * (1 / total + dt[:, k] ** 2 / np.maximum(np.sum(w * dt**2, 1), 1e-300))
+    ok = (lever > 0) & (lever < 1 - FREE)
+    if ok.sum() < LEAST:
+        ok = w[:, k] == 0  # hardly any was used: they are what is to be seen
+        lever = np.zeros_like(lever)
+    pull = d[rows][ok] / error[:, rows, k].T[ok] / np.sqrt(1 - lever[ok])[:, None]
+    return _width(pull)
+
+
+def _width(pull):
+    pull = pull[np.isfinite(pull).all(1)]
+    return float(np.mean([robust_sigma(p) for p in pull.T])) if len(pull) >= 10 else np.nan
+
+
+def _parts(ahead, error, mag):
+    """Pull of the stars with the smaller over that of those with the larger errors of their magnitude."""
+    ok = np.isfinite(ahead + error).all(1) & np.isfinite(mag)
+    ahead, error, mag = ahead[ok], error[ok], mag[ok]
+    if mag.size < 2 * LEAST:
+        return np.nan
+    size = np.hypot(*error.T)
+    large = larger_half(mag, size)
+    if not large.any() or np.median(size[large]) < UNLIKE * np.median(size[~large]):
+        return np.nan
+    return _width(ahead[~large] / error[~large]) / _width(ahead[large] / error[large])
+
+
+def reference_motions(d, change, motion, error):
+    """What reference stars tell of the time of all lists, and of the columns of their catalog.
+
+    Parameters
+    ----------
+    d, change : ndarray, shape (n, 2)
+        Measured minus catalog's positions, mas, and motions, mas/yr.
+
+    motion, error : ndarray, shape (n, 2)
+        Motions measured.
+
+    Returns
+    -------
+    dict
+        time_error, time_error_error, years; correlation_pmra, correlation_pmdec, crossed_pmra, crossed_pmdec
+        with the catalog's. NaN for fewer than ten stars.
+    """
+    names = [f"{kind}_{c}" for kind in ("correlation", "crossed") for c in ("pmra", "pmdec")]
+    out = dict.fromkeys(("time_error", "time_error_error", *names), np.nan)
+    ok = np.isfinite(d + change + motion).all(1)
+    if ok.sum() < 10:
+        return out
+    d, ours = (a[ok] - np.median(a[ok], axis=0) for a in (d, motion))
+    weight = np.full_like(d, max(float(np.nanmedian(error[ok])), 1e-9) ** -2.0)
+    out |= dict(zip(("time_error", "time_error_error"), time_error(d, ours, weight), strict=True))
+    theirs = (motion - change)[ok]
+    theirs = theirs - np.median(theirs, axis=0)
+    rank = [np.argsort(np.argsort(a, axis=0), axis=0) for a in (ours, theirs)]  # outliers count as one
+    table = np.corrcoef(rank[0].T, rank[1].T)[:2, 2:]
+    found = (table[0, 0], table[1, 1], table[0, 1], table[1, 0])
+    return out | dict(zip(names, map(float, found), strict=True))

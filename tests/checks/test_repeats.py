@@ -1,0 +1,57 @@
+"""One exposure against the others."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.checks import Evidence, overall, run_checks
+
+
+def exposures(n=4, **columns):
+    names = [f"e{k}_cal.fits" for k in range(n)]
+    data = {
+        "exposure": names, "detector": ["NIS"] * n, "n_found": 1000, "n_matched": 800, "n_used": 780,
+        "rms_x_pix": 0.01, "rms_y_pix": 0.01, "rotation_deg": 61.0, "epoch": 2022.3, "rounding_pix": 0.0,
+        "error_factor": 1.05, "alike": 0.95, "ra": 0.0, "dec": np.arange(n) / 600, "pointing_xi_arcsec": 0.01,
+        "pointing_eta_arcsec": 0.0, "pointing_arcsec": 0.01, "pointing_rotation_deg": 0.01,
+        "pointing_scale": 1.0001,
+    }  # fmt: skip
+    table = Table({k: v if np.ndim(v) else np.full(n, v) for k, v in data.items()})
+    for name, value in columns.items():
+        table[name] = value
+    return run_checks(Evidence(exposures=table))
+
+
+def test_exposures_that_agree():
+    assert overall(exposures()) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("columns", "cause", "about"),
+    [
+        (
+            {"n_used": [780, 90, 780, 780], "rotation_deg": [61.0, 151.0, 61.0, 61.0]},
+            "x and y of this list",
+            1,
+        ),
+        ({"n_used": [780, 90, 780, 780]}, "the distortion or ePSF does not fit this exposure", 1),
+        ({"rms_x_pix": [0.01, 0.01, 0.2, 0.01]}, "the distortion or ePSF does not fit this exposure", 2),
+        ({"error_factor": [1.0, 10.0, 1.0, 1.0]}, "errors of this list that are too small", 1),
+        ({"error_factor": [1.0, 1.0, 1.0, 0.015]}, "errors of this list that are too large", 3),
+        ({"alike": [0.01, 0.95, 0.95, 0.01]}, "one exposure twice", 0),
+        ({"epoch": [2022.3, 2022.3, 2017.3, 2022.3]}, "a wrong time in this exposure's header", 2),
+        ({"rounding_pix": 0.1}, "positions that were rounded", 0),
+        ({"pointing_rotation_deg": 0.8}, "a catalog of another system, rotated", None),
+        ({"pointing_rotation_deg": [0.0, 0.0, 1.0, 0.0]}, "a wrong roll in this exposure's WCS", 2),
+        ({"pointing_scale": 1.01}, "a catalog of another system, rotated or scaled", None),
+    ],
+)
+def test_one_that_does_not(columns, cause, about):
+    first = exposures(**columns)[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith(cause)
+    assert about is None or first.about.startswith(f"e{about}_cal.fits")
+
+
+def test_of_two_exposures_none_is_blamed():
+    assert {c.verdict for c in exposures(2, n_used=[780, 90], rms_x_pix=[0.2, 0.01])} <= {"ok", "look"}
