@@ -353,9 +353,9 @@ def fit_stars(
         residual = subtract(pixels, library, fit)
         level, err, fallback = local_sky(residual, fit.x, fit.y, mesh, inner=sky_inner, outer=sky_outer)
         pixels = learned_weights(pixels, residual.data, mesh.image(image.shape))
-        share = model_error(pixels, residual.data, library, fit.x, fit.y, fit.flux, level)
+        shares = model_error(pixels, residual.data, library, fit.x, fit.y, fit.flux, level)
         fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift)
-        fit = with_model_error(fit, pixels, residual.data, library, share)
+        fit = with_model_error(fit, pixels, residual.data, library, shares)
         flags[fallback] |= int(Flag.SKY_FALLBACK)
     return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
 

@@ -330,14 +330,14 @@ class _Field:
         extra = np.hypot(self.share * np.maximum(others, 0), self.wings[j, i])
         return np.hypot(self.flux_err, extra / peak)
 
-    def learn_share(self):
-        """Return the model's error in proportion to the light; see `model_error`."""
+    def learn_shares(self):
+        """Return the model's errors in proportion to the light; see `model_error`."""
         stars = self.x, self.y, self.flux, self.sky
         return model_error(self.pixels, self.residual.data, self.library, *stars)
 
     def add_from_residuals(self, threshold):
         """Add the peaks of the residual image; return how many."""
-        self.share = np.fmin(CAUTION * self.learn_share(), MODEL_ERROR)
+        self.share = np.fmin(CAUTION * self.learn_shares()[0], MODEL_ERROR)
         good = self.residual.weight > 0
         level = self.mesh.image(self.image.shape)
         data = np.where(good, self.residual.data - level, 0).astype(np.float32)
@@ -395,7 +395,7 @@ class _Field:
             )
             pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.half + self.outer, output_type="ndarray")
             flags[np.unique(pairs)] |= int(Flag.SUBTRACTED)
-        fit = with_model_error(fit, self.pixels, self.residual.data, self.library, self.learn_share())
+        fit = with_model_error(fit, self.pixels, self.residual.data, self.library, self.learn_shares())
         return star_table(
             self.pixels,
             self.library,

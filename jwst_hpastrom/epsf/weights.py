@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf._error_kernels import light_variances
 from jwst_hpastrom.numerics import sigma_about_zero
@@ -18,7 +19,7 @@ REACH = 2  # pixels: half the box around a star that tells the model's error
 MOST_STARS = 600  # the brightest ones; more add nothing
 LEAST_STARS = 30
 BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that tells of errors of 0.3 %
-LARGEST_ERROR = 0.05  # of the light; more is no error of a flat or an ePSF but a wrong library
+LARGEST_ERROR = 0.2  # of the light; more than any library of the right filter errs by
 CLIPPED = 2.5  # standard deviations beyond which a pixel tells no more than that
 CLIPPED_MEAN = 0.9776  # mean of min(z², CLIPPED²) of a standard normal z
 
@@ -112,8 +113,12 @@ def model_error(pixels, residual, library, x, y, flux, sky):
 
     Returns
     -------
-    float
+    total : float
         0 where there is none beyond doubt, NaN where nothing tells.
+
+    of_pixels : float
+        What is left of it in the difference of stars at the same pixel phase: that of the pixels alone. The
+        rest is the ePSF's, which moves light within a star and is not in its flux.
     """
     ny, nx = residual.shape
     peak = library.central_value(library.x.mean(), library.y.mean())
@@ -128,7 +133,7 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     whole = (pixels.weight[j, i] > 0).all((1, 2))
     rows, j, i = rows[whole][:MOST_STARS], j[whole][:MOST_STARS], i[whole][:MOST_STARS]
     if rows.size < LEAST_STARS:
-        return np.nan
+        return np.nan, np.nan
     at = [np.asarray(p, float)[rows][:, None, None] for p in (x, y)]
     psi, by_x, by_y = library.evaluate(i - at[0], j - at[1], *at, gradient=True)
     n = rows.size
@@ -140,7 +145,14 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     light = np.square((pixels.data[j, i] - residual[j, i]).reshape(n, -1) * root)
     left = (free @ left[..., None])[..., 0]
     noise, share = np.einsum("npp->np", free), (np.square(free) @ light[..., None])[..., 0]
-    return _share_of_light(np.square(left), noise, share)
+    total = _share_of_light(np.square(left), noise, share)
+    # differences of stars that look alike, each in units of its own light
+    phases = cKDTree(np.c_[x[rows] - i0[rows], y[rows] - j0[rows]])
+    one, other = phases.query(phases.data, 2)[1].T
+    scale = root * np.asarray(flux, float)[rows][:, None]
+    left, noise, share = left / scale, noise / scale**2, share / scale**2
+    twins = [np.square(left[one] - left[other]), *(a[one] + a[other] for a in (noise, share))]
+    return total, min(_share_of_light(*twins), total)
 
 
 def _share_of_light(square, noise, share):
@@ -181,7 +193,7 @@ def learned_weights(pixels, residual, level):
     return replace(pixels, weight=pixels.weight / (1 + more * pixels.weight)) if more else pixels
 
 
-def with_model_error(fit, pixels, residual, library, share):
+def with_model_error(fit, pixels, residual, library, shares):
     """Add to a fit's variances what an error of the pixels in proportion to their light does to it.
 
     The fits' weights do not hold that error: stars' cores would lose weight to their wings, where undetected
@@ -194,14 +206,15 @@ def with_model_error(fit, pixels, residual, library, share):
     pixels, residual, library
         As in `model_error`.
 
-    share : float
-        From `model_error`.
+    shares : (float, float)
+        From `model_error`: the total counts for positions, that of the pixels for fluxes.
 
     Returns
     -------
     `~jwst_hpastrom.epsf.fit.FitResult`
     """
-    if not share > 0:
+    total, of_pixels = shares
+    if not total > 0:
         return fit
     light = (pixels.data - residual).astype(np.float32)
     more = np.empty((fit.x.size, 4))
@@ -209,7 +222,6 @@ def with_model_error(fit, pixels, residual, library, share):
         pixels.weight, light, library.coefficients, library.x, library.y, library.oversampling,
         fit.x, fit.y, fit.flux, fit.half_box, fit.n_parameters, more,
     )  # fmt: skip
-    x, y, xy, flux = share**2 * more.T
-    return replace(
-        fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=fit.flux_var + flux
-    )
+    x, y, xy = total**2 * more.T[:3]
+    flux_var = fit.flux_var + of_pixels**2 * more[:, 3]
+    return replace(fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=flux_var)

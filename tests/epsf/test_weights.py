@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf import Image, fit_stars, measure_stars
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions, subtract
 from jwst_hpastrom.epsf.weights import expected_weights, model_error, sky_excess, with_model_error
 
 from .conftest import make_field, make_library, psi
@@ -113,9 +113,9 @@ def test_what_tells_nothing_is_nan_and_changes_nothing():
     x, y, image = flat_field(0.01)
     pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
     fit = fit_positions(pixels, library, x[:5], y[:5], np.full(5, 0.3), np.zeros(5), 2)
-    share = model_error(pixels, pixels.data, library, fit.x, fit.y, fit.flux, fit.sky)
-    assert np.isnan(share)
-    assert with_model_error(fit, pixels, pixels.data, library, share) is fit
+    shares = model_error(pixels, pixels.data, library, fit.x, fit.y, fit.flux, fit.sky)
+    assert np.isnan(shares).all()
+    assert with_model_error(fit, pixels, pixels.data, library, shares) is fit
 
 
 @pytest.mark.parametrize("fit_sky", [False, True])
@@ -124,7 +124,7 @@ def test_kernel_of_errors_in_proportion_to_the_light(fit_sky):
     pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
     fit = fit_positions(pixels, library, x[:4], y[:4], np.full(4, 0.3), np.zeros(4), 2, fit_sky=fit_sky)
     sky = np.full(image.shape, 0.3, np.float32)
-    more = with_model_error(fit, pixels, sky, library, 0.02)
+    more = with_model_error(fit, pixels, sky, library, (0.02, 0.02))
     for s in range(4):
         i, j = np.rint(fit.x[s]).astype(int), np.rint(fit.y[s]).astype(int)
         jj, ii = np.mgrid[j - 2 : j + 3, i - 2 : i + 3]
@@ -137,3 +137,13 @@ def test_kernel_of_errors_in_proportion_to_the_light(fit_sky):
         twin = inverse @ own.T @ w @ light @ light @ w @ own @ inverse
         found = [getattr(more, n)[s] - getattr(fit, n)[s] for n in ("flux_var", "x_var", "y_var", "xy_cov")]
         np.testing.assert_allclose(found, [*np.diag(twin)[:3], twin[1, 2]], rtol=1e-5)
+
+
+def test_errors_of_the_epsf_count_for_positions_and_not_for_fluxes():
+    x, y, image = flat_field(0.0)
+    pixels, library = Pixels.of(image), make_library(sigma=1.03 * SIGMA)
+    fit = fit_positions(pixels, library, x, y, np.full(x.size, 0.3), np.zeros(x.size), 2)
+    left = subtract(pixels, library, fit).data
+    total, of_pixels = model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky)
+    assert total > 0.01
+    assert of_pixels < 0.3 * total
