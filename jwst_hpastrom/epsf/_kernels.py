@@ -60,9 +60,10 @@ def blend(coeff, gx, gy, x, y, j0, i0, nj, ni, out):
     a, b = coeff[ky * nx + kx], coeff[ky * nx + kx1]
     c, e = coeff[ky1 * nx + kx], coeff[ky1 * nx + kx1]
     for j in range(nj):
+        p, q = j0 + j, slice(i0, i0 + ni)  # from 0 on in a slice: without tests for negative places
+        ra, rb, rc, re, row = a[p, q], b[p, q], c[p, q], e[p, q], out[j]
         for i in range(ni):
-            p, q = j0 + j, i0 + i
-            out[j, i] = w00 * a[p, q] + w01 * b[p, q] + w10 * c[p, q] + w11 * e[p, q]
+            row[i] = w00 * ra[i] + w01 * rb[i] + w10 * rc[i] + w11 * re[i]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -13,13 +13,9 @@ from numba import njit
 from jwst_hpastrom.epsf._kernels import (
     FAST,
     N_OUT,
-    PAD,
     add_one,
-    blend,
-    cell_of,
     fit_one,
     scratch,
-    spline_weights,
 )
 from jwst_hpastrom.numerics.robust_kernels import median
 
@@ -124,132 +120,6 @@ def fit_stamps(
         )  # fmt: skip
         out[s, 0] += x0
         out[s, 1] += y0
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def grid_samples(
-    clean,
-    base,
-    ox,
-    oy,
-    rows,
-    x,
-    y,
-    flux,
-    coeff,
-    gx,
-    gy,
-    os,
-    reach,
-    slope,
-    floor,
-    limit,
-    ax,
-    ay,
-    sum_wr,
-    sum_w,
-    overlap,
-    histogram,
-    star_misfit,
-):
-    """Grid the residuals of all samples about the interpolated model.
-
-    Every good pixel within ``reach`` (square) of a star gives the residual of (P - s)/z about the model at
-    its own offset, with weight z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
-    grid points, and among the four nearest of the field positions (ax, ay): sum_wr, sum_w (field, n, n).
-    overlap (rings, field, field): weights times the products of the field positions' bilinear weights.
-    Samples farther than limit[ring] (in their own sigmas) are left out; ring = integer part of the radius in
-    pixels. rows: the stars to use. histogram (rings, bins): counts of |residual|/sigma in steps of 0.1.
-    star_misfit (rows, 2): Σ|residual| and number of good pixels within 2 pixels. Returns the numbers of
-    samples used and left out.
-    """
-    n = sum_w.shape[1]
-    half = (n - 1) / 2.0
-    nx, single = ax.size, ax.size == 1 and ay.size == 1
-    side = clean.shape[1]
-    rings, bins = histogram.shape
-    full = n + 2 * PAD
-    window = np.empty((full, full))
-    wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
-    node, share = np.empty(4, np.int64), np.empty(4)
-    used = 0
-    dropped = 0
-    for number in range(rows.size):
-        s = rows[number]
-        z = flux[s]
-        blend(coeff, gx, gy, x[s], y[s], np.int64(0), np.int64(0), full, full, window)
-        kx, tx = cell_of(ax, x[s])
-        ky, ty = cell_of(ay, y[s])
-        for f in range(4):
-            node[f] = min(ky + (f >> 1), ay.size - 1) * nx + min(kx + (f & 1), nx - 1)
-            share[f] = (tx if f & 1 else 1.0 - tx) * (ty if f & 2 else 1.0 - ty)
-        star_misfit[number, 0] = star_misfit[number, 1] = 0.0
-        i0, i1 = (
-            max(int(np.ceil(x[s] - reach)) - ox[s], 0),
-            min(int(np.floor(x[s] + reach)) - ox[s], side - 1),
-        )
-        j0, j1 = (
-            max(int(np.ceil(y[s] - reach)) - oy[s], 0),
-            min(int(np.floor(y[s] + reach)) - oy[s], side - 1),
-        )
-        u0, v0 = (i0 + ox[s] - x[s]) * os + half, (j0 + oy[s] - y[s]) * os + half
-        fu, fv = u0 - np.floor(u0), v0 - np.floor(v0)
-        iu0, jv0 = int(np.floor(u0)), int(np.floor(v0))
-        spline_weights(fu, wx, ux)
-        spline_weights(fv, wy, uy)
-        for j in range(j0, j1 + 1):
-            jv = jv0 + (j - j0) * os
-            dy = j + oy[s] - y[s]
-            for i in range(i0, i1 + 1):
-                d = clean[s, j, i]
-                if not np.isfinite(d):
-                    continue
-                iu = iu0 + (i - i0) * os
-                m = 0.0
-                for q in range(4):
-                    row = window[jv + PAD - 1 + q]
-                    k = iu + PAD - 1
-                    m += wy[q] * (
-                        wx[0] * row[k] + wx[1] * row[k + 1] + wx[2] * row[k + 2] + wx[3] * row[k + 3]
-                    )
-                r = d / z - m
-                dx = i + ox[s] - x[s]
-                rad = np.sqrt(dx * dx + dy * dy)
-                ring = min(int(rad), rings - 1)
-                mp = max(m, 0.0)
-                var = (base[s, j, i] + slope * z * mp) / (z * z) + (floor * mp) ** 2
-                chi = abs(r) / np.sqrt(var)
-                histogram[ring, min(int(chi * 10.0), bins - 1)] += 1.0
-                if rad < 2.0:
-                    star_misfit[number, 0] += abs(r)
-                    star_misfit[number, 1] += 1.0
-                if chi > limit[ring]:
-                    dropped += 1
-                    continue
-                used += 1
-                w = 1.0 / var
-                if not single:
-                    for f in range(4):
-                        for h in range(4):
-                            overlap[ring, node[f], node[h]] += w * share[f] * share[h]
-                for b in range(2):
-                    gj = jv + b
-                    if gj < 0 or gj >= n:
-                        continue
-                    wb = w * (fv if b else 1.0 - fv)
-                    for a in range(2):
-                        gi = iu + a
-                        if gi < 0 or gi >= n:
-                            continue
-                        wa = wb * (fu if a else 1.0 - fu)
-                        if single:
-                            sum_w[0, gj, gi] += wa
-                            sum_wr[0, gj, gi] += wa * r
-                            continue
-                        for f in range(4):
-                            sum_w[node[f], gj, gi] += share[f] * wa
-                            sum_wr[node[f], gj, gi] += share[f] * wa * r
-    return used, dropped
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -57,7 +57,7 @@ def _radii(flux, noise):
 def _subtracted(frame, library, x, y, flux, radius):
     """Sky level, and the image without sky and stars."""
     level = sky_image(frame.sky, frame.data.shape)
-    resid = frame.data.astype(float) - level
+    resid = frame.data - level
     add_models(resid, library, x, y, flux, -1.0, radius)
     return level, resid
 
@@ -68,7 +68,7 @@ def _cut(frame, library, resid, x, y, flux, radius):
     b = slice(0, frame.bright.size)
     out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(frame.bright.size)))
     _kernels.cut_stamps(
-        frame.data.astype(float), resid, frame.bad, *lib, x[b], y[b], flux[b], radius[b], out.ox, out.oy,
+        frame.data, resid, frame.bad, *lib, x[b], y[b], flux[b], radius[b], out.ox, out.oy,
         frame.var0, frame.slope, out.clean, out.base,
     )  # fmt: skip
     return out
@@ -116,45 +116,63 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     rows = np.r_[frame.bright, others]
     n_bright = frame.bright.size
     x, y, flux, half = (getattr(frame, name)[rows].copy() for name in ("x", "y", "flux", "half_box"))
-    sky, data = frame.sky, frame.data.astype(float)
+    sky, data = frame.sky, frame.data
     radius = _radii(flux, noise)
     radius[:n_bright] = HALF - 0.5
     level, resid = _subtracted(frame, library, x, y, flux, radius)
+    light, work = np.empty(shape), np.empty(shape)  # whole frames, made once
 
-    def new_sky(resid, level):
-        """Mesh sky of the residual image, pixels with much starlight left out."""
-        mesh_values = mesh_sky(resid + level, frame.bad | (data - resid - level > 3 * noise), mesh)
-        return mesh_values, sky_image(mesh_values, shape)
+    def starlight():
+        """What the models of the stars add up to."""
+        np.subtract(data, resid, out=light)
+        return np.subtract(light, level, out=light)
+
+    def new_sky():
+        """Mesh sky of the residual image, pixels with much starlight left out; subtracted from now on."""
+        skip = starlight() > 3 * noise
+        skip |= frame.bad
+        mesh_values = mesh_sky(np.add(resid, level, out=work), skip, mesh)
+        new_level = sky_image(mesh_values, shape)
+        np.subtract(level, new_level, out=work)
+        np.add(resid, work, out=resid)
+        return mesh_values, new_level
 
     top = library.central_value((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     for _ in range(passes):
         if detect:
-            sky, new_level = new_sky(resid, level)
-            resid += level - new_level
-            level = new_level
+            sky, level = new_sky()
             resid[frame.bad] = 0.0
-            j, i = find_peaks(resid, noise, data - resid - level, model_error)
+            j, i = find_peaks(resid, noise, starlight(), model_error)
             new_x, new_y, new_flux = light_centers(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
             add_models(resid, library, new_x, new_y, new_flux, -1.0, new_radius)
             x, y, flux = np.r_[x, new_x], np.r_[y, new_y], np.r_[flux, new_flux]
             radius, half = np.r_[radius, new_radius], np.r_[half, np.full(new_x.size, 2, np.int64)]
-        weight = 1.0 / (frame.var0 + frame.slope * np.maximum(data - resid, 0.0))
-        weight[frame.bad] = 0.0
+        weight = _weights(frame, resid, work)
         order = np.argsort(-flux, kind="stable")
         _kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
-        keep = _are_stars(x, y, flux, flux * top, noise, data - resid - level, model_error)
+        keep = _are_stars(x, y, flux, flux * top, noise, starlight(), model_error)
         keep[:n_bright] = True
         gone = ~keep
         add_models(resid, library, x[gone], y[gone], flux[gone], 1.0, radius[gone])
         x, y, flux, radius, half = (a[keep] for a in (x, y, flux, radius, half))
-        sky, new_level = new_sky(resid, level)
-        resid += level - new_level
-        level = new_level
+        sky, level = new_sky()
+    del resid, level, light, work, weight  # frames that the stamps do not need
     done = replace(frame, x=x, y=y, flux=flux, radius=radius, sky=sky, bright=np.arange(n_bright))
     # from the catalog, not from what the passes left: a build that goes on has the same to the last bit
     return (x, y, flux, half, radius, sky), cut_again(done, library)
+
+
+def _weights(frame, resid, out):
+    """Weights from the variance of the expected light, put into ``out``."""
+    np.subtract(frame.data, resid, out=out)
+    np.maximum(out, 0.0, out=out)
+    out *= frame.slope
+    out += frame.var0
+    np.divide(1.0, out, out=out)
+    out[frame.bad] = 0.0
+    return out
 
 
 def _are_stars(x, y, flux, peak, noise, model, error):

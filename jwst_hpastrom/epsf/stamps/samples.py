@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.epsf._kernels import N_OUT
-from jwst_hpastrom.epsf.stamps import _kernels
+from jwst_hpastrom.epsf.stamps import _kernels, _sample_kernels
 
 __all__ = ["Samples", "collect_samples", "fit_in_stamps", "hat_weights", "mean_residuals", "sample_scatter"]
 
@@ -21,7 +21,7 @@ MISFIT_FLOOR = (
 
 @dataclass
 class Samples:
-    """Sums over the samples of one or several exposures (see `_kernels.grid_samples`).
+    """Sums over the samples of one or several exposures (see `_sample_kernels.grid_samples`).
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
     overlap, histogram = np.zeros((RINGS, shape[0], shape[0])), np.zeros((RINGS, BINS))
     k = np.flatnonzero(use)
     part = np.zeros((k.size, 2))
-    used, dropped = _kernels.grid_samples(
+    used, dropped = _sample_kernels.grid_samples(
         stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, *_library_args(library),
         library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr, sum_w, overlap, histogram, part,
     )  # fmt: skip

@@ -35,7 +35,7 @@ def test_elimination_equals_the_direct_solution(pairs, start, tools):
     rng = np.random.default_rng(2)
     weights = rng.uniform(0.5, 2, problem.r.shape) * 1e4
     star_weight = 1.0 / problem.star_variance
-    matrix, stars = problem.normal(weights, star_weight, chunk=97)
+    matrix, stars = problem.normal(weights, star_weight)
     rhs, back = problem.right_side(problem.r, weights, stars)
     matrix[np.diag_indices(layout.n)] += 1.0
     theta = np.linalg.solve(matrix, rhs)

@@ -80,7 +80,7 @@ def test_elimination_of_motions_equals_the_direct_solution(moving, tools):
     problem = Problem(moving, start, exposure_transforms(moving, start), layout, use, 0.0656)
     weights = np.random.default_rng(2).uniform(0.5, 2, problem.r.shape) * 1e4
     star_weight = np.full_like(problem.star_variance, 1e-2)
-    matrix, stars = problem.normal(weights, star_weight, chunk=97)
+    matrix, stars = problem.normal(weights, star_weight)
     rhs, back = problem.right_side(problem.r, weights, stars)
     matrix[np.diag_indices(layout.n)] += 1.0
     theta = np.linalg.solve(matrix, rhs)

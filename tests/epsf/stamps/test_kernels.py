@@ -6,6 +6,7 @@ import pytest
 from jwst_hpastrom.epsf._kernels import N_OUT
 from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.stamps import _kernels as kernels
+from jwst_hpastrom.epsf.stamps._sample_kernels import grid_samples
 from jwst_hpastrom.epsf.stamps.frames import mesh_sky, sky_image, variance_law
 from jwst_hpastrom.epsf.stamps.neighbors import HALF
 from jwst_hpastrom.epsf.stamps.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
@@ -74,7 +75,7 @@ def test_grid_samples(library, stamps, nodes):
     expected = slow_samples(library, *stamps, 0.01, limit, nodes)
     sums = [np.zeros_like(a) for a in expected[:4]]
     clean, base, ox, oy, x, y, flux = stamps
-    tally = kernels.grid_samples(
+    tally = grid_samples(
         clean, base, ox, oy, np.arange(2), x, y, flux, *library_args(library), library.half_width, 0.01,
         MISFIT_FLOOR, limit, *nodes, *sums, np.zeros((2, 2)),
     )  # fmt: skip
