@@ -100,7 +100,7 @@ def check_strun(name, options):
         return
     step = step_class(name)
     for option, found in map(value_of, options):
-        if option in ("help", "save-parameters", "verbose"):
+        if option in ("help", "save-parameters", "verbose", "log-level", "log-file"):
             continue
         owner, parameter = step, option
         if option.startswith("steps."):
