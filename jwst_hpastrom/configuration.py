@@ -124,6 +124,7 @@ def configuration(cls: C) -> C:
 
     Examples
     --------
+    >>> from jwst_hpastrom.configuration import Configuration, configuration, parameter
     >>> @configuration
     ... class Cuts(Configuration):
     ...     '''Which stars are taken.'''
@@ -159,6 +160,11 @@ def configured(config: type[Configuration]) -> Callable[[Callable[..., R]], Call
 
     Examples
     --------
+    >>> from jwst_hpastrom.configuration import Configuration, configuration, configured, parameter
+    >>> @configuration
+    ... class Cuts(Configuration):
+    ...     '''Which stars are taken.'''
+    ...     clip: float = parameter(3.0, "float", "Clipping, standard deviations.")
     >>> @configured(Cuts)
     ... def choose(stars, *, config):
     ...     return config.clip

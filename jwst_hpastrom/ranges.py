@@ -80,6 +80,7 @@ def memory_bytes(text):
 
     Examples
     --------
+    >>> from jwst_hpastrom.ranges import memory_bytes
     >>> memory_bytes("4GB"), memory_bytes("2 gib")
     (4000000000.0, 2147483648.0)
     """
