@@ -169,13 +169,16 @@ def configured(config: type[Configuration]) -> Callable[[Callable[..., R]], Call
 
     Examples
     --------
-    >>> from jwst_hpastrom.configuration import configured
-    >>> from jwst_hpastrom.motion import GaiaCuts
-    >>> @configured(GaiaCuts)
-    ... def limit(stars, *, config):
-    ...     return config.max_ruwe
-    >>> limit([], max_ruwe=1.2), limit([], config=GaiaCuts(max_ruwe=1.3)), limit([])
-    (1.2, 1.3, 1.4)
+    >>> from jwst_hpastrom.configuration import Configuration, configuration, configured, parameter
+    >>> @configuration
+    ... class Cuts(Configuration):
+    ...     '''Which stars are taken.'''
+    ...     clip: float = parameter(3.0, "float", "Clipping, standard deviations.")
+    >>> @configured(Cuts)
+    ... def choose(stars, *, config):
+    ...     return config.clip
+    >>> choose([], clip=2.0), choose([], config=Cuts(clip=4.0)), choose([])
+    (2.0, 4.0, 3.0)
     """
     known = _parameters(config)
 

@@ -4,12 +4,13 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import pydoc
 import re
 from pathlib import Path
 
 import pytest
 
-from jwst_hpastrom import errors, steps
+from jwst_hpastrom import errors, plot, steps
 from jwst_hpastrom.integration import get_steps
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -76,7 +77,10 @@ def test_formulas_are_pictures():
         assert "data:image/svg+xml" in extension("drawn_math").image(formula)
 
 
-@pytest.mark.parametrize("script", sorted((DOCS / "tutorials").glob("*.py")), ids=lambda p: p.stem)
+SCRIPTS = [*sorted((DOCS / "tutorials").glob("*.py")), *sorted((DOCS / "gallery").glob("*.py"))]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
 def test_tutorials_import_what_is_offered(script):
     """They are run when the pages are built; here only that their names exist."""
     tree = ast.parse(script.read_text())
@@ -85,6 +89,33 @@ def test_tutorials_import_what_is_offered(script):
         if isinstance(node, ast.ImportFrom):
             module = importlib.import_module(node.module)
             assert all(hasattr(module, a.name) for a in node.names)
+
+
+def test_every_figure_is_in_the_gallery():
+    shown = {p.stem.removeprefix("plot_"): p.read_text() for p in (DOCS / "gallery").glob("plot_*.py")}
+    assert {*shown} == {*plot.__all__}
+    for name, text in shown.items():
+        assert f"hpa.plot.{name}(" in text
+        assert f"`~jwst_hpastrom.plot.{name}` shows" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "_inventories").glob("*.txt")), ids=lambda p: p.stem)
+def test_lists_of_other_packages_names(path, tmp_path):
+    """Each name exists where the package is installed; each line makes an entry of an inventory."""
+    intersphinx = pytest.importorskip("sphinx.util.inventory")
+    address, *lines = path.read_text().splitlines()
+    assert address.startswith("https://")
+    assert address.endswith("/")
+    for name in (line.split()[0] for line in lines):
+        owner, _, last = name.rpartition(".")
+        thing = getattr(pydoc.locate(owner or "builtins"), last)
+        assert thing is not None, name
+    (tmp_path / "_inventories").mkdir()
+    (tmp_path / "_inventories" / path.name).write_text(path.read_text())
+    written = extension("inventories").write_inventories(tmp_path)
+    content = (tmp_path / written[path.stem][1]).read_bytes()
+    loaded = intersphinx.InventoryFile.loads(content, uri=address)
+    assert sum(len(v) for v in loaded.data.values()) == len(lines)
 
 
 def test_there_are_three_tutorials():

@@ -1,4 +1,7 @@
-"""The examples in docstrings and on pages: each runs by itself, and gives what it says."""
+"""The examples in docstrings and on pages: each runs by itself, and gives what it says.
+
+Examples of public objects import what they use, so that a reader can paste them.
+"""
 
 import doctest
 import inspect

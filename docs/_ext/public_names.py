@@ -76,7 +76,8 @@ def contents(module):
 def front_door():
     """Return the pages of what the package offers at the top."""
     by_object = {(id(v), n.rpartition(".")[2]): page_of(n) for n, v in _all_names().items()}
-    return [by_object[id(v), n] for n, v in _offered(ROOT).items() if not inspect.ismodule(v)]
+    found = [by_object[id(v), n] for n, v in _offered(ROOT).items() if not inspect.ismodule(v)]
+    return sorted(found, key=lambda page: KINDS.index(kind(pages()[page])))
 
 
 def comment(full_name):

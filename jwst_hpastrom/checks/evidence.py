@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.checks import epochs as ep
 from jwst_hpastrom.checks import exposures as ex
 from jwst_hpastrom.checks import frame as fr
@@ -16,7 +17,7 @@ __all__ = ["Evidence", "check_folder", "check_products", "run_checks"]
 
 
 @dataclass
-class Evidence:
+class Evidence(Displayed):
     """Tables that a field's products hold; None where a Step was not run.
 
     Attributes

@@ -27,7 +27,7 @@ def light_variances(weight, light, coeff, gx, gy, os, x, y, flux, half_box, n, o
     for s in range(half_box.size):
         most = max(most, half_box[s])
     window, psis, taps, mats, vecs = scratch(os, most)
-    psi, psi_x, psi_y = psis[0], psis[1], psis[2]
+    psi, psi_x, psi_y, light_box, weight_box = psis[0], psis[1], psis[2], psis[3], psis[4]
     a, step = mats[0], vecs[0]
     n_grid = coeff.shape[1] - 2 * PAD
     center = (n_grid - 1) / 2.0
@@ -52,14 +52,16 @@ def light_variances(weight, light, coeff, gx, gy, os, x, y, flux, half_box, n, o
         high, wide = (nj - 1) * os + 4, (ni - 1) * os + 4
         blend(coeff, gx, gy, x[s], y[s], r0, c0, high, wide, window)
         box_model(window, r0, c0, os, u, v, nj, ni, psi, psi_x, psi_y, taps[0], taps[1], taps[2], taps[3])
-        own, weights = light[j0 : j1 + 1, i0 : i1 + 1], weight[j0 : j1 + 1, i0 : i1 + 1]
-        normal_equations(own, weights, nj, ni, 0.0, flux[s], psi, psi_x, psi_y, a, step)
+        for j in range(nj):
+            for i in range(ni):
+                light_box[j, i], weight_box[j, i] = light[j0 + j, i0 + i], weight[j0 + j, i0 + i]
+        normal_equations(light_box, weight_box, nj, ni, 0.0, flux[s], psi, psi_x, psi_y, a, step)
         if not cholesky(a, n):
             continue
         out[s, :] = 0.0
         for j in range(nj):
             for i in range(ni):
-                w = weight[j0 + j, i0 + i] * light[j0 + j, i0 + i]
+                w = weight_box[j, i] * light_box[j, i]
                 step[0], step[1], step[2] = psi[j, i], flux[s] * psi_x[j, i], flux[s] * psi_y[j, i]
                 step[3] = 1.0
                 cholesky_solve(a, n, step)

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf import _detect_kernels as kernels
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
@@ -17,7 +18,7 @@ __all__ = ["Detections", "SkyMap", "find_stars", "peaks", "saturated_cores", "sk
 
 
 @dataclass(frozen=True, eq=False)
-class SkyMap:
+class SkyMap(Displayed):
     """Sky level and scatter of an image on a mesh of boxes.
 
     Attributes
@@ -89,7 +90,7 @@ def sky_map(image: Image, *, size: int = 64, step: int = 2) -> SkyMap:
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class Detections(Displayed):
     """Positions where a star may be, brightest first; all arrays of one length.
 
     Attributes

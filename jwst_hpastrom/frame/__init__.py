@@ -6,12 +6,10 @@ from jwst_hpastrom.frame.errors import combine_errors, position_errors
 from jwst_hpastrom.frame.filters import join_filters
 from jwst_hpastrom.frame.master import MasterFrame, build_master
 from jwst_hpastrom.frame.quality import rms_against_magnitude
-from jwst_hpastrom.frame.transforms.mosaic import MosaicFit
 
 __all__ = [
     "FrameConfig",
     "MasterFrame",
-    "MosaicFit",
     "build_master",
     "combine_errors",
     "combine_filters",

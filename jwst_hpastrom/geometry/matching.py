@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.configuration import Configuration, configuration, configured, parameter
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry._kernels import Cells, nearest_in_cells, vote_shifts
@@ -82,7 +83,7 @@ def _nearest(x1, y1, x2, y2, radius):
 
 
 @dataclass(frozen=True)
-class BlindMatch:
+class BlindMatch(Displayed):
     """Result of `match_blind`.
 
     Attributes

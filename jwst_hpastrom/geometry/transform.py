@@ -9,6 +9,7 @@ from astropy.modeling.models import Mapping as AxisMapping
 from numpy.polynomial.polynomial import polyder, polyval2d
 from numpy.typing import ArrayLike
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.geometry.mapping import Mapping
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
@@ -16,7 +17,7 @@ __all__ = ["LinearTransform", "PolynomialTransform"]
 
 
 @dataclass(frozen=True, eq=False)
-class LinearTransform(Mapping):
+class LinearTransform(Displayed, Mapping):
     """u = matrix · (x - center) + offset.
 
     Parameters
@@ -89,7 +90,7 @@ class LinearTransform(Mapping):
 
 
 @dataclass(frozen=True, eq=False)
-class PolynomialTransform(Mapping):
+class PolynomialTransform(Displayed, Mapping):
     """u = Σ a_ij p^i q^j, v = Σ b_ij p^i q^j with p, q = (x - center)/half_width.
 
     Parameters

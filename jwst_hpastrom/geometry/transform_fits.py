@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
@@ -16,7 +17,7 @@ FEW = 30
 
 
 @dataclass(frozen=True)
-class TransformFit:
+class TransformFit(Displayed):
     """A fitted transformation.
 
     Attributes

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import BadFileError, HPAstromError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest
 from jwst_hpastrom.io.exposures.exposure import exposure_root
@@ -16,7 +17,7 @@ __all__ = ["Products", "find_products", "frame_residuals"]
 
 
 @dataclass
-class Products:
+class Products(Displayed):
     """What a folder holds of one field.
 
     Attributes

@@ -7,6 +7,7 @@ from astropy.table import Table
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics.dispersion import Dispersion
@@ -17,7 +18,7 @@ __all__ = ["ClusterMotion", "cluster_motion"]
 
 
 @dataclass(frozen=True, eq=False)
-class ClusterMotion:
+class ClusterMotion(Displayed):
     """Mean motion, dispersion and members of a cluster.
 
     Attributes

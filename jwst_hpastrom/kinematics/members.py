@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import clipped_median, robust_sigma
 from jwst_hpastrom.kinematics.dispersion import Dispersion
@@ -16,7 +17,7 @@ __all__ = ["BulkMotion", "bulk_motion", "select_members"]
 
 
 @dataclass(frozen=True)
-class BulkMotion:
+class BulkMotion(Displayed):
     """Mean motion and dispersion of a group of stars.
 
     Attributes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import robust_sigma
 
@@ -13,7 +14,7 @@ __all__ = ["ProjectedGroups", "fit_projected_groups", "project"]
 
 
 @dataclass(frozen=True, eq=False)
-class ProjectedGroups:
+class ProjectedGroups(Displayed):
     """Gaussians fitted to the projected motions, sorted by mean; arrays of shape (n_groups,).
 
     Attributes

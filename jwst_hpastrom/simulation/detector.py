@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import minimum_filter
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.simulation._kernels import add_stars
 from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
 
@@ -81,7 +82,7 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Sensor:
+class Sensor(Displayed):
     """What stays the same from exposure to exposure.
 
     Attributes
@@ -102,7 +103,7 @@ class Sensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class Pixels(Displayed):
     """One exposure's arrays, shape (ny, nx), MJy/sr.
 
     Attributes

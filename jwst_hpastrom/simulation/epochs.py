@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.files.writing import atomic_path, write_table
 
@@ -80,7 +81,7 @@ class EpochConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedEpochs:
+class SimulatedEpochs(Displayed):
     """What `simulate_epochs` gives.
 
     Attributes

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.instrument import wheels
@@ -38,7 +39,7 @@ _SEEDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedExposure:
+class SimulatedExposure(Displayed):
     """One simulated exposure. Pixels are drawn when `image` is first asked for.
 
     Attributes
@@ -107,7 +108,7 @@ class SimulatedExposure:
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedField:
+class SimulatedField(Displayed):
     """A field with known truth.
 
     Attributes

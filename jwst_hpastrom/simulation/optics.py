@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.instrument import filter_of
 from jwst_hpastrom.simulation._kernels import PSFGrid
 from jwst_hpastrom.simulation.camera import DETECTOR, SCALE
@@ -188,7 +189,7 @@ def _effective_psf(pupil, wavefront, band, config):
 
 
 @dataclass(frozen=True, eq=False)
-class TrueEPSF:
+class TrueEPSF(Displayed):
     """The truth: effective PSFs on a fine grid, bilinear between field positions.
 
     Attributes

@@ -71,9 +71,12 @@ def library():
 
 
 def cases(residuals):
-    stars = Table({"mag": [-6.0, -5.5, -5.2], "qfit": [0.1, 0.2, 0.3], "radxs": [0.0, 0.1, 0.2]})
+    mag = np.linspace(-7, -4, 300)
+    faint = 10 ** (0.4 * (mag + 5))
+    stars = Table({"mag": mag, "qfit": 0.1 * faint, "radxs": rng().normal(0, 0.05 * faint)})
     colored = motions(color=rng().normal(1, 0.2, 400), flags=np.zeros(400, int))
-    master = Table({"mag": [-6.0, -5.5], "x_rms": [0.02, 0.02], "y_rms": [0.02, 0.02]})
+    rms = 0.01 + 0.01 * faint
+    master = Table({"mag": mag, "x_rms": rms, "y_rms": rms * rng().uniform(0.8, 1.2, 300)})
     return {
         "image": (image_of_noise(),), "epsf_grid": (library(),), "qfit": (stars,), "radxs": (stars,),
         "phase_density": (residuals,), "phase_residuals": (residuals,), "residual_arrows": (residuals,),

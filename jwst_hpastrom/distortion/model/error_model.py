@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.distortion.model import _error_kernels
 from jwst_hpastrom.numerics import sort_into_groups
 
@@ -16,7 +17,7 @@ __all__ = ["ErrorModel"]
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorModel:
+class ErrorModel(Displayed):
     """Standard errors of a correction (its shape: a six-parameter transformation is free) and their reach.
 
     Parameters

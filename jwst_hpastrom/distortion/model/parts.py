@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.distortion.model import _kernels
 from jwst_hpastrom.distortion.model.standard_models import standard_model
 from jwst_hpastrom.geometry import Mapping, PolynomialTransform
@@ -99,7 +100,7 @@ def _horner(degree, a, b):
 
 
 @dataclass(frozen=True, eq=False)
-class PolynomialCorrection(Part):
+class PolynomialCorrection(Part, Displayed):
     """δ = Σ a_ij x̃^i ỹ^j for 1 <= i + j <= degree, x̃ = (x - center)/half_width (L23 §4.1).
 
     Parameters
@@ -177,7 +178,7 @@ def _with_widths(nodes):
 
 
 @dataclass(frozen=True, eq=False)
-class TableCorrection(Part):
+class TableCorrection(Part, Displayed):
     """Table of residual corrections, bilinear between its nodes, constant outside them (L23 §4.2).
 
     Parameters
@@ -250,7 +251,7 @@ class TableCorrection(Part):
 
 
 @dataclass(frozen=True, eq=False)
-class PixelMapCorrection(Part):
+class PixelMapCorrection(Part, Displayed):
     """One correction per pixel, bilinear between pixel centers, constant outside them (L23 §4.3).
 
     Parameters

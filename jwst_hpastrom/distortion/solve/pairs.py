@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
@@ -43,7 +44,7 @@ _BAD = (
 
 
 @dataclass
-class Pairs:
+class Pairs(Displayed):
     """Measured positions and their reference stars; all arrays have shape (n,) unless said.
 
     Attributes

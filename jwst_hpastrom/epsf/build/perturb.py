@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
@@ -37,7 +38,7 @@ UNFIT = (
 
 
 @dataclass(frozen=True)
-class PerturbResult:
+class PerturbResult(Displayed):
     """What `perturb_library` returns.
 
     Attributes

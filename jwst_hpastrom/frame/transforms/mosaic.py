@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.frame.measurements import Measurements
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
@@ -75,7 +76,7 @@ def simultaneous(epochs, which):
 
 
 @dataclass(frozen=True, eq=False)
-class MosaicFit:
+class MosaicFit(Displayed):
     """Transformations of all exposures to the master frame, solved for together.
 
     Attributes

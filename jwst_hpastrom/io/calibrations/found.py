@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadFileError
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, reference_meta
@@ -26,7 +27,7 @@ ENDS = {
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Displayed):
     """One field's calibration.
 
     Attributes

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 from jwst_hpastrom.motion.gaia_frame.frame_quality import common_epoch, frame_bias
@@ -13,7 +14,7 @@ __all__ = ["LinearMotions", "compare_catalogs", "compare_motions_of"]
 
 
 @dataclass(frozen=True)
-class LinearMotions:
+class LinearMotions(Displayed):
     """Stars on straight lines, in a plane: East and North of one origin.
 
     Attributes

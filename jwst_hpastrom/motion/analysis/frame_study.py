@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
@@ -42,7 +43,7 @@ GAIA_TO_ICRS = FrameTerm("Gaia-CRF3 to ICRS", (0.0112, 0.0107), (0.007, 0.007))
 
 
 @dataclass(frozen=True)
-class FrameStudy:
+class FrameStudy(Displayed):
     """Result of `study_frame`.
 
     Attributes

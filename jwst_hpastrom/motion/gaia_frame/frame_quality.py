@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2 as chi2_law
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 
 __all__ = [
@@ -19,7 +20,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class FrameBias:
+class FrameBias(Displayed):
     """Mean differences from a reference catalog; arrays are (East, North).
 
     Attributes

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_slopes, polynomial_terms
 
@@ -11,7 +12,7 @@ __all__ = ["EpochTie", "bootstrap_errors", "formal_errors", "resamples", "tie_ep
 
 
 @dataclass(frozen=True)
-class EpochTie:
+class EpochTie(Displayed):
     """Polynomials from one list's pixels to the tangent plane (H25 eq. 1, 2).
 
     Attributes

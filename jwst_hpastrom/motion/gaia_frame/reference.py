@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, NotEnoughStarsError
@@ -76,7 +77,7 @@ def select_gaia(gaia, *, config, mixture=False):
 
 
 @dataclass(frozen=True)
-class ReferenceStars:
+class ReferenceStars(Displayed):
     """Reference stars on the tangent plane; arrays of shape (n,).
 
     Attributes

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.motion.many_epoch.fast_tracks import join_fast
@@ -14,7 +15,7 @@ __all__ = ["LinkedStars", "link_by_name", "link_by_position"]
 
 
 @dataclass(frozen=True)
-class LinkedStars:
+class LinkedStars(Displayed):
     """Stars and their entries in every list; arrays have shape (n_stars, n_epochs).
 
     Attributes

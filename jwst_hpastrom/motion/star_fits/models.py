@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from tqdm.auto import tqdm
 
+from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
@@ -29,7 +30,7 @@ def elpd_margin(probability):
 
 
 @dataclass(frozen=True)
-class MotionFits:
+class MotionFits(Displayed):
     """Motions of many stars, from `fit_motions`.
 
     Attributes

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.products import Products, find_products
 from jwst_hpastrom.report import write_page
 from jwst_hpastrom.report.captions import CAPTIONS
-from jwst_hpastrom.report.page import interactive
+from jwst_hpastrom.report.page import document, interactive
 from jwst_hpastrom.report.page.document import report_sections
 from jwst_hpastrom.report.page.header import facts
 from jwst_hpastrom.report.page.tables import table_html
@@ -99,6 +100,16 @@ def test_linked_diagrams_share_their_stars(tmp_path):
     assert "A &lt;look&gt;" in text
     table["pmra"] = np.nan
     assert interactive.linked_motions(table) is None
+
+
+@pytest.mark.parametrize("most", [20, 50])
+def test_page_says_that_stars_are_left_out_only_where_they_are(monkeypatch, most):
+    pytest.importorskip("bokeh")
+    monkeypatch.setattr(interactive, "MOST", most)
+    products = SimpleNamespace(motions=motions(n=50, color=np.linspace(0, 2, 50)), residuals=None)
+    text = document._closer(products)[0][1][0]
+    assert ("20 of 50 stars are drawn" in text) == (most == 20)
+    assert ("drawn" in text) == (most == 20)
 
 
 def test_residual_maps_zoom_together():
