@@ -62,10 +62,9 @@ class Flag(IntFlag):
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
     ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
     QUALITY_CUT = 524288  # fails the catalog cuts
-    INCONSISTENT = (
-        1048576  # its three or four epochs are not on a line within their errors, which were widened
-    )
+    INCONSISTENT = 1048576  # its three or four epochs are not on a line within their errors
     FAST = 2097152  # found by the second search, for stars that move too fast for the first
+    AMBIGUOUS = 4194304  # some of its few epochs may be bad, and which ones decides its motion
 
 
 def describe_flags(value: int) -> list[str]:

@@ -140,14 +140,14 @@ class ErrorModel:
         return cls(variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]))
 
     def with_structure(
-        self, variance: float, length: float, strength: np.ndarray | None = None
+        self, variance: ArrayLike, length: float, strength: np.ndarray | None = None
     ) -> "ErrorModel":
         """Return the model with an independent error added, of its own reach.
 
         Parameters
         ----------
-        variance : float
-            Mean over the detector, pixels².
+        variance : float or ndarray, shape (2,)
+            Mean over the detector, pixels², of x and y.
         length : float
             Reach, pixels.
         strength : ndarray, shape (ny, nx), optional
@@ -157,14 +157,16 @@ class ErrorModel:
         m, n = self.correlation.shape
         dy, dx = np.ogrid[:m, -(n // 2) : n // 2 + 1]
         own = np.exp(-0.5 * (dy**2 + dx**2) * (self.step / length) ** 2)
-        correlation = (mean * self.correlation + variance * own) / max(mean + variance, 1e-30)
+        axes = np.broadcast_to(np.asarray(variance, float), (2,))
+        added = float(axes.mean())
+        correlation = (mean * self.correlation + added * own) / max(mean + added, 1e-30)
         here = 1.0
         if strength is not None:
             my, mx = self.variance.shape[1:]
             places = [np.linspace(0, n - 1, m) for n, m in zip(strength.shape, (my, mx), strict=True)]
             here = map_coordinates(strength, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
             here = here / here.mean()
-        return replace(self, variance=self.variance + variance * here, correlation=correlation)
+        return replace(self, variance=self.variance + axes[:, None, None] * here, correlation=correlation)
 
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(
