@@ -212,7 +212,11 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
         samples.append(np.stack(found.forward(x, y)) - here)
         drawn.append(test.products(np.stack(found.forward(pairs.x, pairs.y)) - there))
     # cells of the table are few: neighbors within some of them are averaged
-    errors = ErrorModel.from_samples(np.array(samples), correction.shape, smooth=0.09 * min(ny, nx))
+    edge = 0.0 if correction.table is None else 0.5 * min(ny, nx) / correction.table.dx.shape[0]
+    errors = ErrorModel.from_samples(
+        np.array(samples), correction.shape, smooth=0.09 * min(ny, nx), edge=edge,
+        spacing=min(32.0, edge or 32.0),
+    )  # fmt: skip
     if not np.isfinite(errors.variance).all():
         raise DegenerateSolutionError(
             f"errors that are no numbers at {np.mean(~np.isfinite(errors.variance)):.0%} of the detector",

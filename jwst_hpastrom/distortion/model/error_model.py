@@ -40,7 +40,13 @@ class ErrorModel:
 
     @classmethod
     def from_samples(
-        cls, samples: np.ndarray, shape: tuple[int, ...], *, smooth: float = 32.0, spacing: float = 32.0
+        cls,
+        samples: np.ndarray,
+        shape: tuple[int, ...],
+        *,
+        smooth: float = 32.0,
+        spacing: float = 32.0,
+        edge: float = 0.0,
     ) -> "ErrorModel":
         """Measure size and reach from samples of the error.
 
@@ -54,6 +60,9 @@ class ErrorModel:
             Standard deviation, pixels, of the Gaussian over which squares are averaged.
         spacing : float
             Distance of the nodes, pixels, about.
+        edge : float
+            Width, pixels, of the detector's edge that squares are not averaged across: beyond the outermost
+            cells' centers a table is extrapolated.
 
         Returns
         -------
@@ -67,7 +76,9 @@ class ErrorModel:
         samples = (flat - (flat @ q) @ q.T).reshape(samples.shape)
         square = np.mean(samples**2, 0)
         width = smooth / step
-        variance = np.stack([gaussian_filter(v, width, mode="reflect", truncate=3.0) for v in square])
+        j, i = (np.abs(np.linspace(-0.5, 0.5, n)) * n * step > 0.5 * n * step - edge for n in square.shape[1:])
+        outer = j[:, None] | i
+        variance = np.where(outer, _smoothed(square, outer, width), _smoothed(square, ~outer, width))
         nodes = [max(round(n / spacing) + 1, 3) for n in shape]
         along = [np.linspace(-0.5, n / step - 0.5, m) for n, m in zip(shape, nodes, strict=True)]
         places = np.meshgrid(*along, indexing="ij")
@@ -175,6 +186,16 @@ class ErrorModel:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _smoothed(square, zone, width):
+    """Gaussian means of squares (2, ny, nx) over the bins of a zone."""
+
+    def smooth(v):
+        return gaussian_filter(v, width, mode="reflect", truncate=3.0)
+
+    weight = np.maximum(smooth(zone.astype(float)), 1e-9)
+    return np.stack([smooth(v * zone) / weight for v in square])
 
 
 def _correlation(unit):
