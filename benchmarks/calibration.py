@@ -7,8 +7,8 @@ Simulated catalogs with known truth, no pixels: stars, exposures, pointings and 
 references and dispersions of two epochs; epochs, offsets between position angles, their coincidence with time
 and outliers of many; dispersions of few stars. Every regime is written to ``--out`` when it is done; what is
 there already is not made again. Prints root mean square and robust width of (found - true) / error, and the
-share beyond 3; ``ratio``, ``cover`` and ``ambiguous`` rows are no pulls but mean ratios to the truth, coverages
-and shares of flagged stars, which the pulls leave out.
+share beyond 3; ``ratio``, ``cover``, ``ambiguous`` and ``limit`` rows are no pulls but mean ratios to the truth,
+coverages and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``: alone).
 """
 
 import argparse
@@ -33,8 +33,8 @@ PIXEL = 65.6  # mas
 # master frames
 
 
-def exposure(rng, sky, center, depth, k, size=2048):
-    """Star list of one exposure: photon noise, a zero point, a pointing error."""
+def exposure(rng, sky, center, depth, k, size=2048, flat=0.0):
+    """Star list of one exposure: photon noise, a zero point, a pointing error; ``flat`` is not stated."""
     xi, eta, mag = sky
     a = np.deg2rad(35 + rng.normal(0, 0.02))
     p, q = -(xi - center[0]) * 1e3 / PIXEL, (eta - center[1]) * 1e3 / PIXEL
@@ -46,14 +46,14 @@ def exposure(rng, sky, center, depth, k, size=2048):
     ra, dec = PLANE.to_sky(xi[s] + shift[0], eta[s] + shift[1])
     data = {
         "x": x[s] + rng.normal(0, ex), "y": y[s] + rng.normal(0, ex), "x_err": ex, "y_err": ex,
-        "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, em), "mag_err": em,
+        "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, np.hypot(em, flat)), "mag_err": em,
         "qfit": np.full(s.size, 0.03), "radxs": np.zeros(s.size), "flags": np.zeros(s.size, int), "ra": ra,
         "dec": dec,
     }  # fmt: skip
     return Table(data, meta={"filename": f"e{k}_cal.fits", "filter": "F150W", "epoch": 2022.3})
 
 
-def master(seed, n=600, exposures=6, pointings=1, depth=1.0):
+def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0):
     """Columns of a master frame; ``n`` stars a pointing, the first exposure ``depth`` times as deep."""
     rng = np.random.default_rng(seed)
     step, half = 90.0, 80.0
@@ -62,7 +62,7 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0):
     xi = rng.uniform(-half, half + step * (pointings - 1), total)
     sky = (xi, rng.uniform(-half, half, total), rng.uniform(-8, -4, total))
     lists = [
-        exposure(rng, sky, (step * p + 6.0 * (k % 3), 6.0 * (k // 3)), depth if k == 0 else 1.0, k)
+        exposure(rng, sky, (step * p + 6.0 * (k % 3), 6.0 * (k // 3)), depth if k == 0 else 1.0, k, flat=flat)
         for p in range(pointings)
         for k in range(exposures)
     ]
@@ -78,11 +78,14 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0):
     i, j, _ = match_nearest(t["x"], t["y"], x, y, 0.5)
     fit = fit_linear(x[j], y[j], np.asarray(t["x"])[i], np.asarray(t["y"])[i], parameters=6)
     u, v = fit.transform.forward(x[j], y[j])  # the frame's own map is x_err_tie's
-    out = {}
+    limit = np.asarray(t["flags"])[i] & int(Flag.SYSTEMATIC_LIMIT) != 0
+    out = {"limit": limit.astype(float)}
     for c, true, at in (("x", u, x[j]), ("y", v, y[j])):
         d = np.asarray(t[c])[i] - true
         for column in ("err", "err_formal", "err_empirical"):
-            out[f"{c}_{column}"] = d / t[f"{c}_{column}"][i]
+            pull = d / t[f"{c}_{column}"][i]
+            out[f"{c}_{column}"] = pull[~limit] if column == "err" else pull
+        out[f"{c}_err_of_limit"] = (d / t[f"{c}_err"][i])[limit]
         m = int(np.argmin(np.hypot(u - np.median(u), v - np.median(v))))
         out[f"{c}_err_tie"] = np.array([(true - at)[m] / t[f"{c}_err_tie"][i][m]])
     dm = np.asarray(t["mag"])[i] - sky[2][j]
@@ -232,7 +235,8 @@ PARTS = {
         (master, {"n": n}) for n in (20, 60, 150, 2000)
     ] + [(master, {"exposures": k}) for k in (2, 3, 4, 9, 18)]
     + [(master, {"pointings": k, "exposures": 4}) for k in (2, 3, 6)]
-    + [(master, {"depth": d, "exposures": 4}) for d in (10.0, 100.0)],
+    + [(master, {"depth": d, "exposures": 4}) for d in (10.0, 100.0)]
+    + [(master, {"depth": 100.0, "exposures": 4, "flat": 0.001})],
     "two_epoch": [(two_epoch, {"references": k}) for k in (6, 10, 30, 100, 400)]
     + [(two_epoch, {"dispersion": s}) for s in (0.05, 0.3, 3.0, 5.0)]
     + [(two_epoch, {"absolute": True}), (two_epoch, {"n": 10000, "references": 5000})],
@@ -251,7 +255,7 @@ FIELDS = {two_epoch: 10}
 
 
 #: rows that are means, not pulls
-SHARES = ("ratio", "cover", "ambiguous")
+SHARES = ("ratio", "cover", "ambiguous", "limit")
 
 
 def name_of(regime):

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
-from jwst_hpastrom.columns import MASTER, make_table
+from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame.assemble import master_table
 from jwst_hpastrom.frame.averages import Averages, Averaging, average
@@ -256,6 +256,13 @@ def build_master(
     table, residuals, dmag = master_table(
         m, star, averages, zero, zero_covariance, plane, n_min, min_exposures, in_transform, shared, meta
     )
+    limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
+    if limited.any():
+        log.warning(
+            "x_err of %d of %d stars is mostly an upper limit (flag SYSTEMATIC_LIMIT): with so few stars a "
+            "pattern of the detector cannot be told from noise; x_err_formal is without it",
+            limited.sum(), len(table),
+        )  # fmt: skip
     if several is not None and reference is not None:
         table = _with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
     elif tie_error is not None:

@@ -83,10 +83,14 @@ class DetectorErrors:
     local : ndarray, shape (2,)
         Error of one measurement by the part that neighboring stars share; exposures at other places of the
         detector are independent of it.
+
+    limit : bool
+        Measurements were too few to take their noise out of ``smooth``: it is an upper limit.
     """
 
     smooth: Profile
     local: np.ndarray
+    limit: bool = False
 
 
 def _unknown():
@@ -181,7 +185,7 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     # of few measurements the pattern found is an upper limit, noise included: less is not known
     smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (noise if rows.size >= MANY else 0.0))
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
-    return DetectorErrors(smooth, local)
+    return DetectorErrors(smooth, local, rows.size < MANY)
 
 
 def curvature_error(x, y, dx, dy, weights):
@@ -385,6 +389,9 @@ class SharedErrors:
     unknown : ndarray of bool, shape (2, n)
         Stars whose errors by distortion and detector neither the dithers nor the correction tell.
 
+    limit : ndarray of bool, shape (2, n)
+        Stars whose errors are upper limits: measurements are too few to tell them from noise.
+
     stated : bool
         Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
@@ -404,6 +411,7 @@ class SharedErrors:
         # dithers show the correction's errors, too: not the same ones twice
         # where neither dithers nor the correction tell, the error is not zero but unknown
         self.unknown = np.isnan(found) & ~(known > 0)
+        self.limit = self.detector.limit & (found > known**2)
         self.positions = np.sqrt(np.fmax(known**2, found) + self.curvature.at(*at) ** 2)
 
     def __call__(self, x, y, mag, flags):

@@ -76,7 +76,9 @@ class ErrorModel:
         samples = (flat - (flat @ q) @ q.T).reshape(samples.shape)
         square = np.mean(samples**2, 0)
         width = smooth / step
-        j, i = (np.abs(np.linspace(-0.5, 0.5, n)) * n * step > 0.5 * n * step - edge for n in square.shape[1:])
+        j, i = (
+            np.abs(np.linspace(-0.5, 0.5, n)) * n * step > 0.5 * n * step - edge for n in square.shape[1:]
+        )
         outer = j[:, None] | i
         variance = np.where(outer, _smoothed(square, outer, width), _smoothed(square, ~outer, width))
         nodes = [max(round(n / spacing) + 1, 3) for n in shape]
