@@ -7,8 +7,9 @@ Simulated catalogs with known truth, no pixels: stars, exposures, pointings and 
 references and dispersions of two epochs; epochs, offsets between position angles, their coincidence with time
 and outliers of many; dispersions of few stars. Every regime is written to ``--out`` when it is done; what is
 there already is not made again. Prints root mean square and robust width of (found - true) / error, and the
-share beyond 3; ``ratio``, ``cover``, ``ambiguous`` and ``limit`` rows are no pulls but mean ratios to the truth,
-coverages and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``: alone).
+share beyond 3. ``ratio``, ``cover``, ``ambiguous`` and ``limit`` rows are no pulls but mean ratios to the
+truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``:
+theirs).
 """
 
 import argparse

@@ -8,8 +8,8 @@ from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
 __all__ = ["mean_magnitudes", "zero_points"]
 
 PER_MAG = 2.5 / np.log(10)
-#: mag: error of a measurement that its noise does not hold. Detectors' flat fields are known to no better than a
-#: few thousandths, and only exposures as deep as each other can show it: else one would outweigh all others
+#: mag: error of a measurement that its noise does not hold. Flat fields are known to no better than a few
+#: thousandths, and only exposures as deep as each other can show it: else one would outweigh all others
 FLAT = 1e-3
 MODERATE = (8.0, 60.0)  # S/N in which the variance is linear in the flux: flat-field errors do not count yet
 
