@@ -7,7 +7,9 @@ Simulated catalogs with known truth, no pixels: stars, exposures, pointings and 
 references and dispersions of two epochs; epochs, offsets between position angles, their coincidence with time
 and outliers of many; dispersions of few stars. Every regime is written to ``--out`` when it is done; what is
 there already is not made again. Prints root mean square and robust width of (found - true) / error, and the
-share beyond 3; ``ratio`` and ``cover`` rows are mean ratios to the truth and coverages, not pulls.
+share beyond 3. ``ratio``, ``cover``, ``ambiguous`` and ``limit`` rows are no pulls but mean ratios to the
+truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``:
+theirs).
 """
 
 import argparse
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import MASTER, make_table
+from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest, robust_sigma
@@ -32,8 +34,8 @@ PIXEL = 65.6  # mas
 # master frames
 
 
-def exposure(rng, sky, center, depth, k, size=2048):
-    """Star list of one exposure: photon noise, a zero point, a pointing error."""
+def exposure(rng, sky, center, depth, k, size=2048, flat=0.0):
+    """Star list of one exposure: photon noise, a zero point, a pointing error; ``flat`` is not stated."""
     xi, eta, mag = sky
     a = np.deg2rad(35 + rng.normal(0, 0.02))
     p, q = -(xi - center[0]) * 1e3 / PIXEL, (eta - center[1]) * 1e3 / PIXEL
@@ -45,14 +47,14 @@ def exposure(rng, sky, center, depth, k, size=2048):
     ra, dec = PLANE.to_sky(xi[s] + shift[0], eta[s] + shift[1])
     data = {
         "x": x[s] + rng.normal(0, ex), "y": y[s] + rng.normal(0, ex), "x_err": ex, "y_err": ex,
-        "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, em), "mag_err": em,
+        "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, np.hypot(em, flat)), "mag_err": em,
         "qfit": np.full(s.size, 0.03), "radxs": np.zeros(s.size), "flags": np.zeros(s.size, int), "ra": ra,
         "dec": dec,
     }  # fmt: skip
     return Table(data, meta={"filename": f"e{k}_cal.fits", "filter": "F150W", "epoch": 2022.3})
 
 
-def master(seed, n=600, exposures=6, pointings=1, depth=1.0):
+def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0):
     """Columns of a master frame; ``n`` stars a pointing, the first exposure ``depth`` times as deep."""
     rng = np.random.default_rng(seed)
     step, half = 90.0, 80.0
@@ -61,7 +63,7 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0):
     xi = rng.uniform(-half, half + step * (pointings - 1), total)
     sky = (xi, rng.uniform(-half, half, total), rng.uniform(-8, -4, total))
     lists = [
-        exposure(rng, sky, (step * p + 6.0 * (k % 3), 6.0 * (k // 3)), depth if k == 0 else 1.0, k)
+        exposure(rng, sky, (step * p + 6.0 * (k % 3), 6.0 * (k // 3)), depth if k == 0 else 1.0, k, flat=flat)
         for p in range(pointings)
         for k in range(exposures)
     ]
@@ -77,11 +79,14 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0):
     i, j, _ = match_nearest(t["x"], t["y"], x, y, 0.5)
     fit = fit_linear(x[j], y[j], np.asarray(t["x"])[i], np.asarray(t["y"])[i], parameters=6)
     u, v = fit.transform.forward(x[j], y[j])  # the frame's own map is x_err_tie's
-    out = {}
+    limit = np.asarray(t["flags"])[i] & int(Flag.SYSTEMATIC_LIMIT) != 0
+    out = {"limit": limit.astype(float)}
     for c, true, at in (("x", u, x[j]), ("y", v, y[j])):
         d = np.asarray(t[c])[i] - true
         for column in ("err", "err_formal", "err_empirical"):
-            out[f"{c}_{column}"] = d / t[f"{c}_{column}"][i]
+            pull = d / t[f"{c}_{column}"][i]
+            out[f"{c}_{column}"] = pull[~limit] if column == "err" else pull
+        out[f"{c}_err_of_limit"] = (d / t[f"{c}_err"][i])[limit]
         m = int(np.argmin(np.hypot(u - np.median(u), v - np.median(v))))
         out[f"{c}_err_tie"] = np.array([(true - at)[m] / t[f"{c}_err_tie"][i][m]])
     dm = np.asarray(t["mag"])[i] - sky[2][j]
@@ -176,7 +181,9 @@ def many_epoch(
     ).table
     row = np.array([int(name[1:]) for name in t["source_name"]])
     field = row >= gaia
-    out = {}
+    ambiguous = np.asarray(t["flags"]) & int(Flag.AMBIGUOUS) != 0
+    out = {"ambiguous": ambiguous[field].astype(float)}
+    field &= ~ambiguous
     for k, c in enumerate(("pmra", "pmdec")):
         d = (np.asarray(t[c]) - pm[row, k])[field]
         out[f"{c}_error"] = (d - np.median(d)) / t[f"{c}_error"][field]
@@ -229,14 +236,16 @@ PARTS = {
         (master, {"n": n}) for n in (20, 60, 150, 2000)
     ] + [(master, {"exposures": k}) for k in (2, 3, 4, 9, 18)]
     + [(master, {"pointings": k, "exposures": 4}) for k in (2, 3, 6)]
-    + [(master, {"depth": d, "exposures": 4}) for d in (10.0, 100.0)],
+    + [(master, {"depth": d, "exposures": 4}) for d in (10.0, 100.0)]
+    + [(master, {"depth": 100.0, "exposures": 4, "flat": 0.001})],
     "two_epoch": [(two_epoch, {"references": k}) for k in (6, 10, 30, 100, 400)]
     + [(two_epoch, {"dispersion": s}) for s in (0.05, 0.3, 3.0, 5.0)]
     + [(two_epoch, {"absolute": True}), (two_epoch, {"n": 10000, "references": 5000})],
     "many_epoch": [(many_epoch, {"epochs": k}) for k in (2, 3, 4, 6, 14)]
     + [(many_epoch, {"epochs": 11, "offset": 2.0, "split": s}) for s in (False, True)]
     + [(many_epoch, {"epochs": 11, "split": True}), (many_epoch, {"epochs": 11, "models": "h25"})]
-    + [(many_epoch, {"epochs": 4, "outliers": 0.1, "wrong": w}) for w in (4.0, 6.0, 12.0, 30.0)],
+    + [(many_epoch, {"epochs": 4, "outliers": 0.1, "wrong": w}) for w in (4.0, 6.0, 12.0, 30.0)]
+    + [(many_epoch, {"epochs": k, "outliers": 0.1}) for k in (2, 3, 5, 6, 8)],
     "kinematics": [(few_stars, {"n": n}) for n in (5, 10, 30, 300)]
     + [(bulk, {"sigma": s}) for s in (0.02, 0.05, 0.3, 3.0)],
 }  # fmt: skip
@@ -244,6 +253,10 @@ PARTS = {
 
 #: fields a seed: of two epochs, and of the tie, all stars share one draw of the frame's error
 FIELDS = {two_epoch: 10}
+
+
+#: rows that are means, not pulls
+SHARES = ("ratio", "cover", "ambiguous", "limit")
 
 
 def name_of(regime):
@@ -267,7 +280,7 @@ def summary(regime, seeds):
     for column, parts in collected.items():
         z = np.concatenate(parts)
         z = z[np.isfinite(z)]
-        if column in ("ratio", "cover"):
+        if column in SHARES:
             rows[column] = [int(z.size), float(np.mean(z)), None, None]
         elif z.size:
             width = float(robust_sigma(np.r_[z, -z]))

@@ -63,10 +63,10 @@ class Flag(IntFlag):
     BAD_ERRORS = 131072  # zero or non-finite errors in the input; those epochs were left out
     ONE_TIME = 262144  # all its epochs are one time, two filters of a night say: no motion
     QUALITY_CUT = 524288  # fails the catalog cuts
-    INCONSISTENT = (
-        1048576  # its three or four epochs are not on a line within their errors, which were widened
-    )
+    INCONSISTENT = 1048576  # its three or four epochs are not on a line within their errors
     FAST = 2097152  # found by the second search, for stars that move too fast for the first
+    SYSTEMATIC_LIMIT = 8388608  # its error is mostly a limit, of systematics that few stars cannot tell
+    AMBIGUOUS = 4194304  # its motion depends on which measurements are good, or its own: not known
 
 
 def describe_flags(value: int) -> list[str]:

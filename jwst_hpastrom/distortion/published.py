@@ -11,6 +11,7 @@ from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
 from jwst_hpastrom.distortion.pixelmap.pixel_map import build_pixel_map
+from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     residuals,
@@ -163,7 +164,7 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
     The known distortion is the solution, sharpened: cells and medians have smoothed it, and solved for again,
     without noise, it loses about as much as the true one has lost; that is added (Tukey's twicing). What is
     finer still is added to the errors from what neighboring held-out stars have in common beyond the
-    simulated ones.
+    simulated ones, axis by axis: the borders of amplifiers bend one of them only.
 
     Parameters
     ----------
@@ -206,19 +207,30 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
     transforms = exposure_transforms(pairs, correction)
     r = np.stack(residuals(pairs, correction, transforms))
     test = HeldOutStars(pairs, transforms, r)
-    samples, drawn_covariance = [], []
+    samples, drawn = [], []
     for _ in range(n_samples):
         found = drawn_from(true.pixel_map, rng)
         samples.append(np.stack(found.forward(x, y)) - here)
-        drawn_covariance.append(test.covariance(np.stack(found.forward(pairs.x, pairs.y)) - there))
+        drawn.append(test.products(np.stack(found.forward(pairs.x, pairs.y)) - there))
     # cells of the table are few: neighbors within some of them are averaged
-    errors = ErrorModel.from_samples(np.array(samples), correction.shape, smooth=0.09 * min(ny, nx))
+    edge = 0.0 if correction.table is None else 0.5 * min(ny, nx) / correction.table.dx.shape[0]
+    errors = ErrorModel.from_samples(
+        np.array(samples), correction.shape, smooth=0.09 * min(ny, nx), edge=edge,
+        spacing=min(32.0, edge or 32.0),
+    )  # fmt: skip
     if not np.isfinite(errors.variance).all():
         raise DegenerateSolutionError(
             f"errors that are no numbers at {np.mean(~np.isfinite(errors.variance)):.0%} of the detector",
             "a solution that can be repeated on simulated stars",
             "add stars or exposures, take fewer table_cells or a lower degree, or use method=joint",
         )
-    structure = test.covariance(r) - np.mean(drawn_covariance)
-    log.info("structure finer than the parts: variance %.2e px² of %.2e", structure, errors.variance.mean())
-    return errors.with_structure(max(structure, 0.0), 12.0) if np.isfinite(structure) else errors
+    seen = test.products(r)
+    if seen is None:
+        return errors
+    distance, product, weight = seen
+    structure, length = fit_structure(distance, product - np.mean([d[1] for d in drawn], axis=0), weight)
+    log.info(
+        "structure finer than the parts: variances %.2e %.2e px² of %.2e, reach %.0f px",
+        *structure, errors.variance.mean(), length,
+    )  # fmt: skip
+    return errors.with_structure(structure, length)

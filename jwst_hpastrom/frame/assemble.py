@@ -118,6 +118,9 @@ def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta
         )
         for k in (0, 1)
     ]
+    # the limit is more than half of the error's square
+    limited = (systematic.limit & (2 * common**2 > np.square(error))).any(0)
+    flags[limited] |= int(Flag.SYSTEMATIC_LIMIT)
     common = np.where(systematic.unknown, np.nan, common)
     xi, eta = plane.from_pixels(u, v)
     ra, dec = plane.to_sky(xi, eta)

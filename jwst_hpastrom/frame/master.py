@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
-from jwst_hpastrom.columns import MASTER, make_table
+from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame.assemble import Asked, Zeros, master_table
@@ -185,6 +185,7 @@ def build_master(
     zeros = Zeros(zero, zero_covariance)
     asked = Asked(plane, field.n_min, config.min_exposures)
     table, residuals, dmag = master_table(m, star, averages, zeros, asked, in_transform, shared, meta)
+    _warn_of_limits(table)
     if several is not None and reference is not None:
         table = _with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
     elif tie_error is not None:
@@ -257,6 +258,16 @@ def _shared(m, star, averages, transforms, corrections, meta, several, tie):
         )  # fmt: skip
     meta |= _error_meta(shared)
     return shared
+
+
+def _warn_of_limits(table):
+    limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
+    if limited.any():
+        log.warning(
+            "x_err of %d of %d stars is mostly an upper limit (flag SYSTEMATIC_LIMIT): with so few stars a "
+            "pattern of the detector cannot be told from noise; x_err_formal is without it",
+            limited.sum(), len(table),
+        )  # fmt: skip
 
 
 def _tie(field, star, averages, several, limits, wcs_uv):

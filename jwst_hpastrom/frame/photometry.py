@@ -8,6 +8,9 @@ from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
 __all__ = ["mean_magnitudes", "zero_points"]
 
 PER_MAG = 2.5 / np.log(10)
+#: mag: error of a measurement that its noise does not hold. Flat fields are known to no better than a few
+#: thousandths, and only exposures as deep as each other can show it: else one would outweigh all others
+FLAT = 1e-3
 MODERATE = (8.0, 60.0)  # S/N in which the variance is linear in the flux: flat-field errors do not count yet
 
 
@@ -50,8 +53,7 @@ def mean_magnitudes(star, mag, mag_var, n_stars, *, exposure=None, sigma=3.0):
     plain = np.bincount(star[kept], flux[kept], n_stars) / number
     level = np.where(star >= 0, plain[star], flux)
     model = np.maximum(var + _slopes(exposure, flux, var) * (level - flux), 0.25 * var)
-    # A floor of 1 mmag keeps one exposure from outweighing all others at the bright end.
-    weight = 1.0 / (model + 1e-6 * (level / PER_MAG) ** 2)
+    weight = 1.0 / (model + (FLAT * level / PER_MAG) ** 2)
     out = group_means(star, flux, weight, n_stars, sigma=sigma)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = PER_MAG / out.mean
@@ -114,6 +116,8 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
     if use.sum() > 50 * m.n_exposures:  # the better half is more than enough
         use &= error_of <= np.median(error_of[use])
     rows = np.flatnonzero(use & np.isfinite(m.mag))
+    several = np.bincount(star[rows], minlength=n_stars)[star[rows]] > 1
+    rows = rows[several] if several.any() else rows  # what is alone agrees with itself and says nothing
     typical = np.median(error_of[rows][error_of[rows] > 0]) if (error_of[rows] > 0).any() else 0.01
     variance = np.where(error_of > 0, error_of, typical)[rows] ** 2 + 1e-6
     mag, exposure, who = m.mag[rows], m.exposure[rows], star[rows]
@@ -132,7 +136,8 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
         zero[others] = inverse @ right[others]
         zeroed = mag + zero[exposure]
         off = (zeroed - (np.bincount(who, w * zeroed, n_stars) / total)[who]) / np.sqrt(variance)
-        scale = max(robust_sigma(off[keep]), 1e-9)
+        telling = keep & (np.bincount(who[keep], minlength=n_stars)[who] > 1)
+        scale = max(robust_sigma(off[telling]) if telling.any() else 0.0, 1e-9)
         last, keep = keep, np.abs(off - np.median(off[keep])) <= sigma * scale
     dof = max(last.sum() - np.unique(who[last]).size - m.n_exposures + 1, 1)
     covariance[np.ix_(others, others)] = inverse * np.sum(off[last] ** 2) / dof

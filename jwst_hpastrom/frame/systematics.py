@@ -19,9 +19,9 @@ __all__ = [
     "light_errors",
 ]
 
-#: measurements that the detector's pattern is found from; from how many on its noise is taken out; and the
+#: measurements that the detector's pattern is found from: their noise is then a thousandth of a pixel; and the
 #: fewest degrees of freedom that it is looked for in, three for each of its coefficients
-MOST, MANY, FEWEST = 60000, 1500, 27
+MOST, FEWEST = 60000, 27
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0
 #: degrees of the polynomial pattern; dithers do not show a lower one
@@ -83,10 +83,14 @@ class DetectorErrors:
     local : ndarray, shape (2,)
         Error of one measurement by the part that neighboring stars share; exposures at other places of the
         detector are independent of it.
+
+    limit : bool
+        ``smooth`` is an upper limit: its noise is more than the stars' own errors.
     """
 
     smooth: Profile
     local: np.ndarray
+    limit: bool = False
 
 
 def _unknown():
@@ -136,7 +140,8 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     Returns
     -------
     `DetectorErrors`
-        Of fewer than `MANY` measurements an upper limit; NaN where stars or dithers are too few to tell.
+        An upper limit where its noise is more than the stars' own errors; NaN where stars or dithers are too
+        few to tell.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
     variance = m.vu[rows] + m.vv[rows]
@@ -178,10 +183,12 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     means -= base @ (base.T @ means)
     dof = rows.size - who.size - 3 * n_exposures - seen.sum()
     noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.sum(z**2, axis=1) / dof
-    # of few measurements the pattern found is an upper limit, noise included: less is not known
-    smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (noise if rows.size >= MANY else 0.0))
+    # where its noise is more than the stars' own errors the pattern found is an upper limit, noise included:
+    # less is not known
+    limit = bool(np.median(noise) > np.nanmedian(averages.expected[who] ** 2))
+    smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (0.0 if limit else noise))
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
-    return DetectorErrors(smooth, local)
+    return DetectorErrors(smooth, local, limit)
 
 
 def curvature_error(x, y, dx, dy, weights):
@@ -385,6 +392,9 @@ class SharedErrors:
     unknown : ndarray of bool, shape (2, n)
         Stars whose errors by distortion and detector neither the dithers nor the correction tell.
 
+    limit : ndarray of bool, shape (2, n)
+        Stars whose errors are upper limits: measurements are too few to tell them from noise.
+
     stated : bool
         Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
@@ -404,6 +414,7 @@ class SharedErrors:
         # dithers show the correction's errors, too: not the same ones twice
         # where neither dithers nor the correction tell, the error is not zero but unknown
         self.unknown = np.isnan(found) & ~(known > 0)
+        self.limit = self.detector.limit & (found > known**2)
         self.positions = np.sqrt(np.fmax(known**2, found) + self.curvature.at(*at) ** 2)
 
     def __call__(self, x, y, mag, flags):

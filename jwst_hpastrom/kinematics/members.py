@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
+from scipy.stats import binom
 
 from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
@@ -14,6 +15,9 @@ from jwst_hpastrom.kinematics.truncated import fit_truncated
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["BulkMotion", "bulk_motion", "select_members"]
+
+#: expected number of chance clumps as dense, below which a clump is the group
+CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,10 @@ def bulk_motion(
         try:
             center, width = _within(v, e, limit, sigma, min_stars, only_width=True)
             r = np.hypot(*(v - center[:, None]))
-            around = np.sum((r > limit) & (r <= 2 * limit)) / 3
-            stands_out = np.sum(r <= limit) - around >= 5 * np.sqrt(max(around, 1.0))
-            if limit >= 3.0 * width and limit > 3.0 * typical and stands_out:
+            inside, both = np.sum(r <= limit), np.sum(r <= 2 * limit)
+            # a quarter of the area: of an even field, any of the stars may be the middle of a chance clump
+            chance = v.shape[1] * binom.sf(inside - 1, both, 0.25)
+            if limit >= 3.0 * width and limit > 3.0 * typical and chance < CHANCE:
                 return _within(v, e, 3.5 * width, sigma, min_stars)[0]
         except (DegenerateSolutionError, NotEnoughStarsError):
             continue

@@ -8,6 +8,8 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import solve_distortion
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
+from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
 from jwst_hpastrom.distortion.published import simulated_errors
 from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial
@@ -40,6 +42,23 @@ def test_stated_errors_are_of_the_true_size(solution, tools):
     stated = np.sqrt(np.mean(np.square(solution.correction.error(x, y))))
     # two thirds of them are what cells and medians smooth away
     assert 0.8 < stated / tools.true_rms(solution.correction) < 1.2
+
+
+def test_structure_of_one_axis_is_seen_with_its_size(solution):
+    # a random field in x, 15 px wide, that no part of the solution followed
+    pairs, transforms = solution.pairs, solution.transforms
+    found = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        k, phase = rng.normal(0, 1 / 15.0, (2, 300)), rng.uniform(0, 2 * np.pi, 300)
+        field = np.cos(np.outer(pairs.x, k[0]) + np.outer(pairs.y, k[1]) + phase).sum(1) / np.sqrt(150)
+        r = rng.normal(0, 0.006, (2, len(pairs)))
+        r[0] += 0.006 * field
+        seen = HeldOutStars(pairs, transforms, r).products(r)
+        found.append(fit_structure(*seen)[0])
+    x, y = np.mean(found, axis=0) / 0.006**2
+    assert 0.6 < x < 1.5
+    assert y < 0.2
 
 
 def test_convergence_is_in_the_product(solution, caplog):

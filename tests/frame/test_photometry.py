@@ -1,10 +1,12 @@
 """Mean magnitudes: without bias at low S/N, with errors that hold for few exposures."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from jwst_hpastrom.frame.errors import combine_errors
-from jwst_hpastrom.frame.photometry import PER_MAG, mean_magnitudes
+from jwst_hpastrom.frame.photometry import PER_MAG, mean_magnitudes, zero_points
 
 
 def measured(snr, n_exposures, n=20_000, seed=1, depth=1.0):
@@ -51,3 +53,23 @@ def test_a_deep_exposure_has_its_weight():
     out, true, faint = measured(10, 4, depth=np.array([0.01, 1.0, 1.0, 1.0]))
     ideal = PER_MAG / 10 / np.sqrt(1 / 0.01 + 3)
     assert np.std((out.mean - true)[faint]) < 1.1 * ideal
+
+
+@pytest.mark.parametrize("depth", [1.0, 10.0, 100.0, 1000.0])
+def test_zero_points_of_exposures_of_different_depth(depth):
+    pulls = []
+    for seed in range(8):
+        rng, n = np.random.default_rng(seed), 500
+        true, zero = rng.uniform(-8, -4, n), rng.normal(0, 0.5, 4)
+        star = np.concatenate([np.flatnonzero(rng.random(n) < 0.9) for _ in range(4)])
+        exposure = np.cumsum(np.r_[0, np.diff(star) < 0])
+        error = 0.005 * np.sqrt((1 + 10 ** (0.4 * (true[star] + 5))) / np.where(exposure == 0, depth, 1.0))
+        m = SimpleNamespace(
+            n_exposures=4, exposure=exposure, reference=np.ones(star.size, bool), mag_var=error**2,
+            mag=true[star] + zero[exposure] + rng.normal(0, error),
+        )  # fmt: skip
+        found, covariance = zero_points(m, star, n, seed % 4)
+        left = np.delete(found + zero - zero[seed % 4], seed % 4)
+        assert np.abs(left).max() < 0.003
+        pulls.append(left / np.sqrt(np.delete(np.diag(covariance), seed % 4)))
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.4

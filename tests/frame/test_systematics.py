@@ -173,6 +173,19 @@ def test_few_stars_give_upper_limits(n, n_exposures):
     assert min(share) > 0
 
 
+@pytest.mark.parametrize(("n", "flagged"), [(60, True), (600, False)])
+def test_a_limit_is_called_one(n, flagged, caplog):
+    made, _ = lists(np.random.default_rng(1), no_pattern, n=n, step=4.0)  # small dithers show little
+    table = build_master(made, correction=IdentityMapping(), plane=PLANE).table
+    limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
+    assert np.mean(limited) > 0.5 if flagged else not limited.any()
+    assert ("SYSTEMATIC_LIMIT" in caplog.text) == flagged
+    mostly = np.asarray(table["x_err_systematic"]) ** 2 > 0.5 * np.asarray(table["x_err"]) ** 2
+    mostly |= np.asarray(table["y_err_systematic"]) ** 2 > 0.5 * np.asarray(table["y_err"]) ** 2
+    if flagged:
+        np.testing.assert_array_equal(limited, mostly)
+
+
 def test_unknown_is_not_zero(caplog):
     made, _ = lists(np.random.default_rng(1), no_pattern, n=30)
     table = build_master(made[3:5], correction=IdentityMapping(), plane=PLANE).table

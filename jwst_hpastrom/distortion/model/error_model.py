@@ -41,7 +41,13 @@ class ErrorModel(Displayed):
 
     @classmethod
     def from_samples(
-        cls, samples: np.ndarray, shape: tuple[int, ...], *, smooth: float = 32.0, spacing: float = 32.0
+        cls,
+        samples: np.ndarray,
+        shape: tuple[int, ...],
+        *,
+        smooth: float = 32.0,
+        spacing: float = 32.0,
+        edge: float = 0.0,
     ) -> "ErrorModel":
         """Measure size and reach from samples of the error.
 
@@ -55,6 +61,9 @@ class ErrorModel(Displayed):
             Standard deviation, pixels, of the Gaussian over which squares are averaged.
         spacing : float
             Distance of the nodes, pixels, about.
+        edge : float
+            Width, pixels, of the detector's edge that squares are not averaged across: beyond the outermost
+            cells' centers a table is extrapolated.
 
         Returns
         -------
@@ -68,7 +77,11 @@ class ErrorModel(Displayed):
         samples = (flat - (flat @ q) @ q.T).reshape(samples.shape)
         square = np.mean(samples**2, 0)
         width = smooth / step
-        variance = np.stack([gaussian_filter(v, width, mode="reflect", truncate=3.0) for v in square])
+        j, i = (
+            np.abs(np.linspace(-0.5, 0.5, n)) * n * step > 0.5 * n * step - edge for n in square.shape[1:]
+        )
+        outer = j[:, None] | i
+        variance = np.where(outer, _smoothed(square, outer, width), _smoothed(square, ~outer, width))
         nodes = [max(round(n / spacing) + 1, 3) for n in shape]
         along = [np.linspace(-0.5, n / step - 0.5, m) for n, m in zip(shape, nodes, strict=True)]
         places = np.meshgrid(*along, indexing="ij")
@@ -141,14 +154,14 @@ class ErrorModel(Displayed):
         return cls(variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]))
 
     def with_structure(
-        self, variance: float, length: float, strength: np.ndarray | None = None
+        self, variance: ArrayLike, length: float, strength: np.ndarray | None = None
     ) -> "ErrorModel":
         """Return the model with an independent error added, of its own reach.
 
         Parameters
         ----------
-        variance : float
-            Mean over the detector, pixels².
+        variance : float or ndarray, shape (2,)
+            Mean over the detector, pixels², of x and y.
         length : float
             Reach, pixels.
         strength : ndarray, shape (ny, nx), optional
@@ -158,14 +171,16 @@ class ErrorModel(Displayed):
         m, n = self.correlation.shape
         dy, dx = np.ogrid[:m, -(n // 2) : n // 2 + 1]
         own = np.exp(-0.5 * (dy**2 + dx**2) * (self.step / length) ** 2)
-        correlation = (mean * self.correlation + variance * own) / max(mean + variance, 1e-30)
+        axes = np.broadcast_to(np.asarray(variance, float), (2,))
+        added = float(axes.mean())
+        correlation = (mean * self.correlation + added * own) / max(mean + added, 1e-30)
         here = 1.0
         if strength is not None:
             my, mx = self.variance.shape[1:]
             places = [np.linspace(0, n - 1, m) for n, m in zip(strength.shape, (my, mx), strict=True)]
             here = map_coordinates(strength, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
             here = here / here.mean()
-        return replace(self, variance=self.variance + variance * here, correlation=correlation)
+        return replace(self, variance=self.variance + axes[:, None, None] * here, correlation=correlation)
 
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(
@@ -174,6 +189,16 @@ class ErrorModel(Displayed):
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _smoothed(square, zone, width):
+    """Gaussian means of squares (2, ny, nx) over the bins of a zone."""
+
+    def smooth(v):
+        return gaussian_filter(v, width, mode="reflect", truncate=3.0)
+
+    weight = np.maximum(smooth(zone.astype(float)), 1e-9)
+    return np.stack([smooth(v * zone) / weight for v in square])
 
 
 def _correlation(unit):

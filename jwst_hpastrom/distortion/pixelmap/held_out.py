@@ -7,6 +7,9 @@ from jwst_hpastrom.distortion.solve.star_frame import star_frame
 
 __all__ = ["HeldOutStars"]
 
+#: fewest measurements of held-out stars: their products are then known to a tenth of the residuals' variance
+FEWEST = 500
+
 
 class HeldOutStars:
     """Residuals of the stars that no fit has used.
@@ -42,18 +45,29 @@ class HeldOutStars:
 
     def covariance(self, r, nearest=6.0, farthest=18.0):
         """Mean product of residuals (2, n) of stars some pixels apart, per axis; NaN for too few stars."""
-        if self.k.sum() < 500:
+        if self.k.sum() < FEWEST:
             return np.nan
+        _, products, norms = self.products(r, nearest, farthest)
+        return float(np.mean(np.sum(products * norms, axis=1) / np.sum(norms, axis=1)))
+
+    def products(self, r, nearest=6.0, farthest=30.0):
+        """Distances (m,), mean products (2, m) of either axis at these, and their weights; pixels.
+
+        None for too few stars.
+        """
+        if self.k.sum() < FEWEST:
+            return None
         r, w, share = self.about(r)[:, self.k], self.frame.w[self.k], self.frame.share[self.k]
         ny, nx = self.grid.size
         i, j = (np.clip((v[self.k] + 0.5) / 4, 0, n - 1).astype(int)
                 for v, n in ((self.pairs.x, nx), (self.pairs.y, ny)))  # fmt: skip
         flat = j * nx + i
         weight = np.bincount(flat, w, ny * nx).reshape(ny, nx)
-        products = []
+        products, norms = [], []
         for v in r:
             mean = np.bincount(flat, w * v, ny * nx).reshape(ny, nx) / np.maximum(weight, 1e-30)
             distance, product, norm = autocorrelation(mean, weight, self.grid)
             use = (distance >= nearest) & (distance <= farthest)
-            products.append(np.average(product[use], weights=norm[use]))
-        return float(np.mean(products) / np.average((1 - share) ** 2, weights=w))
+            products.append(product[use])
+            norms.append(norm[use])
+        return distance[use], np.array(products) / np.average((1 - share) ** 2, weights=w), np.array(norms)

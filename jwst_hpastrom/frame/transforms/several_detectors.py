@@ -188,7 +188,7 @@ class ErrorsByDetector:
         rows = averages.used & (star >= 0)
         counts = [np.bincount(star[rows & (which[m.exposure] == d)], minlength=n) for d in np.unique(which)]
         main = np.argmax(counts, axis=0)
-        at = averages.mean.T
+        at, limit = averages.mean.T, np.zeros(n, bool)
         found, curvature, self.parts = np.full((2, n), np.nan), np.zeros((2, n)), []
         for d in np.unique(which):
             own = np.where(which[m.exposure] == d, star, -1)
@@ -196,6 +196,7 @@ class ErrorsByDetector:
             bent = self._bent(several, averages, star, d, main)
             mine = main == d
             found[:, mine] = part.smooth.at(*at[:, mine]) ** 2 + extra[mine] * part.local[:, None] ** 2
+            limit[mine] = part.limit
             curvature[:, mine] = bent.at(*at[:, mine])
             self.parts.append((part, bent))
         self.detector = DetectorErrors(*self._mean([p for p, _ in self.parts]))
@@ -203,6 +204,7 @@ class ErrorsByDetector:
             np.zeros(2), np.zeros(1), np.sqrt(np.mean(curvature**2, axis=1, keepdims=True))
         )
         self.unknown, self.stated = np.isnan(found) & ~(known > 0), bool((known > 0).any())
+        self.limit = limit & (found > known**2)
         relative = several.fit.star_errors(m, star, averages.used, n)[1]
         self.positions = np.sqrt(np.fmax(known**2, found) + curvature**2 + relative**2)
 

@@ -55,7 +55,7 @@ def motion_table(sky, frame, fitted, gaia, models):
     }
     table = make_table(MOTION, data, _meta(sky, frame, fitted, models))
     table["model"].description = ", ".join(f"{k.code} {k.title}" for k in KERNELS.values())
-    _add_run(table.meta, sky, frame, fitted.bias)
+    _add_run(table.meta, sky, frame, fitted.bias, fitted.bad.share)
     return table
 
 
@@ -95,6 +95,7 @@ def _flags(sky, frame, fitted, n_used):
     flags[sky.one_time] &= ~int(Flag.BAD_ERRORS)
     flags[sky.one_time] |= Flag.ONE_TIME
     flags[fitted.inconsistent] |= Flag.INCONSISTENT
+    flags[fitted.bad.ambiguous] |= Flag.AMBIGUOUS
     flags[links.fast] |= Flag.FAST
     return flags
 
@@ -160,8 +161,9 @@ def _meta(sky, frame, fitted, models):
     }
 
 
-def _add_run(meta, sky, frame, bias):
+def _add_run(meta, sky, frame, bias, bad_share):
     """Add what the run says of itself."""
+    meta["bad_share_of_few_epochs"] = bad_share
     meta["n_fast"] = int(sky.links.fast.sum())
     meta["group_share_of_time"] = sky.group_share
     transformation = np.where(sky.links.index >= 0, frame.transformation, np.nan)

@@ -1,20 +1,16 @@
-"""What few epochs, or epochs in an unlucky order, cannot tell: flags, larger errors, warnings."""
-
-from dataclasses import replace
+"""What few epochs, or epochs in an unlucky order, cannot tell: flags, warnings."""
 
 import numpy as np
 from scipy.special import chdtrc
 
-__all__ = ["group_share_of_time", "widen_few"]
+__all__ = ["group_share_of_time", "inconsistent_few"]
 
 #: probability of a straight line's chi-square below which a star of three or four epochs is inconsistent
 IMPROBABLE = 1e-3
 
 
-def widen_few(fits, epochs, position, error, *, fewest=3, most=4):
-    """Widen the errors of stars whose few epochs do not lie on a line within their errors.
-
-    With three or four epochs a wrong measurement shows, but not which one it is.
+def inconsistent_few(fits, epochs, position, error, *, fewest=3, most=4):
+    """Stars whose few epochs do not lie on a line within their errors.
 
     Parameters
     ----------
@@ -30,10 +26,7 @@ def widen_few(fits, epochs, position, error, *, fewest=3, most=4):
 
     Returns
     -------
-    fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
-        Covariances times chi-square per degree of freedom for the inconsistent stars.
-
-    inconsistent : ndarray of bool
+    ndarray of bool
     """
     n_used = fits.used.sum(1)
     chi2 = np.zeros(n_used.size)
@@ -45,8 +38,7 @@ def widen_few(fits, epochs, position, error, *, fewest=3, most=4):
     tested = (fits.model >= 0) & (n_used >= fewest) & (n_used <= most) & (dof > 0) & np.isfinite(chi2)
     inconsistent = np.zeros(n_used.size, bool)
     inconsistent[tested] = chdtrc(dof[tested], chi2[tested]) < IMPROBABLE
-    factor = np.where(inconsistent, chi2 / np.maximum(dof, 1), 1.0)
-    return replace(fits, covariance=fits.covariance * factor[:, None, None]), inconsistent
+    return inconsistent
 
 
 def group_share_of_time(epochs, group):

@@ -10,10 +10,11 @@ from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, frame_bias, frame_covariance
 from jwst_hpastrom.motion.gaia_frame.plate_solution import add_frame_errors
 from jwst_hpastrom.motion.gaia_frame.reference_choice import compare_with_reference
+from jwst_hpastrom.motion.many_epoch.bad_epochs import BadEpochs, average_over_bad_epochs
 from jwst_hpastrom.motion.many_epoch.catalog import motion_table
 from jwst_hpastrom.motion.many_epoch.config import EpochsConfig
 from jwst_hpastrom.motion.many_epoch.epoch_table import EpochMotions
-from jwst_hpastrom.motion.many_epoch.few_epochs import widen_few
+from jwst_hpastrom.motion.many_epoch.few_epochs import inconsistent_few
 from jwst_hpastrom.motion.many_epoch.frame import realize
 from jwst_hpastrom.motion.many_epoch.identified import check_group_by, identify
 from jwst_hpastrom.motion.many_epoch.registration import check_lists
@@ -34,6 +35,8 @@ class Fitted:
     fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
     inconsistent : ndarray of bool
         Stars of few epochs that do not lie on a line within their errors.
+    bad : `~jwst_hpastrom.motion.many_epoch.bad_epochs.BadEpochs`
+        What stars of few epochs tell of bad measurements.
     error : ndarray, shape (2, n_stars, n_epochs)
         Of the positions, mas; with those of transformations that have no common solution.
     shared : ndarray, shape (n_stars, 2), or None
@@ -47,6 +50,7 @@ class Fitted:
 
     fits: MotionFits
     inconsistent: np.ndarray
+    bad: BadEpochs
     error: np.ndarray
     shared: Any
     frame: Any
@@ -91,8 +95,11 @@ def fit_epochs(epoch_lists, gaia, *, config, rng=None, executor=None, progress=F
     Notes
     -----
     Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with
-    fewer than five epochs they get a weighted straight line, flagged ``LINEAR_FIT``, and where three or
-    four are not on it within their errors, wider errors and ``INCONSISTENT``; rejected epochs are flagged
+    fewer than five epochs they get a straight line, flagged ``LINEAR_FIT``, as an average over which of the
+    epochs may be bad; three or four that are not on a line within their errors are flagged
+    ``INCONSISTENT``, and ``AMBIGUOUS`` where the choices lead to motions that no one error describes; of
+    two epochs it is known only what stars with more tell of the share of bad ones
+    (``bad_share_of_few_epochs`` in the metadata); rejected epochs are flagged
     ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
     ``ONE_TIME``; stars that only the search for fast ones put together ``FAST``; reference stars
     ``REFERENCE``. ``pmra_rel`` is the motion relative to the mean of the
@@ -138,7 +145,10 @@ def _fit(sky, frame, kinematics, executor, progress):
         group=group, factors=sky.factors, use=links.usable, extra_covariance=frame.covariance,
         brightness=sky.brightness(), executor=executor, progress=progress,
     )  # fmt: skip
-    fits, inconsistent = widen_few(fits, epochs, frame.position, error)
+    inconsistent = inconsistent_few(fits, epochs, frame.position, error)
+    fits, bad = average_over_bad_epochs(
+        fits, epochs, frame.position, error, extra=frame.covariance, factors=sky.factors, executor=executor
+    )
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": frame.covariance, "group": group}
     inputs["factors"], shared = sky.factors, None
     if frame.plates is not None:
@@ -151,7 +161,7 @@ def _fit(sky, frame, kinematics, executor, progress):
         drift = frame_covariance(frame.common, typical, epochs, group if "group" in names else None)
         error = np.hypot(error, frame.transformation)
     epoch, d, e, ok = compare_with_reference(frame.reference, fits.take(frame.star))
-    return Fitted(fits, inconsistent, error, shared, drift, frame_bias(d[ok], e[ok], epoch), inputs)
+    return Fitted(fits, inconsistent, bad, error, shared, drift, frame_bias(d[ok], e[ok], epoch), inputs)
 
 
 def _log_bias(bias, kept):

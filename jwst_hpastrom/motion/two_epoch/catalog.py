@@ -38,7 +38,7 @@ def motion_table(epochs, tie, pairs, displaced, moved, config):
         "pmdec_error_systematic": values(master, "y_err_systematic")[i] * pixel,
         "pmra_pmdec_corr": np.zeros(i.size), "mag": values(master, "mag")[i],
         "pmra_rel": moved.relative[0], "pmdec_rel": moved.relative[1],
-        "n_epochs": np.full(i.size, 2), "flags": _flags(epochs, pairs, displaced),
+        "n_epochs": np.full(i.size, 2), "flags": _flags(epochs, pairs, displaced, config.fast),
         "x": Column(pairs.uv[0][i], name="x", unit="pix", description="first epoch's frame, to the West"),
         "y": Column(pairs.uv[1][i], name="y", unit="pix", description="first epoch's frame, to the North"),
         "qfit": values(master, "qfit")[i], "n_local": displaced.n_local,
@@ -51,10 +51,11 @@ def motion_table(epochs, tie, pairs, displaced, moved, config):
     return make_table(MOTION, data, _meta(epochs, tie, pairs, displaced, moved, config))
 
 
-def _flags(epochs, pairs, displaced):
+def _flags(epochs, pairs, displaced, fast):
     flags = epochs.flags[pairs.i] & ~int(Flag.REFERENCE)
     flags[displaced.reference] |= int(Flag.REFERENCE)
     flags[pairs.fast] |= int(Flag.FAST)
+    flags[pairs.chance > fast.fast_false_share] |= int(Flag.AMBIGUOUS)
     if displaced.local is not None:
         flags[displaced.local] |= int(Flag.LOCAL_TRANSFORM)
     return flags
@@ -62,6 +63,8 @@ def _flags(epochs, pairs, displaced):
 
 def _meta(epochs, tie, pairs, displaced, moved, config):
     zero, zero_error = moved.zero, moved.zero_error
+    doubtful = pairs.chance > config.fast.fast_false_share
+    n_fast, chance = (pairs.fast & ~doubtful).sum(), np.max(pairs.chance, where=~doubtful, initial=0.0)
     return {
         "baseline": epochs.baseline, "first_epoch": float(np.median(epochs.t1)),
         "transformation": config.transformation.transformation,
@@ -71,6 +74,7 @@ def _meta(epochs, tie, pairs, displaced, moved, config):
         "n_zero_point": moved.n_zero,
         "zero_point_degree": int(config.zero_point_degree),
         "n_reference": int(tie.rows[0].size), "local_gain": displaced.gain,
-        "n_fast": int(pairs.fast.sum()), "n_fast_false": float(pairs.chance.max() * pairs.fast.sum()),
+        "n_fast": int(n_fast), "n_fast_false": float(chance * n_fast),
+        "n_fast_ambiguous": int(doubtful.sum()),
         "filter": epochs.master.meta.get("filter", ""), **epochs.plane.to_meta(),
     }  # fmt: skip

@@ -19,6 +19,8 @@ N_CONTROL, NEAR, FAR = 64, 2.0, 4.0
 IMPROBABLE = 0.02
 #: largest difference from the matched stars' relation of the magnitudes, in its scatter
 MAG_SIGMA = 4.0
+#: largest share of chance among pairs that are worth telling as doubtful: one in five is a star
+DOUBTFUL = 0.8
 #: pairs a star that are looked at, the best by distance and magnitude
 KEEP = 200
 
@@ -28,7 +30,8 @@ def fast_pairs(xy1, xy2, mag1, mag2, relation, *, inner, outer, false_share=0.1)
 
     Pairs are ranked by the number of better ones that chance would bring; as many are taken, best first, as
     leave no more than a share of chance pairs among them, and as chance alone would hardly bring. What it
-    brings is measured: the same search with the second list displaced, in 64 ways.
+    brings is measured: the same search with the second list displaced, in 64 ways. Further ones follow, of
+    larger shares of chance, as long as one in five is a star.
 
     Parameters
     ----------
@@ -53,7 +56,8 @@ def fast_pairs(xy1, xy2, mag1, mag2, relation, *, inner, outer, false_share=0.1)
         Rows of the first and the second list.
 
     chance : ndarray
-        Share of chance pairs among those that are as good as this one or better.
+        Share of chance pairs among those that are as good as this one or better; above ``false_share`` for
+        those that follow.
     """
     middle, spread = np.nanmedian(relation), robust_sigma(relation)
     none = np.zeros(0, int)
@@ -81,14 +85,15 @@ def fast_pairs(xy1, xy2, mag1, mag2, relation, *, inner, outer, false_share=0.1)
     # one more than were seen: copies without any do not tell that there are none
     false = (total[np.searchsorted(scores, score, side="right")] + 1.0) / N_CONTROL
     rank = np.arange(1, score.size + 1)
-    good = np.flatnonzero((false <= false_share * rank) & (poisson.sf(rank - 1, false) < IMPROBABLE))
-    n = good[-1] + 1 if good.size else 0
+    no_chance = poisson.sf(rank - 1, false) < IMPROBABLE
+    shares = (false_share, max(false_share, DOUBTFUL))
+    n, most = (np.max(rank, where=no_chance & (false <= s * rank), initial=0) for s in shares)
     log.info(
-        "fast stars: %d candidates, of which chance would bring %.1f; %d taken, of which %.1f",
-        score.size, total[-1] / N_CONTROL, n, false[n - 1] if n else 0.0,
+        "fast stars: %d candidates, of which chance would bring %.1f; %d taken, of which %.1f; %d doubtful",
+        score.size, total[-1] / N_CONTROL, n, false[n - 1] if n else 0.0, most - n,
     )  # fmt: skip
     chance = np.minimum.accumulate((false / rank)[::-1])[::-1]
-    return index1[i[:n]], index2[j[:n]], np.minimum(chance[:n], 1.0)
+    return index1[i[:most]], index2[j[:most]], np.minimum(chance[:most], 1.0)
 
 
 def _finite(columns):

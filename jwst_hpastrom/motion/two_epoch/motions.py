@@ -155,6 +155,8 @@ def two_epoch_motions(master, first_epoch, *, config):
     ``fast_motion``, by distance and magnitude, as far as no more than a share of them are chance, which the
     same search in a displaced catalog measures (``n_fast``, ``n_fast_false`` in the metadata; column
     ``p_chance``: the share among pairs as good or better); they are flagged ``FAST``.
+    Pairs of larger shares, up to 0.8, follow as candidates, flagged ``AMBIGUOUS`` as well
+    (``n_fast_ambiguous``).
     Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """

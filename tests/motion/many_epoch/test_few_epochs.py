@@ -1,26 +1,21 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion.many_epoch.few_epochs import group_share_of_time, widen_few
+from jwst_hpastrom.motion.many_epoch.few_epochs import group_share_of_time, inconsistent_few
 from jwst_hpastrom.motion.star_fits.models import fit_motions
 
 
 @pytest.mark.parametrize("n_epochs", [3, 4])
-def test_outliers_among_few_epochs_widen_the_errors(n_epochs):
+def test_epochs_that_are_not_on_a_line(n_epochs):
     rng = np.random.default_rng(n_epochs)
     t, n = np.linspace(2012, 2022, n_epochs), 3000
     position, error = rng.normal(0, 1, (2, n, n_epochs)), np.ones((2, n, n_epochs))
     wrong = rng.random(n) < 0.3
     position[:, wrong, 0] += 12.0 * rng.choice([-1, 1], (2, wrong.sum()))
     fits = fit_motions(t, *position, *error, models="linear")
-    wider, flagged = widen_few(fits, t, position, error)
-    pulls = np.abs(wider.motion / wider.motion_error)
-    old = np.abs(fits.motion / fits.motion_error)
+    flagged = inconsistent_few(fits, t, position, error)
     assert flagged[wrong].mean() > 0.9
     assert flagged[~wrong].mean() < 0.005
-    assert np.mean(old[wrong] > 3) > 0.8
-    assert np.mean(pulls[wrong] > 3) < 0.1
-    assert np.std((wider.motion / wider.motion_error)[~wrong]) == pytest.approx(1, abs=0.05)
 
 
 def test_groups_that_coincide_with_time():

@@ -46,6 +46,24 @@ def test_fast_stars_without_known_motions_are_found():
     assert n_false <= stated + 3 * np.sqrt(stated) + 1
 
 
+@pytest.mark.parametrize(("n", "lost", "n_fast"), [(3000, 0.1, 10), (20_000, 0.02, 10)])
+def test_where_chance_is_too_frequent_they_are_ambiguous(n, lost, n_fast):
+    found, told, chance = 0, 0, 0.0
+    for seed in range(2):
+        master, first, _, star1, star2 = fast_scene(seed, n=n, n_fast=n_fast, lost=lost)
+        t = two_epoch_motions(master, first).table
+        flags = np.asarray(t["flags"])
+        doubtful = (flags & int(Flag.AMBIGUOUS)) > 0
+        assert np.all(flags[doubtful] & int(Flag.FAST))
+        assert t.meta["n_fast_ambiguous"] == doubtful.sum()
+        np.testing.assert_array_equal(doubtful, np.asarray(t["p_chance"]) > 0.2)
+        a, b = star1[t["master_row"]], star2[t["first_epoch_row"]]
+        found += (((flags & int(Flag.FAST)) > 0) & (a == b) & (a < n_fast)).sum()
+        told, chance = told + doubtful.sum(), max(chance, t["p_chance"].max())
+    assert found > 0.7 * 2 * n_fast  # none before
+    assert told * (1 - chance) < 2.5 * found
+
+
 @pytest.mark.parametrize("lost", [0.05, 0.5])
 def test_chance_alone_is_taken_for_what_it_is(lost):
     found = 0
