@@ -68,7 +68,9 @@ class StepParameters(Directive):
 
     def cell(self, text):
         """Return text whose stars are no markup."""
-        return text if text.startswith("``") else re.sub(r"([*|_\\`])", r"\\\1", text)
+        if text.startswith("``"):
+            return text
+        return re.sub(r"(\w+://[\w:]+)", r"``\1``", re.sub(r"([*|_\\`])", r"\\\1", text))
 
     def parse_text_to_nodes(self, text):
         """Return the nodes of a piece of reStructuredText."""

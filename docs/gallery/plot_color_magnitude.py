@@ -17,9 +17,8 @@ n = 1500
 motions = Table({"mag": 24 - 8 * rng.beta(1, 3, n)})
 error = np.hypot(0.02, 0.3 * 10 ** (0.25 * (motions["mag"] - 24))) * rng.lognormal(0, 0.1, n)
 old = rng.uniform(size=n) < 0.3
-motions["pmra"], motions["pmdec"] = rng.normal(0, np.where(old, 0.05, 0.6), (2, n)) + rng.normal(
-    0, error, (2, n)
-)
+width = np.where(old, 0.05, 0.6)
+motions["pmra"], motions["pmdec"] = rng.normal(0, np.hypot(width, error), (2, n))
 motions["pmra_error"] = motions["pmdec_error"] = error
 motions["color"] = 0.6 + 0.03 * (motions["mag"] - 20) ** 2 + rng.normal(0, error)
 motions["flags"] = np.where(old & (motions["mag"] < 22), int(hpa.columns.Flag.REFERENCE), 0)
