@@ -21,9 +21,10 @@ from jwst_hpastrom.io.exposures.exposure import Exposure
 plt = pytest.importorskip("matplotlib.pyplot")
 SHAPE = (64, 80)
 BASELINE = Path(__file__).parent / "baseline"
-#: root mean square of 256 shades: rasterizers of other versions differ by 1 or 2 in so small pictures,
-#: a missing line or another color map by 10 and more
-TOLERANCE = 4.0
+#: pixels a block: versions of matplotlib put edges of pixels to either side
+BLOCK = 4
+#: between matplotlib 3.9 and 3.11 they differ by up to 3.5, from another look by 8 and more
+TOLERANCE = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,10 @@ def motions(n=400, mag=(-7, -4), **more):
 def image_of_noise():
     bad = np.zeros(SHAPE, bool)
     bad[3, 5] = True
-    return Image(rng().normal(1, 0.1, SHAPE), np.ones(SHAPE), bad, np.zeros(SHAPE, bool), "a")
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    stars = sum(np.exp(-((x - i) ** 2 + (y - j) ** 2) / 20) for i, j in ((20, 15), (50, 40), (65, 10)))
+    data = rng().normal(1, 0.05, SHAPE) + 5 * stars
+    return Image(data, np.ones(SHAPE), bad, np.zeros(SHAPE, bool), "a")
 
 
 def correction():
@@ -118,27 +122,38 @@ def picture(draw, args, path, **more):
         figure.savefig(path, metadata={"Software": None})
 
 
+def difference(first, second):
+    """Root mean square difference of two pictures' shades (0 to 255), in blocks of BLOCK pixels."""
+    from matplotlib.image import imread
+
+    shades = [255 * imread(path)[..., :3].astype(float) for path in (first, second)]
+    assert shades[0].shape == shades[1].shape
+    ny, nx = (n // BLOCK for n in shades[0].shape[:2])
+    means = [s[: ny * BLOCK, : nx * BLOCK].reshape(ny, BLOCK, nx, BLOCK, 3).mean((1, 3)) for s in shades]
+    return float(np.sqrt(np.mean((means[0] - means[1]) ** 2)))
+
+
 @pytest.mark.parametrize("name", plot.__all__)
 def test_looks(name, residuals, tmp_path):
-    from matplotlib.testing.compare import compare_images
-
-    expected = BASELINE / f"{name}.png"
-    found = cases(residuals)[name]
+    found, expected = cases(residuals)[name], BASELINE / f"{name}.png"
     if os.environ.get("HPASTROM_WRITE_BASELINES"):
         BASELINE.mkdir(exist_ok=True)
         picture(getattr(plot, name), found, expected)
     picture(getattr(plot, name), found, tmp_path / f"{name}.png")
-    assert compare_images(str(expected), str(tmp_path / f"{name}.png"), tol=TOLERANCE) is None
+    assert difference(expected, tmp_path / f"{name}.png") < TOLERANCE
 
 
-def test_another_look_is_noticed(residuals, tmp_path):
-    from matplotlib.testing.compare import compare_images
-
-    for name, more in {"epsf_grid": {"difference": True}, "residual_arrows": {"raw": True}}.items():
-        path = tmp_path / f"{name}.png"
-        picture(getattr(plot, name), cases(residuals)[name], path, **more)
-        shown = compare_images(str(BASELINE / path.name), str(path), tol=TOLERANCE, in_decorator=True)
-        assert shown["rms"] > 2 * TOLERANCE, name
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("epsf_grid", {"difference": True}),
+        ("residual_arrows", {"raw": True}),
+        ("phase_residuals", {"axis": "y"}),
+    ],
+)
+def test_another_look_is_noticed(name, more, residuals, tmp_path):
+    picture(getattr(plot, name), cases(residuals)[name], tmp_path / "a.png", **more)
+    assert difference(BASELINE / f"{name}.png", tmp_path / "a.png") > 1.4 * TOLERANCE
 
 
 def test_pictures_are_small():
