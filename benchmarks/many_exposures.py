@@ -73,8 +73,10 @@ def repeat(paths, folder, n, rng):
                 model.save(folder / name)
         names.append(name)
     members = [{"expname": name, "exptype": "science"} for name in names]
-    association = {"asn_type": "image3", "asn_rule": "DMS_Level3_Base", "asn_id": "a3001", "asn_pool": "none",
-                   "program": "09999", "target": "none", "products": [{"name": "f", "members": members}]}  # fmt: skip
+    association = {
+        "asn_type": "image3", "asn_rule": "DMS_Level3_Base", "asn_id": "a3001", "asn_pool": "none",
+        "program": "09999", "target": "none", "products": [{"name": "f", "members": members}],
+    }  # fmt: skip
     (folder / "f_asn.json").write_text(json.dumps(association))
     return folder / "f_asn.json"
 
@@ -160,8 +162,11 @@ def main():
                 strun = [sys.executable, "-m", "jwst_hpastrom", "strun"] if False else ["strun"]
                 peak, cpu, wall = run([*strun, alias, "f_asn.json", *more, *common], folder)
                 rows[step].append((n, peak, cpu, wall))
-                print(f"{step:12s} {n:6d} exposures: peak {peak / 1e9:6.3f} GB, {cpu / n:7.3f} CPU s an exposure, "
-                      f"{wall:7.1f} s", flush=True)  # fmt: skip
+                print(
+                    f"{step:12s} {n:6d} exposures: peak {peak / 1e9:6.3f} GB, "
+                    f"{cpu / n:7.3f} CPU s an exposure, {wall:7.1f} s",
+                    flush=True,
+                )
         print(
             f"\n{'':12s} {'GB + MB an exposure':>22s} {'10⁴: GB':>9s} {'time ratio':>11s} {'10⁴: CPU h':>11s}"
         )

@@ -173,7 +173,7 @@ def configured(config: type[Configuration]) -> Callable[[Callable[..., R]], Call
     >>> @configuration
     ... class Cuts(Configuration):
     ...     '''Which stars are taken.'''
-    ...     clip: float = parameter(3.0, "float", "Clipping, standard deviations.")
+    ...     clip: float = parameter(default=3.0, kind="float", text="Clipping, deviations.")
     >>> @configured(Cuts)
     ... def choose(stars, *, config):
     ...     return config.clip

@@ -19,8 +19,8 @@ __all__ = [
     "light_errors",
 ]
 
-#: measurements that the detector's pattern is found from: their noise is then a thousandth of a pixel; and the
-#: fewest degrees of freedom that it is looked for in, three for each of its coefficients
+#: measurements that the detector's pattern is found from: their noise is then a thousandth of a pixel; and
+#: the fewest degrees of freedom that it is looked for in, three for each of its coefficients
 MOST, FEWEST = 60000, 27
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0

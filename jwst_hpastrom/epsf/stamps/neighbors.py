@@ -158,7 +158,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
         add_models(resid, library, x[gone], y[gone], flux[gone], 1.0, radius[gone])
         x, y, flux, radius, half = (a[keep] for a in (x, y, flux, radius, half))
         sky, level = new_sky()
-    del resid, level, light, work, weight  # frames that the stamps do not need
+    resid = level = light = work = weight = None  # frames that the stamps do not need
     done = replace(frame, x=x, y=y, flux=flux, radius=radius, sky=sky, bright=np.arange(n_bright))
     # from the catalog, not from what the passes left: a build that goes on has the same to the last bit
     return (x, y, flux, half, radius, sky), cut_again(done, library)
