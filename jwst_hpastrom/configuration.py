@@ -30,7 +30,7 @@ def parameter(*, default: Any, kind: str, text: str, checked: bool = True) -> An
         Type as numpydoc has it: ``float, optional``, ``{"global", "local"}``, whose choices are checked.
 
     text : str
-        Help: what `help`, the pages and a Step's ``--help`` say.
+        Help: what ``help``, the pages and a Step's ``--help`` say.
 
     checked : bool
         Whether its range is that of its name.
