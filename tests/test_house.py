@@ -8,10 +8,10 @@ import jwst_hpastrom
 
 PACKAGE = Path(jwst_hpastrom.__file__).parent
 #: of functions: arguments and lines of code, docstring not counted, and how many may have more
-MOST_ARGUMENTS, MANY = 10, 21
+MOST_ARGUMENTS, MANY = 10, 15
 MOST_LINES, LONG = 80, 2
 #: of files and folders, and how many files may be longer
-MOST_LINES_OF_FILE, LONG_FILES = 400, 7
+MOST_LINES_OF_FILE, LONG_FILES = 400, 6
 MOST_FILES = 14
 
 

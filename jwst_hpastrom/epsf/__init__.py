@@ -3,6 +3,7 @@
 from jwst_hpastrom.epsf.build import BuildResult, build_library
 from jwst_hpastrom.epsf.build.perturb import PerturbResult, perturb_library
 from jwst_hpastrom.epsf.detect import Detections, SkyMap, find_stars, sky_map
+from jwst_hpastrom.epsf.exchange.given import as_image, as_library
 from jwst_hpastrom.epsf.exchange.model import GriddedEPSFModel
 from jwst_hpastrom.epsf.exchange.photutils_tables import (
     ab_magnitudes,
@@ -11,10 +12,10 @@ from jwst_hpastrom.epsf.exchange.photutils_tables import (
     to_photutils,
 )
 from jwst_hpastrom.epsf.fit import fit_stars
-from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.passes import measure_stars
+from jwst_hpastrom.epsf.star_config import StarFitConfig
 
 __all__ = [
     "BuildResult",
@@ -24,6 +25,7 @@ __all__ = [
     "Image",
     "PerturbResult",
     "SkyMap",
+    "StarFitConfig",
     "ab_magnitudes",
     "as_image",
     "as_library",

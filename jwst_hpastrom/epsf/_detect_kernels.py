@@ -205,8 +205,13 @@ def local_maxima(flux, err, good, kernel, threshold, x, y, f, snr):
 
 
 @njit(cache=True, nogil=True)
-def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err, least, sky, sky_err, n_sky):
-    """Clipped mean of the pixels with weight between two radii; the fallback below ``least`` pixels."""
+def annulus_sky(data, weight, x, y, ring, sigma, fallback, least, out):
+    """Clipped mean of the pixels with weight between two radii; the fallback below ``least`` pixels.
+
+    ring: the radii; fallback: sky and error; out: sky, error and number of pixels.
+    """
+    inner, outer = ring
+    sky, sky_err, n_sky = out
     ny, nx = data.shape
     reach = int(np.ceil(outer + 0.5))
     values = np.empty((2 * reach + 1) ** 2, np.float32)
@@ -222,7 +227,7 @@ def annulus_sky(data, weight, x, y, inner, outer, sigma, fallback, fallback_err,
                 if abs(i - x[s]) > near and weight[j, i] > 0:
                     values[n] = data[j, i]
                     n += 1
-        sky[s], sky_err[s], n_sky[s] = fallback[s], fallback_err[s], n
+        sky[s], sky_err[s], n_sky[s] = fallback[0][s], fallback[1][s], n
         if n < least:
             continue
         for k in range(n):

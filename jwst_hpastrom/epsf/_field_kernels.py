@@ -1,5 +1,7 @@
 """Numba kernels for crowded fields: residual statistics, and fits with all other stars subtracted."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -8,15 +10,64 @@ from jwst_hpastrom.epsf._kernels import FAST, N_OUT, PAD, add_one, blend, box_mo
 N_QUALITY = 5
 
 
+class Counts(NamedTuple):
+    """Pixels, and their weights."""
+
+    data: np.ndarray
+    weight: np.ndarray
+
+
+class PSFGrid(NamedTuple):
+    """ePSFs at a grid of field positions, as B-splines."""
+
+    coeff: np.ndarray
+    gx: np.ndarray
+    gy: np.ndarray
+    os: int  # samples per pixel
+
+
+class Stars(NamedTuple):
+    """The stars of a field, (n,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    flux_err: np.ndarray
+    sky: np.ndarray
+    sky_err: np.ndarray
+    half_box: np.ndarray
+    radius: np.ndarray  # to which the model is subtracted
+
+
+class Fitting(NamedTuple):
+    """How a star is fitted."""
+
+    fit_sky: bool
+    max_iterations: int
+    tolerance: float
+    max_shift: float
+
+
+class Profile(NamedTuple):
+    """Largest ψ from each radius outwards, and the light below which a model is not subtracted."""
+
+    radius: np.ndarray
+    peak: np.ndarray
+    faintest: float
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def quality_one(
-    data, weight, coeff, gx, gy, os, x, y, flux, sky, half, inner, outer, window, psis, taps, out
-):
+def quality_one(counts, grid, x, y, flux, sky, half, ring, room, out):
     """Sum the residuals of one fitted star; pixels without weight are left out.
 
-    out gets Σ|r| over the box, Σ r over inner < radius <= outer and its variance, the residual of the
-    central pixel, and Σψ of the fitted pixels.
+    ring: inner, outer radius; room: what `scratch` gives, the first three. out gets Σ|r| over the box, Σ r
+    over inner < radius <= outer and its variance, the residual of the central pixel, and Σψ of the fitted
+    pixels.
     """
+    data, weight = counts
+    coeff, gx, gy, os = grid
+    inner, outer = ring
+    window, psis, taps = room
     ny, nx = data.shape
     center = (coeff.shape[1] - 2 * PAD - 1) / 2.0
     out[:] = np.nan
@@ -63,19 +114,19 @@ def largest(half_box, outer):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def quality_many(data, weight, coeff, gx, gy, os, x, y, flux, sky, half_box, inner, outer, out):
+def quality_many(counts, grid, x, y, flux, sky, half_box, ring, out):
     """Residual statistics of every star with `quality_one`; out has shape (n, N_QUALITY)."""
-    window, psis, taps, _, _ = scratch(os, largest(half_box, outer))
+    window, psis, taps, _, _ = scratch(grid.os, largest(half_box, ring[1]))
+    room = window, psis, taps
     for s in range(x.size):
-        quality_one(
-            data, weight, coeff, gx, gy, os, x[s], y[s], flux[s], sky[s], half_box[s], inner, outer,
-            window, psis, taps, out[s],
-        )  # fmt: skip
+        quality_one(counts, grid, x[s], y[s], flux[s], sky[s], half_box[s], ring, room, out[s])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def flux_changes(residual, weight, coeff, gx, gy, os, x, y, sky, half, out):
+def flux_changes(counts, grid, x, y, sky, half, out):
     """Flux that the residual image would add to each star at its position, on the inner box."""
+    residual, weight = counts
+    coeff, gx, gy, os = grid
     n_grid = coeff.shape[1] - 2 * PAD
     center = (n_grid - 1) / 2.0
     ny, nx = residual.shape
@@ -103,50 +154,48 @@ def flux_changes(residual, weight, coeff, gx, gy, os, x, y, sky, half, out):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def radius_for(flux, faintest, profile_radius, profile_peak):
-    """Smallest radius beyond which flux * ψ stays below ``faintest``."""
-    for k in range(profile_radius.size):
-        if flux * profile_peak[k] < faintest:
-            return profile_radius[k]
-    return profile_radius[profile_radius.size - 1]
+def radius_for(flux, profile):
+    """Smallest radius beyond which flux * ψ stays below the faintest light that counts."""
+    for k in range(profile.radius.size):
+        if flux * profile.peak[k] < profile.faintest:
+            return profile.radius[k]
+    return profile.radius[profile.radius.size - 1]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def sweep(
-    residual, weight, coeff, gx, gy, os, order, x, y, flux, flux_err, sky, sky_err, half_box, radius, fit_sky,
-    max_iterations, tolerance, max_shift, profile_radius, profile_peak, faintest, update, inner,
-    outer, fits, quality,
-):  # fmt: skip
+def sweep(counts, grid, order, stars, fitting, profile, update, ring, fits, quality):
     """Fit the stars of ``order`` in turn, each with all the others subtracted.
 
-    ``residual`` is the image less all models (x, y, flux, each out to its radius). Each star's own model is
+    ``counts`` are the image less all models (x, y, flux, each out to its radius). Each star's own model is
     put back, the star fitted, and the model subtracted again: the new one where ``update`` is set (x, y,
     flux, flux_err, radius are then changed), the old one otherwise; only in that case fits and quality are
     filled. A star whose fit fails keeps its position and, where it is updated, gets an infinite error.
     """
+    residual, weight = counts
+    coeff, gx, gy, os = grid
+    x, y, flux, flux_err, sky, sky_err, half_box, radius = stars
     half_width = (coeff.shape[1] - 2 * PAD - 1) / (2.0 * os)
     line = np.empty(coeff.shape[1] + os)
-    window, psis, taps, mats, vecs = scratch(os, largest(half_box, outer))
+    window, psis, taps, mats, vecs = scratch(os, largest(half_box, ring[1]))
+    room = window, psis, taps
     row = np.empty(N_OUT)
     for s in order:
         add_one(residual, coeff, gx, gy, os, x[s], y[s], flux[s], min(radius[s], half_width), line, taps)
         ok = fit_one(
-            residual, weight, coeff, gx, gy, os, x[s], y[s], sky[s], sky_err[s], half_box[s], fit_sky,
-            max_iterations, tolerance, max_shift, window, psis, taps, mats, vecs, row,
+            residual, weight, coeff, gx, gy, os, x[s], y[s], sky[s], sky_err[s], half_box[s],
+            fitting.fit_sky, fitting.max_iterations, fitting.tolerance, fitting.max_shift, window, psis, taps,
+            mats, vecs, row,
         )  # fmt: skip
         if update:
             if ok and row[2] > 0.0 and row[7] > 0.0:
                 x[s], y[s], flux[s], flux_err[s] = row[0], row[1], row[2], np.sqrt(row[7])
-                radius[s] = radius_for(flux[s], faintest, profile_radius, profile_peak)
+                radius[s] = radius_for(flux[s], profile)
             else:
                 flux_err[s] = np.inf
         else:
             for k in range(N_OUT):
                 fits[s, k] = row[k]
-            quality_one(
-                residual, weight, coeff, gx, gy, os, row[0], row[1], row[2], row[3], half_box[s], inner,
-                outer, window, psis, taps, quality[s],
-            )  # fmt: skip
+            quality_one(counts, grid, row[0], row[1], row[2], row[3], half_box[s], ring, room, quality[s])
         add_one(residual, coeff, gx, gy, os, x[s], y[s], -flux[s], min(radius[s], half_width), line, taps)
 
 

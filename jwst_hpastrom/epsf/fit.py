@@ -167,7 +167,7 @@ def local_sky(pixels, x, y, sky_mesh, *, inner=8.0, outer=12.0, sigma=3.0, least
     sky, err, count = np.empty(x.size), np.empty(x.size), np.empty(x.size, np.int64)
     _detect_kernels.annulus_sky(
         pixels.data, pixels.weight, np.ascontiguousarray(x, float), np.ascontiguousarray(y, float),
-        float(inner), float(outer), float(sigma), level, scatter / 8.0, int(least), sky, err, count,
+        (float(inner), float(outer)), float(sigma), (level, scatter / 8.0), int(least), (sky, err, count),
     )  # fmt: skip
     return sky, err, count < least
 
@@ -188,13 +188,17 @@ def half_boxes(saturation_radius, half_box):
     return np.clip(np.where(np.asarray(saturation_radius) > 0, grown, half_box), half_box, LARGEST_HALF_BOX)
 
 
+def kernel_grid(library):
+    """Return a library as kernels want it."""
+    return _field_kernels.PSFGrid(library.coefficients, library.x, library.y, library.oversampling)
+
+
 def residual_statistics(pixels, library, fit):
     """Return Σ|r|, Σr in the RADXS ring, its variance, the central residual and Σψ of each star, (n, 5)."""
     out = np.empty((fit.x.size, _field_kernels.N_QUALITY))
-    _field_kernels.quality_many(
-        pixels.data, pixels.weight, library.coefficients, library.x, library.y, library.oversampling,
-        fit.x, fit.y, fit.flux, fit.sky, fit.half_box, *RADXS_RING, out,
-    )  # fmt: skip
+    counts = _field_kernels.Counts(pixels.data, pixels.weight)
+    stars = fit.x, fit.y, fit.flux, fit.sky, fit.half_box
+    _field_kernels.quality_many(counts, kernel_grid(library), *stars, RADXS_RING, out)
     return out
 
 

@@ -8,9 +8,11 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.epsf import _field_kernels, _kernels
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import find_stars, peaks, sky_map
+from jwst_hpastrom.epsf.exchange.given import as_image, as_library
 from jwst_hpastrom.epsf.fit import (
     CONVERGED,
     RADXS_RING,
@@ -20,13 +22,13 @@ from jwst_hpastrom.epsf.fit import (
     check_fit_box,
     fit_positions,
     half_boxes,
+    kernel_grid,
     local_sky,
     star_table,
 )
-from jwst_hpastrom.epsf.given import as_image, as_library
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
+from jwst_hpastrom.epsf.star_config import StarFitConfig
 from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
-from jwst_hpastrom.ranges import in_range
 
 __all__ = ["measure_stars"]
 
@@ -44,23 +46,9 @@ TOO_MANY = 3  # residual peaks that appear at once in the halo of a brighter sou
 BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is missing
 
 
-@in_range
+@configured(StarFitConfig)
 def measure_stars(
-    image: Any,
-    library: Any,
-    err: Any = None,
-    mask: Any = None,
-    *,
-    mode: str = "isolated",
-    threshold: float = 5.0,
-    fit_box: int = 5,
-    sky: str = "annulus",
-    sky_inner: float = 8.0,
-    sky_outer: float = 12.0,
-    passes: int = 2,
-    min_separation: float = 1.0,
-    isolation_radius: float = 7.0,
-    drop_cosmic_rays: bool = True,
+    image: Any, library: Any, err: Any = None, mask: Any = None, *, config: StarFitConfig
 ) -> Table:
     """Find and measure the stars of one exposure.
 
@@ -75,35 +63,7 @@ def measure_stars(
     err, mask : ndarray, optional
         Standard errors, and pixels that must not count, of an array.
 
-    mode : {"isolated", "catalog"}
-        Fit every star by itself on the image as it is, or with all others subtracted. In ``catalog`` mode
-        the fits are repeated until the models agree with each other, and stars that appear in the residuals
-        are added.
-
-    threshold : float
-        Significance that a detection needs: its flux over the flux's standard error.
-
-    fit_box : int
-        Side of the fitted box, pixels, odd.
-
-    sky : {"annulus", "fit"}
-        Clipped mean of an annulus with all stars subtracted, or a parameter of the fit.
-
-    sky_inner, sky_outer : float
-        Radii of the annulus, pixels.
-
-    passes : int
-        Searches for more stars in the residuals, in ``catalog`` mode.
-
-    min_separation : float
-        Least distance of two stars in pixels: where a fit brings them closer the fainter one is dropped.
-
-    isolation_radius : float
-        Radius in pixels within which a star of a tenth of the light or more gives the flag CROWDED.
-
-    drop_cosmic_rays : bool
-        Leave out detections that are far too sharp for a star and too faint to be of use; those kept have
-        the flag COSMIC_RAY.
+    {options}
 
     Returns
     -------
@@ -126,20 +86,21 @@ def measure_stars(
     """
     given, library = image, as_library(library, image)
     image = without_charge(as_image(given, err, mask), library.brighter_fatter)
-    field = _Field(image, library, check_fit_box(fit_box), sky_inner, sky_outer)
+    threshold, mode = config.threshold, config.mode
+    field = _Field(image, library, check_fit_box(config.fit_box), config.sky_inner, config.sky_outer)
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
     if mode == "catalog":
         field.measure_sky()
         field.sweep()
-    field.prune(threshold, min_separation)
-    for _ in range(passes if mode == "catalog" else 0):
+    field.prune(threshold, config.min_separation)
+    for _ in range(config.passes if mode == "catalog" else 0):
         if not field.add_from_residuals(threshold):
             break
         field.sweep()
         field.sweep()
-        field.prune(threshold, min_separation)
+        field.prune(threshold, config.min_separation)
     field.measure_sky()
-    table = field.final(mode, sky)
+    table = field.final(mode, config.sky)
     ny, nx = image.shape
     listed = np.isfinite(table["flux"]) & np.isfinite(table["x_err"]) & np.isfinite(table["y_err"])
     for p, n in ((table["x"], nx), (table["y"], ny)):
@@ -148,8 +109,8 @@ def measure_stars(
     table = table[np.argsort(-table["flux"], kind="stable")]
     mark_shapes(table)
     mark_cosmic_rays(table, field.pixels, library)
-    _mark_crowded(table, isolation_radius)
-    if drop_cosmic_rays:
+    _mark_crowded(table, config.isolation_radius)
+    if config.drop_cosmic_rays:
         table = table[~_useless(table)]
     table["id"] = np.arange(len(table))
     _tell_origin(table, given)
@@ -288,25 +249,30 @@ class _Field:
         """Number of the tile of each position; what is worked on in this order stays in the cache."""
         return (y // TILE) * 1000 + x // TILE
 
+    def _counts(self):
+        return _field_kernels.Counts(self.residual.data, self.residual.weight)
+
     def _sweep(self, order, *, update, fit_sky=False):
-        lib, n = self.library, 0 if update else self.x.size
+        n = 0 if update else self.x.size
         fits, quality = np.empty((n, _kernels.N_OUT)), np.empty((n, _field_kernels.N_QUALITY))
         iterations, tolerance, shift = (8, 1e-3, 0.5) if update else (50, CONVERGED, 1.0)
+        stars = _field_kernels.Stars(
+            self.x, self.y, self.flux, self.flux_err, self.sky, self.sky_err, self.halves, self.radius
+        )
+        fitting = _field_kernels.Fitting(fit_sky, iterations, tolerance, shift)
+        profile = _field_kernels.Profile(*self.profile, self.faintest)
         _field_kernels.sweep(
-            self.residual.data, self.residual.weight, lib.coefficients, lib.x, lib.y, lib.oversampling, order,
-            self.x, self.y, self.flux, self.flux_err, self.sky, self.sky_err, self.halves, self.radius,
-            fit_sky, iterations, tolerance, shift, *self.profile, self.faintest, update, *RADXS_RING,
+            self._counts(), kernel_grid(self.library), order, stars, fitting, profile, update, RADXS_RING,
             fits, quality,
         )  # fmt: skip
         return fits, quality
 
     def prune(self, threshold, separation):
         """Drop stars that are not significant without their neighbors' light, or ran into a brighter one."""
-        lib, change = self.library, np.empty(self.x.size)
+        change = np.empty(self.x.size)
         _field_kernels.flux_changes(
-            self.residual.data, self.residual.weight, lib.coefficients, lib.x, lib.y, lib.oversampling,
-            self.x, self.y, self.sky, self.half, change,
-        )  # fmt: skip
+            self._counts(), kernel_grid(self.library), self.x, self.y, self.sky, self.half, change
+        )
         change[self.saturation > 0] = 0
         keep = self.flux + change > threshold * self._noise()
         pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(separation, output_type="ndarray")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf import _field_kernels, _kernels
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions, residual_statistics, saturated_counts
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions, kernel_grid, residual_statistics, saturated_counts
 from jwst_hpastrom.numerics.robust_kernels import select
 from tests.epsf.conftest import make_field
 
@@ -60,9 +60,8 @@ def test_flux_changes(grid_field, library):
     pixels, n = Pixels.of(grid_field.image), grid_field.x.size
     out = np.empty(n)
     sky = np.full(n, grid_field.sky)
-    _field_kernels.flux_changes(
-        pixels.data, pixels.weight, *lib(library), grid_field.x, grid_field.y, sky, 2, out
-    )
+    counts = _field_kernels.Counts(pixels.data, pixels.weight)
+    _field_kernels.flux_changes(counts, kernel_grid(library), grid_field.x, grid_field.y, sky, 2, out)
     jj, ii = np.mgrid[:128, :128]
     for k in range(0, n, 9):
         x, y = grid_field.x[k], grid_field.y[k]
@@ -83,12 +82,13 @@ def test_sweep_is_a_fit_without_the_neighbors(library):
     _kernels.add_many(residual, *lib(library), x, y, flux, -1.0, wide)
     sky, sky_err, half, error = np.full(2, 0.3), np.zeros(2), np.full(2, 2), np.zeros(2)
     none = np.empty((0, _kernels.N_OUT)), np.empty((0, _field_kernels.N_QUALITY))
-    profile = np.array([0.0, 12.5]), np.array([1.0, 1e-30])
-    args = (*lib(library), np.arange(2), x, y, flux, error, sky, sky_err, half, wide)
+    profile = _field_kernels.Profile(np.array([0.0, 12.5]), np.array([1.0, 1e-30]), 1e-20)
+    counts = _field_kernels.Counts(residual, pixels.weight)
+    stars = _field_kernels.Stars(x, y, flux, error, sky, sky_err, half, wide)
+    fitting = _field_kernels.Fitting(False, 30, 1e-5, 1.0)
+    args = (counts, kernel_grid(library), np.arange(2), stars, fitting, profile)
     for _ in range(40):
-        _field_kernels.sweep(
-            residual, pixels.weight, *args, False, 30, 1e-5, 1.0, *profile, 1e-20, True, *RING, *none
-        )
+        _field_kernels.sweep(*args, True, RING, *none)
     for k in range(2):
         other = pixels.data.copy()
         _kernels.add_many(other, *lib(library), *(a[[1 - k]] for a in (x, y, flux)), -1.0, wide[:1])
@@ -102,9 +102,7 @@ def test_sweep_is_a_fit_without_the_neighbors(library):
     np.testing.assert_allclose(residual + model, pixels.data, atol=2e-4)  # float32 arithmetic
     fits, quality = np.empty((2, _kernels.N_OUT)), np.empty((2, _field_kernels.N_QUALITY))
     before = residual.copy()
-    _field_kernels.sweep(
-        residual, pixels.weight, *args, False, 30, 1e-5, 1.0, *profile, 1e-20, False, *RING, fits, quality
-    )
+    _field_kernels.sweep(*args, False, RING, fits, quality)
     np.testing.assert_allclose(residual, before, atol=2e-4)
     np.testing.assert_allclose(fits[:, 0], x, atol=1e-3)
     assert np.isfinite(quality).all()

@@ -16,7 +16,7 @@ from jwst_hpastrom.epsf.build.convergence import phase_diagram
 from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
 from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
-from jwst_hpastrom.epsf.given import as_image
+from jwst_hpastrom.epsf.exchange.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import Job
 from jwst_hpastrom.epsf.stamps.frames import open_frame

@@ -1,1 +1,1 @@
-"""ePSFs and star lists as photutils has them."""
+"""ePSFs, star lists and images as photutils and others have them."""
