@@ -150,16 +150,16 @@ MASTER = parse_columns("""
     dec    | deg    | f8 | declination
     x_rms  | pix    | f8 | scatter of the single measurements about the mean, in master pixels
     y_rms  | pix    | f8 | scatter of the single measurements about the mean, in master pixels
-    x_err  | pix    | f8 | standard error of x: of the measurements, and the systematic one in quadrature
-    y_err  | pix    | f8 | standard error of y: of the measurements, and the systematic one in quadrature
+    x_err  | pix    | f8 | standard error of x in the frame, the systematic one in quadrature
+    y_err  | pix    | f8 | standard error of y in the frame, the systematic one in quadrature
     x_err_empirical | pix | f8 | x_rms / sqrt(n_used)
     y_err_empirical | pix | f8 | y_rms / sqrt(n_used)
     x_err_formal | pix | f8 | standard error of x propagated from the fits
     y_err_formal | pix | f8 | standard error of y propagated from the fits
     x_err_systematic | pix | f8 | error of x that the measurements share: distortion, ePSF, other stars' light
     y_err_systematic | pix | f8 | error of y that the measurements share: distortion, ePSF, other stars' light
-    x_err_tie | pix | f8 | error of x from the tie to the catalog, which all stars share; not in x_err
-    y_err_tie | pix | f8 | error of y from the tie to the catalog, which all stars share; not in y_err
+    x_err_tie | pix | f8 | error of x that all stars share, of tie or pointing; not in x_err
+    y_err_tie | pix | f8 | error of y that all stars share, of tie or pointing; not in y_err
     mag    | mag    | f8 | mean instrumental magnitude on the zero point of the central exposure
     mag_rms | mag   | f8 | scatter of the single magnitudes
     mag_err | mag   | f8 | standard error of mag

@@ -149,7 +149,7 @@ def empirical_over_formal(master):
     value, low = float(np.median(ratio[faint])), "errors of the star lists that are too large"
     yield judge(
         FRAME, "empirical over formal errors of faint stars", value,
-        (0.6, 2.0 if corrected else None), (0.5, 3.0 if corrected else None), rank=9,
+        (0.6, 2.5 if corrected else None), (0.5, 3.0 if corrected else None), rank=9,
         causes=(low,) if value < 1 else ("errors of the star lists that are too small", DISTORTION_OFF),
         remedy="compare the lists' errors with the scatter of repeated measurements",
     )  # fmt: skip

@@ -151,6 +151,11 @@ def build_master(
     exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
     on the detector, and the wings of neighbors that were not subtracted. Few measurements give an upper
     limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
+
+    ``x_err`` is relative to the other stars of the frame. How far the frame as a whole, or a part of it, may
+    be off is in ``x_err_tie``, which neighbors have in common: of the transformation to the catalog, or,
+    without one, of the exposures' pointing (the scatter of their WCS, and 70 mas an axis for guide stars).
+    Errors of absolute positions are both in quadrature.
     """
     star_lists = list(star_lists)
     if not star_lists:
@@ -188,7 +193,7 @@ def build_master(
     _warn_of_limits(table)
     if several is not None and reference is not None:
         table = _with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
-    elif tie_error is not None:
+    elif tie_error is not None and not nowhere:
         table = _with_tie_errors(table, tie_error(table["x"].value, table["y"].value))
     zero_error = np.sqrt(np.diag(zero_covariance))
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
@@ -282,7 +287,7 @@ def _tie(field, star, averages, several, limits, wcs_uv):
     if reference is not None:
         solid = averages.n_used >= n_min
         return tie_to_reference(m, star, averages, solid, reference, plane, epoch, *limits.values())
-    return tie_to_wcs(m, wcs_uv)
+    return tie_to_wcs(m, wcs_uv, plane.scale_mas)
 
 
 def _keep(star, averages, n_min, name):

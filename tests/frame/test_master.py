@@ -115,6 +115,25 @@ def test_without_reference_the_frame_is_that_of_the_wcs():
     _, dx, dy, _ = against_truth(frame.table, truth)
     assert np.hypot(dx, dy).max() < 0.06
     assert frame.table.meta["tied_to"] == "exposure WCS"
+    # the frame's place is as uncertain as guide stars leave it, which all stars share
+    for axis in "xy":
+        tie = frame.table[f"{axis}_err_tie"]
+        assert np.ptp(tie) == 0
+        assert 70 < tie[0] * PLANE.scale_mas < 75
+    assert frame.table.meta["pointing_error_mas"] == pytest.approx([70, 70], rel=0.05)
+
+
+def test_pointings_that_scatter_make_the_place_less_certain():
+    rng = np.random.default_rng(2)
+    truth = sky(rng)
+    lists = dithers(rng, truth)
+    for table, shift in zip(lists, (-300, 100, 0, 200, 0, 0, 0, 0, 0), strict=False):
+        table["dec"] += shift / 3.6e6
+    table = build_master(lists, plane=PLANE).table
+    shifts = np.array([-300, 100, 0, 200, 0, 0, 0, 0, 0][: len(lists)])
+    expected = np.hypot(70, shifts.std(ddof=1) / np.sqrt(len(lists)))
+    assert table.meta["pointing_error_mas"] == pytest.approx([70, expected], rel=0.05)
+    assert np.median(table["y_err"]) < 0.1 * table["y_err_tie"][0]
 
 
 def test_wcs_errors_of_five_arcsec_and_a_degree():

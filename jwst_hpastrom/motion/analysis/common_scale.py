@@ -13,6 +13,8 @@ BIN, BINS = 40, 12
 LEAST = 80
 #: spread of ln(factor on the stated variances) that is thought possible beforehand: a factor of 2 in errors
 PRIOR = 2 * np.log(2.0)
+#: largest ln(factor on the stated variances): a factor of 400 in errors
+WIDEST = 12.0
 #: robust widths beyond which a star is left out
 CLIP = 4.0
 
@@ -39,9 +41,11 @@ def common_scale(ours, error, theirs, their_error, mag):
     With true motions t, ours = f t + noise, theirs = t + noise: whatever the distribution of t, in each bin
     <theirs² − ours theirs/f> is the variance of their noise, and <ours² − f ours theirs> that of ours. Both
     are the stated ones times a factor each, the same in all bins: noise that grows toward faint stars and a
-    dispersion of the motions that does not are told apart. The factors on the errors are free, with a prior
-    as wide as a factor of two, so that wrong errors do not pass for a wrong time between the epochs. For n
-    stars of equal errors and dispersion the prior alone tells them apart, and the factor's error says so.
+    dispersion of the motions that does not are told apart. Ours may have a noise that is the same for all on
+    top, of about the stated variance: what a distortion leaves is not always stated star by star. The
+    factors on the errors are free, with a prior as wide as a factor of two, so that wrong errors do not pass
+    for a wrong time between the epochs. For stars of equal errors and dispersion the prior alone tells them
+    apart, and the factor's error says so.
 
     Examples
     --------
@@ -67,12 +71,16 @@ def common_scale(ours, error, theirs, their_error, mag):
         return None
     sign = float(np.sign(both))
     size = np.array([np.sqrt(m[1].mean() / m[2].mean()) for m in moments])
-    start = np.array([np.log(np.median(size)), 0.0, 0.0])
+    start = np.array([np.log(np.median(size)), 0.0, 0.0, 0.1])
+    floor = float(np.median([m[3] for m in moments])) or float(np.median([m[1].mean() for m in moments]))
+    limits = [-np.inf, -WIDEST, -WIDEST, 0.0], [np.inf, WIDEST, WIDEST, np.inf]
     for _ in range(3):
         weight = [_weights(m, sign * np.exp(start[0])) for m in moments]
-        found = least_squares(_residuals, start, args=(moments, weight, sign), x_scale=0.1)
+        found = least_squares(
+            _residuals, start, bounds=limits, args=(moments, weight, sign, floor), x_scale=0.1
+        )
         start = found.x
-    free = max(2 * len(moments) - 3, 1)
+    free = max(2 * len(moments) - 4, 1)
     excess = max(2 * found.cost / free, 1.0)
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * excess
     factor = sign * float(np.exp(start[0]))
@@ -100,7 +108,7 @@ def _products(ours, error, theirs, their_error):
     """Of the stars of a bin: products of the motions about their means, and mean variances."""
     a, b = ours - ours.mean(), theirs - theirs.mean()
     share = ours.size / max(ours.size - 1.0, 1.0)
-    noise = [float(np.mean(e[np.isfinite(e)] ** 2)) if np.isfinite(e).any() else 0.0
+    noise = [float(np.median(e[np.isfinite(e)] ** 2)) if np.isfinite(e).any() else 0.0
              for e in (error, their_error)]  # fmt: skip
     return share * a * b, share * a**2, share * b**2, *noise
 
@@ -109,13 +117,16 @@ def _weights(m, factor):
     """1/standard error of the two mean products of a bin."""
     cross, own, other = m[:3]
     n = np.sqrt(cross.size)
-    return [n / max(float(np.std(v)), 1e-30) for v in (own - factor * cross, other - cross / factor)]
+    return [
+        n / max(float(np.std(v)), 1e-3 * float(np.mean(of)), 1e-30)
+        for v, of in ((own - factor * cross, own), (other - cross / factor, other))
+    ]
 
 
-def _residuals(p, moments, weights, sign):
+def _residuals(p, moments, weights, sign, floor):
     factor, out = sign * np.exp(p[0]), []
     for (cross, own, other, noise, their_noise), w in zip(moments, weights, strict=True):
         c = cross.mean()
-        out.append((own.mean() - factor * c - np.exp(p[1]) * noise) * w[0])
+        out.append((own.mean() - factor * c - np.exp(p[1]) * noise - p[3] * floor) * w[0])
         out.append((other.mean() - c / factor - np.exp(p[2]) * their_noise) * w[1])
-    return np.r_[out, p[1] / PRIOR, p[2] / PRIOR]
+    return np.r_[out, p[1] / PRIOR, p[2] / PRIOR, p[3]]
