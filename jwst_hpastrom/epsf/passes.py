@@ -36,6 +36,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 MODEL_ERROR = 0.03  # share of the subtracted light that a residual may be wrong by, at most
 CAUTION = 2.0  # times the share that bright stars show: an ePSF's errors are alike in neighboring pixels
+POOR_MODEL = 0.03  # of the light; six times what 0.3 % of flat field and unseen neighbors leave
 SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
 REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbors be fitted again
 SETTLED = 0.05  # standard errors: smaller changes count as none
@@ -361,7 +362,14 @@ class _Field:
             )
             pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.half + self.outer, output_type="ndarray")
             flags[np.unique(pairs)] |= int(Flag.SUBTRACTED)
-        fit = with_model_error(fit, self.pixels, self.residual.data, self.library, self.learn_shares())
+        shares = self.learn_shares()
+        if shares[0] > POOR_MODEL:
+            log.warning(
+                "%s: the light of bright stars differs from the ePSF's by %.1f %% a pixel; the stated errors "
+                "hold it; an ePSF of these exposures, or perturbed, is better",
+                self.image.name, 100 * shares[0],
+            )  # fmt: skip
+        fit = with_model_error(fit, self.pixels, self.residual.data, self.library, shares)
         return star_table(
             self.pixels,
             self.library,
