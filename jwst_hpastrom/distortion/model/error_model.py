@@ -179,9 +179,11 @@ class ErrorModel(Displayed):
     def from_meta(cls, meta: Mapping[str, Any]) -> "ErrorModel":
         """Make it from what `to_meta` returned."""
         variance, correlation = (np.array(meta[k]) for k in ("variance", "correlation"))
-        own = [np.array(meta[k]) if k in meta else None for k in ("own_error", "own_share")]
-        shape, exposures = (tuple(meta.get(k, ())) for k in ("shape", "exposures"))
-        return cls(variance, correlation, float(meta["step"]), tuple(map(int, shape)), *own, exposures)
+        own_error, own_share = (np.array(meta[k]) if k in meta else None for k in ("own_error", "own_share"))
+        return cls(
+            variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]), own_error,
+            own_share, tuple(meta.get("exposures", ())),
+        )  # fmt: skip
 
     def with_structure(
         self, variance: ArrayLike, length: float, strength: np.ndarray | None = None
