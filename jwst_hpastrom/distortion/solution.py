@@ -66,6 +66,11 @@ class DistortionSolution(Displayed):
     convergence : dict
         Iterations, last increment (pixels) and whether they converged, of polynomial and table
         (``method="iterative"``).
+
+    drift : dict
+        Changes a year with their errors, of exposures of several epochs (``method="self"``): ``scale_change``
+        (relative), ``skew_change`` (a_10 - b_01 and a_01 + b_10, pixels at the detector's edge). The
+        correction is that of the exposures' mean time.
     """
 
     correction: DistortionCorrection
@@ -78,6 +83,7 @@ class DistortionSolution(Displayed):
     method: str
     parameters: dict = field(default_factory=dict)
     convergence: dict = field(default_factory=dict)
+    drift: dict = field(default_factory=dict)
 
     def __repr__(self):
         return f"<{type(self).__name__} ({self.method}): {len(self.pairs)} pairs, {self.correction!r}>"
@@ -203,13 +209,15 @@ def solve_distortion(
     filters = [star_lists, *(void_lists if config.pixel_map else ())]
     for lists in filters:
         check_one_filter(lists)
+    drift: dict[str, Any] = {}
     if config.method == "iterative":
         pairs, correction, cells, convergence = _as_published(
             filters, reference, config, rng, executor=executor, progress=progress
         )
     else:
         known = reference if config.method == "joint" else None
-        pairs, correction, cells, convergence = _jointly(filters, known, config, rng, progress)
+        cells, convergence = {}, {}
+        pairs, correction, drift = _jointly(filters, known, config, rng, progress)
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
     scale, model = None, config.model
@@ -221,7 +229,8 @@ def solve_distortion(
     }  # fmt: skip
     ladder = _ladder(pairs, correction) if config.matching.held_out else None
     return DistortionSolution(
-        correction, ladder, scale, transforms, pairs, (dx, dy), cells, config.method, parameters, convergence
+        correction, ladder, scale, transforms, pairs, (dx, dy), cells, config.method, parameters,
+        convergence, drift,
     )
 
 
@@ -258,7 +267,7 @@ def _as_published(filters, reference, config, rng, **way):
 
 
 def _jointly(filters, reference, config, rng, progress):
-    """With the stars as unknowns: pairs of the first filter, correction with its errors; no cells."""
+    """With the stars as unknowns: pairs of the first filter, correction with its errors, change with time."""
     solved = [
         _one_filter(lists, reference, config.model, config.matching, rng, progress) for lists in filters
     ]
@@ -270,7 +279,19 @@ def _jointly(filters, reference, config, rng, progress):
             rng=rng, progress=progress,
         )  # fmt: skip
         correction = replace(correction, pixel_map=found)
-    return pairs, replace(correction, uncertainty=errors), {}, {}
+    return pairs, replace(correction, uncertainty=errors), _yearly(solved[0][1])
+
+
+def _yearly(result):
+    """`DistortionSolution.drift` of a joint solution."""
+    if not result.drift.size:
+        return {}
+    half = result.layout.half_width
+    return {
+        "scale_change": float(result.drift[0] / half), "skew_change": result.drift[1:].tolist(),
+        "scale_change_error": float(result.drift_error[0] / half),
+        "skew_change_error": result.drift_error[1:].tolist(),
+    }  # fmt: skip
 
 
 def _one_filter(star_lists, reference, model, matching, rng, progress):

@@ -186,7 +186,7 @@ def build_master(
     star, n_stars = _keep(star, averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, extra)
     meta = _meta(star_lists[central].meta, field, names[central]) | tie_meta
-    shared = _shared(m, star, averages, transforms, corrections, meta, several, tie)
+    shared = _shared(m, star, averages, transforms, corrections, meta, several, tie, names)
     zeros = Zeros(zero, zero_covariance)
     asked = Asked(plane, field.n_min, config.min_exposures)
     table, residuals, dmag = master_table(m, star, averages, zeros, asked, in_transform, shared, meta)
@@ -247,14 +247,14 @@ def _registered(field, star_lists, config, shown):
     return state, several, int(order[0]), wcs_uv
 
 
-def _shared(m, star, averages, transforms, corrections, meta, several, tie):
+def _shared(m, star, averages, transforms, corrections, meta, several, tie, names):
     """Return the errors that exposures share; their sizes, and the detectors, go into the metadata."""
     measured = (m, star, averages, transforms, corrections, meta["filter"])
     if several is not None:
         meta["detectors"] = several.detectors
-        shared = ErrorsByDetector(*measured, several, meta["instrument"])
+        shared = ErrorsByDetector(*measured, several, meta["instrument"], names)
     else:
-        shared = SharedErrors(*measured, tie, meta["instrument"])
+        shared = SharedErrors(*measured, tie, meta["instrument"], names)
     if shared.unknown.any():
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "

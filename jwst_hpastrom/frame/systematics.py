@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.frame.correction_errors import correction_errors
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.instrument import INSTRUMENTS
 
@@ -13,7 +14,6 @@ __all__ = [
     "DetectorErrors",
     "Profile",
     "SharedErrors",
-    "correction_errors",
     "curvature_error",
     "detector_errors",
     "light_errors",
@@ -345,27 +345,6 @@ def light_errors(x, y, mag, flags, name, pixel, instrument=""):
     return np.sqrt(variance) * pixel
 
 
-def correction_errors(m, star, used, transforms, corrections, n_stars):
-    """Error that a star's measurements share by the distortion correction's own, master pixels, (2, n_stars).
-
-    It is the mean covariance of two different measurements of the star: what is not common to them shows in
-    their scatter. Exposures that share a correction share its errors
-    (`~jwst_hpastrom.geometry.Mapping.mean_error`); those of different corrections are independent. The error
-    of a single measurement, which has no scatter, is all of it.
-    """
-    total = np.zeros((2, n_stars))
-    count = np.bincount(star[used], minlength=n_stars)
-    for own in {id(c): c for c in corrections}.values():
-        which = [k for k, c in enumerate(corrections) if c is own]
-        s = np.flatnonzero(used & np.isin(m.exposure, which))
-        at, n = (m.raw_x[s], m.raw_y[s]), np.bincount(star[s], minlength=n_stars)
-        mean = np.nan_to_num(own.mean_error(*at, star[s], n_stars)) ** 2
-        single = np.stack([np.bincount(star[s], e**2, minlength=n_stars) for e in own.error(*at)])
-        turn = np.mean([transforms[k].matrix ** 2 for k in which], axis=0)
-        total += turn @ np.where(count > 1, n**2 * mean - single, single)
-    return np.sqrt(np.maximum(total, 0.0) / np.maximum(count * (count - 1), 1))
-
-
 class SharedErrors:
     """Systematic errors of a master frame's stars: of the distortion, of the detector, of other stars' light.
 
@@ -383,6 +362,9 @@ class SharedErrors:
     instrument : str
         As in `light_errors`.
 
+    names : sequence of str
+        File names of the exposures.
+
     Attributes
     ----------
     detector : `DetectorErrors`
@@ -399,13 +381,13 @@ class SharedErrors:
         Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
 
-    def __init__(self, m, star, averages, transforms, corrections, name, tie=None, instrument=""):
+    def __init__(self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=()):
         n = averages.n_used.size
         self.pixel = float(np.median([t.scale for t in transforms]))
         self.name, self.instrument = name, instrument
         together = same_places(m, transforms)
         self.detector = detector_errors(m, star, averages, together)
-        known = correction_errors(m, star, averages.used, transforms, corrections, n)
+        known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
         self.stated = bool((known > 0).any())
         extra = shared_weight(m, star, averages.used, together, n)
         self.curvature = Profile.zero() if tie is None else curvature_error(*tie)

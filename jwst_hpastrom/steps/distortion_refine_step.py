@@ -187,7 +187,7 @@ def quality_table(solution):
     table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
     table.meta["held_out_pull"] = held_out_pull(solution.pairs, *solution.residuals)
     table.meta["halves_pull"] = halves_pull(solution.pairs, *solution.residuals)
-    table.meta.update(solution.convergence)
+    table.meta.update(solution.convergence | solution.drift)
     table.meta["borrowed_cells"] = borrowed_share(correction)
     if correction.uncertainty is not None:
         table.meta["error_reach_px"] = correction.uncertainty.reach

@@ -1,6 +1,6 @@
 """What is known of a correction's error: its size over the detector, and how far it reaches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,12 +32,22 @@ class ErrorModel(Displayed):
         Pixels.
     shape : tuple of int
         Detector (ny, nx).
+    own_error : ndarray, shape (k,), optional
+        Measurement errors, pixels, rising.
+    own_share : ndarray, shape (2, k), optional
+        Correlation of the errors at two dithers of a star of such a measurement error that the correction
+        was made from.
+    exposures : tuple of str
+        File names of the exposures that it was made from.
     """
 
     variance: np.ndarray
     correlation: np.ndarray
     step: float
     shape: tuple
+    own_error: np.ndarray | None = None
+    own_share: np.ndarray | None = None
+    exposures: tuple = ()
 
     @classmethod
     def from_samples(
@@ -139,9 +149,27 @@ class ErrorModel(Displayed):
         )  # fmt: skip
         return np.sqrt(out[0]), np.sqrt(out[1])
 
+    def share(self, measured: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Return how the errors at two dithers of stars correlate that the correction was made from, (2, n).
+
+        Parameters
+        ----------
+        measured : ndarray, shape (n,)
+            Errors of single measurements of the stars, pixels.
+        names : sequence of str
+            File names of the stars' exposures; zero where the correction was made from others.
+        """
+        if self.own_error is None or self.own_share is None or not set(names) & set(self.exposures):
+            return np.zeros((2, np.size(measured)))
+        return np.stack([np.interp(measured, self.own_error, v) for v in self.own_share])
+
     def to_meta(self) -> dict[str, Any]:
         """Return arrays and plain values, for a file's metadata."""
-        return {
+        own = {}
+        if self.own_error is not None and self.own_share is not None:
+            own = {"own_error": np.asarray(self.own_error), "own_share": np.asarray(self.own_share),
+                   "exposures": list(self.exposures)}  # fmt: skip
+        return own | {
             "variance": np.asarray(self.variance, np.float32),
             "correlation": np.asarray(self.correlation, np.float32),
             "step": float(self.step), "shape": [int(n) for n in self.shape],
@@ -151,7 +179,11 @@ class ErrorModel(Displayed):
     def from_meta(cls, meta: Mapping[str, Any]) -> "ErrorModel":
         """Make it from what `to_meta` returned."""
         variance, correlation = (np.array(meta[k]) for k in ("variance", "correlation"))
-        return cls(variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]))
+        own_error, own_share = (np.array(meta[k]) if k in meta else None for k in ("own_error", "own_share"))
+        return cls(
+            variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]), own_error,
+            own_share, tuple(meta.get("exposures", ())),
+        )  # fmt: skip
 
     def with_structure(
         self, variance: ArrayLike, length: float, strength: np.ndarray | None = None
@@ -185,7 +217,7 @@ class ErrorModel(Displayed):
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(
             np.array_equal(getattr(self, k), getattr(other, k))
-            for k in ("variance", "correlation", "step", "shape")
+            for k in ("variance", "correlation", "step", "shape", "own_error", "own_share")
         )
 
     __hash__ = None  # type: ignore[assignment]

@@ -3,11 +3,13 @@
 Beyond L23's median of the nearest residuals: a residual about a star's own mean position has lost the part of
 the structure that the star's exposures share, so the stars are eliminated together with the map; the
 residuals count with their weights; how strong the structure is, how far it reaches and where, is taken from
-the residuals themselves; and the table is followed by a spline, since the kinks of its bilinear
-interpolation are not the detector's.
+the residuals themselves. The field has all that the first filter's polynomial does not follow, and replaces
+the table, whose cells know nothing of their neighbors and whose bilinear interpolation has kinks. Other
+filters' tables, which are their own, are followed by a spline, and their residuals tell of what is finer.
 """
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
@@ -17,8 +19,9 @@ from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
+from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
-    LENGTHS,
+    SCALES,
     Grid,
     RandomField,
     autocorrelation,
@@ -67,6 +70,11 @@ class SplineBase:
         return np.stack(self.forward(x, y)) - np.stack([x, y])
 
 
+def _base(correction, *, first):
+    """What the field is about: the first filter's polynomial, another one's polynomial and table."""
+    return SplineBase(replace(correction, table=None) if first else correction)
+
+
 class FineStructure:
     """Pairs of all filters about one random field.
 
@@ -82,7 +90,8 @@ class FineStructure:
         self.solved, self.grid, self.prior = solved, grid, prior
         self.frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
         self.keep = [f.w > 0 for f in self.frames]
-        self.raw = [f.raw(SplineBase(r.correction)) for f, (_, r) in zip(self.frames, solved, strict=True)]
+        self.bases = [_base(r.correction, first=k == 0) for k, (_, r) in enumerate(solved)]
+        self.raw = [f.raw(b) for f, b in zip(self.frames, self.bases, strict=True)]
         self._positions()
 
     def _positions(self):
@@ -107,57 +116,79 @@ class FineStructure:
 
     def solve(self, prior, r, **options):
         """Posterior mean of the field, see `solve_field`."""
-        return solve_field(prior, self.evaluate, lambda v: self.w * self.about(v), r, **options)
+        n_all = int(self.bounds[1])
+        return solve_field(prior, self.evaluate, lambda v: self.w * self.about(v), r, n_all=n_all, **options)
+
+    def drawn(self, prior, rng):
+        """Draw a field, see `RandomField.parts`."""
+        return prior.parts(rng.standard_normal(prior.white, np.float32))
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return what comes out too much, scale by scale."""
-        parts = prior.parts(rng.standard_normal(prior.white, np.float32))
+        parts = self.drawn(prior, rng)
         noise = self.gather([f.simulate(rng) for f in self.frames])
-        return self.solve(prior, noise + self.at_pairs(parts), **options) - parts
+        found = self.solve(prior, noise + self.at_pairs(prior, parts), **options)
+        return [f - p for f, p in zip(found, parts, strict=True)]
 
     def sample_all(self, prior, rng, **options):
         """Draw field, stars and noise, and solve for polynomials, tables, exposures and field.
 
         Returns
         -------
-        ndarray, shape (2, ny, nx)
+        error : ndarray, shape (2, ny, nx)
             What the first filter's correction has too much, in the grid's bins, upright.
+        own : ndarray, shape (2, 2, n)
+            Errors of the corrected positions of its pairs, and of these the measurements'.
         """
-        parts = prior.parts(rng.standard_normal(prior.white, np.float32))
-        left, bases = [], []
-        for frame, (pairs, result) in zip(self.frames, self.solved, strict=True):
+        parts = self.drawn(prior, rng)
+        total, left, bases, own = prior.total(parts), [], [], None
+        for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
-            r = frame.simulate(rng) + np.stack([at @ v.ravel() for v in parts.sum(0)])
+            stars, noise = frame.simulate_both(rng)
+            r = stars + noise + np.stack([at @ v.ravel() for v in total])
             found, moved = result.of_errors(r)
-            bases.append(SplineBase(found))
+            bases.append(_base(found, first=k == 0))
             left.append(r - bases[-1].delta(pairs.x, pairs.y) - moved)
+            # the exposures' transformations, which own errors are taken about, are no part of them
+            own = np.stack([left[0] + moved - stars, noise]) if own is None else own
         along = [(np.arange(n // self.grid.bin) + 0.5) * self.grid.bin - 0.5 for n in self.grid.shape[::-1]]
-        field = self.solve(prior, self.gather(left), **options) - parts
-        return self.grid.upright(field.sum(0)) + bases[0].delta(*np.meshgrid(*along))
+        found = prior.total(self.solve(prior, self.gather(left), **options))
+        pairs = self.solved[0][0]
+        at = self.grid.bilinear(pairs.x, pairs.y)
+        own[0] -= np.stack([at @ v.ravel() for v in found])
+        return self.grid.upright(found - total) + bases[0].delta(*np.meshgrid(*along)), own
 
-    def at_pairs(self, parts):
+    def at_pairs(self, prior, parts):
         """A field given scale by scale, at the pairs, shape (2, n)."""
-        return np.stack([self.evaluate @ v.ravel() for v in parts.sum(0)])
+        n = self.bounds[1]
+        ranges = [slice(0, n), slice(n, None)][: min(len(self.solved), 2)]
+        return np.concatenate(
+            [
+                np.stack([self.evaluate[s] @ v.ravel() for v in prior.total(parts, short=k > 0)])
+                for k, s in enumerate(ranges)
+            ],
+            axis=1,
+        )
 
     def first_prior(self):
         """Prior from the covariance of neighboring residuals about the stars."""
-        d = self.about(self.gather(self.raw))
-        lost = np.concatenate([f.share[k] for f, k in zip(self.frames, self.keep, strict=True)])
-        kept = np.average((1 - lost) ** 2, weights=self.w)
-        back, size = self.evaluate.T.tocsr(), self.grid.size
-        weight = (back @ self.w).reshape(size)
+        n, size = self.bounds[1], self.grid.size
+        d = self.about(self.gather(self.raw))[:, :n]
+        w, lost = self.w[:n], self.frames[0].share[self.keep[0]]
+        kept = np.average((1 - lost) ** 2, weights=w)
+        back = self.evaluate[:n].T.tocsr()
+        weight = (back @ w).reshape(size)
         power = []
         for v in d:
-            mean = (back @ (self.w * v)).reshape(size) / np.maximum(weight, 1e-30)
+            mean = (back @ (w * v)).reshape(size) / np.maximum(weight, 1e-30)
             distance, product, norm = autocorrelation(mean, weight, self.grid)
             # not the first two: one residual is spread over four bins
             power.append(fit_power(distance[2:], product[2:] / kept, norm[2:]))
-        deviation = np.sqrt(np.array(power, np.float32).T)[..., None, None]
-        return RandomField(self.grid, np.broadcast_to(deviation, (*deviation.shape[:2], *size)))
+        return RandomField.stationary(self.grid, power)
 
-    def reweigh(self, found):
+    def reweigh(self, prior, found):
         """Estimate noise and outliers anew, now that the structure is known."""
-        about = self.about(self.gather(self.raw) - self.at_pairs(found))
+        about = self.about(self.gather(self.raw) - self.at_pairs(prior, found))
         for n, ((p, r), k) in enumerate(zip(self.solved, self.keep, strict=True)):
             a, b = self.bounds[n : n + 2]
             share = np.clip(self.frames[n].share[k], 0, 0.9)
@@ -181,19 +212,20 @@ class FineStructure:
         """
         pairs, result = self.solved[0]
         at = self.grid.bilinear(pairs.x, pairs.y)
-        left = self.raw[0] - np.stack([at @ v.ravel() for v in found.sum(0)])
+        left = self.raw[0] - np.stack([at @ v.ravel() for v in prior.total(found)])
         test = HeldOutStars(pairs, result.transforms, left, prior=self.prior)
         drawn = [test.covariance(np.stack([at @ v.ravel() for v in self.grid.upright(e)])) for e in samples]
         structure = test.covariance(left) - np.mean(drawn)
         log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
         if not structure > 0:
             return errors
-        strength = self.grid.smooth(np.mean(prior.deviation[:2] ** 2, (0, 1), dtype=float), 32.0)
+        fine = prior.levels[0].deviation
+        strength = self.grid.smooth(np.mean(fine**2, (0, 1), dtype=float), 32.0)
         return errors.with_structure(structure, 10.0, self.grid.upright(strength))
 
 
 def build_fine_map(
-    solved, *, bands=4, axis="y", prior=True, rng=None, n_turns=3, n_samples=2, progress=False
+    solved, *, bands=4, axis="y", prior=True, rng=None, n_turns=5, n_samples=2, progress=False
 ):
     """Build the pixel map of the first filter from the residuals of all.
 
@@ -240,16 +272,14 @@ def build_fine_map(
         found = data.solve(field, data.gather(data.raw), tolerance=2e-2)
         bar.update()
         if turn == 0:
-            data.reweigh(found)
+            data.reweigh(field, found)
         error = data.sample(field, rng, tolerance=2e-2)
         bar.update()
-        field = field.improved(found, error, np.maximum(4.0 * LENGTHS, 24.0))
-        typical = np.sqrt(np.mean(field.deviation**2, axis=(2, 3)))
+        field = field.improved(found, error)
         log.info(
-            "fine structure of scales %s px: %s px",
-            LENGTHS.tolist(),
-            [[round(float(v), 4) for v in row] for row in typical],
-        )
+            "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
+            [[round(float(v), 4) for v in row] for row in field.typical()],
+        )  # fmt: skip
     found = data.solve(field, data.gather(data.raw))
     bar.update()
     samples = []
@@ -257,15 +287,14 @@ def build_fine_map(
         samples.append(data.sample_all(field, rng, tolerance=5e-3))
         bar.update()
     bar.close()
+    samples, own = zip(*samples, strict=True)
     errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)
-    base = SplineBase(solved[0][1].correction)
-    out = np.stack([data.grid.full(v) for v in found.sum(0)], -1)
-    if base.table is not None:
-        xs, ys = np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float)
-        bilinear = base.table.delta(*np.meshgrid(xs, ys))
-        for k in (0, 1):
-            out[..., k] += base.splines[k](ys, xs) - bilinear[k]
+    errors = with_own_stars(errors, solved[0][0], own, data.keep[0])
+    out = np.stack([data.grid.full(v) for v in field.total(found)], -1)
     x, y = np.meshgrid(np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float))
+    table = solved[0][1].correction.table
+    if table is not None:
+        out -= np.stack(table.delta(x, y), -1)
     stated = np.stack(errors.error(x, y), -1).astype(np.float32)
     # residuals within a circle of 10 pixels
     number = np.asarray(data.evaluate.T @ np.ones(data.w.size)).reshape(data.grid.size)

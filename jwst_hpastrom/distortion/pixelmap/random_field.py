@@ -1,8 +1,9 @@
 """A Gaussian random field on the detector: the prior of the finest structure, and its posterior from pairs.
 
 The field is a sum over a few scales, each stationary but for a slowly varying amplitude, and independent from
-amplifier to amplifier. With z white noise it is f = L z = Σ A F⁻¹ S F z; the stars' positions are eliminated
-from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients (Methods §2).
+amplifier to amplifier. With z white noise it is f = L z = Σ U A F⁻¹ S F z, where U interpolates what is
+coarser from larger bins; the stars' positions are eliminated from the weights W', and
+(1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients (Methods §2).
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,24 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.optimize import nnls
 
-__all__ = ["Grid", "RandomField", "autocorrelation", "fit_power", "solve_field"]
+__all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_power", "solve_field"]
 
-#: scales, pixels: the covariance of each is a Gaussian of this standard deviation; from the finest that stars
-#: are dense enough to show to half a cell of the default look-up table, which has what is coarser
-LENGTHS = np.array([5.0, 12.0, 30.0])
-#: no scale has less than this share of the variance anywhere: structure is not as smooth as Gaussians
-LEAST = 0.05
-_PAD = 5.0 * LENGTHS[-1]
+#: scales of each level, pixels along the grid's two axes: the covariance of each is a Gaussian of these
+#: standard deviations. From the finest that stars are dense enough to show to what a polynomial of fifth
+#: degree follows; the last two are rows and columns, along which read-out and manufacture act
+SCALES = (
+    np.array([[5.0, 5.0], [12.0, 12.0]]),
+    np.array([[30.0, 30.0], [75.0, 75.0], [30.0, 150.0], [150.0, 30.0]]),
+)
+#: of each level, how many scales are finer than a cell of the default look-up table
+SHORT = (2, 1)
+#: no short scale has less than this share of the short ones' variance anywhere, no long one of the long
+#: ones': structure is not as smooth as Gaussians
+LEAST = 0.02
+#: share of the other scales' variance that rows and columns have before the data tell
+UNEVEN = 0.12
+#: standard deviations after which a covariance may begin again
+_PAD = 4.0
 
 
 @dataclass(frozen=True)
@@ -94,34 +105,63 @@ class Grid:
             out[rows] = map_coordinates(image[s], places, order=order, mode="nearest")
         return self.upright(out)
 
+    def coarser(self):
+        """The grid of bins twice as large."""
+        return Grid(self.shape, 2 * self.bin, self.bands, self.axis)
+
+    def spread(self):
+        """Matrices that interpolate an image of the coarser bins along either axis, within bands."""
+        coarse = self.coarser()
+        rows = [(s, t) for s, t in zip(self.slices, coarse.slices, strict=True)]
+        whole = [(slice(0, self.size[1]), slice(0, coarse.size[1]))]
+        return _interpolation(rows, self.size[0], coarse.size[0]), _interpolation(
+            whole, self.size[1], coarse.size[1]
+        )
+
     def smooth(self, image, width):
         """Average an image of the bins with a Gaussian of ``width`` pixels."""
         return gaussian_filter(image, width / self.bin, mode="reflect", truncate=3.0)
 
 
+def _interpolation(parts, n, n_coarse):
+    """Sparse matrix (n, n_coarse) that interpolates linearly from bins twice as large, part by part."""
+    out = sparse.lil_array((n, n_coarse), dtype=np.float32)
+    for fine, coarse in parts:
+        for row in range(fine.start, fine.stop):
+            at = np.clip((row + 0.5) / 2 - 0.5, coarse.start, coarse.stop - 1)
+            low = min(int(at), max(coarse.stop - 2, coarse.start))
+            out[row, low] = 1.0 - (at - low)
+            if low + 1 < coarse.stop:
+                out[row, low + 1] = at - low
+    return out.tocsr()
+
+
 @dataclass(frozen=True)
-class RandomField:
-    """The prior.
+class Level:
+    """Scales of the prior that have bins of one size.
 
     Attributes
     ----------
     grid : `Grid`
-    deviation : ndarray, shape (len(LENGTHS), 2, ny, nx)
-        Standard deviation of the field at each scale (`LENGTHS`), of the corrections of x and y, pixels.
+    lengths : ndarray, shape (n, 2)
+        Of `SCALES`.
+    deviation : ndarray, shape (n, 2, ny, nx)
+        Standard deviation of the field at each scale, of the corrections of x and y, pixels.
     """
 
     grid: Grid
+    lengths: np.ndarray
     deviation: np.ndarray
 
     def __post_init__(self):
         nx = self.grid.size[1]
-        pad = int(np.ceil(_PAD / self.grid.bin))
-        rows = max(s.stop - s.start for s in self.grid.slices) + pad
-        size = next_fast_len(rows, real=True), next_fast_len(nx + pad, real=True)
+        rows = max(s.stop - s.start for s in self.grid.slices)
+        pad = np.ceil(_PAD * self.lengths.max(0) / self.grid.bin).astype(int)
+        size = next_fast_len(int(rows + pad[0]), real=True), next_fast_len(int(nx + pad[1]), real=True)
         qy = 2 * np.pi * np.fft.fftfreq(size[0])[:, None]
         qx = 2 * np.pi * np.fft.rfftfreq(size[1])
-        scale = (LENGTHS / self.grid.bin)[:, None, None, None]
-        root = np.sqrt(2 * np.pi) * scale * np.exp(-0.25 * (qx**2 + qy**2) * scale**2)
+        sy, sx = (self.lengths / self.grid.bin).T[:, :, None, None, None]
+        root = np.sqrt(2 * np.pi * sx * sy) * np.exp(-0.25 * ((qx * sx) ** 2 + (qy * sy) ** 2))
         object.__setattr__(self, "_size", size)
         # single precision: half the time, and 1e-6 of the field is nothing
         object.__setattr__(self, "_root", root.astype(np.float32))
@@ -129,10 +169,10 @@ class RandomField:
     @property
     def white(self):
         """Shape of the white noise."""
-        return (len(LENGTHS), 2, self.grid.bands, *self._size)
+        return (len(self.lengths), 2, self.grid.bands, *self._size)
 
     def parts(self, z):
-        """The field of white noise at each scale, shape (len(LENGTHS), 2, ny, nx)."""
+        """The field of white noise at each scale, shape (n, 2, ny, nx)."""
         out = np.empty(self.deviation.shape, np.float32)
         for b, s in enumerate(self.grid.slices):
             band = irfft2(self._root * rfft2(z[:, :, b]), self._size)
@@ -140,19 +180,91 @@ class RandomField:
         out *= self.deviation
         return out
 
-    def field(self, z):
-        """The field of white noise, shape (2, ny, nx)."""
-        return self.parts(z).sum(0)
-
     def transposed(self, field):
-        """The transpose of `field`."""
+        """The transpose of `parts` for a field (n, 2, ny, nx)."""
         field = field * self.deviation
         out = np.empty(self.white, np.float32)
         for b, s in enumerate(self.grid.slices):
             out[:, :, b] = irfft2(self._root * rfft2(field[:, :, s], self._size), self._size)
         return out
 
-    def improved(self, found, error, widths):
+    def improved(self, found, error):
+        """Return the deviations as the data want them, see `RandomField.improved`."""
+        out = np.empty(self.deviation.shape, np.float32)
+        for new, old, f, e, length in zip(out, self.deviation, found, error, self.lengths, strict=True):
+            width = max(4.0 * length.max(), 24.0)
+            for k in (0, 1):
+                before = np.asarray(old[k], float) ** 2
+                share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)
+                noise = before.mean() * (1.0 - share) / share
+                now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
+                new[k] = np.clip(now, before / 10, before * 10)
+        return out
+
+
+class RandomField:
+    """The prior: levels of scales, the second on bins twice as large.
+
+    Parameters
+    ----------
+    grid : `Grid`
+        Of the first level.
+    deviations : sequence of ndarray
+        Of each level, see `Level`.
+    """
+
+    def __init__(self, grid, deviations):
+        self.grid = grid
+        grids = (grid, grid.coarser())
+        self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
+        self.up, self.across = grid.spread()
+        self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
+        self.bounds = np.cumsum([0] + [int(np.prod(level.white)) for level in self.levels])
+
+    @classmethod
+    def stationary(cls, grid, power):
+        """Field of variances (2, n) that are the same everywhere, in the order of `SCALES`."""
+        out, first = [], 0
+        for g, lengths in zip((grid, grid.coarser()), SCALES, strict=True):
+            own = np.sqrt(np.asarray(power, np.float32)[:, first : first + len(lengths)].T)
+            out.append(np.broadcast_to(own[..., None, None], (*own.shape, *g.size)))
+            first += len(lengths)
+        return cls(grid, out)
+
+    @property
+    def white(self):
+        """Number of the white noise's values."""
+        return int(self.bounds[-1])
+
+    def typical(self):
+        """Root mean square of each scale's standard deviation, (n, 2), pixels."""
+        return np.concatenate([np.sqrt(np.mean(v.deviation**2, axis=(2, 3))) for v in self.levels])
+
+    def parts(self, z):
+        """The field of white noise at each scale of each level, list of (n, 2, ny, nx)."""
+        pieces = zip(self.levels, self.bounds, self.bounds[1:], strict=False)
+        return [level.parts(z[a:b].reshape(level.white)) for level, a, b in pieces]
+
+    def total(self, parts, short=False):
+        """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
+        fine, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts, SHORT, strict=True))
+        return fine + np.stack([(self.up @ v) @ self.back for v in coarse])
+
+    def transposed(self, field, short=None):
+        """The transpose of `total` of `parts`; ``short`` is a field of which the short scales only count."""
+        out = []
+        for k, level in enumerate(self.levels):
+            images = [f if k == 0 or f is None else self._gathered(f) for f in (field, short)]
+            each = np.repeat(images[0][None], len(level.lengths), axis=0)
+            if short is not None:
+                each[: SHORT[k]] += images[1]
+            out.append(level.transposed(each).ravel())
+        return np.concatenate(out)
+
+    def _gathered(self, field):
+        return np.stack([(self.down @ v) @ self.across for v in field])
+
+    def improved(self, found, error):
         """Prior as the data want it, from the posterior's mean and a sample of its error, scale by scale.
 
         The mean's square is the prior's times the share that the data determine, s²/(s² + n²); the noise n²
@@ -160,19 +272,17 @@ class RandomField:
 
         Parameters
         ----------
-        found, error : ndarray, shape (len(LENGTHS), 2, ny, nx)
-        widths : sequence of float
-            Pixels over which squares are averaged, per scale.
+        found, error : list of ndarray
+            As of `parts`.
         """
-        out = np.empty(self.deviation.shape, np.float32)
-        for new, old, f, e, width in zip(out, self.deviation, found, error, widths, strict=True):
-            for k in (0, 1):
-                before = np.asarray(old[k], float) ** 2
-                share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)
-                noise = before.mean() * (1.0 - share) / share
-                now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
-                new[k] = np.clip(now, before / 10, before * 10)
-        return RandomField(self.grid, np.sqrt(np.maximum(out, LEAST * out.sum(0))))
+        new = [v.improved(f, e) for v, f, e in zip(self.levels, found, error, strict=True)]
+        short, n = self.total(new, short=True), SHORT[1]
+        coarse = np.empty_like(new[1])
+        coarse[:n], coarse[n:] = self._gathered(short) / 4, new[1][n:].sum(0)  # four bins are one
+        return RandomField(
+            self.grid,
+            [np.sqrt(np.maximum(v, LEAST * m)) for v, m in zip(new, (short, coarse), strict=True)],
+        )
 
 
 def autocorrelation(values, weights, grid, reach=160.0):
@@ -211,21 +321,28 @@ def autocorrelation(values, weights, grid, reach=160.0):
 
 
 def fit_power(distance, product, weight, *, least=LEAST):
-    """Variances of the scales (`LENGTHS`) that add up to a measured covariance.
+    """Variances of the scales (`SCALES`) that add up to a measured covariance, which has no direction.
 
-    No scale gets less than the share ``least`` of all: what the average does not show may be there in places.
+    Scales of two lengths get a share of what the others have, and none gets less than the share ``least`` of
+    the short or the long ones: what the average does not show may be there in places.
     """
+    lengths = np.concatenate(SCALES)
+    even = lengths[:, 0] == lengths[:, 1]
     root = np.sqrt(weight / weight.max())
-    design = np.exp(-0.5 * (distance[:, None] / LENGTHS) ** 2)
-    power, _ = nnls(design * root[:, None], product * root)
-    return np.maximum(power, least * max(power.sum(), 1e-8))
+    design = np.exp(-0.5 * (distance[:, None] / lengths[even, 0]) ** 2)
+    power = np.zeros(len(lengths))
+    power[even], _ = nnls(design * root[:, None], product * root)
+    power[~even] = UNEVEN * power.sum()
+    is_short = np.concatenate([np.arange(len(v)) < n for v, n in zip(SCALES, SHORT, strict=True)])
+    total = np.where(is_short, power[is_short].sum(), power[~is_short].sum())
+    return np.maximum(power, least * np.maximum(total, 1e-8))
 
 
 def _dot(a, b):
     return np.float32(np.vdot(a, b))
 
 
-def solve_field(prior, evaluate, weigh, r, *, tolerance=2e-3, max_iterations=120):
+def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_iterations=120):
     """Return the posterior mean of the field.
 
     Parameters
@@ -237,24 +354,34 @@ def solve_field(prior, evaluate, weigh, r, *, tolerance=2e-3, max_iterations=120
         W': residuals (2, n) -> (2, n), the stars eliminated.
     r : ndarray, shape (2, n)
         Residuals.
+    n_all : int, optional
+        Pairs, the first ones, that have all scales; those after them have the short ones only.
     tolerance : float
         Of the residual of the normal equations, relative.
     max_iterations : int
 
     Returns
     -------
-    ndarray, shape (len(LENGTHS), 2, ny, nx)
-        By scale.
+    list of ndarray
+        By level and scale, see `RandomField.parts`.
     """
-    back = evaluate.T.tocsr()
+    n_all = r.shape[1] if n_all is None else n_all
+    groups = [evaluate[:n_all], evaluate[n_all:]][: 1 if n_all == r.shape[1] else 2]
+    backs = [e.T.tocsr() for e in groups]
 
     def down(values):
-        values = values.astype(np.float32)
-        return prior.transposed(np.stack([(back @ v).reshape(prior.grid.size) for v in values]))
+        values = np.split(values.astype(np.float32), [n_all], axis=1)
+        images = [
+            np.stack([(b @ v).reshape(prior.grid.size) for v in two])
+            for b, two in zip(backs, values, strict=False)
+        ]
+        return prior.transposed(*images)
 
     def normal(z):
-        f = prior.field(z)
-        return z + down(weigh(np.stack([evaluate @ v.ravel() for v in f])))
+        parts = prior.parts(z)
+        fields = [prior.total(parts, short=k > 0) for k in range(len(groups))]
+        at = [np.stack([e @ v.ravel() for v in f]) for e, f in zip(groups, fields, strict=True)]
+        return z + down(weigh(np.concatenate(at, axis=1)))
 
     left = down(weigh(r))
     z, p = np.zeros_like(left), left.copy()

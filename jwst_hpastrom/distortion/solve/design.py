@@ -8,12 +8,12 @@ from scipy import sparse
 from jwst_hpastrom.distortion.model.parts import table_nodes
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
-__all__ = ["Layout", "distortion_rows", "exposure_rows", "star_blocks", "table_weights"]
+__all__ = ["Layout", "distortion_rows", "drift_rows", "exposure_rows", "star_blocks", "table_weights"]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of the unknowns: polynomial (gauge "center"), table x, table y, exposures.
+    """Order of the unknowns: polynomial (gauge "center"), table x, table y, exposures, change with time.
 
     Attributes
     ----------
@@ -24,6 +24,8 @@ class Layout:
     shared_scale : bool
         Whether the exposures have free shifts and rotations only.
     shape : tuple of int
+    drift : bool
+        Whether scale and skew change with time.
     """
 
     degree: int
@@ -31,6 +33,7 @@ class Layout:
     n_exposures: int
     shared_scale: bool
     shape: tuple
+    drift: bool = False
 
     @property
     def terms(self):
@@ -55,7 +58,12 @@ class Layout:
     @property
     def n(self):
         """All unknowns but the stars'."""
-        return self.n_distortion + self.per_exposure * self.n_exposures
+        return self.n_distortion + self.per_exposure * self.n_exposures + self.n_drift
+
+    @property
+    def n_drift(self):
+        """Unknowns of the change with time: scale, a10 - b01, a01 + b10, pixels at the edge a year."""
+        return 3 if self.drift else 0
 
     @property
     def center(self):
@@ -153,6 +161,26 @@ def exposure_rows(layout, exposure, bx, by):
     for r in out:
         r.eliminate_zeros()
     return out
+
+
+def drift_rows(layout, x, y, years):
+    """Derivatives of the correction by the yearly changes of scale and skew.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Raw positions.
+    years : ndarray, shape (n,)
+        Times of the positions' exposures.
+
+    Returns
+    -------
+    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, n_drift)
+    """
+    if not layout.drift:
+        return [sparse.csr_array((x.size, 0))] * 2
+    p, q = ((v - c) / layout.half_width * years for v, c in zip((x, y), layout.center, strict=True))
+    return [sparse.csr_array(np.stack(v, 1)) for v in ((p, p, q), (q, -q, p))]
 
 
 def star_blocks(arms, star, n_stars):

@@ -3,12 +3,13 @@
 The stars' blocks are eliminated (Schur complement), the rest is solved by Cholesky's method, so that
 the full covariance comes with it. The catalog is a prior on the stars' positions; without one
 (self-calibration) the stars are free and the exposures share one scale; over several epochs they move, each
-by a motion of its own about the common one, with a dispersion that is found, too.
+by a motion of its own about the common one, with a dispersion that is found, too, and the detector's
+scale and skew change at a steady rate.
 """
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +19,13 @@ from tqdm.auto import tqdm
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection, table_nodes
 from jwst_hpastrom.distortion.solve import _kernels
-from jwst_hpastrom.distortion.solve.design import Layout, distortion_rows, exposure_rows, star_blocks
+from jwst_hpastrom.distortion.solve.design import (
+    Layout,
+    distortion_rows,
+    drift_rows,
+    exposure_rows,
+    star_blocks,
+)
 from jwst_hpastrom.distortion.solve.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.numerics import cell_index, robust_sigma
@@ -56,6 +63,9 @@ class JointResult:
     response : callable
         Unknowns but the stars' that residuals (2, n) of the problem's pairs are solved to.
     problem : `Problem`
+    drift, drift_error : ndarray, shape (3,)
+        Yearly changes of scale, a_10 - b_01 and a_01 + b_10, pixels at the detector's edge, about the
+        exposures' mean time; empty where they are no unknowns.
     """
 
     correction: DistortionCorrection
@@ -68,6 +78,8 @@ class JointResult:
     layout: Layout
     response: Callable
     problem: "Problem"
+    drift: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    drift_error: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def of_errors(self, r):
         """Solve for nothing but errors.
@@ -132,9 +144,12 @@ class Problem:
         self.matrices = (
             np.stack([t.matrix @ r for t, r in zip(transforms, pairs.rotations, strict=True)]) * scale
         )
-        rows = distortion_rows(layout, pairs.x[k], pairs.y[k])
-        moves = exposure_rows(layout, self.exposure, *arm)
-        self.rows = [sparse.hstack([a, b], "csr") for a, b in zip(rows, moves, strict=True)]
+        parts = (
+            distortion_rows(layout, pairs.x[k], pairs.y[k]),
+            exposure_rows(layout, self.exposure, *arm),
+            drift_rows(layout, pairs.x[k], pairs.y[k], pairs.years[self.exposure]),
+        )
+        self.rows = [sparse.hstack(v, "csr") for v in zip(*parts, strict=True)]
         self.motion = pairs.motion / scale  # of a star about the common one, pixels a year
         self.years = pairs.years
         arms = np.swapaxes(self.matrices[self.exposure], 0, 1)
@@ -282,7 +297,7 @@ def solve_joint(
     """
     base = replace(start, table=None, pixel_map=None)
     degree, shape = base.polynomial.degree, base.shape
-    layout = Layout(degree, n_cells, len(pairs.planes), free_stars, shape)
+    layout = Layout(degree, n_cells, len(pairs.planes), free_stars, shape, free_stars and pairs.motion > 0)
     use = pairs.fitted
     transforms = starting_transforms(pairs, base, use, free_stars)
     scale = float(np.mean([1.0 / t.scale for t in transforms]))
@@ -319,8 +334,11 @@ def solve_joint(
         return cho_solve(factor, problem.right_side(r, weights, stars)[0])
 
     final = robust / (errors2 + noise2)
+    last = slice(layout.n - layout.n_drift, layout.n)
+    own = cho_solve(factor, np.eye(layout.n)[:, last])[last]
+    drift = theta[last], np.sqrt(np.diag(own))
     return _finish(
-        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale
+        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale, drift
     )
 
 
@@ -347,7 +365,9 @@ def _first_weights(problem):
     return np.broadcast_to(np.where(keep, 1.0, 0.0), problem.r.shape).copy()
 
 
-def _finish(pairs, base, problem, response, theta, displacement, covariance, noise2, weights, gauge, scale):
+def _finish(
+    pairs, base, problem, response, theta, displacement, covariance, noise2, weights, gauge, scale, drift
+):
     layout = problem.layout
     p = base.polynomial
     da, db = layout.coefficients(theta)
@@ -371,7 +391,7 @@ def _finish(pairs, base, problem, response, theta, displacement, covariance, noi
     moved = np.zeros((pairs.held_out.size, displacement.shape[1]))
     moved[problem.stars] = displacement
     corrected = correction.forward(pairs.x, pairs.y)
-    transforms = _transforms_of(pairs, corrected, moved * scale, full)
+    transforms = _transforms_of(pairs, corrected, moved * scale, full, layout, drift[0])
     noise, motion = float(np.sqrt(noise2)), problem.motion * scale
     return JointResult(
         correction,
@@ -384,12 +404,24 @@ def _finish(pairs, base, problem, response, theta, displacement, covariance, noi
         layout,
         response,
         problem,
+        *drift,
     )
 
 
-def _transforms_of(pairs, corrected, displacement, weights):
-    """Exposures' similarities from the stars' own positions (arcsec displacements) to the corrected ones."""
-    out = []
+def _drift_matrix(layout, drift):
+    """Change a year of corrected positions about the center, (2, 2)."""
+    if not drift.size:
+        return np.zeros((2, 2))
+    scale, stretch, skew = drift / layout.half_width
+    return np.array([[scale + stretch, skew], [skew, scale - stretch]])
+
+
+def _transforms_of(pairs, corrected, displacement, weights, layout, drift):
+    """Exposures' transformations from the stars' own positions (arcsec displacements) to the corrected ones.
+
+    Similarities, but for the change of the detector with time.
+    """
+    out, rate = [], _drift_matrix(layout, drift)
     for e in range(len(pairs.planes)):
         k = (pairs.exposure == e) & (weights.min(0) > 0)
         own = displacement[pairs.star[k]]
@@ -397,7 +429,14 @@ def _transforms_of(pairs, corrected, displacement, weights):
             own = own[:, :2] + own[:, 2:] * pairs.years[e]
         d = pairs.rotations[e] @ own.T
         u, v = pairs.u[k] + d[0], pairs.v[k] + d[1]
-        out.append(_weighted_similarity(u, v, corrected[0][k], corrected[1][k], weights[:, k].mean(0)))
+        change = pairs.years[e] * rate
+        at = np.stack([corrected[0][k], corrected[1][k]])
+        fit = _weighted_similarity(
+            u, v, *(at + change @ (at - layout.center[:, None])), weights[:, k].mean(0)
+        )
+        back = np.linalg.inv(np.eye(2) + change)
+        offset = layout.center + back @ (fit.offset - layout.center)
+        out.append(LinearTransform(back @ fit.matrix, offset, fit.center))
     return out
 
 

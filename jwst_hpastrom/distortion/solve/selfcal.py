@@ -163,4 +163,8 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
     )
     if pairs.motion > 0:
         log.info("motions about the common one have a dispersion of %.3f mas/yr", 1e3 * result.motion)
+        log.info(
+            "change of scale and skew at the detector's edge: %s ± %s px/yr",
+            result.drift.round(5).tolist(), result.drift_error.round(5).tolist(),
+        )  # fmt: skip
     return replace(pairs, motion=result.motion), result

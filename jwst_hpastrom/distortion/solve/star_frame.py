@@ -90,7 +90,11 @@ class StarFrame:
         return np.stack([r[k] - m[:, k, 0] * d[0] - m[:, k, 1] * d[1] for k in (0, 1)])
 
     def simulate(self, rng):
-        """Draw `raw` residuals of pure noise: errors of the measurements and of the catalog."""
+        """Draw `raw` residuals of pure noise: errors of the catalog and of the measurements."""
+        return sum(self.simulate_both(rng))
+
+    def simulate_both(self, rng):
+        """Draw what the stars' catalog errors and motions are, and the measurements' errors, (2, n) each."""
         p = self.pairs
         d = rng.normal(size=(2, self.variance.size)) * np.sqrt(
             np.where(np.isfinite(self.variance), self.variance, 0.0)
@@ -99,7 +103,7 @@ class StarFrame:
         if self.motion > 0:
             d = d + rng.normal(size=(2, self.variance.size))[:, p.star] * self.motion * self.basis[:, 1]
         noise = rng.normal(size=(2, len(p))) * np.sqrt(self.noise)
-        return np.stack([m[:, k, 0] * d[0] + m[:, k, 1] * d[1] for k in (0, 1)]) + noise
+        return np.stack([m[:, k, 0] * d[0] + m[:, k, 1] * d[1] for k in (0, 1)]), noise
 
 
 def star_frame(pairs, transforms, good, *, noise=0.005, prior=True):

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.errors import HPAstromError, NoOverlapError
+from jwst_hpastrom.frame.correction_errors import correction_errors
 from jwst_hpastrom.frame.systematics import (
     DetectorErrors,
     Profile,
-    correction_errors,
     curvature_error,
     detector_errors,
     light_errors,
@@ -172,18 +172,18 @@ class ErrorsByDetector:
 
     Parameters
     ----------
-    m, star, averages, transforms, corrections, name, instrument
+    m, star, averages, transforms, corrections, name, instrument, names
         As of `~jwst_hpastrom.frame.systematics.SharedErrors`.
 
     several : `SeveralDetectors`
     """
 
-    def __init__(self, m, star, averages, transforms, corrections, name, several, instrument=""):
+    def __init__(self, m, star, averages, transforms, corrections, name, several, instrument="", names=()):
         n, which = averages.n_used.size, several.which
         self.pixel = float(np.median([t.scale for t in transforms]))
         self.name, self.instrument = name, instrument
         together = same_places(m, transforms) & (which[:, None] == which)
-        known = correction_errors(m, star, averages.used, transforms, corrections, n)
+        known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
         extra = shared_weight(m, star, averages.used, together, n)
         rows = averages.used & (star >= 0)
         counts = [np.bincount(star[rows & (which[m.exposure] == d)], minlength=n) for d in np.unique(which)]

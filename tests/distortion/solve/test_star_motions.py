@@ -65,6 +65,27 @@ def test_motions_are_found_and_not_taken_for_distortion(epochs, tools):
     assert result.noise < 0.5 * plain.noise
 
 
+def changing(lists, tools, rates):
+    """The same lists with a detector whose scale and skews (pixels at the edge a year) change."""
+    scale, stretch, skew = rates
+    out = [t.copy() for t in lists]
+    for k, t in enumerate(out):
+        p, q = ((np.asarray(t[c]) - 255.0) / 256.0 * YEARS[k % 3] for c in "xy")
+        # corrected = raw + what is found: a change of the correction moves the raw positions the other way
+        t["x"] -= scale * p + stretch * p + skew * q
+        t["y"] -= scale * q - stretch * q + skew * p
+    return out
+
+
+def test_a_change_of_scale_and_skew_with_time_is_found(epochs, tools):
+    rates = np.array([2e-5 * 256, 0.005, -0.005])
+    for true in (0 * rates, rates):
+        _, result = solved(changing(epochs, tools, true), tools)
+        assert np.all(np.abs(result.drift - true) < 3 * result.drift_error)
+        assert np.all(result.drift_error < 0.002)
+        assert tools.true_rms(result.correction) < 0.004
+
+
 @pytest.fixture(scope="module")
 def moving(scene):
     """Pairs with a catalog, of exposures given other times."""

@@ -1,0 +1,38 @@
+"""What a star's measurements share by the errors of the distortion correction."""
+
+import numpy as np
+
+__all__ = ["correction_errors"]
+
+
+def correction_errors(m, star, used, transforms, corrections, n_stars, names=()):
+    """Error that a star's measurements share by the distortion correction's own, master pixels, (2, n_stars).
+
+    It is the mean covariance of two different measurements of the star: what is not common to them shows in
+    their scatter. Exposures that share a correction share its errors
+    (`~jwst_hpastrom.geometry.Mapping.mean_error`); those of different corrections are independent. The error
+    of a single measurement, which has no scatter, is all of it. A star that the correction was made from has
+    more in common in its exposures than their places say, the more the better it is measured
+    (`~jwst_hpastrom.distortion.model.error_model.ErrorModel.share`); ``names`` are the exposures' file names.
+    """
+    total = np.zeros((2, n_stars))
+    count = np.bincount(star[used], minlength=n_stars)
+    for own in {id(c): c for c in corrections}.values():
+        which = [k for k, c in enumerate(corrections) if c is own]
+        s = np.flatnonzero(used & np.isin(m.exposure, which))
+        at, n = (m.raw_x[s], m.raw_y[s]), np.bincount(star[s], minlength=n_stars)
+        mean = np.nan_to_num(own.mean_error(*at, star[s], n_stars)) ** 2
+        single = np.stack([np.bincount(star[s], e**2, minlength=n_stars) for e in own.error(*at)])
+        shared = np.maximum(n**2 * mean - single, (n - 1) * single * _own_share(own, m, star, s, n, names))
+        turn = np.mean([transforms[k].matrix ** 2 for k in which], axis=0)
+        total += turn @ np.where(count > 1, shared, single)
+    return np.sqrt(np.maximum(total, 0.0) / np.maximum(count * (count - 1), 1))
+
+
+def _own_share(correction, m, star, rows, count, names):
+    """`ErrorModel.share` of the stars with these rows of measurements; zero for other corrections."""
+    model = getattr(getattr(correction, "full", correction), "uncertainty", None)
+    if model is None:
+        return np.zeros((2, count.size))
+    variance = np.bincount(star[rows], 0.5 * (m.vx[rows] + m.vy[rows]), count.size) / np.maximum(count, 1)
+    return model.share(np.sqrt(np.nan_to_num(variance)), names)
