@@ -50,6 +50,12 @@ def fitted(image):
     }
 
 
+def same_fluxes(one, two, row):
+    """To a fiftieth of their errors: the fits stop when they have converged to that."""
+    assert np.all(np.abs(two["flux"][row] - one["flux"]) < 0.02 * one["flux_err"])
+    np.testing.assert_allclose(two["flux_err"][row], one["flux_err"], rtol=1e-3)
+
+
 def nearest(a, b, x, y):
     """Rows of b that are at (x, y)."""
     d = np.hypot(b["x"] - x[:, None], b["y"] - y[:, None])
@@ -65,9 +71,8 @@ def test_a_shift_by_whole_pixels_shifts_stars(seed, i, j):
     one, two = fitted(image), fitted(changed(image, lambda a: np.roll(a, (j, i), (0, 1))))
     row = nearest(one, two, one["x"] + i, one["y"] + j)
     for c, plus in (("x", i), ("y", j)):
-        np.testing.assert_allclose(two[c][row], one[c] + plus, atol=1e-5)
-    for c in ("flux", "x_err", "flux_err"):
-        np.testing.assert_allclose(two[c][row], one[c], rtol=1e-4)
+        np.testing.assert_allclose(two[c][row], one[c] + plus, atol=2e-4)
+    same_fluxes(one, two, row)
 
 
 @few
@@ -80,7 +85,7 @@ def test_a_quarter_turn_turns_stars(seed):
     np.testing.assert_allclose(two["x"][row], x, atol=1e-4)
     np.testing.assert_allclose(two["y"][row], y, atol=1e-4)
     np.testing.assert_allclose(two["x_err"][row], one["y_err"], rtol=1e-3)
-    np.testing.assert_allclose(two["flux"][row], one["flux"], rtol=1e-4)
+    same_fluxes(one, two, row)
 
 
 @few
@@ -262,20 +267,19 @@ def test_motions_know_no_units(seed, units):
 
 
 @few
-@given(SEEDS, st.floats(-150, 150), st.floats(0.01, 100.0))
-def test_motions_follow_time(seed, angle, years):
-    """A turned sky changes nothing; all times further apart: slower motions, with smaller errors."""
+@given(SEEDS, st.floats(-150, 150), st.floats(0.1, 10.0))
+def test_motions_follow_sky_and_time(seed, angle, slower):
+    """A turned sky changes nothing; the same displacements in a longer time are slower motions."""
     master, first, _, _ = scene(seed, n=300)
     first.remove_columns(["pmra", "pmdec", "pmra_error", "pmdec_error"])
     one = motions(master, first)
+    master.meta["epoch"] = first.meta["epoch"] + slower * (master.meta["epoch"] - first.meta["epoch"])
     for t in (master, first):
         t["ra"] = (np.asarray(t["ra"]) + angle) % 360
-    for t in (master, first):
-        if "ra_ref" in t.meta:
-            t.meta["ra_ref"] = (t.meta["ra_ref"] + angle) % 360
+        t.meta["ra_tangent"] = (t.meta["ra_tangent"] + angle) % 360
     two = motions(master, first)
     for c in MOTIONS:
-        np.testing.assert_allclose(two[c], one[c], rtol=1e-3, atol=1e-4, err_msg=c)
+        np.testing.assert_allclose(two[c] * slower, one[c], rtol=1e-3, atol=1e-4, err_msg=c)
 
 
 # -- motions of many epochs

@@ -94,14 +94,13 @@ class Run:
 
     def set_aside(self, used):
         """Let an earlier run's distortion, where this run uses another or none, be taken by nothing."""
-        own = self.path("distortion.asdf")
-        if used and (found := Path(file_for(used, self.beam, "a distortion"))).exists():
-            if own.exists() and own.samefile(found):
-                return
-        for suffix in OF_DISTORTION:
-            if (path := self.path(suffix)).exists():
-                path.rename(kept := path.with_name(f"{path.name}.earlier"))
-                log.warning("%s is of an earlier run, and not used: it is %s now", path, kept.name)
+        own = [path for suffix in OF_DISTORTION if (path := self.path(suffix)).exists()]
+        found = Path(file_for(used, self.beam, "a distortion")) if used else None
+        if found and found.exists() and any(path.samefile(found) for path in own):
+            return
+        for path in own:
+            path.rename(kept := path.with_name(f"{path.name}.earlier"))
+            log.warning("%s is of an earlier run, and not used: it is %s now", path, kept.name)
 
     def solve(self, given, part="distortion"):
         """Solve or refine the distortion.
