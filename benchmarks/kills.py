@@ -181,7 +181,8 @@ def main():
             n_files = next(files)
             print(f"{road}: {n_files} files in {seconds:.1f} s", flush=True)
             kills, disks = round(share * args.kills), round(share * args.disks)
-            for kind, what, how in trials(kills, disks, n_files, seconds, rng):
+            planned = list(trials(kills, disks, n_files, seconds, rng))
+            for kind, what, how in [planned[k] for k in rng.permutation(len(planned))]:
                 shutil.rmtree(out, ignore_errors=True)
 
                 def disturbed(how=how, road=road):
@@ -200,8 +201,8 @@ def main():
                 count[road, kind, "disturbed"] += hit
                 count[road, kind, "named"] += named
                 count[road, kind, "identical"] += not wrong
-                if wrong or (kind == "full disk" and hit and not named):
-                    print(f"  {road}, {kind}, {what}: named {named}; {wrong}", flush=True)
+                end = "named" if named else "disturbed" if hit else "not disturbed"
+                print(f"  {road}, {kind}, {what}: {end}; {wrong or 'identical'}", flush=True)
     for road, kind in sorted({k[:2] for k in count}):
         print(f"{road:6s} {kind:13s}", ", ".join(
             f"{count[road, kind, n]} {n}" for n in ("trials", "disturbed", "named", "identical")
