@@ -48,37 +48,26 @@ def simulate(folder, size, stars):
 
 def repeat(paths, folder, n, rng):
     """Put ``n`` exposures into a folder: the same ones again and again, by other names and pointings."""
-    from astropy.modeling.models import Identity, Shift
+    from astropy.modeling.models import Shift
     from stdatamodels.jwst.datamodels import ImageModel
 
     folder.mkdir()
     names = []
     for k in range(n):
+        names.append(f"jw1{k:04d}001001_02101_00001_nis_cal.fits")
         source = paths[k % len(paths)]
-        name = (
-            f"jw09999{k:03d}001_02101_00001_nis_cal.fits"
-            if k < 1000
-            else f"jw1{k:04d}001001_02101_00001_nis_cal.fits"
-        )
         if k < len(paths):
-            os.link(source, folder / name)
-        else:
-            with warnings.catch_warnings(), ImageModel(source) as model:
-                warnings.simplefilter("ignore")
-                moved = rng.normal(0, 0.05 / 3600, 2)  # a pointing's error
-                model.meta.wcs.insert_transform(
-                    model.meta.wcs.output_frame, Shift(moved[0]) & Shift(moved[1])
-                    if model.meta.wcs.forward_transform.n_outputs == 2 else Identity(2),
-                )  # fmt: skip
-                model.save(folder / name)
-        names.append(name)
+            os.link(source, folder / names[-1])
+            continue
+        with warnings.catch_warnings(), ImageModel(source) as model:
+            warnings.simplefilter("ignore")
+            a, d = rng.normal(0, 0.05 / 3600, 2)  # a pointing's error, degrees
+            model.meta.wcs.insert_transform(model.meta.wcs.output_frame, Shift(a) & Shift(d))
+            model.save(folder / names[-1])
     members = [{"expname": name, "exptype": "science"} for name in names]
-    association = {
-        "asn_type": "image3", "asn_rule": "DMS_Level3_Base", "asn_id": "a3001", "asn_pool": "none",
-        "program": "09999", "target": "none", "products": [{"name": "f", "members": members}],
-    }  # fmt: skip
+    association = {"asn_type": "image3", "asn_rule": "DMS_Level3_Base", "asn_id": "a3001", "asn_pool": "none",
+                   "program": "09999", "products": [{"name": "f", "members": members}]}  # fmt: skip
     (folder / "f_asn.json").write_text(json.dumps(association))
-    return folder / "f_asn.json"
 
 
 def family(pid):
@@ -159,14 +148,10 @@ def main():
             for step in args.steps:
                 alias, *more = COMMANDS[step]
                 more = [m.format(**names) for m in more]
-                strun = [sys.executable, "-m", "jwst_hpastrom", "strun"] if False else ["strun"]
-                peak, cpu, wall = run([*strun, alias, "f_asn.json", *more, *common], folder)
+                peak, cpu, wall = run(["strun", alias, "f_asn.json", *more, *common], folder)
                 rows[step].append((n, peak, cpu, wall))
-                print(
-                    f"{step:12s} {n:6d} exposures: peak {peak / 1e9:6.3f} GB, "
-                    f"{cpu / n:7.3f} CPU s an exposure, {wall:7.1f} s",
-                    flush=True,
-                )
+                print(f"{step:12s} {n:6d} exposures: peak {peak / 1e9:6.3f} GB, "
+                      f"{cpu / n:7.3f} CPU s an exposure, {wall:7.1f} s", flush=True)  # fmt: skip
         print(
             f"\n{'':12s} {'GB + MB an exposure':>22s} {'10⁴: GB':>9s} {'time ratio':>11s} {'10⁴: CPU h':>11s}"
         )

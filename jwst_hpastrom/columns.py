@@ -1,6 +1,7 @@
 """Every catalog column and flag, once: name, unit, type, description."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import numpy as np
 from astropy.table import Column as TableColumn
 from astropy.table import Table
+from astropy.units import Unit, UnitConversionError
 from numpy.typing import ArrayLike
+
+from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = [
     "AVERAGED",
@@ -18,6 +22,7 @@ __all__ = [
     "STAR_LIST",
     "Column",
     "Flag",
+    "check_no_list_twice",
     "describe_flags",
     "epsf_cause",
     "make_table",
@@ -206,6 +211,9 @@ MOTION = parse_columns("""
     flags        |          | i8 | bits of jwst_hpastrom.columns.Flag
 """)
 
+#: units of what lies on the sky, in whatever table
+SKY_UNITS = {c.name: Unit(c.unit) for c in MOTION if re.fullmatch("(ra|dec|pmra|pmdec)(_error)?", c.name)}
+
 
 def make_table(
     schema: tuple[Column, ...], data: Mapping[str, Any], meta: Mapping[str, Any] | None = None
@@ -264,7 +272,13 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     Returns
     -------
     ndarray of float
-        NaN where masked.
+        NaN where masked. Positions, motions and their errors are in degrees, mas and mas/yr, whatever other
+        unit the column has.
+
+    Raises
+    ------
+    BadCatalogError
+        Positions or motions in a unit of something else.
 
     Examples
     --------
@@ -279,7 +293,34 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     column = getattr(table[name], "value", table[name])
     if hasattr(column, "unmasked"):  # a masked quantity's mask is unknown to numpy
         column = np.ma.array(column.unmasked, mask=column.mask)
-    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    out = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    unit = getattr(table[name], "unit", None)
+    if name in SKY_UNITS and unit and unit != SKY_UNITS[name]:
+        try:
+            out = out * unit.to(SKY_UNITS[name])
+        except UnitConversionError as err:
+            raise BadCatalogError(f"{name} in {unit}", f"a unit such as {SKY_UNITS[name]}") from err
+    return out
+
+
+def check_no_list_twice(tables: Sequence[Table]) -> None:
+    """Raise `~jwst_hpastrom.errors.BadCatalogError` where two star lists are one: nothing was repeated.
+
+    Parameters
+    ----------
+    tables : sequence of `~astropy.table.Table`
+        With x and y.
+    """
+    seen: dict[bytes, str] = {}
+    for k, table in enumerate(tables):
+        name = str(table.meta.get("filename") or f"list {k + 1}")
+        key = np.sort([values(table, "x"), values(table, "y")]).tobytes()  # in whatever order
+        if key in seen:
+            raise BadCatalogError(
+                f"the same stars at the same pixels in {seen[key]} and {name}", "each exposure once",
+                "take one of them out",
+            )  # fmt: skip
+        seen[key] = name
 
 
 #: median QFIT of stars with S/N above 100 that no fitting ePSF gives

@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.columns import check_no_list_twice
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
@@ -209,7 +210,11 @@ def solve_distortion(
     filters = [star_lists, *(void_lists if config.pixel_map else ())]
     for lists in filters:
         check_one_filter(lists)
+<<<<<<< HEAD
     drift: dict[str, Any] = {}
+=======
+        check_no_list_twice(lists)
+>>>>>>> scale
     if config.method == "iterative":
         pairs, correction, cells, convergence = _as_published(
             filters, reference, config, rng, executor=executor, progress=progress

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
-from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.columns import MASTER, Flag, check_no_list_twice, make_table
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame.assemble import Asked, Zeros, master_table
@@ -160,6 +160,7 @@ def build_master(
     star_lists = list(star_lists)
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
+    check_no_list_twice(star_lists)
     names = [str(t.meta.get("filename", f"list {k + 1}")) for k, t in enumerate(star_lists)]
     if len(star_lists) == 1:
         log.warning(

@@ -8,6 +8,7 @@ from astropy.table import Table
 from scipy.stats import binom
 
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError
 from jwst_hpastrom.geometry import clipped_median, robust_sigma
 from jwst_hpastrom.kinematics.dispersion import Dispersion
@@ -90,8 +91,8 @@ def select_members(
     >>> select_members(table, ra=10.0, dec=0.0, motion=(1.0, 0.0))
     array([ True, False, False])
     """
-    x = (np.asarray(table["ra"], float) - ra + 180.0) % 360.0 - 180.0
-    x, y = x * np.cos(np.deg2rad(dec)) * 3600.0, (np.asarray(table["dec"], float) - dec) * 3600.0
+    x = (values(table, "ra") - ra + 180.0) % 360.0 - 180.0
+    x, y = x * np.cos(np.deg2rad(dec)) * 3600.0, (values(table, "dec") - dec) * 3600.0
     keep = np.hypot(x, y) <= radius
     if cmd is not None:
         keep &= np.asarray(cmd, bool)
@@ -154,8 +155,8 @@ def bulk_motion(
     >>> bulk_motion(table).motion.round(1)
     array([1., 2.])
     """
-    v = np.stack([np.asarray(table["pmra"], float), np.asarray(table["pmdec"], float)])
-    e = np.stack([np.asarray(table["pmra_error"], float), np.asarray(table["pmdec_error"], float)])
+    v = np.stack([values(table, "pmra"), values(table, "pmdec")])
+    e = np.stack([values(table, "pmra_error"), values(table, "pmdec_error")])
     ok = np.all(np.isfinite(v) & np.isfinite(e), axis=0)
     v, e = v[:, ok], e[:, ok]
     if v.shape[1] < min_stars:

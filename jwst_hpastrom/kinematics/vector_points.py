@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.kinematics.dispersion import fit_dispersion
 
@@ -48,7 +49,7 @@ def vector_points(table: Table, *, edges: Sequence[float], min_stars: int = 10) 
     mag = np.asarray(table["mag"], float)
     for low, high in pairwise(edges):
         b = (mag >= low) & (mag < high)
-        b &= np.isfinite(np.asarray(table["pmra"], float) + np.asarray(table["pmdec"], float))
+        b &= np.isfinite(values(table, "pmra") + values(table, "pmdec"))
         if b.sum() < min_stars:
             continue
         row = {"mag_low": float(low), "mag_high": float(high), "n": int(b.sum())}

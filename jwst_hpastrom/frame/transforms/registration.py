@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from jwst_hpastrom.columns import epsf_cause
+from jwst_hpastrom.columns import epsf_cause, values
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, match_few, sky_middle
 
@@ -36,7 +36,7 @@ def choose_plane(plane, reference, ra, dec, scale_mas):
         own = TangentPlane.from_meta(reference.meta)
         if own is not None:
             return own
-        ra, dec = np.asarray(reference["ra"], float), np.asarray(reference["dec"], float)
+        ra, dec = values(reference, "ra"), values(reference, "dec")
     ok = np.isfinite(ra) & np.isfinite(dec)
     if not ok.any():
         raise NotEnoughStarsError(

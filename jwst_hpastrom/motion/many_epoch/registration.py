@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import check_no_list_twice, values
 from jwst_hpastrom.errors import BadCatalogError, DegenerateSolutionError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import (
     CompositeMapping,
@@ -59,6 +59,7 @@ def check_lists(lists):
             raise BadCatalogError("no epoch", "meta['epoch'], a Julian year", "give epochs=", name) from None
         if not np.isfinite(epochs[-1]):
             raise BadCatalogError(f"epoch {epochs[-1]}", "a Julian year", "give epochs=", name)
+    check_no_list_twice(lists)
     epochs = np.array(epochs)
     order = np.argsort(epochs, kind="stable")
     if np.any(order != np.arange(order.size)):

@@ -146,10 +146,11 @@ def run_epochs(pipeline, association, folder, reading):
         if given:
             note(f"distortion of {name}", "given", "distortion_file")
             found[band] = given, given
-            continue
-        if pipeline.reference_catalog:
-            pipeline.hp_distortion_refine.few_stars = "refine"
-        found[band] = together.solve(None, f"distortion of {name}")
+        else:
+            if pipeline.reference_catalog:
+                pipeline.hp_distortion_refine.few_stars = "refine"
+            found[band] = together.solve(None, f"distortion of {name}")
+        together.set_aside(found[band][0])
     masters = []
     for run, visit in zip(runs, visits, strict=True):
         distortion, start = found[visit.band]

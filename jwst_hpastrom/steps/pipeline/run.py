@@ -17,6 +17,11 @@ __all__ = ["Run"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
+#: ends of the names of what a distortion's Step writes
+OF_DISTORTION = (
+    "distortion.asdf", "stdgdc.fits", "gdc.fits", "distortion_refine_quality.ecsv",
+    "scale_distortion_refine_quality.ecsv",
+)  # fmt: skip
 EXPOSURE = "exposure "  # begins the labels of exposures in manifests
 
 
@@ -83,8 +88,19 @@ class Run:
         else:
             pipe.hp_distortion_refine.few_stars = "refine"
             distortion, start = self.solve(given, part)
+        self.set_aside(distortion)
         self.build_and_fit(start, pipe.mode)
         return distortion
+
+    def set_aside(self, used):
+        """Let an earlier run's distortion, where this run uses another or none, be taken by nothing."""
+        own = [path for suffix in OF_DISTORTION if (path := self.path(suffix)).exists()]
+        found = Path(file_for(used, self.beam, "a distortion")) if used else None
+        if found and found.exists() and any(path.samefile(found) for path in own):
+            return
+        for path in own:
+            path.rename(kept := path.with_name(f"{path.name}.earlier"))
+            log.warning("%s is of an earlier run, and not used: it is %s now", path, kept.name)
 
     def solve(self, given, part="distortion"):
         """Solve or refine the distortion.
@@ -125,8 +141,6 @@ class Run:
                     raise
                 source = "that given" if given else "that of the exposures' WCS"
                 log.warning("no distortion was solved, %s is used: %s", source, err)
-                if path.exists():
-                    log.warning("%s is of an earlier run, and not used", path)
                 return self._without(tried, given, part, f"no star to refine it by: {err.found}; {err.do}")
         chosen = read_table(self.path("distortion_refine_quality.ecsv")).meta["chosen"]
         pipe.choices.note(part, *chosen)

@@ -359,8 +359,14 @@ def test_nothing_of_an_earlier_run_is_mixed_in(fitted, tmp_path):
     folder = Path(shutil.copytree(fitted, tmp_path / "copy"))
     how = {"epsf_file": folder / "start_epsf.asdf", **GIVEN, "reference_catalog": None, "mode": "isolated"}
     steps = {"hp_epsf_fit": {"perturb": "global", "perturb_sn": 50.0, "regions": True}}
-    run(folder, resume=True, steps=steps, **how)
     out = folder / "out"
+    assert (out / "field_distortion.asdf").exists()
+    run(folder, resume=True, steps=steps, **how)
+    # without a catalog there is no distortion: what is there of one is taken by nothing
+    left = {p.name for p in out.glob("*") if "distortion" in p.name or "gdc" in p.name}
+    assert {"field_distortion.asdf.earlier", "field_stdgdc.fits.earlier"} <= left
+    assert all(name.endswith(".earlier") for name in left)
+    assert Table.read(out / "field_master.ecsv").meta["distortion"] == "none"
     assert len(list(out.glob("*_pepsf.fits"))) == len(list(out.glob("*_stars.reg"))) == 3
     # an exposure without stars is skipped: its old list goes, and so do the other lists' old companions
     change(folder / f"{NAME.format(3)}_cal.fits", "SCI", flat)
