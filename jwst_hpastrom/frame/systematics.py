@@ -19,8 +19,8 @@ __all__ = [
     "light_errors",
 ]
 
-#: measurements that the detector's pattern is found from: their noise is then a thousandth of a pixel; and the
-#: fewest degrees of freedom that it is looked for in, three for each of its coefficients
+#: measurements that the detector's pattern is found from: more add nothing; and the fewest degrees of freedom
+#: that it is looked for in, three for each of its coefficients
 MOST, FEWEST = 60000, 27
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0
@@ -183,8 +183,8 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     means -= base @ (base.T @ means)
     dof = rows.size - who.size - 3 * n_exposures - seen.sum()
     noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.sum(z**2, axis=1) / dof
-    # where its noise is more than that of means of these measurements the pattern found is an upper limit, noise
-    # included: less is not known
+    # where its noise is more than that of means of these measurements the pattern found is an upper limit,
+    # noise included: less is not known
     own = 0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]]
     limit = bool(np.median(noise) > np.median(own))
     smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (0.0 if limit else noise))

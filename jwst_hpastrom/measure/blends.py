@@ -8,11 +8,11 @@ from jwst_hpastrom.measure import _pair_kernels
 __all__ = ["error_inflation", "resolve_blends"]
 
 LEAST = 36.0  # gain in chi-square by a second star: three parameters of noise reach it once in 10⁷
-#: gain in units of (the light's error by the ePSF over its noise)² that a wrong ePSF may bring (this project's
-#: choice, as the others here where nothing is said)
+#: gain, in units of (the light's error by the ePSF over its noise)², that a wrong ePSF may bring (this
+#: project's choice, as the others here where nothing is said)
 MIMICKED = 0.3
-#: share of the gain that is left without the fifth of the exposures that gain most: of alike exposures 0.8, of one
-#: with a cosmic ray none; half of the former
+#: share of the gain that is left without the fifth of the exposures that gain most: 0.8 where they are alike,
+#: none where one has a cosmic ray; half of the former
 ALIKE = 0.4
 #: share of the excess over the noise that two stars explain: more than they leave
 EXPLAINED = 0.5

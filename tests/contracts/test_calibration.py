@@ -16,8 +16,8 @@ spec.loader.exec_module(calibration)
 #: every regime of the benchmark, at these sizes at most, with its first seed: nothing is chosen by its result
 SMALL = {"master": {"n": 200, "pointings": 2}, "two_epoch": {"n": 200, "references": 100},
          "many_epoch": {"n": 140}, "few_stars": {"trials": 40}, "bulk": {"trials": 3}}  # fmt: skip
-DEFAULT = {"master": {"n": 200}, "two_epoch": {"n": 200}, "many_epoch": {"n": 140}, "few_stars": {"trials": 40},
-           "bulk": {"trials": 3}}  # fmt: skip
+DEFAULT = {"master": {"n": 200}, "two_epoch": {"n": 200}, "many_epoch": SMALL["many_epoch"],
+           "few_stars": SMALL["few_stars"], "bulk": SMALL["bulk"]}  # fmt: skip
 #: columns that all stars of a field share a draw of: as many as fields, not stars, are independent
 SHARED = ("_total", "_tie", "zero_point")
 #: stars that a field's transformations, which neighbors share, are worth
@@ -48,9 +48,9 @@ def independent(part, column, number):
     return number
 
 
-@pytest.mark.parametrize("part", calibration.PARTS)
+@pytest.mark.parametrize("part", list(calibration.PARTS))
 def test_pulls_of_printed_errors(part):
-    square, count, free = {}, {}, {}
+    square, count = {}, {}
     for regime in map(small, calibration.PARTS[part]):
         rows = calibration.summary(regime, 1)
         assert "refused" not in rows, regime
