@@ -183,16 +183,16 @@ def many_epoch(
     field = row >= gaia
     ambiguous = np.asarray(t["flags"]) & int(Flag.AMBIGUOUS) != 0
     out = {"ambiguous": ambiguous[field].astype(float)}
-    field &= ~ambiguous
+    told = field & ~ambiguous
     for k, c in enumerate(("pmra", "pmdec")):
-        d = (np.asarray(t[c]) - pm[row, k])[field]
-        out[f"{c}_error"] = (d - np.median(d)) / t[f"{c}_error"][field]
-        out[f"{c}_error_total"] = d / t[f"{c}_error_total"][field]
+        d = np.asarray(t[c]) - pm[row, k]
+        out[f"{c}_error"] = ((d - np.median(d[field])) / t[f"{c}_error"])[told]
+        out[f"{c}_error_total"] = (d / t[f"{c}_error_total"])[told]
     xi, eta = TangentPlane(266.4, -29.0).from_sky(np.asarray(t["ra"]), np.asarray(t["dec"]))
     for k, (c, at, true) in enumerate((("ra", xi, e), ("dec", eta, h))):
-        d = (at * 1e3 - true[row] - pm[row, k] * (np.asarray(t["ref_epoch"]) - 2016))[field]
-        out[f"{c}_error"] = (d - np.median(d)) / t[f"{c}_error"][field]
-        out[f"{c}_error_total"] = d / t[f"{c}_error_total"][field]
+        d = at * 1e3 - true[row] - pm[row, k] * (np.asarray(t["ref_epoch"]) - 2016)
+        out[f"{c}_error"] = ((d - np.median(d[field])) / t[f"{c}_error"])[told]
+        out[f"{c}_error_total"] = (d / t[f"{c}_error_total"])[told]
     return out
 
 

@@ -210,11 +210,8 @@ def solve_distortion(
     filters = [star_lists, *(void_lists if config.pixel_map else ())]
     for lists in filters:
         check_one_filter(lists)
-<<<<<<< HEAD
-    drift: dict[str, Any] = {}
-=======
         check_no_list_twice(lists)
->>>>>>> scale
+    drift: dict[str, Any] = {}
     if config.method == "iterative":
         pairs, correction, cells, convergence = _as_published(
             filters, reference, config, rng, executor=executor, progress=progress
@@ -234,8 +231,17 @@ def solve_distortion(
     }  # fmt: skip
     ladder = _ladder(pairs, correction) if config.matching.held_out else None
     return DistortionSolution(
-        correction, ladder, scale, transforms, pairs, (dx, dy), cells, config.method, parameters,
-        convergence, drift,
+        correction,
+        ladder,
+        scale,
+        transforms,
+        pairs,
+        (dx, dy),
+        cells,
+        config.method,
+        parameters,
+        convergence,
+        drift,
     )
 
 

@@ -19,8 +19,8 @@ __all__ = [
     "light_errors",
 ]
 
-#: measurements that the detector's pattern is found from: their noise is then a thousandth of a pixel; and
-#: the fewest degrees of freedom that it is looked for in, three for each of its coefficients
+#: measurements that the detector's pattern is found from: more add nothing; and the fewest degrees of freedom
+#: that it is looked for in, three for each of its coefficients
 MOST, FEWEST = 60000, 27
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0
@@ -85,7 +85,7 @@ class DetectorErrors:
         detector are independent of it.
 
     limit : bool
-        ``smooth`` is an upper limit: its noise is more than the stars' own errors.
+        ``smooth`` is an upper limit: its noise is more than that of the stars' means.
     """
 
     smooth: Profile
@@ -140,8 +140,8 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     Returns
     -------
     `DetectorErrors`
-        An upper limit where its noise is more than the stars' own errors; NaN where stars or dithers are too
-        few to tell.
+        An upper limit where its noise is more than that of the stars' means; NaN where stars or dithers are
+        too few to tell.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
     variance = m.vu[rows] + m.vv[rows]
@@ -183,9 +183,10 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     means -= base @ (base.T @ means)
     dof = rows.size - who.size - 3 * n_exposures - seen.sum()
     noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.sum(z**2, axis=1) / dof
-    # where its noise is more than the stars' own errors the pattern found is an upper limit, noise included:
-    # less is not known
-    limit = bool(np.median(noise) > np.nanmedian(averages.expected[who] ** 2))
+    # where its noise is more than that of means of these measurements the pattern found is an upper limit,
+    # noise included: less is not known
+    own = 0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]]
+    limit = bool(np.median(noise) > np.median(own))
     smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (0.0 if limit else noise))
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(smooth, local, limit)

@@ -8,6 +8,20 @@ from jwst_hpastrom.measure import _pair_kernels
 __all__ = ["error_inflation", "resolve_blends"]
 
 LEAST = 36.0  # gain in chi-square by a second star: three parameters of noise reach it once in 10⁷
+#: gain, in units of (the light's error by the ePSF over its noise)², that a wrong ePSF may bring (this
+#: project's choice, as the others here where nothing is said)
+MIMICKED = 0.3
+#: share of the gain that is left without the fifth of the exposures that gain most: 0.8 where they are alike,
+#: none where one has a cosmic ray; half of the former
+ALIKE = 0.4
+#: share of the excess over the noise that two stars explain: more than they leave
+EXPLAINED = 0.5
+#: flux of the fainter over the brighter star; fainter ones are not told from the ePSF's errors
+FAINTEST = 0.05
+#: in widths: how far apart the two are looked for at first, and have to be
+FIRST, CLOSEST = 0.7, 0.3
+#: QFIT from which a star is a galaxy rather than two stars
+LARGEST_QFIT = 0.5
 
 
 def resolve_blends(tile, solution):
@@ -31,18 +45,18 @@ def resolve_blends(tile, solution):
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = tile.flux / solution.flux_err
-        least = LEAST + (0.3 * tile.set.model_error * snr) ** 2
+        least = LEAST + (MIMICKED * tile.set.model_error * snr) ** 2
         excess = (solution.chi2 - 1.0) * solution.n_used * (2 * tile.half + 1) ** 2
-        chosen = (excess > least) & (solution.qfit < 0.5)
+        chosen = (excess > least) & (solution.qfit < LARGEST_QFIT)
     fits = no_blends(tile.x.size)
     width = (np.pi * tile.profile[1][0]) ** -0.5  # radius of a disc as bright as the star and its center
-    _pair_kernels.split(tile.cutouts, tile.exposures, tile.stars, tile.half, chosen, 0.7 * width, fits)
+    _pair_kernels.split(tile.cutouts, tile.exposures, tile.stars, tile.half, chosen, FIRST * width, fits)
     gain, pixels = fits.chi2_one - fits.chi2_two, fits.n_pixels
     (flux1, x1, y1), (flux2, x2, y2) = fits.brighter.T, fits.fainter.T
     apart = np.hypot(x1 - x2, y1 - y2)
     ok = fits.fitted & (gain > least * np.maximum(fits.chi2_two / np.maximum(pixels, 1), 1))
-    ok &= (fits.gain > 0.4 * gain) & (gain > 0.5 * (fits.chi2_one - pixels))
-    ok &= (flux2 > 0.05 * flux1) & (apart > 0.3 * width)
+    ok &= (fits.gain > ALIKE * gain) & (gain > EXPLAINED * (fits.chi2_one - pixels))
+    ok &= (flux2 > FAINTEST * flux1) & (apart > CLOSEST * width)
     x, y = tile.x[ok], tile.y[ok]
     tile.remove(ok)
     tile.subtract(
