@@ -28,7 +28,7 @@ def compare_with_catalog(motions, first_epoch):
     -------
     dict
         n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); factor_* and
-        factor_error_*, by which the motions are the catalog's, whatever the errors (`common_scale`), and
+        factor_error_*, by which the motions are the catalog's, whatever the errors (``common_scale``), and
         cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
         pull, the robust width of the differences over both
         errors; pull_small, pull_large, the same of the half with the smaller and the larger stated errors at

@@ -11,8 +11,8 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias
 from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES
-from jwst_hpastrom.motion.many_epoch.epoch_quality import epoch_quality, reference_motions
 from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
+from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, reference_motions
 from jwst_hpastrom.motion.star_fits.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.star_fits.models import MotionFits
 
@@ -130,7 +130,7 @@ class EpochMotions(Tabular):
         return [float(v) for v in np.quantile(finite, np.linspace(0, 1, 21))] if finite.size else []
 
     def epoch_quality(self):
-        """Each list against the motions of all, see `~jwst_hpastrom.motion.many_epoch.epoch_quality`."""
+        """Each list against the motions of all, years, errors, shares used."""
         position, error = np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
         names = self.names or [f"{e:.4f}" for e in self.epochs]
         return epoch_quality(

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.checks import Evidence, overall, run_checks
-from jwst_hpastrom.motion.many_epoch.epoch_quality import epoch_quality, reference_motions, time_error
+from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, reference_motions, time_error
 
 EPOCHS = np.linspace(2010, 2023, 8)
 
