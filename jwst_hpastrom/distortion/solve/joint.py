@@ -261,6 +261,7 @@ def solve_joint(
     n_cells=32,
     n_iterations=4,
     free_stars=False,
+    drift=True,
     table_sigma=0.05,
     gauge="center",
     progress=False,
@@ -283,6 +284,9 @@ def solve_joint(
     free_stars : bool
         Self-calibration: no prior on the stars' positions, one scale for all exposures.
 
+    drift : bool
+        Of free stars that move: scale and skew change with time, too.
+
     table_sigma : float
         First guess of the table's own scatter (its prior's width), pixels; it is re-estimated.
 
@@ -297,7 +301,9 @@ def solve_joint(
     """
     base = replace(start, table=None, pixel_map=None)
     degree, shape = base.polynomial.degree, base.shape
-    layout = Layout(degree, n_cells, len(pairs.planes), free_stars, shape, free_stars and pairs.motion > 0)
+    layout = Layout(
+        degree, n_cells, len(pairs.planes), free_stars, shape, drift and free_stars and pairs.motion > 0
+    )
     use = pairs.fitted
     transforms = starting_transforms(pairs, base, use, free_stars)
     scale = float(np.mean([1.0 / t.scale for t in transforms]))
@@ -336,9 +342,9 @@ def solve_joint(
     final = robust / (errors2 + noise2)
     last = slice(layout.n - layout.n_drift, layout.n)
     own = cho_solve(factor, np.eye(layout.n)[:, last])[last]
-    drift = theta[last], np.sqrt(np.diag(own))
+    found = theta[last], np.sqrt(np.diag(own))
     return _finish(
-        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale, drift
+        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale, found
     )
 
 
