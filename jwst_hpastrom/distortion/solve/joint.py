@@ -10,6 +10,7 @@ scale and skew change at a steady rate.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -343,9 +344,8 @@ def solve_joint(
     last = slice(layout.n - layout.n_drift, layout.n)
     own = cho_solve(factor, np.eye(layout.n)[:, last])[last]
     found = theta[last], np.sqrt(np.diag(own))
-    return _finish(
-        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale, found
-    )
+    solved = _Solved(theta, displacement, covariance, noise2, final, found)
+    return _finish(pairs, base, problem, response, solved, gauge, scale)
 
 
 def starting_transforms(pairs, correction, use, shared_scale):
@@ -371,9 +371,19 @@ def _first_weights(problem):
     return np.broadcast_to(np.where(keep, 1.0, 0.0), problem.r.shape).copy()
 
 
-def _finish(
-    pairs, base, problem, response, theta, displacement, covariance, noise2, weights, gauge, scale, drift
-):
+class _Solved(NamedTuple):
+    """The last solution of the problem: unknowns, weights, and the change with time with its errors."""
+
+    theta: np.ndarray
+    displacement: np.ndarray
+    covariance: np.ndarray
+    noise2: float
+    weights: np.ndarray
+    drift: tuple
+
+
+def _finish(pairs, base, problem, response, solved, gauge, scale):
+    theta, displacement, covariance, noise2, weights, drift = solved
     layout = problem.layout
     p = base.polynomial
     da, db = layout.coefficients(theta)
