@@ -10,6 +10,7 @@ scale and skew change at a steady rate.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -261,6 +262,7 @@ def solve_joint(
     n_cells=32,
     n_iterations=4,
     free_stars=False,
+    drift=True,
     table_sigma=0.05,
     gauge="center",
     progress=False,
@@ -283,6 +285,9 @@ def solve_joint(
     free_stars : bool
         Self-calibration: no prior on the stars' positions, one scale for all exposures.
 
+    drift : bool
+        Of free stars that move: scale and skew change with time, too.
+
     table_sigma : float
         First guess of the table's own scatter (its prior's width), pixels; it is re-estimated.
 
@@ -297,7 +302,9 @@ def solve_joint(
     """
     base = replace(start, table=None, pixel_map=None)
     degree, shape = base.polynomial.degree, base.shape
-    layout = Layout(degree, n_cells, len(pairs.planes), free_stars, shape, free_stars and pairs.motion > 0)
+    layout = Layout(
+        degree, n_cells, len(pairs.planes), free_stars, shape, drift and free_stars and pairs.motion > 0
+    )
     use = pairs.fitted
     transforms = starting_transforms(pairs, base, use, free_stars)
     scale = float(np.mean([1.0 / t.scale for t in transforms]))
@@ -336,10 +343,9 @@ def solve_joint(
     final = robust / (errors2 + noise2)
     last = slice(layout.n - layout.n_drift, layout.n)
     own = cho_solve(factor, np.eye(layout.n)[:, last])[last]
-    drift = theta[last], np.sqrt(np.diag(own))
-    return _finish(
-        pairs, base, problem, response, theta, displacement, covariance, noise2, final, gauge, scale, drift
-    )
+    found = theta[last], np.sqrt(np.diag(own))
+    solved = _Solved(theta, displacement, covariance, noise2, final, found)
+    return _finish(pairs, base, problem, response, solved, gauge, scale)
 
 
 def starting_transforms(pairs, correction, use, shared_scale):
@@ -365,9 +371,19 @@ def _first_weights(problem):
     return np.broadcast_to(np.where(keep, 1.0, 0.0), problem.r.shape).copy()
 
 
-def _finish(
-    pairs, base, problem, response, theta, displacement, covariance, noise2, weights, gauge, scale, drift
-):
+class _Solved(NamedTuple):
+    """The last solution of the problem: unknowns, weights, and the change with time with its errors."""
+
+    theta: np.ndarray
+    displacement: np.ndarray
+    covariance: np.ndarray
+    noise2: float
+    weights: np.ndarray
+    drift: tuple
+
+
+def _finish(pairs, base, problem, response, solved, gauge, scale):
+    theta, displacement, covariance, noise2, weights, drift = solved
     layout = problem.layout
     p = base.polynomial
     da, db = layout.coefficients(theta)

@@ -19,6 +19,9 @@ __all__ = ["common_list", "solve_self", "undetermined_terms"]
 
 #: years between exposures from which the stars' motions are unknowns
 APART = 0.08
+#: largest error of a change of scale or skew, pixels at the edge a year, that is no reason to do without: a
+#: change that the epochs do not tell would take the skew itself with it
+TOLD = 0.01
 #: first guess of their dispersion about the common motion, arcsec/yr; the solution finds it
 MOTION = 0.3e-3
 
@@ -158,11 +161,14 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
             "exposures at several rolls and pointings",
             "add rolls, or use a reference catalog (method=joint)",
         )
-    result = solve_joint(
-        pairs, start, n_cells=n_cells, free_stars=True, gauge=gauge, n_iterations=5, progress=progress
-    )
+    way = {"n_cells": n_cells, "free_stars": True, "gauge": gauge, "n_iterations": 5, "progress": progress}
+    result = solve_joint(pairs, start, **way)
+    if np.any(result.drift_error > TOLD):
+        log.info("these epochs do not tell a change of scale and skew: the detector stands still")
+        result = solve_joint(pairs, start, drift=False, **way)
     if pairs.motion > 0:
         log.info("motions about the common one have a dispersion of %.3f mas/yr", 1e3 * result.motion)
+    if result.drift.size:
         log.info(
             "change of scale and skew at the detector's edge: %s ± %s px/yr",
             result.drift.round(5).tolist(), result.drift_error.round(5).tolist(),

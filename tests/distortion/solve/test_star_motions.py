@@ -86,6 +86,15 @@ def test_a_change_of_scale_and_skew_with_time_is_found(epochs, tools):
         assert tools.true_rms(result.correction) < 0.004
 
 
+def test_two_epochs_tell_no_change_and_the_skew_is_kept(epochs, tools):
+    pairs, result = solved([t for k, t in enumerate(epochs) if k % 3 < 2], tools)
+    assert pairs.motion > 0
+    assert result.drift.size == 0
+    true = 0.4 - 0.4, 0.4 + 0.4  # of the linear terms: a10 - b01, a01 + b10
+    a, b = result.correction.polynomial.a, result.correction.polynomial.b
+    np.testing.assert_allclose((a[0] - b[1], a[1] + b[0]), true, atol=0.02)
+
+
 @pytest.fixture(scope="module")
 def moving(scene):
     """Pairs with a catalog, of exposures given other times."""
