@@ -3,7 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
-from jwst_hpastrom.frame.repeats import error_factors, pair_ratios
+from jwst_hpastrom.frame.diagnostics.repeats import error_factors, pair_ratios
 from jwst_hpastrom.geometry import fit_linear, sky_middle
 from jwst_hpastrom.numerics import robust_sigma
 

@@ -7,8 +7,8 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.frame.diagnostics.repeats import error_factors, pair_ratios
 from jwst_hpastrom.frame.measurements import collect
-from jwst_hpastrom.frame.repeats import error_factors, pair_ratios
 from jwst_hpastrom.geometry import LinearTransform
 
 
