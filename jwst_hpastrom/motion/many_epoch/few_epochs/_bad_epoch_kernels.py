@@ -23,9 +23,10 @@ class FewEpochs(NamedTuple):
 def choices(data, most, factors, loglik, beta, cov):
     """Fit each star with each choice of bad epochs, whose variances are larger by 1 + factor².
 
-    data: `FewEpochs`. Stars with more than ``most`` epochs in use are left out. Choice 0 is none, choice 1 + f (2^most − 1) + (mask − 1) the epochs in use that the bits
-    of mask name, with factor f. Outputs are overwritten: loglik (n, c), −inf where there is no such choice;
-    beta (n, c, q), cov (n, c, q, q), both with a flat prior.
+    data: `FewEpochs`. Stars with more than ``most`` epochs in use are left out. Choice 0 is none, choice 1
+    + f (2^most − 1) + (mask − 1) the epochs in use that the bits of mask name, with factor f. Outputs are
+    overwritten: loglik (n, c), −inf where there is no such choice; beta (n, c, q), cov (n, c, q, q), both
+    with a flat prior.
     """
     y, variance, extra, use, basis, shared = data
     k = basis.shape[1]
