@@ -152,7 +152,7 @@ def project(kn, n, h, p, y, proj, beta, cov):
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def objective(model, field, theta, box, work):
-    """Log likelihood plus log prior; written into its callers, for counting the bundles' arrays costs time."""
+    """Log likelihood plus log prior; inlined, since counting the bundles' arrays costs time."""
     n, k = field.y.size, work.k
     build(model, field.t, field.group, field.aux, theta, k, work.dk, NO)
     for i in range(n):
