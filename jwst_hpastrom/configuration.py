@@ -95,6 +95,9 @@ def _parameters(config):
     return out
 
 
+_choices = functools.cache(choices_of)
+
+
 def _check(config, values, all_values, do):
     known = _parameters(config)
     for name, value in values.items():
@@ -102,7 +105,7 @@ def _check(config, values, all_values, do):
             continue
         kind = known[name].metadata["kind"]
         several = isinstance(value, list | tuple) and "sequence" in kind
-        check_parameter(name, value, None if several else choices_of(kind), do)
+        check_parameter(name, value, None if several else _choices(kind), do)
     check_pairs(all_values, do)
 
 

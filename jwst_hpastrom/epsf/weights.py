@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf._error_kernels import light_variances
+from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["expected_weights", "learned_weights", "model_error", "sky_excess", "with_model_error"]
@@ -219,7 +220,7 @@ def with_model_error(fit, pixels, residual, library, shares):
     light = (pixels.data - residual).astype(np.float32)
     more = np.empty((fit.x.size, 4))
     light_variances(
-        pixels.weight, light, library.coefficients, library.x, library.y, library.oversampling,
+        pixels.weight, light, PSFGrid(library.coefficients, library.x, library.y, library.oversampling),
         fit.x, fit.y, fit.flux, fit.half_box, fit.n_parameters, more,
     )  # fmt: skip
     x, y, xy = total**2 * more.T[:3]

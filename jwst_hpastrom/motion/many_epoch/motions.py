@@ -10,11 +10,11 @@ from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, frame_bias, frame_covariance
 from jwst_hpastrom.motion.gaia_frame.plate_solution import add_frame_errors
 from jwst_hpastrom.motion.gaia_frame.reference_choice import compare_with_reference
-from jwst_hpastrom.motion.many_epoch.bad_epochs import BadEpochs, average_over_bad_epochs
 from jwst_hpastrom.motion.many_epoch.catalog import motion_table
 from jwst_hpastrom.motion.many_epoch.config import EpochsConfig
 from jwst_hpastrom.motion.many_epoch.epoch_table import EpochMotions
 from jwst_hpastrom.motion.many_epoch.few_epochs import inconsistent_few
+from jwst_hpastrom.motion.many_epoch.few_epochs.bad_epochs import BadEpochs, average_over_bad_epochs
 from jwst_hpastrom.motion.many_epoch.frame import realize
 from jwst_hpastrom.motion.many_epoch.identified import check_group_by, identify
 from jwst_hpastrom.motion.many_epoch.registration import check_lists
@@ -35,7 +35,7 @@ class Fitted:
     fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
     inconsistent : ndarray of bool
         Stars of few epochs that do not lie on a line within their errors.
-    bad : `~jwst_hpastrom.motion.many_epoch.bad_epochs.BadEpochs`
+    bad : `~jwst_hpastrom.motion.many_epoch.few_epochs.bad_epochs.BadEpochs`
         What stars of few epochs tell of bad measurements.
     error : ndarray, shape (2, n_stars, n_epochs)
         Of the positions, mas; with those of transformations that have no common solution.

@@ -150,9 +150,9 @@ def project(kn, n, h, p, y, proj, beta, cov):
     return True
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def objective(model, field, theta, box, work):
-    """Log likelihood plus log prior."""
+    """Log likelihood plus log prior; inlined, since counting the bundles' arrays costs time."""
     n, k = field.y.size, work.k
     build(model, field.t, field.group, field.aux, theta, k, work.dk, NO)
     for i in range(n):
@@ -164,13 +164,25 @@ def objective(model, field, theta, box, work):
     return f
 
 
+class Slope(NamedTuple):
+    """Gradient and average-information matrix of the objective, and room for them: made once a climb."""
+
+    grad: np.ndarray  # (2,)
+    info: np.ndarray  # (2, 2)
+    proj: np.ndarray
+    beta: np.ndarray
+    cov: np.ndarray
+    alpha: np.ndarray
+    w: np.ndarray
+    z: np.ndarray
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _slope(model, field, theta, box, work, grad, info):
-    """Fill the objective's gradient and average-information matrix at theta; whether that worked."""
+def _slope(model, field, theta, box, work, out):
+    """Fill the objective's `Slope` at theta; whether that worked."""
     n, p = field.y.size, field.h.shape[0]
     k, dk, y = work.k, work.dk, field.y
-    proj, beta, cov = np.empty((n, n)), np.empty(p), np.empty((p, p))
-    alpha, w, z = np.empty(n), np.empty((2, n)), np.empty((2, n))
+    grad, info, proj, beta, cov, alpha, w, z = out
     build(model, field.t, field.group, field.aux, theta, k, dk, ONE)
     for i in range(n):
         for j in range(n):
@@ -242,15 +254,19 @@ def climb(model, field, theta, box, work):
     f = objective(model, field, theta, box, work)
     if not np.isfinite(f):
         return -np.inf
-    grad, info, new = np.zeros(2), np.zeros((2, 2)), np.empty(2)
-    damp = 1e-2
+    n, p = field.y.size, field.h.shape[0]
+    slope = Slope(
+        np.zeros(2), np.zeros((2, 2)), np.empty((n, n)), np.empty(p), np.empty((p, p)), np.empty(n),
+        np.empty((2, n)), np.empty((2, n)),
+    )  # fmt: skip
+    new, damp = np.empty(2), 1e-2
     for _ in range(30):
-        if not _slope(model, field, theta, box, work, grad, info):
+        if not _slope(model, field, theta, box, work, slope):
             break
         better = False
         gain = 0.0
         for _try in range(12):
-            _step(theta, box, grad, info, damp, new)
+            _step(theta, box, slope.grad, slope.info, damp, new)
             if abs(new[0] - theta[0]) + abs(new[1] - theta[1]) < 1e-6:
                 break
             fn = objective(model, field, new, box, work)

@@ -1,21 +1,34 @@
 """Numba kernel for stars of few epochs: every choice of bad epochs, its likelihood and its line."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from jwst_hpastrom.numerics.cholesky_kernels import factor, small_inverse
 
 
+class FewEpochs(NamedTuple):
+    """Stars of few epochs: positions and variances (mas), and their linear terms."""
+
+    y: np.ndarray  # (n, 2, e)
+    variance: np.ndarray
+    extra: np.ndarray  # (n or 0, 2, e, e) added covariance
+    use: np.ndarray  # (n, e)
+    basis: np.ndarray  # (n, k, e) polynomial of an axis
+    shared: np.ndarray  # (0 or 1, 2, e) terms with one coefficient for both axes
+
+
 @njit(cache=True, nogil=True)
-def choices(y, variance, extra, use, basis, shared, most, factors, loglik, beta, cov):
+def choices(data, most, factors, loglik, beta, cov):
     """Fit each star with each choice of bad epochs, whose variances are larger by 1 + factor².
 
-    y, variance (n, 2, e), extra (n or 0, 2, e, e): mas; use (n, e); basis (n, k, e): polynomial of an axis;
-    shared (0 or 1, 2, e): terms with one coefficient for both axes. Stars with more than ``most`` epochs in
-    use are left out. Choice 0 is none, choice 1 + f (2^most − 1) + (mask − 1) the epochs in use that the bits
-    of mask name, with factor f. Outputs are overwritten: loglik (n, c), −inf where there is no such choice;
-    beta (n, c, q), cov (n, c, q, q), both with a flat prior.
+    data: `FewEpochs`. Stars with more than ``most`` epochs in use are left out. Choice 0 is none, choice 1
+    + f (2^most − 1) + (mask − 1) the epochs in use that the bits of mask name, with factor f. Outputs are
+    overwritten: loglik (n, c), −inf where there is no such choice; beta (n, c, q), cov (n, c, q, q), both
+    with a flat prior.
     """
+    y, variance, extra, use, basis, shared = data
     k = basis.shape[1]
     q = 2 * k + shared.shape[0]
     masks = (1 << most) - 1

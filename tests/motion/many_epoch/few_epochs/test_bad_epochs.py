@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.motion import fit_motions
-from jwst_hpastrom.motion.many_epoch._bad_epoch_kernels import choices
-from jwst_hpastrom.motion.many_epoch.bad_epochs import FACTORS, average_over_bad_epochs
+from jwst_hpastrom.motion.many_epoch.few_epochs._bad_epoch_kernels import FewEpochs, choices
+from jwst_hpastrom.motion.many_epoch.few_epochs.bad_epochs import FACTORS, average_over_bad_epochs
 
 
 def field(seed, n_epochs, share, wrong, n=800):
@@ -90,7 +90,7 @@ def test_choices_are_the_plain_algebra(parallax):
     shared = rng.normal(0, 1, (1, 2, e))[: int(parallax)]
     q, c = 4 + int(parallax), 1 + FACTORS.size * (2**most - 1)
     loglik, beta, cov = np.empty((n, c)), np.zeros((n, c, q)), np.zeros((n, c, q, q))
-    choices(y, variance, extra, use, basis, shared, most, FACTORS, loglik, beta, cov)
+    choices(FewEpochs(y, variance, extra, use, basis, shared), most, FACTORS, loglik, beta, cov)
     assert np.isneginf(loglik[1]).all()
     for s in (0, 2, 3):
         idx = np.flatnonzero(use[s])

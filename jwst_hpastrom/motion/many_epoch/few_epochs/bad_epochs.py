@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy.special import erfc
 
-from jwst_hpastrom.motion.many_epoch._bad_epoch_kernels import choices
+from jwst_hpastrom.motion.many_epoch.few_epochs._bad_epoch_kernels import FewEpochs, choices
 from jwst_hpastrom.motion.star_fits.models import fit_motions
 
 __all__ = ["BadEpochs", "average_over_bad_epochs"]
@@ -95,7 +95,7 @@ def average_over_bad_epochs(
     --------
     >>> import numpy as np
     >>> from jwst_hpastrom.motion import fit_motions
-    >>> from jwst_hpastrom.motion.many_epoch.bad_epochs import average_over_bad_epochs
+    >>> from jwst_hpastrom.motion.many_epoch.few_epochs.bad_epochs import average_over_bad_epochs
     >>> rng, t = np.random.default_rng(1), np.array([2012.0, 2014.0, 2018.0, 2022.0])
     >>> position = rng.normal(0, 1, (2, 200, 4))
     >>> position[:, :20, 2] += 30.0
@@ -154,10 +154,11 @@ class _Stars:
         n, c, q = rows.size, self.mask.size, fits.coefficients.shape[1]
         loglik, beta, cov = np.empty((n, c)), np.zeros((n, c, q)), np.zeros((n, c, q, q))
         extra = np.zeros((0, 2, 1, 1)) if self.extra is None else np.ascontiguousarray(self.extra[rows])
-        choices(
+        data = FewEpochs(
             np.ascontiguousarray(self.y[rows]), np.ascontiguousarray(self.variance[rows]), extra,
-            fits.used[rows], basis, self.shared, self.most, FACTORS, loglik, beta, cov,
+            fits.used[rows], basis, self.shared,
         )  # fmt: skip
+        choices(data, self.most, FACTORS, loglik, beta, cov)
         return loglik, beta, cov
 
     def prior(self, share, widths):
