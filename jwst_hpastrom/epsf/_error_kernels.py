@@ -17,12 +17,13 @@ from jwst_hpastrom.epsf._kernels import (
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def light_variances(weight, light, coeff, gx, gy, os, x, y, flux, half_box, n, out):
+def light_variances(weight, light, grid, x, y, flux, half_box, n, out):
     """Variances of x, y, their covariance, and variance of flux for pixels with errors of ``light``.
 
     C Jᵀ W L² W J C with the weights W, the light L, the Jacobian J of a star's n parameters (flux, x, y and,
     with four, the sky) and C = (Jᵀ W J)⁻¹; out has shape (stars, 4), NaN where there is no fit.
     """
+    coeff, gx, gy, os = grid.coeff, grid.gx, grid.gy, grid.os
     most = 1
     for s in range(half_box.size):
         most = max(most, half_box[s])

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf._error_kernels import light_variances
+from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["expected_weights", "learned_weights", "model_error", "sky_excess", "with_model_error"]
@@ -224,10 +225,9 @@ def with_model_error(fit, pixels, residual, library, shares):
         return fit
     light = (pixels.data - residual).astype(np.float32)
     more = np.empty((fit.x.size, 4))
-    light_variances(
-        pixels.weight, light, library.coefficients, library.x, library.y, library.oversampling,
-        fit.x, fit.y, fit.flux, fit.half_box, fit.n_parameters, more,
-    )  # fmt: skip
+    grid = PSFGrid(library.coefficients, library.x, library.y, library.oversampling)
+    stars = fit.x, fit.y, fit.flux, fit.half_box
+    light_variances(pixels.weight, light, grid, *stars, fit.n_parameters, more)
     x, y, xy = total**2 * more.T[:3]
     flux_var = fit.flux_var + of_pixels**2 * more[:, 3]
     return replace(fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=flux_var)
