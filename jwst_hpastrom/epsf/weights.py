@@ -20,6 +20,8 @@ REACH = 2  # pixels: half the box around a star that tells the model's error
 MOST_STARS = 600  # the brightest ones; more add nothing
 LEAST_STARS = 30
 BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that tells of errors of 0.3 %
+NO_STAR = 0.2  # of the flux: larger sums of residuals are those of hot pixels, cosmic rays and galaxies
+MEAN_ABSOLUTE = 0.8  # of a standard normal deviate
 LARGEST_ERROR = 0.2  # of the light; more than any library of the right filter errs by
 CLIPPED = 2.5  # standard deviations beyond which a pixel tells no more than that
 CLIPPED_MEAN = 0.9776  # mean of min(z², CLIPPED²) of a standard normal z
@@ -132,7 +134,11 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     offset = np.arange(-REACH, REACH + 1)
     j, i = j0[rows][:, None, None] + offset[:, None], i0[rows][:, None, None] + offset
     whole = (pixels.weight[j, i] > 0).all((1, 2))
-    rows, j, i = rows[whole][:MOST_STARS], j[whole][:MOST_STARS], i[whole][:MOST_STARS]
+    rows, j, i = rows[whole], j[whole], i[whole]
+    sigma = 1 / np.sqrt(pixels.weight[j, i])
+    off = np.abs(residual[j, i] - sky[rows][:, None, None]) - MEAN_ABSOLUTE * sigma
+    star = off.sum((1, 2)) < NO_STAR * flux[rows]
+    rows, j, i = rows[star][:MOST_STARS], j[star][:MOST_STARS], i[star][:MOST_STARS]
     if rows.size < LEAST_STARS:
         return np.nan, np.nan
     at = [np.asarray(p, float)[rows][:, None, None] for p in (x, y)]
@@ -219,10 +225,9 @@ def with_model_error(fit, pixels, residual, library, shares):
         return fit
     light = (pixels.data - residual).astype(np.float32)
     more = np.empty((fit.x.size, 4))
-    light_variances(
-        pixels.weight, light, PSFGrid(library.coefficients, library.x, library.y, library.oversampling),
-        fit.x, fit.y, fit.flux, fit.half_box, fit.n_parameters, more,
-    )  # fmt: skip
+    grid = PSFGrid(library.coefficients, library.x, library.y, library.oversampling)
+    stars = fit.x, fit.y, fit.flux, fit.half_box
+    light_variances(pixels.weight, light, grid, *stars, fit.n_parameters, more)
     x, y, xy = total**2 * more.T[:3]
     flux_var = fit.flux_var + of_pixels**2 * more[:, 3]
     return replace(fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=flux_var)

@@ -147,3 +147,16 @@ def test_errors_of_the_epsf_count_for_positions_and_not_for_fluxes():
     total, of_pixels = model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky)
     assert total > 0.01
     assert of_pixels < 0.3 * total
+
+
+def test_hot_pixels_do_not_count_as_bright_stars():
+    x, y, image = flat_field(0.0)
+    rng, data = np.random.default_rng(2), image.data.copy()
+    i, j = (x + 10).astype(int)[: x.size - 26], (y + 10).astype(int)[: x.size - 26]
+    data[j, i] += rng.uniform(500, 3000, i.size)
+    hot = replace(image, data=data, err=np.sqrt(image.err**2 + np.maximum(data - image.data, 0) / 1000))
+    pixels, library = Pixels.of(hot), make_library(sigma=SIGMA)
+    found = np.r_[x, i], np.r_[y, j]
+    fit = fit_positions(pixels, library, *found, np.full(found[0].size, 0.3), np.zeros(found[0].size), 2)
+    left = subtract(pixels, library, fit).data
+    assert model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky)[0] < 0.002
