@@ -314,7 +314,8 @@ def check_no_list_twice(tables: Sequence[Table]) -> None:
     seen: dict[bytes, str] = {}
     for k, table in enumerate(tables):
         name = str(table.meta.get("filename") or f"list {k + 1}")
-        key = np.sort([values(table, "x"), values(table, "y")]).tobytes()  # in whatever order
+        # in whatever order; at another pointing they are not the same
+        key = np.sort([values(table, c) for c in ("x", "y", "ra", "dec")]).tobytes()
         if key in seen:
             raise BadCatalogError(
                 f"the same stars at the same pixels in {seen[key]} and {name}", "each exposure once",

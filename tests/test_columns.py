@@ -4,7 +4,17 @@ from astropy.table import Table
 from astropy.units import Unit
 
 from jwst_hpastrom.column_texts import OTHERS, document
-from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, Flag, describe_flags, make_table
+from jwst_hpastrom.columns import (
+    MASTER,
+    MOTION,
+    STAR_LIST,
+    Flag,
+    check_no_list_twice,
+    describe_flags,
+    make_table,
+    values,
+)
+from jwst_hpastrom.errors import BadCatalogError
 
 CONTRACT = {
     "star": """id x y x_err y_err xy_cov flux flux_err mag mag_err sky sky_err qfit radxs chi2 n_pixels
@@ -57,3 +67,25 @@ def test_columns_beside_the_schemas_have_units_and_descriptions():
     assert len(set(names)) == len(names)
     for column in OTHERS:
         Unit(column.unit)
+
+
+def test_a_list_given_twice_is_refused_but_not_at_another_pointing():
+    rng = np.random.default_rng(1)
+    one = Table({c: rng.uniform(size=9) for c in ("x", "y", "ra", "dec")}, meta={"filename": "one"})
+    two = one[rng.permutation(9)]
+    two.meta["filename"] = "two"
+    with pytest.raises(BadCatalogError, match=r"same stars at the same pixels in one and two"):
+        check_no_list_twice([one, two])
+    two["ra"] += 1e-5
+    check_no_list_twice([one, two])
+
+
+def test_positions_and_motions_are_read_in_their_own_units():
+    table = Table(
+        {"ra": [1.0], "pmra": [0.002], "x": [3.0]}, units={"ra": "hourangle", "pmra": "arcsec / yr"}
+    )
+    assert values(table, "ra")[0] == pytest.approx(15.0)
+    assert values(table, "pmra")[0] == pytest.approx(2.0)
+    table["pmra"].unit = "kg"
+    with pytest.raises(BadCatalogError, match="pmra in kg"):
+        values(table, "pmra")
