@@ -94,7 +94,7 @@ def main():
     )
     images = field.images
     planes = [e.to_plane for e in field.exposures]
-    build_library(images[:3], planes[:3], n_iterations=3, n_global=1, n_fitted=1, max_stars=50)  # compile
+    build_library(images, planes, n_iterations=3, n_global=1, n_fitted=1, max_stars=50)  # compile
     before, start = cpu(), time.perf_counter()
     with ThreadPoolExecutor(args.workers) as executor:
         result = build_library(
