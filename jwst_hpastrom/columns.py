@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Column as TableColumn
 from astropy.table import Table
-from astropy.units import Unit, UnitConversionError
+from astropy.units import Unit
 from numpy.typing import ArrayLike
 
 from jwst_hpastrom.errors import BadCatalogError
@@ -22,6 +22,7 @@ __all__ = [
     "STAR_LIST",
     "Column",
     "Flag",
+    "as_given",
     "check_no_list_twice",
     "describe_flags",
     "epsf_cause",
@@ -257,6 +258,38 @@ def make_table(
     return Table(columns, meta=dict(meta or {}))
 
 
+def as_given(table: Table, name: str, default: float = np.nan) -> np.ndarray:
+    """Return a column as plain numbers of whatever unit it has; NaN where masked.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    name : str
+
+    default : float
+        Of all rows, where the table has no such column.
+
+    Returns
+    -------
+    ndarray of float
+
+    Examples
+    --------
+    >>> from astropy.table import Column, Table
+    >>> from jwst_hpastrom.columns import as_given, values
+    >>> table = Table({"ra_error": Column([0.5], unit="arcsec")})
+    >>> as_given(table, "ra_error"), values(table, "ra_error")
+    (array([0.5]), array([500.]))
+    """
+    if name not in table.colnames:
+        return np.full(len(table), default)
+    column = getattr(table[name], "value", table[name])
+    if hasattr(column, "unmasked"):  # a masked quantity's mask is unknown to numpy
+        column = np.ma.array(column.unmasked, mask=column.mask)
+    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+
+
 def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     """Return a column as plain numbers.
 
@@ -288,17 +321,12 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     >>> values(table, "mag"), values(table, "color")
     (array([18., nan]), array([nan, nan]))
     """
-    if name not in table.colnames:
-        return np.full(len(table), default)
-    column = getattr(table[name], "value", table[name])
-    if hasattr(column, "unmasked"):  # a masked quantity's mask is unknown to numpy
-        column = np.ma.array(column.unmasked, mask=column.mask)
-    out = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
-    unit = getattr(table[name], "unit", None)
+    out = as_given(table, name, default)
+    unit = getattr(table[name], "unit", None) if name in table.colnames else None
     if name in SKY_UNITS and unit and unit != SKY_UNITS[name]:
         try:
             out = out * unit.to(SKY_UNITS[name])
-        except UnitConversionError as err:
+        except ValueError as err:  # of something else, or no unit at all
             raise BadCatalogError(f"{name} in {unit}", f"a unit such as {SKY_UNITS[name]}") from err
     return out
 

@@ -14,6 +14,7 @@ from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_r
 from jwst_hpastrom.measure import measure_many
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFFitStep, MasterFrameStep
+from jwst_hpastrom.steps._spec import PROVIDED
 
 SIZE = 256
 
@@ -100,6 +101,6 @@ def test_defaults_are_those_of_the_functions():
             if (
                 p.kind is p.KEYWORD_ONLY
                 and hasattr(step, p.name)
-                and p.name not in ("correction", "reference", "executor")
+                and p.name not in ("correction", "reference", *PROVIDED)
             ):
                 assert str(getattr(step, p.name)) == str(p.default), p.name

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import as_given
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.io.files.writing import write_table
@@ -173,7 +173,7 @@ def _plain(table):
     out = Table()
     for name, unit in GAIA_UNITS.items():
         if name in names:
-            out[name] = values(table, names[name])
+            out[name] = as_given(table, names[name])
             out[name].unit = unit or None
     if "source_id" in names:
         out["source_id"] = np.asarray(table[names["source_id"]]).astype(str)

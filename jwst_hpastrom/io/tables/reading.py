@@ -13,7 +13,7 @@ from astropy.time import Time
 from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import as_given
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError
 from jwst_hpastrom.io.files.opening import check_fits, check_table, require_file
 from jwst_hpastrom.io.files.plain_ecsv import read_plain_ecsv
@@ -181,7 +181,7 @@ def numbers(table, name, path, unit=None, pixel_scale_mas=None):
     """
     column = table[name]
     try:
-        found = values(_booleans(table, name), name)
+        found = as_given(_booleans(table, name), name)
         if found.ndim != 1:
             raise ValueError(f"{found.shape[1:]} values in a row")
         own = getattr(column, "unit", None)

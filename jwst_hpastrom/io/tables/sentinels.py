@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import as_given
 from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = ["clean_columns", "refuse_single_precision", "stands_for_unknown"]
@@ -41,7 +41,7 @@ def clean_columns(table, path):
     bad = {c: np.zeros(len(table), bool) for c in has & _QUANTITIES | is_error}
     with np.errstate(invalid="ignore"):
         for name, marked in bad.items():
-            v = values(table, name)
+            v = as_given(table, name)
             marked |= np.isinf(v) | (np.abs(v) > HUGE)
             if name in is_error:
                 marked |= (v <= 0) | stands_for_unknown(v)
@@ -52,13 +52,13 @@ def clean_columns(table, path):
         for a, b in (SKY, ("x", "y"), ("pmra", "pmdec")):
             if not {a, b} <= has:
                 continue
-            u, v = values(table, a), values(table, b)
+            u, v = as_given(table, a), as_given(table, b)
             both = (u == v) & stands_for_unknown(u)
             if a == "ra":
                 both |= ~((np.abs(v) <= 90) & (u >= -180) & (u <= 360)) & np.isfinite(u + v)
             zero = (u == 0) & (v == 0)
             if a == "pmra":  # no motion at all is no measurement, unless a catalog says so of all stars
-                stated = np.all([values(table, f"{n}_error") > 0 for n in (a, b)], axis=0)
+                stated = np.all([as_given(table, f"{n}_error") > 0 for n in (a, b)], axis=0)
                 both |= zero & (~stated | (np.mean(zero) < 0.5))
             elif np.mean(zero) < 0.5:
                 both |= zero
@@ -68,9 +68,9 @@ def clean_columns(table, path):
             bad[b] |= both
     counts = {}
     for name, marked in bad.items():
-        new = marked & ~np.isnan(values(table, name))
+        new = marked & ~np.isnan(as_given(table, name))
         if new.any():
-            column = values(table, name)
+            column = as_given(table, name)
             column[new] = np.nan
             unit = table[name].unit
             table[name] = column
@@ -101,7 +101,7 @@ def refuse_single_precision(table, path):
         All values are those of 32-bit numbers.
     """
     for name in SKY:
-        v = values(table, name)
+        v = as_given(table, name)
         v = v[np.isfinite(v)]
         step = np.abs(np.spacing(v.astype(np.float32)).astype(float)) * 3.6e6  # mas
         rounded = v == v.astype(np.float32)

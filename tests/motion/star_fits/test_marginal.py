@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion.star_fits._marginal_kernels import grid_likelihoods, grid_means
+from jwst_hpastrom.motion.star_fits._marginal_kernels import AxisData, Grid, grid_likelihoods, grid_means
 from jwst_hpastrom.motion.star_fits.marginal import field_prior
 from jwst_hpastrom.motion.star_fits.models import MODEL_SETS, fit_motions
 from tests.motion.kinematic_models.conftest import twin_likelihood
@@ -76,7 +76,7 @@ def test_kernels_equal_the_obvious_way():
     codes = np.array([0, 2, 3, 6])
     thetas = rng.normal(-1, 0.3, (1, 4, 2))
     likelihood, weight = np.empty((1, 4)), np.array([[0.4, 0.3, 0.2, 0.1]])
-    problem = (EPOCHS, y, error, extra, use, GROUP, t0, 1, codes, thetas, np.zeros(1, int))
+    problem = AxisData(EPOCHS, y, error, extra, use, GROUP, t0, 1), Grid(codes, thetas, np.zeros(1, int))
     grid_likelihoods(*problem, likelihood)
     beta, cov = np.empty((1, 2)), np.empty((1, 2, 2))
     grid_means(*problem, weight, beta, cov)
