@@ -232,7 +232,8 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
     Returns
     -------
     `~astropy.table.Table`
-        Columns of the star list, and ``radxs_err``, the standard error of RADXS from the pixels' errors.
+        Columns of the star list, and ``radxs_err``, the standard error of RADXS from the pixels' errors, and
+        ``snr``, flux over its error by the pixels' errors alone (or that of ``columns``).
     """
     n = fit.x.size
     out = residual_statistics(pixels, library, fit) if statistics is None else statistics
@@ -240,6 +241,7 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
         qfit, radxs = out[:, 0] / np.abs(fit.flux), out[:, 1] / fit.flux
         radxs_err = np.sqrt(out[:, 2]) / np.abs(fit.flux)
         flux_err = np.sqrt(fit.flux_var)
+        snr = fit.flux / flux_err
         mag = np.where(fit.flux > 0, -2.5 * np.log10(np.abs(fit.flux)), np.nan)
         mag_err = 2.5 / np.log(10) * flux_err / np.abs(fit.flux)
         chi2 = fit.chi2 / np.maximum(fit.n_pixels - fit.n_parameters, 1)
@@ -263,10 +265,12 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
         "id": np.arange(n), "x": fit.x, "y": fit.y, "x_err": np.sqrt(fit.x_var), "y_err": np.sqrt(fit.y_var),
         "xy_cov": fit.xy_cov, "flux": fit.flux, "flux_err": flux_err, "mag": mag, "mag_err": mag_err,
         "sky": fit.sky, "sky_err": fit.sky_err, "qfit": qfit, "radxs": radxs, "chi2": chi2,
-        "n_pixels": fit.n_pixels, "n_saturated": n_saturated, "flags": bits, "radxs_err": radxs_err,
+        "n_pixels": fit.n_pixels, "n_saturated": n_saturated, "flags": bits,
+        "radxs_err": radxs_err, "snr": snr,
     }  # fmt: skip
     table = make_table(STAR_LIST, {**data, **columns})
     table["radxs_err"].description = "standard error of radxs from the errors of the pixels"
+    table["snr"].description = "flux over its error from the errors of the pixels"
     return table
 
 

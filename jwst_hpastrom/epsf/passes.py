@@ -369,6 +369,9 @@ class _Field:
                 "hold it; an ePSF of these exposures, or perturbed, is better",
                 self.image.name, 100 * shares[0],
             )  # fmt: skip
+        # stars are bright by their photons, however wrong the ePSF may be
+        with np.errstate(invalid="ignore", divide="ignore"):
+            snr = fit.flux / np.sqrt(fit.flux_var)
         fit = with_model_error(fit, self.pixels, self.residual.data, self.library, shares)
         return star_table(
             self.pixels,
@@ -378,4 +381,5 @@ class _Field:
             flags=flags,
             box=self.half,
             outer=self.outer,
+            snr=snr,
         )

@@ -230,7 +230,7 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
 
 def _high_snr(stars, snr=100.0):
     """Stars with S/N above ``snr``."""
-    return np.asarray(stars["flux"]) > snr * np.asarray(stars["flux_err"])
+    return np.asarray(stars["snr"]) > snr
 
 
 def _bright(stars):

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
-from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.image import Image
@@ -88,7 +88,7 @@ def perturb_library(
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
     stars : `~astropy.table.Table`
-        Its star list, fitted with the library (columns x, y, flux, flux_err, flags).
+        Its star list, fitted with the library (columns x, y, flux, snr or flux_err, flags).
 
     zones : {"global", "zones"}
         One perturbation for the whole detector, or one at each node of a grid as fine as the stars allow.
@@ -117,7 +117,7 @@ def perturb_library(
     """
     flags = np.asarray(stars["flags"], np.int64) if "flags" in stars.colnames else np.zeros(len(stars), int)
     x, y, flux = (np.asarray(stars[c], float) for c in ("x", "y", "flux"))
-    sn = flux / np.asarray(stars["flux_err"], float)
+    sn = values(stars, "snr") if "snr" in stars.colnames else flux / np.asarray(stars["flux_err"], float)
     good = np.flatnonzero((flags & int(UNFIT) == 0) & (sn >= perturb_sn) & np.isfinite(x + y + flux))
     if good.size < max(min_zone_stars, 10):
         raise NotEnoughStarsError(
