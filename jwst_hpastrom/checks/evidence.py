@@ -61,8 +61,8 @@ CHECKS = {
     "detectors": (fr.place_errors, fr.place_changes),
     "master": (fr.empirical_over_formal,),
     "motions": (
-        mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_outliers,
-        mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
+        mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter,
+        mo.catalog_outliers, mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
     "references": (ep.all_times, ep.reference_share, ep.reference_pulls),

@@ -6,8 +6,8 @@ from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
 
 __all__ = [
-    "catalog_errors", "catalog_outliers", "chi2_loo", "correlation", "crossed", "frame_bias",
-    "magnitude_trend", "pull", "slope",
+    "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "correlation", "crossed",
+    "frame_bias", "magnitude_trend", "pull", "slope",
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"
@@ -17,6 +17,7 @@ DIFFERENT = 4.0
 EPOCH = "a wrong epoch of the catalog or of the exposures"
 EXCHANGED = "pmra and pmdec of the catalog exchanged"
 ERRORS = "errors of the catalog that are wrong for a part of its stars"
+TOO_SMALL = "errors of the catalog that are too small"
 PART_OFF = "wrong positions or motions of a part of the catalog's stars"
 
 
@@ -99,7 +100,7 @@ def pull(motions):
     value = _numbers(motions).get("pull", np.nan)
     causes = ("errors of the catalog that are too large", "errors of the master frame that are too large")
     if value > 1:
-        causes = ("errors of the catalog that are too small", PART_OFF, "a distortion that does not fit")
+        causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
         if _numbers(motions).get("core", np.nan) < 1.7:  # a part agrees as well as it should
             causes = (PART_OFF, *(c for c in causes if c != PART_OFF))
     yield judge(
@@ -122,12 +123,30 @@ def catalog_errors(motions):
     )  # fmt: skip
 
 
+def catalog_scatter(motions):
+    """Factor on the catalog's errors that the motions show, however large the exposures' own errors are."""
+    found, names = _numbers(motions), [f"their_error_factor{{}}_{c}" for c in AXES]
+    value, error = (np.array([found.get(n.format(e), np.nan) for n in names]) for e in ("", "_error"))
+    known = (value > 0) & (error > 0)
+    if not known.any():
+        return
+    weight = (value[known] / error[known]) ** 2
+    factor = float(np.exp(weight @ np.log(value[known]) / weight.sum()))
+    reach = float(weight.sum() ** -0.5)
+    # real catalogs are off by a third; less than this many errors is chance
+    ok, bad = (float(np.exp(max(np.log(most), n * reach))) for most, n in ((1.4, 3.5), (2.0, 5.0)))
+    yield judge(
+        MOTION, "scatter of the catalog's motions over their errors", factor, (None, ok), (None, bad), rank=6,
+        causes=(TOO_SMALL,), remedy="compare the catalog's errors with its scatter about Gaia",
+    )  # fmt: skip
+
+
 def catalog_outliers(motions):
     """Share of stars that differ from the catalog by more than four sigma."""
     found = _numbers(motions)
-    causes = (PART_OFF, "errors of the catalog that are too small", "blends and wrong matches")
+    causes = (PART_OFF, TOO_SMALL, "blends and wrong matches")
     if found.get("core", 0.0) > 1.7:  # even those that agree best do not
-        causes = ("errors of the catalog that are too small", PART_OFF, "a distortion that does not fit")
+        causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
     yield judge(
         MOTION, "share of stars beyond four sigma of the catalog", found.get("outliers", np.nan),
         (None, 0.04), (None, 0.09), rank=7, causes=causes, remedy="compare the catalog with Gaia",

@@ -22,13 +22,13 @@ ERRORS = ("pmra_error", "pmdec_error")
 BASELINE = 16.0
 
 
-def made(seed=1, n=1500, spoil=lambda catalog, rng: None, years=0.0, dispersion=0.15):
+def made(seed=1, n=1500, spoil=lambda catalog, rng: None, years=0.0, dispersion=0.15, mas=0.4):
     """Motions of a perfect instrument against a catalog that may be spoiled."""
     rng = np.random.default_rng(seed)
     true = np.array([[1.9], [0.3]]) + rng.normal(0, dispersion, (2, n))
     mag = rng.uniform(-8, -3, n)
     growth = np.sqrt(1 + 10 ** (0.5 * (mag + 4)))
-    own, position = 0.05 * growth, 0.4 * growth
+    own, position = 0.05 * growth, mas * growth
     catalog = Table({"mag": mag, "pmra_error": own, "pmdec_error": own, "shift": np.zeros((n, 2))})
     for c, v in zip(("pmra", "pmdec"), true, strict=True):
         catalog[c] = v + rng.normal(0, own)
@@ -116,6 +116,24 @@ def test_spoiled_catalogs_are_called_bad_with_the_cause_first(spoil, years, caus
     checks = run_checks(Evidence(motions=made(seed, spoil=spoil, years=years)))
     assert overall(checks) == "bad"
     assert checks[0].causes[0].startswith(cause), [str(c) for c in checks[:3]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("factor", [0.1, 1 / 3])
+def test_small_errors_of_a_catalog_are_seen_beside_larger_ones_of_the_exposures(seed, factor):
+    spoil = times(factor, lambda c, rng: slice(None))
+    checks = run_checks(Evidence(motions=made(seed, spoil=spoil, mas=0.8)))
+    assert overall(checks) == "bad"
+    assert checks[0].causes[0] == "errors of the catalog that are too small", [str(c) for c in checks[:3]]
+    # where the exposures' errors hide them it is not the epoch that is blamed
+    hidden = run_checks(Evidence(motions=made(seed, spoil=spoil, mas=1.2)))
+    assert not [c for c in hidden if c.verdict != "ok" and c.causes[0].startswith("a wrong epoch")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [300, 1500])
+def test_large_errors_of_the_exposures_alone_blame_no_catalog(seed, n):
+    assert overall(run_checks(Evidence(motions=made(seed, n, mas=1.2)))) == "ok"
 
 
 def test_too_few_stars_are_not_judged():

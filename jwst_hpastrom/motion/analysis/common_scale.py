@@ -15,6 +15,8 @@ LEAST = 80
 PRIOR = 2 * np.log(2.0)
 #: largest ln(factor on the stated variances): a factor of 400 in errors
 WIDEST = 12.0
+#: ln(factor on the stated variances) to start from: far too small ones hardly change the fit at first
+STARTS = tuple((a, b) for n in (5.0, 30.0) for a, b in ((2 * np.log(n), 0.0), (0.0, 2 * np.log(n))))
 #: robust widths beyond which a star is left out
 CLIP = 4.0
 
@@ -34,7 +36,7 @@ def common_scale(ours, error, theirs, their_error, mag):
     -------
     dict or None
         factor, factor_error; error_factor, their_error_factor (what the stated errors are to be multiplied
-        by). None where there are fewer than 80 stars, or nothing that both measure.
+        by), their_error_factor_error. None where there are fewer than 80 stars, or nothing that both measure.
 
     Notes
     -----
@@ -43,8 +45,9 @@ def common_scale(ours, error, theirs, their_error, mag):
     are the stated ones times a factor each, the same in all bins: noise that grows toward faint stars and a
     dispersion of the motions that does not are told apart. Ours may have a noise that is the same for all on
     top, of about the stated variance: what a distortion leaves is not always stated star by star. The
-    factors on the errors are free, with a prior as wide as a factor of two, so that wrong errors do not pass
-    for a wrong time between the epochs. For stars of equal errors and dispersion the prior alone tells them
+    factors on the errors are free, with a prior as wide as a factor of two and wide wings, so that wrong
+    errors do not pass for a wrong time between the epochs; where several solutions fit about as well, the
+    errors hold what they differ by. For stars of equal errors and dispersion the prior alone tells them
     apart, and the factor's error says so.
 
     Examples
@@ -74,20 +77,32 @@ def common_scale(ours, error, theirs, their_error, mag):
     start = np.array([np.log(np.median(size)), 0.0, 0.0, 0.1])
     floor = float(np.median([m[3] for m in moments])) or float(np.median([m[1].mean() for m in moments]))
     limits = [-np.inf, -WIDEST, -WIDEST, 0.0], [np.inf, WIDEST, WIDEST, np.inf]
+    starts = [start, *(np.array([start[0], *pair, start[3]]) for pair in STARTS)]
     for _ in range(3):
         weight = [_weights(m, sign * np.exp(start[0])) for m in moments]
-        found = least_squares(
-            _residuals, start, bounds=limits, args=(moments, weight, sign, floor), x_scale=0.1
-        )
-        start = found.x
+        tried = [
+            least_squares(_residuals, p, bounds=limits, args=(moments, weight, sign, floor), x_scale=0.1)
+            for p in starts
+        ]
+        found = min(tried, key=lambda fit: fit.cost)
+        start, starts = found.x, [fit.x for fit in tried]
     free = max(2 * len(moments) - 4, 1)
     excess = max(2 * found.cost / free, 1.0)
-    covariance = np.linalg.pinv(found.jac.T @ found.jac) * excess
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * excess + _between(tried, found, excess)
     factor = sign * float(np.exp(start[0]))
+    theirs = float(np.exp(0.5 * start[2]))
     return {
         "factor": factor, "factor_error": float(abs(factor) * np.sqrt(covariance[0, 0])),
-        "error_factor": float(np.exp(0.5 * start[1])), "their_error_factor": float(np.exp(0.5 * start[2])),
+        "error_factor": float(np.exp(0.5 * start[1])), "their_error_factor": theirs,
+        "their_error_factor_error": float(0.5 * theirs * np.sqrt(covariance[2, 2])),
     }  # fmt: skip
+
+
+def _between(tried, found, excess):
+    """What other solutions that fit about as well add to the covariance of the best."""
+    weight = np.array([np.exp((found.cost - fit.cost) / excess) for fit in tried])
+    apart = np.array([fit.x - found.x for fit in tried])
+    return np.einsum("i,ij,ik->jk", weight / weight.sum(), apart, apart)
 
 
 def _bins(ours, theirs, mag):
@@ -129,4 +144,9 @@ def _residuals(p, moments, weights, sign, floor):
         c = cross.mean()
         out.append((own.mean() - factor * c - np.exp(p[1]) * noise - p[3] * floor) * w[0])
         out.append((other.mean() - c / factor - np.exp(p[2]) * their_noise) * w[1])
-    return np.r_[out, p[1] / PRIOR, p[2] / PRIOR, p[3]]
+    return np.r_[out, _doubt(p[1] / PRIOR), _doubt(p[2] / PRIOR), p[3]]
+
+
+def _doubt(z):
+    """Residual of a Cauchy prior: wrong units are off by far more than errors that were judged wrongly."""
+    return np.sign(z) * np.sqrt(np.log1p(z**2))

@@ -23,7 +23,18 @@ def test_wrong_errors_do_not_change_the_factor(factor, stated):
     assert np.mean([r["factor"] for r in results]) == pytest.approx(factor, rel=0.06)
     assert np.max(np.abs(pulls)) < 4.5
     assert np.mean([r["factor_error"] for r in results]) < 0.05 * abs(factor) + 0.01
-    assert np.mean([r["their_error_factor"] for r in results]) == pytest.approx(1 / stated[0], rel=0.25)
+    theirs, error = (np.array([r[f"their_error_factor{c}"] for r in results]) for c in ("", "_error"))
+    assert np.mean(theirs) == pytest.approx(1 / stated[0], rel=0.25)
+    assert np.max(np.abs(theirs - 1 / stated[0]) / error) < 4.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("factor", [0.84, 1.0])
+def test_errors_in_other_units_do_not_pass_for_a_factor(seed, factor):
+    r = found(seed, factor=factor, theirs_stated=0.02)
+    assert r["factor"] == pytest.approx(factor, abs=4 * r["factor_error"])
+    assert r["factor"] == pytest.approx(factor, rel=0.12)
+    assert r["their_error_factor"] == pytest.approx(50, rel=0.4)
 
 
 @pytest.mark.parametrize("seed", range(4))
