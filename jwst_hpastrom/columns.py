@@ -1,7 +1,7 @@
 """Every catalog column and flag, once: name, unit, type, description."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
@@ -23,7 +23,6 @@ __all__ = [
     "Column",
     "Flag",
     "as_given",
-    "check_no_list_twice",
     "describe_flags",
     "epsf_cause",
     "make_table",
@@ -263,12 +262,8 @@ def as_given(table: Table, name: str, default: float = np.nan) -> np.ndarray:
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
-
-    name : str
-
-    default : float
-        Of all rows, where the table has no such column.
+    table, name, default
+        As of `values`.
 
     Returns
     -------
@@ -329,27 +324,6 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
         except ValueError as err:  # of something else, or no unit at all
             raise BadCatalogError(f"{name} in {unit}", f"a unit such as {SKY_UNITS[name]}") from err
     return out
-
-
-def check_no_list_twice(tables: Sequence[Table]) -> None:
-    """Raise `~jwst_hpastrom.errors.BadCatalogError` where two star lists are one: nothing was repeated.
-
-    Parameters
-    ----------
-    tables : sequence of `~astropy.table.Table`
-        With x and y.
-    """
-    seen: dict[bytes, str] = {}
-    for k, table in enumerate(tables):
-        name = str(table.meta.get("filename") or f"list {k + 1}")
-        # in whatever order; at another pointing they are not the same
-        key = np.sort([values(table, c) for c in ("x", "y", "ra", "dec")]).tobytes()
-        if key in seen:
-            raise BadCatalogError(
-                f"the same stars at the same pixels in {seen[key]} and {name}", "each exposure once",
-                "take one of them out",
-            )  # fmt: skip
-        seen[key] = name
 
 
 #: median QFIT of stars with S/N above 100 that no fitting ePSF gives

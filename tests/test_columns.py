@@ -9,7 +9,6 @@ from jwst_hpastrom.columns import (
     MOTION,
     STAR_LIST,
     Flag,
-    check_no_list_twice,
     describe_flags,
     make_table,
     values,
@@ -67,17 +66,6 @@ def test_columns_beside_the_schemas_have_units_and_descriptions():
     assert len(set(names)) == len(names)
     for column in OTHERS:
         Unit(column.unit)
-
-
-def test_a_list_given_twice_is_refused_but_not_at_another_pointing():
-    rng = np.random.default_rng(1)
-    one = Table({c: rng.uniform(size=9) for c in ("x", "y", "ra", "dec")}, meta={"filename": "one"})
-    two = one[rng.permutation(9)]
-    two.meta["filename"] = "two"
-    with pytest.raises(BadCatalogError, match=r"same stars at the same pixels in one and two"):
-        check_no_list_twice([one, two])
-    two["ra"] += 1e-5
-    check_no_list_twice([one, two])
 
 
 def test_positions_and_motions_are_read_in_their_own_units():

@@ -10,7 +10,6 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
-from jwst_hpastrom.columns import check_no_list_twice
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
@@ -23,7 +22,7 @@ from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
 from jwst_hpastrom.instrument import stripes
 
 __all__ = ["DistortionSolution", "solve_distortion"]

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
-from jwst_hpastrom.columns import MASTER, Flag, check_no_list_twice, make_table
+from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame.assemble import Asked, Zeros, master_table
@@ -28,6 +28,7 @@ from jwst_hpastrom.frame.transforms.registration import choose_plane, first_tran
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
+from jwst_hpastrom.geometry.repeated import check_no_list_twice
 
 __all__ = ["MasterFrame", "build_master"]
 

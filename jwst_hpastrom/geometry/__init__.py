@@ -2,6 +2,7 @@
 
 from jwst_hpastrom.geometry.mapping import CompositeMapping, IdentityMapping, Mapping
 from jwst_hpastrom.geometry.matching import BlindMatch, BlindSearch, match_blind, match_nearest
+from jwst_hpastrom.geometry.repeated import check_no_list_twice
 from jwst_hpastrom.geometry.shift_vote import match_few, match_shift
 from jwst_hpastrom.geometry.sky_coords import as_qtable, sky_coords
 from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
@@ -28,6 +29,7 @@ __all__ = [
     "TangentPlane",
     "TransformFit",
     "as_qtable",
+    "check_no_list_twice",
     "clipped_mean",
     "clipped_median",
     "fill_motions",

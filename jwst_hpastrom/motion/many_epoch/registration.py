@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from jwst_hpastrom.columns import check_no_list_twice, values
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, DegenerateSolutionError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import (
     CompositeMapping,
@@ -13,6 +13,7 @@ from jwst_hpastrom.geometry import (
     match_blind,
     match_nearest,
 )
+from jwst_hpastrom.geometry.repeated import check_no_list_twice
 
 __all__ = ["ONE_TIME", "at_l2", "check_lists", "list_to_sky", "pixel_size", "register_lists"]
 
