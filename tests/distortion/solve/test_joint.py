@@ -6,8 +6,9 @@ import pytest
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
-from jwst_hpastrom.distortion.solve.joint import Problem, solve_joint
+from jwst_hpastrom.distortion.solve.joint import solve_joint
 from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.errors import DegenerateSolutionError
 
 SMALL = {"polynomial_cells": 12, "table_cells": 12, "amplifiers": 1}

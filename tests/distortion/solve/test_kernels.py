@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from jwst_hpastrom.distortion.solve.joint import _add_gram
+from jwst_hpastrom.distortion.solve.problem import _add_gram
 
 
 def test_gram_matrix_of_sparse_rows():

@@ -7,8 +7,8 @@ import pytest
 
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
-from jwst_hpastrom.distortion.solve.joint import Problem
 from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
 from jwst_hpastrom.distortion.solve.settings import Matching
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
