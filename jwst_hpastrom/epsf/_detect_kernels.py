@@ -3,10 +3,8 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.numerics.robust_kernels import select, sort_with
+from jwst_hpastrom.numerics.robust_kernels import FAST, select, sort_with
 
-# no reordering or fusing: results must not depend on what was compiled when
-FAST = {"nsz"}
 AXES = ((0, 1), (1, 0), (1, 1), (1, -1))  # x, y and the two diagonals, as steps (j, i)
 
 

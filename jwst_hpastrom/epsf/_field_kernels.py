@@ -5,7 +5,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._kernels import FAST, N_OUT, PAD, add_one, blend, box_model, fit_one, scratch
+from jwst_hpastrom.epsf._kernels import (
+    FAST,
+    N_OUT,
+    PAD,
+    add_one,
+    blend,
+    box_model,
+    cut_box,
+    fit_one,
+    linear_flux,
+    scratch,
+)  # fmt: skip
 
 N_QUALITY = 5
 
@@ -24,6 +35,11 @@ class PSFGrid(NamedTuple):
     gx: np.ndarray
     gy: np.ndarray
     os: int  # samples per pixel
+
+    @classmethod
+    def of(cls, library):
+        """Return a library as kernels want it."""
+        return cls(library.coefficients, library.x, library.y, library.oversampling)
 
 
 class Stars(NamedTuple):
@@ -57,6 +73,27 @@ class Profile(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def star_box(x, y, reach, ny, nx):
+    """First column and row, columns and rows of the box around a star that are on the image."""
+    px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
+    i0, i1, j0, j1 = max(px - reach, 0), min(px + reach, nx - 1), max(py - reach, 0), min(py + reach, ny - 1)
+    return i0, j0, i1 - i0 + 1, j1 - j0 + 1
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def star_model(grid, x, y, box, room):
+    """Put ψ and its gradient at the pixels of a `star_box` into the room's planes 0, 1, 2."""
+    coeff, gx, gy, os = grid
+    i0, j0, ni, nj = box
+    window, psis, taps = room
+    center = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    u, v = (i0 - x) * os + center, (j0 - y) * os + center
+    c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
+    blend(coeff, gx, gy, x, y, r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
+    box_model(window, r0, c0, os, u, v, nj, ni, psis[0], psis[1], psis[2], taps[0], taps[1], taps[2], taps[3])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def quality_one(counts, grid, x, y, flux, sky, half, ring, room, out):
     """Sum the residuals of one fitted star; pixels without weight are left out.
 
@@ -65,25 +102,19 @@ def quality_one(counts, grid, x, y, flux, sky, half, ring, room, out):
     pixels.
     """
     data, weight = counts
-    coeff, gx, gy, os = grid
     inner, outer = ring
-    window, psis, taps = room
-    ny, nx = data.shape
-    center = (coeff.shape[1] - 2 * PAD - 1) / 2.0
+    psi = room[1][0]
+    center = (grid.coeff.shape[1] - 2 * PAD - 1) / 2.0
     out[:] = np.nan
     if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(flux)):
         return
     px, py = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
-    reach = min(max(half, int(np.ceil(outer + 0.5))), int((center - 2) / os - 1))
-    i0, i1, j0, j1 = max(px - reach, 0), min(px + reach, nx - 1), max(py - reach, 0), min(py + reach, ny - 1)
-    nj, ni = j1 - j0 + 1, i1 - i0 + 1
+    reach = min(max(half, int(np.ceil(outer + 0.5))), int((center - 2) / grid.os - 1))
+    box = star_box(x, y, reach, data.shape[0], data.shape[1])
+    i0, j0, ni, nj = box
     if nj <= 0 or ni <= 0:
         return
-    u, v = (i0 - x) * os + center, (j0 - y) * os + center
-    c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
-    blend(coeff, gx, gy, x, y, r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
-    psi = psis[0]
-    box_model(window, r0, c0, os, u, v, nj, ni, psi, psis[1], psis[2], taps[0], taps[1], taps[2], taps[3])
+    star_model(grid, x, y, box, room)
     total, excess, variance, central, volume = 0.0, 0.0, 0.0, np.nan, 0.0
     for j in range(nj):
         for i in range(ni):
@@ -126,31 +157,19 @@ def quality_many(counts, grid, x, y, flux, sky, half_box, ring, out):
 def flux_changes(counts, grid, x, y, sky, half, out):
     """Flux that the residual image would add to each star at its position, on the inner box."""
     residual, weight = counts
-    coeff, gx, gy, os = grid
-    n_grid = coeff.shape[1] - 2 * PAD
-    center = (n_grid - 1) / 2.0
-    ny, nx = residual.shape
-    window, psis, taps, _, _ = scratch(os, half)
-    psi = psis[0]
+    window, psis, taps, _, _ = scratch(grid.os, half)
+    room = window, psis, taps
     for s in range(x.size):
-        px, py = int(np.floor(x[s] + 0.5)), int(np.floor(y[s] + 0.5))
-        i0, i1, j0, j1 = max(px - half, 0), min(px + half, nx - 1), max(py - half, 0), min(py + half, ny - 1)
-        nj, ni = j1 - j0 + 1, i1 - i0 + 1
+        box = star_box(x[s], y[s], half, residual.shape[0], residual.shape[1])
+        i0, j0, ni, nj = box
         out[s] = 0.0
         if nj <= 0 or ni <= 0:
             continue
-        u, v = (i0 - x[s]) * os + center, (j0 - y[s]) * os + center
-        c0, r0 = int(np.floor(u)) + PAD - 1, int(np.floor(v)) + PAD - 1
-        blend(coeff, gx, gy, x[s], y[s], r0, c0, (nj - 1) * os + 4, (ni - 1) * os + 4, window)
-        box_model(window, r0, c0, os, u, v, nj, ni, psi, psis[1], psis[2], taps[0], taps[1], taps[2], taps[3])
-        num, den = 0.0, 0.0
-        for j in range(nj):
-            for i in range(ni):
-                wp = weight[j0 + j, i0 + i] * psi[j, i]
-                num += wp * (residual[j0 + j, i0 + i] - sky[s])
-                den += wp * psi[j, i]
-        if den > 0.0:
-            out[s] = num / den
+        star_model(grid, x[s], y[s], box, room)
+        cut_box(residual, weight, i0, j0, ni, nj, psis[3], psis[4])
+        flux = linear_flux(psis[3], psis[4], nj, ni, sky[s], psis[0])
+        if flux == flux:
+            out[s] = flux
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

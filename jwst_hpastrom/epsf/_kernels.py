@@ -9,14 +9,14 @@ its phase: the weights are computed once a star and the sums over the taps are s
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.numerics.robust_kernels import FAST
+
 PAD = 3  # rows and columns of mirrored coefficients around each grid
 SLACK = 2  # grid steps a star may move before its window is blended again
 N_OUT = 15  # columns of a fit's result
 N_STATE = (
     9  # of a fit under way: x, y, flux, sky, χ², pixels, iterations, 1 if converged, 1 if there is a flux
 )
-# no reordering or fusing: results must not depend on what was compiled when
-FAST = {"nsz"}
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -85,6 +85,12 @@ class FitResult:
         """Stars with a position, a flux and their errors."""
         return np.isfinite(self.flux) & (self.x_var > 0) & (self.y_var > 0) & (self.flux_var > 0)
 
+    @property
+    def snr(self):
+        """Flux over its standard error."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.flux / np.sqrt(self.flux_var)
+
 
 def check_fit_box(fit_box):
     """Return the half width of an odd box, or raise `ParameterError`."""
@@ -127,7 +133,7 @@ def fit_positions(
     half = np.array(np.broadcast_to(half_box, x.shape), np.int64)
     out = np.empty((x.size, _kernels.N_OUT))
     _kernels.fit_many(
-        pixels.data, pixels.weight, library.coefficients, library.x, library.y, library.oversampling,
+        pixels.data, pixels.weight, *_field_kernels.PSFGrid.of(library),
         x, y, sky, sky_err, half, bool(fit_sky), int(max_iterations), CONVERGED, float(max_shift), out,
     )  # fmt: skip
     return FitResult.of(out, np.sqrt(out[:, 14]) if fit_sky else sky_err, half, 4 if fit_sky else 3)
@@ -188,17 +194,12 @@ def half_boxes(saturation_radius, half_box):
     return np.clip(np.where(np.asarray(saturation_radius) > 0, grown, half_box), half_box, LARGEST_HALF_BOX)
 
 
-def kernel_grid(library):
-    """Return a library as kernels want it."""
-    return _field_kernels.PSFGrid(library.coefficients, library.x, library.y, library.oversampling)
-
-
 def residual_statistics(pixels, library, fit):
     """Return Σ|r|, Σr in the RADXS ring, its variance, the central residual and Σψ of each star, (n, 5)."""
     out = np.empty((fit.x.size, _field_kernels.N_QUALITY))
     counts = _field_kernels.Counts(pixels.data, pixels.weight)
     stars = fit.x, fit.y, fit.flux, fit.sky, fit.half_box
-    _field_kernels.quality_many(counts, kernel_grid(library), *stars, RADXS_RING, out)
+    _field_kernels.quality_many(counts, _field_kernels.PSFGrid.of(library), *stars, RADXS_RING, out)
     return out
 
 
@@ -241,7 +242,6 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
         qfit, radxs = out[:, 0] / np.abs(fit.flux), out[:, 1] / fit.flux
         radxs_err = np.sqrt(out[:, 2]) / np.abs(fit.flux)
         flux_err = np.sqrt(fit.flux_var)
-        snr = fit.flux / flux_err
         mag = np.where(fit.flux > 0, -2.5 * np.log10(np.abs(fit.flux)), np.nan)
         mag_err = 2.5 / np.log(10) * flux_err / np.abs(fit.flux)
         chi2 = fit.chi2 / np.maximum(fit.n_pixels - fit.n_parameters, 1)
@@ -266,7 +266,7 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
         "xy_cov": fit.xy_cov, "flux": fit.flux, "flux_err": flux_err, "mag": mag, "mag_err": mag_err,
         "sky": fit.sky, "sky_err": fit.sky_err, "qfit": qfit, "radxs": radxs, "chi2": chi2,
         "n_pixels": fit.n_pixels, "n_saturated": n_saturated, "flags": bits,
-        "radxs_err": radxs_err, "snr": snr,
+        "radxs_err": radxs_err, "snr": fit.snr,
     }  # fmt: skip
     table = make_table(STAR_LIST, {**data, **columns})
     table["radxs_err"].description = "standard error of radxs from the errors of the pixels"
@@ -378,7 +378,7 @@ def subtract(pixels, library, fit, *, radius=np.inf, sign=-1.0):
 def add_models(data, library, x, y, flux, sign, radius):
     """Add the stars' images to ``data`` in place, pixels without weight included."""
     _kernels.add_many(
-        data, library.coefficients, library.x, library.y, library.oversampling, x, y, flux, float(sign),
+        data, *_field_kernels.PSFGrid.of(library), x, y, flux, float(sign),
         np.array(np.broadcast_to(np.asarray(radius, float), x.shape)),
     )  # fmt: skip
 

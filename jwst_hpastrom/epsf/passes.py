@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.epsf import _field_kernels, _kernels
+from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import find_stars, peaks, sky_map
 from jwst_hpastrom.epsf.exchange.given import as_image, as_library
@@ -22,7 +23,6 @@ from jwst_hpastrom.epsf.fit import (
     check_fit_box,
     fit_positions,
     half_boxes,
-    kernel_grid,
     local_sky,
     star_table,
 )
@@ -263,7 +263,7 @@ class _Field:
         fitting = _field_kernels.Fitting(fit_sky, iterations, tolerance, shift)
         profile = _field_kernels.Profile(*self.profile, self.faintest)
         _field_kernels.sweep(
-            self._counts(), kernel_grid(self.library), order, stars, fitting, profile, update, RADXS_RING,
+            self._counts(), PSFGrid.of(self.library), order, stars, fitting, profile, update, RADXS_RING,
             fits, quality,
         )  # fmt: skip
         return fits, quality
@@ -272,7 +272,13 @@ class _Field:
         """Drop stars that are not significant without their neighbors' light, or ran into a brighter one."""
         change = np.empty(self.x.size)
         _field_kernels.flux_changes(
-            self._counts(), kernel_grid(self.library), self.x, self.y, self.sky, self.half, change
+            self._counts(),
+            PSFGrid.of(self.library),
+            self.x,
+            self.y,
+            self.sky,
+            self.half,
+            change,
         )
         change[self.saturation > 0] = 0
         keep = self.flux + change > threshold * self._noise()
@@ -369,9 +375,7 @@ class _Field:
                 "hold it; an ePSF of these exposures, or perturbed, is better",
                 self.image.name, 100 * shares[0],
             )  # fmt: skip
-        # stars are bright by their photons, however wrong the ePSF may be
-        with np.errstate(invalid="ignore", divide="ignore"):
-            snr = fit.flux / np.sqrt(fit.flux_var)
+        snr = fit.snr  # stars are bright by their photons, however wrong the ePSF may be
         fit = with_model_error(fit, self.pixels, self.residual.data, self.library, shares)
         return star_table(
             self.pixels,

@@ -225,9 +225,8 @@ def with_model_error(fit, pixels, residual, library, shares):
         return fit
     light = (pixels.data - residual).astype(np.float32)
     more = np.empty((fit.x.size, 4))
-    grid = PSFGrid(library.coefficients, library.x, library.y, library.oversampling)
     stars = fit.x, fit.y, fit.flux, fit.half_box
-    light_variances(pixels.weight, light, grid, *stars, fit.n_parameters, more)
+    light_variances(pixels.weight, light, PSFGrid.of(library), *stars, fit.n_parameters, more)
     x, y, xy = total**2 * more.T[:3]
     flux_var = fit.flux_var + of_pixels**2 * more[:, 3]
     return replace(fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=flux_var)

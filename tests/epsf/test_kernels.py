@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf import _field_kernels, _kernels
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions, kernel_grid, residual_statistics, saturated_counts
+from jwst_hpastrom.epsf._field_kernels import PSFGrid
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions, residual_statistics, saturated_counts
 from jwst_hpastrom.numerics.robust_kernels import select
 from tests.epsf.conftest import make_field
 
@@ -61,7 +62,7 @@ def test_flux_changes(grid_field, library):
     out = np.empty(n)
     sky = np.full(n, grid_field.sky)
     counts = _field_kernels.Counts(pixels.data, pixels.weight)
-    _field_kernels.flux_changes(counts, kernel_grid(library), grid_field.x, grid_field.y, sky, 2, out)
+    _field_kernels.flux_changes(counts, PSFGrid.of(library), grid_field.x, grid_field.y, sky, 2, out)
     jj, ii = np.mgrid[:128, :128]
     for k in range(0, n, 9):
         x, y = grid_field.x[k], grid_field.y[k]
@@ -86,7 +87,7 @@ def test_sweep_is_a_fit_without_the_neighbors(library):
     counts = _field_kernels.Counts(residual, pixels.weight)
     stars = _field_kernels.Stars(x, y, flux, error, sky, sky_err, half, wide)
     fitting = _field_kernels.Fitting(False, 30, 1e-5, 1.0)
-    args = (counts, kernel_grid(library), np.arange(2), stars, fitting, profile)
+    args = (counts, PSFGrid.of(library), np.arange(2), stars, fitting, profile)
     for _ in range(40):
         _field_kernels.sweep(*args, True, RING, *none)
     for k in range(2):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.stamps import _kernels
 from jwst_hpastrom.epsf.stamps.frames import find_peaks, light_centers, mesh_sky, sky_image
@@ -64,7 +65,7 @@ def _subtracted(frame, library, x, y, flux, radius):
 
 def _cut(frame, library, resid, x, y, flux, radius):
     """Stamps of the bright stars (the first of the catalog) with all other stars subtracted."""
-    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    lib = PSFGrid.of(library)
     b = slice(0, frame.bright.size)
     out = _empty_stamps(replace(frame, x=x, y=y, bright=np.arange(frame.bright.size)))
     _kernels.cut_stamps(
@@ -110,7 +111,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
 
     stamps : `Stamps`
     """
-    lib = (library.coefficients, library.x, library.y, library.oversampling)
+    lib = PSFGrid.of(library)
     shape, noise = frame.data.shape, np.sqrt(frame.var0 + frame.slope * max(np.median(frame.sky), 0.0))
     others = np.setdiff1d(np.arange(frame.x.size), frame.bright)
     rows = np.r_[frame.bright, others]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.epsf._kernels import N_OUT
 from jwst_hpastrom.epsf.stamps import _kernels, _sample_kernels
 
@@ -60,10 +61,6 @@ class Samples:
         return cls(*sums[:4], np.concatenate(misfit), *sums[4:])
 
 
-def _library_args(library):
-    return library.coefficients, library.x, library.y, library.oversampling
-
-
 def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
     """Fit the star of every stamp.
 
@@ -89,7 +86,7 @@ def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
     """
     out = np.empty((x.size, N_OUT))
     _kernels.fit_stamps(
-        stamps.clean, stamps.base, stamps.ox, stamps.oy, *_library_args(library), x, y, flux, slope, half_box,
+        stamps.clean, stamps.base, stamps.ox, stamps.oy, *PSFGrid.of(library), x, y, flux, slope, half_box,
         1e-4, 2.0, out,
     )  # fmt: skip
     return out
@@ -130,7 +127,7 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
     k = np.flatnonzero(use)
     part = np.zeros((k.size, 2))
     used, dropped = _sample_kernels.grid_samples(
-        stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, *_library_args(library),
+        stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, *PSFGrid.of(library),
         library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr, sum_w, overlap, histogram, part,
     )  # fmt: skip
     misfit = np.full(x.size, np.nan)
