@@ -9,6 +9,7 @@ from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.frame.correction_errors import correction_errors
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.instrument import INSTRUMENTS
+from jwst_hpastrom.numerics.groups import without_linear
 
 __all__ = [
     "DetectorErrors",
@@ -103,15 +104,6 @@ def _without_means(columns, group, n_groups):
         c -= (np.bincount(group, c, minlength=n_groups) / count)[group]
 
 
-def _without_linear(columns, exposure, x, y):
-    """Take out, exposure by exposure, what its transformation absorbs."""
-    for k in np.unique(exposure):
-        s = exposure == k
-        base = np.linalg.qr(np.c_[np.ones(s.sum()), x[s], y[s]])[0]
-        for c in columns:
-            c[s] -= base @ (base.T @ c[s])
-
-
 def detector_errors(m, star, averages, together, *, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
@@ -162,7 +154,7 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     shown = [t.copy() for t in terms]
     for _ in range(3):  # the two are not orthogonal: in turn
         _without_means(shown, group, who.size)
-        _without_linear(shown, exposure, p, q)
+        without_linear(shown, exposure, p, q)
     design = np.stack(shown, 1)
     left, size, right = np.linalg.svd(design, full_matrices=False)
     seen = size > 1e-3 * np.sqrt(rows.size)  # combinations that the dithers show at all

@@ -1,12 +1,16 @@
 """Values in groups and cells: where each belongs, the order that sorts them, clipped means."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
 
-__all__ = ["GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "sort_into_groups"]
+__all__ = [
+    "GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "sort_into_groups",
+    "without_linear",
+]  # fmt: skip
 
 
 def cell_index(x: np.ndarray, n: int, length: int) -> np.ndarray:
@@ -197,3 +201,32 @@ def larger_half(mag: np.ndarray, stated: np.ndarray, n_bins: int = 12) -> np.nda
     for rows in np.array_split(np.argsort(mag, kind="stable"), max(1, min(n_bins, mag.size // 20))):
         out[rows] = stated[rows] > np.median(stated[rows])
     return out
+
+
+def without_linear(columns: Iterable[np.ndarray], group: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """Take out of columns, in place and group by group, what is linear in x and y.
+
+    Parameters
+    ----------
+    columns : iterable of ndarray, shape (n,)
+
+    group : ndarray, shape (n,)
+        Exposures, say, whose transformations absorb that much.
+
+    x, y : ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics.groups import without_linear
+    >>> x, y = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    >>> left = 3 + 2 * x - y + np.array([0.0, 0.0, 0.0, 4.0])
+    >>> without_linear([left], np.zeros(4), x, y)
+    >>> left.round(6).tolist()
+    [1.0, -1.0, -1.0, 1.0]
+    """
+    for k in np.unique(group):
+        s = group == k
+        base = np.linalg.qr(np.c_[np.ones(s.sum()), x[s], y[s]])[0]
+        for c in columns:
+            c[s] -= base @ (base.T @ c[s])

@@ -8,20 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from jwst_hpastrom.numerics.groups import without_linear
+
 __all__ = ["with_own_stars"]
 
 #: stars in a class of measurement errors, and the most classes
 IN_CLASS, CLASSES = 150, 8
-
-
-def _without_linear(e, exposure, x, y):
-    """Errors (2, n) without what each exposure's transformation takes."""
-    out = e.copy()
-    for k in np.unique(exposure):
-        s = exposure == k
-        base = np.linalg.qr(np.c_[np.ones(s.sum()), x[s], y[s]])[0]
-        out[:, s] -= (e[:, s] @ base) @ base.T
-    return out
 
 
 def with_own_stars(errors, pairs, samples, keep):
@@ -54,7 +46,7 @@ def with_own_stars(errors, pairs, samples, keep):
     product = np.zeros((2, n_stars))
     for sample in samples:
         error, noise = sample[..., k]
-        error = _without_linear(error, pairs.exposure[k], pairs.x[k], pairs.y[k])
+        without_linear(error, pairs.exposure[k], pairs.x[k], pairs.y[k])
         # the noise's own products, which are nothing in the mean, would only be noise
         for e, sign in ((error, 1), (noise, -1)):
             for axis in (0, 1):

@@ -112,7 +112,7 @@ class Grid:
     def spread(self):
         """Matrices that interpolate an image of the coarser bins along either axis, within bands."""
         coarse = self.coarser()
-        rows = [(s, t) for s, t in zip(self.slices, coarse.slices, strict=True)]
+        rows = list(zip(self.slices, coarse.slices, strict=True))
         whole = [(slice(0, self.size[1]), slice(0, coarse.size[1]))]
         return _interpolation(rows, self.size[0], coarse.size[0]), _interpolation(
             whole, self.size[1], coarse.size[1]

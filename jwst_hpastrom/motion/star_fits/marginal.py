@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from jwst_hpastrom.motion.star_fits._marginal_kernels import AxisData, Grid, grid_likelihoods, grid_means
 
@@ -61,8 +61,7 @@ def field_prior(log_likelihood, start):
 
 def _posterior(log_likelihood, share):
     with np.errstate(divide="ignore"):
-        log_p = log_likelihood + np.log(share)
-    return np.exp(log_p - logsumexp(log_p, axis=1, keepdims=True))
+        return softmax(log_likelihood + np.log(share), axis=1)
 
 
 def _grid(names, several, baseline):

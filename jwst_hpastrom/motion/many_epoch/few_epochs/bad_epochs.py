@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.special import erfc
+from scipy.special import erfc, softmax
 
 from jwst_hpastrom.motion.many_epoch.few_epochs._bad_epoch_kernels import FewEpochs, choices
 from jwst_hpastrom.motion.star_fits.models import fit_motions
@@ -169,7 +169,7 @@ class _Stars:
     def average(self, rows, prior):
         """Mean, covariance, each epoch's probability to be bad, and that of being beyond 3 errors."""
         loglik, beta, cov = self.likelihoods(rows)
-        weight = _weights(loglik + prior)
+        weight = softmax(loglik + prior, axis=1)
         mean = np.einsum("nc,nci->ni", weight, beta)
         off = beta - mean[:, None]
         total = np.einsum("nc,ncij->nij", weight, cov) + np.einsum("nc,nci,ncj->nij", weight, off, off)
@@ -185,18 +185,13 @@ class _Stars:
         return mean, total, probability, np.einsum("nc,nci->ni", weight, beyond)
 
 
-def _weights(logs):
-    weight = np.exp(logs - logs.max(1, keepdims=True))
-    return weight / weight.sum(1, keepdims=True)
-
-
 def _learn(loglik, star, rows, iterations=200):
     """Share of bad measurements and the weights of their factors, most likely for these stars."""
     n = star.fits.used[rows].sum()
     share, widths = PRIOR[0] / sum(PRIOR), np.full(FACTORS.size, 1.0 / FACTORS.size)
     before = PRIOR[0] * WIDTHS
     for _ in range(iterations):
-        weight = _weights(loglik + star.prior(share, widths)).sum(0)
+        weight = softmax(loglik + star.prior(share, widths), axis=1).sum(0)
         old, bad = share, weight @ star.n_bad
         share = (bad + PRIOR[0]) / (n + sum(PRIOR))
         some = np.bincount(star.width[1:], weight[1:], FACTORS.size) + before
