@@ -26,7 +26,10 @@ OTHERS = (
     "ifuslicer", "msa", "ote", "regions", "specwcs", "wavelengthrange",
 )  # fmt: skip
 # SIP keywords hold the smooth part only, and assign_wcs says so
-pytestmark = pytest.mark.filterwarnings("ignore:Failed to achieve requested SIP")
+pytestmark = [
+    pytest.mark.usefixtures("offline"),
+    pytest.mark.filterwarnings("ignore:Failed to achieve requested SIP"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +46,6 @@ def refined(tmp_path_factory):
     return SimpleNamespace(
         folder=folder, sky=sky, files=files, correction=correction, placement=placement, path=path, meta=meta
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def offline():
-    """No CRDS is asked."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
-        patch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,9 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def small(files, tmp_path, monkeypatch):
+def small(files, tmp_path, monkeypatch, offline):
     """The exposures; the ePSF named as hooks need it, no CRDS asked."""
     monkeypatch.setenv("HPASTROM_EPSF_FILE", files[1])
-    monkeypatch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
-    monkeypatch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
     monkeypatch.chdir(tmp_path)
     return files[0]
 

@@ -17,6 +17,8 @@ from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import HPAstromPipeline
 from jwst_hpastrom.steps.pipeline.inputs import check_inputs
 
+pytestmark = pytest.mark.usefixtures("offline")
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
@@ -24,12 +26,6 @@ def small(tmp_path_factory):
     library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F090W"}).normalized()
     files = write_field(sky, tmp_path_factory.mktemp("small"))
     return files, str(write_epsf_reference(library, Path(files.association).parent / "other_epsf.asdf"))
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
-    monkeypatch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
 
 
 def catalog(files, path, change):

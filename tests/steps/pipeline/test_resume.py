@@ -29,6 +29,8 @@ from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import HPAstromPipeline
 
+pytestmark = pytest.mark.usefixtures("offline")
+
 QUICK = {
     "n_iterations": 2, "n_global": 1, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50,
 }  # fmt: skip
@@ -38,14 +40,6 @@ NAME = "jw09999001001_02101_0000{}_nis"
 
 class StoppedError(Exception):
     """A Step began."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def offline():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
-        patch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -26,11 +26,7 @@ from jwst_hpastrom.steps import (
 from tests.frame.visits import EPOCH, LAYOUT, WRONG, catalog_of, stars_of, visit
 from tests.steps.test_other_imagers import disguised
 
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
-    monkeypatch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 NAMES = ("visit_nrcb1_f200w", "visit_nrcblong_f277w")

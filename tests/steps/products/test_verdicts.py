@@ -14,6 +14,8 @@ from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFFitStep, MasterFrameStep
 
+pytestmark = pytest.mark.usefixtures("offline")
+
 SIMULATION = {
     "size": 320,
     "n_exposures": 4,
@@ -37,12 +39,6 @@ def field(tmp_path_factory):
         for s, name in ((sky, "right_epsf.asdf"), (other, "wrong_epsf.asdf"))
     ]
     return files, *paths
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
-    monkeypatch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "offline")
 
 
 def warnings_of(caplog):
