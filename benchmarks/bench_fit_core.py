@@ -16,8 +16,8 @@ from photutils.psf import GriddedPSFModel, PSFPhotometry
 from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.epsf import EPSFLibrary, GriddedEPSFModel, Image
-from jwst_hpastrom.epsf._kernels import add_stars
 from jwst_hpastrom.epsf.fit import Pixels, fit_positions
+from jwst_hpastrom.epsf.kernels.render import add_stars
 
 SKY = 0.3
 

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.epsf import Image, measure_stars
-from jwst_hpastrom.epsf._kernels import add_stars
+from jwst_hpastrom.epsf.kernels.render import add_stars
 
 SIZE = 2048
 NOISE = 0.05

@@ -11,7 +11,7 @@ PACKAGE = Path(jwst_hpastrom.__file__).parent
 MOST_ARGUMENTS, MANY = 10, 15
 MOST_LINES, LONG = 80, 2
 #: of files and folders, and how many files may be longer
-MOST_LINES_OF_FILE, LONG_FILES = 400, 5
+MOST_LINES_OF_FILE, LONG_FILES = 400, 0
 MOST_FILES = 14
 
 

@@ -8,8 +8,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom._display import Displayed
-from jwst_hpastrom.epsf import _detect_kernels as kernels
 from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.kernels import detection
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.ranges import in_range
@@ -37,7 +37,7 @@ class SkyMap(Displayed):
     def image(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return the level at every pixel, bilinear between box centers, as float32."""
         out = np.empty(shape, np.float32)
-        kernels.bilinear_map(self.level, self.size, out)
+        detection.bilinear_map(self.level, self.size, out)
         return out
 
     def at(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ def sky_map(image: Image, *, size: int = 64, step: int = 2) -> SkyMap:
     ny, nx = image.shape
     shape = (-(-ny // size), -(-nx // size))
     level, sigma, count = np.empty(shape), np.empty(shape), np.empty(shape, np.int64)
-    kernels.sky_boxes(np.asarray(image.data, np.float32), image.good, size, step, level, sigma, count)
+    detection.sky_boxes(np.asarray(image.data, np.float32), image.good, size, step, level, sigma, count)
     empty = ~np.isfinite(level)
     if empty.all():
         level[:], sigma[:] = 0.0, 1.0
@@ -203,9 +203,9 @@ def peaks(data, err, good, image, library, threshold, fwhm=1.6, reach=7, rim=2.5
     """
     kernel = detection_kernel(library, fwhm=fwhm, side=reach)
     flux = np.empty(data.shape, np.float32)
-    kernels.matched_filter(data, good, kernel, flux)
+    detection.matched_filter(data, good, kernel, flux)
     x, y, f, s = (np.empty(data.size // 9 + 1) for _ in range(4))
-    n = kernels.local_maxima(flux, err, good, kernel, threshold, x, y, f, s)
+    n = detection.local_maxima(flux, err, good, kernel, threshold, x, y, f, s)
     x, y, f, s = x[:n], y[:n], f[:n], s[:n]
     keep = _wide_enough(data, err, good, x, y, narrowest(library, fwhm=fwhm))
     x, y, f, s = x[keep], y[keep], f[keep], s[keep]

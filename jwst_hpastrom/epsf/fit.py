@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
-from jwst_hpastrom.epsf import _detect_kernels, _field_kernels, _kernels
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
 from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.kernels import crowded, detection, render, star_fit
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
 from jwst_hpastrom.errors import ParameterError
@@ -131,9 +131,9 @@ def fit_positions(
     """
     x, y, sky, sky_err = (np.ascontiguousarray(a, float) for a in np.broadcast_arrays(x, y, sky, sky_err))
     half = np.array(np.broadcast_to(half_box, x.shape), np.int64)
-    out = np.empty((x.size, _kernels.N_OUT))
-    _kernels.fit_many(
-        pixels.data, pixels.weight, *_field_kernels.PSFGrid.of(library),
+    out = np.empty((x.size, star_fit.N_OUT))
+    star_fit.fit_many(
+        pixels.data, pixels.weight, *crowded.PSFGrid.of(library),
         x, y, sky, sky_err, half, bool(fit_sky), int(max_iterations), CONVERGED, float(max_shift), out,
     )  # fmt: skip
     return FitResult.of(out, np.sqrt(out[:, 14]) if fit_sky else sky_err, half, 4 if fit_sky else 3)
@@ -171,7 +171,7 @@ def local_sky(pixels, x, y, sky_mesh, *, inner=8.0, outer=12.0, sigma=3.0, least
     """
     level, scatter = sky_mesh.at(x, y)
     sky, err, count = np.empty(x.size), np.empty(x.size), np.empty(x.size, np.int64)
-    _detect_kernels.annulus_sky(
+    detection.annulus_sky(
         pixels.data, pixels.weight, np.ascontiguousarray(x, float), np.ascontiguousarray(y, float),
         (float(inner), float(outer)), float(sigma), (level, scatter / 8.0), int(least), (sky, err, count),
     )  # fmt: skip
@@ -196,10 +196,10 @@ def half_boxes(saturation_radius, half_box):
 
 def residual_statistics(pixels, library, fit):
     """Return Σ|r|, Σr in the RADXS ring, its variance, the central residual and Σψ of each star, (n, 5)."""
-    out = np.empty((fit.x.size, _field_kernels.N_QUALITY))
-    counts = _field_kernels.Counts(pixels.data, pixels.weight)
+    out = np.empty((fit.x.size, crowded.N_QUALITY))
+    counts = crowded.Counts(pixels.data, pixels.weight)
     stars = fit.x, fit.y, fit.flux, fit.sky, fit.half_box
-    _field_kernels.quality_many(counts, _field_kernels.PSFGrid.of(library), *stars, RADXS_RING, out)
+    crowded.quality_many(counts, crowded.PSFGrid.of(library), *stars, RADXS_RING, out)
     return out
 
 
@@ -377,8 +377,8 @@ def subtract(pixels, library, fit, *, radius=np.inf, sign=-1.0):
 
 def add_models(data, library, x, y, flux, sign, radius):
     """Add the stars' images to ``data`` in place, pixels without weight included."""
-    _kernels.add_many(
-        data, *_field_kernels.PSFGrid.of(library), x, y, flux, float(sign),
+    render.add_many(
+        data, *crowded.PSFGrid.of(library), x, y, flux, float(sign),
         np.array(np.broadcast_to(np.asarray(radius, float), x.shape)),
     )  # fmt: skip
 

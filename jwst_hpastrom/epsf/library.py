@@ -10,7 +10,7 @@ from scipy.ndimage import spline_filter
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
-from jwst_hpastrom.epsf import _kernels
+from jwst_hpastrom.epsf.kernels import spline
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import detector_of
 
@@ -117,7 +117,7 @@ class EPSFLibrary(Displayed):
     def coefficients(self):
         """Cubic B-spline coefficients, mirrored at the border; what the kernels read."""
         filtered = [spline_filter(psf, order=3, mode="mirror") for psf in self.data]
-        pad = _kernels.PAD
+        pad = spline.PAD
         return np.ascontiguousarray(np.pad(filtered, ((0, 0), (pad, pad), (pad, pad)), mode="reflect"))
 
     @property
@@ -153,7 +153,7 @@ class EPSFLibrary(Displayed):
         shape = np.broadcast_shapes(dx.shape, dy.shape, x.shape, y.shape)
         args = [np.array(np.broadcast_to(a, shape)).ravel() for a in (dx, dy, x, y)]
         out = np.empty((3, args[0].size))
-        _kernels.evaluate(self.coefficients, self.x, self.y, self.oversampling, *args, *out)
+        spline.evaluate(self.coefficients, self.x, self.y, self.oversampling, *args, *out)
         values = out.reshape(3, *shape)
         return tuple(values) if gradient else values[0]
 
@@ -161,7 +161,7 @@ class EPSFLibrary(Displayed):
         """Return the ePSF's samples at one detector position, shape (n, n): bilinear in the field."""
         n = self.data.shape[1]
         out = np.empty((n, n))
-        _kernels.blend(np.ascontiguousarray(self.data), self.x, self.y, float(x), float(y), 0, 0, n, n, out)
+        spline.blend(np.ascontiguousarray(self.data), self.x, self.y, float(x), float(y), 0, 0, n, n, out)
         return out
 
     def central_value(self, x: ArrayLike, y: ArrayLike) -> Any:

@@ -9,8 +9,6 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.configuration import configured
-from jwst_hpastrom.epsf import _field_kernels, _kernels
-from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import find_stars, peaks, sky_map
 from jwst_hpastrom.epsf.exchange.given import as_image, as_library
@@ -26,6 +24,8 @@ from jwst_hpastrom.epsf.fit import (
     local_sky,
     star_table,
 )
+from jwst_hpastrom.epsf.kernels import crowded, star_fit
+from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
 from jwst_hpastrom.epsf.star_config import StarFitConfig
 from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
@@ -213,7 +213,7 @@ class _Field:
         radius, peak = self.profile
         border = max(self.library.half_width - 1.5, 0.5)
         level = self.flux * np.interp(border, radius, peak)
-        _field_kernels.wing_levels(self.wings, self.x, self.y, level, border, 2 * border, self.faintest)
+        crowded.wing_levels(self.wings, self.x, self.y, level, border, 2 * border, self.faintest)
 
     def measure_sky(self, rows=slice(None)):
         """Read the annulus skies from the residual image."""
@@ -251,18 +251,18 @@ class _Field:
         return (y // TILE) * 1000 + x // TILE
 
     def _counts(self):
-        return _field_kernels.Counts(self.residual.data, self.residual.weight)
+        return crowded.Counts(self.residual.data, self.residual.weight)
 
     def _sweep(self, order, *, update, fit_sky=False):
         n = 0 if update else self.x.size
-        fits, quality = np.empty((n, _kernels.N_OUT)), np.empty((n, _field_kernels.N_QUALITY))
+        fits, quality = np.empty((n, star_fit.N_OUT)), np.empty((n, crowded.N_QUALITY))
         iterations, tolerance, shift = (8, 1e-3, 0.5) if update else (50, CONVERGED, 1.0)
-        stars = _field_kernels.Stars(
+        stars = crowded.Stars(
             self.x, self.y, self.flux, self.flux_err, self.sky, self.sky_err, self.halves, self.radius
         )
-        fitting = _field_kernels.Fitting(fit_sky, iterations, tolerance, shift)
-        profile = _field_kernels.Profile(*self.profile, self.faintest)
-        _field_kernels.sweep(
+        fitting = crowded.Fitting(fit_sky, iterations, tolerance, shift)
+        profile = crowded.Profile(*self.profile, self.faintest)
+        crowded.sweep(
             self._counts(), PSFGrid.of(self.library), order, stars, fitting, profile, update, RADXS_RING,
             fits, quality,
         )  # fmt: skip
@@ -271,7 +271,7 @@ class _Field:
     def prune(self, threshold, separation):
         """Drop stars that are not significant without their neighbors' light, or ran into a brighter one."""
         change = np.empty(self.x.size)
-        _field_kernels.flux_changes(
+        crowded.flux_changes(
             self._counts(),
             PSFGrid.of(self.library),
             self.x,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import Flag
-from jwst_hpastrom.epsf import _detect_kernels
+from jwst_hpastrom.epsf.kernels import detection
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["least_widths", "lost_core", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
@@ -106,7 +106,7 @@ def mark_cosmic_rays(table, pixels, library):
     """
     x, y, sky = (np.ascontiguousarray(table[c], float) for c in ("x", "y", "sky"))
     out = np.zeros(x.size)
-    _detect_kernels.sharpness(pixels.data, pixels.weight, x, y, sky, least_widths(library), LEAST_ERROR, out)
+    detection.sharpness(pixels.data, pixels.weight, x, y, sky, least_widths(library), LEAST_ERROR, out)
     table["flags"][out > N_SIGMA_SHARP] |= int(Flag.COSMIC_RAY)
 
 

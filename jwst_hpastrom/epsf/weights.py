@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf._error_kernels import light_variances
-from jwst_hpastrom.epsf._field_kernels import PSFGrid
+from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
+from jwst_hpastrom.epsf.kernels.light_errors import light_variances
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["expected_weights", "learned_weights", "model_error", "sky_excess", "with_model_error"]

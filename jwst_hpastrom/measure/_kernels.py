@@ -6,7 +6,10 @@ Their arguments are those of `jwst_hpastrom.measure.bundles`.
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._kernels import FAST, PAD, add_one, blend, box_model, scratch
+from jwst_hpastrom.epsf.kernels.render import add_one
+from jwst_hpastrom.epsf.kernels.spline import PAD, blend, box_model
+from jwst_hpastrom.epsf.kernels.star_fit import scratch
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
 #: what `equations` gives: the lower triangle's six elements, three right sides, and from here on
 N_PIXELS, ABSOLUTE, ANNULUS, CHI2, N_SUMS = 9, 10, 11, 12, 13

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._kernels import FAST, PAD, blend, box_model, cholesky, cholesky_solve
+from jwst_hpastrom.epsf.kernels.spline import PAD, blend, box_model
+from jwst_hpastrom.numerics.cholesky_kernels import cholesky, cholesky_solve
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
 REACH = 2.0  # pixels that a star may lie from where the pair was
 

@@ -26,7 +26,7 @@ from jwst_hpastrom.measure.extended import EXTENDED, clumps, misfit
 from jwst_hpastrom.measure.passes import join_tiles, measure_tile
 from jwst_hpastrom.measure.stack import Field
 from jwst_hpastrom.measure.tile import TileSettings
-from jwst_hpastrom.numerics import Store
+from jwst_hpastrom.storage import Store
 
 __all__ = ["ManyResult", "measure_many"]
 
@@ -130,7 +130,7 @@ def measure_many(
 
     {options}
 
-    store : `~jwst_hpastrom.numerics.Store`, optional
+    store : `~jwst_hpastrom.storage.Store`, optional
         Holds the pixels: in memory as far as its budget goes, the rest in files. The result is the same.
 
     executor : `concurrent.futures.Executor`, optional

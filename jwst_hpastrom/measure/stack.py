@@ -10,7 +10,7 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import LinearTransform, Mapping
 from jwst_hpastrom.measure.bundles import Exposures
 from jwst_hpastrom.measure.wings import far_wings
-from jwst_hpastrom.numerics import Store
+from jwst_hpastrom.storage import Store
 
 __all__ = ["Field", "Stack", "ToRaw"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf._detect_kernels import bilinear_map, sky_boxes
+from jwst_hpastrom.epsf.kernels.detection import bilinear_map, sky_boxes
 from jwst_hpastrom.measure import _kernels, _search_kernels
 from jwst_hpastrom.measure.bundles import Combined, Cutouts, Neighbors, Nodes, Stars
 

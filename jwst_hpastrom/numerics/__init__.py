@@ -11,20 +11,15 @@ from jwst_hpastrom.numerics.robust import (
     sigma_about_zero,
     weighted_median,
 )
-from jwst_hpastrom.numerics.store import Kept, Store, in_memory, opened
 
 __all__ = [
     "MAD_TO_SIGMA",
     "GroupMean",
-    "Kept",
-    "Store",
     "bin_index",
     "cell_index",
     "clipped_mean",
     "clipped_median",
     "group_means",
-    "in_memory",
-    "opened",
     "polynomial_basis",
     "polynomial_slopes",
     "polynomial_terms",

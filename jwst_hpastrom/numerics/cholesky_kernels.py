@@ -1,4 +1,8 @@
-"""Numba kernels for small symmetric positive matrices: plain arrays in, plain arrays out."""
+"""Numba kernels for small symmetric positive matrices: plain arrays in, plain arrays out.
+
+`factor` gives the determinant, too, and keeps reciprocals for many right-hand sides; `cholesky`, of normal
+equations, refuses matrices that are singular but for rounding.
+"""
 
 import numpy as np
 from numba import njit
@@ -70,3 +74,37 @@ def small_inverse(g, p, out):
                 c += b[i, k] * b[j, k]
             out[i, j] = c * s[i] * s[j]
     return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cholesky(a, n):
+    """Replace the lower triangle of the symmetric a[:n, :n] by its Cholesky factor; False if not definite."""
+    for j in range(n):
+        s = a[j, j]
+        for k in range(j):
+            s -= a[j, k] * a[j, k]
+        if not s > 1e-14 * abs(a[j, j]) + 1e-300:
+            return False
+        d = np.sqrt(s)
+        a[j, j] = d
+        for i in range(j + 1, n):
+            s = a[i, j]
+            for k in range(j):
+                s -= a[i, k] * a[j, k]
+            a[i, j] = s / d
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def cholesky_solve(a, n, b):
+    """Solve in place with the factor made by `cholesky`."""
+    for i in range(n):
+        s = b[i]
+        for k in range(i):
+            s -= a[i, k] * b[k]
+        b[i] = s / a[i, i]
+    for i in range(n - 1, -1, -1):
+        s = b[i]
+        for k in range(i + 1, n):
+            s -= a[k, i] * b[k]
+        b[i] = s / a[i, i]

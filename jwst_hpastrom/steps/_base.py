@@ -19,7 +19,6 @@ from jwst_hpastrom.io.association import associate, read_association
 from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, read_star_list
-from jwst_hpastrom.numerics import Store
 from jwst_hpastrom.ranges import memory_bytes
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._spec import PROVIDED
@@ -29,6 +28,7 @@ from jwst_hpastrom.steps.execution.workers import worker_pool
 from jwst_hpastrom.steps.products.groups import divide
 from jwst_hpastrom.steps.products.manifests import Manifests
 from jwst_hpastrom.steps.products.verdicts import Verdicts
+from jwst_hpastrom.storage import Store
 
 __all__ = ["HPStep", "Inputs"]
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf import Image, find_stars, sky_map
-from jwst_hpastrom.epsf._detect_kernels import matched_filter
 from jwst_hpastrom.epsf.detect import detection_kernel
+from jwst_hpastrom.epsf.kernels.detection import matched_filter
 from jwst_hpastrom.errors import ParameterError
 from tests.epsf.conftest import make_field
 

@@ -6,7 +6,7 @@ from scipy.optimize import least_squares
 
 from jwst_hpastrom.columns import STAR_LIST, Flag
 from jwst_hpastrom.epsf import Image, fit_stars, sky_map
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions, local_sky
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions, local_sky, saturated_counts
 from jwst_hpastrom.errors import ParameterError
 from tests.epsf.conftest import make_field, make_library
 
@@ -207,3 +207,15 @@ def test_no_stars_is_an_empty_table(library, grid_field):
 def test_parameters_that_make_no_sense(library, grid_field, x, kwargs, message):
     with pytest.raises(ParameterError, match=message):
         fit_stars(grid_field.image, library, x, [1.0], **kwargs)
+
+
+def test_saturated_counts():
+    rng = np.random.default_rng(0)
+    saturated = rng.uniform(size=(40, 50)) < 0.05
+    x, y = rng.uniform(0, 49, 20), rng.uniform(0, 39, 20)
+    half = rng.integers(1, 4, 20)
+    got = saturated_counts(saturated, x, y, half)
+    for k in range(20):
+        i, j, h = round(x[k]), round(y[k]), half[k]
+        assert got[k] == saturated[max(j - h, 0) : j + h + 1, max(i - h, 0) : i + h + 1].sum()
+    assert not saturated_counts(saturated & False, x, y, half).any()

@@ -5,8 +5,9 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
-from jwst_hpastrom.epsf import Image, _detect_kernels, fit_stars
+from jwst_hpastrom.epsf import Image, fit_stars
 from jwst_hpastrom.epsf.fit import Pixels
+from jwst_hpastrom.epsf.kernels import detection
 from jwst_hpastrom.epsf.quality import least_widths, lost_core, mark_cosmic_rays, mark_shapes, radxs_band
 from tests.epsf.conftest import make_field, make_library
 
@@ -99,7 +100,7 @@ def test_sharpness_against_the_obvious_way():
     weight[rng.random(weight.shape) < 0.1] = 0
     x, y, sky = rng.uniform(2, 19, 30), rng.uniform(2, 17, 30), rng.normal(0.1, 0.05, 30)
     least, slack, out = np.array([0.5, 0.4, 0.2, 0.3]), 0.1, np.zeros(30)
-    _detect_kernels.sharpness(data, weight, x, y, sky, least, slack, out)
+    detection.sharpness(data, weight, x, y, sky, least, slack, out)
     for s in range(30):
         worst = 0.0
         for j in range(round(y[s]) - 1, round(y[s]) + 2):

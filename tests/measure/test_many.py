@@ -10,7 +10,7 @@ from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import IdentityMapping, fit_linear, match_nearest
 from jwst_hpastrom.measure import measure_many
 from jwst_hpastrom.measure.stack import HALO, LEAST_TILE, MARGIN, _small_enough
-from jwst_hpastrom.numerics import Store
+from jwst_hpastrom.storage import Store
 from tests.measure.conftest import GAIN, PLANE
 
 

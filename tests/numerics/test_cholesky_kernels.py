@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.numerics.cholesky_kernels import factor, invert_lower, small_inverse
+from jwst_hpastrom.numerics.cholesky_kernels import (
+    cholesky,
+    cholesky_solve,
+    factor,
+    invert_lower,
+    small_inverse,
+)
 
 
 def positive(n, seed):
@@ -37,3 +43,15 @@ def test_small_inverse_does_not_mind_units():
     assert small_inverse(a * units[:, None] * units, 4, out)
     np.testing.assert_allclose(out * units[:, None] * units, np.linalg.inv(a), rtol=1e-9, atol=1e-11)
     assert not small_inverse(np.ones((2, 2)), 2, np.empty((2, 2)))
+
+
+def test_cholesky():
+    rng = np.random.default_rng(0)
+    m = rng.normal(size=(4, 4))
+    a = m @ m.T + np.eye(4)
+    f, b = a.copy(), rng.normal(size=4)
+    x = b.copy()
+    assert cholesky(f, 4)
+    cholesky_solve(f, 4, x)
+    np.testing.assert_allclose(a @ x, b, atol=1e-12)
+    assert not cholesky(np.zeros((4, 4)), 3)

@@ -22,8 +22,8 @@ from jwst_hpastrom.epsf.stamps.bright_stars import Job
 from jwst_hpastrom.epsf.stamps.frames import open_frame
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import Mapping
-from jwst_hpastrom.numerics import Store
 from jwst_hpastrom.ranges import in_range
+from jwst_hpastrom.storage import Store
 
 __all__ = ["BuildResult", "build_library"]
 
@@ -191,7 +191,7 @@ def build_library(
         With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
         or None (see `~jwst_hpastrom.io.files.checkpoint.Checkpoint`): the build goes on from there.
 
-    store : `~jwst_hpastrom.numerics.Store`, optional
+    store : `~jwst_hpastrom.storage.Store`, optional
         Holds pixels and stamps: in memory as far as its budget goes, the rest in files; without one all are
         in memory. The result is the same.
 

@@ -37,7 +37,7 @@ def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING)
     to_plane : sequence of callable
         Per exposure, (x, y) -> approximate common coordinates, pixels.
 
-    store : `~jwst_hpastrom.numerics.Store`, optional
+    store : `~jwst_hpastrom.storage.Store`, optional
         That holds the frames' pixels.
 
     max_shift : float

@@ -3,21 +3,16 @@
 Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
 other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's
 own photons; (ox, oy) the image coordinates of each stamp's first pixel. Library arguments as in
-`epsf._kernels`. Constants are given as numpy's where a function gets them: a plain one is a type of its own
-to numba, and the function compiled once more.
+`epsf.kernels.spline`. Constants are given as numpy's where a function gets them: a plain one is a type of
+its own to numba, and the function compiled once more.
 """
 
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._kernels import (
-    FAST,
-    N_OUT,
-    add_one,
-    fit_one,
-    scratch,
-)
-from jwst_hpastrom.numerics.robust_kernels import median
+from jwst_hpastrom.epsf.kernels.render import add_one
+from jwst_hpastrom.epsf.kernels.star_fit import N_OUT, fit_one, scratch
+from jwst_hpastrom.numerics.robust_kernels import FAST, median
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

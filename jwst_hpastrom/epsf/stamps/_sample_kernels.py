@@ -7,7 +7,8 @@ pixel apart: a row of pixels is worked on at a time.
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._kernels import FAST, PAD, cell_of, spline_weights
+from jwst_hpastrom.epsf.kernels.spline import PAD, cell_of, spline_weights
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

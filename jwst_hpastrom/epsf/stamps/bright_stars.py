@@ -10,7 +10,8 @@ from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell
 from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
-from jwst_hpastrom.numerics import in_memory, robust_sigma, sigma_about_zero
+from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
+from jwst_hpastrom.storage import in_memory
 
 __all__ = ["BrightStars", "Job"]
 
@@ -64,7 +65,7 @@ class BrightStars:
     frames : list of `~jwst_hpastrom.epsf.stamps.frames.Frame`
         Their images are in the store.
 
-    store : `~jwst_hpastrom.numerics.Store`
+    store : `~jwst_hpastrom.storage.Store`
         Takes the stamps.
     """
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf._field_kernels import PSFGrid
 from jwst_hpastrom.epsf.fit import add_models
+from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.stamps import _kernels
-from jwst_hpastrom.epsf.stamps.frames import find_peaks, light_centers, mesh_sky, sky_image
+from jwst_hpastrom.epsf.stamps.peaks import find_peaks, light_centers
+from jwst_hpastrom.epsf.stamps.sky import mesh_sky, sky_image
 
 __all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.epsf._field_kernels import PSFGrid
-from jwst_hpastrom.epsf._kernels import N_OUT
+from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
+from jwst_hpastrom.epsf.kernels.star_fit import N_OUT
 from jwst_hpastrom.epsf.stamps import _kernels, _sample_kernels
 
 __all__ = ["Samples", "collect_samples", "fit_in_stamps", "hat_weights", "mean_residuals", "sample_scatter"]
@@ -82,7 +82,7 @@ def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
     Returns
     -------
     ndarray, shape (n, N_OUT)
-        As from `epsf._kernels.fit_one`.
+        As from `epsf.kernels.star_fit.fit_one`.
     """
     out = np.empty((x.size, N_OUT))
     _kernels.fit_stamps(

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.errors import HPAstromError, NoOverlapError
-from jwst_hpastrom.frame.correction_errors import correction_errors
 from jwst_hpastrom.frame.systematics import (
     DetectorErrors,
     Profile,
+    correction_errors,
     curvature_error,
     detector_errors,
     light_errors,

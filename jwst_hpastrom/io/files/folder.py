@@ -22,7 +22,7 @@ __all__ = ["LOCK", "one_run", "remove_leftovers"]
 log = logging.getLogger("stpipe.hpastrom.io")
 
 LOCK = ".hpastrom.lock"
-#: names that `jwst_hpastrom.io.files.writing.atomic_path` and `jwst_hpastrom.numerics.Store` give, with the
+#: names that `jwst_hpastrom.io.files.writing.atomic_path` and `jwst_hpastrom.storage.Store` give, with the
 #: process that wrote
 LEFTOVER = re.compile(r"\..+-hp(\d+)-[a-z0-9_]{8}(\.\w+)?")
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)

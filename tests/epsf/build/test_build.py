@@ -12,7 +12,7 @@ from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
-from jwst_hpastrom.numerics import Store
+from jwst_hpastrom.storage import Store
 
 SIDE = 300
 MIDDLE = (SIDE - 1) / 2

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf._kernels import N_OUT
 from jwst_hpastrom.epsf.fit import add_models
+from jwst_hpastrom.epsf.kernels.star_fit import N_OUT
 from jwst_hpastrom.epsf.stamps import _kernels as kernels
 from jwst_hpastrom.epsf.stamps._sample_kernels import grid_samples
-from jwst_hpastrom.epsf.stamps.frames import mesh_sky, sky_image, variance_law
 from jwst_hpastrom.epsf.stamps.neighbors import HALF
 from jwst_hpastrom.epsf.stamps.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
 
@@ -178,26 +177,6 @@ def test_mesh_means():
             assert count[b, a] == v.size
             spread = 1.4826 * np.median(np.abs(v - np.median(v)))
             np.testing.assert_allclose(mean[b, a], v[np.abs(v - np.median(v)) <= 3 * spread].mean())
-
-
-def test_sky_follows_a_slope():
-    _jj, ii = np.mgrid[:256, :256]
-    slope = 1 + ii / 256.0
-    mesh = mesh_sky(slope, np.zeros(slope.shape, bool), 32)
-    error = np.abs(sky_image(mesh, slope.shape) - slope)
-    assert error[32:-32, 32:-32].max() < 1e-3
-    nothing = mesh_sky(slope, np.ones(slope.shape, bool), 32)
-    assert (nothing == 0).all()
-
-
-def test_variance_law():
-    rng = np.random.default_rng(6)
-    data = rng.normal(1.0, 0.2, (200, 200)) + 20 * rng.exponential(1.0, (200, 200)) * (
-        rng.random((200, 200)) < 0.05
-    )
-    err = np.sqrt(0.04 + 0.02 * data)
-    var0, slope = variance_law(data, err, np.ones(data.shape, bool))
-    np.testing.assert_allclose([var0, slope], [0.04, 0.02], rtol=0.05)
 
 
 def test_sample_scatter():

@@ -111,7 +111,7 @@ SPILLS = """
 import os, signal, sys
 import numpy as np
 from dataclasses import dataclass
-from jwst_hpastrom.numerics import Store
+from jwst_hpastrom.storage import Store
 @dataclass
 class Thing:
     a: np.ndarray

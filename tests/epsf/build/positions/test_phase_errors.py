@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.epsf.build.positions import hidden_phase_error
+from jwst_hpastrom.epsf.build.positions.phase_errors import hidden_phase_error
 
 
 def measurements(steps, n_stars=800, noise=0.01, seed=3):

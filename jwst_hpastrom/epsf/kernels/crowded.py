@@ -5,18 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._kernels import (
-    FAST,
-    N_OUT,
-    PAD,
-    add_one,
-    blend,
-    box_model,
-    cut_box,
-    fit_one,
-    linear_flux,
-    scratch,
-)  # fmt: skip
+from jwst_hpastrom.epsf.kernels.render import add_one
+from jwst_hpastrom.epsf.kernels.spline import PAD, blend, box_model
+from jwst_hpastrom.epsf.kernels.star_fit import N_OUT, cut_box, fit_one, linear_flux, scratch
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
 N_QUALITY = 5
 

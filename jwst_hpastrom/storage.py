@@ -76,7 +76,7 @@ class Store:
     --------
     >>> import numpy as np
     >>> from dataclasses import dataclass
-    >>> from jwst_hpastrom.numerics import Store
+    >>> from jwst_hpastrom.storage import Store
     >>> @dataclass
     ... class Pair:
     ...     a: np.ndarray

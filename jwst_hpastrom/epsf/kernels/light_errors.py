@@ -3,17 +3,11 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.epsf._field_kernels import star_box, star_model
-from jwst_hpastrom.epsf._kernels import (
-    FAST,
-    PAD,
-    SLACK,
-    cholesky,
-    cholesky_solve,
-    cut_box,
-    normal_equations,
-    scratch,
-)
+from jwst_hpastrom.epsf.kernels.crowded import star_box, star_model
+from jwst_hpastrom.epsf.kernels.spline import PAD
+from jwst_hpastrom.epsf.kernels.star_fit import SLACK, cut_box, normal_equations, scratch
+from jwst_hpastrom.numerics.cholesky_kernels import cholesky, cholesky_solve
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

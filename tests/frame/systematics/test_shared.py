@@ -1,10 +1,12 @@
+"""What a star's measurements share, in frames of simulated lists with a known pattern."""
+
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.frame import build_master, combine_errors, position_errors
-from jwst_hpastrom.frame.systematics import curvature_error, light_errors
+from jwst_hpastrom.frame.systematics import curvature_error
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, fit_linear, match_nearest
 
 PLANE = TangentPlane(80.4875, -69.4975)
@@ -105,27 +107,6 @@ def test_correction_errors_are_those_that_scatter_does_not_show():
             np.testing.assert_allclose(full[f"{axis}_err_systematic"], expected, rtol=0.02, atol=2e-4)
 
 
-def test_light_errors_against_all_pairs():
-    rng = np.random.default_rng(7)
-    n, pixel = 400, 1.3
-    x, y = rng.uniform(0, 200, (2, n))
-    mag, flags = rng.uniform(-9, -3, n), np.where(rng.uniform(size=n) < 0.5, int(Flag.SUBTRACTED), 0)
-    got = light_errors(x, y, mag, flags, "F150W", pixel)
-    brightest = np.argsort(mag)[: n // 8]
-    for k in range(0, n, 7):
-        r = np.hypot(x - x[k], y - y[k]) / pixel
-        near = (r > (12.5 if flags[k] else 0)) & (r <= 25) & (np.arange(n) != k)
-        far = (r > 25) & (r <= 50) & np.isin(np.arange(n), brightest)
-        near |= far
-        shift = 10 ** (-0.4 * (mag[near] - mag[k])) * np.minimum(0.13 * 1.5**2 / r[near] ** 3, 0.2)
-        assert got[k] == pytest.approx(pixel * np.sqrt(np.sum(np.minimum(shift, 1) ** 2)), rel=1e-9)
-    for name in ("F814W", "F438W", "F275W", "F475W", "F380W", "F430W"):  # HST's, in nm
-        assert not light_errors(x, y, mag, flags, name, pixel).any()
-    for instrument in ("nircam", "NIRCAM"):
-        assert light_errors(x, y, mag, flags, "F150W", pixel, instrument).any()
-    assert not light_errors(x[:1], y[:1], mag[:1], flags[:1], "F150W", pixel).any()
-
-
 def test_kinds_of_errors():
     n = 60
     columns = {
@@ -192,16 +173,3 @@ def test_unknown_is_not_zero(caplog):
     assert np.isnan(table["x_err_systematic"]).all()
     assert np.isfinite(table["x_err"]).all()
     assert "x_err_systematic is unknown" in caplog.text
-
-
-def test_light_errors_know_every_imager_of_jwst_and_no_other():
-    rng = np.random.default_rng(3)
-    x, y = rng.uniform(0, 300, (2, 400))
-    mag, flags = rng.uniform(-10, -4, 400), np.zeros(400, int)
-    nircam = light_errors(x, y, mag, flags, "F410M", 1.0, "NIRCAM")
-    assert (nircam > 0).all()
-    shorter = light_errors(x, y, mag, flags, "F200W", 1.0, "NIRCAM")
-    niriss = light_errors(x, y, mag, flags, "F200W", 1.0, "NIRISS")
-    np.testing.assert_allclose(shorter, niriss, rtol=0.1)
-    for name, instrument in (("F140W", "WFC3"), ("F410M", "WFC3"), ("F410M", ""), ("NONE", "NIRCAM")):
-        assert not light_errors(x, y, mag, flags, name, 1.0, instrument).any()

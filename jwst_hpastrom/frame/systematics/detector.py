@@ -1,75 +1,25 @@
-"""What a star's repeated measurements have in common, and their scatter therefore does not show."""
+"""Position errors that belong to places of the detector, as the dithers' residuals show them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.columns import Flag
-from jwst_hpastrom.frame.correction_errors import correction_errors
+from jwst_hpastrom.frame.systematics.profile import Profile
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.numerics.groups import without_linear
 
-__all__ = [
-    "DetectorErrors",
-    "Profile",
-    "SharedErrors",
-    "curvature_error",
-    "detector_errors",
-    "light_errors",
-]
+__all__ = ["DetectorErrors", "curvature_error", "detector_errors", "same_places", "shared_weight"]
 
 #: measurements that the detector's pattern is found from: more add nothing; and the fewest degrees of freedom
 #: that it is looked for in, three for each of its coefficients
 MOST, FEWEST = 60000, 27
+
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0
+
 #: degrees of the polynomial pattern; dithers do not show a lower one
 DEGREES = (3, 4)
-#: reach of the ePSF libraries, pixels: closer neighbors that were subtracted leave nothing behind
-REACH = 12.5
-#: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
-WINGS = 0.13
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """Position errors against the distance from the middle of the field, master pixels.
-
-    Attributes
-    ----------
-    center : ndarray, shape (2,)
-        Middle of the field.
-
-    radius : ndarray, shape (n,)
-        Distances, rising.
-
-    error : ndarray, shape (2, n)
-        Standard errors at these distances.
-    """
-
-    center: np.ndarray
-    radius: np.ndarray
-    error: np.ndarray
-
-    @classmethod
-    def zero(cls):
-        return cls(np.zeros(2), np.zeros(1), np.zeros((2, 1)))
-
-    @classmethod
-    def of(cls, x, y, variance):
-        """Mean of variances (n, 2) in rings of equal numbers of stars; negative ones count as zero."""
-        center = np.array([np.mean(x), np.mean(y)])
-        r = np.hypot(x - center[0], y - center[1])
-        rings = np.array_split(np.argsort(r), max(1, min(10, r.size // 100)))
-        error = np.sqrt(np.maximum([variance[k].mean(axis=0) for k in rings], 0.0)).T
-        return cls(center, np.array([np.median(r[k]) for k in rings]), error)
-
-    def at(self, x, y):
-        """Errors of stars at (x, y), shape (2, n)."""
-        r = np.hypot(x - self.center[0], y - self.center[1])
-        return np.stack([np.interp(r, self.radius, e) for e in self.error])
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,133 +217,3 @@ def shared_weight(m, star, used, together, n_stars):
     n = np.maximum(member.sum(1), 1.0)
     pairs = np.einsum("ij,ij->i", member @ together.astype(np.float32), member)
     return np.maximum(pairs / n**2 - 1.0 / n, 0.0)
-
-
-def _wavelength(name, instrument=""):
-    """Wavelength in µm of a filter of JWST; NaN for others: HST's F438W is 438 nm.
-
-    Without an instrument only NIRISS's own names count.
-    """
-    instrument, name = instrument.strip().upper() or "NIRISS", str(name).strip().upper()
-    known = INSTRUMENTS.get(instrument)
-    row = known.filters.get(name) if known else None
-    if row and instrument == "NIRISS":
-        return int(name[1:4]) / 100
-    return row.wavelength if row else np.nan
-
-
-def light_errors(x, y, mag, flags, name, pixel, instrument=""):
-    """Errors by other stars' light that was not subtracted.
-
-    The envelope of a diffraction pattern falls as λ/r³, and a gradient of the light shifts a star by it times
-    the square of the star's own width. Neighbors within the ePSF library's reach count only where they were
-    not subtracted (no flag SUBTRACTED). Exposures of one orientation share these errors.
-
-    Parameters
-    ----------
-    x, y, mag : ndarray, shape (n,)
-        Stars in the master frame.
-
-    flags : ndarray of int
-
-    name : str
-        Filter; for one that is not JWST's the errors are zero.
-
-    pixel : float
-        Master pixels per detector pixel.
-
-    instrument : str
-        INSTRUME; where it is not given only the names of NIRISS's filters are known.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Error of either coordinate, master pixels.
-    """
-    error = np.zeros(x.size)
-    wavelength = _wavelength(name, instrument)
-    ok = np.flatnonzero(np.isfinite(x + y + mag))
-    if not np.isfinite(wavelength) or ok.size < 2:
-        return error
-    flux = 10 ** (-0.4 * (mag - mag[ok].min()))
-    subtracted = flags & int(Flag.SUBTRACTED) != 0
-    # the brightest stars reach far, the others as far as they have any effect
-    bright = ok[flux[ok] >= np.partition(flux[ok], -max(1, ok.size // 8))[-max(1, ok.size // 8)]]
-    variance = np.zeros(x.size)
-    tree = cKDTree(np.c_[x[ok], y[ok]])
-    for others, low, high in ((ok, 0.0, 2 * REACH), (bright, 2 * REACH, 4 * REACH)):
-        if others is ok:
-            i, j = tree.query_pairs(high * pixel, output_type="ndarray").reshape(-1, 2).T
-            a, b = np.r_[ok[i], ok[j]], np.r_[ok[j], ok[i]]
-        else:
-            near = cKDTree(np.c_[x[others], y[others]]).query_ball_tree(tree, high * pixel)
-            b = np.repeat(others, [len(k) for k in near])
-            a = ok[np.concatenate([np.asarray(k, int) for k in near])]
-        r = np.hypot(x[a] - x[b], y[a] - y[b]) / pixel
-        keep = (r > low) & (r <= high) & ~(subtracted[a] & (r < REACH))
-        a, b, r = a[keep], b[keep], r[keep]
-        ratio = flux[b] / flux[a]
-        shift = np.minimum(ratio * np.minimum(WINGS * wavelength**2 / r**3, 0.2), 1.0)
-        variance += np.bincount(a, shift**2, minlength=x.size)
-    return np.sqrt(variance) * pixel
-
-
-class SharedErrors:
-    """Systematic errors of a master frame's stars: of the distortion, of the detector, of other stars' light.
-
-    Parameters
-    ----------
-    m, star, averages, transforms, corrections
-        As the frame has them in the end.
-
-    name : str
-        Filter.
-
-    tie : tuple or None
-        Arguments of `curvature_error`, where the frame is tied to a catalog.
-
-    instrument : str
-        As in `light_errors`.
-
-    names : sequence of str
-        File names of the exposures.
-
-    Attributes
-    ----------
-    detector : `DetectorErrors`
-
-    curvature : `Profile`
-
-    unknown : ndarray of bool, shape (2, n)
-        Stars whose errors by distortion and detector neither the dithers nor the correction tell.
-
-    limit : ndarray of bool, shape (2, n)
-        Stars whose errors are upper limits: measurements are too few to tell them from noise.
-
-    stated : bool
-        Whether the correction states errors: then it was solved for, perhaps from these exposures.
-    """
-
-    def __init__(self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=()):
-        n = averages.n_used.size
-        self.pixel = float(np.median([t.scale for t in transforms]))
-        self.name, self.instrument = name, instrument
-        together = same_places(m, transforms)
-        self.detector = detector_errors(m, star, averages, together)
-        known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
-        self.stated = bool((known > 0).any())
-        extra = shared_weight(m, star, averages.used, together, n)
-        self.curvature = Profile.zero() if tie is None else curvature_error(*tie)
-        at = averages.mean.T
-        found = self.detector.smooth.at(*at) ** 2 + extra * self.detector.local[:, None] ** 2
-        # dithers show the correction's errors, too: not the same ones twice
-        # where neither dithers nor the correction tell, the error is not zero but unknown
-        self.unknown = np.isnan(found) & ~(known > 0)
-        self.limit = self.detector.limit & (found > known**2)
-        self.positions = np.sqrt(np.fmax(known**2, found) + self.curvature.at(*at) ** 2)
-
-    def __call__(self, x, y, mag, flags):
-        """Return the errors of stars at (x, y), shape (2, n), master pixels."""
-        return np.hypot(
-            self.positions, light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument)
-        )

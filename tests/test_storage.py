@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.errors import BadFileError
-from jwst_hpastrom.numerics import Kept, Store, in_memory, opened
+from jwst_hpastrom.storage import Kept, Store, in_memory, opened
 
 
 @dataclass(frozen=True)

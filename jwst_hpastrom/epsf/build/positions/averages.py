@@ -1,112 +1,21 @@
 """The builder's own master frame: averages over dithered exposures, carried back to every exposure."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.epsf.build.positions.phase_errors import TYPICAL_PHASE_ERROR, hidden_phase_error
 from jwst_hpastrom.geometry import (
     IdentityMapping,
     LinearTransform,
-    PolynomialTransform,
     fit_linear,
     fit_polynomial,
     group_means,
-    match_nearest,
     robust_sigma,
 )
 
-__all__ = ["Averager", "Predictions", "cross_identify", "pointing_error"]
-
-log = logging.getLogger("stpipe.hpastrom.epsf")
-
-TYPICAL_PHASE_ERROR = 0.02  # pixels: of photocenters' first ePSFs; holds down what no dither can tell
-
-
-#: largest error of an exposure's pointing, pixels: 4 arcsec of NIRISS, beyond any but a wrong guide star
-POINTING = 60.0
-
-
-def cross_identify(planes, mags, *, max_shift=POINTING, radius=1.5):
-    """Number the stars of several exposures, given approximate common coordinates.
-
-    Parameters
-    ----------
-    planes : list of (x, y)
-        Positions of each exposure's stars in approximately common coordinates (pixels).
-
-    mags : list of ndarray
-        Their magnitudes.
-
-    max_shift : float
-        Largest error of an exposure's pointing, pixels.
-
-    radius : float
-        Largest distance of two measurements of one star once the pointing is corrected, pixels.
-
-    Returns
-    -------
-    list of ndarray of int
-        Number of each star, the same for the same star; -1 throughout for an exposure that matches no other.
-    """
-    middles = np.array([[np.median(x), np.median(y)] if len(x) else [np.nan] * 2 for x, y in planes])
-    distance = np.hypot(*(middles - np.nanmedian(middles, 0)).T)
-    order = np.argsort(np.where(np.isfinite(distance), distance, np.inf), kind="stable")
-    ids = [np.full(len(m), -1) for m in mags]
-    first = order[0]
-    ids[first] = np.arange(len(mags[first]))
-    mx, my, mm = (np.array(a, float) for a in (*planes[first], mags[first]))
-    for e in order[1:]:
-        x, y = planes[e]
-        shift = pointing_error(x, y, mags[e], mx, my, mm, max_shift)
-        if shift is None:
-            log.warning("exposure %d matches no other: its own positions are used", e)
-            continue
-        px, py = _align(x + shift[0], y + shift[1], mx, my, radius)
-        i, k, _ = match_nearest(px, py, mx, my, radius)
-        ids[e][i] = k
-        new = np.flatnonzero(ids[e] < 0)
-        ids[e][new] = mx.size + np.arange(new.size)
-        mx, my, mm = np.r_[mx, px[new]], np.r_[my, py[new]], np.r_[mm, mags[e][new]]
-    return ids
-
-
-def pointing_error(x1, y1, mag1, x2, y2, mag2, max_shift, *, n_bright=400, cell=3.0):
-    """Offset that brings most bright stars of list 1 onto list 2; None if chance explains as many."""
-    k1, k2 = np.argsort(mag1, kind="stable")[:n_bright], np.argsort(mag2, kind="stable")[: 2 * n_bright]
-    if k1.size < 3 or k2.size < 3:
-        return None
-    dx = (x2[k2] - x1[k1][:, None]).ravel()
-    dy = (y2[k2] - y1[k1][:, None]).ravel()
-    edges = np.arange(-max_shift - cell, max_shift + 2 * cell, cell)
-    votes = np.histogram2d(dy, dx, (edges, edges))[0]
-    votes = votes[:-1] + votes[1:]
-    votes = votes[:, :-1] + votes[:, 1:]
-    j, i = np.unravel_index(votes.argmax(), votes.shape)
-    chance = votes.mean()
-    if votes[j, i] < chance + 5 * np.sqrt(chance) + 5:
-        return None
-    sx, sy = edges[i + 1], edges[j + 1]
-    for reach in (1.5 * cell, cell, 0.5 * cell):
-        near = np.hypot(dx - sx, dy - sy) < reach
-        if near.any():
-            sx, sy = np.median(dx[near]), np.median(dy[near])
-    return sx, sy
-
-
-def _align(x, y, mx, my, radius):
-    """Take rotation and scale out, too, where there are enough stars to find them by."""
-    for reach in (4 * radius, radius):
-        i, k, _ = match_nearest(x, y, mx, my, reach)
-        if i.size >= 20:
-            try:
-                fit = fit_linear(x[i], y[i], mx[k], my[k], parameters=6, sigma=5.0)
-            except NotEnoughStarsError:
-                break
-            x, y = fit.transform.forward(x, y)
-    return x, y
+__all__ = ["Averager", "Predictions"]
 
 
 @dataclass
@@ -375,73 +284,3 @@ class Averager:
             keep = averaged & (np.abs(diff - np.nanmedian(diff)) < 4 * spread)
             self._mag_map = self._local_mean(np.nan_to_num(diff), keep, n_near=300)
         return 10 ** (-0.4 * (mean[np.maximum(self.star, 0)] + zero[self.exposure] + self._mag_map))
-
-
-def hidden_phase_error(position, offset, weight, star, n_stars, typical=TYPICAL_PHASE_ERROR):
-    """Pixel-phase error that a star's measurements have in common, which averages over them keep.
-
-    Offsets from a star's mean hold the difference between the error at their own phase and the mean error at
-    all the star's phases; that determines the error as a function of phase, two harmonics of it, unless every
-    star is seen at one phase only (this project's choice; it saves the many iterations in which the averages
-    follow the errors that they hide).
-
-    Parameters
-    ----------
-    position, offset, weight : ndarray, shape (n,)
-        Raw coordinate along one axis, fitted less mean, pixels; weights of the mean.
-
-    star : ndarray of int, shape (n,)
-        Star number; < 0 for none.
-
-    n_stars : int
-
-    typical : float
-        Pixel-phase error to be expected, pixels.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Error of each measurement's mean, pixels; 0 for those of no star.
-    """
-    out = np.zeros(position.size)
-    k = np.flatnonzero((star >= 0) & np.isfinite(offset + position) & (weight > 0))
-    if k.size < 50:
-        return out
-    t, w, s = 2 * np.pi * position[k], weight[k], star[k]
-    waves = np.stack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
-    total = np.bincount(s, w, n_stars)[s]
-    mean = np.stack([np.bincount(s, w * h, n_stars)[s] / total for h in waves])
-    scatter = max(robust_sigma(offset[k]), 1e-6)
-    good = np.abs(offset[k]) < 4 * scatter
-    design = (waves - mean)[:, good]
-    normal = design @ design.T + np.eye(len(waves)) * (scatter / typical) ** 2
-    out[k] = np.linalg.solve(normal, design @ offset[k][good]) @ mean
-    return out
-
-
-def plane_polynomial(to_plane, shape):
-    """Return the distortion part of an exposure's plane coordinates, as raw -> corrected pixels.
-
-    Parameters
-    ----------
-    to_plane : callable
-        (x, y) -> approximate tangent-plane coordinates, pixels.
-
-    shape : (int, int)
-        Detector shape (ny, nx).
-
-    Returns
-    -------
-    `~jwst_hpastrom.geometry.PolynomialTransform`
-        Degree 5; the plane's offset, rotation, scale and parity at the detector's center are taken out.
-    """
-    ny, nx = shape
-    y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
-    u, v = to_plane(x, y)
-    poly = fit_polynomial(x, y, u, v, 5, sigma=None).transform
-    center = np.array([(nx - 1) / 2, (ny - 1) / 2])
-    linear = LinearTransform(poly.jacobian(*center), np.array(poly.forward(*center)), center).inverted()
-    a, b = linear.matrix @ np.stack([poly.a, poly.b])
-    shift = linear.offset - linear.matrix @ linear.center
-    a[0], b[0] = a[0] + shift[0], b[0] + shift[1]
-    return PolynomialTransform(5, a, b, poly.center, poly.half_width)

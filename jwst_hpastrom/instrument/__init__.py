@@ -1,0 +1,33 @@
+"""The imagers: their facts (`INSTRUMENTS`), and what they say of an exposure."""
+
+from jwst_hpastrom.instrument.beam import Beam, identify
+from jwst_hpastrom.instrument.imagers import ALIASES, FRAME, INSTRUMENTS, Detector, Filter, Instrument
+from jwst_hpastrom.instrument.metadata import (
+    detector_of,
+    filter_of,
+    instrument_of,
+    nominal_scale,
+    pixel_mas,
+    shape_of,
+    stripes,
+    wheels,
+)
+
+__all__ = [
+    "ALIASES",
+    "FRAME",
+    "INSTRUMENTS",
+    "Beam",
+    "Detector",
+    "Filter",
+    "Instrument",
+    "detector_of",
+    "filter_of",
+    "identify",
+    "instrument_of",
+    "nominal_scale",
+    "pixel_mas",
+    "shape_of",
+    "stripes",
+    "wheels",
+]
