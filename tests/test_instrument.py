@@ -91,6 +91,8 @@ def identify_row(instrument, row):
         (("MIRI", "MIRIMAGE", "MIR_IMAGE", "F560W", None), "F560W"),
         (("MIRI", "MIRIMAGE", "MIR_IMAGE", "F560W", "N/A"), "F560W"),
         (("FGS", "GUIDER2", "FGS_IMAGE", None, None), "FGS"),
+        (("FGS", "GUIDER1", "FGS_IMAGE", "N/A", "N/A"), "FGS"),
+        (("FGS", "GUIDER1", "FGS_IMAGE", "NONE", ""), "FGS"),
     ],
 )
 def test_the_filter_in_the_beam(header, expected):
@@ -110,6 +112,12 @@ def test_the_filter_in_the_beam(header, expected):
         (("NIRISS", "NIS", "NIS_IMAGE", "F480M", "NRM"), r"NRM \(an aperture mask\)"),
         (("MIRI", "MIRIMAGE", "MIR_IMAGE", "F1140C", None), r"F1140C \(a coronagraph\)"),
         (("MIRI", "MIRIMAGE", "MIR_LRS-SLITLESS", "P750L", None), r"\(a prism\)"),
+        (("MIRI", "MIRIFUSHORT", "MIR_MRS", None, None), r"MIR_MRS \(an integral-field unit\)"),
+        (("MIRI", "MIRIMAGE", "MIR_DARKMRS", "OPAQUE", None), r"MIR_DARKMRS \(a dark\)"),
+        (("FGS", "GUIDER1", "FGS_DARK", None, None), r"FGS_DARK \(a dark\)"),
+        (("FGS", "GUIDER1", "FGS_FINEGUIDE", None, None), r"FGS_FINEGUIDE \(guiding\)"),
+        (("FGS", "GUIDER1", "FGS_IMAGE", "GRISMR", None), r"GRISMR \(a grism\) in the beam of FGS"),
+        (("FGS", "GUIDER1", "FGS_IMAGE", "F200W", None), "F200W in the beam of FGS"),
         (("NIRCAM", "NRCB1", "NRC_IMAGE", "F444W", "CLEAR"), "filter F444W on NRCB1"),
         (("NIRCAM", "NIS", "NRC_IMAGE", "F200W", "CLEAR"), "DETECTOR NIS of NIRCAM"),
         (("NIRISS", "NRCB1", "NIS_IMAGE", "CLEAR", "F200W"), "DETECTOR NRCB1 of NIRISS"),
@@ -121,6 +129,28 @@ def test_the_filter_in_the_beam(header, expected):
 def test_what_is_not_an_image_through_one_filter_is_refused_by_name(header, text):
     with pytest.raises(UnsupportedExposureError, match=text):
         identify(*header)
+
+
+def test_every_kind_of_exposure_but_imaging_is_refused_by_name():
+    from stdatamodels.jwst.datamodels import ImageModel
+    from stdatamodels.schema import merge_property_trees
+
+    meta = merge_property_trees(ImageModel().schema)["properties"]["meta"]["properties"]
+    owners = {"NIS": "NIRISS", "NRC": "NIRCAM", "FGS": "FGS", "MIR": "MIRI"}
+    for kind in meta["exposure"]["properties"]["type"]["enum"]:
+        instrument = owners.get(kind[:3])
+        if instrument is None or kind in (i.exp_type for i in INSTRUMENTS.values()):
+            continue
+        row = INSTRUMENTS[instrument]
+        band = next(iter(row.filters.values()), (None, None))
+        with pytest.raises(UnsupportedExposureError, match=rf"{kind} \("):
+            identify(instrument, next(iter(row.detectors)), kind, *band[:2], force=True)
+
+
+def test_a_detector_has_one_name():
+    for given, name in (("NRCB5", "NRCBLONG"), ("NRCA5", "NRCALONG")):
+        assert identify("NIRCAM", given, "NRC_IMAGE", "F444W", "CLEAR").detector == name
+    assert identify("FGS", "FGS1", "FGS_IMAGE", None, None).detector == "GUIDER1"
 
 
 def test_force_accepts_what_has_no_row_but_no_contradiction():

@@ -29,10 +29,15 @@ _ELEMENTS = {
 _MODES = {
     "GRISM": "a grism", "WFSS": "a grism", "SOSS": "a grism", "TSGRISM": "a grism", "CORON": "a coronagraph",
     "4QPM": "a coronagraph", "LYOT": "a coronagraph", "CORONCAL": "a coronagraph",
-    "DARK": "a dark", "DARKIMG": "a dark", "DARKALL": "a dark", "AMI": "an aperture mask",
-    "FLAT": "a flat field", "FLATIMAGE": "a flat field", "INTFLAT": "a flat field", "LAMP": "a lamp",
-    "LED": "a lamp", "MRS": "an integral-field unit", "LRS-FIXEDSLIT": "a prism", "LRS-SLITLESS": "a prism",
+    "DARK": "a dark", "DARKIMG": "a dark", "DARKALL": "a dark", "DARKMRS": "a dark",
+    "AMI": "an aperture mask", "FLAT": "a flat field", "FLATIMAGE": "a flat field",
+    "FLATIMAGE-EXT": "a flat field", "FLATMRS": "a flat field", "FLATMRS-EXT": "a flat field",
+    "INTFLAT": "a flat field", "SKYFLAT": "a flat field", "LAMP": "a lamp", "LED": "a lamp",
+    "MRS": "an integral-field unit", "LRS-FIXEDSLIT": "a prism", "LRS-SLITLESS": "a prism",
     "TACQ": "a target acquisition", "TACONFIRM": "a target acquisition", "TSIMAGE": "a time series",
+    "FOCUS": "a focus test", "WFSC": "a wavefront test", "EXTCAL": "a calibration",
+    "ID-IMAGE": "guiding", "ID-STACK": "guiding", "ACQ1": "guiding", "ACQ2": "guiding", "TRACK": "guiding",
+    "FINEGUIDE": "guiding",
 }  # fmt: skip
 
 
@@ -106,8 +111,15 @@ def identify(
         raise MissingDataError(
             "no keyword FILTER", "the header of a JWST exposure", "correct the header", file
         )
+    detector = ALIASES.get(detector, detector) if row else detector  # one name in all products
     name = next((n for n in (pupil, wheel) if n[:1] == "F" and n[1:2].isdigit()), "")
-    if known.unfiltered:  # no wheels: whatever FILTER says is only a name
+    if known.unfiltered:  # no wheels: what FILTER says contradicts the instrument, or is only a name
+        strange = [n for n in (wheel, pupil) if n and (n == name or _element(n) != n)]
+        if strange and (strange != [name] or not force):
+            raise UnsupportedExposureError(
+                f"{' and '.join(map(_element, strange))} in the beam of {instrument}", "no filter",
+                "correct the header", file,
+            )  # fmt: skip
         return Beam(instrument, detector, name or known.unfiltered)
     strange = [n for n in (wheel, pupil) if n and n != name and n not in known.open]
     found = known.filters.get(name)
