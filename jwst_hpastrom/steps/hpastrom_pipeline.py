@@ -14,8 +14,10 @@ from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
 from jwst_hpastrom.steps.master_frame_step import MasterFrameStep
+from jwst_hpastrom.steps.pipeline.calibration import calibrate
 from jwst_hpastrom.steps.pipeline.choices import Choices
 from jwst_hpastrom.steps.pipeline.epochs import run_epochs
+from jwst_hpastrom.steps.pipeline.frame import frame_and_motions
 from jwst_hpastrom.steps.pipeline.inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps.pipeline.run import Run
 from jwst_hpastrom.steps.products.groups import sub_associations
@@ -93,12 +95,12 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.reference_catalog = str(gaia_product(folder, association.product))
         self._note_epsf(len(association.members))
         groups = sub_associations(association, folder, force=self.force)
-        found = [Run(self, group, checked).calibrate(several=len(groups) > 1) for group in groups]
+        found = [calibrate(Run(self, group, checked), several=len(groups) > 1) for group in groups]
         if len(groups) > 1:
             uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
             self.hp_master_frame.uncorrected = uncorrected
         distortion = found[0] if len(groups) == 1 else self._pattern(association, found)
-        Run(self, association, checked).frame_and_motions(distortion)
+        frame_and_motions(Run(self, association, checked), distortion)
         self.choices.write(folder / f"{association.product}_choices_quality.ecsv")
         return association.product
 

@@ -9,6 +9,7 @@ import numpy as np
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
 from jwst_hpastrom.io.association import Association, write_association
 from jwst_hpastrom.io.gaia.table import read_gaia
+from jwst_hpastrom.steps.pipeline.calibration import set_aside, solve
 from jwst_hpastrom.steps.pipeline.inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps.pipeline.run import Run
 
@@ -149,8 +150,8 @@ def run_epochs(pipeline, association, folder, reading):
         else:
             if pipeline.reference_catalog:
                 pipeline.hp_distortion_refine.few_stars = "refine"
-            found[band] = together.solve(None, f"distortion of {name}")
-        together.set_aside(found[band][0])
+            found[band] = solve(together, None, f"distortion of {name}")
+        set_aside(together, found[band][0])
     masters = []
     for run, visit in zip(runs, visits, strict=True):
         distortion, start = found[visit.band]
