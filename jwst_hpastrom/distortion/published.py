@@ -116,7 +116,7 @@ def _map_samples(result):
     r = np.stack(residuals(pairs, result.correction, transforms))
     good = _good(pairs, r)
     frame = star_frame(pairs, transforms, good)
-    dx, dy = frame.about(r, frame.displacement(r))
+    dx, dy = frame.about(r)
     return pairs.x[good], pairs.y[good], dx[good], dy[good]
 
 
@@ -141,7 +141,7 @@ def simulated_pairs(pairs, correction, rng):
         r = np.stack(residuals(pairs, correction, transforms))
         good = _good(pairs, r)
         frame = star_frame(pairs, transforms, good)
-        left = frame.about(r, frame.displacement(r))[:, good]
+        left = frame.about(r)[:, good]
         left /= np.sqrt(np.clip(1 - frame.share[good], 0.1, 1))
         variance = np.stack([pairs.x_err**2, pairs.y_err**2])
         variance = variance + excess_variance(left, variance[:, good])

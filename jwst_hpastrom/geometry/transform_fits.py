@@ -129,6 +129,14 @@ def _normal_solve(design, w, t):
         return np.linalg.lstsq(design * s[:, None], t * s, rcond=None)[0]
 
 
+def _solve_symmetric(normal, side):
+    """Solution of normal equations, the shortest one where they are singular."""
+    try:
+        return np.linalg.solve(normal, side)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(normal, hermitian=True) @ side
+
+
 def _fit_clipped(solve, pairs, how):
     """Transformation by ``solve`` from pairs without outliers: these pairs, their scatter, all residuals."""
     finite, sigma, min_stars, what = pairs.finite, how.sigma, how.min_stars, how.what
@@ -262,14 +270,20 @@ class _LinearSolver:
 
     def _similarity(self, k, parity):
         _, _, u, v, wu, wv, _ = self.pairs
-        one, p, q = self.design[k].T
-        zero = np.zeros(int(k.sum()))
-        top = np.stack([one, zero, p, -parity * q], 1)
-        low = np.stack([zero, one, parity * q, p], 1)
-        d, w, t = np.r_[top, low], np.r_[wu[k], wv[k]], np.r_[u[k], v[k]]
-        c = _normal_solve(d, w, t)
+        # columns of the offsets, p and q for u, and for v, in terms of the four parameters
+        top = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, -parity]])
+        low = np.array([[0.0, 1, 0, 0], [0, 0, 0, 1], [0, 0, parity, 0]])
+        d, normal, side = self.design[k], np.zeros((4, 4)), np.zeros(4)
+        for part, w, t in ((top, wu[k], u[k]), (low, wv[k], v[k])):
+            weighted = d * w[:, None]
+            normal += part.T @ (d.T @ weighted) @ part
+            side += part.T @ (weighted.T @ t)
+        c = _solve_symmetric(normal, side)
+        left = sum(
+            float(np.sum(w[k] * (d @ (part @ c) - t[k]) ** 2)) for part, w, t in ((top, wu, u), (low, wv, v))
+        )
         m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / self.span
-        return LinearTransform(m, c[:2].copy(), self.center), float(np.sum(w * (d @ c - t) ** 2))
+        return LinearTransform(m, c[:2].copy(), self.center), left
 
 
 def _linear_covariance(pairs, transform, parameters, keep, du, dv):

@@ -78,7 +78,7 @@ GAIA_NAMES = {
     "parallax": ("parallax", "plx"),
     "parallax_error": error_names("parallax", "plx"),
     "parallax_over_error": ("parallax_over_error", "rplx"),
-    "astrometric_params_solved": ("astrometric_params_solved", "solved"),
+    "astrometric_params_solved": ("astrometric_params_solved", "astrometric_params", "solved"),
     "duplicated_source": ("duplicated_source", "dup"),
     "astrometric_excess_noise_sig": ("astrometric_excess_noise_sig", "sepsi"),
     "ruwe": ("ruwe",),

@@ -111,7 +111,7 @@ class FineStructure:
         for frame, k, a, b in zip(self.frames, self.keep, self.bounds, self.bounds[1:], strict=False):
             whole = np.zeros((2, k.size))
             whole[:, k] = r[:, a:b]
-            out[:, a:b] = frame.about(whole, frame.displacement(whole))[:, k]
+            out[:, a:b] = frame.about(whole)[:, k]
         return out
 
     def solve(self, prior, r, **options):

@@ -41,7 +41,7 @@ class HeldOutStars:
 
     def about(self, r):
         """Residuals (2, n) about the stars' own positions."""
-        return self.frame.about(r, self.frame.displacement(r))
+        return self.frame.about(r)
 
     def covariance(self, r, nearest=6.0, farthest=18.0):
         """Mean product of residuals (2, n) of stars some pixels apart, per axis; NaN for too few stars."""

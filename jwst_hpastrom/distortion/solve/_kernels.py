@@ -1,5 +1,7 @@
 """Numba kernels for means in cells and for normal matrices: plain arrays in, plain arrays out."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -51,13 +53,18 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
             error[c] = np.sqrt(s2 * m / (m - 1.0)) / sw
 
 
-@njit(cache=True, nogil=True)
-def add_gram(start, column, values, weights, matrix):
-    """Add Σ w zᵀz of sparse rows z to the lower triangle of a dense matrix.
+class Rows(NamedTuple):
+    """Rows of a CSR matrix, whose columns ascend."""
 
-    Rows as in a CSR matrix whose columns ascend. A star's row reaches a tenth of the unknowns: products of
-    dense rows would be zeros for the most part.
-    """
+    start: np.ndarray
+    column: np.ndarray
+    value: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def add_gram(rows, weights, matrix):
+    """Add Σ w zᵀz of sparse rows z to the lower triangle of a dense matrix."""
+    start, column, values = rows
     for r in range(start.size - 1):
         w = weights[r]
         if w == 0.0:
@@ -67,3 +74,83 @@ def add_gram(start, column, values, weights, matrix):
             row = matrix[column[a]]
             for b in range(start[r], a + 1):
                 row[column[b]] += v * values[b]
+
+
+@njit(cache=True, nogil=True)
+def eliminate_stars(bounds, rows_x, rows_y, weights, arms, root, matrix):
+    """Subtract what the stars' own unknowns, at most four, take from the lower triangle of a normal matrix.
+
+    ``bounds`` part the rows star by star, ``arms`` (2, n, k) are their derivatives by the star's k unknowns,
+    ``root`` (n_stars, k, k) the inverse Cholesky factors of these. A star's rows reach a tenth of the
+    other unknowns, which are gathered: products of dense rows would be zeros for the most part.
+    """
+    n, own = matrix.shape[0], arms.shape[2]
+    cross = np.zeros((n, 4))
+    seen = np.zeros(n, np.bool_)
+    column = np.empty(n, np.int64)
+    z = np.zeros((n, 4))
+    for s in range(bounds.size - 1):
+        for axis in range(2):
+            start, columns, values = rows_x if axis == 0 else rows_y
+            for i in range(bounds[s], bounds[s + 1]):
+                w = weights[axis, i]
+                if w == 0.0:
+                    continue
+                for t in range(start[i], start[i + 1]):
+                    c = columns[t]
+                    seen[c] = True
+                    for q in range(own):
+                        cross[c, q] += w * values[t] * arms[axis, i, q]
+        m = 0
+        for c in range(n):
+            if not seen[c]:
+                continue
+            seen[c] = False
+            column[m] = c
+            for q in range(own):
+                z[m, q] = 0.0
+                for p in range(q + 1):
+                    z[m, q] += root[s, q, p] * cross[c, p]
+            for q in range(own):
+                cross[c, q] = 0.0
+            m += 1
+        for a in range(m):
+            row = matrix[column[a]]
+            z0, z1, z2, z3 = z[a, 0], z[a, 1], z[a, 2], z[a, 3]
+            for b in range(a + 1):
+                row[column[b]] -= z0 * z[b, 0] + z1 * z[b, 1] + z2 * z[b, 2] + z3 * z[b, 3]
+
+
+@njit(cache=True, nogil=True)
+def without_stars(order, bounds, r, weights, basis, back, exposure, matrices, inverses, out):
+    """Residuals (2, n) about the stars' own positions, and motions where ``basis`` (n, k) has them.
+
+    ``order`` sorts the pairs by star, ``back`` (n_stars, k, k) are the stars' inverse normal matrices.
+    """
+    k = basis.shape[1]
+    side = np.empty((2, k))
+    own = np.empty((2, k))
+    for s in range(bounds.size - 1):
+        side[:] = 0.0
+        for t in range(bounds[s], bounds[s + 1]):
+            i = order[t]
+            m = inverses[exposure[i]]
+            for a in range(2):
+                v = weights[i] * (m[a, 0] * r[0, i] + m[a, 1] * r[1, i])
+                for q in range(k):
+                    side[a, q] += v * basis[i, q]
+        for a in range(2):
+            for q in range(k):
+                own[a, q] = 0.0
+                for p in range(k):
+                    own[a, q] += back[s, q, p] * side[a, p]
+        for t in range(bounds[s], bounds[s + 1]):
+            i = order[t]
+            m = matrices[exposure[i]]
+            x = 0.0
+            y = 0.0
+            for q in range(k):
+                x += own[0, q] * basis[i, q]
+                y += own[1, q] * basis[i, q]
+            for a in range(2):
+                out[a, i] = r[a, i] - m[a, 0] * x - m[a, 1] * y

@@ -31,10 +31,12 @@ class Problem:
     """
 
     def __init__(self, pairs, correction, transforms, layout, use, scale):
-        self.layout, self.use = layout, np.flatnonzero(use)
-        k = self.use
+        self.layout = layout
+        k = np.flatnonzero(use)
+        self.use = k = k[np.argsort(pairs.star[k], kind="stable")]  # star by star
         self.exposure, star = pairs.exposure[k], pairs.star[k]
-        self.stars, self.star = np.unique(star, return_inverse=True)
+        self.stars, first, self.star = np.unique(star, return_index=True, return_inverse=True)
+        self.bounds = np.append(first, k.size)
         base = np.empty((2, k.size))
         center = np.zeros((2, layout.n_exposures))
         for e, t in enumerate(transforms):
@@ -54,57 +56,57 @@ class Problem:
             drift_rows(layout, pairs.x[k], pairs.y[k], pairs.years[self.exposure]),
         )
         self.rows = [sparse.hstack(v, "csr") for v in zip(*parts, strict=True)]
+        for rows in self.rows:
+            rows.sort_indices()
         self.motion = pairs.motion / scale  # of a star about the common one, pixels a year
         self.years = pairs.years
         arms = np.swapaxes(self.matrices[self.exposure], 0, 1)
         if self.motion > 0:
             arms = np.concatenate([arms, arms * self.years[self.exposure][:, None]], axis=2)
-        self.arms, self.star_covariance = arms, None
+        self.arms, self.star_covariance = np.ascontiguousarray(arms), None
         self.blocks = star_blocks(arms, self.star, self.stars.size)
         variance = (pairs.sigma[self.stars] / scale) ** 2
         typical = np.nanmedian(variance) if np.isfinite(variance).any() else np.inf
         self.star_variance = np.where(np.isfinite(variance), variance, typical)
 
     def normal(self, weights, star_weight):
-        """Return the reduced normal matrix, and what `right_side` needs of the stars."""
+        """Return the reduced normal matrix, and the stars' covariances, which `right_side` needs."""
         n, own = self.layout.n, self.arms.shape[2]
         c = np.zeros((self.stars.size, own, own))
         c[:, [0, 1], [0, 1]] = star_weight
         for a in range(2, own):
             c[:, a, a] = self.motion**-2.0
-        matrix, cross = np.zeros((n, n)), None
+        matrix = np.zeros((n, n))
+        weights = np.ascontiguousarray(weights)
+        rows = [_kernels.Rows(j.indptr, j.indices, j.data) for j in self.rows]
         for k in (0, 1):
-            j, w = self.rows[k], np.ascontiguousarray(weights[k])
-            _add_gram(j, w, matrix)
-            b = (self.blocks[k].T @ (sparse.diags_array(w) @ j)).tocsr()
-            cross = b if cross is None else cross + b
+            _kernels.add_gram(rows[k], weights[k], matrix)
             m = self.arms[k]
             for a in range(own):
                 for d in range(own):
                     c[:, a, d] += np.bincount(self.star, weights[k] * m[:, a] * m[:, d], self.stars.size)
         root = np.linalg.inv(np.linalg.cholesky(c))
         self.star_covariance = np.swapaxes(root, 1, 2) @ root
-        size = own * self.stars.size
-        row = np.repeat(np.arange(size), own)
-        column = (own * np.arange(self.stars.size)[:, None] + np.tile(np.arange(own), own)).ravel()
-        lower = sparse.csr_array((root.reshape(-1), (row, column)), shape=(size, size))
-        z = (lower @ cross).tocsr()
-        _add_gram(z, np.full(size, -1.0), matrix)
+        _kernels.eliminate_stars(self.bounds, *rows, weights, self.arms, root, matrix)
         # one triangle is written only
-        return matrix + np.tril(matrix, -1).T, (lower, z)
+        matrix += np.tril(matrix, -1).T
+        return matrix, self.star_covariance
 
     def right_side(self, r, weights, stars):
         """Return the reduced right side for residuals r (2, n), and what back-substitution needs."""
-        lower, z = stars
-        star_side = sum(g.T @ (w * v) for g, w, v in zip(self.blocks, weights, r, strict=True))
-        y = lower @ star_side
-        side = sum(j.T @ (w * v) for j, w, v in zip(self.rows, weights, r, strict=True))
-        return side - z.T @ y, (*stars, y)
+        own = self._stars_of(r, weights, stars).ravel()
+        left = (w * (v - b @ own) for b, w, v in zip(self.blocks, weights, r, strict=True))
+        return sum(j.T @ v for j, v in zip(self.rows, left, strict=True)), (r, weights, stars)
 
     def stars_of(self, theta, back):
         """Stars' displacements, and motions, for given other unknowns, shape (n, 2) or (n, 4)."""
-        lower, z, y = back
-        return (lower.T @ (y - z @ theta)).reshape(self.stars.size, -1)
+        r, weights, stars = back
+        return self._stars_of([v - j @ theta for j, v in zip(self.rows, r, strict=True)], weights, stars)
+
+    def _stars_of(self, r, weights, covariance):
+        """Stars' unknowns that residuals leave, all else being known."""
+        side = sum(b.T @ (w * v) for b, w, v in zip(self.blocks, weights, r, strict=True))
+        return np.einsum("nab,nb->na", covariance, side.reshape(self.stars.size, -1))
 
     def improve_motion(self, found):
         """Find the dispersion of the stars' motions anew; return how many unknowns a star has on an axis."""
@@ -121,9 +123,3 @@ class Problem:
         """Residuals of the pairs, shape (2, n)."""
         d = displacement.ravel()
         return np.stack([self.r[k] - self.rows[k] @ theta - self.blocks[k] @ d for k in (0, 1)])
-
-
-def _add_gram(rows, weights, matrix):
-    """Add Σ w zᵀz of the rows of a sparse matrix to the lower triangle of a dense one."""
-    rows.sort_indices()
-    _kernels.add_gram(rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data, weights, matrix)

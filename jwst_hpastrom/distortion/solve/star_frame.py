@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jwst_hpastrom.distortion.solve import _kernels
+
 __all__ = ["StarFrame", "star_frame"]
 
 
@@ -39,6 +41,8 @@ class StarFrame:
         years = pairs.years[pairs.exposure]
         self.basis = np.stack([np.ones_like(years), years][: 2 if self.motion > 0 else 1], 1)
         self.back = self._back()
+        order = np.argsort(pairs.star, kind="stable")
+        self.order = order, np.searchsorted(pairs.star[order], np.arange(self.variance.size + 1))
 
     def _back(self):
         """Inverse normal matrices of the stars' unknowns on one axis, (n_stars, k, k); zero: no weight."""
@@ -73,21 +77,14 @@ class StarFrame:
             out[:, k] += t.forward(p.u[k], p.v[k])
         return out
 
-    def displacement(self, r):
-        """Own positions minus the catalog's, and motions, (2, n_stars, 1 or 2), pixels along xi and eta."""
-        p, n = self.pairs, self.variance.size
-        back, out = self.inverses[p.exposure], []
-        for k in (0, 1):
-            sky = self.w * (back[:, k, 0] * r[0] + back[:, k, 1] * r[1])
-            sums = np.stack([np.bincount(p.star, sky * b, n) for b in self.basis.T], 1)
-            out.append(np.einsum("nab,nb->na", self.back, sums))
-        return np.stack(out)
-
-    def about(self, r, displacement):
-        """Residuals of `raw` about the displaced stars."""
-        m = self.matrices[self.pairs.exposure]
-        d = np.sum(displacement[:, self.pairs.star] * self.basis, axis=-1)
-        return np.stack([r[k] - m[:, k, 0] * d[0] - m[:, k, 1] * d[1] for k in (0, 1)])
+    def about(self, r):
+        """Residuals (2, n) as of `raw` about the stars' own positions, and motions where unknown."""
+        out = np.empty((2, len(self.pairs)))
+        _kernels.without_stars(
+            *self.order, np.ascontiguousarray(r, float), self.w, self.basis, self.back, self.pairs.exposure,
+            self.matrices, self.inverses, out,
+        )  # fmt: skip
+        return out
 
     def simulate(self, rng):
         """Draw `raw` residuals of pure noise: errors of the catalog and of the measurements."""

@@ -14,7 +14,7 @@ from jwst_hpastrom.columns import as_given
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.io.files.writing import write_table
-from jwst_hpastrom.io.gaia.releases import release_named
+from jwst_hpastrom.io.gaia.releases import RELEASES, release_named
 from jwst_hpastrom.io.gaia.table import GAIA_UNITS, read_gaia
 
 __all__ = ["circle_around", "gaia_file", "query_gaia"]
@@ -73,7 +73,7 @@ def gaia_file(ra, dec, radius, *, cache_dir, release="gaiadr3", name=None):
     """
     conventions = release_named(release)
     release = conventions.schema
-    columns = ", ".join(c for c in ("source_id", *GAIA_UNITS) if c not in conventions.absent)
+    columns = ", ".join(filter(None, map(conventions.called, ("source_id", *GAIA_UNITS))))
     query = (
         f"SELECT {columns} FROM {release}.gaia_source WHERE 1 = CONTAINS(POINT(ra, dec), "
         f"CIRCLE({float(ra):.8f}, {float(dec):.8f}, {float(radius):.6f}))"
@@ -169,11 +169,11 @@ def _ask(query, path):
 
 def _plain(table):
     """The columns that were asked for, under their names, without masks."""
-    names = {n.lower(): n for n in table.colnames}
-    out = Table()
+    names, out = {n.lower(): n for n in table.colnames}, Table()
+    renamed = dict(pair for release in RELEASES.values() for pair in release.renamed)
     for name, unit in GAIA_UNITS.items():
-        if name in names:
-            out[name] = as_given(table, names[name])
+        if called := names.get(name) or names.get(renamed.get(name)):
+            out[name] = as_given(table, called)
             out[name].unit = unit or None
     if "source_id" in names:
         out["source_id"] = np.asarray(table[names["source_id"]]).astype(str)

@@ -39,6 +39,9 @@ class GaiaRelease:
 
     solved : tuple of int
         ``astrometric_params_solved`` of solutions with motions: a bit a parameter.
+
+    renamed : tuple of (str, str)
+        Columns of this package's query that are called otherwise: name here, name there.
     """
 
     name: str
@@ -47,16 +50,38 @@ class GaiaRelease:
     months: int
     absent: tuple = ()
     solved: tuple = (31, 95)
+    renamed: tuple = ()
+
+    def called(self, column):
+        """Name of a column in this release's archive, None where it has none.
+
+        Parameters
+        ----------
+        column : str
+
+        Returns
+        -------
+        str or None
+        """
+        return None if column in self.absent else dict(self.renamed).get(column, column)
 
 
-#: DR1's motions (TGAS) are of another kind. DR2's RUWE is a table of its own, gaiadr2.ruwe.
+#: DR1's motions (TGAS) are of another kind. DR2's RUWE is a table of its own, gaiadr2.ruwe. DR4 as in the
+#: draft of its data model of June 2026: one RUWE a source; params has more bits (accelerations, companions)
 RELEASES = {
     r.name: r
     for r in (
         GaiaRelease("DR2", "gaiadr2", 2015.5, 22, ("ruwe",), (31,)),
         GaiaRelease("EDR3", "gaiaedr3", 2016.0, 34),
         GaiaRelease("DR3", "gaiadr3", 2016.0, 34),
-        GaiaRelease("DR4", "gaiadr4", 2017.5, 66),
+        GaiaRelease(
+            "DR4",
+            "gaiadr4",
+            2017.5,
+            66,
+            ("astrometric_excess_noise_sig",),
+            renamed=(("astrometric_params_solved", "astrometric_params"),),
+        ),
     )
 }
 
@@ -137,7 +162,7 @@ def check_epoch(epochs, release, path=None):
     log.info("sources of Gaia %s at epoch %.4f: taken as moved there", release.name, epochs[0])
 
 
-def ruwe_by_parameters(table, solved):
+def ruwe_by_parameters(table, solved, path=None):
     """RUWE of the solution that every source's parameters are from, where a table has one a parameter set.
 
     Parameters
@@ -148,11 +173,19 @@ def ruwe_by_parameters(table, solved):
     solved : ndarray, shape (n,)
         ``astrometric_params_solved``; NaN where unknown.
 
+    path : path-like, optional
+        For the message.
+
     Returns
     -------
     ndarray or None
         None where the table has no such columns. Sources whose number of parameters is unknown have the
         largest of their RUWE.
+
+    Raises
+    ------
+    BadCatalogError
+        There is a RUWE, under names that are not known.
     """
     columns = {}
     for name in table.colnames:
@@ -160,6 +193,12 @@ def ruwe_by_parameters(table, solved):
             column = np.ma.filled(np.ma.asarray(table[name], float), np.nan)
             columns[int(found.group(1))] = column
     if not columns:
+        if other := [name for name in table.colnames if "ruwe" in name.lower()]:
+            raise BadCatalogError(
+                f"RUWE as {', '.join(other)}", "ruwe, or one a parameter set: ruwe_5p ruwe_6p",
+                "rename the column that belongs to the positions and motions", path,
+            )  # fmt: skip
+        log.info("no column ruwe, or ruwe_5p and ruwe_6p: no star is judged by its RUWE")
         return None
     counts = np.array([bin(int(v)).count("1") if np.isfinite(v) else 0 for v in solved])
     out = np.fmax.reduce(list(columns.values()))

@@ -106,7 +106,7 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
         )
     if "ruwe" not in out.colnames:
         solved = out["astrometric_params_solved"] if "astrometric_params_solved" in out.colnames else None
-        ruwe = ruwe_by_parameters(table, np.full(len(out), np.nan) if solved is None else solved)
+        ruwe = ruwe_by_parameters(table, np.full(len(out), np.nan) if solved is None else solved, path)
         if ruwe is not None:
             out["ruwe"] = ruwe
     if out.meta.get("epoch") is None:

@@ -59,6 +59,32 @@ def test_ruwe_by_parameter_set(tmp_path):
     np.testing.assert_allclose(out["ruwe"], [2.0, 2.1, 2.2, 2.3, 2.4])
 
 
+def test_a_ruwe_of_another_name_is_not_ignored(tmp_path):
+    content = table("DR4")
+    content["ruwe_single_star"] = 1.0
+    with pytest.raises(BadCatalogError, match=r"RUWE as ruwe_single_star.*needed ruwe.*ruwe_5p"):
+        read_gaia(written(tmp_path, content))
+    content["ruwe"] = 1.2
+    (tmp_path / "both").mkdir()
+    np.testing.assert_allclose(read_gaia(written(tmp_path / "both", content))["ruwe"], 1.2)
+
+
+def test_names_of_dr4(tmp_path, monkeypatch):
+    asked, content = [], table("DR4")
+    content.rename_column("astrometric_params_solved", "astrometric_params")
+
+    def ask(query, path):
+        asked.append(query)
+        return archive._plain(content)
+
+    monkeypatch.setattr(archive, "_ask", ask)
+    out = query_gaia(80.0, -69.5, 0.1, cache_dir=tmp_path, release="gaiadr4")
+    words = asked[0].replace(",", "").split()
+    assert "astrometric_params" in words
+    assert not {"astrometric_params_solved", "astrometric_excess_noise_sig"} & set(words)
+    np.testing.assert_array_equal(out["astrometric_params_solved"], [31, 95, 31, 95, 31])
+
+
 def test_release_from_metadata_or_not_at_all():
     plain = Table({"ra": [1.0]}, meta={"query": "SELECT ra FROM gaiadr2.gaia_source"})
     assert release_of(plain).epoch == 2015.5
