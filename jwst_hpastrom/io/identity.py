@@ -18,7 +18,7 @@ from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.opening import unpacked
 from jwst_hpastrom.io.tables.reading import read_table
 
-__all__ = ["exposure_entry", "input_entry", "product_entry"]
+__all__ = ["copied_entry", "exposure_entry", "input_entry", "product_entry"]
 
 #: metadata of tables that decide nothing
 ASIDE = (
@@ -45,13 +45,14 @@ def input_entry(path, kind="table"):
     """
     path = Path(path)
     stat = path.stat()
-    # the file is looked at anew where it is another one, which its times and number tell
-    return dict(_entry(str(path.resolve()), kind, stat.st_mtime_ns, stat.st_size, stat.st_ino, path.name))
+    # the file is looked at anew where it is another one; who sets its time of change back cannot set ctime
+    state = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+    return dict(_entry(str(path.resolve()), kind, state, path.name))
 
 
 @lru_cache(maxsize=4096)
-def _entry(path, kind, _mtime, size, _number, name):
-    out = {"file": name, "bytes": size}
+def _entry(path, kind, state, name):
+    out = {"file": name, "bytes": state[2]}
     if made := read_manifest(path):
         of = {k: e.get("file") for k, e in made["inputs"].items() if " " not in k}  # what it was given
         return out | {"made": made["id"]} | ({"of": of} if of else {})
@@ -59,6 +60,11 @@ def _entry(path, kind, _mtime, size, _number, name):
         return out | {"hash": _PARTS[kind](path)}
     except (HPAstromError, OSError, ValueError, KeyError):
         return out | {"hash": {"bytes": file_hash(path)}}  # its reader will say what is wrong with it
+
+
+def copied_entry(path):
+    """Return the entry of a file that is copied, of which every byte counts."""
+    return {"file": Path(path).name, "bytes": Path(path).stat().st_size, "hash": {"bytes": file_hash(path)}}
 
 
 def product_entry(name, manifest):

@@ -16,6 +16,7 @@ from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, 
 from jwst_hpastrom.io.calibrations.refined_wcs import refine_exposure_wcs
 from jwst_hpastrom.io.calibrations.stdgdc import forward_layers, write_stdgdc
 from jwst_hpastrom.io.exposures.exposure import exposure_root
+from jwst_hpastrom.io.identity import copied_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.steps._base import HPStep, Inputs
 from jwst_hpastrom.steps._spec import spec_from
@@ -124,7 +125,14 @@ class DistortionRefineStep(HPStep):
         for path in self.void_asn or ():
             if path and path != "None":
                 lists = lists | self.list_entries(read_association(path).members)
-        return lists | self.given("reference_catalog", "distortion_file")
+        copied = dict(self.copied(inputs)) if self.save_exposures else {}
+        return lists | self.given("reference_catalog", "distortion_file") | copied
+
+    def copied(self, inputs):
+        """Yield label and entry of the exposures of which copies are written, whole."""
+        for name, member in self.each_member(inputs):
+            if isinstance(member, str) and member.endswith(".fits"):
+                yield f"copy of {exposure_root(name)}", copied_entry(member)
 
     def _void_lists(self, path):
         association = read_association(path)

@@ -24,7 +24,6 @@ from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, 
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures.beams import read_beam
 from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
-from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
@@ -32,6 +31,7 @@ from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, sta
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.products.manifests import made_by
 from jwst_hpastrom.steps.products.places import beam_of, by_filter, corrections_of, place_detectors
 
 __all__ = ["MasterFrameStep"]
@@ -215,7 +215,7 @@ class MasterFrameStep(HPStep):
     def _of_its_list(self, path):
         """Whether a perturbed library is there, and was made with the star list that it lies beside."""
         stars = find_star_list(path.name.removesuffix("_pepsf.fits"), [self.output_folder()])
-        if path.exists() and _made(path) != _made(stars):
+        if path.exists() and made_by(path) != made_by(stars):
             log.warning("%s is of another run than its star list, and not used", path)
             return False
         return path.exists()
@@ -233,10 +233,6 @@ class MasterFrameStep(HPStep):
         except BadReferenceFileError as err:
             raise err.about(self.epsf_file) from None
         return library.shifted(-x0, -y0)
-
-
-def _made(path):
-    return (read_manifest(path) or {}).get("id") if path else None
 
 
 def _image(path, reading):

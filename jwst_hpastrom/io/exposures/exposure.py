@@ -285,7 +285,7 @@ def _charge(meta, data, dq, bad, variance):
     return out
 
 
-def _parts(data, err, masks, variance, meta, mjd, wcs):
+def _parts(data, err, dq, variance, meta, times, wcs):
     """Hashes of what a measurement uses of an exposure."""
     ny, nx = data.shape
     sky = []
@@ -294,8 +294,8 @@ def _parts(data, err, masks, variance, meta, mjd, wcs):
         sky = [*wcs(x, y, with_bounding_box=False), wcs.forward_transform.parameters]
         leaves = wcs.forward_transform.traverse_postorder()
         sky += [np.asarray(m.lookup_table) for m in leaves if hasattr(m, "lookup_table")]
-    header = sorted((k, str(v)) for k, v in (meta | {"mjd": mjd}).items())
-    parts = {"SCI": (data,), "ERR": (err,), "DQ": masks, "WCS": sky, "header": (str(header),)}
+    header = sorted((k, str(v)) for k, v in (meta | {"times": times}).items())
+    parts = {"SCI": (data,), "ERR": (err,), "DQ": (dq,), "WCS": sky, "header": (str(header),)}
     if variance is not None:  # tells how many groups a pixel used
         parts["VAR_POISSON"] = (variance,)
     return {name: array_hash(*arrays) for name, arrays in parts.items()}
@@ -370,15 +370,15 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
     _check_wcs(wcs, data.shape, path)
     if need_wcs and wcs is None:
         raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
-    mjd = meta.pop("epoch") or meta["epoch_start"]
-    del meta["epoch_start"]
+    times = meta.pop("epoch"), meta.pop("epoch_start")
+    mjd = times[0] or times[1]
     if mjd is not None and not LAUNCH < mjd < 88069:
         raise MissingDataError(f"EXPMID = {mjd}", "the MJD of an exposure of JWST", "mend the header", path)
     meta["instrument"] = beam.instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
     saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
     variance = arrays.get("VAR_POISSON")
-    found = _parts(data, err, (bad, saturated), variance, meta, mjd, wcs) if parts else None
+    found = _parts(data, err, dq, variance, meta, times, wcs) if parts else None
     if detector_mask:
         bad |= read_detector_mask(detector_mask, meta, data.shape)
     bad &= ~saturated

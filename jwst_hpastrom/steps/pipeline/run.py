@@ -8,7 +8,7 @@ from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.files.manifest import make_manifest
 from jwst_hpastrom.steps._base import Inputs
 from jwst_hpastrom.steps.pipeline.planned import build_sources, epsf_entry, fit_manifest
-from jwst_hpastrom.steps.products.manifests import why_not
+from jwst_hpastrom.steps.products.manifests import made_by, why_not
 
 __all__ = ["Run"]
 
@@ -97,8 +97,8 @@ class Run:
     def own_mask(self):
         """Return the build's own mask; beside a given library there may be none, or another field's."""
         mask = self.path("detector_mask.fits")
-        own = not self.pipeline.epsf_file and not self.pipeline.detector_mask
-        return str(mask) if own and mask.exists() else None
+        own = not self.pipeline.epsf_file and not self.pipeline.detector_mask and mask.exists()
+        return str(mask) if own and made_by(mask) == made_by(self.epsf) else None
 
     def build_and_fit(self, distortion, mode):
         """Build the library and make the star lists, where they are not there."""

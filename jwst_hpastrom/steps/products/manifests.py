@@ -15,7 +15,7 @@ from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list
 from jwst_hpastrom.steps.products.verdicts import JUDGED
 
-__all__ = ["Manifests", "fit_inputs", "list_label", "why_not"]
+__all__ = ["Manifests", "fit_inputs", "list_label", "made_by", "why_not"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -94,6 +94,11 @@ def list_label(path):
     return f"star list {Path(path).name.split('_stars.')[0]}"
 
 
+def made_by(path):
+    """Return the id of what made a product; None where there is none, or it was changed since."""
+    return (read_manifest(path) or {}).get("id") if path else None
+
+
 def fit_inputs(epsf, mask, extra, exposures):
     """Return the inputs of star lists: of one exposure, or of all.
 
@@ -147,6 +152,9 @@ def why_not(path, manifest, checks):
             return f"there is no {name}"
         if file_hash(other) != digest:
             return f"{name} is of another run, or was changed"
+        taken = find_star_list(name, [path.parent]) if "_stars." in name else None
+        if taken and Path(taken).name != name and other.suffix != ".reg":
+            return f"{Path(taken).name} lies beside {name}"
     try:
         judged = read_table(checks).meta.get(JUDGED, {})
     except HPAstromError:

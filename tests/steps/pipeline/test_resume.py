@@ -1,6 +1,7 @@
 """--resume=true: what changed is noticed and named, what did not is not made again, nothing old is mixed."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -153,11 +154,29 @@ def groups(hdu):
     hdu.header["NGROUPS"] += 1
 
 
-def without_member(folder):
+def saturated(hdu):
+    hdu.data[100, 100] |= 2
+
+
+def began(hdu):
+    hdu.header["EXPSTART"] = hdu.header["EXPMID"] - 0.01
+
+
+def members(folder, function):
     path = folder / "field_asn.json"
-    text = path.read_text()
-    start = text.index("{", text.index("members"))
-    path.write_text(text[:start] + text[text.index("{", start + 1) :])
+    association = json.loads(path.read_text())
+    function(association["products"][0]["members"])
+    path.write_text(json.dumps(association))
+
+
+def with_member(folder):
+    new = f"{NAME.format(4)}_cal.fits"
+    shutil.copy(folder / f"{NAME.format(3)}_cal.fits", folder / new)
+    members(folder, lambda m: m.append({"expname": new, "exptype": "science"}))
+
+
+def without_member(folder):
+    members(folder, lambda m: m.pop(0))
 
 
 def other_distortion(folder):
@@ -181,10 +200,17 @@ INPUTS = {
     ),
     "groups": (exposure(2, 0, groups), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
     "WCS": (wcs, "hp_epsf_build", f"exposure {NAME.format(2)}: WCS changed"),
+    # bits that take no pixel's weight tell which groups of a ramp count
+    "saturated": (exposure(2, "DQ", saturated), "hp_epsf_build", f"exposure {NAME.format(2)}: DQ changed"),
+    "start": (exposure(2, 0, began), "hp_epsf_build", f"exposure {NAME.format(2)}: header changed"),
+    "order": (
+        lambda d: members(d, list.reverse), "hp_epsf_build", "the inputs come in another order",
+    ),
+    "new member": (with_member, "hp_epsf_build", f"exposure {NAME.format(4)} is given, was not"),
     "member": (without_member, "hp_epsf_build", "is not given, was"),
     "distortion": (other_distortion, "hp_epsf_build", "distortion_file: polynomial"),
     "mask": (other_mask, "hp_epsf_build", "detector_mask: DQ changed"),
-    "start": (
+    "start_epsf": (
         lambda d: rewrite(d / "start_epsf.asdf", heavier, read_epsf, write_epsf_reference),
         "hp_epsf_build", "start_epsf: ePSFs changed",
     ),
