@@ -10,6 +10,7 @@ from jwst_hpastrom.checks import exposures as ex
 from jwst_hpastrom.checks import frame as fr
 from jwst_hpastrom.checks import motions as mo
 from jwst_hpastrom.checks import repeats as re
+from jwst_hpastrom.checks import scatter as sc
 from jwst_hpastrom.checks.verdict import sort_checks
 from jwst_hpastrom.io.products import find_products
 
@@ -55,14 +56,15 @@ CHECKS = {
     "build": (ex.build_phase, ex.epsf_borrowed, ex.brighter_fatter, ex.hot_pixels),
     "fit": (ex.bright_qfit, ex.bright_chi2, ex.lost_cores, ex.charge, ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
-    "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.frame_phase, re.used_share,
-                  re.exposure_scatter, re.exposure_errors, re.twice, re.orientation, re.exposure_epochs,
-                  re.rounding),
+    "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.overlap, fr.frame_phase, re.used_share,
+                  re.exposure_scatter, re.exposure_errors, re.twice, re.orientation, re.mirrored,
+                  re.exposure_epochs, re.rounding),
     "detectors": (fr.place_errors, fr.place_changes),
-    "master": (fr.empirical_over_formal,),
+    "master": (sc.list_errors, sc.bright_scatter),
     "motions": (
-        mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter,
-        mo.catalog_outliers, mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
+        mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter, mo.own_scatter,
+        mo.no_motions, mo.catalog_twice, mo.apart, mo.catalog_outliers, mo.magnitudes,
+        mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
     "references": (ep.all_times, ep.reference_share, ep.reference_pulls),

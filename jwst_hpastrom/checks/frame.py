@@ -6,12 +6,11 @@ from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
 
 __all__ = [
-    "borrowed_cells", "dithers", "empirical_over_formal", "frame_phase", "held_out", "matched_share",
-    "place_changes", "place_errors", "pointing", "repeatability",
+    "borrowed_cells", "dithers", "frame_phase", "held_out", "matched_share", "overlap", "place_changes",
+    "place_errors", "pointing", "repeatability",
 ]  # fmt: skip
 
 DISTORTION, FRAME = "hp_distortion_refine", "hp_master_frame"
-DISTORTION_OFF = "a distortion that does not fit these exposures: wrong filter, detector or epoch?"
 CATALOG = "wrong positions, motions or epoch of the catalog"
 
 
@@ -28,12 +27,23 @@ def held_out(distortion):
 
 def borrowed_cells(distortion):
     """Share of the look-up table's cells that have no stars of their own."""
+    few = _empty_share(distortion.meta)
     yield judge(
         DISTORTION, "share of borrowed table cells", distortion.meta.get("borrowed_cells", np.nan),
-        (None, 0.6), (None, 0.95), rank=41,
-        causes=("too few stars for so many cells", "a part of the detector without stars"),
+        (None, min(few + 0.2, 0.93)), (None, 0.95), rank=41,
+        causes=("a part of the detector without stars", "too few stars for so many cells"),
         remedy="use fewer table_cells, or add exposures",
     )  # fmt: skip
+
+
+def _empty_share(meta):
+    """Share of the cells that chance leaves with fewer than three of so many stars."""
+    parameters = meta.get("parameters") or {}
+    cells, pairs = float(parameters.get("table_cells") or 0) ** 2, float(meta.get("pairs", 0))
+    if not (cells and pairs):
+        return 0.4
+    mean = pairs * (1 - float(parameters.get("held_out", 0.0))) / cells
+    return float(np.exp(-mean) * (1 + mean + mean**2 / 2))
 
 
 def repeatability(distortion):
@@ -65,15 +75,34 @@ def pointing(exposures):
 
 
 def matched_share(exposures):
-    """Share of an exposure's stars that other exposures have, too."""
-    for row in exposures:
-        share = row["n_matched"] / row["n_found"] if len(exposures) > 2 and row["n_found"] else np.nan
+    """Share of an exposure's stars that enough others have, too, of those that they look at."""
+    overlap = values(exposures, "overlap") if "overlap" in exposures.colnames else np.ones(len(exposures))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = values(exposures, "n_matched") / (values(exposures, "n_found") * overlap)
+    causes = (
+        "noise or artifacts taken for stars: pixel errors that are too small, or a low threshold",
+        "an ePSF that does not fit",
+        "stars matched to others: a wrong WCS",
+    )
+    for row, share, common in zip(exposures, found, overlap, strict=True):
         yield judge(
-            FRAME, "share of stars that other exposures have", share, (0.45, None), (0.15, None),
-            about=str(row["exposure"]), rank=30,
-            causes=("little overlap with the other exposures", "artifacts taken for stars",
-                    "an ePSF that does not fit"),
-            remedy="look at the exposure; lower min_exposures where the overlap is small",
+            FRAME, "share of stars that other exposures have",
+            share if len(exposures) > 2 and common > 0.02 else np.nan, (0.45, None), (0.15, None),
+            about=str(row["exposure"]), rank=30, causes=causes,
+            remedy="look at the exposure's stars that the others do not have",
+        )  # fmt: skip
+
+
+def overlap(exposures):
+    """Share of an exposure that enough others look at to have its stars in the frame."""
+    if "overlap" not in exposures.colnames or len(exposures) < 3:
+        return
+    for row in exposures:
+        yield judge(
+            FRAME, "share of the exposure that enough others look at", float(row["overlap"]),
+            (0.25, None), (0.05, None), about=str(row["exposure"]), rank=31,
+            causes=("little overlap with the other exposures",),
+            remedy="lower min_exposures, or add exposures between",
         )  # fmt: skip
 
 
@@ -132,44 +161,6 @@ def _places(exposures):
         if all(np.hypot(point[0] - p[0], point[1] - p[1]) > 0.3 for p in places):
             places.append(point)
     return len(places)
-
-
-def empirical_over_formal(master):
-    """Scatter of bright and of faint stars among the exposures over what the fits' errors let expect."""
-    n, mag = values(master, "n_used"), values(master, "mag")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.stack([values(master, f"{c}_err_empirical") / values(master, f"{c}_err_formal")
-                          for c in "xy"]).mean(0)  # fmt: skip
-    ok = (n >= 3) & np.isfinite(ratio + mag)
-    if ok.sum() < 20:
-        return
-    bright, faint = ok & (mag <= np.quantile(mag[ok], 0.3)), ok & (mag >= np.quantile(mag[ok], 0.7))
-    applied, limited = (master.meta.get(c) for c in ("distortion", "distortion_limited_by"))
-    corrected = not limited and applied not in (None, "", "none")
-    value, low = float(np.median(ratio[faint])), "errors of the star lists that are too large"
-    yield judge(
-        FRAME, "empirical over formal errors of faint stars", value,
-        (0.6, 2.5 if corrected else None), (0.5, 3.0 if corrected else None), rank=9,
-        causes=(low,) if value < 1 else ("errors of the star lists that are too small", DISTORTION_OFF),
-        remedy="compare the lists' errors with the scatter of repeated measurements",
-    )  # fmt: skip
-    value = float(np.median(ratio[bright]))
-    ok_range, bad_range = (0.4, 6.0), (0.2, 8.0)
-    if limited:  # nobody could do better with these data, and the stated errors hold it
-        bad_range = (0.2, None)
-        causes = (f"no distortion could be solved: {limited}",)
-    elif not corrected:  # a known reason: less is needed to blame it
-        ok_range, bad_range = (0.4, 3.5), (0.2, 5.0)
-        causes = ("no distortion correction: the positions were corrected by the exposures' WCS alone",
-                  "a focus or ePSF that changed")  # fmt: skip
-    else:
-        causes = (DISTORTION_OFF, "an ePSF that does not fit", "too few stars for a distortion of their own")
-    yield judge(
-        FRAME, "empirical over formal errors of bright stars", value, ok_range, bad_range, rank=10,
-        causes=(low,) if value < 1 else causes,
-        remedy="go by the stated errors, which hold it; or give a distortion_file of this filter" if limited
-        else "solve the distortion from these exposures, or give distortion_file",
-    )  # fmt: skip
 
 
 def place_errors(detectors):

@@ -2,27 +2,52 @@
 
 import numpy as np
 
+from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
 
 __all__ = [
-    "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "correlation", "crossed",
-    "frame_bias", "magnitude_trend", "pull", "slope",
+    "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "catalog_twice", "chi2_loo",
+    "correlation", "crossed", "frame_bias", "magnitude_trend", "magnitudes", "no_motions", "own_scatter",
+    "pull", "slope",
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"
 AXES = ("pmra", "pmdec")
 #: errors beyond which the two axes are no more of one factor
 DIFFERENT = 4.0
+#: factor that no error of an epoch makes
+OTHER_UNITS = 20.0
 EPOCH = "a wrong epoch of the catalog or of the exposures"
 EXCHANGED = "pmra and pmdec of the catalog exchanged"
 ERRORS = "errors of the catalog that are wrong for a part of its stars"
 TOO_SMALL = "errors of the catalog that are too small"
+POSITIONS = "wrong positions of a part of the catalog's stars"
+POSITION_ERRORS = "errors of the catalog's positions that are too small"
 PART_OFF = "wrong positions or motions of a part of the catalog's stars"
 
 
 def _numbers(motions):
     return motions.meta.get("against_catalog") or {}
+
+
+def _known(motions, causes):
+    """Causes after one that is known: where no distortion was corrected for, it comes first."""
+    if not no_distortion(motions.meta):
+        return causes
+    limited = motions.meta.get("distortion_limited_by")
+    return (f"no distortion could be solved: {limited}" if limited else UNCORRECTED, *causes)
+
+
+def _weighted(found, name):
+    """Factor of both axes together, and its relative error; None where neither is known."""
+    names = [f"{name}{{}}_{c}" for c in AXES]
+    value, error = (np.array([found.get(n.format(e), np.nan) for n in names]) for e in ("", "_error"))
+    known = (value > 0) & (error > 0)
+    if not known.any():
+        return None
+    weight = (value[known] / error[known]) ** 2
+    return float(np.exp(weight @ np.log(value[known]) / weight.sum())), float(weight.sum() ** -0.5)
 
 
 def slope(motions):
@@ -55,7 +80,8 @@ def _slope_causes(axis, axes, cos_dec):
     if axes[axis][0] < 0:
         return (f"{axis} of the catalog with the other sign, or a mirrored frame", EPOCH)
     if not axis or len(axes) < 2:
-        return (EPOCH, "motions of the catalog in other units")
+        causes = (EPOCH, "motions of the catalog in other units")
+        return causes[::-1] if abs(np.log(axes[axis][0])) > np.log(OTHER_UNITS) else causes
     value, error = axes["pmra"]
     for power, what in ((1, "without the factor cos(dec)"), (-1, "with the factor cos(dec) twice")):
         # the motions measured are those on the sky
@@ -89,22 +115,27 @@ def correlation(motions):
         yield judge(
             MOTION, "correlation with the catalog's motions, over that expected",
             found[f"correlation_{c}"] / expected, (0.72, None), (0.4, None), about=c, rank=12,
-            causes=(PART_OFF, "stars matched to others: another field or a wrong epoch",
-                    "positions worse than their errors: distortion or ePSF that do not fit"),
+            causes=_known(motions, (
+                PART_OFF, "stars matched to others: another field or a wrong epoch",
+                "positions worse than their errors: distortion or ePSF that do not fit",
+            )),
             remedy="compare the catalog with Gaia",
         )  # fmt: skip
 
 
 def pull(motions):
-    """Width of the differences from the catalog's motions over both errors."""
-    value = _numbers(motions).get("pull", np.nan)
+    """Width of the differences from the catalog's motions over the exposures' scatter and its errors."""
+    found = _numbers(motions)
+    value = found.get("pull_scatter", found.get("pull", np.nan))
     causes = ("errors of the catalog that are too large", "errors of the master frame that are too large")
     if value > 1:
         causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
-        if _numbers(motions).get("core", np.nan) < 1.7:  # a part agrees as well as it should
+        if found.get("core", np.nan) < 1.7:  # a part agrees as well as it should
             causes = (PART_OFF, *(c for c in causes if c != PART_OFF))
+        causes = _known(motions, causes)
     yield judge(
-        MOTION, "pull of the motions against the catalog's", value, (0.6, 1.4), (0.45, 1.75), rank=11,
+        MOTION, "pull of the motions against the catalog's", value, (0.6, _gate(found, 1.15)),
+        (0.45, _gate(found, 1.5)), rank=11,
         causes=causes, remedy="compare the catalog's errors with its scatter about Gaia",
     )  # fmt: skip
 
@@ -125,19 +156,79 @@ def catalog_errors(motions):
 
 def catalog_scatter(motions):
     """Factor on the catalog's errors that the motions show, however large the exposures' own errors are."""
-    found, names = _numbers(motions), [f"their_error_factor{{}}_{c}" for c in AXES]
-    value, error = (np.array([found.get(n.format(e), np.nan) for n in names]) for e in ("", "_error"))
-    known = (value > 0) & (error > 0)
-    if not known.any():
+    if (found := _weighted(_numbers(motions), "their_error_factor")) is None:
         return
-    weight = (value[known] / error[known]) ** 2
-    factor = float(np.exp(weight @ np.log(value[known]) / weight.sum()))
-    reach = float(weight.sum() ** -0.5)
+    factor, reach = found
     # real catalogs are off by a third; less than this many errors is chance
     ok, bad = (float(np.exp(max(np.log(most), n * reach))) for most, n in ((1.4, 3.5), (2.0, 5.0)))
     yield judge(
         MOTION, "scatter of the catalog's motions over their errors", factor, (None, ok), (None, bad), rank=6,
         causes=(TOO_SMALL,), remedy="compare the catalog's errors with its scatter about Gaia",
+    )  # fmt: skip
+
+
+def _gate(found, most):
+    """Width of the pulls that chance makes beyond ``most``, of so many stars."""
+    return most + 1.0 / np.sqrt(max(float(found.get("n_pulls", 1)), 1.0))
+
+
+def own_scatter(motions):
+    """Factor on the measured motions' errors, of which the catalog's positions have their part."""
+    found = _numbers(motions)
+    if (both := _weighted(found, "error_factor")) is None:
+        return
+    factor, reach = both
+    # alone it may be an error that all exposures share; pulls that are too wide tell of a catalog
+    wide = found.get("pull_scatter", np.nan) > _gate(found, 1.1)
+    ok, bad = (float(np.exp(max(np.log(1.25), n * reach))) for n in (3.5, 2.0))
+    causes = (POSITIONS, POSITION_ERRORS, "positions of the exposures that are worse than their errors")
+    yield judge(
+        MOTION, "scatter of the motions over that of the exposures and the catalog's errors", factor,
+        (None, min(ok, bad) if wide else ok), (None, bad if wide else None), rank=6,
+        causes=_known(motions, causes), remedy="compare the catalog's positions and their errors with Gaia",
+    )  # fmt: skip
+
+
+def apart(motions):
+    """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
+    found = _numbers(motions)
+    n = max(float(found.get("n_pulls", 1)), 1.0)
+    ok, bad = (share + 2 * np.sqrt(share / n) for share in (0.012, 0.022))
+    yield judge(
+        MOTION, "share of stars that differ from the catalog by far more than the rest",
+        found.get("apart", np.nan), (None, ok), (None, bad), rank=6,
+        causes=_known(motions, (PART_OFF, "blends and wrong matches")),
+        remedy="compare the catalog with Gaia",
+    )  # fmt: skip
+
+
+def no_motions(motions):
+    """Share of the catalog's motions that are one and the same: zeros that stand for unknown ones."""
+    yield judge(
+        MOTION, "share of the catalog's motions that are one and the same",
+        _numbers(motions).get("alike", np.nan), (None, 0.1), (None, 0.5), rank=2,
+        causes=("a catalog whose motions are all zero, or one constant",),
+        remedy="leave the columns of motions out: relative motions are measured then",
+    )  # fmt: skip
+
+
+def catalog_twice(motions):
+    """Share of the catalog's rows that lie where another one does."""
+    yield judge(
+        MOTION, "share of the catalog's rows at the place of another", _numbers(motions).get("twice", np.nan),
+        (None, 0.01), (None, 0.1), rank=2,
+        causes=("stars that the catalog has twice",), remedy="take each star once",
+    )  # fmt: skip
+
+
+def magnitudes(motions):
+    """Correlation of the ranks of the catalog's and the exposures' magnitudes."""
+    yield judge(
+        MOTION, "correlation with the catalog's magnitudes", _numbers(motions).get("mag_correlation", np.nan),
+        (0.4, None), (0.0, None), rank=7,
+        causes=("fluxes, or magnitudes with another sign, as the catalog's magnitudes",
+                "magnitudes of other stars"),
+        remedy="give magnitudes; motions do not need them, selections by magnitude and close pairs do",
     )  # fmt: skip
 
 
@@ -149,7 +240,8 @@ def catalog_outliers(motions):
         causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
     yield judge(
         MOTION, "share of stars beyond four sigma of the catalog", found.get("outliers", np.nan),
-        (None, 0.04), (None, 0.09), rank=7, causes=causes, remedy="compare the catalog with Gaia",
+        (None, 0.03), (None, 0.06), rank=7, causes=_known(motions, causes),
+        remedy="compare the catalog with Gaia",
     )  # fmt: skip
 
 

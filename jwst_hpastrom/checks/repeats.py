@@ -9,6 +9,7 @@ __all__ = [
     "exposure_epochs",
     "exposure_errors",
     "exposure_scatter",
+    "mirrored",
     "orientation",
     "rounding",
     "twice",
@@ -170,6 +171,26 @@ def orientation(exposures):
         causes=(CATALOG, "a distortion reference of another detector in the WCS"),
         remedy="compare the catalog and the WCS with Gaia",
     )
+
+
+def mirrored(exposures):
+    """Whether an exposure is mirrored against the sky, or, without a sky, against the others."""
+    if "parity" not in exposures.colnames:
+        return
+    parity = values(exposures, "parity")
+    on_sky = "ra" in exposures.colnames and np.isfinite(values(exposures, "ra")).all()
+    for row, value in zip(exposures, parity, strict=True):
+        yield judge(
+            FRAME,
+            "parity of the positions against the sky's",
+            value if on_sky else value * np.median(parity),
+            (0.0, None),
+            (0.0, None),
+            about=str(row["exposure"]),
+            rank=2,
+            causes=(EXCHANGED,),
+            remedy="exchange the columns x and y; for a mirrored axis take it from the other side",
+        )
 
 
 def exposure_epochs(exposures):

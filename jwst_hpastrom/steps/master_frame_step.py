@@ -112,6 +112,7 @@ class MasterFrameStep(HPStep):
                 [add_diagnostics(f.exposures, f, own) for f, own in zip(frames, lists, strict=True)],
                 metadata_conflicts="silent",
             )
+            table.meta["correction_error_pix"] = float(np.median(exposures["correction_error_pix"]))
             detectors = [str(t.meta.get("detector") or "") for own in lists for t in own]
             exposures.add_column(detectors, 1, "detector")
             self.write_quality(inputs.product, exposures)

@@ -75,7 +75,8 @@ class ProperMotionStep(HPStep):
             raise ParameterError(f"{len(inputs.members)} members", "one master frame")
         master, first = read_catalog(inputs.members[0]), read_catalog(self.first_epoch)
         table = two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
-        table.meta["against_catalog"] = compare_with_catalog(table, first)
+        table.meta["against_catalog"] = compare_with_catalog(table, first, master)
+        table.meta |= {k: master.meta[k] for k in ("distortion", "distortion_limited_by") if k in master.meta}
         return table
 
     def _many_epochs(self, inputs):

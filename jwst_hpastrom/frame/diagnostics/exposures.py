@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
+from jwst_hpastrom.frame.diagnostics.footprints import correction_error, overlaps, parities
 from jwst_hpastrom.frame.diagnostics.repeats import error_factors, pair_ratios
 from jwst_hpastrom.geometry import fit_linear, sky_middle
 from jwst_hpastrom.numerics import robust_sigma
@@ -37,13 +38,20 @@ def add_diagnostics(exposures, frame, star_lists):
         ``pointing_scale`` (frame over WCS), ``phase_pix`` and ``phase_error_pix`` (amplitude of the
         residuals' first harmonic over the pixel, the larger of the two axes, detector pixels);
         ``error_factor``, by which the differences from the other exposures exceed faint stars' errors, and
-        ``alike``, the scatter over errors of the pair of exposures that agrees best; NaN where unknown.
+        ``alike``, the scatter over errors of the pair of exposures that agrees best; ``overlap``, the share
+        of its stars that enough exposures look at for the frame; ``parity``, -1 for one that is mirrored;
+        ``correction_error_pix``, the distortion correction's stated error. NaN where unknown.
     """
     names = ("ra", "dec", "pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec",
              "pointing_rotation_deg", "pointing_scale", "phase_pix", "phase_error_pix")  # fmt: skip
     exposures["epoch"] = [float(t.meta.get("epoch") or np.nan) for t in star_lists]
     exposures["rounding_pix"] = [_rounding(stars) for stars in star_lists]
     exposures["error_factor"], exposures["alike"] = error_factors(*pair_ratios(frame, star_lists))
+    exposures["overlap"] = overlaps(frame, star_lists, int(frame.table.meta.get("min_exposures", 2)))
+    exposures["parity"] = parities(frame.transforms)
+    exposures["correction_error_pix"] = [
+        correction_error(c, stars) for c, stars in zip(frame.corrections, star_lists, strict=True)
+    ]
     rows = [_exposure(frame, stars, k) for k, stars in enumerate(star_lists)]
     for name, column in zip(names, np.array(rows).T, strict=True):
         exposures[name] = column

@@ -1,19 +1,24 @@
 """Motions against those that a catalog states itself: slope, correlation, pulls, trend with magnitude."""
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.analysis.common_scale import common_scale
+from jwst_hpastrom.motion.analysis.scatter_errors import scatter_errors
 from jwst_hpastrom.numerics.groups import larger_half
 
 __all__ = ["compare_with_catalog"]
 
+AXES = ("pmra", "pmdec")
 #: fewest stars with motions of both
 LEAST = 30
+#: widths of the better two fifths beyond which a star is apart from the rest: one in 8,000 by chance
+APART = 3 * np.sqrt(2.0)
 
 
-def compare_with_catalog(motions, first_epoch):
+def compare_with_catalog(motions, first_epoch, master=None):
     """Compare measured motions with the first-epoch catalog's own.
 
     Parameters
@@ -24,6 +29,10 @@ def compare_with_catalog(motions, first_epoch):
     first_epoch : `~astropy.table.Table`
         The catalog.
 
+    master : `~astropy.table.Table`, optional
+        The master frame. Its positions' scatter then stands for their errors where errors are judged: stated
+        ones hold what the distortion left, which a bad catalog enlarges.
+
     Returns
     -------
     dict
@@ -31,27 +40,34 @@ def compare_with_catalog(motions, first_epoch):
         factor_error_*, by which the motions are the catalog's, whatever the errors (``common_scale``), and
         cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
         pull, the robust width of the differences over both
-        errors; pull_small, pull_large, the same of the half with the smaller and the larger stated errors at
+        errors, pull_scatter the same with the scatter for the errors; pull_small, pull_large, of the half
+        with the smaller and the larger stated errors at
         each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the width
-        of the best fifth; trend_mas, trend_sigma, the difference between faint and bright stars (at the
-        exposures' epoch) and how many times its error it is. Empty where fewer than 30 stars have both.
+        of the best fifth; apart, the share beyond three times the width of the better two fifths, n_pulls;
+        trend_mas, trend_sigma, the difference between faint and bright stars (at the
+        exposures' epoch) and how many times its error it is; mag_correlation, of the ranks of both
+        magnitudes; twice, the share of catalog rows at the place of another; alike, the share of stars whose
+        catalog motion is the commonest. Empty where fewer than 30 stars have both motions.
     """
     row = np.asarray(motions["first_epoch_row"], int)
-    ours = np.stack([values(motions, c) for c in ("pmra", "pmdec")])
-    error = np.stack([values(motions, f"{c}_error") for c in ("pmra", "pmdec")])
-    own = np.stack([values(first_epoch, c)[row] for c in ("pmra", "pmdec")])
-    own_error = np.stack([values(first_epoch, f"{c}_error")[row] for c in ("pmra", "pmdec")])
+    ours = np.stack([values(motions, c) for c in AXES])
+    error = np.stack([values(motions, f"{c}_error") for c in AXES])
+    own = np.stack([values(first_epoch, c)[row] for c in AXES])
+    own_error = np.stack([values(first_epoch, f"{c}_error")[row] for c in AXES])
     mag = values(motions, "mag")
     ok = np.isfinite(ours + own + error).all(0) & np.isfinite(mag)
     if ok.sum() < LEAST:
         return {}
-    ours, own, error, own_error, mag = (a[..., ok] for a in (ours, own, error, own_error, mag))
-    out = {"n": int(ok.sum())} | _alike(ours, own, own_error) | _factors(ours, error, own, own_error, mag)
-    out["cos_dec"] = float(np.cos(np.deg2rad(np.median(values(motions, "dec")[ok]))))
+    scatter = scatter_errors(motions, first_epoch, master)
+    both = (v[..., ok] for v in (ours, own, error, own_error, mag, scatter))
+    ours, own, error, own_error, mag, scatter = both
+    shown = np.where(np.isfinite(scatter), scatter, error)
+    out = {"n": int(ok.sum())} | _alike(ours, own, own_error) | _factors(ours, shown, own, own_error, mag)
+    out |= _columns(motions, first_epoch, row, ok)
     known = np.isfinite(own_error).all(0)
     if known.sum() < LEAST:
         return out
-    total = np.hypot(error, own_error)[:, known]
+    total, shown = (np.hypot(e, own_error)[:, known] for e in (error, shown))
     difference, mag = (ours - own)[:, known], mag[known]
     difference = difference - np.median(difference, axis=1)[:, None]
     pull = difference / total
@@ -60,13 +76,37 @@ def compare_with_catalog(motions, first_epoch):
     tied = _width(pull[:, large]), _width(pull[:, ~large])
     # none is larger than the median where the catalog states one error for all
     ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
-    out |= {
-        "pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio,
+    out |= {"pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio}
+    out |= _tails(difference / shown)
+    return out | _trend(difference, total, mag, abs(float(motions.meta.get("baseline", np.nan))))
+
+
+def _columns(motions, catalog, row, ok):
+    """What the catalog's columns themselves tell."""
+    place = np.stack([values(catalog, c) for c in ("ra", "dec")]) if "ra" in catalog.colnames else None
+    motion = np.stack([values(catalog, c)[row][ok] for c in AXES])
+    _, count = np.unique(motion, axis=1, return_counts=True)
+    out = {
+        "cos_dec": float(np.cos(np.deg2rad(np.median(values(motions, "dec")[ok])))),
+        "alike": float(count.max() / motion.shape[1]),
+        "mag_correlation": _rank_correlation(values(motions, "mag"), _magnitudes(catalog)[row]),
+    }
+    if place is not None and (place := place[:, np.isfinite(place).all(0)]).size:
+        out["twice"] = 1.0 - np.unique(place, axis=1).shape[1] / place.shape[1]
+    return out
+
+
+def _tails(pull):
+    """Width, and shares of stars far away; of differences over the scatter that exposures show."""
+    size = np.hypot(*pull)
+    return {
+        "pull_scatter": _width(pull),
         "outliers": float(np.mean(np.max(np.abs(pull), axis=0) > 4.0)),
         # of the fifth that agrees best: near one where only a part of the stars is off
-        "core": float(np.quantile(np.hypot(*pull), 0.2) / np.sqrt(-2 * np.log(0.8))),
-    }  # fmt: skip
-    return out | _trend(difference, total, mag, abs(float(motions.meta.get("baseline", np.nan))))
+        "core": float(np.quantile(size, 0.2) / np.sqrt(-2 * np.log(0.8))),
+        "apart": float(np.mean(size > APART * np.quantile(size, 0.4) / np.sqrt(-2 * np.log(0.6)))),
+        "n_pulls": int(size.size),
+    }
 
 
 def _width(pull):
@@ -86,7 +126,7 @@ def _alike(ours, own, own_error):
     a, b, out = a[:, good], b[:, good], {}
     if a.shape[1] < LEAST // 2:
         return out
-    for k, c in enumerate(("pmra", "pmdec")):
+    for k, c in enumerate(AXES):
         rho = _correlation(a[k], b[k])
         out[f"correlation_{c}"] = rho
         out[f"crossed_{c}"] = _correlation(a[k], b[1 - k])
@@ -100,10 +140,21 @@ def _alike(ours, own, own_error):
 
 def _factors(ours, error, own, own_error, mag):
     out = {}
-    for k, c in enumerate(("pmra", "pmdec")):
+    for k, c in enumerate(AXES):
         if found := common_scale(ours[k], error[k], own[k], own_error[k], mag):
             out |= {f"{name}_{c}": value for name, value in found.items()}
     return out
+
+
+def _magnitudes(catalog):
+    return values(catalog, "mag") if "mag" in catalog.colnames else np.full(len(catalog), np.nan)
+
+
+def _rank_correlation(a, b):
+    ok = np.isfinite(a + b)
+    if ok.sum() < LEAST or np.ptp(a[ok]) == 0 or np.ptp(b[ok]) == 0:
+        return np.nan
+    return float(spearmanr(a[ok], b[ok]).statistic)
 
 
 def _correlation(a, b):

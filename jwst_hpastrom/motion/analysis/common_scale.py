@@ -36,7 +36,8 @@ def common_scale(ours, error, theirs, their_error, mag):
     -------
     dict or None
         factor, factor_error; error_factor, their_error_factor (what the stated errors are to be multiplied
-        by), their_error_factor_error. None where there are fewer than 80 stars, or nothing that both measure.
+        by), error_factor_error, their_error_factor_error. None where there are fewer than 80 stars, or
+        nothing that both measure.
 
     Notes
     -----
@@ -90,11 +91,12 @@ def common_scale(ours, error, theirs, their_error, mag):
     excess = max(2 * found.cost / free, 1.0)
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * excess + _between(tried, found, excess)
     factor = sign * float(np.exp(start[0]))
-    theirs = float(np.exp(0.5 * start[2]))
+    own, theirs = (float(np.exp(0.5 * p)) for p in start[1:3])
+    own_error, theirs_error = 0.5 * np.sqrt(np.diag(covariance)[1:3])
     return {
         "factor": factor, "factor_error": float(abs(factor) * np.sqrt(covariance[0, 0])),
-        "error_factor": float(np.exp(0.5 * start[1])), "their_error_factor": theirs,
-        "their_error_factor_error": float(0.5 * theirs * np.sqrt(covariance[2, 2])),
+        "error_factor": own, "error_factor_error": float(own * own_error),
+        "their_error_factor": theirs, "their_error_factor_error": float(theirs * theirs_error),
     }  # fmt: skip
 
 

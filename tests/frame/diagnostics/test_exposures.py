@@ -55,3 +55,18 @@ def test_few_stars_tell_nothing():
     table = add_diagnostics(frame.exposures, frame, lists)
     assert np.isnan(table["phase_pix"]).all()
     assert np.isfinite(table["pointing_arcsec"]).all()
+
+
+def test_overlap_parity_and_the_correction():
+    lists, reference = star_lists((0.0,) * 4, ((0, 0),) * 4)
+    # the last looks at half of the field
+    lists[3] = lists[3][np.asarray(lists[3]["x"]) < np.median(lists[3]["x"])]
+    frame = build_master(lists, reference=reference, min_exposures=4)
+    table = add_diagnostics(frame.exposures, frame, lists)
+    np.testing.assert_allclose(table["overlap"], [0.5, 0.5, 0.5, 1.0], atol=0.06)
+    assert table["parity"].tolist() == [1] * 4
+    assert table["correction_error_pix"].tolist() == [0.0] * 4
+    for stars in lists:
+        stars["x"], stars["y"] = stars["y"].copy(), stars["x"].copy()
+    frame = build_master(lists, reference=reference)
+    assert add_diagnostics(frame.exposures, frame, lists)["parity"].tolist() == [-1] * 4

@@ -1,0 +1,108 @@
+"""Checks of the scatter among exposures: errors of the lists, and what is beyond them."""
+
+import numpy as np
+
+from jwst_hpastrom.checks.verdict import judge
+from jwst_hpastrom.columns import values
+from jwst_hpastrom.instrument import pixel_mas
+
+__all__ = ["bright_scatter", "list_errors", "no_distortion"]
+
+FRAME = "hp_master_frame"
+DISTORTION_OFF = "a distortion that does not fit these exposures: wrong filter, detector or epoch?"
+SMALL, LARGE = "errors of the star lists that are too small", "errors of the star lists that are too large"
+UNCORRECTED = "no distortion correction: the positions were corrected by the exposures' WCS alone"
+#: fewest stars to judge by, and share of the stars, the brightest and the faintest, that are compared
+LEAST, PART = 40, 0.3
+#: detector pixels of scatter that only a missing distortion correction makes; well below, none is missing
+EXCESS = 0.02
+#: relative error of a factor on the errors that says nothing of it
+DOUBT = 0.5
+#: variances beyond the median's that count as this many
+CLIP = 9.0
+
+
+def no_distortion(meta):
+    """Whether a product's metadata say that no distortion correction was applied."""
+    return "distortion" in meta and meta["distortion"] in (None, "", "none")
+
+
+def _variances(master):
+    """Variances of single measurements, empirical and formal, of bright and of faint stars."""
+    n, mag = values(master, "n_used"), values(master, "mag")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # a scatter of few measurements has a median below its mean
+        falls_short = (1 - 2 / (9 * 2 * (n - 1))) ** 3
+        empirical, formal = (
+            0.5 * n * sum(values(master, f"{c}_err_{kind}") ** 2 for c in "xy")
+            for kind in ("empirical", "formal")
+        )
+        empirical = empirical / falls_short
+    ok = (n >= 3) & np.isfinite(empirical + formal + mag) & (formal > 0)
+    if ok.sum() < LEAST:
+        return None
+    bright, faint = ok & (mag <= np.quantile(mag[ok], PART)), ok & (mag >= np.quantile(mag[ok], 1 - PART))
+    return [(empirical[rows], formal[rows]) for rows in (bright, faint)]
+
+
+def _median_error(variance):
+    """Standard error of the median of variances."""
+    spread = np.std(np.minimum(variance, CLIP * np.median(variance)))
+    return 1.25 * spread / np.sqrt(variance.size)
+
+
+def list_errors(master):
+    """Factor on the lists' errors, by how much more faint stars scatter than bright ones.
+
+    What all stars share, as a distortion, is in both.
+    """
+    parts = _variances(master)
+    if parts is None:
+        return
+    (bright, bright_formal), (faint, faint_formal) = parts
+    apart = float(np.median(faint_formal) - np.median(bright_formal))
+    if not apart > 0:
+        return
+    square = float(np.median(faint) - np.median(bright)) / apart
+    reach = float(np.hypot(_median_error(faint), _median_error(bright))) / apart
+    value = float(np.sqrt(max(square, 0.0)))
+    # of the factor, from its square's; where there is less than one expects, as if there were one
+    reach = 0.5 * reach / max(square, 1.0)
+    if reach > DOUBT:
+        return
+    (low, high), (least, most) = (
+        (np.exp(-max(np.log(f), n * reach)), np.exp(max(np.log(f), n * reach)))
+        for f, n in ((1.55, 3.5), (1.9, 5.0))
+    )
+    yield judge(
+        FRAME, "scatter of faint stars over their errors, without that of bright ones", value, (low, high),
+        (least, most), rank=9, causes=(LARGE,) if value < 1 else (SMALL, "neighbors of faint stars"),
+        remedy="compare the lists' errors with the scatter of repeated measurements",
+    )  # fmt: skip
+
+
+def bright_scatter(master):
+    """Scatter of bright stars among the exposures over that expected, the distortion's stated error in it."""
+    parts = _variances(master)
+    if parts is None:
+        return
+    empirical, formal = parts[0]
+    pixel = pixel_mas(master.meta) / float(master.meta.get("scale_mas", np.nan))
+    known = float(master.meta.get("correction_error_pix") or 0.0) * pixel
+    limited = master.meta.get("distortion_limited_by")
+    causes, top, worst = (DISTORTION_OFF, "an ePSF that does not fit"), (6.0, 2.0), (8.0, 3.0)
+    if limited:  # nobody could do better with these data, and the stated errors hold it
+        causes, worst = (f"no distortion could be solved: {limited}",), (None, None)
+    elif no_distortion(master.meta):  # a known reason: less is needed to blame it
+        excess = np.sqrt(max(float(np.median(empirical) - np.median(formal)), 0.0)) / pixel
+        causes, top = (UNCORRECTED, "a focus or ePSF that changed"), (2.0 if excess > EXCESS else 3.5, 2.0)
+        worst = (3.0 if excess > EXCESS else 5.0, 3.0)
+    name, stated = "empirical over formal errors of bright stars", known > 0
+    if stated:
+        name = "scatter of bright stars over that expected"
+    value = float(np.median(np.sqrt(empirical / (formal + known**2))))
+    yield judge(
+        FRAME, name, value, (None, top[stated]), (None, worst[stated]), rank=10, causes=causes,
+        remedy="go by the stated errors, which hold it; or give a distortion_file of this filter" if limited
+        else "solve the distortion from these exposures, or give distortion_file",
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""Where exposures look: their overlap, their parity, and what their distortion correction is worth there."""
+
+import numpy as np
+
+from jwst_hpastrom.columns import values
+
+__all__ = ["correction_error", "overlaps", "parities"]
+
+#: stars of an exposure that its overlap with the others is counted at
+SAMPLE = 200
+
+
+def overlaps(frame, star_lists, least):
+    """Share of each exposure's stars that lie where at least ``least`` exposures look, its own counted.
+
+    Parameters
+    ----------
+    frame : `~jwst_hpastrom.frame.MasterFrame`
+
+    star_lists : sequence of `~astropy.table.Table`
+        What it was built from, in the same order.
+
+    least : int
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN for an exposure without stars.
+    """
+    boxes, places = [], []
+    for stars, correction, transform in zip(star_lists, frame.corrections, frame.transforms, strict=True):
+        x, y = values(stars, "x"), values(stars, "y")
+        seen = np.flatnonzero(np.isfinite(x + y))
+        seen = seen[:: max(1, seen.size // SAMPLE)]
+        u, v = correction.forward(x[seen], y[seen])
+        # of corrected pixels, which differ from the raw ones by a few: nothing for a footprint
+        boxes.append([f(c) if seen.size else np.nan for c in (u, v) for f in (np.min, np.max)])
+        places.append(transform.forward(u, v))
+    out = np.full(len(star_lists), np.nan)
+    for k, place in enumerate(places):
+        seen = np.zeros(place[0].size, int)
+        for box, transform in zip(boxes, frame.transforms, strict=True):
+            u, v = transform.inverse(*place)
+            seen += (u >= box[0]) & (u <= box[1]) & (v >= box[2]) & (v <= box[3])
+        out[k] = np.mean(seen >= least) if seen.size else np.nan
+    return out
+
+
+def parities(transforms):
+    """Whether each exposure is as the sky is seen (1), or mirrored (-1).
+
+    Parameters
+    ----------
+    transforms : sequence of `~jwst_hpastrom.geometry.LinearTransform`
+        Corrected to master pixels, whose x is to the West and y to the North.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
+    return np.array([1 if np.linalg.det(t.matrix) > 0 else -1 for t in transforms])
+
+
+def correction_error(correction, stars):
+    """Stated error of a distortion correction at a list's stars, pixels per axis; 0 where it states none.
+
+    Parameters
+    ----------
+    correction : `~jwst_hpastrom.geometry.Mapping`
+
+    stars : `~astropy.table.Table`
+
+    Returns
+    -------
+    float
+    """
+    x, y = values(stars, "x"), values(stars, "y")
+    known = np.isfinite(x + y)
+    if not known.any():
+        return 0.0
+    ex, ey = correction.error(x[known], y[known])
+    return float(np.sqrt(np.nanmedian(0.5 * (np.square(ex) + np.square(ey)))))

@@ -1,0 +1,49 @@
+"""Errors of two-epoch motions from the scatter of the exposures' positions, whatever is stated."""
+
+import numpy as np
+
+from jwst_hpastrom.columns import values
+
+__all__ = ["scatter_errors"]
+
+#: stars of like magnitude whose scatter is one
+BIN = 60
+
+
+def scatter_errors(motions, first_epoch, master=None):
+    """Errors of motions from the catalog's stated position errors and the frame's scatter.
+
+    Parameters
+    ----------
+    motions : `~astropy.table.Table`
+        With ``first_epoch_row`` and ``master_row``.
+
+    first_epoch, master : `~astropy.table.Table`
+        Catalog and master frame that they are of.
+
+    Returns
+    -------
+    ndarray, shape (2, n)
+        mas/yr; NaN for stars of fewer than three exposures, or without errors in the catalog.
+    """
+    none = np.full((2, len(motions)), np.nan)
+    needed = {"n_used", "mag", "x_err_empirical", "y_err_empirical"}
+    years = abs(float(motions.meta.get("baseline", np.nan)))
+    if master is None or not needed <= set(master.colnames) or not years > 0:
+        return none
+    if not {"ra_error", "dec_error"} <= set(first_epoch.colnames):
+        return none
+    row, of = (np.asarray(motions[c], int) for c in ("first_epoch_row", "master_row"))
+    catalog = np.stack([values(first_epoch, f"{c}_error")[row] for c in ("ra", "dec")])
+    n, mag = values(master, "n_used")[of], values(master, "mag")[of]
+    empirical = np.stack([values(master, f"{c}_err_empirical")[of] for c in "xy"])
+    seen = np.flatnonzero((n >= 3) & np.isfinite(empirical).all(0) & np.isfinite(mag))
+    if not seen.size:
+        return none
+    # the scatter of few measurements has a median below its mean
+    single = empirical**2 * n / (1 - 2 / (9 * np.maximum(n - 1, 1))) ** 3
+    out = none.copy()
+    for rows in np.array_split(seen[np.argsort(mag[seen])], max(1, seen.size // BIN)):
+        out[:, rows] = np.sqrt(np.median(single[:, rows], axis=1)[:, None] / n[rows])
+    scale = float(master.meta.get("scale_mas", np.nan))
+    return np.hypot(out * scale, catalog) / years

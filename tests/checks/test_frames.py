@@ -1,0 +1,45 @@
+"""Checks that go with the number of stars and with where exposures look."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.checks import Evidence, run_checks
+
+
+def frame(n=4, **columns):
+    table = {"exposure": [f"e{k}" for k in range(n)], "n_found": [1000] * n, "n_matched": [400] * n}
+    table |= {"ra": np.zeros(n), "dec": np.arange(n) / 600, "overlap": [0.5] * n, "parity": [1] * n}
+    return Table(table | columns)
+
+
+def notes(**tables):
+    return [c for c in run_checks(Evidence(**tables)) if c.verdict != "ok"]
+
+
+def test_stars_of_little_overlap_are_counted_where_others_look():
+    assert not notes(exposures=frame())
+    assert [c.causes[0][:5] for c in notes(exposures=frame(overlap=[1.0] * 4))] == ["noise"] * 4
+    first = notes(exposures=frame(overlap=[0.5, 0.5, 0.5, 0.03], n_matched=[400, 400, 400, 20]))[0]
+    assert (first.verdict, first.about) == ("bad", "e3")
+    assert first.causes == ("little overlap with the other exposures",)
+
+
+def test_a_mirrored_list():
+    found = notes(exposures=frame(parity=[-1] * 4))
+    assert {c.verdict for c in found} == {"bad"}
+    assert found[0].causes[0].startswith("x and y of this list exchanged")
+    # without a sky the others tell
+    alone = {"ra": np.full(4, np.nan), "dec": np.full(4, np.nan)}
+    assert not notes(exposures=frame(parity=[-1] * 4, **alone))
+    assert [c.about for c in notes(exposures=frame(parity=[-1, -1, -1, 1], **alone))] == ["e3"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "borrowed", "verdict"),
+    [(1500, 0.86, "ok"), (2500, 0.63, "ok"), (12000, 0.5, "look"), (1000, 0.97, "bad"), (12000, 0.02, "ok")],
+)
+def test_borrowed_cells_are_those_that_so_few_stars_leave(pairs, borrowed, verdict):
+    meta = {"borrowed_cells": borrowed, "pairs": pairs, "parameters": {"table_cells": 32, "held_out": 0.2}}
+    (check,) = run_checks(Evidence(distortion=Table({"stage": ["table"]}, meta=meta)))
+    assert check.verdict == verdict
