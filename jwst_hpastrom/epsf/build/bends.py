@@ -95,15 +95,18 @@ def variation_gain(halves, library, ridge, band_limit):
         Residuals about ``library`` of two halves of the stars.
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
-        One ePSF at all field positions.
+        ePSFs at all field positions, without the variation in question.
 
     ridge, band_limit
         As in `find_bends`.
 
     Returns
     -------
-    float
+    gain : float
         Mean over the detector and within 2.5 pixels of the center, in units of the squared peak.
+
+    error : float
+        Its standard error, from the scatter among field positions.
     """
     found, core = [], _radii(library) < CORE
     middles = [p[0] + np.ptp(p) * (np.arange(PLACES) + 0.5) / PLACES for p in (library.x, library.y)]
@@ -114,7 +117,10 @@ def variation_gain(halves, library, ridge, band_limit):
         there = share @ update[:, core] / library.data.max()
         found.append(there - there.mean(0))
     a, b = found
-    return float((a * b).mean() - ((a - b) ** 2).mean() / 4)
+    net = (a * b - (a - b) ** 2 / 4).mean(1)
+    home = share.argmax(1)
+    each = [net[home == k].mean() for k in np.unique(home)]
+    return float(net.mean()), float(np.std(each) / np.sqrt(max(len(each) - 1, 1)))
 
 
 def _finished(update, library, band_limit):

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.epsf.build.bends import spread, variation_gain
+from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
 from jwst_hpastrom.epsf.stamps.samples import hat_weights
 from jwst_hpastrom.errors import NotEnoughStarsError
 
@@ -12,20 +13,39 @@ __all__ = ["borrow", "field_positions"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
+
+def field_positions(job, use, run, library, config):
+    """Return the library at as many field positions as the stars pay for, and how it varies over them.
+
+    A Wiener estimate of polynomials over the field (`Difference`) costs little where there is little to find.
+    Every field position is free to differ from it only where two halves of the stars agree on more than that
+    by at least one standard error. Without variation, or with a linear one, fewer positions hold it.
+    """
+    later = tuple(run.it + k for k in JUDGED_AT[1:])  # this iteration's judgment is here
+    variation = Difference(library, config.band_limit, judged_at=later, own=True)
+    smooth = _varied(job, use, run, library, variation)
+    gain, error = variation_gain(run.halves(job, smooth, use), smooth, RIDGE, config.band_limit)
+    side = library.x.size if variation.varies > 1 else variation.varies + 1
+    log.info(
+        "variance that free field positions explain beyond polynomials over the field, 1e-6 of the squared peak: "
+        "%.3g +- %.2g; taken: %s",
+        1e6 * gain, 1e6 * error, "free" if gain > error else f"polynomials, {side} x {side} positions",
+    )  # fmt: skip
+    if gain > error:
+        return smooth, None
+    if side == library.x.size:
+        return smooth, variation
+    library = spread(library, side, run.shape)
+    if side == 1:
+        return library, None
+    variation = Difference(library, config.band_limit, judged_at=later, own=True)
+    return _varied(job, use, run, library, variation), variation
 
 
-def field_positions(job, use, run, library, shape, band_limit):
-    """Return the library at as many field positions as the stars pay for, at most those it has."""
-    gains = {1: 0.0}
-    for side in sorted({2, 3, library.x.size}):
-        if side <= library.x.size:
-            trial = spread(library, side, shape)
-            gains[side] = variation_gain(run.halves(job, trial, use), trial, RIDGE, band_limit)
-    side = max(gains, key=gains.get)
-    found = ", ".join(f"{s} x {s}: {1e6 * g:.3g}" for s, g in gains.items())
-    log.info("variance that field positions explain, 1e-6 of the squared peak: %s; taken: %d", found, side)
-    return library if side == library.x.size else spread(library, side, shape)
+def _varied(job, use, run, library, variation):
+    """Let the stars tell how much a library varies over the field; return it with that variation."""
+    variation.judge(run.halves(job, library, use), use.sum() / len(run.stars.frames))
+    return variation.improve(library, run.stars.sample(job, library, use, run.limit))
 
 
 def borrow(data, library, bright, use, min_cell_stars):

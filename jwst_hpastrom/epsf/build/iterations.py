@@ -9,10 +9,10 @@ from jwst_hpastrom.epsf.brighter_fatter import SURE
 from jwst_hpastrom.epsf.build.bends import Bends, find_bends, spread, twice_as_fine
 from jwst_hpastrom.epsf.build.config import BuildConfig
 from jwst_hpastrom.epsf.build.convergence import report_row
-from jwst_hpastrom.epsf.build.field_positions import RIDGE, borrow, field_positions
+from jwst_hpastrom.epsf.build.field_positions import borrow, field_positions
 from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
-from jwst_hpastrom.epsf.build.start import Difference
+from jwst_hpastrom.epsf.build.start import RIDGE, Difference
 from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
@@ -25,7 +25,6 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
-JUDGED_AT = (0, 3, 7)  # iterations in which the difference from a given library is judged anew
 FEWEST_STARS = 20  # measurements to build from
 
 
@@ -149,8 +148,8 @@ def _fit(job, run, config):
 def _choose_positions(job, run, library, use, config):
     """Return the library at fewer field positions, or at more, where the stars tell that it should be."""
     if run.it == config.n_global and config.grid > 1 and config.choose_grid:
-        library = field_positions(job, use, run, library, run.shape, config.band_limit)
-    judged = run.it == config.bends_at < run.last_fitted
+        library, run.difference = field_positions(job, use, run, library, config)
+    judged = run.it == config.bends_at < run.last_fitted and run.difference is None
     if judged and library.x.size == config.grid and not library.borrowed.any():
         fine = twice_as_fine(library)
         run.bends = find_bends(run.halves(job, fine, use), library, fine, RIDGE, config.band_limit)
@@ -167,7 +166,7 @@ def _learn(job, run, library, use, config):
         min_cell_stars = config.min_cell_stars if it >= config.n_global else 0.0
         new = _improve(library, samples, stars, use, min_cell_stars, config.band_limit, run.bends)
     else:
-        if it in JUDGED_AT:  # clipped about the given library before the first update, too
+        if it in run.difference.judged_at:  # clipped about the given library before the first update, too
             run.limit = config.clip * sample_scatter(samples.histogram)
             run.difference.judge(run.halves(job, library, use), use.sum() / len(stars.frames))
             samples = stars.sample(job, library, use, run.limit)

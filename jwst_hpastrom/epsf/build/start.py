@@ -1,4 +1,4 @@
-"""What dithered stars add to a given library: a Wiener estimate of its difference from their own ePSF."""
+"""A Wiener estimate of what dithered stars' ePSF differs by from a given library, or over the field from its mean."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -10,16 +10,18 @@ from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import LinearOperator, cg
 
-from jwst_hpastrom.epsf.build.smoothing import TAPER, recenter
-from jwst_hpastrom.epsf.stamps.samples import RINGS
+from jwst_hpastrom.epsf.build.smoothing import TAPER, recenter, smooth_update
+from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals
 
 __all__ = ["Difference"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
+RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
 DEGREE = 4  # of the polynomials over the detector that differences are made of, at most
 ZONES = (0, 1, 2, 4, 8)  # pixels: borders of the zones of radius whose power is judged one by one
 JUDGED = 5.0  # pixels: beyond, sky and neighbors decide; the last zone's power holds there
+JUDGED_AT = (0, 3, 7)  # iterations from the first one with the library on
 PADDING = 16  # grid points beyond the border, so that filtering does not wrap around
 ACCURACY = 1e-3  # of a solution; the next iteration refines it
 STARS_A_MODE = 20  # in each exposure: fewer turn noise into variation over the field
@@ -46,11 +48,20 @@ class Difference:
 
     power : ndarray, shape (degree + 1, zones)
         Variance of the difference in units of the squared light.
+
+    judged_at : tuple of int
+        Iterations in which it is judged anew.
+
+    own : bool
+        The library is these stars' own: its mean over the field follows them freely, with each `improve`, and
+        only the variation about it is estimated.
     """
 
     start: object
     band_limit: float | None = None
     power: np.ndarray | None = None
+    judged_at: tuple = JUDGED_AT
+    own: bool = False
 
     def __post_init__(self):
         self.start = _finished(self.start, self.start.data)
@@ -88,7 +99,7 @@ class Difference:
         found = [_Equations(self, s) for s in halves]
         both = _Equations.total(found)
         images = np.zeros((self.degree.size, *self.radius.shape))
-        for d in range(self.power.shape[0]):
+        for d in range(int(self.own), self.power.shape[0]):
             mine = self.degree == d
             if d > 0 and n_stars < STARS_A_MODE * (self.degree <= d).sum():
                 break
@@ -106,13 +117,24 @@ class Difference:
                 self.power[d, z] += max((weight * a * b)[:, k].sum() - clear, 0.0) / scale
             images[mine] = self._solve(both, images, mine)[mine]
         log.info(
-            "difference from the given ePSF, share of its light within a pixel, by degree over the field: %s",
+            "difference from the %s ePSF, share of its light within a pixel, by degree over the field: %s",
+            "mean" if self.own else "given",
             " ".join(f"{np.sqrt(p):.4f}" for p in self.power[:, 0]),
         )
+
+    @property
+    def varies(self):
+        """Highest degree over the field of what has any power."""
+        return int(np.flatnonzero(np.append(True, self.power[1:].any(1)))[-1])
 
     def improve(self, library, samples):
         """Return the library that the residuals about ``library`` make of the given one."""
         now = library.data - self.start.data
+        if self.own:
+            mean = samples.sum_wr.sum(0, keepdims=True), samples.sum_w.sum(0, keepdims=True)
+            update = mean_residuals(replace(samples, sum_wr=mean[0], sum_w=mean[1]), RIDGE, library.oversampling)
+            update = smooth_update(update, library.oversampling, band_limit=self.band_limit or None)
+            self.start = _finished(self.start, self.start.data + update)
         fit = np.linalg.lstsq(self.basis, now.reshape(len(now), -1), rcond=None)[0]
         equations = _Equations(self, samples)
         equations.right += equations.apply(fit.reshape(-1, *self.radius.shape))
