@@ -9,6 +9,9 @@ from numba import njit
 
 from jwst_hpastrom.numerics.robust_kernels import FAST
 
+# Matrices that are factored together: each waits for its own sums, the core works at the others meanwhile.
+LANES = 4
+
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def factor(a, n, b, m):
@@ -34,6 +37,38 @@ def factor(a, n, b, m):
                 s -= a[i, k] * b[r, k]
             b[r, i] = s * a[i, i]
     return logdet
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def factor_lanes(a, n, b, m, logdet):
+    """`factor` of the matrices a[:, :, lane] with the rows b[lane], into logdet[lane]: the same numbers."""
+    logdet[:] = 0.0
+    for i in range(n):
+        for j in range(i + 1):
+            s0, s1, s2, s3 = a[i, j, 0], a[i, j, 1], a[i, j, 2], a[i, j, 3]
+            for k in range(j):
+                s0 -= a[i, k, 0] * a[j, k, 0]
+                s1 -= a[i, k, 1] * a[j, k, 1]
+                s2 -= a[i, k, 2] * a[j, k, 2]
+                s3 -= a[i, k, 3] * a[j, k, 3]
+            a[i, j, 0], a[i, j, 1], a[i, j, 2], a[i, j, 3] = s0, s1, s2, s3
+            for lane in range(LANES):
+                if j < i:
+                    a[i, j, lane] *= a[j, j, lane]
+                    continue
+                d = a[i, i, lane]
+                logdet[lane] += np.log(d) if d > 0.0 else np.nan
+                a[i, i, lane] = 1.0 / np.sqrt(d) if d > 0.0 else np.nan
+    for r in range(m):
+        for i in range(n):
+            s0, s1, s2, s3 = b[0, r, i], b[1, r, i], b[2, r, i], b[3, r, i]
+            for k in range(i):
+                s0 -= a[i, k, 0] * b[0, r, k]
+                s1 -= a[i, k, 1] * b[1, r, k]
+                s2 -= a[i, k, 2] * b[2, r, k]
+                s3 -= a[i, k, 3] * b[3, r, k]
+            b[0, r, i], b[1, r, i] = s0 * a[i, i, 0], s1 * a[i, i, 1]
+            b[2, r, i], b[3, r, i] = s2 * a[i, i, 2], s3 * a[i, i, 3]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.numerics.cholesky_kernels import (
+    LANES,
     cholesky,
     cholesky_solve,
     factor,
+    factor_lanes,
     invert_lower,
     small_inverse,
 )
@@ -34,6 +36,20 @@ def test_factor_solves_and_gives_the_determinant(n):
 
 def test_an_indefinite_matrix_is_told():
     assert np.isnan(factor(np.diag([1.0, -1.0]), 2, np.zeros((1, 2)), 0))
+
+
+def test_matrices_factored_together_are_those_factored_alone():
+    n, rng = 5, np.random.default_rng(2)
+    matrices = [positive(n, seed) for seed in range(LANES - 1)] + [-np.eye(n)]
+    rows, logdet = rng.normal(size=(LANES, 3, n)), np.empty(LANES)
+    together, b = np.stack(matrices, -1), rows.copy()
+    factor_lanes(together, n, b, 3, logdet)
+    assert np.isnan(logdet[-1])
+    for lane in range(LANES - 1):
+        alone, c = matrices[lane].copy(), rows[lane].copy()
+        assert logdet[lane] == factor(alone, n, c, 3)
+        np.testing.assert_array_equal(np.tril(together[:, :, lane]), np.tril(alone))
+        np.testing.assert_array_equal(b[lane], c)
 
 
 def test_small_inverse_does_not_mind_units():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jwst_hpastrom.motion.kinematic_models import fill
 from jwst_hpastrom.motion.star_fits import _gp_kernels as core
 from jwst_hpastrom.motion.star_fits.models import MODEL_CODES
 
@@ -22,7 +23,7 @@ def ours(model, y, noise, prior):
     """Likelihood, leave-one-out means and variances; the line as a prior in the noise, or projected out."""
     n = T.size
     k, dk = np.zeros((n, n)), np.zeros((2, n, n))
-    core.build(MODEL_CODES[model], T, GROUP, np.zeros(5), np.log([A, TAU]), k, dk, False)
+    fill(MODEL_CODES[model], T, GROUP, np.zeros(5), np.log([A, TAU]), k, dk, False)
     h = np.zeros((0, n)) if prior is not None else np.stack([np.ones(n), T])
     total = k + np.diag(noise**2)
     if prior is not None:

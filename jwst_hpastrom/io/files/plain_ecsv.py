@@ -9,6 +9,8 @@ import re
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
+from jwst_hpastrom.io.files.arrow_columns import columns_of, lines_of, texts_of
+
 __all__ = ["plain_ecsv", "read_plain_ecsv"]
 
 #: texts that stand in a row without quotes
@@ -40,17 +42,16 @@ def plain_ecsv(table):
         return None
     columns = []
     for column in table.columns.values():
-        texts = _texts(column)
+        texts = _texts(column, len(table) * len(table.colnames))
         if texts is None:
             return None
         columns.append(texts)
     head = io.StringIO()
     table[:0].write(head, format="ascii.ecsv")
-    rows = map(" ".join, zip(*columns, strict=True))
-    return (head.getvalue() + "".join(f"{row}\n" for row in rows)).encode()
+    return head.getvalue().encode() + lines_of(columns)
 
 
-def _texts(column):
+def _texts(column, size):
     if type(column) not in (Column, MaskedColumn) or column.ndim != 1:
         return None
     if type(column) is MaskedColumn and column.info.serialize_method["ecsv"] != "null_value":
@@ -65,7 +66,7 @@ def _texts(column):
     elif column.dtype.kind == "f" and column.dtype.itemsize != 8:
         texts = [str(v) for v in np.asarray(data)]  # the shortest that is that number in its own precision
     else:
-        texts = list(map(repr, data.tolist()))
+        texts = texts_of(np.asarray(data), 0 if np.ma.is_masked(column) else size)
     for k in np.flatnonzero(np.ma.getmaskarray(column)) if type(column) is MaskedColumn else ():
         texts[k] = '""'
     return texts
@@ -101,17 +102,25 @@ def read_plain_ecsv(content):
         head = Table.read(found[0].decode().splitlines(), format="ascii.ecsv")
     except ValueError:  # several values in a row, which none has the shape of
         return None
-    names, lines = found[1].decode().split(" "), body.removesuffix(b"\n").split(b"\n")
+    names = found[1].decode().split(" ")
     plain = all(type(c) is Column and c.ndim == 1 and c.dtype.str[1:] in _READ for c in head.columns.values())
-    if not plain or names != head.colnames or {line.count(b" ") for line in lines} != {len(names) - 1}:
+    if not plain or names != head.colnames:
         return None
-    cells = body.split()
-    if len(cells) != len(names) * len(lines):  # two spaces between values
+    columns = columns_of(body, names, [head[name].dtype for name in names]) or _columns(body, head)
+    if columns is None:
         return None
-    columns = [_column(head[name], cells[k :: len(names)]) for k, name in enumerate(names)]
-    if any(column is None for column in columns):
-        return None
+    columns = [_like(head[name], column) for name, column in zip(names, columns, strict=True)]
     return Table(columns, meta=head.meta, copy=False)
+
+
+def _columns(body, head):
+    """Return values of all columns by Python, or None where something is not as it was written."""
+    names, lines = head.colnames, body.removesuffix(b"\n").split(b"\n")
+    cells = body.split()
+    if {line.count(b" ") for line in lines} != {len(names) - 1} or len(cells) != len(names) * len(lines):
+        return None  # two spaces between values
+    columns = [_column(head[name], cells[k :: len(names)]) for k, name in enumerate(names)]
+    return None if any(column is None for column in columns) else columns
 
 
 def _column(like, cells):
@@ -131,5 +140,9 @@ def _column(like, cells):
         data = np.array(cells) == b"True"
         if cells.count(b"False") + data.sum() != len(cells):
             return None
+    return data
+
+
+def _like(like, data):
     return Column(data, like.name, unit=like.unit, description=like.description, format=like.format,
                   meta=like.meta)  # fmt: skip

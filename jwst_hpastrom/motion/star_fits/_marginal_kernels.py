@@ -5,7 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.motion.star_fits._gp_kernels import FAST, NO, build, factor, log_likelihood, small_inverse
+from jwst_hpastrom.motion.star_fits._climb_kernels import row_likelihoods
+from jwst_hpastrom.motion.star_fits._gp_kernels import FAST, log_likelihood
+from jwst_hpastrom.numerics.cholesky_kernels import LANES, factor, small_inverse
 
 TINY = 1e-4  # weight below which a point of the grid does not count
 
@@ -18,25 +20,24 @@ class AxisData(NamedTuple):
     error: np.ndarray
     extra: np.ndarray  # (n_stars, n_epochs, n_epochs) added covariance, or no stars
     use: np.ndarray
-    group: np.ndarray  # (n_epochs,)
     t0: np.ndarray  # (n_stars,)
     degree: int
 
 
 class Grid(NamedTuple):
-    """Models and hyper-parameters, and the bin of each star."""
+    """Systematics, each at all amplitudes, and the bin of each star; the first point of all is the line."""
 
-    codes: np.ndarray  # (n_points,)
-    thetas: np.ndarray  # (n_bins, n_points, 2)
+    shapes: np.ndarray  # (n_rows, n_epochs, n_epochs) covariances of amplitude one
+    squares: np.ndarray  # (n_bins, n_amplitudes)
     bin_of: np.ndarray  # (n_stars,)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _problem(s, data):
-    """Times, groups, data, noise and linear terms of one star and axis."""
+    """Used epochs, data, noise and linear terms of one star and axis."""
     idx = np.flatnonzero(data.use[s])
     n, degree = idx.size, data.degree
-    t, group, y, noise = data.t[idx], data.group[idx], data.y[s][idx], np.zeros((n, n))
+    t, y, noise = data.t[idx], data.y[s][idx], np.zeros((n, n))
     terms = np.ones((degree + 1, n))
     for i in range(n):
         noise[i, i] = data.error[s, idx[i]] ** 2
@@ -45,19 +46,7 @@ def _problem(s, data):
                 noise[i, j] += data.extra[s, idx[i], idx[j]]
         for r in range(degree):
             terms[r + 1, i] = terms[r, i] * (t[i] - data.t0[s]) / (r + 1.0)
-    return t, group, y, noise, terms
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _covariance(code, t, group, theta, noise, k):
-    n = t.size
-    if code == 0:
-        k[:, :] = noise
-        return
-    build(code, t, group, np.zeros(5), theta, k, np.empty((0, n, n)), NO)
-    for i in range(n):
-        for j in range(n):
-            k[i, j] += noise[i, j]
+    return idx, y, noise, terms
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -87,30 +76,47 @@ def _line(k, n, terms, p, y, b, beta, cov):
 @njit(cache=True, nogil=True)
 def grid_likelihoods(data, grid, out):
     """Log likelihood of every star of one axis at every point of its bin's grid, (n_stars, n_points)."""
+    amplitudes = grid.squares.shape[1]
+    square, found = np.empty(LANES), np.empty(LANES)
     for s in range(data.y.shape[0]):
-        t, group, y, noise, terms = _problem(s, data)
-        n, p = t.size, data.degree + 1
-        k, b = np.empty((n, n)), np.empty((p + 1, n))
-        for q in range(grid.codes.size):
-            _covariance(grid.codes[q], t, group, grid.thetas[grid.bin_of[s], q], noise, k)
-            out[s, q] = log_likelihood(k, n, terms, p, y, b)
+        idx, y, noise, terms = _problem(s, data)
+        n, p = idx.size, data.degree + 1
+        a, b = np.empty((n, n, LANES)), np.empty((LANES, p + 1, n))
+        shape, g = np.empty((n, n)), np.empty((p + 1, p + 1))
+        shape[:, :] = noise
+        out[s, 0] = log_likelihood(shape, n, terms, p, y, b[0])
+        for row in range(grid.shapes.shape[0]):
+            for i in range(n):
+                for j in range(i + 1):
+                    shape[i, j] = grid.shapes[row, idx[i], idx[j]]
+            for first in range(0, amplitudes, LANES):
+                for i in range(LANES):  # the last ones are idle where amplitudes run out
+                    square[i] = grid.squares[grid.bin_of[s], min(first + i, amplitudes - 1)]
+                row_likelihoods(shape, square, noise, terms, y, a, b, g, found)
+                for i in range(min(LANES, amplitudes - first)):
+                    out[s, 1 + row * amplitudes + first + i] = found[i]
 
 
 @njit(cache=True, nogil=True)
 def grid_means(data, grid, weight, beta, covariance):
     """Mean and covariance of the linear terms over the grid with weights (n_stars, n_points)."""
-    p = data.degree + 1
+    p, amplitudes = data.degree + 1, grid.squares.shape[1]
     for s in range(data.y.shape[0]):
-        t, group, y, noise, terms = _problem(s, data)
-        n = t.size
+        idx, y, noise, terms = _problem(s, data)
+        n = idx.size
         k, b = np.empty((n, n)), np.empty((p + 1, n))
         one, cov, total = np.empty(p), np.empty((p, p)), 0.0
         mean, second = np.zeros(p), np.zeros((p, p))
-        for q in range(grid.codes.size):
+        for q in range(weight.shape[1]):
             w = weight[s, q]
             if w < TINY:
                 continue
-            _covariance(grid.codes[q], t, group, grid.thetas[grid.bin_of[s], q], noise, k)
+            k[:, :] = noise
+            if q > 0:
+                square = grid.squares[grid.bin_of[s], (q - 1) % amplitudes]
+                for i in range(n):
+                    for j in range(i + 1):
+                        k[i, j] += square * grid.shapes[(q - 1) // amplitudes, idx[i], idx[j]]
             if not _line(k, n, terms, p, y, b, one, cov):
                 continue
             total += w

@@ -5,19 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.motion.kinematic_models import FAST, scale, table_of
-from jwst_hpastrom.motion.star_fits._gp_kernels import (
-    NO,
-    ONE,
-    Box,
-    Field,
-    Work,
-    build,
-    climb,
-    leave_one_out,
-    project,
-    search,
-)
+from jwst_hpastrom.motion.kinematic_models import FAST, fill, scale, table_of
+from jwst_hpastrom.motion.star_fits._climb_kernels import Box, Field, climb, new_work, search
+from jwst_hpastrom.motion.star_fits._gp_kernels import NO, ONE, leave_one_out, project
 
 COUPLED = table_of(lambda kernel: kernel.coupled)
 GROUPED = table_of(lambda kernel: kernel.grouped)
@@ -152,7 +142,7 @@ def evaluate(code, star, theta, out):
     out.proj[: 2 * n, : 2 * n] = 0.0
     out.cov[:, :] = 0.0
     for axis in range(2):
-        build(code, star.t, star.group, star.aux, theta[axis], k, dk, NO)
+        fill(code, star.t, star.group, star.aux, theta[axis], k, dk, NO)
         for i in range(n):
             for j in range(n):
                 k[i, j] += star.noise[axis, i, j]
@@ -174,11 +164,11 @@ def _evaluate_jointly(code, star, theta, out):
     n = star.t.size
     k, dk = np.zeros((2 * n, 2 * n)), np.empty((0, n, n))
     if COUPLED[code]:
-        build(code, star.t, star.group, star.aux, theta[0], k, dk, NO)
+        fill(code, star.t, star.group, star.aux, theta[0], k, dk, NO)
     else:
         one = np.empty((n, n))
         for axis in range(2):
-            build(code, star.t, star.group, star.aux, theta[axis], one, dk, NO)
+            fill(code, star.t, star.group, star.aux, theta[axis], one, dk, NO)
             k[axis * n : axis * n + n, axis * n : axis * n + n] = one
     for axis in range(2):
         for i in range(n):
@@ -205,13 +195,14 @@ def fit_model(code, star, residuals, n_starts, theta):
         sx[i], sy[i] = star.noise[0, i, i], star.noise[1, i, i]
     speed = np.hypot(star.aux[0], star.aux[1])
     if not COUPLED[code]:
+        work = new_work(n, star.terms.shape[1])
         for axis in range(2):
             s = sx if axis == 0 else sy
             r = residuals[axis, :n]
             parameter_box(code, star.t, (s, s), (r, r), speed, box)
             y = star.y[axis * n : axis * n + n]
             field = Field(star.t, star.group, star.aux, star.noise[axis], star.terms[axis], y)
-            search(code, field, theta[axis], box, n_starts)
+            search(code, field, theta[axis], box, n_starts, work)
         return
     parameter_box(code, star.t, (sx, sy), (residuals[0, :n], residuals[1, :n]), speed, box)
     m, q = 2 * n, star.joint.shape[0]
@@ -219,9 +210,9 @@ def fit_model(code, star, residuals, n_starts, theta):
     full[:n, :n] = star.noise[0]
     full[n:, n:] = star.noise[1]
     field = Field(star.t, star.group, star.aux, full, star.joint, star.y)
-    work = Work(np.empty((m, m)), np.empty((2, m, m)), np.empty((q + 1, m)))
+    work = new_work(m, q)
     found, new, aux = new_solution(n, q), np.empty(5), star.aux
-    search(code, field, theta[0], box, max(ONE, n_starts - 1))
+    search(code, field, theta[0], box, max(ONE, n_starts - 1), work)
     for _ in range(3):  # the motion that the kernel assumes, and the motion that it gives
         if not evaluate(code, star, theta, found):
             break
@@ -230,7 +221,7 @@ def fit_model(code, star, residuals, n_starts, theta):
         for i in range(5):
             moved = max(moved, abs(new[i] - aux[i]) / (abs(aux[i]) + 1e-6 + np.sqrt(abs(aux[2] + aux[4]))))
             aux[i] = 0.5 * (aux[i] + new[i])
-        climb(code, field, theta[0], box, work)
+        climb(code, field, theta[0], box, work, -np.inf, aux)
         if moved < 0.02:
             break
 

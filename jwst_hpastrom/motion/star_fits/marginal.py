@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import softmax
 
+from jwst_hpastrom.motion.kinematic_models import KERNELS, MODEL_CODES, fill
+from jwst_hpastrom.motion.star_fits._gp_kernels import NO
 from jwst_hpastrom.motion.star_fits._marginal_kernels import AxisData, Grid, grid_likelihoods, grid_means
 
 __all__ = ["field_prior", "marginalize"]
@@ -64,19 +66,19 @@ def _posterior(log_likelihood, share):
         return softmax(log_likelihood + np.log(share), axis=1)
 
 
-def _grid(names, several, baseline):
-    """Codes and relative hyper-parameters of the points, and the shares to begin with."""
-    codes, thetas, start = [0], [(0.0, 0.0)], [LINE]
-    families = [("additive", 3, (1.0,)), ("sqexp", 2, TIME_SCALES)]
-    if several and "group" in names:
-        families.append(("group", 6, (1.0,)))
-    families = [f for f in families if f[0] in names]
-    for _, code, scales in families:
+def _rows(names, group, t):
+    """Covariances of amplitude one of the systematics that take part, and the shares to begin with."""
+    families = [("additive", (1.0,)), ("sqexp", TIME_SCALES), ("group", (1.0,))]
+    several = np.unique(group).size > 1
+    families = [f for f in families if f[0] in names and (several or not KERNELS[f[0]].grouped)]
+    shapes, start = [], [LINE]
+    for name, scales in families:
         for scale in scales:
-            codes += [code] * AMPLITUDES.size
-            thetas += [(np.log(a), np.log(scale * baseline)) for a in AMPLITUDES]
+            k, theta = np.empty((t.size, t.size)), np.array([0.0, np.log(scale * np.ptp(t))])
+            fill(MODEL_CODES[name], t, group, np.zeros(5), theta, k, np.empty((0, 1, 1)), NO)
+            shapes.append(k)
             start += [(1 - LINE) / len(families) / len(scales) / AMPLITUDES.size] * AMPLITUDES.size
-    return np.array(codes, np.int64), np.array(thetas), np.array(start) / np.sum(start)
+    return np.array(shapes), np.array(start) / np.sum(start)
 
 
 def _bins(brightness, n):
@@ -95,7 +97,7 @@ def _mapped(function, jobs, executor):
 
 
 def _likelihoods(data, grid):
-    out = np.empty((len(data.y), grid.codes.size))
+    out = np.empty((len(data.y), 1 + grid.shapes.shape[0] * AMPLITUDES.size))
     grid_likelihoods(data, grid, out)
     return out
 
@@ -154,26 +156,26 @@ def marginalize(
     if rows.size == 0:
         return fits
     degree, k = fits.degree, fits.degree + 1
-    codes, relative, start = _grid(names, np.unique(group).size > 1, float(np.ptp(t)))
-    if codes.size == 1:
+    shapes, start = _rows(names, np.asarray(group, np.int64), t)
+    if len(shapes) == 0:
         return fits
     bins = _bins(None if brightness is None else brightness[rows], rows.size)
     used = np.ascontiguousarray(fits.used[rows])
     coefficients, covariance = fits.coefficients.copy(), fits.covariance.copy()
-    labels = np.asarray(group, np.int64)
     none, slices = np.zeros((0, 1, 1)), [slice(i, i + CHUNK) for i in range(0, rows.size, CHUNK)]
     for axis in (0, 1):
         y, e = (np.ascontiguousarray(a[axis][rows]) for a in (position, error))
         with np.errstate(invalid="ignore"):
             typical = np.nanmedian(np.where(used, e, np.nan), axis=1)
-        thetas = np.repeat(relative[None], bins.max() + 1, 0)
-        for b in range(len(thetas)):
-            thetas[b, :, 0] += np.log(np.median(typical[bins == b])) if (bins == b).any() else 0.0
+        bin_errors = [
+            np.median(typical[bins == b]) if (bins == b).any() else 1.0 for b in range(bins.max() + 1)
+        ]
+        squares = np.outer(bin_errors, AMPLITUDES) ** 2
         x = none if extra is None else np.ascontiguousarray(extra[rows, axis])
         jobs = [
             (
-                AxisData(t, y[s], e[s], x[s] if len(x) else none, used[s], labels, fits.t0[rows[s]], degree),
-                Grid(codes, thetas, bins[s]),
+                AxisData(t, y[s], e[s], x[s] if len(x) else none, used[s], fits.t0[rows[s]], degree),
+                Grid(shapes, squares, bins[s]),
             )
             for s in slices
         ]

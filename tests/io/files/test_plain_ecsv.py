@@ -7,9 +7,19 @@ import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, QTable, Table
 
+from jwst_hpastrom.io.files import arrow_columns
 from jwst_hpastrom.io.files.plain_ecsv import plain_ecsv, read_plain_ecsv
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.tables.reading import read_table
+
+
+@pytest.fixture(autouse=True, params=["Python", "pyarrow"])
+def road(request, monkeypatch):
+    """Every test by Python's numbers, and by pyarrow's as if tables were large."""
+    if request.param == "pyarrow":
+        pytest.importorskip("pyarrow")
+    monkeypatch.setattr(arrow_columns, "MANY", 1 if request.param == "pyarrow" else np.inf)
+    return request.param
 
 
 def oracle(table):
@@ -50,6 +60,31 @@ def test_the_bytes_and_the_table_are_astropys():
     text = plain_ecsv(table)
     assert text == oracle(table)
     same(read_plain_ecsv(text), Table.read(text.decode(), format="ascii.ecsv"))
+
+
+def test_numbers_of_all_sizes_by_either_road():
+    rng = np.random.default_rng(3)
+    sizes = 10.0 ** rng.uniform(-8, 20, 20_000)
+    table = Table(
+        {"v": sizes, "rounded": np.round(sizes, 3), "whole": np.rint(sizes), "n": np.arange(20_000)}
+    )
+    text = plain_ecsv(table)
+    assert text.split(b"\nv rounded whole n\n")[1].split() == [
+        repr(v).encode() for row in zip(*(table[c].tolist() for c in table.colnames)) for v in row
+    ]
+    same(read_plain_ecsv(text), table)
+
+
+@pytest.mark.parametrize("road", ["pyarrow"], indirect=True)
+def test_pyarrow_is_asked_for_many_values(road, monkeypatch):
+    table = plain_table(np.random.default_rng(1), 20)
+    names, dtypes = ["id", "x"], [np.dtype(int), np.dtype(float)]
+    lines = arrow_columns.lines_of([arrow_columns.texts_of(table[c].data, 40) for c in names])
+    found = arrow_columns.columns_of(lines, names, dtypes)
+    for name, column in zip(names, found, strict=True):
+        np.testing.assert_array_equal(column, table[name])
+    monkeypatch.setattr(arrow_columns, "MANY", 41)
+    assert arrow_columns.columns_of(lines, names, dtypes) is None
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4", "u1", "u8", "f16"])
@@ -104,6 +139,9 @@ def test_no_rows(empty, tmp_path):
         (b"\n1 1.5\n", b"\n1 1_0\n"),  # Python's own numbers
         (b"\n1 1.5\n", b"\n1_0 1.5\n"),
         (b"\n1 1.5\n", b"\n1 0x1p3\n"),
+        (b"\n1 1.5\n", b"\n0x1 1.5\n"),
+        (b"\n1 1.5\n", b"\n1 nan(1)\n"),
+        (b"\n1 1.5\n", b"\n1 \n"),
         (b"\n1 1.5\n", b"\n99999999999999999999 1.5\n"),
         (b"\n1 1.5\n", b"\n# a comment\n1 1.5\n"),
         (b"\n1 1.5\n", b"\n\n1 1.5\n"),

@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion.star_fits import _gp_kernels as core
+from jwst_hpastrom.motion.kinematic_models import fill
 
 
 def confusion(t, motion, motion_cov, a, ell):
     n = len(t)
     k = np.zeros((2 * n, 2 * n))
     aux = np.array([*motion, motion_cov[0][0], motion_cov[0][1], motion_cov[1][1]])
-    core.build(
-        1, np.asarray(t, float), np.zeros(n, int), aux, np.log([a, ell]), k, np.zeros((0, 1, 1)), False
-    )
+    fill(1, np.asarray(t, float), np.zeros(n, int), aux, np.log([a, ell]), k, np.zeros((0, 1, 1)), False)
     return k
 
 

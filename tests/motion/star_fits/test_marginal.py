@@ -73,21 +73,26 @@ def test_kernels_equal_the_obvious_way():
     use[0, 3] = False
     root = rng.normal(0, 0.1, (n, n))
     extra = (root @ root.T)[None]
-    codes = np.array([0, 2, 3, 6])
-    thetas = rng.normal(-1, 0.3, (1, 4, 2))
-    likelihood, weight = np.empty((1, 4)), np.array([[0.4, 0.3, 0.2, 0.1]])
-    problem = AxisData(EPOCHS, y, error, extra, use, GROUP, t0, 1), Grid(codes, thetas, np.zeros(1, int))
+    names, log_scale, amplitudes = (
+        ("sqexp", "additive", "group"),
+        np.log(1.7),
+        np.array([0.2, 0.4, 0.5, 0.7, 1.0]),
+    )
+    shapes = np.array([covariance(name, EPOCHS, (0.0, log_scale), GROUP) for name in names])
+    points = [("poly", 1.0)] + [(name, a) for name in names for a in amplitudes]
+    likelihood, weight = np.empty((1, 16)), rng.dirichlet(np.ones(16), 1)
+    problem = (
+        AxisData(EPOCHS, y, error, extra, use, t0, 1),
+        Grid(shapes, amplitudes[None] ** 2, np.zeros(1, int)),
+    )
     grid_likelihoods(*problem, likelihood)
     beta, cov = np.empty((1, 2)), np.empty((1, 2, 2))
     grid_means(*problem, weight, beta, cov)
     i = np.flatnonzero(use[0])
     h, mean, second = np.stack([np.ones(i.size), EPOCHS[i] - 2017]), np.zeros(2), np.zeros((2, 2))
-    for q, name in enumerate(("poly", "sqexp", "additive", "group")):
-        k = (
-            covariance(name, EPOCHS[i], thetas[0, q], GROUP[i])
-            + extra[0][np.ix_(i, i)]
-            + 0.09 * np.eye(i.size)
-        )
+    for q, (name, amplitude) in enumerate(points):
+        k = covariance(name, EPOCHS[i], (np.log(amplitude), log_scale), GROUP[i])
+        k = k + extra[0][np.ix_(i, i)] + 0.09 * np.eye(i.size)
         assert likelihood[0, q] == pytest.approx(twin_likelihood(k, h, y[0, i])[0], abs=1e-9)
         one = np.linalg.inv(h @ np.linalg.inv(k) @ h.T)
         b = one @ h @ np.linalg.inv(k) @ y[0, i]
