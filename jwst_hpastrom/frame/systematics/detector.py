@@ -1,0 +1,200 @@
+"""Errors that belong to places of the detector, from the residuals of dithered stars."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
+from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.numerics.groups import without_linear
+
+__all__ = ["DetectorErrors", "detector_errors", "same_places", "shared_weight"]
+
+#: measurements that the detector's pattern is found from: more add nothing; and the fewest degrees of freedom
+#: that it is looked for in, three for each of its coefficients
+MOST, FEWEST = 60000, 27
+#: detector pixels within which an error of the detector's is the same
+CORRELATED = 16.0
+#: times that stars' means and exposures' transformations, which are not orthogonal, are taken out in turn:
+#: after three a quarter of a fourth-degree pattern is still missing from the means of wide dithers
+ROUNDS = 10
+#: degrees of the polynomial pattern that dithers show; and of the one that they take for transformations
+DEGREES, HIDDEN = (3, 4), (2,)
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorErrors:
+    """Position errors that stay at one place of the detector, as dithers show them; master pixels.
+
+    Attributes
+    ----------
+    smooth : `Profile`
+        Error of a star's mean by the smooth part (a polynomial), which dithers do not average.
+
+    hidden : `Profile`
+        The same by its quadratic terms, which dithers take for transformations: as large as the others.
+
+    local : ndarray, shape (2,)
+        Error of one measurement by the part that neighboring stars share; exposures at other places of the
+        detector are independent of it.
+
+    spread : `Spread` or None
+        Size of the polynomial's coefficients; None where it is not known.
+    """
+
+    smooth: Profile
+    hidden: Profile
+    local: np.ndarray
+    spread: Spread | None
+
+    @property
+    def limit(self):
+        """Whether no pattern at all would do as well: its size is then that of the noise it is sought in."""
+        return self.spread is None or self.spread.noise_like
+
+    @classmethod
+    def unknown(cls):
+        return cls(Profile.constant(np.nan), Profile.constant(0.0), np.zeros(2), None)
+
+
+def _taken_means(columns, group):
+    """Take the groups' means out of columns (n, k) in place; return them, (n_groups, k)."""
+    count = np.bincount(group)
+    means = np.stack([np.bincount(group, c) for c in columns.T], 1) / count[:, None]
+    columns -= means[group]
+    return means
+
+
+def _terms(p, q, degrees):
+    return [p**i * q ** (d - i) for d in degrees for i in range(d + 1)]
+
+
+def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
+    """Estimate the errors that belong to places of the detector from the residuals of bright stars.
+
+    A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
+    minus its mean over all; lower degrees look like the exposures' transformations and stay hidden. Their
+    coefficients are taken to be of the size of those that are seen; `curvature_error` has what a catalog
+    tells of them. What is left of the residuals is compared between stars that are neighbors in one
+    exposure, and between exposures that have a star at the same place: noise is not common to them, an error
+    of the ePSF or of the distortion is.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    star : ndarray of int
+        Star of each detection; negative for none.
+
+    averages
+        Means of the stars and the measurements used.
+
+    together : ndarray of bool, shape (n_exposures, n_exposures)
+        Which exposures have a star at the same place of the detector (`same_places`).
+
+    tied : bool
+        Something else than this pattern decides scale and turn: a catalog does, and the exposures' WCS where
+        they do not correct the distortion themselves.
+
+    sigma : float
+        Residuals beyond this are left out.
+
+    Returns
+    -------
+    `DetectorErrors`
+        Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
+    """
+    rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
+    variance = m.vu[rows] + m.vv[rows]
+    if rows.size > MOST:
+        rows = rows[variance <= np.partition(variance, MOST)[MOST]]
+    z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
+    width = np.array([robust_sigma(c) for c in z])[:, None]
+    good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
+    rows, z = rows[good], z[:, good]
+    x, y, exposure = m.x[rows], m.y[rows], m.exposure[rows]
+    who, group = np.unique(star[rows], return_inverse=True)
+    taken_out = who.size + 3 * np.unique(exposure).size
+    if rows.size - taken_out < FEWEST:
+        return DetectorErrors.unknown()
+    half = 0.5 * max(np.ptp(x), np.ptp(y))
+    p, q = (x - x.mean()) / half, (y - y.mean()) / half
+    terms = np.stack(_terms(p, q, DEGREES), 1)
+    shown, means = terms.copy(), np.zeros((who.size, terms.shape[1]))
+    for _ in range(ROUNDS):
+        means += _taken_means(shown, group)
+        without_linear(shown.T, exposure, p, q)
+    turn, found, noise, z = shown_terms(shown, z, chi2, taken_out)
+    own = np.median(0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]])
+    spread = Spread.unknown(np.sqrt(own)).given(found, noise)
+    if not spread.told:
+        return DetectorErrors.unknown()
+
+    # errors of the stars' means, less what decides scale and turn of the frame
+    u, v = averages.mean[who].T
+    line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
+    # what transformations take for theirs goes on beyond the detector's edges
+    middle = [line @ np.linalg.lstsq(line[group], c, rcond=None)[0] for c in (p, q)]
+    means = np.c_[means, np.stack(_terms(*middle, HIDDEN), 1)]
+    base = np.linalg.qr(line if tied else line[:, :1])[0]
+    means -= base @ (base.T @ means)
+    seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
+    products = [spread.products(f, n) for f, n in zip(found, noise, strict=True)]
+    smooth = np.stack([np.einsum("nj,jk,nk->n", seen, c, seen) for c in products], 1)
+    hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
+    local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
+    return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
+
+
+def _of_neighbors(x, y, exposure, z):
+    """Mean product of residuals of neighbors in one exposure, of either axis; zero where negative."""
+    total, n = np.zeros(2), 0
+    for k in np.unique(exposure):
+        s = np.flatnonzero(exposure == k)
+        i, j = cKDTree(np.c_[x[s], y[s]]).query_pairs(CORRELATED, output_type="ndarray").reshape(-1, 2).T
+        product = z[:, s[i]] * z[:, s[j]]
+        total, n = total + product.sum(1), n + i.size
+    if n < 100:
+        return np.zeros(2)
+    return np.maximum(total / n, 0.0)
+
+
+def _of_repeats(group, exposure, z, together):
+    """Mean product of a star's residuals at the same place over that at different places, of either axis."""
+    size, n = len(together), group.max() + 1
+    there = np.zeros((n, size))
+    there[group, exposure] = 1.0
+    counts = there.T @ there
+    pairs = [np.triu(together, 1), np.triu(~together, 1)]
+    if min(counts[p].sum() for p in pairs) < 100:
+        return np.zeros(2)
+    out = []
+    for values in z:
+        table = np.zeros((n, size))
+        table[group, exposure] = values
+        products = table.T @ table
+        same, other = (products[p].sum() / counts[p].sum() for p in pairs)
+        out.append(max(same - other, 0.0))
+    return np.array(out)
+
+
+def same_places(m, transforms):
+    """Which exposures put the sky on the same pixels, (n_exposures, n_exposures) bool."""
+    corner = np.array([[m.x.min(), m.x.max()], [m.y.min(), m.y.max()]])
+    sky = [t.forward(*corner) for t in transforms]
+    at = np.array([[t.inverse(*s) for t in transforms] for s in sky])  # exposure of the sky, detector
+    return np.all(np.hypot(*(at - corner).transpose(2, 0, 1, 3)) < CORRELATED, axis=-1)
+
+
+def shared_weight(m, star, used, together, n_stars):
+    """How much more than 1/N the variance of a star's mean holds of a local error of one measurement.
+
+    Zero where all its exposures are at different places of the detector.
+    """
+    member = np.zeros((n_stars, m.n_exposures), np.float32)
+    rows = np.flatnonzero(used)
+    member[star[rows], m.exposure[rows]] = 1.0
+    n = np.maximum(member.sum(1), 1.0)
+    pairs = np.einsum("ij,ij->i", member @ together.astype(np.float32), member)
+    return np.maximum(pairs / n**2 - 1.0 / n, 0.0)
