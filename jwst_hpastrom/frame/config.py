@@ -42,6 +42,12 @@ class FrameConfig(Configuration):
         default=1.0, kind="float",
         text="Largest rotation error of an exposure's WCS, degrees.",
     )  # fmt: skip
+    pointing_error: float = parameter(
+        default=70.0, kind="float",
+        text="""Error of the exposures' common pointing, mas an axis, that frames without a catalog state.
+        JDox (JWST Pointing Accuracy) had 0.10 arcsec, radial, for all instruments; a later analysis has 26 to
+        37 mas, radial, for NIRCam and NIRISS, about 20 an axis.""",
+    )  # fmt: skip
     scale_mas: float = parameter(
         default=50.0, kind="float",
         text="Master pixel where neither ``plane`` nor ``reference`` gives one, mas.",

@@ -29,10 +29,15 @@ from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, S
 from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
 from jwst_hpastrom.geometry.repeated import check_no_list_twice
+from jwst_hpastrom.instrument import INSTRUMENTS
 
 __all__ = ["MasterFrame", "build_master"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
+
+#: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
+#: "relative astrometric accuracy within the detector"); taken for the other imagers as well
+WCS_ERROR = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +155,11 @@ def build_master(
     ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
     exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
-    on the detector, and the wings of neighbors that were not subtracted. Few measurements give an upper
-    limit. What no dither shows and no correction states is not in it; where there is neither it is NaN.
+    on the detector, and the wings of neighbors that were not subtracted. Quadratic terms of the distortion,
+    which dithers take for transformations, are what a catalog shows of them, or, without one, as large as
+    those of third and fourth degree; frames without catalog and correction err by the linear terms of that
+    pattern, too. Where stars are too few for any of it, it is the official distortion's error, 3 mas, for
+    exposures of JWST that only their WCS corrects, and NaN for others.
 
     ``x_err`` is relative to the other stars of the frame. How far the frame as a whole, or a part of it, may
     be off is in ``x_err_tie``, which neighbors have in common: of the transformation to the catalog, or,
@@ -178,7 +186,7 @@ def build_master(
     field = _Field(m, names, plane, reference, epochs, epoch, n_min)
     state, several, central, wcs_uv = _registered(field, star_lists, config, shown)
     star, n_stars, averages, extra, transforms, in_transform = state
-    final, tie_meta, tie, tie_error = _tie(field, star, averages, several, config.limits(plane), wcs_uv)
+    final, tie_meta, tie, tie_error = _tie(field, star, averages, several, config, wcs_uv)
     transforms = [t.then(final) for t in transforms]
     for k in range(m.n_exposures):
         m.apply(k, transforms[k])
@@ -188,7 +196,8 @@ def build_master(
     star, n_stars = _keep(star, averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, extra)
     meta = _meta(star_lists[central].meta, field, names[central]) | tie_meta
-    shared = _shared(m, star, averages, transforms, corrections, meta, several, tie, names)
+    unseen = None if nowhere else _unseen(correction, meta["instrument"], plane)
+    shared = _shared(m, star, averages, transforms, corrections, meta, several, tie, names, unseen)
     zeros = Zeros(zero, zero_covariance)
     asked = Asked(plane, field.n_min, config.min_exposures)
     table, residuals, dmag = master_table(m, star, averages, zeros, asked, in_transform, shared, meta)
@@ -249,14 +258,25 @@ def _registered(field, star_lists, config, shown):
     return state, several, int(order[0]), wcs_uv
 
 
-def _shared(m, star, averages, transforms, corrections, meta, several, tie, names):
+def _unseen(correction, instrument, plane):
+    """Return the error, master pixels, of a distortion that only the exposures' WCS know; 0: not known.
+
+    None where a correction is given.
+    """
+    corrections = correction if isinstance(correction, list | tuple) else [correction]
+    if all(c is not None for c in corrections):
+        return None
+    return WCS_ERROR / plane.scale_mas if instrument.strip().upper() in INSTRUMENTS else 0.0
+
+
+def _shared(m, star, averages, transforms, corrections, meta, several, tie, names, unseen):
     """Return the errors that exposures share; their sizes, and the detectors, go into the metadata."""
     measured = (m, star, averages, transforms, corrections, meta["filter"])
     if several is not None:
         meta["detectors"] = several.detectors
         shared = ErrorsByDetector(*measured, several, meta["instrument"], names)
     else:
-        shared = SharedErrors(*measured, tie, meta["instrument"], names)
+        shared = SharedErrors(*measured, tie, meta["instrument"], names, unseen)
     if shared.unknown.any():
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
@@ -271,13 +291,14 @@ def _warn_of_limits(table):
     limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
     if limited.any():
         log.warning(
-            "x_err of %d of %d stars is mostly an upper limit (flag SYSTEMATIC_LIMIT): with so few stars a "
-            "pattern of the detector cannot be told from noise; x_err_formal is without it",
+            "x_err of %d of %d stars is mostly a limit (flag SYSTEMATIC_LIMIT), of a pattern of the detector "
+            "that few stars cannot tell from noise, or that dithers do not show and no catalog or given "
+            "distortion tells; x_err_formal is without it",
             limited.sum(), len(table),
         )  # fmt: skip
 
 
-def _tie(field, star, averages, several, limits, wcs_uv):
+def _tie(field, star, averages, several, config, wcs_uv):
     """Return the transformation to the catalog's frame, what is known of it, its weights and its errors.
 
     The averages' own frame is that of the central exposure's WCS so far, or, where several detectors were
@@ -288,8 +309,9 @@ def _tie(field, star, averages, several, limits, wcs_uv):
         return LinearTransform(), several.tie_meta(wcs_uv), None, None
     if reference is not None:
         solid = averages.n_used >= n_min
-        return tie_to_reference(m, star, averages, solid, reference, plane, epoch, *limits.values())
-    return tie_to_wcs(m, wcs_uv, plane.scale_mas)
+        limits = config.limits(plane).values()
+        return tie_to_reference(m, star, averages, solid, reference, plane, epoch, *limits)
+    return tie_to_wcs(m, wcs_uv, plane.scale_mas, config.pointing_error)
 
 
 def _keep(star, averages, n_min, name):

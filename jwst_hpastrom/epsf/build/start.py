@@ -132,7 +132,9 @@ class Difference:
         now = library.data - self.start.data
         if self.own:
             mean = samples.sum_wr.sum(0, keepdims=True), samples.sum_w.sum(0, keepdims=True)
-            update = mean_residuals(replace(samples, sum_wr=mean[0], sum_w=mean[1]), RIDGE, library.oversampling)
+            update = mean_residuals(
+                replace(samples, sum_wr=mean[0], sum_w=mean[1]), RIDGE, library.oversampling
+            )
             update = smooth_update(update, library.oversampling, band_limit=self.band_limit or None)
             self.start = _finished(self.start, self.start.data + update)
         fit = np.linalg.lstsq(self.basis, now.reshape(len(now), -1), rcond=None)[0]

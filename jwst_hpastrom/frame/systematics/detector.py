@@ -1,25 +1,26 @@
-"""Position errors that belong to places of the detector, as the dithers' residuals show them."""
+"""Errors that belong to places of the detector, from the residuals of dithered stars."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.frame.systematics.profile import Profile
+from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.numerics.groups import without_linear
 
-__all__ = ["DetectorErrors", "curvature_error", "detector_errors", "same_places", "shared_weight"]
+__all__ = ["DetectorErrors", "detector_errors", "same_places", "shared_weight"]
 
 #: measurements that the detector's pattern is found from: more add nothing; and the fewest degrees of freedom
 #: that it is looked for in, three for each of its coefficients
 MOST, FEWEST = 60000, 27
-
 #: detector pixels within which an error of the detector's is the same
 CORRELATED = 16.0
-
-#: degrees of the polynomial pattern; dithers do not show a lower one
-DEGREES = (3, 4)
+#: times that stars' means and exposures' transformations, which are not orthogonal, are taken out in turn:
+#: after three a quarter of a fourth-degree pattern is still missing from the means of wide dithers
+ROUNDS = 10
+#: degrees of the polynomial pattern that dithers show; and of the one that they take for transformations
+DEGREES, HIDDEN = (3, 4), (2,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,35 +32,51 @@ class DetectorErrors:
     smooth : `Profile`
         Error of a star's mean by the smooth part (a polynomial), which dithers do not average.
 
+    hidden : `Profile`
+        The same by its quadratic terms, which dithers take for transformations: as large as the others.
+
     local : ndarray, shape (2,)
         Error of one measurement by the part that neighboring stars share; exposures at other places of the
         detector are independent of it.
 
-    limit : bool
-        ``smooth`` is an upper limit: its noise is more than that of the stars' means.
+    spread : `Spread` or None
+        Size of the polynomial's coefficients; None where it is not known.
     """
 
     smooth: Profile
+    hidden: Profile
     local: np.ndarray
-    limit: bool = False
+    spread: Spread | None
+
+    @property
+    def limit(self):
+        """Whether no pattern at all would do as well: its size is then that of the noise it is sought in."""
+        return self.spread is None or self.spread.noise_like
+
+    @classmethod
+    def unknown(cls):
+        return cls(Profile.constant(np.nan), Profile.constant(0.0), np.zeros(2), None)
 
 
-def _unknown():
-    return DetectorErrors(Profile(np.zeros(2), np.zeros(1), np.full((2, 1), np.nan)), np.zeros(2))
+def _taken_means(columns, group):
+    """Take the groups' means out of columns (n, k) in place; return them, (n_groups, k)."""
+    count = np.bincount(group)
+    means = np.stack([np.bincount(group, c) for c in columns.T], 1) / count[:, None]
+    columns -= means[group]
+    return means
 
 
-def _without_means(columns, group, n_groups):
-    count = np.bincount(group, minlength=n_groups)
-    for c in columns:
-        c -= (np.bincount(group, c, minlength=n_groups) / count)[group]
+def _terms(p, q, degrees):
+    return [p**i * q ** (d - i) for d in degrees for i in range(d + 1)]
 
 
-def detector_errors(m, star, averages, together, *, sigma=4.0):
+def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
-    minus its mean over all; lower degrees look like the exposures' transformations and stay hidden
-    (`curvature_error`). What is left of the residuals is compared between stars that are neighbors in one
+    minus its mean over all; lower degrees look like the exposures' transformations and stay hidden. Their
+    coefficients are taken to be of the size of those that are seen; `curvature_error` has what a catalog
+    tells of them. What is left of the residuals is compared between stars that are neighbors in one
     exposure, and between exposures that have a star at the same place: noise is not common to them, an error
     of the ePSF or of the distortion is.
 
@@ -76,14 +93,17 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     together : ndarray of bool, shape (n_exposures, n_exposures)
         Which exposures have a star at the same place of the detector (`same_places`).
 
+    tied : bool
+        Something else than this pattern decides scale and turn: a catalog does, and the exposures' WCS where
+        they do not correct the distortion themselves.
+
     sigma : float
         Residuals beyond this are left out.
 
     Returns
     -------
     `DetectorErrors`
-        An upper limit where its noise is more than that of the stars' means; NaN where stars or dithers are
-        too few to tell.
+        Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
     variance = m.vu[rows] + m.vv[rows]
@@ -95,75 +115,36 @@ def detector_errors(m, star, averages, together, *, sigma=4.0):
     rows, z = rows[good], z[:, good]
     x, y, exposure = m.x[rows], m.y[rows], m.exposure[rows]
     who, group = np.unique(star[rows], return_inverse=True)
-    n_exposures = np.unique(exposure).size
-    if rows.size - who.size < 3 * n_exposures + FEWEST:
-        return _unknown()
+    taken_out = who.size + 3 * np.unique(exposure).size
+    if rows.size - taken_out < FEWEST:
+        return DetectorErrors.unknown()
     half = 0.5 * max(np.ptp(x), np.ptp(y))
     p, q = (x - x.mean()) / half, (y - y.mean()) / half
-    terms = [p**i * q ** (d - i) for d in DEGREES for i in range(d + 1)]
-    shown = [t.copy() for t in terms]
-    for _ in range(3):  # the two are not orthogonal: in turn
-        _without_means(shown, group, who.size)
-        without_linear(shown, exposure, p, q)
-    design = np.stack(shown, 1)
-    left, size, right = np.linalg.svd(design, full_matrices=False)
-    seen = size > 1e-3 * np.sqrt(rows.size)  # combinations that the dithers show at all
-    if not seen.any():
-        return _unknown()
-    back = right[seen].T / size[seen]
-    coefficients = back @ (left[:, seen].T @ z.T)
-    z = z - (design @ coefficients).T
+    terms = np.stack(_terms(p, q, DEGREES), 1)
+    shown, means = terms.copy(), np.zeros((who.size, terms.shape[1]))
+    for _ in range(ROUNDS):
+        means += _taken_means(shown, group)
+        without_linear(shown.T, exposure, p, q)
+    turn, found, noise, z = shown_terms(shown, z, chi2, taken_out)
+    own = np.median(0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]])
+    spread = Spread.unknown(np.sqrt(own)).given(found, noise)
+    if not spread.told:
+        return DetectorErrors.unknown()
 
-    # the pattern's mean over each star's dithers, less what the tie to the sky absorbs
-    means = np.stack(terms, 1)
-    _without_means(means.T, group, who.size)
-    means = np.stack(terms, 1) - means
-    first = np.unique(group, return_index=True)[1]
-    means = means[first]
+    # errors of the stars' means, less what decides scale and turn of the frame
     u, v = averages.mean[who].T
-    base = np.linalg.qr(np.c_[np.ones(who.size), u - u.mean(), v - v.mean()])[0]
+    line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
+    # what transformations take for theirs goes on beyond the detector's edges
+    middle = [line @ np.linalg.lstsq(line[group], c, rcond=None)[0] for c in (p, q)]
+    means = np.c_[means, np.stack(_terms(*middle, HIDDEN), 1)]
+    base = np.linalg.qr(line if tied else line[:, :1])[0]
     means -= base @ (base.T @ means)
-    dof = rows.size - who.size - 3 * n_exposures - seen.sum()
-    noise = np.sum((means @ back) ** 2, axis=1)[:, None] * np.sum(z**2, axis=1) / dof
-    # where its noise is more than that of means of these measurements the pattern found is an upper limit,
-    # noise included: less is not known
-    own = 0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]]
-    limit = bool(np.median(noise) > np.median(own))
-    smooth = Profile.of(u, v, (means @ coefficients) ** 2 - (0.0 if limit else noise))
+    seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
+    products = [spread.products(f, n) for f, n in zip(found, noise, strict=True)]
+    smooth = np.stack([np.einsum("nj,jk,nk->n", seen, c, seen) for c in products], 1)
+    hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
-    return DetectorErrors(smooth, local, limit)
-
-
-def curvature_error(x, y, dx, dy, weights):
-    """Error by a quadratic pattern, which only a catalog can show: dithers take it for transformations.
-
-    Parameters
-    ----------
-    x, y, dx, dy : ndarray, shape (n,)
-        Stars of the catalog in the master frame, and their residuals about the six-parameter tie.
-
-    weights : tuple of ndarray
-        1/σ² of dx and dy.
-
-    Returns
-    -------
-    `Profile`
-        Freed of the residuals' noise.
-    """
-    if x.size < 100:
-        return Profile.zero()
-    half = 0.5 * max(np.ptp(x), np.ptp(y))
-    p, q = (x - x.mean()) / half, (y - y.mean()) / half
-    design = np.stack([np.ones(x.size), p, q, p * p, p * q, q * q], 1)
-    variance = []
-    for d, w in zip((dx, dy), weights, strict=True):
-        root = np.sqrt(w)
-        basis, r = np.linalg.qr(design * root[:, None])
-        c = basis[:, 3:].T @ (d * root)
-        noise = robust_sigma(d * root - basis[:, 3:] @ c) ** 2
-        own = design @ np.linalg.inv(r)[:, 3:]
-        variance.append((own @ c) ** 2 - noise * np.sum(own**2, axis=1))
-    return Profile.of(x, y, np.stack(variance, 1))
+    return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
 
 
 def _of_neighbors(x, y, exposure, z):

@@ -1,4 +1,4 @@
-"""Position errors by the light of other stars that was not subtracted."""
+"""Errors by the light of other stars that was not subtracted."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -10,7 +10,6 @@ __all__ = ["light_errors"]
 
 #: reach of the ePSF libraries, pixels: closer neighbors that were subtracted leave nothing behind
 REACH = 12.5
-
 #: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
 WINGS = 0.13
 

@@ -1,16 +1,11 @@
-"""All that a star's repeated measurements have in common."""
+"""What a star's repeated measurements have in common, and their scatter therefore does not show."""
 
 import numpy as np
 
 from jwst_hpastrom.frame.systematics.correction import correction_errors
-from jwst_hpastrom.frame.systematics.detector import (
-    curvature_error,
-    detector_errors,
-    same_places,
-    shared_weight,
-)
+from jwst_hpastrom.frame.systematics.curvature import curvature_error
+from jwst_hpastrom.frame.systematics.detector import detector_errors, same_places, shared_weight
 from jwst_hpastrom.frame.systematics.light import light_errors
-from jwst_hpastrom.frame.systematics.profile import Profile
 
 __all__ = ["SharedErrors"]
 
@@ -35,39 +30,56 @@ class SharedErrors:
     names : sequence of str
         File names of the exposures.
 
+    unseen : float, optional
+        Of exposures that only their WCS corrects: the error, master pixels, where there is no catalog and
+        stars and dithers are too few to tell; zero: none is known.
+
     Attributes
     ----------
-    detector : `DetectorErrors`
+    detector : `~jwst_hpastrom.frame.systematics.DetectorErrors`
 
-    curvature : `Profile`
+    curvature : `~jwst_hpastrom.frame.systematics.Profile`
+        As the catalog shows it, or, without one, as large as the terms that dithers show.
 
     unknown : ndarray of bool, shape (2, n)
         Stars whose errors by distortion and detector neither the dithers nor the correction tell.
 
     limit : ndarray of bool, shape (2, n)
-        Stars whose errors are upper limits: measurements are too few to tell them from noise.
+        Stars whose errors are mostly of what is not seen: a pattern that cannot be told from noise, or terms
+        that dithers do not show.
 
     stated : bool
         Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
 
-    def __init__(self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=()):
+    def __init__(
+        self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=(), unseen=None
+    ):
         n = averages.n_used.size
         self.pixel = float(np.median([t.scale for t in transforms]))
         self.name, self.instrument = name, instrument
         together = same_places(m, transforms)
-        self.detector = detector_errors(m, star, averages, together)
+        by_wcs = tie is None and unseen is not None
+        self.detector = detector_errors(m, star, averages, together, tied=not by_wcs)
         known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
         self.stated = bool((known > 0).any())
         extra = shared_weight(m, star, averages.used, together, n)
-        self.curvature = Profile.zero() if tie is None else curvature_error(*tie)
+        measured = None if tie is None else curvature_error(*tie, self.detector.spread)
+        self.curvature = self.detector.hidden if measured is None else measured
         at = averages.mean.T
         found = self.detector.smooth.at(*at) ** 2 + extra * self.detector.local[:, None] ** 2
-        # dithers show the correction's errors, too: not the same ones twice
+        bent = self.curvature.at(*at) ** 2
+        if by_wcs and unseen > 0:
+            found[np.isnan(found)] = unseen**2
         # where neither dithers nor the correction tell, the error is not zero but unknown
         self.unknown = np.isnan(found) & ~(known > 0)
-        self.limit = self.detector.limit & (found > known**2)
-        self.positions = np.sqrt(np.fmax(known**2, found) + self.curvature.at(*at) ** 2)
+        guessed = np.nan_to_num(found) if self.detector.limit else np.zeros(found.shape)
+        if measured is None:
+            found, guessed, bent = found + bent, guessed + bent, 0.0
+        # dithers show the correction's errors, too: not the same ones twice
+        variance = np.fmax(known**2, found) + bent
+        self.limit = (found > known**2) & (2 * guessed > variance)
+        self.positions = np.sqrt(variance)
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""

@@ -193,39 +193,41 @@ class ErrorsByDetector:
         for d in np.unique(which):
             own = np.where(which[m.exposure] == d, star, -1)
             part = detector_errors(m, own, averages, together)
-            bent = self._bent(several, averages, star, d, main)
+            bent = self._bent(several, averages, star, d, main, part)
             mine = main == d
             found[:, mine] = part.smooth.at(*at[:, mine]) ** 2 + extra[mine] * part.local[:, None] ** 2
             limit[mine] = part.limit
             curvature[:, mine] = bent.at(*at[:, mine])
             self.parts.append((part, bent))
-        self.detector = DetectorErrors(*self._mean([p for p, _ in self.parts]))
-        self.curvature = Profile(
-            np.zeros(2), np.zeros(1), np.sqrt(np.mean(curvature**2, axis=1, keepdims=True))
-        )
+        parts = [p for p, _ in self.parts]
+        smooth, hidden = (_typical([getattr(p, name).error for p in parts]) for name in ("smooth", "hidden"))
+        local = np.sqrt(np.mean([p.local**2 for p in parts], axis=0))
+        self.detector = DetectorErrors(smooth, hidden, local, parts[0].spread)
+        self.curvature = _typical([curvature])
         self.unknown, self.stated = np.isnan(found) & ~(known > 0), bool((known > 0).any())
         self.limit = limit & (found > known**2)
         relative = several.fit.star_errors(m, star, averages.used, n)[1]
         self.positions = np.sqrt(np.fmax(known**2, found) + curvature**2 + relative**2)
 
     @staticmethod
-    def _bent(several, averages, star, d, main):
+    def _bent(several, averages, star, d, main, part):
+        """Errors by the curvature of one detector: what the catalog tells of it, else what is guessed."""
         if several.fit.tie is None:
-            return Profile.zero()
+            return part.hidden
         detection, du, dv, weights = several.fit.tie
         who = star[detection]
         k = (who >= 0) & (main[who] == d)
-        return curvature_error(*averages.mean[who[k]].T, du[k], dv[k], tuple(w[k] for w in weights))
-
-    @staticmethod
-    def _mean(parts):
-        """Root mean squares of the detectors' errors."""
-        smooth = np.sqrt(np.mean([np.mean(p.smooth.error**2, axis=1) for p in parts], axis=0))
-        local = np.sqrt(np.mean([p.local**2 for p in parts], axis=0))
-        return Profile(np.zeros(2), np.zeros(1), smooth[:, None]), local
+        rest = du[k], dv[k], tuple(w[k] for w in weights)
+        return curvature_error(*averages.mean[who[k]].T, *rest, part.spread) or part.hidden
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""
         return np.hypot(
             self.positions, light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument)
         )
+
+
+def _typical(errors):
+    """Profile of the root mean square of errors, each (2, n)."""
+    squares = [np.mean(np.square(e), axis=1) for e in errors]
+    return Profile(np.zeros(2), np.zeros(1), np.sqrt(np.mean(squares, axis=0))[:, None])

@@ -11,8 +11,6 @@ __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
 
 #: mas within which few stars agree on one offset: what is left of rotation and distortion, too
 FEW_RADIUS = 100.0
-#: mas an axis that guide stars leave the telescope's absolute pointing uncertain by (0.1 arcsec, radial)
-GUIDE_STARS = 70.0
 
 
 def reference_positions(reference, plane, epoch):
@@ -136,22 +134,22 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
     )
 
 
-def tie_to_wcs(m, wcs_uv, scale_mas):
+def tie_to_wcs(m, wcs_uv, scale_mas, pointing_error):
     """Six-parameter transformation of the frame to the mean of the exposures' WCS.
 
     Returns
     -------
     transform, meta, residuals, error
         As `tie_to_reference`; no residuals. The error is that of the pointing, the same for all stars: the
-        scatter of the exposures' own over the root of their number, and in quadrature that of the guide
-        stars, which exposures of a visit share.
+        scatter of the exposures' own over the root of their number, and in quadrature ``pointing_error``
+        (mas an axis), that of the guide stars, which exposures of a visit share.
     """
     fit = fit_linear(m.u, m.v, *wcs_uv, parameters=6)
     own = fit.transform.forward(m.u, m.v)
     offsets = np.array([[np.nanmedian((w - o)[m.of(k)]) for w, o in zip(wcs_uv, own, strict=True)]
                         for k in range(m.n_exposures) if np.isfinite(wcs_uv[0][m.of(k)]).any()])  # fmt: skip
     scatter = offsets.std(axis=0, ddof=1) / np.sqrt(len(offsets)) if len(offsets) > 1 else np.zeros(2)
-    error = np.hypot(scatter, GUIDE_STARS / scale_mas)
+    error = np.hypot(scatter, pointing_error / scale_mas)
     meta = {
         "tied_to": "exposure WCS",
         "n_tie": fit.n_used,

@@ -1,0 +1,157 @@
+"""How large a polynomial pattern is of which some terms are seen with noise, and others not at all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.geometry import robust_sigma
+
+__all__ = ["Profile", "Spread"]
+
+#: sizes that are tried, master pixels: from far below any star's error to a pattern that no field has
+SIZES = np.geomspace(1e-6, 10.0, 141)
+#: numbers below which a size is not told from them: the tail of its distribution falls as size^-n
+FEWEST = 4
+#: ratio of likelihoods, no pattern over the best one, above which it is not told from noise
+NOISE_LIKE = np.exp(-4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Position errors against the distance from the middle of the field, master pixels.
+
+    Attributes
+    ----------
+    center : ndarray, shape (2,)
+        Middle of the field.
+
+    radius : ndarray, shape (n,)
+        Distances, rising.
+
+    error : ndarray, shape (2, n)
+        Standard errors at these distances.
+    """
+
+    center: np.ndarray
+    radius: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def constant(cls, error=0.0):
+        """The same error everywhere, zero or NaN say."""
+        return cls(np.zeros(2), np.zeros(1), np.full((2, 1), float(error)))
+
+    @classmethod
+    def of(cls, x, y, variance):
+        """Mean of variances (n, 2) in rings of equal numbers of stars; negative ones count as zero."""
+        center = np.array([np.mean(x), np.mean(y)])
+        r = np.hypot(x - center[0], y - center[1])
+        rings = np.array_split(np.argsort(r), max(1, min(10, r.size // 100)))
+        error = np.sqrt(np.maximum([variance[k].mean(axis=0) for k in rings], 0.0)).T
+        return cls(center, np.array([np.median(r[k]) for k in rings]), error)
+
+    def at(self, x, y):
+        """Errors of stars at (x, y), shape (2, n)."""
+        r = np.hypot(x - self.center[0], y - self.center[1])
+        return np.stack([np.interp(r, self.radius, e) for e in self.error])
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """What is known of the standard deviation of a pattern's coefficients, which all terms have in common.
+
+    Before anything is seen it is as likely below the stars' own errors as above them (half-Cauchy, as Gelman
+    2006, Bayesian Analysis 1, 515, advises for the scale of a few effects): much larger ones show themselves.
+
+    Attributes
+    ----------
+    weight : ndarray
+        Probabilities of `SIZES`.
+
+    numbers : int
+        Coefficients that were seen.
+
+    noise_like : bool
+        No pattern at all is as good an explanation.
+    """
+
+    weight: np.ndarray
+    numbers: int = 0
+    noise_like: bool = True
+
+    @classmethod
+    def unknown(cls, scale):
+        """Nothing seen yet; ``scale`` are the stars' own errors."""
+        weight = SIZES / (1 + (SIZES / scale) ** 2)
+        return cls(weight / weight.sum())
+
+    def given(self, found, noise):
+        """The spread when coefficients (2, k) were found with independent errors of variance (2, k)."""
+        variance = SIZES[:, None] ** 2 + np.ravel(noise)
+        log = -0.5 * np.sum(np.ravel(found) ** 2 / variance + np.log(variance), axis=1)
+        weight = self.weight * np.exp(log - log.max())
+        like = bool(np.exp(log[0] - log.max()) > NOISE_LIKE)
+        return Spread(weight / weight.sum(), self.numbers + np.size(found), self.noise_like and like)
+
+    @property
+    def told(self):
+        """Whether enough was seen."""
+        return self.numbers >= FEWEST
+
+    @property
+    def square(self):
+        """Expected square of a coefficient of which nothing is seen."""
+        return float(self.weight @ SIZES**2)
+
+    def products(self, found, noise):
+        """Expected products (k, k) of the true coefficients of one axis."""
+        shrink = SIZES[:, None] ** 2 / (SIZES[:, None] ** 2 + noise)
+        mean = shrink * found
+        return (self.weight[:, None] * mean).T @ mean + np.diag(self.weight @ (shrink * noise))
+
+
+def shown_terms(terms, data, noise, taken_out=0):
+    """Fit terms to data; in combinations of the terms whose errors are independent.
+
+    Parameters
+    ----------
+    terms : ndarray, shape (n, k)
+
+    data : ndarray, shape (2, n)
+
+    noise : callable or None
+        (2, n) residuals -> variance of one number of data, of either axis.
+
+    taken_out : int
+        Numbers that other parameters took out of the data.
+
+    Returns
+    -------
+    turn : ndarray, shape (k, k)
+        Terms @ turn are the combinations.
+
+    found, variance : ndarray, shape (2, k)
+
+    residuals : ndarray, shape (2, n)
+    """
+    left, size, right = np.linalg.svd(terms, full_matrices=False)
+    size = np.maximum(size, 1e-9 * max(size[0], 1e-300))
+    found = (left.T @ data.T).T / size
+    residuals = data - (left @ (left.T @ data.T)).T
+    return right.T, found, noise(residuals, terms.shape[1] + taken_out)[:, None] / size**2, residuals
+
+
+def chi2(residuals, taken_out):
+    """Mean square of residuals with the degrees of freedom that are left, (2,)."""
+    return np.sum(residuals**2, axis=1) / max(residuals.shape[1] - taken_out, 1)
+
+
+def weighted_noise(residuals, taken_out):
+    """Variance of residuals in units of their errors: of few, mostly one."""
+    dof = max(residuals.shape[1] - taken_out, 0)
+    width = np.array([robust_sigma(r) for r in residuals]) ** 2
+    return (dof * width + STATED) / (dof + STATED)
+
+
+#: degrees of freedom that stated errors count for beside residuals
+STATED = 10.0

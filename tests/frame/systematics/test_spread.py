@@ -1,0 +1,41 @@
+"""The size of a pattern's coefficients, and what is expected of the unseen ones."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.frame.systematics import Spread
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0])
+def test_a_large_pattern_is_told_whatever_was_expected(scale):
+    rng = np.random.default_rng(1)
+    found = rng.normal(0, 1.0, (2, 9))
+    spread = Spread.unknown(scale).given(found, np.full((2, 9), 1e-4))
+    assert spread.told
+    assert not spread.noise_like
+    assert np.sqrt(spread.square) == pytest.approx(np.sqrt(np.mean(found**2)), rel=0.25)
+    products = spread.products(found[0], np.full(9, 1e-4))
+    np.testing.assert_allclose(products, np.outer(found[0], found[0]), atol=0.01)
+
+
+def test_noise_is_called_noise():
+    rng = np.random.default_rng(2)
+    noise = np.full((2, 9), 0.04)
+    spread = Spread.unknown(0.05).given(rng.normal(0, 0.2, (2, 9)), noise)
+    assert spread.noise_like
+    assert np.trace(spread.products(np.zeros(9), noise[0])) < 0.3 * 9 * 0.04
+    assert not Spread.unknown(0.05).given([[0.1]], [[0.04]]).told
+
+
+def test_expected_squares_are_those_of_the_truth():
+    rng = np.random.default_rng(3)
+    expected, true = np.zeros(2), np.zeros(2)
+    for _ in range(400):
+        size = abs(0.1 * rng.standard_cauchy())
+        if size > 1:
+            continue
+        c, noise = rng.normal(0, size, (2, 10)), np.full((2, 9), 0.01)
+        spread = Spread.unknown(0.1).given(c[:, :9] + rng.normal(0, 0.1, (2, 9)), noise)
+        expected += np.trace(spread.products(c[0, :9], noise[0])), spread.square
+        true += np.sum(c[0, :9] ** 2), c[0, 9] ** 2
+    assert expected[1] == pytest.approx(true[1], rel=0.25)
