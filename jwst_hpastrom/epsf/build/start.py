@@ -1,4 +1,4 @@
-"""A Wiener estimate of what dithered stars' ePSF differs by from a given library, or over the field from its mean."""
+"""Wiener estimates of ePSFs from dithered stars: about a given library, or over the field about its mean."""
 
 import logging
 from dataclasses import dataclass, replace

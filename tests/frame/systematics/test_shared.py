@@ -206,16 +206,3 @@ def test_unknown_is_not_zero(caplog):
     assert np.isnan(table["x_err_systematic"]).all()
     assert np.isfinite(table["x_err"]).all()
     assert "x_err_systematic is unknown" in caplog.text
-
-
-def test_light_errors_know_every_imager_of_jwst_and_no_other():
-    rng = np.random.default_rng(3)
-    x, y = rng.uniform(0, 300, (2, 400))
-    mag, flags = rng.uniform(-10, -4, 400), np.zeros(400, int)
-    nircam = light_errors(x, y, mag, flags, "F410M", 1.0, "NIRCAM")
-    assert (nircam > 0).all()
-    shorter = light_errors(x, y, mag, flags, "F200W", 1.0, "NIRCAM")
-    niriss = light_errors(x, y, mag, flags, "F200W", 1.0, "NIRISS")
-    np.testing.assert_allclose(shorter, niriss, rtol=0.1)
-    for name, instrument in (("F140W", "WFC3"), ("F410M", "WFC3"), ("F410M", ""), ("NONE", "NIRCAM")):
-        assert not light_errors(x, y, mag, flags, name, 1.0, instrument).any()
