@@ -28,8 +28,8 @@ def field_positions(job, use, run, library, config):
     side = library.x.size if variation.varies > 1 else variation.varies + 1
     taken = "free" if gain > error else f"polynomials, {side} x {side} positions"
     log.info(
-        "variance that free field positions explain beyond polynomials over the field, 1e-6 of the squared peak: "
-        "%.3g +- %.2g; taken: %s",
+        "variance that free field positions explain beyond polynomials over the field, 1e-6 of "
+        "the squared peak: %.3g +- %.2g; taken: %s",
         1e6 * gain, 1e6 * error, taken,
     )  # fmt: skip
     if gain > error:
