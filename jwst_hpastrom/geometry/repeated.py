@@ -10,6 +10,12 @@ from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = ["check_no_list_twice"]
 
+#: share of the shorter list's rows that are in the other, to the last digit, when they are one list: cut at
+#: other limits, say. Of two measurements hardly a row agrees.
+SHARED = 0.3
+#: such rows at least
+FEWEST = 3
+
 
 def check_no_list_twice(tables: Sequence[Table]) -> None:
     """Raise `~jwst_hpastrom.errors.BadCatalogError` where two star lists are one: nothing was repeated.
@@ -17,16 +23,43 @@ def check_no_list_twice(tables: Sequence[Table]) -> None:
     Parameters
     ----------
     tables : sequence of `~astropy.table.Table`
-        With x and y.
+        With x and y. Lists are one if they share rows, in whatever order (at another pointing they are not
+        the same), or if their metadata name the same file at the same time.
     """
-    seen: dict[bytes, str] = {}
-    for k, table in enumerate(tables):
-        name = str(table.meta.get("filename") or f"list {k + 1}")
-        # in whatever order; at another pointing they are not the same
-        key = np.sort([values(table, c) for c in ("x", "y", "ra", "dec")]).tobytes()
-        if key in seen:
+    names = [str(t.meta.get("filename") or f"list {k + 1}") for k, t in enumerate(tables)]
+    rows = [_rows(t) for t in tables]
+    for i, k in _sharing(rows):
+        raise BadCatalogError(
+            f"the same stars at the same pixels in {names[i]} and {names[k]}", "each exposure once",
+            "take one of them out",
+        )  # fmt: skip
+    seen = set()
+    for name, table in zip(names, tables, strict=True):
+        exposure = name, table.meta.get("epoch")
+        if exposure in seen and table.meta.get("filename"):
             raise BadCatalogError(
-                f"the same stars at the same pixels in {seen[key]} and {name}", "each exposure once",
-                "take one of them out",
-            )  # fmt: skip
-        seen[key] = name
+                f"two star lists of {name}, at one time", "each exposure once", "take one of them out"
+            )
+        if exposure[1] is not None:
+            seen.add(exposure)
+
+
+def _rows(table: Table) -> np.ndarray:
+    """A number for each row, the same for the same position and by accident only for another; each once."""
+    x, y, ra, dec = (values(table, c) for c in ("x", "y", "ra", "dec"))
+    known = np.isfinite(x) & np.isfinite(y)
+    return np.unique(
+        (0.5 * x + np.pi * y + np.e * np.nan_to_num(ra) + np.sqrt(7.0) * np.nan_to_num(dec))[known]
+    )
+
+
+def _sharing(rows: list[np.ndarray]) -> list[tuple[int, int]]:
+    """Pairs of lists that share rows."""
+    size = np.array([v.size for v in rows])
+    number, owner = np.concatenate(rows), np.repeat(np.arange(size.size), size)
+    order = np.argsort(number, kind="stable")
+    number, owner = number[order], owner[order]
+    same = np.flatnonzero(number[1:] == number[:-1])
+    pairs, count = np.unique(np.stack([owner[same], owner[same + 1]], 1), axis=0, return_counts=True)
+    least = np.maximum(SHARED * np.minimum(*size[pairs].T), FEWEST)
+    return [(int(i), int(k)) for i, k in pairs[count >= least]]

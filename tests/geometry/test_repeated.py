@@ -15,5 +15,21 @@ def test_a_list_given_twice_is_refused_but_not_at_another_pointing():
     two.meta["filename"] = "two"
     with pytest.raises(BadCatalogError, match=r"same stars at the same pixels in one and two"):
         check_no_list_twice([one, two])
+    other = Table({c: rng.uniform(size=9) for c in ("x", "y", "ra", "dec")}, meta={"filename": "other"})
+    with pytest.raises(BadCatalogError, match=r"same stars at the same pixels in one and two"):
+        check_no_list_twice([one, other, two[:4]])  # cut otherwise
     two["ra"] += 1e-5
-    check_no_list_twice([one, two])
+    check_no_list_twice([one, other, two])
+
+
+def test_an_exposure_measured_twice_is_refused_by_its_name_and_time():
+    rng = np.random.default_rng(2)
+    lists = [
+        Table(
+            {c: rng.uniform(size=9) for c in ("x", "y")}, meta={"filename": "f_master.ecsv", "epoch": epoch}
+        )
+        for epoch in (2022.1, 2023.4, 2022.1)
+    ]
+    check_no_list_twice(lists[:2])
+    with pytest.raises(BadCatalogError, match=r"two star lists of f_master.ecsv, at one time"):
+        check_no_list_twice(lists)

@@ -78,6 +78,18 @@ def common_list(star_lists, *, qfit_max=0.1, error_max=0.05, match_radius=0.3):
     return Table({"ra": ra, "dec": dec, "mag": mag[good]}, meta={**plane.to_meta(), "epoch": None})
 
 
+def _check_times(star_lists):
+    """Refuse exposures without a time among others with one: their stars' motions would be noise."""
+    epochs = [t.meta.get("epoch") for t in star_lists]
+    known = np.array([e is not None and bool(np.isfinite(e)) for e in epochs])
+    if known.any() and not known.all():
+        k = int(np.argmin(known))
+        raise MissingDataError(
+            f"epoch {epochs[k]}", "the time of every exposure, or of none", "add meta epoch",
+            file=star_lists[k].meta.get("filename"),
+        )  # fmt: skip
+
+
 def undetermined_terms(pairs, correction, *, limit=0.05):
     """Find combinations of polynomial terms that the exposures do not determine.
 
@@ -146,6 +158,7 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
         )
     if not all(IdealPlane(dict(t.meta), (np.nan, np.nan)).has_pointing for t in star_lists):
         raise MissingDataError("star lists without pointing keywords", "v2_ref ... roll_ref in meta")
+    _check_times(star_lists)
     merged = common_list(star_lists, qfit_max=matching["qfit_max"], error_max=matching["error_max"])
     pairs = match_reference(star_lists, merged, rng=rng, **matching)
     if np.ptp(pairs.years) > APART:

@@ -12,6 +12,7 @@ from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
 from jwst_hpastrom.distortion.solve.settings import Matching
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
+from jwst_hpastrom.errors import MissingDataError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
 
 YEARS = (-1.5, -0.2, 1.7)
@@ -93,6 +94,14 @@ def test_two_epochs_tell_no_change_and_the_skew_is_kept(epochs, tools):
     true = 0.4 - 0.4, 0.4 + 0.4  # of the linear terms: a10 - b01, a01 + b10
     a, b = result.correction.polynomial.a, result.correction.polynomial.b
     np.testing.assert_allclose((a[0] - b[1], a[1] + b[0]), true, atol=0.02)
+
+
+@pytest.mark.parametrize("epoch", [None, np.nan])
+def test_an_exposure_without_a_time_is_refused(epochs, tools, epoch):
+    lists = [t.copy() for t in epochs]
+    lists[4].meta["epoch"] = epoch
+    with pytest.raises(MissingDataError, match=r"epoch (None|nan).*time of every exposure"):
+        solved(lists, tools)
 
 
 @pytest.fixture(scope="module")
