@@ -19,7 +19,7 @@ from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residuals, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
 from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference
-from jwst_hpastrom.distortion.solve.selfcal import solve_self
+from jwst_hpastrom.distortion.solve.selfcal import solve_self, with_motions
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
@@ -309,12 +309,12 @@ def _one_filter(star_lists, reference, model, matching, rng, progress):
     one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
     if reference is None:
         return solve_self(star_lists, rng=rng, n_cells=model.table_cells, matching=matching.keywords(), **one)
-    pairs = match_reference(star_lists, reference, rng=rng, config=matching)
+    pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching))
     start = solve_polynomial(pairs, n_cells=model.polynomial_cells, **one)
     joint = solve_joint(
         pairs, start.correction, n_cells=model.table_cells, gauge=model.gauge, progress=progress
     )
-    return pairs, joint
+    return replace(pairs, motion=joint.motion), joint
 
 
 def _ladder(pairs, correction):

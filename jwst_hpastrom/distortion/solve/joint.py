@@ -204,7 +204,7 @@ def solve_joint(
         z2 = np.sum(left**2 / (errors2 + noise2), 0)
         robust = np.broadcast_to(tukey(0.5 * z2), left.shape).copy()
         if not free_stars:
-            z2 = np.sum(displacement**2 / problem.star_variance, 1)
+            z2 = np.sum(displacement[:, :2] ** 2 / problem.star_variance, 1)
             prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)
         covariance = _inverse(factor)[: layout.n_distortion, : layout.n_distortion]
         if n_cells:

@@ -16,7 +16,7 @@ from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 
-__all__ = ["common_list", "solve_self", "undetermined_terms"]
+__all__ = ["common_list", "solve_self", "undetermined_terms", "with_motions"]
 
 #: years between exposures from which the stars' motions are unknowns
 APART = 0.08
@@ -76,6 +76,20 @@ def common_list(star_lists, *, qfit_max=0.1, error_max=0.05, match_radius=0.3):
         )
     ra, dec = plane.to_sky(x[good], y[good])
     return Table({"ra": ra, "dec": dec, "mag": mag[good]}, meta={**plane.to_meta(), "epoch": None})
+
+
+def with_motions(pairs):
+    """Pairs whose stars' motions, about what the catalog knows, are unknowns where the epochs are apart.
+
+    Parameters
+    ----------
+    pairs : `~jwst_hpastrom.distortion.Pairs`
+
+    Returns
+    -------
+    `~jwst_hpastrom.distortion.Pairs`
+    """
+    return replace(pairs, motion=MOTION) if np.ptp(pairs.years) > APART else pairs
 
 
 def _check_times(star_lists):
@@ -161,8 +175,7 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
     _check_times(star_lists)
     merged = common_list(star_lists, qfit_max=matching["qfit_max"], error_max=matching["error_max"])
     pairs = match_reference(star_lists, merged, rng=rng, **matching)
-    if np.ptp(pairs.years) > APART:
-        pairs = replace(pairs, motion=MOTION)
+    pairs = with_motions(pairs)
     start = solve_polynomial(pairs, degree=degree, shape=shape, progress=progress).correction
     # without the table, which would share the smooth terms with the polynomial
     lost = undetermined_terms(pairs, start)

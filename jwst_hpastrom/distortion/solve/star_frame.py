@@ -36,8 +36,7 @@ class StarFrame:
         self.inverses = np.linalg.inv(self.matrices)
         variance = np.mean((pairs.sigma / scale) ** 2, axis=1) if prior else np.full(len(pairs.sigma), np.inf)
         self.variance = np.where(np.isfinite(variance), np.maximum(variance, 1e-12), np.inf)
-        # unknown motions, pixels a year, only where nothing else is known of the stars
-        self.motion = 0.0 if prior else pairs.motion / scale
+        self.motion = pairs.motion / scale  # unknown, pixels a year
         years = pairs.years[pairs.exposure]
         self.basis = np.stack([np.ones_like(years), years][: 2 if self.motion > 0 else 1], 1)
         self.back = self._back()

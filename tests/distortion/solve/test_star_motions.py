@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
 from jwst_hpastrom.distortion.solve.pairs import match_reference
@@ -21,8 +22,8 @@ DISPERSION = 1.0
 
 
 @pytest.fixture(scope="module")
-def epochs(tools):
-    """Three epochs of three rolls, nine exposures, whose stars move."""
+def field(tools):
+    """Three epochs of three rolls, nine exposures, whose stars move; a catalog that knows no motions."""
     rng = np.random.default_rng(5)
     lists, catalog = tools.make_lists(
         rng, n_stars=3000, rolls=(0.0, 97.0, 36.0), noise=0.003, catalog_error=0.0, motions=False, known=1.0
@@ -38,7 +39,13 @@ def epochs(tools):
         t["x"] += dx
         t["y"] += dy
         t.meta["epoch"] += YEARS[k % 3]
-    return lists
+    catalog.remove_columns([c for c in catalog.colnames if c.startswith("pm")])
+    return lists, catalog
+
+
+@pytest.fixture(scope="module")
+def epochs(field):
+    return field[0]
 
 
 def of_one_time(lists):
@@ -64,6 +71,22 @@ def test_motions_are_found_and_not_taken_for_distortion(epochs, tools):
     assert still.motion == 0.0
     assert tools.true_rms(result.correction) < 0.8 * tools.true_rms(plain.correction)
     assert result.noise < 0.5 * plain.noise
+
+
+def test_with_a_catalog_the_stars_move_as_well(field, tools):
+    lists, catalog = field
+    way = {
+        "method": "joint",
+        "shape": tools.shape,
+        "polynomial_cells": 12,
+        "table_cells": 12,
+        "pixel_map": False,
+    }
+    moving = solve_distortion(lists, catalog, **way)
+    assert 1e3 * moving.pairs.motion == pytest.approx(DISPERSION, rel=0.1)
+    still = solve_distortion(of_one_time(lists), catalog, **way)
+    assert still.pairs.motion == 0.0
+    assert tools.true_rms(moving.correction) < 0.8 * tools.true_rms(still.correction)
 
 
 def changing(lists, tools, rates):
