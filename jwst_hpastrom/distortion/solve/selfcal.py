@@ -26,6 +26,9 @@ TOLD = 0.01
 #: first guess of their dispersion about the common motion, arcsec/yr; the solution finds it
 MOTION = 0.3e-3
 
+#: increment of the polynomial that the solution starts from, pixels: stars that move keep it from less
+START = 0.01
+
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
@@ -176,7 +179,7 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
     merged = common_list(star_lists, qfit_max=matching["qfit_max"], error_max=matching["error_max"])
     pairs = match_reference(star_lists, merged, rng=rng, **matching)
     pairs = with_motions(pairs)
-    start = solve_polynomial(pairs, degree=degree, shape=shape, progress=progress).correction
+    start = solve_polynomial(pairs, degree=degree, shape=shape, tolerance=START, progress=progress).correction
     # without the table, which would share the smooth terms with the polynomial
     lost = undetermined_terms(pairs, start)
     if lost:
