@@ -4,7 +4,7 @@ Claim: six epochs of nine exposures of 30,000 stars are self-calibrated, average
 motions within ten minutes of one core and 6 GB. Star lists are made from a simulated field's true positions
 and known errors (no pixels); the motions' errors are printed beside those that the positions allow.
 
-    python benchmarks/epochs_at_scale.py [--epochs 6] [--exposures 9] [--stars 30000] [--map]
+    python benchmarks/epochs_at_scale.py [--epochs 6] [--exposures 9] [--stars 30000]
 """
 
 import argparse

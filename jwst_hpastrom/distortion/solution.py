@@ -69,8 +69,9 @@ class DistortionSolution(Displayed):
 
     drift : dict
         Changes a year with their errors, of exposures of several epochs (``method="self"``): ``scale_change``
-        (relative), ``skew_change`` (a_10 - b_01 and a_01 + b_10, pixels at the detector's edge). The
-        correction is that of the exposures' mean time.
+        (relative), ``skew_change`` (a_10 - b_01 and a_01 + b_10, pixels at the detector's edge), of
+        the corrected positions about the detector's center. The correction is that of the exposures' mean
+        time.
     """
 
     correction: DistortionCorrection

@@ -69,8 +69,8 @@ class Pairs(Displayed):
     n_found, shift : list
         Per exposure: pairs found, and the pointing offset that was taken out, arcsec.
     motion : float
-        Dispersion of the stars' unknown proper motions per axis, arcsec/yr: they are unknowns where the
-        positions are free (self-calibration over several epochs); 0: the stars stay where they are.
+        Dispersion of what is not known of the stars' proper motions, per axis, arcsec/yr: they are unknowns
+        where the exposures are of several epochs; 0: the stars move as the catalog says, or not at all.
     """
 
     exposure: np.ndarray
