@@ -140,8 +140,10 @@ def build_library(
         Field positions along each axis, corners of the detector included, at most.
 
     choose_grid : bool
-        Use 3, 2 or 1 positions along each axis instead where the stars do not pay for more: where what two
-        halves of them disagree on outweighs what they agree on (this project's choice).
+        Let the ePSF vary over the positions as a Wiener estimate of polynomials (at 2 or 1 positions along
+        each axis where it varies linearly, or not at all), and leave each position free only where the stars
+        pay for it: where what two halves of them agree on beyond the polynomials outweighs what they disagree
+        on by more than a standard error (this project's choice).
 
     refine : bool
         Add field positions halfway between those of the grid, if split-half tests of the stars show that
