@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.frame.systematics import Spread
+from jwst_hpastrom.frame.systematics.detector import _most_telling
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0])
@@ -39,3 +40,11 @@ def test_expected_squares_are_those_of_the_truth():
         expected += np.trace(spread.products(c[0, :9], noise[0])), spread.square
         true += np.sum(c[0, :9] ** 2), c[0, 9] ** 2
     assert expected[1] == pytest.approx(true[1], rel=0.25)
+
+
+def test_faint_stars_do_not_drown_what_bright_ones_tell():
+    variance = np.r_[np.full(1000, 1e4), np.full(100, 1.0)]
+    rows = _most_telling(np.arange(5000, 6100), variance)
+    np.testing.assert_array_equal(rows, np.arange(6000, 6100))
+    assert _most_telling(np.arange(7), np.ones(7)).size == 7
+    assert _most_telling(np.arange(0), np.ones(0)).size == 0
