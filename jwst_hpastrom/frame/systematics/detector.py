@@ -66,8 +66,10 @@ def _taken_means(columns, group):
     return means
 
 
-def _most_telling(rows, variance):
-    """Rows of the smallest variances, as many as make the mean's error smallest, where all count alike."""
+def _most_telling(rows, variance, star):
+    """Rows of the best measured stars, as many as make the mean's error smallest, where all count alike."""
+    _, group, count = np.unique(star, return_inverse=True, return_counts=True)
+    variance = (np.bincount(group, variance, minlength=count.size) / count)[group]
     order = np.argsort(variance, kind="stable")[:MOST]
     n = np.arange(1, order.size + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -115,7 +117,7 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
-    rows = _most_telling(rows, m.vu[rows] + m.vv[rows])
+    rows = _most_telling(rows, m.vu[rows] + m.vv[rows], star[rows])
     z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
     width = np.array([robust_sigma(c) for c in z])[:, None]
     good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)

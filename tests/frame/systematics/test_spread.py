@@ -44,7 +44,9 @@ def test_expected_squares_are_those_of_the_truth():
 
 def test_faint_stars_do_not_drown_what_bright_ones_tell():
     variance = np.r_[np.full(1000, 1e4), np.full(100, 1.0)]
-    rows = _most_telling(np.arange(5000, 6100), variance)
+    star = np.repeat(np.arange(550), 2)
+    rows = _most_telling(np.arange(5000, 6100), variance, star)
     np.testing.assert_array_equal(rows, np.arange(6000, 6100))
-    assert _most_telling(np.arange(7), np.ones(7)).size == 7
-    assert _most_telling(np.arange(0), np.ones(0)).size == 0
+    # one exposure far deeper than the other: a star's measurements stay together
+    assert _most_telling(np.arange(200), np.tile([1.0, 1e4], 100), star[:200]).size == 200
+    assert _most_telling(np.arange(0), np.ones(0), np.zeros(0, int)).size == 0
