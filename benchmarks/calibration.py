@@ -7,9 +7,9 @@ Simulated catalogs with known truth, no pixels: stars, exposures, pointings and 
 references and dispersions of two epochs; epochs, offsets between position angles, their coincidence with time
 and outliers of many; dispersions of few stars. Every regime is written to ``--out`` when it is done; what is
 there already is not made again. Prints root mean square and robust width of (found - true) / error, and the
-share beyond 3. ``ratio``, ``cover``, ``ambiguous`` and ``limit`` rows are no pulls but mean ratios to the
-truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``:
-theirs).
+share beyond 3. ``ratio``, ``cover``, ``ambiguous``, ``unchecked`` and ``limit`` rows are no pulls but mean
+ratios to the truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out
+(``_of_limit``: theirs).
 """
 
 import argparse
@@ -182,8 +182,9 @@ def many_epoch(
     row = np.array([int(name[1:]) for name in t["source_name"]])
     field = row >= gaia
     ambiguous = np.asarray(t["flags"]) & int(Flag.AMBIGUOUS) != 0
-    out = {"ambiguous": ambiguous[field].astype(float)}
-    told = field & ~ambiguous
+    unchecked = np.asarray(t["flags"]) & int(Flag.UNCHECKED) != 0
+    out = {"ambiguous": ambiguous[field].astype(float), "unchecked": unchecked[field].astype(float)}
+    told = field & ~ambiguous & ~(unchecked & (outliers > 0))  # without wrong ones their errors hold, too
     for k, c in enumerate(("pmra", "pmdec")):
         d = np.asarray(t[c]) - pm[row, k]
         out[f"{c}_error"] = ((d - np.median(d[field])) / t[f"{c}_error"])[told]
@@ -256,7 +257,7 @@ FIELDS = {two_epoch: 10}
 
 
 #: rows that are means, not pulls
-SHARES = ("ratio", "cover", "ambiguous", "limit")
+SHARES = ("ratio", "cover", "ambiguous", "unchecked", "limit")
 
 
 def name_of(regime):

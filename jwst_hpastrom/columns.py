@@ -72,6 +72,7 @@ class Flag(IntFlag):
     FAST = 2097152  # found by the second search, for stars that move too fast for the first
     SYSTEMATIC_LIMIT = 8388608  # its error is mostly a limit, of systematics that these exposures do not tell
     AMBIGUOUS = 4194304  # its motion depends on which measurements are good, or its own: not known
+    UNCHECKED = 16777216  # no epoch to spare: a wrong measurement of its would not show
 
 
 def describe_flags(value: int) -> list[str]:

@@ -64,7 +64,7 @@ CHECKS = {
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter, mo.own_scatter,
         mo.no_motions, mo.catalog_twice, mo.apart, mo.catalog_outliers, mo.magnitudes,
-        mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
+        mo.magnitude_trend, mo.chi2_loo, mo.frame_bias, mo.unchecked,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
     "references": (ep.all_times, ep.reference_share, ep.reference_pulls),

@@ -4,12 +4,12 @@ import numpy as np
 
 from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import Flag, values
 
 __all__ = [
     "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "catalog_twice", "chi2_loo",
     "correlation", "crossed", "frame_bias", "magnitude_trend", "magnitudes", "no_motions", "own_scatter",
-    "pull", "slope",
+    "pull", "slope", "unchecked",
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"
@@ -289,3 +289,15 @@ def frame_bias(motions):
             causes=("a wrong epoch of a star list", "wrong matches with Gaia", "binaries in Gaia"),
             remedy="look at the reference stars; tighten the cuts on Gaia",
         )  # fmt: skip
+
+
+def unchecked(motions):
+    """Share of the stars of which nothing would show a wrong measurement."""
+    if "flags" not in motions.colnames or "n_epochs" not in motions.colnames:
+        return
+    share = float(np.mean(np.asarray(motions["flags"]) & int(Flag.UNCHECKED) != 0))
+    yield judge(
+        MOTION, "share of stars without an epoch to spare", share, (None, 0.5), (None, None), rank=30,
+        causes=("two epochs, whose wrong measurements nothing shows",),
+        remedy="take another epoch, or compare positions of several exposures of each",
+    )  # fmt: skip

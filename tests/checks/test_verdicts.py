@@ -13,7 +13,7 @@ from jwst_hpastrom.checks import (
     overall,
     run_checks,
 )
-from jwst_hpastrom.columns import MASTER, MOTION, epsf_cause, make_table
+from jwst_hpastrom.columns import MASTER, MOTION, Flag, epsf_cause, make_table
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
@@ -304,6 +304,14 @@ def test_leave_one_out(ratio, verdict):
 def test_frame_bias(bias, verdict):
     motions = made()
     motions.meta = {"frame_bias_pm_mas_yr": [bias, 0.0], "frame_bias_pm_error_mas_yr": [0.03, 0.03]}
+    (check,) = run_checks(Evidence(motions=motions))
+    assert check.verdict == verdict
+
+
+@pytest.mark.parametrize(("flag", "verdict"), [(0, "ok"), (Flag.UNCHECKED | Flag.LINEAR_FIT, "look")])
+def test_stars_of_which_no_wrong_measurement_shows(flag, verdict):
+    motions = made()
+    motions["n_epochs"], motions["flags"], motions.meta = 2, int(flag), {}
     (check,) = run_checks(Evidence(motions=motions))
     assert check.verdict == verdict
 

@@ -72,6 +72,11 @@ def test_pulls_of_printed_errors(part):
         assert low * (1 - slack) < np.sqrt(total / count[column]) < 1.15 * (1 + slack), column
 
 
+@pytest.mark.parametrize(("epochs", "share"), [(2, 1.0), (3, 0.0)])
+def test_motions_that_nothing_checks_are_flagged(epochs, share):
+    assert np.mean(calibration.many_epoch(1, epochs=epochs, n=60)["unchecked"]) == share
+
+
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path, monkeypatch, capsys):
     regimes = [(calibration.few_stars, {"n": 5, "trials": 3}), (calibration.few_stars, {"n": 6, "trials": 3})]
     monkeypatch.setattr(calibration, "PARTS", {"kinematics": regimes})

@@ -66,6 +66,17 @@ def _taken_means(columns, group):
     return means
 
 
+def _most_telling(rows, variance, star):
+    """Rows of the best measured stars, as many as make the mean's error smallest, where all count alike."""
+    _, group, count = np.unique(star, return_inverse=True, return_counts=True)
+    variance = (np.bincount(group, variance, minlength=count.size) / count)[group]
+    order = np.argsort(variance, kind="stable")[:MOST]
+    n = np.arange(1, order.size + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        best = np.argmax(n**2 / np.cumsum(variance[order])) + 1 if order.size else 0
+    return np.sort(rows[order[:best]])
+
+
 def _terms(p, q, degrees):
     return [p**i * q ** (d - i) for d in degrees for i in range(d + 1)]
 
@@ -106,9 +117,7 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
-    variance = m.vu[rows] + m.vv[rows]
-    if rows.size > MOST:
-        rows = rows[variance <= np.partition(variance, MOST)[MOST]]
+    rows = _most_telling(rows, m.vu[rows] + m.vv[rows], star[rows])
     z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
     width = np.array([robust_sigma(c) for c in z])[:, None]
     good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)

@@ -97,6 +97,8 @@ def _flags(sky, frame, fitted, n_used):
     flags[fitted.inconsistent] |= Flag.INCONSISTENT
     flags[fitted.bad.ambiguous] |= Flag.AMBIGUOUS
     flags[links.fast] |= Flag.FAST
+    spare = 2 * links.usable.sum(1) > fitted.fits.coefficients.shape[1]
+    flags[(fitted.fits.model >= 0) & ~spare] |= Flag.UNCHECKED
     return flags
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.frame.systematics import Spread
+from jwst_hpastrom.frame.systematics.detector import _most_telling
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0])
@@ -39,3 +40,13 @@ def test_expected_squares_are_those_of_the_truth():
         expected += np.trace(spread.products(c[0, :9], noise[0])), spread.square
         true += np.sum(c[0, :9] ** 2), c[0, 9] ** 2
     assert expected[1] == pytest.approx(true[1], rel=0.25)
+
+
+def test_faint_stars_do_not_drown_what_bright_ones_tell():
+    variance = np.r_[np.full(1000, 1e4), np.full(100, 1.0)]
+    star = np.repeat(np.arange(550), 2)
+    rows = _most_telling(np.arange(5000, 6100), variance, star)
+    np.testing.assert_array_equal(rows, np.arange(6000, 6100))
+    # one exposure far deeper than the other: a star's measurements stay together
+    assert _most_telling(np.arange(200), np.tile([1.0, 1e4], 100), star[:200]).size == 200
+    assert _most_telling(np.arange(0), np.ones(0), np.zeros(0, int)).size == 0

@@ -112,7 +112,7 @@ def average_over_bad_epochs(
     telling = rows[2 * n_used[rows] > fits.coefficients.shape[1]]
     if telling.size == 0:
         if rows.size:
-            log.warning("no star has an epoch to spare: bad measurements, if there are any, cannot be seen")
+            log.warning("no star has an epoch to spare (flag UNCHECKED): bad measurements cannot be seen")
         return fits, found
     telling = telling[np.linspace(0, telling.size - 1, min(MOST_STARS, telling.size)).astype(int)]
     share, widths = _learn(np.concatenate([star.likelihoods(r)[0] for r in _chunks(telling)]), star, telling)
