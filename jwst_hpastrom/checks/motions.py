@@ -60,9 +60,12 @@ def slope(motions):
         weight = error**-2.0
         axes = {"": (float(weight @ value / weight.sum()), float(weight.sum() ** -0.5))}
     cos_dec, baseline = found.get("cos_dec", np.nan), abs(float(motions.meta.get("baseline", np.nan)))
+    width = found.get("pull_scatter", found.get("pull", 1.0))
     for c, (value, error) in axes.items():
         reach = error / abs(value)
-        ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (1.1, 5.0)))
+        # where the catalog's errors are far from right, so is this factor's
+        worst = 1.1 if 0.6 < width < _gate(found, 1.3) else 1.25
+        ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (worst, 5.0)))
         yield judge(
             MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,
             causes=_slope_causes(c, axes, cos_dec),
