@@ -64,7 +64,7 @@ def slope(motions):
     for c, (value, error) in axes.items():
         reach = error / abs(value)
         # where the catalog's errors are far from right, so is this factor's
-        worst = 1.1 if 0.6 < width < _gate(found, 1.3) else 1.25
+        worst = 1.1 if 0.6 < width < _gate(found, 1.1) else 1.25
         ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (worst, 5.0)))
         yield judge(
             MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,
@@ -151,7 +151,7 @@ def catalog_errors(motions):
         return
     yield judge(
         MOTION, "pull of stars with small errors over that of stars with large ones, at one magnitude",
-        small / large, (0.65, 1.5), (0.45, 1.85), rank=4,
+        small / large, (0.7, 1.4), (0.55, 1.6), rank=4,
         causes=(ERRORS, "two catalogs of different quality in one"),
         remedy="compare the catalog's errors with its scatter about Gaia, part by part",
     )  # fmt: skip
