@@ -31,6 +31,9 @@ class Evidence(Displayed):
 
     epochs, references : `~astropy.table.Table` or None
         Of many epochs: each list against the motions, and the reference stars.
+
+    choices : `~astropy.table.Table` or None
+        What the pipeline chose.
     """
 
     build: Table | None = None
@@ -42,6 +45,7 @@ class Evidence(Displayed):
     motions: Table | None = None
     epochs: Table | None = None
     references: Table | None = None
+    choices: Table | None = None
 
 
 #: columns that tables of an earlier version, or of another origin, may lack: they are not judged
@@ -50,6 +54,7 @@ NEEDED = {
     "exposures": ("exposure", "n_found", "n_matched"), "detectors": ("dv2", "dv3", "dv2_error", "dv3_error"),
     "master": ("mag", "n_used"), "motions": ("pmra", "pmdec"),
     "epochs": ("list", "time_error", "share_used", "scatter_over_error"), "references": (),
+    "choices": (),
 }  # fmt: skip
 #: the evidence, and the checks that are made of it
 CHECKS = {
@@ -58,7 +63,7 @@ CHECKS = {
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
     "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.overlap, fr.frame_phase, re.used_share,
                   re.exposure_scatter, re.exposure_errors, re.twice, re.orientation, re.mirrored,
-                  re.exposure_epochs, re.rounding),
+                  re.exposure_epochs, re.rounding, re.zero_points),
     "detectors": (fr.place_errors, fr.place_changes),
     "master": (sc.list_errors, sc.bright_scatter),
     "motions": (
@@ -68,10 +73,12 @@ CHECKS = {
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
     "references": (ep.all_times, ep.reference_share, ep.reference_pulls),
+    "choices": (fr.untied,),
 }  # fmt: skip
 QUALITY = {
     "build": "epsf_build", "fit": "epsf_fit", "distortion": "distortion_refine", "exposures": "master_frame",
     "epochs": "proper_motion_epochs", "references": "proper_motion",
+    "choices": "choices",
 }  # fmt: skip
 
 

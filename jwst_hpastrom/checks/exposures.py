@@ -12,6 +12,9 @@ __all__ = [
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
 EPSF_CAUSE = "the ePSF does not fit these stars: wrong filter, detector or epoch?"
+EVERYWHERE = "pixels without values, or flagged bad, all over the exposure"
+CORES = ("jumps that calwebb_detector1 found in the cores of stars", "saturation that the DQ does not name",
+         "a detector mask of another detector")  # fmt: skip
 #: fewest bright stars that a median is judged by
 LEAST = 10
 #: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
@@ -55,11 +58,14 @@ def lost_cores(fit):
         return
     for row in fit:
         value = row["n_lost_core"] / row["n_cores"] if row["n_cores"] >= LEAST else np.nan
+        causes = CORES
+        # 9 pixels of a core: so many bad ones everywhere lose as many cores
+        if "bad_pixels" in fit.colnames and 1 - (1 - row["bad_pixels"]) ** 9 > 0.7 * value:
+            causes = (EVERYWHERE, *CORES)
         yield judge(
             FIT, "share of bright stars that lost core pixels", value, (None, 0.2), (None, 0.5),
             about=_name(row), rank=6,
-            causes=("jumps that calwebb_detector1 found in the cores of stars",
-                    "saturation that the DQ does not name", "a detector mask of another detector"),
+            causes=causes,
             remedy="look at the DQ of these pixels; raise rejection_threshold of the jump step",
         )  # fmt: skip
 

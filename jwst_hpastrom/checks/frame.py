@@ -7,7 +7,7 @@ from jwst_hpastrom.columns import values
 
 __all__ = [
     "borrowed_cells", "dithers", "frame_phase", "held_out", "matched_share", "overlap", "place_changes",
-    "place_errors", "pointing", "repeatability",
+    "place_errors", "pointing", "repeatability", "untied",
 ]  # fmt: skip
 
 DISTORTION, FRAME = "hp_distortion_refine", "hp_master_frame"
@@ -72,6 +72,17 @@ def pointing(exposures):
             FRAME, "pointing offset, arcsec", value, (None, 0.7), (None, 1.6), about=str(row["exposure"]),
             rank=4, causes=causes, remedy="compare the catalog and the WCS with Gaia",
         )  # fmt: skip
+
+
+def untied(choices):
+    """Stars of the reference catalog in the field, where the frame could not be tied to any of them."""
+    yield judge(
+        FRAME, "stars of the catalog in the field, none of them that of the exposures",
+        choices.meta.get("untied_stars", np.nan), (None, 0), (None, 30), rank=1,
+        causes=("a catalog of another field or system, or shifted by more than max_shift",
+                "a wrong epoch of a catalog with fast stars", "entries of the catalog that are no stars"),
+        remedy="compare the catalog with Gaia; motions and distortion were not measured",
+    )  # fmt: skip
 
 
 def matched_share(exposures):

@@ -60,9 +60,12 @@ def slope(motions):
         weight = error**-2.0
         axes = {"": (float(weight @ value / weight.sum()), float(weight.sum() ** -0.5))}
     cos_dec, baseline = found.get("cos_dec", np.nan), abs(float(motions.meta.get("baseline", np.nan)))
+    width = found.get("pull_scatter", found.get("pull", 1.0))
     for c, (value, error) in axes.items():
         reach = error / abs(value)
-        ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (1.1, 5.0)))
+        # where the catalog's errors are far from right, so is this factor's
+        worst = 1.1 if 0.6 < width < _gate(found, 1.1) else 1.25
+        ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (worst, 5.0)))
         yield judge(
             MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,
             causes=_slope_causes(c, axes, cos_dec),
@@ -148,7 +151,7 @@ def catalog_errors(motions):
         return
     yield judge(
         MOTION, "pull of stars with small errors over that of stars with large ones, at one magnitude",
-        small / large, (0.65, 1.5), (0.45, 1.85), rank=4,
+        small / large, (0.7, 1.4), (0.55, 1.6), rank=4,
         causes=(ERRORS, "two catalogs of different quality in one"),
         remedy="compare the catalog's errors with its scatter about Gaia, part by part",
     )  # fmt: skip

@@ -14,6 +14,7 @@ __all__ = [
     "rounding",
     "twice",
     "used_share",
+    "zero_points",
 ]
 
 FRAME = "hp_master_frame"
@@ -229,4 +230,23 @@ def rounding(exposures):
             rank=3,
             causes=("positions that were rounded: x and y have too few digits",),
             remedy="write the lists with 4 digits or more",
+        )
+
+
+def zero_points(exposures):
+    """Zero point of an exposure's magnitudes against the others'."""
+    if "zero_point" not in exposures.colnames or len(exposures) < 2:
+        return
+    zero = values(exposures, "zero_point")
+    for row, value in zip(exposures, np.abs(zero - np.nanmedian(zero)), strict=True):
+        yield judge(
+            FRAME,
+            "zero point from that of the other exposures, mag",
+            value,
+            (None, 0.15),
+            (None, 0.75),
+            about=str(row["exposure"]),
+            rank=15,
+            causes=("fluxes of this exposure in other units", "another exposure time, filter or calibration"),
+            remedy="calibrate the exposures alike; positions do not need it",
         )

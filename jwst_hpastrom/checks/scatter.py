@@ -16,8 +16,8 @@ UNCORRECTED = "no distortion correction: the positions were corrected by the exp
 LEAST, PART = 40, 0.3
 #: detector pixels of scatter that only a missing distortion correction makes; well below, none is missing
 EXCESS = 0.02
-#: relative error of a factor on the errors that says nothing of it
-DOUBT = 0.5
+#: relative error of the square of a factor on the errors that says nothing of it
+DOUBT = 1.0
 #: variances beyond the median's that count as this many
 CLIP = 9.0
 
@@ -65,13 +65,12 @@ def list_errors(master):
         return
     square = float(np.median(faint) - np.median(bright)) / apart
     reach = float(np.hypot(_median_error(faint), _median_error(bright))) / apart
-    value = float(np.sqrt(max(square, 0.0)))
-    # of the factor, from its square's; where there is less than one expects, as if there were one
-    reach = 0.5 * reach / max(square, 1.0)
-    if reach > DOUBT:
+    if reach > DOUBT * max(square, 1.0):
         return
+    value = float(np.sqrt(max(square, 0.0)))
+    # the square is what has a normal error
     (low, high), (least, most) = (
-        (np.exp(-max(np.log(f), n * reach)), np.exp(max(np.log(f), n * reach)))
+        (float(np.sqrt(max(f**-2 - n * reach, 0.0))), float(np.sqrt(f**2 + n * reach)))
         for f, n in ((1.55, 3.5), (1.9, 5.0))
     )
     yield judge(

@@ -217,10 +217,11 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
     bright = _bright(stars)
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     cores = stars[_high_snr(stars) & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)]
+    weight = Pixels.of(image).weight
     return {
         **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars, bright),
         "n_bright": int(bright.sum()), "n_cores": len(cores),
-        "n_lost_core": int(lost_core(cores, Pixels.of(image).weight).sum()),
+        "n_lost_core": int(lost_core(cores, weight).sum()), "bad_pixels": float(np.mean(weight <= 0)),
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),

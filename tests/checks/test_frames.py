@@ -43,3 +43,25 @@ def test_borrowed_cells_are_those_that_so_few_stars_leave(pairs, borrowed, verdi
     meta = {"borrowed_cells": borrowed, "pairs": pairs, "parameters": {"table_cells": 32, "held_out": 0.2}}
     (check,) = run_checks(Evidence(distortion=Table({"stage": ["table"]}, meta=meta)))
     assert check.verdict == verdict
+
+
+def test_an_exposure_in_other_units():
+    found = notes(exposures=frame(zero_point=[0.01, -7.5, 0.0, -0.01]))
+    assert [(c.verdict, c.about) for c in found] == [("bad", "e1")]
+    assert found[0].causes[0].startswith("fluxes of this exposure")
+    assert not notes(exposures=frame(zero_point=[0.01, -0.02, 0.0, -0.01]))
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(0, "ok"), (12, "look"), (400, "bad")])
+def test_a_catalog_that_nothing_could_be_tied_to(n, verdict):
+    (check,) = run_checks(Evidence(choices=Table({"part": ["frame"]}, meta={"untied_stars": n})))
+    assert check.verdict == verdict
+    assert verdict == "ok" or check.causes[0].startswith("a catalog of another field")
+    assert run_checks(Evidence(choices=Table({"part": ["frame"]}))) == []
+
+
+@pytest.mark.parametrize(("bad", "lost", "cause"), [(0.4, 290, "pixels without"), (0.01, 290, "jumps")])
+def test_cores_that_are_lost_like_all_pixels(bad, lost, cause):
+    fit = {"filename": ["a"], "n_stars": [900], "qfit": [0.015], "n_cores": [300]}
+    found = notes(fit=Table(fit | {"n_lost_core": [lost], "bad_pixels": [bad]}))
+    assert found[0].causes[0].startswith(cause)

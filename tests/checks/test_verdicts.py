@@ -197,7 +197,7 @@ def scattered(meta, *, bright=1.0, faint=1.0, shared=0.0, n_used=5):
         data |= {f"{c}_err_formal": formal / n_used**0.5, f"{c}_err_empirical": drawn / n_used**0.5}
     found = run_checks(Evidence(master=make_table(MASTER, data, {"scale_mas": 65.6} | meta)))
     by_name = {("faint" if "faint" in c.name else "bright"): c for c in found}
-    return by_name["bright"], by_name["faint"]
+    return by_name["bright"], by_name.get("faint")
 
 
 CORRECTED = {"distortion": "a.asdf", "correction_error_pix": 0.01}
@@ -206,6 +206,7 @@ CORRECTED = {"distortion": "a.asdf", "correction_error_pix": 0.01}
 @pytest.mark.parametrize(("factor", "verdict", "cause"), [
     (1 / 3, "bad", "errors of the star lists that are too large"), (0.8, "ok", None), (1.3, "ok", None),
     (3.0, "bad", "errors of the star lists that are too small"),
+    (10.0, "bad", "errors of the star lists that are too small"),
 ])  # fmt: skip
 @pytest.mark.parametrize("shared", [0.0, 0.03])
 def test_scatter_of_faint_stars_is_that_of_their_errors(factor, verdict, cause, shared):
@@ -218,8 +219,9 @@ def test_scatter_of_faint_stars_is_that_of_their_errors(factor, verdict, cause, 
 def test_scatter_that_all_share_hides_the_errors_of_none():
     found = run_checks(Evidence(master=Table({"mag": [], "n_used": []})))
     assert found == []
-    bright, faint = scattered(CORRECTED, shared=0.1)
-    assert (bright.verdict, faint.verdict) == ("bad", "ok")
+    for shared, faint in ((0.1, 1.0), (0.3, 1.0), (0.1, 0.0)):
+        bright, faint = scattered(CORRECTED, shared=shared, faint=faint)
+        assert (bright.verdict, "ok" if faint is None else faint.verdict) == ("bad", "ok")
 
 
 @pytest.mark.parametrize(("shared", "meta", "verdict", "cause"), [

@@ -3,9 +3,9 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
-from jwst_hpastrom.frame.diagnostics.footprints import correction_error, overlaps, parities
+from jwst_hpastrom.frame.diagnostics.footprints import correction_error, middles, overlaps, parities
 from jwst_hpastrom.frame.diagnostics.repeats import error_factors, pair_ratios
-from jwst_hpastrom.geometry import fit_linear, sky_middle
+from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.numerics import robust_sigma
 
 __all__ = ["add_diagnostics"]
@@ -33,7 +33,7 @@ def add_diagnostics(exposures, frame, star_lists):
     -------
     `~astropy.table.Table`
         The same, with ``epoch``, ``rounding_pix`` (step of the list's positions, 0 for none that
-        matters), ``ra dec`` (deg, middle of its stars), ``pointing_xi_arcsec``,
+        matters), ``ra dec`` (deg, where its middle looks), ``pointing_xi_arcsec``,
         ``pointing_eta_arcsec`` and ``pointing_arcsec`` (frame minus WCS), ``pointing_rotation_deg`` and
         ``pointing_scale`` (frame over WCS), ``phase_pix`` and ``phase_error_pix`` (amplitude of the
         residuals' first harmonic over the pixel, the larger of the two axes, detector pixels);
@@ -42,11 +42,12 @@ def add_diagnostics(exposures, frame, star_lists):
         of its stars that enough exposures look at for the frame; ``parity``, -1 for one that is mirrored;
         ``correction_error_pix``, the distortion correction's stated error. NaN where unknown.
     """
-    names = ("ra", "dec", "pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec",
+    names = ("pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec",
              "pointing_rotation_deg", "pointing_scale", "phase_pix", "phase_error_pix")  # fmt: skip
     exposures["epoch"] = [float(t.meta.get("epoch") or np.nan) for t in star_lists]
     exposures["rounding_pix"] = [_rounding(stars) for stars in star_lists]
     exposures["error_factor"], exposures["alike"] = error_factors(*pair_ratios(frame, star_lists))
+    exposures["ra"], exposures["dec"] = middles(frame, star_lists)
     exposures["overlap"] = overlaps(frame, star_lists, int(frame.table.meta.get("min_exposures", 2)))
     exposures["parity"] = parities(frame.transforms)
     exposures["correction_error_pix"] = [
@@ -72,20 +73,18 @@ def _exposure(frame, stars, k):
     row, star = np.asarray(m["row"])[mine], np.asarray(m["star"])[mine]
     ra, dec = values(stars, "ra")[row], values(stars, "dec")[row]
     seen = np.isfinite(ra + dec)
-    out = [np.nan] * 7
+    out = [np.nan] * 5
     if seen.any() and "xi" in master.colnames:
         xi, eta = frame.plane.from_sky(ra[seen], dec[seen])
         shift = [
             float(np.median(values(master, c)[star[seen]] - own)) for c, own in (("xi", xi), ("eta", eta))
         ]
-        every = values(stars, "ra"), values(stars, "dec")
-        every = [c[np.isfinite(every[0] + every[1])] for c in every]  # those in common see one place only
         turn = [np.nan] * 2
         if seen.sum() >= 10:
             place = (values(master, c)[star[seen]] for c in ("xi", "eta"))
             t = fit_linear(xi, eta, *place, parameters=4).transform
             turn = [t.rotation, t.scale]
-        out = [*sky_middle(*every), *shift, float(np.hypot(*shift)), *turn]
+        out = [*shift, float(np.hypot(*shift)), *turn]
     return [*out, *_phase(frame, stars, k, mine, row)]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import values
 
-__all__ = ["correction_error", "overlaps", "parities"]
+__all__ = ["correction_error", "middles", "overlaps", "parities"]
 
 #: stars of an exposure that its overlap with the others is counted at
 SAMPLE = 200
@@ -44,6 +44,42 @@ def overlaps(frame, star_lists, least):
             seen += (u >= box[0]) & (u <= box[1]) & (v >= box[2]) & (v <= box[3])
         out[k] = np.mean(seen >= least) if seen.size else np.nan
     return out
+
+
+def middles(frame, star_lists):
+    """Where each exposure's middle looks: one place of a detector, whichever stars were found around it.
+
+    Parameters
+    ----------
+    frame, star_lists
+        As of `overlaps`.
+
+    Returns
+    -------
+    ra, dec : ndarray, shape (n,)
+        Degrees; NaN in frames without a sky.
+    """
+    ra, dec = np.full((2, len(star_lists)), np.nan)
+    if "xi" not in frame.table.colnames:
+        return ra, dec
+    detector = np.array([str(t.meta.get("detector") or "") for t in star_lists])
+    ends = np.array([[f(values(t, c)) for c in "xy" for f in (_low, _high)] for t in star_lists])
+    for name in np.unique(detector):
+        rows = np.flatnonzero(detector == name)
+        box = np.nanmedian(ends[rows], axis=0)
+        x, y = (np.array([0.5 * (box[k] + box[k + 1])]) for k in (0, 2))
+        for k in rows:
+            u, v = frame.transforms[k].forward(*frame.corrections[k].forward(x, y))
+            ra[k], dec[k] = (float(c[0]) for c in frame.plane.to_sky(*frame.plane.from_pixels(u, v)))
+    return ra, dec
+
+
+def _low(values_):
+    return np.nanmin(values_) if np.isfinite(values_).any() else np.nan
+
+
+def _high(values_):
+    return np.nanmax(values_) if np.isfinite(values_).any() else np.nan
 
 
 def parities(transforms):

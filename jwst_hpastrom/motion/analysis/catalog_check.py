@@ -39,15 +39,14 @@ def compare_with_catalog(motions, first_epoch, master=None):
         n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); factor_* and
         factor_error_*, by which the motions are the catalog's, whatever the errors (``common_scale``), and
         cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
-        pull, the robust width of the differences over both
-        errors, pull_scatter the same with the scatter for the errors; pull_small, pull_large, of the half
-        with the smaller and the larger stated errors at
-        each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the width
-        of the best fifth; apart, the share beyond three times the width of the better two fifths, n_pulls;
-        trend_mas, trend_sigma, the difference between faint and bright stars (at the
-        exposures' epoch) and how many times its error it is; mag_correlation, of the ranks of both
-        magnitudes; twice, the share of catalog rows at the place of another; alike, the share of stars whose
-        catalog motion is the commonest. Empty where fewer than 30 stars have both motions.
+        pull, the robust width of the differences over both errors, pull_scatter the same with the scatter for
+        the errors; pull_small, pull_large, of the half with the smaller and the larger errors of the catalog
+        at each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the
+        width of the best fifth; apart, the share beyond three times the width of the better two fifths, of
+        n_pulls; trend_mas, trend_sigma, the difference between faint and bright stars (at the exposures'
+        epoch) and how many times its error it is; mag_correlation, of the ranks of both magnitudes; twice,
+        the share of catalog rows at the place of another; alike, the share of stars whose catalog motion is
+        the commonest. Empty where fewer than 30 stars have both motions.
     """
     row = np.asarray(motions["first_epoch_row"], int)
     ours = np.stack([values(motions, c) for c in AXES])
@@ -73,7 +72,7 @@ def compare_with_catalog(motions, first_epoch, master=None):
     pull = difference / total
     stated = np.hypot(*own_error[:, known])
     large = larger_half(mag, stated)
-    tied = _width(pull[:, large]), _width(pull[:, ~large])
+    tied = [_width((difference / shown)[:, rows]) for rows in (large, ~large)]
     # none is larger than the median where the catalog states one error for all
     ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
     out |= {"pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio}

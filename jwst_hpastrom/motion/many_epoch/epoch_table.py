@@ -150,7 +150,8 @@ class EpochMotions(Tabular):
                 np.stack([np.asarray(table[f"{kind}_{c}"], float) for c in ("xi", "eta")], 1)
                 for kind in ("d", "d_pm")
             )
-            table.meta |= reference_motions(d, change, fits.motion[rows], fits.motion_error[rows])
+            cos_dec = float(np.cos(np.deg2rad(self.plane.dec)))
+            table.meta |= reference_motions(d, change, fits.motion[rows], fits.motion_error[rows], cos_dec)
         return table
 
     def residuals(self):

@@ -129,6 +129,10 @@ def _scatter(d, error, fits, epochs, k, rows):
     return _width(pull)
 
 
+#: cos(dec) above which nobody can tell whether it is in pmra; share of the differences that is left if it is
+NEAR_EQUATOR, EXPLAINED = 0.95, 0.6
+
+
 def _width(pull):
     pull = pull[np.isfinite(pull).all(1)]
     return float(np.mean([robust_sigma(p) for p in pull.T])) if len(pull) >= 10 else np.nan
@@ -147,7 +151,7 @@ def _parts(ahead, error, mag):
     return _width(ahead[~large] / error[~large]) / _width(ahead[large] / error[large])
 
 
-def reference_motions(d, change, motion, error):
+def reference_motions(d, change, motion, error, cos_dec=1.0):
     """What reference stars tell of the time of all lists, and of the columns of their catalog.
 
     Parameters
@@ -158,14 +162,18 @@ def reference_motions(d, change, motion, error):
     motion, error : ndarray, shape (n, 2)
         Motions measured.
 
+    cos_dec : float
+        Of the field's middle.
+
     Returns
     -------
     dict
         time_error, time_error_error, years; correlation_pmra, correlation_pmdec, crossed_pmra, crossed_pmdec
-        with the catalog's. NaN for fewer than ten stars.
+        with the catalog's; cos_dec_power, that of cos(dec) that the catalog's pmra is to be multiplied by.
+        NaN for fewer than ten stars.
     """
     names = [f"{kind}_{c}" for kind in ("correlation", "crossed") for c in ("pmra", "pmdec")]
-    out = dict.fromkeys(("time_error", "time_error_error", *names), np.nan)
+    out = dict.fromkeys(("time_error", "time_error_error", "cos_dec_power", *names), np.nan)
     ok = np.isfinite(d + change + motion).all(1)
     if ok.sum() < 10:
         return out
@@ -174,7 +182,17 @@ def reference_motions(d, change, motion, error):
     out |= dict(zip(("time_error", "time_error_error"), time_error(d, ours, weight), strict=True))
     theirs = (motion - change)[ok]
     theirs = theirs - np.median(theirs, axis=0)
+    out["cos_dec_power"] = _cos_dec_power(ours[:, 0], theirs[:, 0], cos_dec)
     rank = [np.argsort(np.argsort(a, axis=0), axis=0) for a in (ours, theirs)]  # outliers count as one
     table = np.corrcoef(rank[0].T, rank[1].T)[:2, 2:]
     found = (table[0, 0], table[1, 1], table[0, 1], table[1, 0])
     return out | dict(zip(names, map(float, found), strict=True))
+
+
+def _cos_dec_power(ours, theirs, cos_dec):
+    """Power of cos(dec) by which pmra is off, where that explains its differences; 0 where none does."""
+    if not 0 < cos_dec < NEAR_EQUATOR:
+        return 0
+    left = {p: float(np.median(np.abs(ours - theirs * cos_dec**p))) for p in (0, 1, -1)}
+    best = min(left, key=left.get)
+    return best if left[best] < EXPLAINED * left[0] else 0

@@ -18,10 +18,11 @@ AS_BEFORE = "as of an earlier run"
 
 
 class Choices:
-    """Rows (part, chosen, why), the last word on each part."""
+    """Rows (part, chosen, why), the last word on each part; ``meta`` has numbers that are judged."""
 
     def __init__(self):
         self._rows = {}
+        self.meta = {}
 
     def note(self, part, chosen, why):
         """Say what was chosen for a part."""
@@ -38,8 +39,8 @@ class Choices:
             before.get(row[:2], row) if row[2] == AS_BEFORE else row
             for row in ((part, *map(str, row)) for part, row in self._rows.items())
         ]
-        if rows != list(before.values()):
-            write_table(Table(rows=rows, names=("part", "chosen", "why")), path)
+        if rows != list(before.values()) or self.meta:
+            write_table(Table(rows=rows, names=("part", "chosen", "why"), meta=self.meta), path)
 
     @staticmethod
     def _before(path):

@@ -4,7 +4,9 @@ import logging
 from pathlib import Path
 
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.io.tables.reading import read_table
+from jwst_hpastrom.steps.pipeline.fields import stars_in_field
 
 __all__ = ["frame_and_motions"]
 
@@ -36,7 +38,8 @@ def _tied(run, distortion):
     except (NoOverlapError, NotEnoughStarsError) as err:
         if not catalog:
             raise
-        run.master(distortion, None)  # where it is not the catalog that fails, this does, too
+        frame = read_table(run.master(distortion, None))  # where not the catalog fails, this does, too
+        run.pipeline.choices.meta["untied_stars"] = stars_in_field(frame, read_catalog(catalog))
         log.warning("the frame is not tied to the catalog, the exposures' WCS place it: %s", err)
         note("frame", "placed by the exposures' WCS", f"{err.found}; {err.do}")
         return False

@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import (
     BadFileError,
     BadReferenceFileError,
     HPAstromError,
     MissingDataError,
     MixedExposuresError,
-    NoOverlapError,
     NotEnoughStarsError,
 )
-from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures.exposure import read_exposure
@@ -25,6 +22,7 @@ from jwst_hpastrom.io.gaia.archive import circle_around, gaia_file
 from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.motion.two_epoch import check_epochs
+from jwst_hpastrom.steps.pipeline.fields import check_catalog_field, check_one_field
 
 __all__ = ["GAIA", "Checked", "check_inputs", "check_names", "gaia_product"]
 
@@ -141,6 +139,7 @@ def check_inputs(
     metas = [c.meta for c in checked.values()]
     if not metas:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
+    check_one_field(np.array(fields), [meta["filename"] for meta in metas])
     if several_filters:
         MixedExposuresError.unless_same(metas, "instrument", "detector")
     else:
@@ -164,23 +163,10 @@ def check_inputs(
 
 def _check_catalog(reference, metas, corners):
     """Epochs on both sides, and stars where the exposures look."""
-    name = reference.meta.get("catalog")
     epochs = [meta["epoch"] for meta in metas]
     if unknown := [meta["filename"] for meta in metas if meta["epoch"] is None]:
         raise MissingDataError(
             "no epoch", "EXPMID, for motions from a reference catalog", "add it", unknown[0]
         )
     check_epochs(Table(meta={"epoch": float(np.mean(epochs))}), reference)
-    ra, dec = corners[:, 0], corners[:, 1]
-    middle = sky_middle(ra, dec)
-    plane = TangentPlane(*middle)
-    x, y = (np.ravel(c) for c in plane.from_sky(ra, dec))
-    with np.errstate(invalid="ignore"):
-        u, v = plane.from_sky(values(reference, "ra"), values(reference, "dec"))
-        inside = (u > x.min() - 10) & (u < x.max() + 10) & (v > y.min() - 10) & (v < y.max() + 10)
-    if not inside.any():
-        raise NoOverlapError(
-            f"none of {len(reference)} stars where the exposures look (ra {middle[0]:.4f}, "
-            f"dec {middle[1]:.4f})",
-            "a catalog of this field", "check the catalog's columns and the association", name,
-        )  # fmt: skip
+    check_catalog_field(reference, corners)

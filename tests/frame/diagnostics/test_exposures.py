@@ -70,3 +70,18 @@ def test_overlap_parity_and_the_correction():
         stars["x"], stars["y"] = stars["y"].copy(), stars["x"].copy()
     frame = build_master(lists, reference=reference)
     assert add_diagnostics(frame.exposures, frame, lists)["parity"].tolist() == [-1] * 4
+
+
+def test_exposures_of_one_pointing_look_at_one_place_whatever_stars_they_have():
+    lists, reference = star_lists((0.0,) * 3, ((0, 0),) * 3)
+    rng = np.random.default_rng(1)
+    place = {c: np.asarray(lists[0][c]).copy() for c in "xy"}
+    for k, stars in enumerate(lists):
+        for c in "xy":
+            stars[c] += np.median(place[c] - np.asarray(stars[c]))
+        keep = rng.random(len(stars)) < 0.6 + 0.3 * (np.asarray(stars["x"]) > 600) * (k == 1)
+        lists[k] = stars[keep]
+    frame = build_master(lists, reference=reference)
+    table = add_diagnostics(frame.exposures, frame, lists)
+    assert np.ptp(table["dec"]) * 3600 < 0.05
+    assert np.ptp(table["ra"]) * 3600 * np.cos(np.deg2rad(69)) < 0.05

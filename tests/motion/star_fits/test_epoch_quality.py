@@ -80,16 +80,19 @@ def test_time_error_has_its_error():
     assert 0.7 < pull.std() < 1.3
 
 
-def references(seed=1, n=40, late=0.0, scale=1.0, order=(0, 1), sign=1.0):
+COS_DEC = 0.87
+
+
+def references(seed=1, n=40, late=0.0, scale=1.0, order=(0, 1), sign=1.0, power=0):
     rng = np.random.default_rng(seed)
     motion = rng.normal(0, 3, (n, 2))
     error = np.full((n, 2), 0.05)
-    theirs = motion[:, list(order)] * [sign, 1.0] + rng.normal(0, 0.05, (n, 2))
+    theirs = motion[:, list(order)] * [sign * COS_DEC**power, 1.0] + rng.normal(0, 0.05, (n, 2))
     change = motion - theirs
     d = late * motion + rng.normal(0, 0.1, (n, 2))
     significance = np.max(np.abs(np.c_[d / 0.1, change / 0.07]), axis=1) * scale
     table = Table({"significance": significance, "kept": significance < 4})
-    table.meta |= reference_motions(d, change, motion, error)
+    table.meta |= reference_motions(d, change, motion, error, COS_DEC)
     return table
 
 
@@ -103,6 +106,9 @@ def test_good_references():
     [
         ({"late": 3.0}, "epochs of all lists that are wrong alike"),
         ({"scale": 3.0}, "errors of the reference catalog that are too small"),
+        ({"scale": 2.3}, "errors of the reference catalog that are too small"),
+        ({"power": -1}, "pmra of the reference catalog without the factor cos(dec)"),
+        ({"power": 1}, "pmra of the reference catalog with the factor cos(dec) twice"),
         ({"scale": 1 / 3}, "errors of the reference catalog that are too large"),
         ({"order": (1, 0)}, "pmra and pmdec of the reference catalog exchanged"),
         ({"sign": -1.0}, "pmra of the reference catalog with the other sign"),
