@@ -9,8 +9,8 @@ from scipy import sparse
 from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
 
 __all__ = [
-    "GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "quadratic_sums", "sort_into_groups",
-    "without_linear",
+    "GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "quadratic_sums",
+    "sort_into_groups", "without_linear",
 ]  # fmt: skip
 
 #: groups of which each has a row of all members in memory at once
