@@ -150,8 +150,7 @@ def simulated_pairs(pairs, correction, rng):
         moved = rng.normal(size=sigma.shape) * sigma
         corrected = corrected + rng.normal(size=variance.shape) * np.sqrt(variance)
     u, v = np.empty(len(pairs)), np.empty(len(pairs))
-    for e, t in enumerate(transforms):
-        k = pairs.exposure == e
+    for e, (k, t) in enumerate(zip(pairs.by_exposure, transforms, strict=True)):
         d = pairs.rotations[e] @ moved[pairs.star[k]].T
         a, b = t.inverse(*corrected[:, k])
         u[k], v[k] = a + d[0], b + d[1]

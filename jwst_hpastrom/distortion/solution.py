@@ -97,8 +97,7 @@ class DistortionSolution(Displayed):
 def _internal(pairs, transforms, dx, dy, use):
     """Residuals about each star's mean over the exposures, times √(n/(n-1)); NaN for fewer than three."""
     sky = np.empty((2, len(pairs)))
-    for e, t in enumerate(transforms):
-        k = pairs.exposure == e
+    for e, (k, t) in enumerate(zip(pairs.by_exposure, transforms, strict=True)):
         sky[:, k] = np.linalg.solve(t.matrix @ pairs.rotations[e], np.stack([dx[k], dy[k]]))
     n_stars = pairs.held_out.size
     n = np.bincount(pairs.star[use], minlength=n_stars)
@@ -107,8 +106,9 @@ def _internal(pairs, transforms, dx, dy, use):
         row -= mean[pairs.star]
     out = np.full((2, len(pairs)), np.nan)
     count = n[pairs.star]
-    for e, t in enumerate(transforms):
-        k = (pairs.exposure == e) & use & (count >= 3)
+    use = use & (count >= 3)
+    for e, (k, t) in enumerate(zip(pairs.by_exposure, transforms, strict=True)):
+        k = k[use[k]]
         out[:, k] = (t.matrix @ pairs.rotations[e]) @ sky[:, k] * np.sqrt(count[k] / (count[k] - 1.0))
     return out
 

@@ -8,6 +8,7 @@ from jwst_hpastrom.columns import AVERAGED, MASTER, Flag, make_table
 from jwst_hpastrom.frame.errors import combine_errors
 from jwst_hpastrom.frame.photometry import mean_magnitudes
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.numerics.groups import quadratic_sums
 
 __all__ = ["master_table"]
 
@@ -91,10 +92,10 @@ def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta
     zeroed = m.mag + zero[m.exposure]
     mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
     scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
-    share = np.zeros((n, m.n_exposures))
-    np.add.at(share, (star[use], m.exposure[use]), np.nan_to_num(1.0 / m.mag_var[use], nan=1.0, posinf=1.0))
-    share /= np.maximum(share.sum(1, keepdims=True), 1e-300)
-    common = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", share, zero_covariance, share, optimize=True), 0.0))
+    weight = np.nan_to_num(1.0 / m.mag_var[use], nan=1.0, posinf=1.0)
+    total = np.maximum(np.bincount(star[use], weight, n), 1e-300)
+    common = quadratic_sums(star[use], m.exposure[use], weight, n, zero_covariance)
+    common = np.sqrt(np.maximum(common, 0.0)) / total
     mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean, common)
     root = np.sqrt(averages.n_used)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -240,8 +240,10 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
     found = [_one(t, c, qfit_max, pixel_area) for t, c in zip(star_lists, corrections, strict=True)]
     corrections = [c or IdentityMapping() for c in corrections]
     parts, unstated = [f[0] for f in found], np.array([f[1] for f in found])
+    del found
     first = np.r_[0, np.cumsum([p["x"].size for p in parts])]
-    data = {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+    # each column's parts are let go when it is whole
+    data = {key: np.concatenate([p.pop(key) for p in parts]) for key in list(parts[0])}
     empty = {key: np.full(first[-1], np.nan) for key in ("u", "v", "vu", "vv")}
     exposure = np.repeat(np.arange(n), np.diff(first))
     m = Measurements(exposure=exposure, first=first, unstated=unstated, **data, **empty)

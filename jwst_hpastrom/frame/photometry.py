@@ -67,9 +67,9 @@ def _slopes(exposure, flux, var):
         snr = flux / np.sqrt(var)
     moderate = (snr > MODERATE[0]) & (snr < MODERATE[1])
     slopes = np.zeros(flux.size)
-    for k in np.unique(exposure):
-        mine = exposure == k
-        rows = np.flatnonzero(mine & moderate)
+    order = np.argsort(exposure, kind="stable")
+    for mine in np.split(order, np.flatnonzero(np.diff(exposure[order])) + 1):
+        rows = mine[moderate[mine]]
         if rows.size >= 20:
             low, high = np.array_split(rows[np.argsort(flux[rows], kind="stable")], 2)
             rise = np.median(var[high]) - np.median(var[low])

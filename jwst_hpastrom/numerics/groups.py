@@ -4,13 +4,52 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
 
 __all__ = [
-    "GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "sort_into_groups",
-    "without_linear",
+    "GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "quadratic_sums",
+    "sort_into_groups", "without_linear",
 ]  # fmt: skip
+
+#: groups of which each has a row of all members in memory at once
+ROWS = 1000
+
+
+def quadratic_sums(
+    group: np.ndarray, member: np.ndarray, weight: np.ndarray, n_groups: int, matrix: np.ndarray
+) -> np.ndarray:
+    """Sums of w_i w_j M_ij over all pairs of members in each group, in memory that their numbers do not set.
+
+    Parameters
+    ----------
+    group, member : ndarray of int, shape (n,)
+        Star and exposure of each measurement, say.
+
+    weight : ndarray, shape (n,)
+
+    n_groups : int
+
+    matrix : ndarray, shape (n_members, n_members)
+
+    Returns
+    -------
+    ndarray, shape (n_groups,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics.groups import quadratic_sums
+    >>> quadratic_sums(np.array([0, 0, 2]), np.array([0, 1, 1]), np.ones(3), 3, np.eye(2))
+    array([2., 0., 1.])
+    """
+    rows = sparse.csr_array((weight, (group, member)), shape=(n_groups, len(matrix)))
+    out = np.empty(n_groups)
+    for first in range(0, n_groups, ROWS):
+        part = rows[first : first + ROWS]
+        out[first : first + ROWS] = np.asarray((part * (part @ matrix)).sum(1)).ravel()
+    return out
 
 
 def cell_index(x: np.ndarray, n: int, length: int) -> np.ndarray:

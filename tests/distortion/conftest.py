@@ -138,6 +138,18 @@ def mismatched(lists, share=0.3, sigma=0.4):
     return out
 
 
+def design(problem):
+    """Derivatives by all unknowns at once, rows of x before those of y."""
+    n, size = problem.layout.n, problem.own * problem.stars.size
+    out = np.zeros((2, problem.use.size, n + size))
+    for number, part in enumerate(problem.parts):
+        for k, (rows, arms) in enumerate(zip(problem.rows_of(number), problem.arms_of(number), strict=True)):
+            out[k, part.pairs, :n] = rows.toarray()
+            columns = n + problem.own * problem.star[part.pairs][:, None] + np.arange(problem.own)
+            out[k, np.arange(problem.use.size)[part.pairs, None], columns] = -arms
+    return np.vstack(out)
+
+
 @pytest.fixture(scope="session")
 def scene():
     """Nine exposures at one roll, a catalog, no other filter."""
@@ -150,6 +162,7 @@ def tools():
     from types import SimpleNamespace
 
     return SimpleNamespace(
+        design=design,
         make_lists=make_lists,
         mismatched=mismatched,
         true_delta=true_delta,

@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from jwst_hpastrom.numerics import bin_index, cell_index, group_means, sort_into_groups
+from jwst_hpastrom.numerics import bin_index, cell_index, group_means, groups, sort_into_groups
 
 
 def group_means_twin(group, values, weights, n_groups, sigma):
@@ -68,3 +69,16 @@ def test_sorting_into_groups_keeps_their_order():
     order, start = sort_into_groups(group, 5)
     found = [order[a:b].tolist() for a, b in pairwise(start)]
     assert found == [[1, 4], [], [0, 3], [5], []]
+
+
+@pytest.mark.parametrize("rows", [7, 1000])
+def test_quadratic_sums_are_those_of_dense_rows(monkeypatch, rows):
+    monkeypatch.setattr(groups, "ROWS", rows)
+    rng = np.random.default_rng(1)
+    star, exposure, weight = rng.integers(0, 30, 200), rng.integers(0, 9, 200), rng.uniform(0.1, 1e6, 200)
+    star[star == 5] = 6  # an empty group
+    matrix, dense = rng.normal(size=(9, 9)), np.zeros((30, 9))
+    np.add.at(dense, (star, exposure), weight)
+    found = groups.quadratic_sums(star, exposure, weight, 30, matrix)
+    np.testing.assert_allclose(found, np.einsum("ij,jk,ik->i", dense, matrix, dense))
+    assert found[5] == 0

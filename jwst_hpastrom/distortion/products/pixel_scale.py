@@ -93,7 +93,7 @@ def _clustered_errors(pairs, dx, dy, correction, weights, degree):
 
 def _slopes(pairs, rows, dx, dy):
     """What one exposure's residuals add to the Jacobian of the correction."""
-    design = np.stack([np.ones(rows.sum()), pairs.x[rows], pairs.y[rows]], 1)
+    design = np.stack([np.ones(pairs.x[rows].size), pairs.x[rows], pairs.y[rows]], 1)
     design[:, 1:] -= design[:, 1:].mean(0)
     return np.stack([np.linalg.lstsq(design, d[rows], rcond=None)[0][1:] for d in (dx, dy)])
 
@@ -137,11 +137,12 @@ def pixel_scale(
     jacobian = _smooth_jacobian(correction, degree)
     area = abs(np.linalg.det(jacobian))
     rows = []
-    weights = np.zeros(len(pairs))
+    weights, fitted = np.zeros(len(pairs)), pairs.fitted
     for e, (meta, plane, t) in enumerate(zip(pairs.metas, pairs.planes, transforms, strict=True)):
-        k = (pairs.exposure == e) & pairs.fitted
-        sx, sy = (robust_sigma(r[k]) for r in (dx, dy))
-        good = k & (np.abs(dx) < 4 * sx) & (np.abs(dy) < 4 * sy)
+        good = pairs.by_exposure[e]
+        good = good[fitted[good]]
+        sx, sy = (robust_sigma(r[good]) for r in (dx, dy))
+        good = good[(np.abs(dx[good]) < 4 * sx) & (np.abs(dy[good]) < 4 * sy)]
         weights[good] = 2.0 / (sx**2 + sy**2)
         va = float(meta.get("va_scale") or 1.0)
         ideal = 1e3 * np.sqrt(area) / t.scale / va

@@ -1,4 +1,4 @@
-"""Linear model of all residuals: polynomial, table, exposures' similarities and stars, as sparse matrices."""
+"""Linear model of all residuals as sparse matrices: polynomial, table, similarities, change with time."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from scipy import sparse
 from jwst_hpastrom.distortion.model.parts import table_nodes
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
-__all__ = ["Layout", "distortion_rows", "drift_rows", "exposure_rows", "star_blocks", "table_weights"]
+__all__ = ["Layout", "distortion_rows", "drift_rows", "exposure_rows", "table_weights"]
 
 
 @dataclass(frozen=True)
@@ -181,21 +181,3 @@ def drift_rows(layout, x, y, years):
         return [sparse.csr_array((x.size, 0))] * 2
     p, q = ((v - c) / layout.half_width * years for v, c in zip((x, y), layout.center, strict=True))
     return [sparse.csr_array(np.stack(v, 1)) for v in ((p, p, q), (q, -q, p))]
-
-
-def star_blocks(arms, star, n_stars):
-    """Derivatives by the stars' displacements, and motions where these are unknowns.
-
-    Parameters
-    ----------
-    arms : ndarray, shape (2, n, k)
-        Corrected pixels, x and y, per unit of each of a star's k unknowns.
-
-    Returns
-    -------
-    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, k n_stars)
-    """
-    _, n, k = arms.shape
-    rows = np.repeat(np.arange(n), k)
-    columns = (k * star[:, None] + np.arange(k)).ravel()
-    return [sparse.csr_array((-arm.ravel(), (rows, columns)), shape=(n, k * n_stars)) for arm in arms]

@@ -92,10 +92,11 @@ def fit_exposures(pairs, corrected, use, *, parameters=4, keep=None):
     -------
     list of `~jwst_hpastrom.geometry.LinearTransform`
     """
-    out = []
-    for e in range(len(pairs.planes)):
-        k = use & (pairs.exposure == e) if keep is None else use & keep & (pairs.exposure == e)
-        w = 1.0 / (0.5 * (pairs.x_err[k] ** 2 + pairs.y_err[k] ** 2) + reference_variance(pairs)[k])
+    out, variance = [], reference_variance(pairs)
+    use = use if keep is None else use & keep
+    for k in pairs.by_exposure:
+        k = k[use[k]]
+        w = 1.0 / (0.5 * (pairs.x_err[k] ** 2 + pairs.y_err[k] ** 2) + variance[k])
         fit = fit_linear(
             pairs.u[k], pairs.v[k], corrected[0][k], corrected[1][k], parameters=parameters, weights=w,
             sigma=3.0 if keep is None else None,
@@ -127,8 +128,7 @@ def residuals(pairs, correction, transforms):
     """
     cx, cy = correction.forward(pairs.x, pairs.y)
     dx, dy = np.empty(len(pairs)), np.empty(len(pairs))
-    for e, t in enumerate(transforms):
-        k = pairs.exposure == e
+    for k, t in zip(pairs.by_exposure, transforms, strict=True):
         u, v = t.forward(pairs.u[k], pairs.v[k])
         dx[k], dy[k] = u - cx[k], v - cy[k]
     return dx, dy
@@ -142,8 +142,7 @@ class _Similarities:
         self.e, self.w = pairs.exposure, weights
         # the ideal positions in pixels; what is left to fit is an offset, a rotation and a scale near unity
         self.base = np.empty((2, len(pairs)))
-        for e, t in enumerate(transforms):
-            k = self.e == e
+        for k, t in zip(pairs.by_exposure, transforms, strict=True):
             self.base[:, k] = t.forward(pairs.u[k], pairs.v[k])
         total = self._sum(np.ones(len(pairs)))
         self.total = np.where(total > 0, total, 1.0)
@@ -169,8 +168,8 @@ class _Similarities:
 def _clip_pairs(pairs, dx, dy, use, sigma):
     """Pairs whose residuals are within sigma of their exposure's median, on both axes."""
     keep = np.zeros(len(pairs), bool)
-    for e in range(len(pairs.planes)):
-        k = np.flatnonzero(use & (pairs.exposure == e))
+    for k in pairs.by_exposure:
+        k = k[use[k]]
         good = np.ones(k.size, bool)
         for r in (dx[k], dy[k]):
             good &= np.abs(r - np.median(r)) <= sigma * max(robust_sigma(r), 1e-6)

@@ -96,7 +96,7 @@ class JointResult:
             table = TableCorrection(*layout.tables(theta), shape=layout.shape)
         moved = np.zeros_like(r)
         own = np.where(np.arange(layout.n) < layout.n_distortion, 0.0, theta)
-        moved[:, problem.use] = [j @ own for j in problem.rows]
+        moved[:, problem.use] = problem.of_unknowns(own)
         return DistortionCorrection(polynomial, table, shape=layout.shape), moved
 
 
@@ -190,13 +190,14 @@ def solve_joint(
     prior_factor = np.ones(problem.stars.size)
     for _ in tqdm(range(n_iterations), desc="joint solution", disable=None if progress else True):
         weights = robust / (errors2 + noise2)
-        matrix, stars = problem.normal(weights, star_weight * prior_factor[:, None])
-        rhs, back = problem.right_side(problem.r, weights, stars)
+        matrix = problem.normal(weights, star_weight * prior_factor[:, None])
+        rhs = problem.right_side(problem.r, weights)
         matrix[np.diag_indices(layout.n)] += table_prior(layout, table_sigma) + 1e-9
         factor = cho_factor(matrix, lower=True)
         theta = cho_solve(factor, rhs)
-        displacement = problem.stars_of(theta, back)
-        left = problem.left(theta, displacement)
+        left = problem.r - problem.of_unknowns(theta)
+        displacement = problem.stars_of(left, weights)
+        left -= problem.of_stars(displacement)
         # noise beyond the stated errors: structure finer than the table, and whatever the errors do not know
         good = robust.min(0) > 0.1
         share = 1.0 - problem.improve_motion(displacement) * problem.stars.size / max(good.sum(), 1)
@@ -212,7 +213,7 @@ def solve_joint(
             table_sigma = float(np.sqrt(np.mean(theta[k] ** 2 + np.diag(covariance)[k])))
 
     def response(r):
-        return cho_solve(factor, problem.right_side(r, weights, stars)[0])
+        return cho_solve(factor, problem.right_side(r, weights))
 
     final = robust / (errors2 + noise2)
     last = slice(layout.n - layout.n_drift, layout.n)
@@ -238,8 +239,7 @@ def starting_transforms(pairs, correction, use, shared_scale):
 def _first_weights(problem):
     """Reject pairs far from their exposure's median residual before the first solution."""
     keep = np.ones(problem.r.shape[1], bool)
-    for e in range(problem.layout.n_exposures):
-        m = problem.exposure == e
+    for m in problem.by_exposure:
         for r in problem.r[:, m]:
             keep[m] &= np.abs(r - np.median(r)) < 5 * robust_sigma(r)
     return np.broadcast_to(np.where(keep, 1.0, 0.0), problem.r.shape).copy()
@@ -311,9 +311,9 @@ def _transforms_of(pairs, corrected, displacement, weights, layout, drift):
 
     Similarities, but for the change of the detector with time.
     """
-    out, rate = [], _drift_matrix(layout, drift)
-    for e in range(len(pairs.planes)):
-        k = (pairs.exposure == e) & (weights.min(0) > 0)
+    out, rate, counts = [], _drift_matrix(layout, drift), weights.min(0) > 0
+    for e, k in enumerate(pairs.by_exposure):
+        k = k[counts[k]]
         own = displacement[pairs.star[k]]
         if own.shape[1] > 2:
             own = own[:, :2] + own[:, 2:] * pairs.years[e]

@@ -106,6 +106,12 @@ class Pairs(Displayed):
         return ~self.held_out[self.star]
 
     @cached_property
+    def by_exposure(self) -> list[np.ndarray]:
+        """Indices of the pairs of each exposure."""
+        order = np.argsort(self.exposure, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.exposure, minlength=len(self.planes)))[:-1])
+
+    @cached_property
     def pixel_scale(self) -> float:
         """Nominal arcsec per pixel of the detector; without a row, as the positions have it."""
         known = nominal_scale(self.metas[0]) if self.metas else None

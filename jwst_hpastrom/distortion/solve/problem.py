@@ -1,16 +1,31 @@
-"""The linear system of distortion, exposures and stars about a starting solution (Methods §2)."""
+"""The linear system of distortion, exposures and stars about a starting solution (Methods §2).
+
+It is never there as a whole: the rows of a block of stars are made, added up and let go.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from jwst_hpastrom.distortion.solve import _kernels
-from jwst_hpastrom.distortion.solve.design import distortion_rows, drift_rows, exposure_rows, star_blocks
+from jwst_hpastrom.distortion.solve.design import distortion_rows, drift_rows, exposure_rows
 
 __all__ = ["Problem"]
 
 #: share of the dispersion's square below which a star's own error tells of it, stars that it takes,
 #: and the least dispersion, pixels a year
 TOLD, FEW, STILL = 0.5, 50, 1e-5
+#: pairs of a block, whose rows take 3 kB each while they are made, and blocks whose rows (0.7 kB) are kept
+BLOCK, KEPT = 1 << 13, 16
+
+
+class Part(NamedTuple):
+    """A block of stars: its pairs, among those that take part, and its first star and the next block's."""
+
+    pairs: slice
+    first: int
+    last: int
 
 
 class Problem:
@@ -37,76 +52,127 @@ class Problem:
         self.exposure, star = pairs.exposure[k], pairs.star[k]
         self.stars, first, self.star = np.unique(star, return_index=True, return_inverse=True)
         self.bounds = np.append(first, k.size)
+        self.x, self.y = pairs.x[k], pairs.y[k]
         base = np.empty((2, k.size))
         center = np.zeros((2, layout.n_exposures))
-        for e, t in enumerate(transforms):
-            m = self.exposure == e
-            base[:, m] = t.forward(pairs.u[k][m], pairs.v[k][m])
-            center[:, e] = base[:, m].mean(1) if m.any() else 0.0
+        order = np.argsort(self.exposure, kind="stable")
+        count = np.bincount(self.exposure, minlength=layout.n_exposures)
+        self.by_exposure = np.split(order, np.cumsum(count)[:-1])
+        for e, (m, t) in enumerate(zip(self.by_exposure, transforms, strict=True)):
+            base[:, m] = t.forward(pairs.u[k[m]], pairs.v[k[m]])
+            center[:, e] = base[:, m].mean(1) if m.size else 0.0
         self.center = center
-        cx, cy = correction.forward(pairs.x[k], pairs.y[k])
-        self.r = np.stack([base[0] - cx, base[1] - cy])
-        arm = (base - center[:, self.exposure]) / layout.half_width
+        self.r = base - np.stack(correction.forward(self.x, self.y))
+        base -= center[:, self.exposure]
+        self.arm = base / layout.half_width
         self.matrices = (
             np.stack([t.matrix @ r for t, r in zip(transforms, pairs.rotations, strict=True)]) * scale
         )
-        parts = (
-            distortion_rows(layout, pairs.x[k], pairs.y[k]),
-            exposure_rows(layout, self.exposure, *arm),
-            drift_rows(layout, pairs.x[k], pairs.y[k], pairs.years[self.exposure]),
-        )
-        self.rows = [sparse.hstack(v, "csr") for v in zip(*parts, strict=True)]
-        for rows in self.rows:
-            rows.sort_indices()
         self.motion = pairs.motion / scale  # of a star about the common one, pixels a year
         self.years = pairs.years
-        arms = np.swapaxes(self.matrices[self.exposure], 0, 1)
-        if self.motion > 0:
-            arms = np.concatenate([arms, arms * self.years[self.exposure][:, None]], axis=2)
-        self.arms, self.star_covariance = np.ascontiguousarray(arms), None
-        self.blocks = star_blocks(arms, self.star, self.stars.size)
+        self.own = 4 if self.motion > 0 else 2  # unknowns of a star
+        self.star_covariance, self._rows = None, {}
+        self.parts = self._divide()
         variance = (pairs.sigma[self.stars] / scale) ** 2
         typical = np.nanmedian(variance) if np.isfinite(variance).any() else np.inf
         self.star_variance = np.where(np.isfinite(variance), variance, typical)
 
+    def _divide(self):
+        """Blocks of stars, each with all its pairs."""
+        first, out = 0, []
+        while first < self.stars.size:
+            end = np.searchsorted(self.bounds, self.bounds[first] + BLOCK, "right") - 1
+            last = max(int(end), first + 1)
+            out.append(Part(slice(self.bounds[first], self.bounds[last]), first, last))
+            first = last
+        return out
+
+    def rows_of(self, number):
+        """Return the derivatives of a block's residuals by all unknowns but the stars', x and y."""
+        if number in self._rows:
+            return self._rows[number]
+        k, layout = self.parts[number].pairs, self.layout
+        kinds = (
+            distortion_rows(layout, self.x[k], self.y[k]),
+            exposure_rows(layout, self.exposure[k], *self.arm[:, k]),
+            drift_rows(layout, self.x[k], self.y[k], self.years[self.exposure[k]]),
+        )
+        rows = [sparse.hstack(v, "csr") for v in zip(*kinds, strict=True)]
+        for j in rows:
+            j.sort_indices()
+        if number < KEPT:
+            self._rows[number] = rows
+        return rows
+
+    def arms_of(self, number):
+        """Return the pixels, x and y, of a block's pairs per unit of each of their stars' unknowns."""
+        exposure = self.exposure[self.parts[number].pairs]
+        arms = np.swapaxes(self.matrices[exposure], 0, 1)
+        if self.own > 2:
+            arms = np.concatenate([arms, arms * self.years[exposure][:, None]], axis=2)
+        return np.ascontiguousarray(arms)
+
     def normal(self, weights, star_weight):
-        """Return the reduced normal matrix, and the stars' covariances, which `right_side` needs."""
-        n, own = self.layout.n, self.arms.shape[2]
+        """Return the reduced normal matrix; the stars' covariances are kept, for what follows."""
+        n, own = self.layout.n, self.own
         c = np.zeros((self.stars.size, own, own))
         c[:, [0, 1], [0, 1]] = star_weight
         for a in range(2, own):
             c[:, a, a] = self.motion**-2.0
         matrix = np.zeros((n, n))
-        weights = np.ascontiguousarray(weights)
-        rows = [_kernels.Rows(j.indptr, j.indices, j.data) for j in self.rows]
-        for k in (0, 1):
-            _kernels.add_gram(rows[k], weights[k], matrix)
-            m = self.arms[k]
-            for a in range(own):
-                for d in range(own):
-                    c[:, a, d] += np.bincount(self.star, weights[k] * m[:, a] * m[:, d], self.stars.size)
-        root = np.linalg.inv(np.linalg.cholesky(c))
-        self.star_covariance = np.swapaxes(root, 1, 2) @ root
-        _kernels.eliminate_stars(self.bounds, *rows, weights, self.arms, root, matrix)
+        for number, (k, first, last) in enumerate(self.parts):
+            rows = [_kernels.Rows(j.indptr, j.indices, j.data) for j in self.rows_of(number)]
+            arms, w = self.arms_of(number), np.ascontiguousarray(weights[:, k])
+            for j, m, v in zip(rows, arms, w, strict=True):
+                _kernels.add_gram(j, v, matrix)
+                for a in range(own):
+                    for d in range(own):
+                        c[first:last, a, d] += self._sums(number, v * m[:, a] * m[:, d])
+            root = np.linalg.inv(np.linalg.cholesky(c[first:last]))
+            c[first:last] = np.swapaxes(root, 1, 2) @ root
+            bounds = self.bounds[first : last + 1] - self.bounds[first]
+            _kernels.eliminate_stars(bounds, *rows, w, arms, root, matrix)
+        self.star_covariance = c
         # one triangle is written only
         matrix += np.tril(matrix, -1).T
-        return matrix, self.star_covariance
+        return matrix
 
-    def right_side(self, r, weights, stars):
-        """Return the reduced right side for residuals r (2, n), and what back-substitution needs."""
-        own = self._stars_of(r, weights, stars).ravel()
-        left = (w * (v - b @ own) for b, w, v in zip(self.blocks, weights, r, strict=True))
-        return sum(j.T @ v for j, v in zip(self.rows, left, strict=True)), (r, weights, stars)
+    def _sums(self, number, values):
+        """Sums of a block's values over each star's pairs, which lie side by side."""
+        k, first, last = self.parts[number]
+        return np.add.reduceat(values, self.bounds[first:last] - k.start)
 
-    def stars_of(self, theta, back):
-        """Stars' displacements, and motions, for given other unknowns, shape (n, 2) or (n, 4)."""
-        r, weights, stars = back
-        return self._stars_of([v - j @ theta for j, v in zip(self.rows, r, strict=True)], weights, stars)
+    def right_side(self, r, weights):
+        """Return the reduced right side for residuals r (2, n)."""
+        moved = r - self.of_stars(self.stars_of(r, weights))
+        side = np.zeros(self.layout.n)
+        for number, (k, _, _) in enumerate(self.parts):
+            for j, w, v in zip(self.rows_of(number), weights[:, k], moved[:, k], strict=True):
+                side += j.T @ (w * v)
+        return side
 
-    def _stars_of(self, r, weights, covariance):
-        """Stars' unknowns that residuals leave, all else being known."""
-        side = sum(b.T @ (w * v) for b, w, v in zip(self.blocks, weights, r, strict=True))
-        return np.einsum("nab,nb->na", covariance, side.reshape(self.stars.size, -1))
+    def of_unknowns(self, theta):
+        """Return what unknowns but the stars' are in the pairs' residuals, shape (2, n)."""
+        out = np.empty_like(self.r)
+        for number, (k, _, _) in enumerate(self.parts):
+            out[:, k] = [j @ theta for j in self.rows_of(number)]
+        return out
+
+    def stars_of(self, r, weights):
+        """Return the stars' displacements, and motions, (n, 2) or (n, 4), that residuals leave."""
+        out = np.zeros((self.stars.size, self.own))
+        for number, (k, first, last) in enumerate(self.parts):
+            for m, v in zip(self.arms_of(number), weights[:, k] * r[:, k], strict=True):
+                for a in range(self.own):
+                    out[first:last, a] -= self._sums(number, m[:, a] * v)
+        return np.einsum("nab,nb->na", self.star_covariance, out)
+
+    def of_stars(self, displacement):
+        """Return what stars' displacements and motions are in the pairs' residuals, shape (2, n)."""
+        out = np.empty_like(self.r)
+        for number, (k, _, _) in enumerate(self.parts):
+            out[:, k] = -np.einsum("anu,nu->an", self.arms_of(number), displacement[self.star[k]])
+        return out
 
     def improve_motion(self, found):
         """Find the dispersion of the stars' motions anew; return how many unknowns a star has on an axis."""
@@ -118,8 +184,3 @@ class Problem:
         if told.sum() >= FEW:
             self.motion = max(float(np.sqrt(np.mean((found[:, 2:] ** 2 + variance)[told]))), STILL)
         return known
-
-    def left(self, theta, displacement):
-        """Residuals of the pairs, shape (2, n)."""
-        d = displacement.ravel()
-        return np.stack([self.r[k] - self.rows[k] @ theta - self.blocks[k] @ d for k in (0, 1)])

@@ -129,7 +129,7 @@ def undetermined_terms(pairs, correction, *, limit=0.05):
         pairs, correction, transforms, layout, use, float(np.mean([1 / t.scale for t in transforms]))
     )
     weights = 1.0 / (np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2]) + 0.005**2)
-    matrix, _ = problem.normal(weights, np.full_like(problem.star_variance, 1e-8))
+    matrix = problem.normal(weights, np.full_like(problem.star_variance, 1e-8))
     matrix[np.diag_indices(layout.n)] += 1e-6
     m = layout.n_polynomial
     rest = np.linalg.solve(matrix[m:, m:], matrix[m:, :m])

@@ -71,8 +71,7 @@ class StarFrame:
         """Catalog (transformed) minus corrected position, shape (2, n)."""
         p = self.pairs
         out = -np.stack(correction.forward(p.x, p.y))
-        for e, t in enumerate(self.transforms):
-            k = p.exposure == e
+        for k, t in zip(p.by_exposure, self.transforms, strict=True):
             out[:, k] += t.forward(p.u[k], p.v[k])
         return out
 

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
 from jwst_hpastrom.geometry import robust_sigma
-from jwst_hpastrom.numerics.groups import without_linear
+from jwst_hpastrom.numerics.groups import quadratic_sums, without_linear
 
 __all__ = ["DetectorErrors", "detector_errors", "same_places", "shared_weight"]
 
@@ -201,9 +201,8 @@ def shared_weight(m, star, used, together, n_stars):
 
     Zero where all its exposures are at different places of the detector.
     """
-    member = np.zeros((n_stars, m.n_exposures), np.float32)
     rows = np.flatnonzero(used)
-    member[star[rows], m.exposure[rows]] = 1.0
-    n = np.maximum(member.sum(1), 1.0)
-    pairs = np.einsum("ij,ij->i", member @ together.astype(np.float32), member)
+    star, exposure = star[rows], m.exposure[rows]
+    n = np.maximum(np.bincount(star, minlength=n_stars), 1.0)
+    pairs = quadratic_sums(star, exposure, np.ones(star.size), n_stars, together.astype(float))
     return np.maximum(pairs / n**2 - 1.0 / n, 0.0)

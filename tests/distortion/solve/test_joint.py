@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import cho_factor, cho_solve
 
 from jwst_hpastrom.distortion import solve_distortion
+from jwst_hpastrom.distortion.solve import problem as problem_module
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
@@ -30,22 +31,22 @@ def solution(scene, tools):
     return solve_distortion(*scene, method="joint", shape=tools.shape, **SMALL)
 
 
-def test_elimination_equals_the_direct_solution(pairs, start, tools):
+def test_elimination_equals_the_direct_solution(pairs, start, tools, monkeypatch):
+    monkeypatch.setattr(problem_module, "BLOCK", 1000)  # several blocks, of which few are kept
+    monkeypatch.setattr(problem_module, "KEPT", 2)
     use = pairs.fitted & (pairs.star < 800)
     layout = Layout(5, 6, len(pairs.planes), False, tools.shape)
     problem = Problem(pairs, start, exposure_transforms(pairs, start), layout, use, 0.0656)
     rng = np.random.default_rng(2)
     weights = rng.uniform(0.5, 2, problem.r.shape) * 1e4
     star_weight = 1.0 / problem.star_variance
-    matrix, stars = problem.normal(weights, star_weight)
-    rhs, back = problem.right_side(problem.r, weights, stars)
+    matrix = problem.normal(weights, star_weight)
+    rhs = problem.right_side(problem.r, weights)
     matrix[np.diag_indices(layout.n)] += 1.0
     theta = np.linalg.solve(matrix, rhs)
-    stars = problem.stars_of(theta, back)
+    stars = problem.stars_of(problem.r - problem.of_unknowns(theta), weights)
     # all unknowns at once
-    design = np.vstack(
-        [np.hstack([r.toarray(), b.toarray()]) for r, b in zip(problem.rows, problem.blocks, strict=True)]
-    )
+    design = tools.design(problem)
     w = np.concatenate(weights)
     full = design.T @ (design * w[:, None])
     full[np.diag_indices(len(full))] += np.r_[np.full(layout.n, 1.0), star_weight.ravel()]
@@ -54,6 +55,10 @@ def test_elimination_equals_the_direct_solution(pairs, start, tools):
     np.testing.assert_allclose(stars.ravel(), direct[layout.n :], atol=1e-8)
     inverse = cho_solve(cho_factor(full), np.eye(len(full)))[: layout.n, : layout.n]
     np.testing.assert_allclose(np.linalg.inv(matrix), inverse, rtol=1e-5, atol=1e-10)
+    sizes = [part.pairs.stop - part.pairs.start for part in problem.parts]
+    assert len(problem._rows) == 2 < len(sizes)
+    assert max(sizes) <= 1000
+    assert sum(sizes) == problem.use.size
 
 
 def test_joint_beats_the_published_way(scene, tools, solution):

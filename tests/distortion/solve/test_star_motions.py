@@ -142,15 +142,13 @@ def test_elimination_of_motions_equals_the_direct_solution(moving, tools):
     problem = Problem(moving, start, exposure_transforms(moving, start), layout, use, 0.0656)
     weights = np.random.default_rng(2).uniform(0.5, 2, problem.r.shape) * 1e4
     star_weight = np.full_like(problem.star_variance, 1e-2)
-    matrix, stars = problem.normal(weights, star_weight)
-    rhs, back = problem.right_side(problem.r, weights, stars)
+    matrix = problem.normal(weights, star_weight)
+    rhs = problem.right_side(problem.r, weights)
     matrix[np.diag_indices(layout.n)] += 1.0
     theta = np.linalg.solve(matrix, rhs)
-    own = problem.stars_of(theta, back)
+    own = problem.stars_of(problem.r - problem.of_unknowns(theta), weights)
     assert own.shape == (problem.stars.size, 4)
-    design = np.vstack(
-        [np.hstack([r.toarray(), b.toarray()]) for r, b in zip(problem.rows, problem.blocks, strict=True)]
-    )
+    design = tools.design(problem)
     w = np.concatenate(weights)
     full = design.T @ (design * w[:, None])
     precision = np.c_[star_weight, np.full_like(star_weight, (0.0656 / 0.3e-3) ** 2)]
