@@ -66,10 +66,10 @@ def case(request, small, tmp_path_factory):
     detector, (instrument, wheel, pupil) = request.param, CASES[request.param]
     folder = tmp_path_factory.mktemp(detector.lower())
     row = INSTRUMENTS[instrument].detectors[detector]
-    module = row.keywords.get("module")
     asn, _ = disguised(
-        small, folder / "in", DETECTOR=detector, INSTRUME=instrument, EXP_TYPE=INSTRUMENTS[instrument].exp_type,
-        FILTER=wheel, PUPIL=pupil, MODULE=module and module.upper(), CHANNEL=row.keywords.get("channel"),
+        small, folder / "in", DETECTOR=detector, INSTRUME=instrument,
+        EXP_TYPE=INSTRUMENTS[instrument].exp_type, FILTER=wheel, PUPIL=pupil,
+        MODULE=row.keywords.get("module"), CHANNEL=row.keywords.get("channel"),
         SUBSTRT1=START, SUBSTRT2=START, SUBARRAY="GENERIC",
     )  # fmt: skip
     band = pupil if pupil and pupil.startswith("F") else wheel
