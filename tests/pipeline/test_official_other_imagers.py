@@ -1,4 +1,4 @@
-"""Distortion references of NIRCam, MIRI and FGS in the official Steps: assign_wcs, tweakreg, resample."""
+"""Distortion references of NIRCam and MIRI in the official Steps: assign_wcs, tweakreg, resample."""
 
 import json
 from types import SimpleNamespace
@@ -35,7 +35,6 @@ CASES = {
     "NRCB1": ("NIRCAM", "F200W", "CLEAR"),
     "NRCBLONG": ("NIRCAM", "F444W", "F405N"),
     "MIRIMAGE": ("MIRI", "F560W", None),
-    "GUIDER2": ("FGS", None, None),
 }
 
 
@@ -134,8 +133,6 @@ def test_tweakreg_and_resample_run_on_it(assigned, tmp_path, monkeypatch, caplog
 
 
 def test_an_official_filter_offset_would_count_twice(case, assigned, tmp_path):
-    if case.meta["instrument"] == "FGS":
-        pytest.skip("its assign_wcs has no filter offsets")
     with datamodels.open(case.files[0]) as model:
         keys = {"filter": model.meta.instrument.filter, "pupil": model.meta.instrument.pupil}
     row = {k: v for k, v in keys.items() if v} | {"column_offset": 0.5, "row_offset": 0.0}
