@@ -21,6 +21,7 @@ from jwst_hpastrom.frame.measurements import collect
 from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
 from jwst_hpastrom.frame.systematics import SharedErrors
+from jwst_hpastrom.frame.transforms.correction_terms import with_corrections
 from jwst_hpastrom.frame.transforms.identify import identify
 from jwst_hpastrom.frame.transforms.lists_alone import give_sky, without_sky
 from jwst_hpastrom.frame.transforms.mosaic import detector_names
@@ -213,7 +214,7 @@ def build_master(
     measurements = _measurements(m, star, averages, residuals, dmag)
     shown.close()
     log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
-    fit = None if several is None else several.fit
+    fit = several and with_corrections(several.fit, m, corrections, several.which)
     return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central, fit)
 
 

@@ -144,5 +144,5 @@ def find_columns(table, names, path):
 _OWN = re.compile(
     r"(ra|dec|pmra|pmdec)_(error_total|error_systematic|rel|rel_error)"
     r"|[xy]_err(_empirical|_formal|_systematic|_tie)?"
-    r"|(mag|flux|sky)_err|pmra_pmdec_corr|n_epochs|parallax.*"
+    r"|(mag|flux|sky)_err(_[a-z0-9]+)?|pmra_pmdec_corr|n_epochs|parallax.*"
 )

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from jwst_hpastrom.errors import MixedExposuresError, NoOverlapError
 from jwst_hpastrom.frame import build_master, join_filters
 from jwst_hpastrom.geometry import match_nearest
+from jwst_hpastrom.io.names import CATALOG_NAMES, find_columns
 from tests.frame.visits import LAYOUT, PLANE, catalog_of, stars_of, visit
 
 
@@ -68,3 +70,12 @@ def test_two_of_one_filter_or_no_stars_in_common_are_refused(frames):
     moved["x"] += 500.0
     with pytest.raises(NoOverlapError, match="F277W in common"):
         join_filters([tables[0], moved])
+
+
+def test_the_frames_own_columns_are_no_misspelt_ones(caplog):
+    own = ["ra", "dec", "mag", "mag_f200w", "mag_err_f200w", "mag_err_f277w", "x_err", "y_err"]
+    with caplog.at_level("WARNING"):
+        find_columns(Table(names=own), CATALOG_NAMES, "visit_master.ecsv")
+        assert not caplog.messages
+        find_columns(Table(names=[*own, "err_of_mine"]), CATALOG_NAMES, "visit_master.ecsv")
+    assert "err_of_mine" in caplog.text

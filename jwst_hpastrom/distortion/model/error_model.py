@@ -149,6 +149,29 @@ class ErrorModel(Displayed):
         )  # fmt: skip
         return np.sqrt(out[0]), np.sqrt(out[1])
 
+    def covariance_of_sums(self, x: np.ndarray, y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Return the covariances of sums of the errors at raw positions, shape (2, k, k), of x and y.
+
+        Parameters
+        ----------
+        x, y : ndarray, shape (n,)
+            Raw positions, 0-based pixels.
+        coefficients : ndarray, shape (k, n)
+            Of the errors in each sum.
+        """
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        scaled = np.stack([coefficients * e for e in self.error(x, y)])
+        middle, out = self.correlation.shape[1] // 2, np.zeros((2, *2 * (len(coefficients),)))
+        for first in range(0, x.size, 256):  # rows of pairs: a few MB
+            rows = slice(first, first + 256)
+            dx, dy = ((c[rows, None] - c) / self.step for c in (x, y))
+            at = [np.abs(dy), np.where(dy < 0, -dx, dx) + middle]
+            related = map_coordinates(self.correlation, at, order=1, mode="constant")
+            out += np.einsum("akn,nm,alm->akl", scaled[:, :, rows], related, scaled, optimize=True)
+        # a sampled correlation is not quite positive definite
+        values, vectors = np.linalg.eigh(0.5 * (out + out.swapaxes(1, 2)))
+        return np.einsum("aij,aj,akj->aik", vectors, np.maximum(values, 0.0), vectors)
+
     def share(self, measured: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Return how the errors at two dithers of stars correlate that the correction was made from, (2, n).
 

@@ -97,6 +97,10 @@ class MosaicFit(Displayed):
     tie : tuple of ndarray or None
         Of the catalog's stars: one detection of each, u and v residuals (frame minus catalog), weights (two
         arrays).
+
+    shared : ndarray, shape (n_exposures, 6, 6)
+        Covariance of offset and slopes of u, then of v, by the error of the exposure's distortion correction:
+        the same in all exposures of a detector, and not in ``covariance``.
     """
 
     transforms: list
@@ -105,6 +109,7 @@ class MosaicFit(Displayed):
     half_width: np.ndarray
     rows: np.ndarray
     tie: tuple | None
+    shared: np.ndarray
 
     def terms(self, k: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """(1, p, q) at corrected positions of exposure ``k``, shape (n, 3)."""
@@ -245,7 +250,8 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog
         detection = detection[catalog[0]]
         keep = (tie[0][1] > 0) & (tie[1][1] > 0) & (detection >= 0)
         tie = (detection[keep], tie[0][0][keep], tie[1][0][keep], (tie[0][1][keep], tie[1][1][keep]))
-    return MosaicFit(new, np.array(covariance), center, half, rows, tie if catalog is not None else None)
+    tie = tie if catalog is not None else None
+    return MosaicFit(new, np.array(covariance), center, half, rows, tie, np.zeros((len(new), 6, 6)))
 
 
 def _solve_axis(design, sums, own, values, variance, given, prior, target, iterations):

@@ -5,12 +5,16 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, values
-from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
+from jwst_hpastrom.errors import HPAstromError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, match_few, sky_middle
 
 __all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
+
+#: parts of the largest offset within which one is looked for, until it stands out from chance: lists of small
+#: subarrays have a handful of stars in common, and most WCS are right to a part of what is allowed for
+NARROWER = (1.0, 0.3, 0.1, 0.03)
 
 
 def choose_plane(plane, reference, ra, dec, scale_mas):
@@ -97,12 +101,23 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
         j = np.arange(x.size)
     blind = {"mag1": mag[i], "mag2": mag_to[j], "max_rotation": max_rotation, "n_bright": n_bright}
     if few_radius is None:
-        found = match_blind(u[i], v[i], x[j], y[j], max_shift=max_shift, min_stars=4, parameters=4, **blind)
+        found = _narrowing(u[i], v[i], x[j], y[j], max_shift, min_stars=4, parameters=4, **blind)
     else:
         found = match_few(
             u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, min_stars=4, parameters=4, **blind
         )
     return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
+
+
+def _narrowing(u, v, x, y, max_shift, **kwargs):
+    """`match_blind` in smaller and smaller circles; the error is that of the widest."""
+    wide = None
+    for part in NARROWER:
+        try:
+            return match_blind(u, v, x, y, max_shift=part * max_shift, **kwargs)
+        except NoOverlapError as error:
+            wide = wide or error
+    raise wide
 
 
 def first_transforms(m, plane, order, *, max_shift, max_rotation, names):

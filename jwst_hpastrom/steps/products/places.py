@@ -138,7 +138,7 @@ def place_detectors(frames, joins, lists, corrections, *, absolute_scale):
     beams, exposures = list(corrections), []
     before = {b: _expected(c, [t for own in lists for t in own if beam_of(t) == b])
               for b, c in corrections.items()}  # fmt: skip
-    blocks = []
+    blocks, common = [], []
     for frame, join, own in zip(frames, joins, lists, strict=True):
         fit = frame.mosaic
         jacobian = np.zeros((4 * len(own), 2, fit.covariance.shape[1]))
@@ -150,12 +150,17 @@ def place_detectors(frames, joins, lists, corrections, *, absolute_scale):
                 jacobian[4 * k : 4 * k + 4, axis, 3 * k : 3 * k + 3] = by[:, 3 * axis : 3 * axis + 3]
             epoch = float(table.meta.get("epoch") or np.nan)
             exposures.append((beams.index(beam_of(table)), epoch, change, expected.forward(*fit.center[k])))
+            common.append(by @ fit.shared[k] @ by.T)
         blocks.append(np.einsum("iaj,ajk,lak->il", jacobian, fit.covariance, jacobian))
     which = np.array([e[0] for e in exposures])
     pointing = simultaneous(np.array([e[1] for e in exposures]), which)
     changes = np.array([e[2] for e in exposures])
     middles = np.array([e[3] for e in exposures])
     covariance = _block_diagonal(blocks)
+    for d in np.unique(which):  # the correction of a detector errs in all its exposures alike
+        rows = np.flatnonzero(which == d)
+        index = (4 * rows[:, None] + np.arange(4)).ravel()
+        covariance[np.ix_(index, index)] += np.tile(common[rows[0]], (len(rows), len(rows)))
     tables, transforms, errors = [], {}, {}
     for part in _connected(which, pointing):
         rows = np.flatnonzero(np.isin(which, part))

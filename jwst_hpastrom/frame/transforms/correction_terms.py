@@ -1,0 +1,90 @@
+"""What a detector's place has of the error of its distortion correction."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from jwst_hpastrom.frame.measurements import Measurements
+from jwst_hpastrom.frame.transforms.mosaic import MosaicFit
+
+__all__ = ["correction_terms", "with_corrections"]
+
+#: stars that count, the heaviest ones: the sum over their pairs is exact
+MOST = 2000
+
+
+def correction_terms(
+    correction: Any, x: np.ndarray, y: np.ndarray, terms: np.ndarray, weights: np.ndarray, turn: np.ndarray
+) -> np.ndarray:
+    """Covariance of an exposure's offset and slopes by the error of its correction.
+
+    Over the whole detector that error has no offset and slope; where few stars carry most of the weight it
+    has, and it is the same in all dithers, so that their scatter does not show it.
+
+    Parameters
+    ----------
+    correction : `~jwst_hpastrom.geometry.Mapping`
+        Of raw pixels, or one on a window.
+
+    x, y : ndarray, shape (n,)
+        Raw positions of the stars that the transformation rests on.
+
+    terms : ndarray, shape (n, 3)
+        (1, p, q) there, see `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit.terms`.
+
+    weights : ndarray, shape (n,)
+
+    turn : ndarray, shape (2, 2)
+        Corrected pixels to master pixels.
+
+    Returns
+    -------
+    ndarray, shape (6, 6)
+        Of offset and slopes of u, then of v; zero where the correction states no errors.
+    """
+    full = getattr(correction, "full", correction)
+    model = getattr(full, "uncertainty", None)
+    out = np.zeros((6, 6))
+    if model is None or len(x) < 3:
+        return out
+    if full is not correction:
+        x, y = correction.origin.forward(x, y)
+    heavy = np.argsort(-weights)[:MOST]
+    design = terms[heavy] * weights[heavy, None]
+    coefficients = np.linalg.pinv(terms[heavy].T @ design) @ design.T
+    for axis, part in enumerate(model.covariance_of_sums(x[heavy], y[heavy], coefficients)):
+        out += np.kron(np.outer(turn[:, axis], turn[:, axis]), part)
+    return out
+
+
+def with_corrections(fit: MosaicFit, m: Measurements, corrections: Sequence, which: np.ndarray) -> MosaicFit:
+    """Return the solution with what the corrections' errors do to each detector's transformations.
+
+    Parameters
+    ----------
+    fit : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit`
+        Without a catalog nothing is added: the few stars of the overlaps decide.
+
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    corrections : sequence of `~jwst_hpastrom.geometry.Mapping` or None
+        Of each exposure.
+
+    which : ndarray of int, shape (n_exposures,)
+        Detector of each exposure.
+    """
+    if fit.tie is None:
+        return fit
+    detection, _, _, weights = fit.tie
+    shared = fit.shared.copy()
+    for d in np.unique(which):
+        k = int(np.flatnonzero(which == d)[0])
+        mine = which[m.exposure[detection]] == d
+        s = detection[mine]
+        shared[which == d] = correction_terms(
+            corrections[k], m.raw_x[s], m.raw_y[s], fit.terms(k, m.x[s], m.y[s]),
+            (weights[0] + weights[1])[mine], fit.transforms[k].matrix,
+        )  # fmt: skip
+    return replace(fit, shared=shared)
