@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import asdf
 import numpy as np
@@ -96,7 +97,7 @@ class Exposure(Displayed):
     name: str
     path: str
     meta: dict = field(default_factory=dict)
-    wcs: object = None
+    wcs: Any = None
     parts: dict | None = None
 
     def __repr__(self):
@@ -106,11 +107,11 @@ class Exposure(Displayed):
         wcs = "" if self.wcs is not None else ", no WCS"
         return f"<{type(self).__name__} {self.name}: {what} {nx} x {ny} pixels{epoch}{wcs}>"
 
-    def plot(self, stars=None, ax=None):
+    def plot(self, stars: Any = None, ax: Any = None) -> Any:
         """Draw the pixels, see `jwst_hpastrom.plot.image`."""
         return plot.image(self, stars, ax)
 
-    def to_sky(self, x, y):
+    def to_sky(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Raw pixels to right ascension and declination in degrees, through the exposure's WCS."""
         if self.wcs is None:
             raise MissingDataError(
@@ -119,7 +120,7 @@ class Exposure(Displayed):
         return self.wcs(np.asarray(x, float), np.asarray(y, float), with_bounding_box=False)
 
 
-def exposure_root(name):
+def exposure_root(name: Any) -> str:
     """File name without folder, extension and what processing added (``_cal``, ``_a3001_crf``…).
 
     The name of an exposure of JWST ends with its detector; other names lose the suffixes known here.
@@ -301,7 +302,15 @@ def _parts(data, err, dq, variance, meta, times, wcs):
     return {name: array_hash(*arrays) for name, arrays in parts.items()}
 
 
-def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None, parts=False):
+def read_exposure(
+    source: Any,
+    *,
+    force: bool = False,
+    need_wcs: bool = False,
+    bad_bits: Any = BAD_BITS,
+    detector_mask: Any = None,
+    parts: bool = False,
+) -> Exposure:
     """Read one exposure.
 
     Parameters

@@ -1,5 +1,7 @@
 """Which stars are good enough to be published or used as reference (H25 §4.1.1)."""
 
+from typing import Any
+
 import numpy as np
 from astropy.table import Table
 
@@ -11,17 +13,17 @@ __all__ = ["apply_quality_cuts", "cut_table", "quality_cuts"]
 
 @in_range
 def quality_cuts(
-    table,
+    table: Table,
     *,
-    min_epochs=4,
-    max_chi2_loo=5.0,
-    min_position_error=0.01,
-    max_position_error=10.0,
-    min_motion_error=0.01,
-    max_motion_error=2.0,
-    max_motion=15.0,
-    max_mag=20.5,
-):
+    min_epochs: int = 4,
+    max_chi2_loo: float = 5.0,
+    min_position_error: float = 0.01,
+    max_position_error: float = 10.0,
+    min_motion_error: float = 0.01,
+    max_motion_error: float = 2.0,
+    max_motion: float = 15.0,
+    max_mag: float = 20.5,
+) -> dict[str, np.ndarray]:
     """Which stars fail which of the catalog cuts of H25.
 
     Parameters
@@ -87,7 +89,7 @@ def _either(table, *names):
     return np.stack([values(table, n) for n in names])
 
 
-def apply_quality_cuts(table, **limits):
+def apply_quality_cuts(table: Table, **limits: Any) -> np.ndarray:
     """Flag stars that fail the catalog cuts as ``QUALITY_CUT``.
 
     Parameters

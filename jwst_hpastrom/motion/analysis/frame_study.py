@@ -1,6 +1,7 @@
 """A frame studied as in H25 §4, §5: cuts, error budget, frames at rest, comparisons, forecasts."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -125,9 +126,18 @@ def points_near(table):
 
 
 def study_frame(
-    motions, *, terms=None, points=None, other=None, other_name="list", radius_mas=100.0, match_epoch=2015.5,
-    gaia=None, new_epochs=(), cuts=None,
-):  # fmt: skip
+    motions: Any,
+    *,
+    terms: Any = None,
+    points: Any = None,
+    other: Any = None,
+    other_name: str = "list",
+    radius_mas: float = 100.0,
+    match_epoch: float = 2015.5,
+    gaia: Any = None,
+    new_epochs: Any = (),
+    cuts: Any = None,
+) -> FrameStudy:
     """Study the frame that a catalog of motions realizes.
 
     Parameters
