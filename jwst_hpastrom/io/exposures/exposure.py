@@ -20,6 +20,7 @@ from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
 from jwst_hpastrom.instrument import detector_of, identify
+from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits
 from jwst_hpastrom.io.files.manifest import array_hash
@@ -64,7 +65,6 @@ EXPOSURE_NAME = re.compile(
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 WCS_POINTS = 17  # a side, where a WCS is looked at
 LAUNCH = 59573.0  # of JWST, MJD
-BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,34 +258,6 @@ def _check_wcs(wcs, shape, path):
         ) from err  # fmt: skip
 
 
-def _charge(meta, data, dq, bad, variance):
-    """Charge at the end of each pixel's ramp, DN per unit of data: a number, or an image; None if not known.
-
-    Saturation and charge migration leave late groups out, and of the latter DQ may say nothing. But the
-    Poisson variance is the rate over the time between the first and the last group that was used.
-    """
-    groups, time, conversion = (meta.pop(k) for k in ("n_groups", "group_time", "mjsr_per_dns"))
-    if "MJY" not in str(meta["unit"]).upper():
-        conversion = 1.0 if "DN/S" in str(meta["unit"]).upper() else None
-    if not (groups and time and conversion):
-        return None
-    full = groups * time / conversion
-    if variance is None or np.shape(variance) != data.shape or groups < 3:
-        return full
-    bright = ~bad & (data > BRIGHT * max(np.median(data[~bad]), 0.0)) & (variance > 0)
-    ratio = data[bright] / variance[bright]
-    if not ratio.size:
-        return full
-    saturated = (dq[bright] & dqflags.pixel["SATURATED"]) > 0
-    whole = np.median(ratio if saturated.all() else ratio[~saturated])
-    used = 1 + np.rint((groups - 1) * np.clip(ratio / whole, 0, 1))
-    if not (used < groups).any():
-        return full
-    out = np.full(data.shape, full, np.float32)
-    out[bright] *= used / groups
-    return out
-
-
 def _parts(data, err, dq, variance, meta, times, wcs):
     """Hashes of what a measurement uses of an exposure."""
     ny, nx = data.shape
@@ -401,7 +373,7 @@ def read_exposure(
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
-    charge = _charge(meta, data, dq, bad | saturated, variance)
+    charge = ramp_charge(meta, data, dq, bad | saturated, variance)
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
     image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
