@@ -19,7 +19,7 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
-from jwst_hpastrom.instrument import detector_of, identify
+from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, detector_of, identify
 from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits
@@ -59,9 +59,10 @@ _META = {
 }
 ARRAYS = {"SCI": "data", "ERR": "err", "DQ": "dq", "VAR_POISSON": "var_poisson"}
 TEXTS = ("telescope", "instrument", "detector", "filter_wheel", "pupil", "exp_type", "unit", "resampled")
-EXPOSURE_NAME = re.compile(
-    r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
+_DETECTORS = "|".join(
+    [*(d.lower() for i in INSTRUMENTS.values() for d in i.detectors), *map(str.lower, ALIASES)]
 )
+EXPOSURE_NAME = re.compile(rf"jw\d{{11}}_\d{{5}}_\d{{5}}(-seg\d+)?_({_DETECTORS})(?=[._]|$)")
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 WCS_POINTS = 17  # a side, where a WCS is looked at
 LAUNCH = 59573.0  # of JWST, MJD
