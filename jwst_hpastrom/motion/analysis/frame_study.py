@@ -11,7 +11,12 @@ from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.motion.analysis.catalog_comparison import LinearMotions, compare_motions_of
-from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts, cut_table, quality_cuts
+from jwst_hpastrom.motion.analysis.catalog_cuts import (
+    CatalogCuts,
+    apply_quality_cuts,
+    cut_table,
+    quality_cuts,
+)
 from jwst_hpastrom.motion.analysis.frame_forecast import forecast_frame
 from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, at_rest_table
 from jwst_hpastrom.motion.gaia_frame.frame_quality import error_budget, joint_test
@@ -167,8 +172,8 @@ def study_frame(
     new_epochs : sequence of float
         Julian years of more epochs, for forecasts.
 
-    cuts : dict, optional
-        Limits of `~jwst_hpastrom.motion.analysis.catalog_cuts.quality_cuts`.
+    cuts : `CatalogCuts` or dict, optional
+        Limits of `~jwst_hpastrom.motion.quality_cuts`.
 
     Returns
     -------
@@ -182,8 +187,9 @@ def study_frame(
         print(study.comparison)
     """
     motions = motions.copy()
-    failed = quality_cuts(motions, **(cuts or {}))
-    apply_quality_cuts(motions, **(cuts or {}))
+    limits = cuts.keywords() if isinstance(cuts, CatalogCuts) else dict(cuts or {})
+    failed = quality_cuts(motions, **limits)
+    apply_quality_cuts(motions, **limits)
     own = frame_error(motions)
     if terms is None:
         terms = [] if own is None else [own, GAIA_TO_ICRS]
