@@ -23,6 +23,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 _PACKAGES = (
     "checks", "columns", "configuration", "distortion", "epsf", "errors", "frame", "geometry", "instrument",
     "io", "kinematics", "measure", "motion", "numerics", "plot", "ranges", "report", "simulation", "steps",
+    "storage",
 )  # fmt: skip
 _NAMES = {
     "distortion": ("DistortionCorrection", "solve_distortion"),

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import takewhile
+from os import PathLike
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, MissingMemberError
@@ -40,7 +41,7 @@ class Association:
     path: str
 
 
-def read_association(path):
+def read_association(path: str | PathLike[str]) -> Association:
     """Read an association, or take a single file as one.
 
     Parameters

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -53,8 +54,8 @@ class Products(Displayed):
     name: str
     stars: dict = field(default_factory=dict)
     quality: dict = field(default_factory=dict)
-    epsf: object = None
-    correction: object = None
+    epsf: Any = None
+    correction: Any = None
     master: Table | None = None
     motions: Table | None = None
     artificial: Table | None = None
@@ -77,7 +78,9 @@ def _product_name(folder):
     return None
 
 
-def find_products(folder, name=None, exposures=None, *, tables_only=False):
+def find_products(
+    folder: Any, name: Any = None, exposures: Any = None, *, tables_only: bool = False
+) -> Products:
     """Read the products in a folder.
 
     Parameters
@@ -163,7 +166,7 @@ def _read_correction(path):
     return read_distortion(path)
 
 
-def frame_residuals(products, *, qfit_max=0.1):
+def frame_residuals(products: Products, *, qfit_max: float = 0.1) -> Table | None:
     """Residuals of every star of every exposure about the master frame, before and after the correction.
 
     Parameters
@@ -183,7 +186,7 @@ def frame_residuals(products, *, qfit_max=0.1):
     """
     master = products.master
     plane = None if master is None else TangentPlane.from_meta(master.meta)
-    if plane is None or not products.stars or not {"x", "y"} <= set(master.colnames):
+    if master is None or plane is None or not products.stars or not {"x", "y"} <= set(master.colnames):
         return None
     mx, my = (np.asarray(master[c], float) for c in "xy")
     parts = []

@@ -2,7 +2,7 @@
 
 from jwst_hpastrom.motion import kinematic_models
 from jwst_hpastrom.motion.analysis.catalog_comparison import LinearMotions, compare_catalogs
-from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts, quality_cuts
+from jwst_hpastrom.motion.analysis.catalog_cuts import CatalogCuts, apply_quality_cuts, quality_cuts
 from jwst_hpastrom.motion.analysis.forecasts import extended_mass_motion, motion_error, transformation_error
 from jwst_hpastrom.motion.analysis.frame_forecast import forecast_frame
 from jwst_hpastrom.motion.analysis.frame_study import FrameStudy, FrameTerm, study_frame
@@ -26,6 +26,7 @@ __all__ = [
     "MODEL_CODES",
     "MODEL_SETS",
     "RADIO_SGRA",
+    "CatalogCuts",
     "Context",
     "EpochMotions",
     "EpochTie",

@@ -1,6 +1,9 @@
 """Stars chosen in a color-magnitude diagram."""
 
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import ParameterError
@@ -102,7 +105,7 @@ def select_cmd(mag, color=None, *, mag_range=(None, None), color_range=(None, No
     return keep
 
 
-def well_measured(table, *, share=0.9, width=0.5, flags=POOR):
+def well_measured(table: Table, *, share: float = 0.9, width: float = 0.5, flags: Any = POOR) -> np.ndarray:
     """Choose stars by their flags and, at each magnitude, by QFIT.
 
     Blends that were fitted as one star move with neither of the two: a few per cent of them widen a

@@ -1,6 +1,7 @@
 """What a file holds, in a few lines."""
 
 import io
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ SHOWN = (
 )
 
 
-def describe(path):
+def describe(path: str | PathLike[str]) -> str:
     """Describe a file.
 
     Parameters

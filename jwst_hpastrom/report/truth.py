@@ -1,6 +1,7 @@
 """Figures of measured against true values, for the demo and for simulations of one's own."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -139,7 +140,7 @@ def motion_truth(motions):
     return figure
 
 
-def write_truth_plots(details, folder):
+def write_truth_plots(details: Any, folder: Any) -> list[str]:
     """Write the figures of this module as PNG files.
 
     Parameters

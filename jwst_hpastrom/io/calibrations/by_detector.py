@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.instrument import ALIASES, detector_of
@@ -37,7 +38,7 @@ def _tokens(name):
     return {ALIASES.get(t, t) for t in re.split(r"[_\-.\s]+", name.upper())}
 
 
-def file_for(source, meta, kind):
+def file_for(source: Any, meta: Any, kind: str) -> str:
     """Return the file for one detector and filter.
 
     Parameters

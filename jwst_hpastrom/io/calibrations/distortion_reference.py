@@ -3,7 +3,9 @@
 import logging
 import warnings
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import asdf
 import numpy as np
@@ -43,7 +45,15 @@ __all__ = [
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
-def write_distortion(path, correction, placement, meta, *, description=None, place_errors=None):
+def write_distortion(
+    path: str | PathLike[str],
+    correction: Any,
+    placement: Any,
+    meta: Any,
+    *,
+    description: str | None = None,
+    place_errors: Any = None,
+) -> str:
     """Write a correction as a ``distortion`` reference that ``assign_wcs`` runs with.
 
     Parameters
@@ -154,7 +164,9 @@ def _own_correction(model, meta, shape):
     return DistortionCorrection(polynomial, table, pixels, errors, shape)
 
 
-def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
+def correction_from_model(
+    model: Any, *, shape: tuple[int, int] = FRAME, degree: int = 5, gauge_from: Any = None
+) -> DistortionCorrection:
     """Turn any model raw pixel -> V2V3 into a correction in pixels.
 
     Parameters
@@ -228,7 +240,9 @@ def correction_from_model(model, *, shape=FRAME, degree=5, gauge_from=None):
     return replace(out, pixel_map=PixelMapCorrection(data))
 
 
-def read_distortion(path, *, shape=None, exposures=None):
+def read_distortion(
+    path: Any, *, shape: tuple[int, int] | None = None, exposures: Any = None
+) -> DistortionCorrection:
     """Read a distortion reference, an official one or one of ours, as a correction.
 
     Parameters
@@ -326,7 +340,7 @@ def open_model(path):
         ) from err
 
 
-def reference_meta(path):
+def reference_meta(path: str | PathLike[str]) -> dict[str, Any]:
     """Return instrument, detector and filter that a distortion reference is for."""
     return _names(open_model(path)[1])
 

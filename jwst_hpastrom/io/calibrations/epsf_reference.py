@@ -1,7 +1,9 @@
 """ePSF libraries as ASDF reference files, and one reader for both formats."""
 
 import warnings
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import asdf
 import numpy as np
@@ -69,7 +71,7 @@ class EPSFModel(ReferenceFileModel):
         self.meta.useafter = "2022-01-01T00:00:00"
 
     @property
-    def library(self):
+    def library(self) -> EPSFLibrary:
         """The contents as `~jwst_hpastrom.epsf.library.EPSFLibrary`."""
         grid = self.meta.epsf.instance
         return EPSFLibrary(
@@ -82,13 +84,13 @@ class EPSFModel(ReferenceFileModel):
             float(grid.get("brighter_fatter") or 0.0),
         )
 
-    def on_save(self, path=None):
+    def on_save(self, path: Any = None) -> Any:
         """Set the type before saving."""
         super().on_save(path)
         self.meta.reftype = self.reftype
 
 
-def write_epsf_reference(library, path):
+def write_epsf_reference(library: EPSFLibrary, path: str | PathLike[str]) -> str:
     """Write a library as ASDF reference file; returns the path."""
     with atomic_path(path) as temporary, EPSFModel(library=library) as model:
         model.save(temporary)
@@ -96,7 +98,7 @@ def write_epsf_reference(library, path):
     return str(path)
 
 
-def read_epsf_reference(path):
+def read_epsf_reference(path: str | PathLike[str]) -> EPSFLibrary:
     """Read an ASDF reference file.
 
     Raises
@@ -127,7 +129,7 @@ def read_epsf_reference(path):
     return check_normalization(library, path)
 
 
-def read_epsf(source, exposures=None):
+def read_epsf(source: Any, exposures: Any = None) -> EPSFLibrary:
     """Read a library from an STDPSF file (``.fits``) or an ASDF reference (``.asdf``).
 
     Parameters

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -62,12 +63,12 @@ class Calibration(Displayed):
     instrument: str = ""
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """Detector and filter."""
         return f"{self.detector} {self.filter}".strip()
 
 
-def find_calibrations(folders):
+def find_calibrations(folders: Any) -> list[Calibration]:
     """Read the calibrations in folders of products.
 
     Parameters
@@ -89,7 +90,7 @@ def find_calibrations(folders):
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise BadFileError("no such folder", "a folder with products", "check the path", folder)
-        found = {}
+        found: dict[str, dict[str, Path]] = {}
         for part, end in ENDS.items():
             for path in sorted(folder.glob(f"*{end}")):
                 found.setdefault(path.name.removesuffix(end), {})[part] = path

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 from jwst_hpastrom.errors import MissingDataError
 from jwst_hpastrom.io.files.manifest import stamp
@@ -10,7 +11,7 @@ from jwst_hpastrom.io.files.writing import atomic_path
 __all__ = ["refine_exposure_wcs"]
 
 
-def refine_exposure_wcs(path, output, model, *, reference=None):
+def refine_exposure_wcs(path: Any, output: Any, model: Any, *, reference: Any = None) -> str:
     """Copy an exposure with the refined distortion in its WCS.
 
     The transformations from V2V3 to the sky (pointing, velocity aberration, tweakreg's correction) stay.

@@ -8,7 +8,9 @@ layers, and the magnitudes, as floats.
 
 import io
 import warnings
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -81,7 +83,15 @@ def _spots(header, title, values):
         header["COMMENT"] = f"Y={y:04d}  " + " ".join(f"{values[y - 1, x - 1]:9.4f}" for x in xs)
 
 
-def write_stdgdc(path, correction, *, layout=1, meta=None, parts=True, layers=None):
+def write_stdgdc(
+    path: str | PathLike[str],
+    correction: Any,
+    *,
+    layout: int = 1,
+    meta: Any = None,
+    parts: bool = True,
+    layers: Any = None,
+) -> str:
     """Write a correction as an STDGDC file.
 
     Parameters
@@ -230,7 +240,7 @@ def _layers(hdus):
     return [np.asarray(h.data, float) for h in hdus if h.is_image and h.data is not None and h.data.ndim == 2]
 
 
-def read_stdgdc(path, *, layout=None):
+def read_stdgdc(path: str | PathLike[str], *, layout: int | None = None) -> DistortionCorrection:
     """Read an STDGDC file of either format.
 
     Parameters
@@ -312,7 +322,7 @@ def _from_layers(a, b, layout, path):
     )
 
 
-def convert_distortion(source, target, *, like=None):
+def convert_distortion(source: Any, target: Any, *, like: Any = None) -> str:
     """Convert a distortion between ASDF reference and STDGDC formats, by the files' names.
 
     Parameters

@@ -3,7 +3,9 @@
 import io
 import re
 import warnings
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -75,7 +77,7 @@ def _checksum(value):
     return bytes(out[-1:] + out[:-1])
 
 
-def write_stdpsf(library, path):
+def write_stdpsf(library: EPSFLibrary, path: str | PathLike[str]) -> str:
     """Write a library as STDPSF FITS file.
 
     The layout is that of the published files: one 3-dimensional float32 array, the header in exactly one
@@ -175,7 +177,7 @@ def _part(data, borrowed, x, y, detector, path):
     return data, borrowed, x[columns] - column * FRAME[1], y[rows] - row * FRAME[0]
 
 
-def read_stdpsf(path, *, chip=None, detector=None):
+def read_stdpsf(path: str | PathLike[str], *, chip: Any = None, detector: Any = None) -> EPSFLibrary:
     """Read an STDPSF file.
 
     Files of two-chip cameras hold both chips above each other, with the rows of both at the border. Such a
@@ -254,7 +256,7 @@ def _borrowed(code, n):
     return np.array([c == "1" for c in f"{int(code, 16):0{n}b}"])
 
 
-def check_normalization(library, path):
+def check_normalization(library: EPSFLibrary, path: Any) -> EPSFLibrary:
     """Return the library, or raise where its ePSFs' sums show another oversampling or other units."""
     volumes = library.volumes()
     if not ((volumes > 0.5) & (volumes < 1.5)).all():

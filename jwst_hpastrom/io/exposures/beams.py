@@ -1,6 +1,7 @@
 """What exposures were taken with, from their headers alone: an association is divided before it is read."""
 
 import warnings
+from typing import Any
 
 from astropy.io import fits
 
@@ -16,7 +17,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def read_beam(source, *, force=False):
+def read_beam(source: Any, *, force: bool = False) -> dict[str, str]:
     """Return instrument, detector and filter of an exposure; nothing where the header does not tell.
 
     Whatever is wrong with the file is for `~jwst_hpastrom.io.read_exposure` to say.

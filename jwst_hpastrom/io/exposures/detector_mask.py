@@ -1,6 +1,8 @@
 """Detector masks: pixels that the DQ calls good and the dithers of an association show to be hot."""
 
 import io
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -16,7 +18,7 @@ BITS = 1 | 2048  # DO_NOT_USE, HOT
 PLACE = {"INSTRUME": "instrument", "DETECTOR": "detector", "SUBSTRT1": "xstart", "SUBSTRT2": "ystart"}
 
 
-def write_detector_mask(path, pixels, shape, meta):
+def write_detector_mask(path: str | PathLike[str], pixels: Any, shape: tuple[int, int], meta: Any) -> str:
     """Write the pixels as a FITS image of DQ bits (DO_NOT_USE and HOT).
 
     Parameters
@@ -49,7 +51,7 @@ def write_detector_mask(path, pixels, shape, meta):
     return str(path)
 
 
-def read_detector_mask(path, meta, shape):
+def read_detector_mask(path: str | PathLike[str], meta: Any, shape: tuple[int, int]) -> np.ndarray:
     """Read the pixels that a mask takes out of an exposure.
 
     Parameters

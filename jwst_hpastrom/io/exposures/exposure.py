@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import asdf
 import numpy as np
@@ -18,7 +19,8 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
-from jwst_hpastrom.instrument import detector_of, identify
+from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, detector_of, identify
+from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits
 from jwst_hpastrom.io.files.manifest import array_hash
@@ -57,13 +59,13 @@ _META = {
 }
 ARRAYS = {"SCI": "data", "ERR": "err", "DQ": "dq", "VAR_POISSON": "var_poisson"}
 TEXTS = ("telescope", "instrument", "detector", "filter_wheel", "pupil", "exp_type", "unit", "resampled")
-EXPOSURE_NAME = re.compile(
-    r"jw\d{11}_\d{5}_\d{5}(-seg\d+)?_(nis|nrc[ab]([1-5]|long)|mirimage|guider[12])(?=[._]|$)"
+_DETECTORS = "|".join(
+    [*(d.lower() for i in INSTRUMENTS.values() for d in i.detectors), *map(str.lower, ALIASES)]
 )
+EXPOSURE_NAME = re.compile(rf"jw\d{{11}}_\d{{5}}_\d{{5}}(-seg\d+)?_({_DETECTORS})(?=[._]|$)")
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 WCS_POINTS = 17  # a side, where a WCS is looked at
 LAUNCH = 59573.0  # of JWST, MJD
-BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ class Exposure(Displayed):
     name: str
     path: str
     meta: dict = field(default_factory=dict)
-    wcs: object = None
+    wcs: Any = None
     parts: dict | None = None
 
     def __repr__(self):
@@ -106,11 +108,11 @@ class Exposure(Displayed):
         wcs = "" if self.wcs is not None else ", no WCS"
         return f"<{type(self).__name__} {self.name}: {what} {nx} x {ny} pixels{epoch}{wcs}>"
 
-    def plot(self, stars=None, ax=None):
+    def plot(self, stars: Any = None, ax: Any = None) -> Any:
         """Draw the pixels, see `jwst_hpastrom.plot.image`."""
         return plot.image(self, stars, ax)
 
-    def to_sky(self, x, y):
+    def to_sky(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Raw pixels to right ascension and declination in degrees, through the exposure's WCS."""
         if self.wcs is None:
             raise MissingDataError(
@@ -119,7 +121,7 @@ class Exposure(Displayed):
         return self.wcs(np.asarray(x, float), np.asarray(y, float), with_bounding_box=False)
 
 
-def exposure_root(name):
+def exposure_root(name: Any) -> str:
     """File name without folder, extension and what processing added (``_cal``, ``_a3001_crf``…).
 
     The name of an exposure of JWST ends with its detector; other names lose the suffixes known here.
@@ -257,34 +259,6 @@ def _check_wcs(wcs, shape, path):
         ) from err  # fmt: skip
 
 
-def _charge(meta, data, dq, bad, variance):
-    """Charge at the end of each pixel's ramp, DN per unit of data: a number, or an image; None if not known.
-
-    Saturation and charge migration leave late groups out, and of the latter DQ may say nothing. But the
-    Poisson variance is the rate over the time between the first and the last group that was used.
-    """
-    groups, time, conversion = (meta.pop(k) for k in ("n_groups", "group_time", "mjsr_per_dns"))
-    if "MJY" not in str(meta["unit"]).upper():
-        conversion = 1.0 if "DN/S" in str(meta["unit"]).upper() else None
-    if not (groups and time and conversion):
-        return None
-    full = groups * time / conversion
-    if variance is None or np.shape(variance) != data.shape or groups < 3:
-        return full
-    bright = ~bad & (data > BRIGHT * max(np.median(data[~bad]), 0.0)) & (variance > 0)
-    ratio = data[bright] / variance[bright]
-    if not ratio.size:
-        return full
-    saturated = (dq[bright] & dqflags.pixel["SATURATED"]) > 0
-    whole = np.median(ratio if saturated.all() else ratio[~saturated])
-    used = 1 + np.rint((groups - 1) * np.clip(ratio / whole, 0, 1))
-    if not (used < groups).any():
-        return full
-    out = np.full(data.shape, full, np.float32)
-    out[bright] *= used / groups
-    return out
-
-
 def _parts(data, err, dq, variance, meta, times, wcs):
     """Hashes of what a measurement uses of an exposure."""
     ny, nx = data.shape
@@ -301,7 +275,15 @@ def _parts(data, err, dq, variance, meta, times, wcs):
     return {name: array_hash(*arrays) for name, arrays in parts.items()}
 
 
-def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, detector_mask=None, parts=False):
+def read_exposure(
+    source: Any,
+    *,
+    force: bool = False,
+    need_wcs: bool = False,
+    bad_bits: Any = BAD_BITS,
+    detector_mask: Any = None,
+    parts: bool = False,
+) -> Exposure:
     """Read one exposure.
 
     Parameters
@@ -392,7 +374,7 @@ def read_exposure(source, *, force=False, need_wcs=False, bad_bits=BAD_BITS, det
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
-    charge = _charge(meta, data, dq, bad | saturated, variance)
+    charge = ramp_charge(meta, data, dq, bad | saturated, variance)
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
     image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
     return Exposure(image, exposure_root(path), path, meta, wcs, found)

@@ -13,7 +13,7 @@ BAD_BITS = "DO_NOT_USE+NON_SCIENCE"
 JWST_DQ = extend_bit_flag_map("JWST_DQ", **{name: bit for name, bit in dqflags.pixel.items() if bit})
 
 
-def dq_bits(flags):
+def dq_bits(flags: str | int | None) -> int:
     """Bits of DQ from their names, as ``"DO_NOT_USE+NON_SCIENCE"``, or from a number.
 
     Parameters

@@ -27,7 +27,7 @@ LOCK = ".hpastrom.lock"
 LEFTOVER = re.compile(r"\..+-hp(\d+)-[a-z0-9_]{8}(\.\w+)?")
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
-_held = {}  # (device, inode) of a folder: the thread that has it
+_held: dict[tuple[int, int], int] = {}  # (device, inode) of a folder: the thread that has it
 
 
 @contextmanager

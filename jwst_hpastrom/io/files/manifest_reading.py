@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import warnings
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from asdf.util import load_yaml
@@ -49,7 +51,7 @@ def _hash(content):
     return digest.hexdigest()
 
 
-def read_manifest(path, *, unchanged=True):
+def read_manifest(path: str | PathLike[str], *, unchanged: bool = True) -> dict[str, Any] | None:
     """Read what made a product.
 
     Parameters

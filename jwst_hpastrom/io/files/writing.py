@@ -3,8 +3,11 @@
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
@@ -22,7 +25,7 @@ FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
 
 
 @contextmanager
-def atomic_path(path):
+def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well.
 
     Parameters
@@ -110,7 +113,7 @@ def _write_sealed(table, path, kind):
     put_seal(path)
 
 
-def write_table(table, path):
+def write_table(table: Any, path: str | PathLike[str]) -> str:
     """Write a catalog as ECSV (``.ecsv``), FITS (``.fits``) or parquet (``.parquet``).
 
     Parameters

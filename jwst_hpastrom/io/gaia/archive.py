@@ -6,6 +6,7 @@ import os
 import socket
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -29,7 +30,9 @@ TIMEOUT = 60.0
 MARGIN = 15.0
 
 
-def query_gaia(ra, dec, radius, *, cache_dir, release="gaiadr3", name=None):
+def query_gaia(
+    ra: Any, dec: Any, radius: float, *, cache_dir: Any, release: str = "gaiadr3", name: Any = None
+) -> Table:
     """Fetch Gaia sources around a point from the archive, or from the file of an earlier call.
 
     Parameters

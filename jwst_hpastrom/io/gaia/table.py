@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -41,7 +42,7 @@ GAIA_UNITS = {name: UNITS[name] for name in NEEDED} | {
 }
 
 
-def read_gaia(path, *, ra_ref=None, dec_ref=None):
+def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None = None) -> Table:
     """Read a Gaia table with Gaia's own column names.
 
     Parameters
@@ -124,7 +125,9 @@ def read_gaia(path, *, ra_ref=None, dec_ref=None):
     return out
 
 
-def convert_flystar_gaia(table, *, ra_ref=None, dec_ref=None, x_positive="west"):
+def convert_flystar_gaia(
+    table: Table, *, ra_ref: float | None = None, dec_ref: float | None = None, x_positive: str = "west"
+) -> Table:
     """Convert flystar's form of a Gaia table to Gaia's columns.
 
     Parameters
@@ -150,7 +153,7 @@ def convert_flystar_gaia(table, *, ra_ref=None, dec_ref=None, x_positive="west")
     if x_positive not in ("west", "east"):
         raise ParameterError(f"x_positive={x_positive}", "west or east")
     fake = ra_ref is None or dec_ref is None
-    if fake:
+    if ra_ref is None or dec_ref is None:
         log.warning(
             "flystar's table does not say where its field is: ra and dec are offsets about (0, 0), with x0 "
             "to the %s; give ra_ref and dec_ref",

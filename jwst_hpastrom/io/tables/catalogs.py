@@ -1,8 +1,10 @@
 """Catalogs of whatever origin become one standard table."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import MASTER
 from jwst_hpastrom.errors import BadCatalogError
@@ -30,7 +32,7 @@ UNITS = {
 }
 
 
-def read_catalog(path, *, epoch=None, need_sky=True):
+def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Table:
     """Read a catalog into the standard form.
 
     Parameters

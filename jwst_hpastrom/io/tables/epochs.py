@@ -2,9 +2,12 @@
 
 import re
 from numbers import Real
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from astropy.time import Time
 
 from jwst_hpastrom.columns import values
@@ -24,7 +27,7 @@ META_SYNONYMS = {
 }
 
 
-def epoch_from_name(path):
+def epoch_from_name(path: Any) -> float | None:
     """Julian year of the noon of a date in a file's name.
 
     Parameters
@@ -48,7 +51,9 @@ def epoch_from_name(path):
     return None if found is None else float(Time(f"{'-'.join(found.groups())}T12:00:00").jyear)
 
 
-def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
+def read_epoch_list(
+    path: str | PathLike[str], *, epoch: Any = None, pixel_scale_mas: float | None = None
+) -> Table:
     """Read one star list.
 
     Parameters
@@ -121,7 +126,7 @@ def read_epoch_list(path, *, epoch=None, pixel_scale_mas=None):
     return out
 
 
-def read_epoch_lists(paths, *, epochs=None, pixel_scale_mas=None):
+def read_epoch_lists(paths: Any, *, epochs: Any = None, pixel_scale_mas: float | None = None) -> list[Table]:
     """Read the members of a many-epoch association.
 
     Parameters
@@ -144,12 +149,18 @@ def read_epoch_lists(paths, *, epochs=None, pixel_scale_mas=None):
     out = []
     for path, epoch in zip(paths, given, strict=True):
         flystar = Path(path).suffix == ".calib"  # these have converter and pixel scale of their own
-        scale = {} if flystar and pixel_scale_mas is None else {"pixel_scale_mas": pixel_scale_mas}
-        out.append((convert_flystar_list if flystar else read_epoch_list)(path, epoch=epoch, **scale))
+        if not flystar:
+            out.append(read_epoch_list(path, epoch=epoch, pixel_scale_mas=pixel_scale_mas))
+        elif pixel_scale_mas is None:
+            out.append(convert_flystar_list(path, epoch=epoch))
+        else:
+            out.append(convert_flystar_list(path, epoch=epoch, pixel_scale_mas=pixel_scale_mas))
     return out
 
 
-def convert_flystar_list(path, *, epoch=None, pixel_scale_mas=39.77):
+def convert_flystar_list(
+    path: str | PathLike[str], *, epoch: Any = None, pixel_scale_mas: float = 39.77
+) -> Table:
     """Convert one of flystar's calibrated lists (``*.calib``) to a star list of this package.
 
     Parameters

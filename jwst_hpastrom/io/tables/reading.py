@@ -4,6 +4,7 @@ import io
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -38,7 +39,7 @@ _UNIT_NAMES = {
 NULLS = ("", "null", "nan", "none", "--", "n/a", "NULL", "NaN", "None", "N/A")
 
 
-def read_table(path, needed="a table"):
+def read_table(path: Any, needed: str = "a table") -> Table:
     """Read a table of any format.
 
     Parameters

@@ -1,5 +1,8 @@
 """ds9 region files of star lists."""
 
+from os import PathLike
+from typing import Any
+
 import numpy as np
 
 from jwst_hpastrom.columns import Flag
@@ -16,7 +19,7 @@ COLORS = (
 )
 
 
-def write_regions(stars, path, *, radius=2.5):
+def write_regions(stars: Any, path: str | PathLike[str], *, radius: float = 2.5) -> str:
     """Write a star list as ds9 regions in image pixels (1-based, as ds9 counts).
 
     Parameters

@@ -1,8 +1,10 @@
 """Lists of offsets and motions from an object at rest, and the objects themselves."""
 
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError
@@ -33,7 +35,7 @@ REST_UNITS = {
 NEEDED_SKY = ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
 
 
-def read_comparison(path):
+def read_comparison(path: str | PathLike[str]) -> Table:
     """Read a list to compare a catalog of motions with.
 
     Parameters
@@ -70,7 +72,7 @@ def read_comparison(path):
     return out
 
 
-def read_points(path):
+def read_points(path: str | PathLike[str]) -> dict[str, RestPoint]:
     """Read objects that are to be at rest.
 
     Parameters

@@ -5,10 +5,11 @@ import lzma
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Column
+from astropy.table import Column, Table
 
 from jwst_hpastrom.columns import STAR_LIST, values
 from jwst_hpastrom.errors import BadCatalogError
@@ -36,7 +37,7 @@ NAMES = {
 UNITS = {c.name: c.unit for c in STAR_LIST if c.name in NAMES and c.name != "flux"} | {"mag_corr": "mag"}
 
 
-def star_list_path(exposure, folder, extension="ecsv"):
+def star_list_path(exposure: Any, folder: Any, extension: str = "ecsv") -> Path:
     """Return the path of an exposure's star list in a folder.
 
     Examples
@@ -48,7 +49,7 @@ def star_list_path(exposure, folder, extension="ecsv"):
     return Path(folder) / f"{exposure_root(exposure)}_stars.{extension}"
 
 
-def find_star_list(exposure, folders):
+def find_star_list(exposure: Any, folders: Any) -> str | None:
     """Return the path of the first existing star list of an exposure, or None.
 
     Parameters
@@ -98,7 +99,7 @@ def _only_tables(path):
         return False  # whoever reads it will say what is wrong
 
 
-def read_star_list(path, exposure=None, *, correction=None):
+def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -> Table:
     """Read a star list.
 
     Parameters

@@ -1,13 +1,15 @@
 """Positions and motions against another list, such as one of masers (H25 §4.2.3)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
-from jwst_hpastrom.motion.gaia_frame.frame_quality import common_epoch, frame_bias
+from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, common_epoch, frame_bias
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["LinearMotions", "compare_catalogs", "compare_motions_of"]
@@ -36,28 +38,31 @@ class LinearMotions(Displayed):
     epoch: np.ndarray
 
     @classmethod
-    def on_sky(cls, table, plane):
+    def on_sky(cls, table: Table, plane: TangentPlane) -> "LinearMotions":
         """From a table with ``ra dec pmra pmdec`` and errors (deg, mas, mas/yr), ``ref_epoch``."""
         xi, eta = plane.from_sky(values(table, "ra"), values(table, "dec"))
-        return cls(1e3 * np.stack([xi, eta], -1), *_columns(table, "", "pm", "ra", "dec"), row_epochs(table))
+        position_error, motion, motion_error = _columns(table, "", "pm", "ra", "dec")
+        position = 1e3 * np.stack([xi, eta], -1)
+        return cls(position, position_error, motion, motion_error, row_epochs(table))
 
     @classmethod
-    def at_rest(cls, table):
+    def at_rest(cls, table: Table) -> "LinearMotions":
         """From offsets ``x y`` (arcsec), ``vx vy`` (mas/yr), errors (mas, mas/yr) and ``ref_epoch``."""
         position = 1e3 * np.stack([values(table, "x"), values(table, "y")], -1)
-        return cls(position, *_columns(table, "", "v", "x", "y"), row_epochs(table))
+        position_error, motion, motion_error = _columns(table, "", "v", "x", "y")
+        return cls(position, position_error, motion, motion_error, row_epochs(table))
 
-    def at(self, epoch):
+    def at(self, epoch: Any) -> np.ndarray:
         """Positions (n, 2) at an epoch or at each star's."""
         return self.position + self.motion * (epoch - self.epoch)[:, None]
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "LinearMotions":
         """Some of the stars."""
         names = ("position", "position_error", "motion", "motion_error", "epoch")
         return LinearMotions(*(getattr(self, n)[rows] for n in names))
 
     @property
-    def known(self):
+    def known(self) -> np.ndarray:
         """Stars with all values and positive errors."""
         finite = np.isfinite(np.c_[self.position, self.motion, self.epoch]).all(1)
         with np.errstate(invalid="ignore"):
@@ -115,7 +120,9 @@ def compare_motions_of(first, second, *, radius_mas=100.0, epoch=2015.5):
 
 
 @in_range
-def compare_catalogs(table, other, *, radius_mas=100.0, epoch=2015.5):
+def compare_catalogs(
+    table: Table, other: Any, *, radius_mas: float = 100.0, epoch: float = 2015.5
+) -> tuple[np.ndarray, np.ndarray, FrameBias]:
     """Compare motions and positions with another catalog in the same frame.
 
     Parameters

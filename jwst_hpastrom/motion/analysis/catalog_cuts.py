@@ -1,27 +1,42 @@
 """Which stars are good enough to be published or used as reference (H25 §4.1.1)."""
 
+from typing import Any
+
 import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag, values
-from jwst_hpastrom.ranges import in_range
+from jwst_hpastrom.configuration import Configuration, configuration, configured, parameter
 
-__all__ = ["apply_quality_cuts", "cut_table", "quality_cuts"]
+__all__ = ["CatalogCuts", "apply_quality_cuts", "cut_table", "quality_cuts"]
 
 
-@in_range
-def quality_cuts(
-    table,
-    *,
-    min_epochs=4,
-    max_chi2_loo=5.0,
-    min_position_error=0.01,
-    max_position_error=10.0,
-    min_motion_error=0.01,
-    max_motion_error=2.0,
-    max_motion=15.0,
-    max_mag=20.5,
-):
+@configuration
+class CatalogCuts(Configuration):
+    """Which motions are good enough for a catalog (H25 §4.1.1)."""
+
+    min_epochs: int = parameter(default=4, kind="int", text="Fewest epochs.")
+    max_chi2_loo: float = parameter(
+        default=5.0, kind="float", text="Largest leave-one-out chi-square, either axis."
+    )
+    min_position_error: float = parameter(
+        default=0.01, kind="float", text="Smallest error of a position, mas: a smaller one is a failed fit's."
+    )
+    max_position_error: float = parameter(
+        default=10.0, kind="float", text="Largest error of a position, mas."
+    )
+    min_motion_error: float = parameter(
+        default=0.01,
+        kind="float",
+        text="Smallest error of a motion, mas/yr: a smaller one is a failed fit's.",
+    )
+    max_motion_error: float = parameter(default=2.0, kind="float", text="Largest error of a motion, mas/yr.")
+    max_motion: float = parameter(default=15.0, kind="float", text="Largest motion, mas/yr.")
+    max_mag: float = parameter(default=20.5, kind="float", text="Faintest magnitude; stars without one pass.")
+
+
+@configured(CatalogCuts)
+def quality_cuts(table: Table, *, config) -> dict[str, np.ndarray]:
     """Which stars fail which of the catalog cuts of H25.
 
     Parameters
@@ -30,23 +45,7 @@ def quality_cuts(
         Columns of `~jwst_hpastrom.columns.MOTION`. Motions of two epochs have no ``n_epochs`` and
         ``chi2_loo_*``, and those cuts are not made.
 
-    min_epochs : int
-        Fewest epochs.
-
-    max_chi2_loo : float
-        Largest leave-one-out chi-square, either axis.
-
-    min_position_error, max_position_error : float
-        mas.
-
-    min_motion_error, max_motion_error : float
-        mas/yr; too small an error is the sign of a fit that failed.
-
-    max_motion : float
-        mas/yr.
-
-    max_mag : float
-        Faintest magnitude; stars without one pass.
+    {options}
 
     Returns
     -------
@@ -65,21 +64,21 @@ def quality_cuts(
     """
     failed = {}
     if "n_epochs" in table.colnames:
-        failed[f"n_epochs >= {min_epochs}"] = ~(values(table, "n_epochs") >= min_epochs)
+        failed[f"n_epochs >= {config.min_epochs}"] = ~(values(table, "n_epochs") >= config.min_epochs)
     with np.errstate(invalid="ignore"):
         if "chi2_loo_ra" in table.colnames:
             chi2 = _either(table, "chi2_loo_ra", "chi2_loo_dec")
-            failed[f"chi2_loo < {max_chi2_loo:g}"] = ~(chi2 < max_chi2_loo).all(0)
+            failed[f"chi2_loo < {config.max_chi2_loo:g}"] = ~(chi2 < config.max_chi2_loo).all(0)
         for kind, name, unit, low, high in (
-            ("", "position", "mas", min_position_error, max_position_error),
-            ("pm", "motion", "mas/yr", min_motion_error, max_motion_error),
+            ("", "position", "mas", config.min_position_error, config.max_position_error),
+            ("pm", "motion", "mas/yr", config.min_motion_error, config.max_motion_error),
         ):
             error = _either(table, f"{kind}ra_error", f"{kind}dec_error")
             failed[f"{name} error < {high:g} {unit}"] = ~(error < high).all(0)
             failed[f"{name} error > {low:g} {unit}"] = (error <= low).any(0)
         speed = np.hypot(values(table, "pmra"), values(table, "pmdec"))
-        failed[f"motion < {max_motion:g} mas/yr"] = ~(speed < max_motion)
-        failed[f"mag < {max_mag:g}"] = values(table, "mag") >= max_mag
+        failed[f"motion < {config.max_motion:g} mas/yr"] = ~(speed < config.max_motion)
+        failed[f"mag < {config.max_mag:g}"] = values(table, "mag") >= config.max_mag
     return failed
 
 
@@ -87,7 +86,7 @@ def _either(table, *names):
     return np.stack([values(table, n) for n in names])
 
 
-def apply_quality_cuts(table, **limits):
+def apply_quality_cuts(table: Table, **limits: Any) -> np.ndarray:
     """Flag stars that fail the catalog cuts as ``QUALITY_CUT``.
 
     Parameters

@@ -1,5 +1,7 @@
 """Rules of thumb for planning (H25 eq. 19, 20)."""
 
+from typing import Any
+
 import numpy as np
 
 from jwst_hpastrom.errors import ParameterError
@@ -10,7 +12,9 @@ G = 4.30091e-3  # pc (km/s)² per solar mass
 KM_S_PER_MAS_YR_KPC = 4.740470446
 
 
-def transformation_error(sigma_reference, n_reference, *, n_parameters=6, constant=2.4):
+def transformation_error(
+    sigma_reference: float, n_reference: int, *, n_parameters: int = 6, constant: float = 2.4
+) -> float:
     """σ_trans ≈ c σ_ref/√(N_ref − N_par) (H25 eq. 19).
 
     Parameters
@@ -42,7 +46,7 @@ def transformation_error(sigma_reference, n_reference, *, n_parameters=6, consta
     return constant * sigma_reference / np.sqrt(n_reference - n_parameters)
 
 
-def motion_error(sigma, epochs):
+def motion_error(sigma: float, epochs: Any) -> float:
     """Error of a straight line's slope: σ/√Σ(t − t̄)².
 
     Parameters
@@ -70,7 +74,9 @@ def motion_error(sigma, epochs):
     return float(np.sum(w * (t - mean) ** 2) ** -0.5)
 
 
-def extended_mass_motion(mass, radius_pc, baseline, *, distance_kpc=8.178):
+def extended_mass_motion(
+    mass: float, radius_pc: float, baseline: float, *, distance_kpc: float = 8.178
+) -> float:
     """Frame error below which an extended mass inside an orbit shows: G M Δt/r² (H25 eq. 20).
 
     Parameters

@@ -1,5 +1,7 @@
 """What a better reference catalog and more epochs would make of a frame (H25 §5.2, Fig. 9)."""
 
+from typing import Any
+
 import numpy as np
 from astropy.table import Table
 
@@ -12,7 +14,9 @@ __all__ = ["DR4_GAIN", "forecast_frame"]
 DR4_GAIN = (1.6, 2.2)
 
 
-def forecast_frame(motions, gaia=None, new_epochs=(), *, gain=DR4_GAIN):
+def forecast_frame(
+    motions: Any, gaia: Any = None, new_epochs: Any = (), *, gain: Any = DR4_GAIN
+) -> Table | None:
     """Errors of transformations, motions and frame, now and as they would be.
 
     Parameters

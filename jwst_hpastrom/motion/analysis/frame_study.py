@@ -1,6 +1,7 @@
 """A frame studied as in H25 §4, §5: cuts, error budget, frames at rest, comparisons, forecasts."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -10,7 +11,12 @@ from jwst_hpastrom.columns import row_epochs, values
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.motion.analysis.catalog_comparison import LinearMotions, compare_motions_of
-from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts, cut_table, quality_cuts
+from jwst_hpastrom.motion.analysis.catalog_cuts import (
+    CatalogCuts,
+    apply_quality_cuts,
+    cut_table,
+    quality_cuts,
+)
 from jwst_hpastrom.motion.analysis.frame_forecast import forecast_frame
 from jwst_hpastrom.motion.analysis.rest_frame import RADIO_SGRA, at_rest_table
 from jwst_hpastrom.motion.gaia_frame.frame_quality import error_budget, joint_test
@@ -125,9 +131,18 @@ def points_near(table):
 
 
 def study_frame(
-    motions, *, terms=None, points=None, other=None, other_name="list", radius_mas=100.0, match_epoch=2015.5,
-    gaia=None, new_epochs=(), cuts=None,
-):  # fmt: skip
+    motions: Any,
+    *,
+    terms: Any = None,
+    points: Any = None,
+    other: Any = None,
+    other_name: str = "list",
+    radius_mas: float = 100.0,
+    match_epoch: float = 2015.5,
+    gaia: Any = None,
+    new_epochs: Any = (),
+    cuts: Any = None,
+) -> FrameStudy:
     """Study the frame that a catalog of motions realizes.
 
     Parameters
@@ -157,8 +172,8 @@ def study_frame(
     new_epochs : sequence of float
         Julian years of more epochs, for forecasts.
 
-    cuts : dict, optional
-        Limits of `~jwst_hpastrom.motion.analysis.catalog_cuts.quality_cuts`.
+    cuts : `CatalogCuts` or dict, optional
+        Limits of `~jwst_hpastrom.motion.quality_cuts`.
 
     Returns
     -------
@@ -172,8 +187,9 @@ def study_frame(
         print(study.comparison)
     """
     motions = motions.copy()
-    failed = quality_cuts(motions, **(cuts or {}))
-    apply_quality_cuts(motions, **(cuts or {}))
+    limits = cuts.keywords() if isinstance(cuts, CatalogCuts) else dict(cuts or {})
+    failed = quality_cuts(motions, **limits)
+    apply_quality_cuts(motions, **limits)
     own = frame_error(motions)
     if terms is None:
         terms = [] if own is None else [own, GAIA_TO_ICRS]

@@ -1,6 +1,7 @@
 """Motions relative to an object that is to rest: the SgrA*-at-rest frame (H25 §3.4, eq. 13-18)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -39,7 +40,7 @@ class RestPoint:
     pmra_error: float
     pmdec_error: float
 
-    def offset(self, fiducial, epoch):
+    def offset(self, fiducial: Any, epoch: float) -> tuple[float, float]:
         """Offset from a fiducial point (ra, dec) at an epoch, mas East and North (H25 eq. 15, 16)."""
         cos = np.cos(np.deg2rad(fiducial[1]))
         dt = np.asarray(epoch, float) - self.epoch
@@ -77,7 +78,16 @@ RADIO_SGRA = {
 }
 
 
-def at_rest(ra, dec, pmra, pmdec, epoch, point=RADIO_SGRA["xu2022"], *, fiducial=None):
+def at_rest(
+    ra: Any,
+    dec: Any,
+    pmra: Any,
+    pmdec: Any,
+    epoch: Any,
+    point: RestPoint = RADIO_SGRA["xu2022"],
+    *,
+    fiducial: Any = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Positions and motions relative to an object at rest.
 
     Parameters
@@ -125,9 +135,13 @@ def at_rest(ra, dec, pmra, pmdec, epoch, point=RADIO_SGRA["xu2022"], *, fiducial
 
 
 def at_rest_table(
-    table, point=RADIO_SGRA["xu2022"], *, fiducial=None, frame_motion_error=(0.0, 0.0),
-    frame_position_error=(0.0, 0.0),
-):  # fmt: skip
+    table: Table,
+    point: RestPoint = RADIO_SGRA["xu2022"],
+    *,
+    fiducial: Any = None,
+    frame_motion_error: tuple[float, float] = (0.0, 0.0),
+    frame_position_error: tuple[float, float] = (0.0, 0.0),
+) -> Table:
     """Turn a table of motions into the frame in which an object rests.
 
     Parameters
@@ -151,8 +165,8 @@ def at_rest_table(
         object's errors in quadrature.
     """
     epoch = row_epochs(table)
-    sky = (values(table, name) for name in ("ra", "dec", "pmra", "pmdec"))
-    x, y, vx, vy = at_rest(*sky, epoch, point, fiducial=fiducial)
+    ra, dec, pmra, pmdec = (values(table, name) for name in ("ra", "dec", "pmra", "pmdec"))
+    x, y, vx, vy = at_rest(ra, dec, pmra, pmdec, epoch, point, fiducial=fiducial)
     out = Table({"id": table["id"], "x": x, "y": y, "vx": vx, "vy": vy, "ref_epoch": epoch})
     dt = epoch - point.epoch
     for axis, (p, m) in enumerate((("ra", "x"), ("dec", "y"))):

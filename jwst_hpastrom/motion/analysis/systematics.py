@@ -1,6 +1,7 @@
 """What is left of systematic errors in two-epoch motions, and how they compare with another catalog's."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -18,7 +19,9 @@ def _bins(values, n):
     return np.unique(np.quantile(values, np.linspace(0, 1, n + 1)))
 
 
-def motion_systematics(table, *, by=("mag", "x", "y", "color"), n_bins=8, sigma=3.0):
+def motion_systematics(
+    table: Table, *, by: Any = ("mag", "x", "y", "color"), n_bins: int = 8, sigma: float = 3.0
+) -> Table:
     """Mean relative motions in bins of magnitude, position and color.
 
     Parameters
@@ -100,7 +103,9 @@ def match_motions(table, other, *, radius_mas=100.0):
     return match_nearest(x, y, u, v, radius_mas)[:2]
 
 
-def compare_motions(table, other, *, radius_mas=100.0, edges=None, min_stars=5):
+def compare_motions(
+    table: Table, other: Any, *, radius_mas: float = 100.0, edges: Any = None, min_stars: int = 5
+) -> Table:
     """Compare motions with those of another catalog, Gaia's for example (L23 Fig. 21).
 
     Parameters

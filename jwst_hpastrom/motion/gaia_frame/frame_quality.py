@@ -1,6 +1,7 @@
 """How well motions realize a reference frame: bias, common epoch, budget, joint test (H25 §3.3, §4.2)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import chi2 as chi2_law
@@ -46,12 +47,12 @@ class FrameBias(Displayed):
     n: int
 
     @property
-    def total_motion_error(self):
+    def total_motion_error(self) -> float:
         """√(σ_x² + σ_y²), mas/yr."""
         return float(np.hypot(*self.motion_error))
 
     @property
-    def total_position_error(self):
+    def total_position_error(self) -> float:
         """√(σ_x² + σ_y²), mas."""
         return float(np.hypot(*self.position_error))
 
@@ -168,7 +169,7 @@ def frame_covariance(common, error, epochs, group=None):
     return FrameCovariance(t0, out)
 
 
-def error_budget(terms):
+def error_budget(terms: Any) -> dict[str, tuple[float, float, float]]:
     """Add error terms in quadrature (H25 Table 5).
 
     Parameters
@@ -231,7 +232,9 @@ class JointTest:
     radius: float
 
 
-def joint_test(difference, error, *, correlation=0.0, confidence=0.997):
+def joint_test(
+    difference: Any, error: Any, *, correlation: Any = 0.0, confidence: float = 0.997
+) -> JointTest:
     """Test whether a two-dimensional difference is consistent with zero (H25 §4.2.3).
 
     Parameters

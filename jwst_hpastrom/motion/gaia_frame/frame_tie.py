@@ -1,6 +1,7 @@
 """From list pixels to Gaia's frame, epoch by epoch, with the errors of the transformations."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,24 +47,24 @@ class EpochTie(Displayed):
     degree: int
     center: np.ndarray
     half_width: float
-    coefficients: np.ndarray = None
-    response: np.ndarray = None
-    residuals: np.ndarray = None
-    variance: np.ndarray = None
-    leverage: np.ndarray = None
-    samples: np.ndarray = None
+    coefficients: Any = None
+    response: Any = None
+    residuals: Any = None
+    variance: Any = None
+    leverage: Any = None
+    samples: Any = None
     n_used: int = 0
 
-    def design(self, x, y):
+    def design(self, x: Any, y: Any) -> np.ndarray:
         """Powers of the normalized coordinates, shape (n, n_terms)."""
         p, q = (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
         return polynomial_basis(p, q, polynomial_terms(self.degree))
 
-    def apply(self, x, y):
+    def apply(self, x: Any, y: Any) -> np.ndarray:
         """Pixels to mas on the tangent plane, shape (2, n)."""
         return self.coefficients @ self.design(x, y).T
 
-    def jacobian(self, x, y):
+    def jacobian(self, x: Any, y: Any) -> np.ndarray:
         """Derivatives of (ξ, η) by (x, y), mas per pixel, shape (n, 2, 2)."""
         p, q = (x - self.center[0]) / self.half_width, (y - self.center[1]) / self.half_width
         dp, dq = polynomial_slopes(p, q, polynomial_terms(self.degree))

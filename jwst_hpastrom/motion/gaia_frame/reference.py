@@ -1,7 +1,8 @@
 """Gaia's stars as reference: which ones, where at each epoch, and in which list entries."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -119,12 +120,12 @@ class ReferenceStars(Displayed):
     plane: TangentPlane
     l2: tuple = ()
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "ReferenceStars":
         """Return some of the stars."""
         names = ("row", "xi", "eta", "pm_xi", "pm_eta", "covariance", "epoch", "parallax", "mag")
-        return ReferenceStars(*(getattr(self, n)[rows] for n in names), self.plane, self.l2)
+        return replace(self, **{n: getattr(self, n)[rows] for n in names})
 
-    def at(self, epoch):
+    def at(self, epoch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Propagate to an epoch.
 
         Returns

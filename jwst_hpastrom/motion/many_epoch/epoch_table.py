@@ -1,6 +1,7 @@
 """The result of a many-epoch run."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -80,7 +81,7 @@ class EpochMotions(Tabular):
     position_angles: np.ndarray
     names: tuple = ()
 
-    def expected_chi2(self, **kwargs):
+    def expected_chi2(self, **kwargs: Any) -> np.ndarray:
         """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
 
         Parameters
@@ -101,11 +102,11 @@ class EpochMotions(Tabular):
             f"{len(self.references)} reference stars>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the vector-point diagram, see `jwst_hpastrom.plot.motion_diagram`."""
         return plot.motion_diagram(self.table, ax)
 
-    def expected_chi2_quantiles(self, most=500, n_draws=200):
+    def expected_chi2_quantiles(self, most: int = 500, n_draws: int = 200) -> list[float]:
         """Quantiles (0, 0.05, … 1) of the leave-one-out chi-square that the models expect, from some stars.
 
         Parameters
@@ -129,7 +130,7 @@ class EpochMotions(Tabular):
         finite = draws[np.isfinite(draws)]
         return [float(v) for v in np.quantile(finite, np.linspace(0, 1, 21))] if finite.size else []
 
-    def epoch_quality(self):
+    def epoch_quality(self) -> Table:
         """Each list against the motions of all, years, errors, shares used."""
         position, error = np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
         names = self.names or [f"{e:.4f}" for e in self.epochs]
@@ -137,7 +138,7 @@ class EpochMotions(Tabular):
             self.epochs, position, error, self.fits, self.links.usable, names, self.links.mag
         )
 
-    def timed_references(self):
+    def timed_references(self) -> Table:
         """All candidate reference stars; the metadata have the years by which all lists are late.
 
         And the correlations of the measured motions with the catalog's same (``correlation_*``) and other
@@ -154,7 +155,7 @@ class EpochMotions(Tabular):
             table.meta |= reference_motions(d, change, fits.motion[rows], fits.motion_error[rows], cos_dec)
         return table
 
-    def residuals(self):
+    def residuals(self) -> Table:
         """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""
         star, epoch = np.nonzero(self.links.index >= 0)
         fits = self.fits
@@ -179,7 +180,7 @@ class EpochMotions(Tabular):
             meta={"units": "mas on the tangent plane, East and North; epochs in Julian years"},
         )
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """One row of figures to compare kinematic models by: errors, fits, rejections, models chosen.
 
         Returns

@@ -1,6 +1,7 @@
 """Which entries of registered lists are the same star: by name, or by tracks through their positions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -42,7 +43,7 @@ class LinkedStars(Displayed):
     usable: np.ndarray
     fast: np.ndarray
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "LinkedStars":
         """Return some of the stars."""
         names = ("index", "x", "y", "x_err", "y_err", "mag", "usable", "fast")
         return LinkedStars(*(getattr(self, n)[rows] for n in names))

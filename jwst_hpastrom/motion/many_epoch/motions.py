@@ -59,7 +59,9 @@ class Fitted:
 
 
 @configured(EpochsConfig)
-def fit_epochs(epoch_lists, gaia, *, config, rng=None, executor=None, progress=False):
+def fit_epochs(
+    epoch_lists: Any, gaia: Any, *, config, rng: Any = None, executor: Any = None, progress: bool = False
+) -> EpochMotions:
     """Make proper motions in Gaia's frame from star lists of many epochs.
 
     Parameters
@@ -119,21 +121,26 @@ def fit_epochs(epoch_lists, gaia, *, config, rng=None, executor=None, progress=F
     frame = realize(sky, gaia, config, rng=rng, executor=executor, progress=progress)
     fitted = _fit(sky, frame, config.kinematics, executor, progress)
     _log_bias(fitted.bias, np.asarray(frame.candidates["kept"]))
+    xi, eta = frame.position
+    xi_error, eta_error = fitted.error
+    angles = [np.nan if (a := t.meta.get("position_angle")) is None else a for t in lists]
     return EpochMotions(
-        motion_table(sky, frame, fitted, gaia, config.kinematics.models),
-        epochs,
-        *frame.position,
-        *fitted.error,
-        sky.links,
-        fitted.fits,
-        frame.ties,
-        frame.reference,
-        fitted.bias,
-        frame.candidates,
-        sky.plane,
-        fitted.inputs,
-        np.array([float(np.nan if (a := t.meta.get("position_angle")) is None else a) for t in lists]),
-        tuple(str(t.meta.get("filename") or f"{e:.4f}") for t, e in zip(lists, epochs, strict=True)),
+        table=motion_table(sky, frame, fitted, gaia, config.kinematics.models),
+        epochs=epochs,
+        xi=xi,
+        eta=eta,
+        xi_error=xi_error,
+        eta_error=eta_error,
+        links=sky.links,
+        fits=fitted.fits,
+        ties=frame.ties,
+        reference=frame.reference,
+        bias=fitted.bias,
+        references=frame.candidates,
+        plane=sky.plane,
+        settings=fitted.inputs,
+        position_angles=np.array(angles, float),
+        names=tuple(str(t.meta.get("filename") or f"{e:.4f}") for t, e in zip(lists, epochs, strict=True)),
     )
 
 

@@ -14,13 +14,14 @@ from jwst_hpastrom.geometry import (
     match_nearest,
 )
 from jwst_hpastrom.geometry.repeated import check_no_list_twice
+from jwst_hpastrom.instrument import INSTRUMENTS
 
 __all__ = ["ONE_TIME", "at_l2", "check_lists", "list_to_sky", "pixel_size", "register_lists"]
 
 #: years within which epochs are one time
 ONE_TIME = 0.01
 
-JWST_INSTRUMENTS = ("NIRISS", "NIRCAM", "MIRI", "FGS", "NIRSPEC")
+JWST_INSTRUMENTS = {*INSTRUMENTS, "NIRSPEC"}  # whose lists may be given
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 

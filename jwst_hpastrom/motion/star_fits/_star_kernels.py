@@ -1,4 +1,8 @@
-"""Numba core: one star after the other through outlier rejection, all models, choice and leave-one-out."""
+"""Numba core: one star after the other through outlier rejection, all models, choice and leave-one-out.
+
+A call that takes a bundle counts references of all its arrays, atomically, at its beginning and end. What is
+called once a star is therefore written into its caller by Numba (``inline``).
+"""
 
 from typing import NamedTuple
 
@@ -134,27 +138,29 @@ def linear_terms(t, t0, degree, factors, axis_terms, joint):
 @njit(cache=True, nogil=True, fastmath=FAST)
 def evaluate(code, star, theta, out):
     """Projector, coefficients and covariance of a model at its hyper-parameters; whether it worked."""
-    n, p = star.t.size, star.terms.shape[1]
     if COUPLED[code] or star.parallax:
         return _evaluate_jointly(code, star, theta, out)
+    t, group, aux, noise, terms, y = star.t, star.group, star.aux, star.noise, star.terms, star.y
+    proj, beta, cov = out
+    n, p = t.size, terms.shape[1]
     k, dk = np.empty((n, n)), np.empty((0, n, n))
     pa, ba, ca = np.empty((n, n)), np.empty(p), np.empty((p, p))
-    out.proj[: 2 * n, : 2 * n] = 0.0
-    out.cov[:, :] = 0.0
+    proj[: 2 * n, : 2 * n] = 0.0
+    cov[:, :] = 0.0
     for axis in range(2):
-        fill(code, star.t, star.group, star.aux, theta[axis], k, dk, NO)
+        fill(code, t, group, aux, theta[axis], k, dk, NO)
         for i in range(n):
             for j in range(n):
-                k[i, j] += star.noise[axis, i, j]
-        if not project(k, n, star.terms[axis], p, star.y[axis * n : axis * n + n], pa, ba, ca):
+                k[i, j] += noise[axis, i, j]
+        if not project(k, n, terms[axis], p, y[axis * n : axis * n + n], pa, ba, ca):
             return False
         for i in range(n):
             for j in range(n):
-                out.proj[axis * n + i, axis * n + j] = pa[i, j]
+                proj[axis * n + i, axis * n + j] = pa[i, j]
         for r in range(p):
-            out.beta[axis * p + r] = ba[r]
+            beta[axis * p + r] = ba[r]
             for q in range(p):
-                out.cov[axis * p + r, axis * p + q] = ca[r, q]
+                cov[axis * p + r, axis * p + q] = ca[r, q]
     return True
 
 
@@ -233,7 +239,7 @@ def solve_model(code, star, residuals, n_starts, theta, out):
     return evaluate(code, star, theta, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _used_epochs(s, idx, data, settings):
     """Data of star s at the epochs idx, and the error-weighted mean time."""
     n, degree = idx.size, settings.degree
@@ -259,7 +265,7 @@ def _used_epochs(s, idx, data, settings):
     return Star(t, data.group[idx], np.zeros(5), noise, terms, joint, y, degree, settings.parallax), mid
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _residuals(star, beta):
     """Data less the linear terms, (2, n)."""
     n, q = star.t.size, star.joint.shape[0]
@@ -273,7 +279,7 @@ def _residuals(star, beta):
     return res
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _worst_outlier(star, several, line, residuals, settings, mean, var):
     """Epoch of the worst outlier in both axes together, or -1."""
     n, q = star.t.size, star.joint.shape[0]
@@ -294,7 +300,7 @@ def _worst_outlier(star, several, line, residuals, settings, mean, var):
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _choose(star, several, line, residuals, settings, elpd, mean, var):
     """Code of the model that predicts best, its hyper-parameters and solution; fills elpd by code.
 
@@ -317,7 +323,7 @@ def _choose(star, several, line, residuals, settings, elpd, mean, var):
     return chosen, best, best_theta
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _keep_predictions(s, idx, star, mean, var, out):
     """Leave-one-out predictions of star s, and their chi-squares."""
     n = star.t.size
@@ -335,7 +341,7 @@ def _keep_predictions(s, idx, star, mean, var, out):
         out.chi2_loo[s, 1] += (star.y[n + i] - mean[1, i]) ** 2 / var[i, 2] / predicted
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _fit_star(s, idx, data, settings, out):
     """Fit star s at the epochs idx; the index of an outlier among them, in place of a fit, else -1."""
     n = idx.size

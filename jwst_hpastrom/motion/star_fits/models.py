@@ -1,6 +1,7 @@
 """Kinematic models for many epochs: Gaussian processes about straight lines (H25 §3.2, App. B)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -75,40 +76,39 @@ class MotionFits(Displayed):
     has_parallax: bool
 
     @property
-    def position(self):
+    def position(self) -> np.ndarray:
         """X and y at t0, shape (n, 2)."""
         return self.coefficients[:, [0, self.degree + 1]]
 
     @property
-    def motion(self):
+    def motion(self) -> np.ndarray:
         """Velocity at t0, shape (n, 2)."""
         return self.coefficients[:, [1, self.degree + 2]]
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "MotionFits":
         """Return some of the stars."""
-        arrays = (getattr(self, f.name)[rows] for f in fields(self)[:-2])
-        return MotionFits(*arrays, self.degree, self.has_parallax)
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)[:-2]})
 
-    def block(self, *index):
+    def block(self, *index: int) -> np.ndarray:
         """Covariance of some coefficients, shape (n, k, k)."""
         return self.covariance[:, index][:, :, index]
 
     @property
-    def motion_covariance(self):
+    def motion_covariance(self) -> np.ndarray:
         """Covariance of the velocity, shape (n, 2, 2)."""
         return self.block(1, self.degree + 2)
 
     @property
-    def position_error(self):
+    def position_error(self) -> np.ndarray:
         """Standard errors of x and y, shape (n, 2)."""
         return np.sqrt(np.diagonal(self.block(0, self.degree + 1), axis1=1, axis2=2))
 
     @property
-    def motion_error(self):
+    def motion_error(self) -> np.ndarray:
         """Standard errors of the velocity, shape (n, 2)."""
         return np.sqrt(np.diagonal(self.motion_covariance, axis1=1, axis2=2))
 
-    def at(self, epoch):
+    def at(self, epoch: Any) -> tuple[np.ndarray, np.ndarray]:
         """Positions at an epoch along the fitted motion, and their errors.
 
         Returns
@@ -147,7 +147,9 @@ def _run(data, settings):
 
 
 @configured(FitMotionsConfig)
-def fit_motions(t, x, y, x_err, y_err, *, config, executor=None, progress=False):
+def fit_motions(
+    t: Any, x: Any, y: Any, x_err: Any, y_err: Any, *, config, executor: Any = None, progress: bool = False
+) -> MotionFits:
     """Fit motions to stars measured at many epochs, and choose each star's kinematic model.
 
     Parameters

@@ -67,7 +67,7 @@ class TwoEpochMotions(Tabular):
             f"<{type(self).__name__}: {len(self.table)} {what}, {int(self.reference.sum())} reference stars>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the vector-point diagram, see `jwst_hpastrom.plot.motion_diagram`."""
         return plot.motion_diagram(self.table, ax)
 
@@ -126,7 +126,7 @@ class Moved:
 
 
 @configured(TwoEpochConfig)
-def two_epoch_motions(master, first_epoch, *, config):
+def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotions:
     """Measure proper motions between a catalog (first epoch) and a master frame (second epoch).
 
     Parameters

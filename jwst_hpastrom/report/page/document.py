@@ -6,8 +6,9 @@ import io
 import logging
 import re
 from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from astropy.table import Table
 
@@ -85,7 +86,7 @@ def _contents(sections):
     return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
-def write_page(path, title, sections, *, box=""):
+def write_page(path: str | PathLike[str], title: str, sections: Any, *, box: str = "") -> str:
     """Write a page.
 
     Parameters
@@ -212,7 +213,7 @@ def report_sections(products):
     return sections
 
 
-def write_report(folder, output=None, exposures=None):
+def write_report(folder: Any, output: Any = None, exposures: Any = None) -> str:
     """Write the report of the products in a folder.
 
     Parameters

@@ -5,7 +5,12 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
-from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts, cut_table, quality_cuts
+from jwst_hpastrom.motion.analysis.catalog_cuts import (
+    CatalogCuts,
+    apply_quality_cuts,
+    cut_table,
+    quality_cuts,
+)
 from jwst_hpastrom.motion.analysis.frame_forecast import forecast_frame
 from jwst_hpastrom.motion.analysis.frame_study import frame_error, points_near, study_frame
 
@@ -80,3 +85,9 @@ def test_cuts_of_two_epoch_motions(frame):
     assert apply_quality_cuts(motions).sum() == 37
     assert points_near(motions) == {}
     assert study_frame(motions).budget is None
+    tight = quality_cuts(motions, config=CatalogCuts(max_motion_error=0.0501))
+    assert {c: v.tolist() for c, v in quality_cuts(motions, max_motion_error=0.0501).items()} == {
+        c: v.tolist() for c, v in tight.items()
+    }
+    cuts = study_frame(motions, cuts=CatalogCuts(max_mag=1.0)).cuts
+    assert "mag < 1" in list(cuts["cut"])
