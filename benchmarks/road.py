@@ -17,14 +17,18 @@ from pathlib import Path
 
 #: part of the road: functions that it is spent in; what runs within another part is that part's
 PARTS = {
-    "read": ("io.exposures:read_exposure", "io.reading:read_table", "io.distortion_reference:read_distortion",
-             "io.epsf_reference:read_epsf"),
+    "read": ("io.exposures:read_exposure", "io.tables.reading:read_table",
+             "io.calibrations.distortion_reference:read_distortion",
+             "io.calibrations.epsf_reference:read_epsf"),
     "detect": ("epsf.detect:find_stars", "epsf.detect:peaks", "epsf.detect:sky_map"),
     "fit": ("epsf.passes:measure_stars",),
     "build, samples": ("epsf.stamps.samples:collect_samples", "epsf.stamps.samples:mean_residuals"),
     "build, fits": ("epsf.stamps.samples:fit_in_stamps",),
     "build, smoothing": ("epsf.build.smoothing:smooth_update", "epsf.build.smoothing:recenter"),
-    "build, positions": ("epsf.build.positions:cross_identify", "epsf.build.positions:plane_polynomial"),
+    "build, opening": ("epsf.stamps.frames:open_frame",),
+    "build, neighbors and sky": ("epsf.stamps.neighbors:refresh_stamps", "epsf.stamps.neighbors:cut_again"),
+    "build, positions": ("epsf.build.positions:cross_identify", "epsf.build.positions:plane_polynomial",
+                         "epsf.build.positions:Averager.update"),
     "build, bends": ("epsf.build.bends:find_bends",),
     "build, rest": ("epsf.build.build:build_library",),
     "distortion, match": ("distortion.solve.pairs:match_reference",),
@@ -36,9 +40,9 @@ PARTS = {
     "distortion, rest": ("distortion.solution:solve_distortion",),
     "frame": ("frame.master:build_master",),
     "motion": ("motion.two_epoch.motions:two_epoch_motions",),
-    "write": ("io.writing:write_table", "io.distortion_reference:write_distortion",
-              "io.stdgdc:forward_layers", "io.stdgdc:write_stdgdc",
-              "io.stdpsf:write_stdpsf", "io.epsf_reference:write_epsf_reference"),
+    "write": ("io.files.writing:write_table", "io.calibrations.distortion_reference:write_distortion",
+              "io.calibrations.stdgdc:forward_layers", "io.calibrations.stdgdc:write_stdgdc",
+              "io.calibrations.stdpsf:write_stdpsf", "io.calibrations.epsf_reference:write_epsf_reference"),
 }  # fmt: skip
 
 
@@ -85,8 +89,14 @@ def watch(clock):
     for part, names in PARTS.items():
         for name in names:
             module, function = name.split(":")
-            original = getattr(import_module(f"jwst_hpastrom.{module}"), function)
-            timed[id(original)] = original, clock.timed(original, part)
+            owner, _, function = f".{function}".rpartition(".")
+            module = import_module(f"jwst_hpastrom.{module}")
+            place = getattr(module, owner[1:]) if owner else module
+            original = getattr(place, function)
+            if owner:  # a method
+                setattr(place, function, clock.timed(original, part))
+            else:
+                timed[id(original)] = original, clock.timed(original, part)
     for module in [m for n, m in sys.modules.items() if n.startswith("jwst_hpastrom")]:
         for name, value in list(vars(module).items()):
             if id(value) in timed:

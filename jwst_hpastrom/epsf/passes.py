@@ -316,6 +316,7 @@ class _Field:
         data = np.where(good, self.residual.data - level, 0).astype(np.float32)
         subtracted = self.share * np.maximum(self.pixels.data - self.residual.data, 0)
         err = np.sqrt(np.asarray(self.image.err, np.float32) ** 2 + subtracted**2 + self.wings**2)
+        err = err.astype(np.float32, copy=False)  # as at first sight: one kind of array, compiled once
         found = peaks(data, err, good, self.image, self.library, threshold, rim=1.0)
         found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
         if len(found) and self.x.size:

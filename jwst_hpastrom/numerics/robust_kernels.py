@@ -8,6 +8,7 @@ numba, and the function compiled once more.
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.numerics import compiling  # noqa: F401  kernels compile quickly from here on
 from jwst_hpastrom.numerics.robust import MAD_TO_SIGMA
 
 #: flags of Numba code: no reordering or fusing, results must not depend on what was compiled when
