@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
+from jwst_hpastrom.epsf.cores import calibrate_cores
 from jwst_hpastrom.epsf.detect import find_stars, peaks, sky_map
 from jwst_hpastrom.epsf.exchange.given import as_image, as_library
 from jwst_hpastrom.epsf.fit import (
@@ -377,7 +378,8 @@ class _Field:
                 self.image.name, 100 * shares[0],
             )  # fmt: skip
         snr = fit.snr  # stars are bright by their photons, however wrong the ePSF may be
-        fit = with_model_error(fit, self.pixels, self.residual.data, self.library, shares)
+        image = self.pixels, self.residual.data, self.library
+        fit = calibrate_cores(with_model_error(fit, *image, shares), fit, *image, self.image.name)
         return star_table(
             self.pixels,
             self.library,

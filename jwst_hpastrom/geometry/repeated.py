@@ -1,9 +1,11 @@
 """Star lists given twice, which would count as two measurements."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from astropy.table import Table
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError
@@ -15,6 +17,8 @@ __all__ = ["check_no_list_twice"]
 SHARED = 0.3
 #: such rows at least
 FEWEST = 3
+#: pixels between two measurements of one star in one exposure, at most
+PLACE = 0.3
 
 
 def check_no_list_twice(tables: Sequence[Table]) -> None:
@@ -24,7 +28,8 @@ def check_no_list_twice(tables: Sequence[Table]) -> None:
     ----------
     tables : sequence of `~astropy.table.Table`
         With x and y. Lists are one if they share rows, in whatever order (at another pointing they are not
-        the same), or if their metadata name the same file at the same time.
+        the same), or if their metadata name the same file at the same time and they have stars
+        at the same pixels.
     """
     names = [str(t.meta.get("filename") or f"list {k + 1}") for k, t in enumerate(tables)]
     rows = [_rows(t) for t in tables]
@@ -33,15 +38,22 @@ def check_no_list_twice(tables: Sequence[Table]) -> None:
             f"the same stars at the same pixels in {names[i]} and {names[k]}", "each exposure once",
             "take one of them out",
         )  # fmt: skip
-    seen = set()
-    for name, table in zip(names, tables, strict=True):
-        exposure = name, table.meta.get("epoch")
-        if exposure in seen and table.meta.get("filename"):
+    anew: dict[tuple[str, object], list[int]] = {}
+    for k, table in enumerate(tables):
+        if table.meta.get("filename") and table.meta.get("epoch") is not None:
+            anew.setdefault((names[k], table.meta["epoch"]), []).append(k)
+    for (name, _), lists in anew.items():
+        if any(_same_places(tables[i], tables[k]) for i, k in combinations(lists, 2)):
             raise BadCatalogError(
                 f"two star lists of {name}, at one time", "each exposure once", "take one of them out"
             )
-        if exposure[1] is not None:
-            seen.add(exposure)
+
+
+def _same_places(one: Table, other: Table) -> bool:
+    """Whether two lists have stars at the same pixels: measured anew; two chips of one file have not."""
+    places = (np.c_[values(t, "x"), values(t, "y")] for t in (one, other))
+    short, long = sorted((p[np.isfinite(p).all(1)] for p in places), key=len)
+    return bool(len(short)) and bool(np.mean(cKDTree(long).query(short)[0] < PLACE) > SHARED)
 
 
 def _rows(table: Table) -> np.ndarray:

@@ -33,3 +33,14 @@ def test_an_exposure_measured_twice_is_refused_by_its_name_and_time():
     check_no_list_twice(lists[:2])
     with pytest.raises(BadCatalogError, match=r"two star lists of f_master.ecsv, at one time"):
         check_no_list_twice(lists)
+
+
+def test_two_chips_of_one_file_are_two_lists():
+    rng = np.random.default_rng(3)
+    meta = {"filename": "ib01_flc.fits", "epoch": 2015.2}
+    chips = [Table(rng.uniform(0, 4096, (500, 2)), names=("x", "y"), meta=meta) for _ in range(2)]
+    check_no_list_twice(chips)
+    anew = chips[0].copy()
+    anew["x"] += rng.normal(0, 0.01, 500)
+    with pytest.raises(BadCatalogError, match=r"two star lists of ib01_flc.fits, at one time"):
+        check_no_list_twice([*chips, anew])

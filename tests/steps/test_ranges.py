@@ -96,7 +96,7 @@ def test_limits_and_texts_that_make_no_sense(step, parameters, message, tmp_path
 def test_groups_of_epochs_by_what_no_list_has():
     n = 10
     lists = [
-        Table({c: np.arange(t, t + n) for c in ("x", "y", "x_err", "y_err")}, meta={"epoch": t, "visit": 3})
+        Table({c: np.arange(n) + 10 * t for c in ("x", "y", "x_err", "y_err")}, meta={"epoch": t, "visit": 3})
         for t in (2012.0, 2014.0)
     ]
     with pytest.raises(ParameterError, match=r"group_by=typo, needed none, position_angle, .*epoch, visit"):

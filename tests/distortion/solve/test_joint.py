@@ -117,8 +117,9 @@ def test_one_roll_names_what_it_cannot_determine(scene, tools):
 
 def test_one_pointing_is_refused(scene, tools):
     same, rng = [scene[0][4].copy() for _ in range(4)], np.random.default_rng(1)
-    for t in same:  # four exposures, not one given four times
+    for k, t in enumerate(same):  # four exposures, not one given four times
         t["x"] += rng.normal(0, 1e-3, len(t))
+        t.meta["filename"] = f"repeat{k}_cal.fits"
     with pytest.raises(DegenerateSolutionError, match="undetermined"):
         solve_distortion(same, None, method="self", shape=tools.shape, **SMALL)
     with pytest.raises(DegenerateSolutionError, match="one exposure"):
