@@ -60,11 +60,11 @@ def slope(motions):
         weight = error**-2.0
         axes = {"": (float(weight @ value / weight.sum()), float(weight.sum() ** -0.5))}
     cos_dec, baseline = found.get("cos_dec", np.nan), abs(float(motions.meta.get("baseline", np.nan)))
-    width = found.get("pull_scatter", found.get("pull", 1.0))
+    widths = found.get("pull_scatter", found.get("pull", 1.0)), found.get("pull_scaled", np.nan)
     for c, (value, error) in axes.items():
         reach = error / abs(value)
-        # where the catalog's errors are far from right, so is this factor's
-        worst = 1.1 if 0.6 < width < _gate(found, 1.1) else 1.25
+        # where the catalog's errors are far from right, so is this factor's, unless it makes them right
+        worst = 1.1 if any(0.6 < w < _gate(found, 1.1) for w in widths) else 1.25
         ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (worst, 5.0)))
         yield judge(
             MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,

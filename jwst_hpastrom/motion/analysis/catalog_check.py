@@ -40,7 +40,7 @@ def compare_with_catalog(motions, first_epoch, master=None):
         factor_error_*, by which the motions are the catalog's, whatever the errors (``common_scale``), and
         cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
         pull, the robust width of the differences over both errors, pull_scatter the same with the scatter for
-        the errors; pull_small, pull_large, of the half with the smaller and the larger errors of the catalog
+        the errors, and pull_scaled, of motions divided by their factor; pull_small, pull_large, of the half with the smaller and the larger errors of the catalog
         at each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the
         width of the best fifth; apart, the share beyond three times the width of the better two fifths, of
         n_pulls; trend_mas, trend_sigma, the difference between faint and bright stars (at the exposures'
@@ -77,6 +77,11 @@ def compare_with_catalog(motions, first_epoch, master=None):
     ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
     out |= {"pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio}
     out |= _tails(difference / shown)
+    factor = np.array([out.get(f"factor_{c}", np.nan) for c in AXES])
+    if (factor > 0).all():
+        scaled = ours[:, known] / factor[:, None] - own[:, known]
+        scaled -= np.median(scaled, axis=1)[:, None]
+        out["pull_scaled"] = _width(scaled / shown)
     return out | _trend(difference, total, mag, abs(float(motions.meta.get("baseline", np.nan))))
 
 
