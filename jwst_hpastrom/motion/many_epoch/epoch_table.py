@@ -142,9 +142,10 @@ class EpochMotions(Tabular):
         """All candidate reference stars; the metadata have the years by which all lists are late.
 
         And the correlations of the measured motions with the catalog's same (``correlation_*``) and other
-        (``crossed_*``) ones.
+        (``crossed_*``) ones, and the number of epochs.
         """
         table, fits = self.references, self.fits
+        table.meta["n_epochs"] = len(self.epochs)
         if {"d_xi", "d_pm_xi"} <= set(table.colnames) and len(table):
             rows = np.asarray(table["star"], int)
             d, change = (

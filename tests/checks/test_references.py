@@ -1,0 +1,22 @@
+"""Reference stars' differences are judged by what as many epochs can show."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.checks import Evidence, run_checks
+
+
+@pytest.mark.parametrize(
+    ("typical", "n_epochs", "expected"),
+    [(1.2, 14, "ok"), (2.7, 14, "bad"), (2.7, 3, "ok"), (1.2, 3, "ok"), (3.8, 4, "look"), (9.0, 3, "bad")],
+)
+def test_few_epochs_do_not_show_what_errors_of_lists_lack(typical, n_epochs, expected):
+    references = Table(
+        {"significance": np.full(40, typical), "kept": np.ones(40, bool)}, meta={"n_epochs": n_epochs}
+    )
+    checks = run_checks(Evidence(references=references))
+    (found,) = (c for c in checks if c.name.startswith("reference stars' median"))
+    assert found.verdict == expected
+    if expected != "ok":
+        assert any("star lists" in c for c in found.causes) == (n_epochs < 5)
