@@ -41,7 +41,8 @@ def compare_with_catalog(motions, first_epoch, master=None):
         cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
         pull, the robust width of the differences over both errors, pull_scatter the same with the scatter for
         the errors, and pull_scaled, of motions divided by their factor; pull_small, pull_large, of the half
-        with the smaller and the larger errors of the catalog at each magnitude; outliers, the share of stars that differ by more than four sigma, and core, the
+        with the smaller and the larger errors of the catalog at each magnitude; outliers, the share of stars
+        that differ by more than four sigma, and core, the
         width of the best fifth; apart, the share beyond three times the width of the better two fifths, of
         n_pulls; trend_mas, trend_sigma, the difference between faint and bright stars (at the exposures'
         epoch) and how many times its error it is; mag_correlation, of the ranks of both magnitudes; twice,
