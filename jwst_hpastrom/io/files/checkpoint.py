@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +62,7 @@ class Checkpoint:
                     log.warning("%s is of other inputs or parameters: starting anew", self.path)
                     return None
                 return _restored(tree["state"], file)
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            MemoryError,
-            zipfile.BadZipFile,
-        ) as err:
+        except Exception as err:  # of whatever a damaged file makes its reader say
             log.warning("%s cannot be used (%s): starting anew", self.path, type(err).__name__)
             return None
 

@@ -97,3 +97,19 @@ def test_a_state_with_objects_of_other_packages_stops_nothing(tmp_path, caplog):
     )  # cannot be restored: no state, rather than an old one
     assert "no checkpoint is kept" in caplog.text
     assert checkpoint.load() is None
+
+
+def test_a_damaged_file_is_none_or_says_what_was_saved(tmp_path):
+    path = tmp_path / "build.ckpt"
+    state = {"it": 3, "samples": np.arange(40.0)}
+    Checkpoint(path, {"n": 1}).save(state)
+    whole = path.read_bytes()
+    kept = 0
+    for k in range(0, len(whole), 3):
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 0x55]) + whole[k + 1 :])
+        found = Checkpoint(path, {"n": 1}).load()
+        kept += found is not None
+        if found is not None:
+            assert found["it"] == 3
+            np.testing.assert_array_equal(found["samples"], state["samples"])
+    assert kept < len(whole) / 6
