@@ -67,12 +67,14 @@ def child(function, after=None):
         code = 1
         try:
             os.setpgid(0, 0)
+            told = os.dup(2)
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.dup2(null, 2)
             function()
             code = 0
         except BaseException as err:
+            os.write(told, f"  {type(err).__name__}: {err}\n".encode())
             code = FULL if type(err).__name__ == "BadFileError" else 1
         finally:
             os._exit(code)
