@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jwst_hpastrom.checks.causes import COS_DEC, LARGE, SMALL
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
 
@@ -18,13 +19,10 @@ __all__ = [
 MOTION, AXES = "hp_proper_motion", ("pmra", "pmdec")
 LATE = "a wrong epoch of this list"
 ALL_LATE = "epochs of all lists that are wrong alike, or another reference epoch of Gaia's table"
-SMALL, LARGE = "errors of the star lists that are too small", "errors of the star lists that are too large"
 REFERENCE = "errors of the reference catalog that are too small"
-LISTS = "errors of the star lists that are too small for bright stars"
+LISTS = f"{SMALL} for bright stars"
 #: epochs from which on residuals show what the lists' errors lack
 FEW_EPOCHS = 5
-#: what is wrong with pmra where it is to be multiplied by this power of cos(dec)
-COS_DEC = {1: "without the factor cos(dec)", -1: "with the factor cos(dec) twice"}
 #: years that look wrong, and are; and errors of the time beyond which they do
 TIME, SIGMA = (0.1, 0.25), (5.0, 8.0)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jwst_hpastrom.checks.causes import COS_DEC
 from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import Flag, values
@@ -50,6 +51,20 @@ def _weighted(found, name):
     return float(np.exp(weight @ np.log(value[known]) / weight.sum())), float(weight.sum() ** -0.5)
 
 
+def _beyond(least, sigma, reach):
+    """Factor that is out of what is expected: from ``least`` on, and so many of its relative errors."""
+    return float(np.exp(max(np.log(least), sigma * reach)))
+
+
+def _gate(found, most):
+    """Width of the pulls that chance makes beyond ``most``, of so many stars."""
+    return most + 1.0 / np.sqrt(_n_pulls(found))
+
+
+def _n_pulls(found):
+    return max(float(found.get("n_pulls", 1)), 1.0)
+
+
 def slope(motions):
     """Factor by which the measured motions are the catalog's, whatever either's errors."""
     found = _numbers(motions)
@@ -65,7 +80,7 @@ def slope(motions):
         reach = error / abs(value)
         # where the catalog's errors are far from right, so is this factor's, unless it makes them right
         worst = 1.1 if any(0.6 < w < _gate(found, 1.1) for w in widths) else 1.25
-        ok, bad = (float(np.exp(max(np.log(low), n * reach))) for low, n in ((1.06, 3.5), (worst, 5.0)))
+        ok, bad = _beyond(1.06, 3.5, reach), _beyond(worst, 5.0, reach)
         yield judge(
             MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,
             causes=_slope_causes(c, axes, cos_dec),
@@ -86,7 +101,7 @@ def _slope_causes(axis, axes, cos_dec):
         causes = (EPOCH, "motions of the catalog in other units")
         return causes[::-1] if abs(np.log(axes[axis][0])) > np.log(OTHER_UNITS) else causes
     value, error = axes["pmra"]
-    for power, what in ((1, "without the factor cos(dec)"), (-1, "with the factor cos(dec) twice")):
+    for power, what in COS_DEC.items():
         # the motions measured are those on the sky
         if cos_dec < 0.95 and not _differ(
             (value * cos_dec**-power, error * cos_dec**-power), axes["pmdec"], 4
@@ -163,16 +178,11 @@ def catalog_scatter(motions):
         return
     factor, reach = found
     # real catalogs are off by a third; less than this many errors is chance
-    ok, bad = (float(np.exp(max(np.log(most), n * reach))) for most, n in ((1.4, 3.5), (2.0, 5.0)))
+    ok, bad = _beyond(1.4, 3.5, reach), _beyond(2.0, 5.0, reach)
     yield judge(
         MOTION, "scatter of the catalog's motions over their errors", factor, (None, ok), (None, bad), rank=6,
         causes=(TOO_SMALL,), remedy="compare the catalog's errors with its scatter about Gaia",
     )  # fmt: skip
-
-
-def _gate(found, most):
-    """Width of the pulls that chance makes beyond ``most``, of so many stars."""
-    return most + 1.0 / np.sqrt(max(float(found.get("n_pulls", 1)), 1.0))
 
 
 def own_scatter(motions):
@@ -183,7 +193,7 @@ def own_scatter(motions):
     factor, reach = both
     # alone it may be an error that all exposures share; pulls that are too wide tell of a catalog
     wide = found.get("pull_scatter", np.nan) > _gate(found, 1.1)
-    ok, bad = (float(np.exp(max(np.log(1.25), n * reach))) for n in (3.5, 2.0))
+    ok, bad = _beyond(1.25, 3.5, reach), _beyond(1.25, 2.0, reach)
     causes = (POSITIONS, POSITION_ERRORS, "positions of the exposures that are worse than their errors")
     yield judge(
         MOTION, "scatter of the motions over that of the exposures and the catalog's errors", factor,
@@ -195,8 +205,7 @@ def own_scatter(motions):
 def apart(motions):
     """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
     found = _numbers(motions)
-    n = max(float(found.get("n_pulls", 1)), 1.0)
-    ok, bad = (share + 2 * np.sqrt(share / n) for share in (0.012, 0.022))
+    ok, bad = (share + 2 * np.sqrt(share / _n_pulls(found)) for share in (0.012, 0.022))
     yield judge(
         MOTION, "share of stars that differ from the catalog by far more than the rest",
         found.get("apart", np.nan), (None, ok), (None, bad), rank=6,

@@ -2,15 +2,16 @@
 
 import numpy as np
 
+from jwst_hpastrom.checks.causes import LARGE, SMALL
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.instrument import pixel_mas
+from jwst_hpastrom.numerics import median_chi2
 
 __all__ = ["bright_scatter", "list_errors", "no_distortion"]
 
 FRAME = "hp_master_frame"
 DISTORTION_OFF = "a distortion that does not fit these exposures: wrong filter, detector or epoch?"
-SMALL, LARGE = "errors of the star lists that are too small", "errors of the star lists that are too large"
 UNCORRECTED = "no distortion correction: the positions were corrected by the exposures' WCS alone"
 #: fewest stars to judge by, and share of the stars, the brightest and the faintest, that are compared
 LEAST, PART = 40, 0.3
@@ -31,13 +32,11 @@ def _variances(master):
     """Variances of single measurements, empirical and formal, of bright and of faint stars."""
     n, mag = values(master, "n_used"), values(master, "mag")
     with np.errstate(invalid="ignore", divide="ignore"):
-        # a scatter of few measurements has a median below its mean
-        falls_short = (1 - 2 / (9 * 2 * (n - 1))) ** 3
         empirical, formal = (
             0.5 * n * sum(values(master, f"{c}_err_{kind}") ** 2 for c in "xy")
             for kind in ("empirical", "formal")
         )
-        empirical = empirical / falls_short
+        empirical = empirical / median_chi2(2 * (n - 1))
     ok = (n >= 3) & np.isfinite(empirical + formal + mag) & (formal > 0)
     if ok.sum() < LEAST:
         return None

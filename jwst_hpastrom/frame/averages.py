@@ -9,6 +9,7 @@ from jwst_hpastrom.frame._kernels import Detected, Mean, average_stars
 from jwst_hpastrom.frame.transforms.identify import drop_doubles, identify
 from jwst_hpastrom.frame.transforms.lists_alone import errors_by_scatter
 from jwst_hpastrom.geometry import fit_linear
+from jwst_hpastrom.numerics import median_chi2
 
 __all__ = ["FLOOR", "Averages", "Averaging", "average"]
 
@@ -42,8 +43,7 @@ class Averages:
         best = single.sum(1) <= 1.001 * np.quantile(single.sum(1), 0.2)
         rows, single = rows[best], single[best]
         dof = self.n_used[rows, None] - 1
-        typical = (1 - 2 / (9 * dof)) ** 3  # median of χ² per degree of freedom
-        excess = (self.rms[rows] ** 2 / (typical * single) - 1.0) / self.weight[rows]
+        excess = (self.rms[rows] ** 2 / (median_chi2(dof) * single) - 1.0) / self.weight[rows]
         return np.maximum(self.added + np.median(excess, axis=0), 0.0)
 
 

@@ -5,6 +5,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
+from jwst_hpastrom.numerics import median_chi2
 
 __all__ = ["combine_errors", "position_errors"]
 
@@ -134,8 +135,7 @@ def _ratio(mag, empirical, formal, n, n_bin=200):
         return 1.0
     ok = ok[np.argsort(mag[ok], kind="stable")]
     # the median of a scatter with few degrees of freedom falls short of its root mean square
-    dof = n[ok] - 1
-    value = ratio[ok] / np.sqrt((1 - 2 / (9 * dof)) ** 3)
+    value = ratio[ok] / np.sqrt(median_chi2(n[ok] - 1))
     parts = np.array_split(np.arange(ok.size), max(1, ok.size // n_bin))
     middle = np.array([np.median(mag[ok][p]) for p in parts])
     level = np.array([np.median(value[p]) for p in parts])

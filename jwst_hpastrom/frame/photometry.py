@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
+from jwst_hpastrom.numerics import rows_by_group
 
 __all__ = ["mean_magnitudes", "zero_points"]
 
@@ -67,8 +68,7 @@ def _slopes(exposure, flux, var):
         snr = flux / np.sqrt(var)
     moderate = (snr > MODERATE[0]) & (snr < MODERATE[1])
     slopes = np.zeros(flux.size)
-    order = np.argsort(exposure, kind="stable")
-    for mine in np.split(order, np.flatnonzero(np.diff(exposure[order])) + 1):
+    for mine in rows_by_group(exposure, int(exposure.max(initial=-1)) + 1):
         rows = mine[moderate[mine]]
         if rows.size >= 20:
             low, high = np.array_split(rows[np.argsort(flux[rows], kind="stable")], 2)

@@ -10,7 +10,7 @@ from jwst_hpastrom.numerics.robust_kernels import clipped_group_means
 
 __all__ = [
     "GroupMean", "bin_index", "cell_index", "group_means", "larger_half", "quadratic_sums",
-    "sort_into_groups", "without_linear",
+    "rows_by_group", "sort_into_groups", "without_linear",
 ]  # fmt: skip
 
 #: groups of which each has a row of all members in memory at once
@@ -136,6 +136,30 @@ def sort_into_groups(group: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.n
     """
     order = np.argsort(group, kind="stable")
     return order, np.searchsorted(group[order], np.arange(n_groups + 1))
+
+
+def rows_by_group(group: np.ndarray, n_groups: int) -> list[np.ndarray]:
+    """Indices of the values of each group, rising; negative groups are left out.
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (n,)
+
+    n_groups : int
+
+    Returns
+    -------
+    list of ndarray of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.numerics import rows_by_group
+    >>> [rows.tolist() for rows in rows_by_group(np.array([1, 0, 1, -1]), 2)]
+    [[1], [0, 2]]
+    """
+    order, start = sort_into_groups(group, n_groups)
+    return np.split(order[: start[-1]], start[:-1])[1:]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ __all__ = [
     "MAD_TO_SIGMA",
     "clipped_mean",
     "clipped_median",
+    "median_chi2",
     "robust_limits",
     "robust_sigma",
     "sigma_about_zero",
@@ -65,6 +66,27 @@ def sigma_about_zero(values: ArrayLike, axis: int | None = None) -> Any:
     1.4826
     """
     return MAD_TO_SIGMA * np.median(np.abs(values), axis=axis)
+
+
+def median_chi2(dof: Any) -> Any:
+    """Median of χ² over its degrees of freedom (Wilson and Hilferty 1931): few ones' is well below the mean.
+
+    Parameters
+    ----------
+    dof : array-like
+        Degrees of freedom, from 1 on.
+
+    Returns
+    -------
+    float or ndarray
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.numerics import median_chi2
+    >>> round(median_chi2(2), 2), round(median_chi2(100), 2)
+    (0.7, 0.99)
+    """
+    return (1 - 2 / (9 * dof)) ** 3
 
 
 def _clip(values, sigma, max_iterations):

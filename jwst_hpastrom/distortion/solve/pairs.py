@@ -33,6 +33,7 @@ from jwst_hpastrom.geometry import (
     sky_middle,
 )
 from jwst_hpastrom.instrument import nominal_scale
+from jwst_hpastrom.numerics import rows_by_group
 
 __all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
 
@@ -108,8 +109,7 @@ class Pairs(Displayed):
     @cached_property
     def by_exposure(self) -> list[np.ndarray]:
         """Indices of the pairs of each exposure."""
-        order = np.argsort(self.exposure, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(self.exposure, minlength=len(self.planes)))[:-1])
+        return rows_by_group(self.exposure, len(self.planes))
 
     @cached_property
     def pixel_scale(self) -> float:

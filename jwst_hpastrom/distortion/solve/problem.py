@@ -10,6 +10,7 @@ from scipy import sparse
 
 from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.distortion.solve.design import distortion_rows, drift_rows, exposure_rows
+from jwst_hpastrom.numerics import rows_by_group
 
 __all__ = ["Problem"]
 
@@ -55,9 +56,7 @@ class Problem:
         self.x, self.y = pairs.x[k], pairs.y[k]
         base = np.empty((2, k.size))
         center = np.zeros((2, layout.n_exposures))
-        order = np.argsort(self.exposure, kind="stable")
-        count = np.bincount(self.exposure, minlength=layout.n_exposures)
-        self.by_exposure = np.split(order, np.cumsum(count)[:-1])
+        self.by_exposure = rows_by_group(self.exposure, layout.n_exposures)
         for e, (m, t) in enumerate(zip(self.by_exposure, transforms, strict=True)):
             base[:, m] = t.forward(pairs.u[k[m]], pairs.v[k[m]])
             center[:, e] = base[:, m].mean(1) if m.size else 0.0

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.distortion.solve import _kernels
+from jwst_hpastrom.numerics import sort_into_groups
 
 __all__ = ["StarFrame", "star_frame"]
 
@@ -40,8 +41,7 @@ class StarFrame:
         years = pairs.years[pairs.exposure]
         self.basis = np.stack([np.ones_like(years), years][: 2 if self.motion > 0 else 1], 1)
         self.back = self._back()
-        order = np.argsort(pairs.star, kind="stable")
-        self.order = order, np.searchsorted(pairs.star[order], np.arange(self.variance.size + 1))
+        self.order = sort_into_groups(pairs.star, self.variance.size)
 
     def _back(self):
         """Inverse normal matrices of the stars' unknowns on one axis, (n_stars, k, k); zero: no weight."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.frame.systematics.spread import Profile, Spread, shown_terms, weighted_noise
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["curvature_error"]
 
@@ -33,7 +34,7 @@ def curvature_error(x, y, dx, dy, weights, spread=None):
         return None
     half = 0.5 * max(np.ptp(x), np.ptp(y))
     p, q = (x - x.mean()) / half, (y - y.mean()) / half
-    linear, bent = np.stack([np.ones(x.size), p, q], 1), np.stack([p * p, p * q, q * q], 1)
+    linear, bent = (polynomial_basis(p, q, polynomial_terms(d, lowest)) for d, lowest in ((1, 0), (2, 2)))
     root = np.sqrt(np.mean(weights, axis=0))
     base = np.linalg.qr(linear * root[:, None])[0]
     terms, data = bent * root[:, None], np.stack([dx, dy]) * root
@@ -43,5 +44,4 @@ def curvature_error(x, y, dx, dy, weights, spread=None):
     own = (
         bent - linear @ np.linalg.lstsq(linear * root[:, None], bent * root[:, None], rcond=None)[0]
     ) @ turn
-    products = [spread.products(f, n) for f, n in zip(found, noise, strict=True)]
-    return Profile.of(x, y, np.stack([np.einsum("nj,jk,nk->n", own, p, own) for p in products], 1))
+    return Profile.of(x, y, spread.variances(own, found, noise))

@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, rows_by_group
 from jwst_hpastrom.numerics.groups import quadratic_sums, without_linear
 
 __all__ = ["DetectorErrors", "detector_errors", "same_places", "shared_weight"]
@@ -19,8 +20,8 @@ CORRELATED = 16.0
 #: times that stars' means and exposures' transformations, which are not orthogonal, are taken out in turn:
 #: after three a quarter of a fourth-degree pattern is still missing from the means of wide dithers
 ROUNDS = 10
-#: degrees of the polynomial pattern that dithers show; and of the one that they take for transformations
-DEGREES, HIDDEN = (3, 4), (2,)
+#: terms of the polynomial pattern that dithers show; and of the one that they take for transformations
+SHOWN, HIDDEN = polynomial_terms(4, lowest=3), polynomial_terms(2, lowest=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +78,6 @@ def _most_telling(rows, variance, star):
     return np.sort(rows[order[:best]])
 
 
-def _terms(p, q, degrees):
-    return [p**i * q ** (d - i) for d in degrees for i in range(d + 1)]
-
-
 def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
@@ -129,7 +126,7 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         return DetectorErrors.unknown()
     half = 0.5 * max(np.ptp(x), np.ptp(y))
     p, q = (x - x.mean()) / half, (y - y.mean()) / half
-    terms = np.stack(_terms(p, q, DEGREES), 1)
+    terms = polynomial_basis(p, q, SHOWN)
     shown, means = terms.copy(), np.zeros((who.size, terms.shape[1]))
     for _ in range(ROUNDS):
         means += _taken_means(shown, group)
@@ -145,12 +142,11 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
     # what transformations take for theirs goes on beyond the detector's edges
     middle = [line @ np.linalg.lstsq(line[group], c, rcond=None)[0] for c in (p, q)]
-    means = np.c_[means, np.stack(_terms(*middle, HIDDEN), 1)]
+    means = np.c_[means, polynomial_basis(*middle, HIDDEN)]
     base = np.linalg.qr(line if tied else line[:, :1])[0]
     means -= base @ (base.T @ means)
     seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
-    products = [spread.products(f, n) for f, n in zip(found, noise, strict=True)]
-    smooth = np.stack([np.einsum("nj,jk,nk->n", seen, c, seen) for c in products], 1)
+    smooth = spread.variances(seen, found, noise)
     hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
@@ -159,8 +155,7 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
 def _of_neighbors(x, y, exposure, z):
     """Mean product of residuals of neighbors in one exposure, of either axis; zero where negative."""
     total, n = np.zeros(2), 0
-    for k in np.unique(exposure):
-        s = np.flatnonzero(exposure == k)
+    for s in rows_by_group(exposure, int(exposure.max()) + 1):
         i, j = cKDTree(np.c_[x[s], y[s]]).query_pairs(CORRELATED, output_type="ndarray").reshape(-1, 2).T
         product = z[:, s[i]] * z[:, s[j]]
         total, n = total + product.sum(1), n + i.size

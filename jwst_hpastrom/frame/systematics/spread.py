@@ -14,6 +14,8 @@ SIZES = np.geomspace(1e-6, 10.0, 141)
 FEWEST = 4
 #: ratio of likelihoods, no pattern over the best one, above which it is not told from noise
 NOISE_LIKE = np.exp(-4.0)
+#: degrees of freedom that stated errors count for beside residuals
+STATED = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +39,9 @@ class Profile:
     error: np.ndarray
 
     @classmethod
-    def constant(cls, error=0.0):
-        """The same error everywhere, zero or NaN say."""
-        return cls(np.zeros(2), np.zeros(1), np.full((2, 1), float(error)))
+    def constant(cls, error):
+        """The same error everywhere, of both axes or of each; zero or NaN say."""
+        return cls(np.zeros(2), np.zeros(1), np.broadcast_to(np.asarray(error, float), (2,))[:, None].copy())
 
     @classmethod
     def of(cls, x, y, variance):
@@ -103,6 +105,11 @@ class Spread:
         """Expected square of a coefficient of which nothing is seen."""
         return float(self.weight @ SIZES**2)
 
+    def variances(self, terms, found, noise):
+        """Expected squares, (n, 2), of the sums of terms (n, k) with the true coefficients of both axes."""
+        each = (self.products(f, v) for f, v in zip(found, noise, strict=True))
+        return np.stack([np.einsum("nj,jk,nk->n", terms, c, terms) for c in each], 1)
+
     def products(self, found, noise):
         """Expected products (k, k) of the true coefficients of one axis."""
         shrink = SIZES[:, None] ** 2 / (SIZES[:, None] ** 2 + noise)
@@ -119,7 +126,7 @@ def shown_terms(terms, data, noise, taken_out=0):
 
     data : ndarray, shape (2, n)
 
-    noise : callable or None
+    noise : callable
         (2, n) residuals -> variance of one number of data, of either axis.
 
     taken_out : int
@@ -151,7 +158,3 @@ def weighted_noise(residuals, taken_out):
     dof = max(residuals.shape[1] - taken_out, 0)
     width = np.array([robust_sigma(r) for r in residuals]) ** 2
     return (dof * width + STATED) / (dof + STATED)
-
-
-#: degrees of freedom that stated errors count for beside residuals
-STATED = 10.0

@@ -230,4 +230,4 @@ class ErrorsByDetector:
 def _typical(errors):
     """Profile of the root mean square of errors, each (2, n)."""
     squares = [np.mean(np.square(e), axis=1) for e in errors]
-    return Profile(np.zeros(2), np.zeros(1), np.sqrt(np.mean(squares, axis=0))[:, None])
+    return Profile.constant(np.sqrt(np.mean(squares, axis=0)))

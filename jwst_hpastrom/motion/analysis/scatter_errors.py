@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
+from jwst_hpastrom.numerics import median_chi2
 
 __all__ = ["scatter_errors"]
 
@@ -40,8 +41,7 @@ def scatter_errors(motions, first_epoch, master=None):
     seen = np.flatnonzero((n >= 3) & np.isfinite(empirical).all(0) & np.isfinite(mag))
     if not seen.size:
         return none
-    # the scatter of few measurements has a median below its mean
-    single = empirical**2 * n / (1 - 2 / (9 * np.maximum(n - 1, 1))) ** 3
+    single = empirical**2 * n / median_chi2(np.maximum(n - 1, 1))
     out = none.copy()
     for rows in np.array_split(seen[np.argsort(mag[seen])], max(1, seen.size // BIN)):
         out[:, rows] = np.sqrt(np.median(single[:, rows], axis=1)[:, None] / n[rows])

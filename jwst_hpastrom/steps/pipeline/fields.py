@@ -2,6 +2,7 @@
 
 import numpy as np
 from astropy.coordinates import SkyCoord
+from scipy.sparse.csgraph import connected_components
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import NoOverlapError
@@ -81,12 +82,10 @@ def check_one_field(corners, names):
     radius = np.array([
         p.separation(SkyCoord(*c, unit="deg")).deg.max() for p, c in zip(places, corners, strict=True)
     ])  # fmt: skip
-    seen, group = np.zeros(len(corners), bool), [0]
-    while group:
-        k = group.pop()
-        seen[k] = True
-        near = places.separation(places[k]).deg < radius + radius[k] + 2 * MARGIN / 3600
-        group += [j for j in np.flatnonzero(near & ~seen) if j not in group]
+    near = [
+        places.separation(p).deg < radius + r + 2 * MARGIN / 3600 for p, r in zip(places, radius, strict=True)
+    ]
+    seen = (label := connected_components(np.array(near), directed=False)[1]) == label[0]
     if seen.all():
         return
     fewer = np.flatnonzero(seen if 2 * seen.sum() < seen.size else ~seen)
