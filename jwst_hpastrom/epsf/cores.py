@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf.fit import LARGEST_HALF_BOX, Pixels, add_models, fit_positions
+from jwst_hpastrom.epsf.fit import LARGEST_HALF_BOX, RINGS, Pixels, add_models, fit_positions
+from jwst_hpastrom.epsf.image import boxes
+from jwst_hpastrom.epsf.quality import lost_core
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["calibrate_cores"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-CORE = 1  # pixels from the central one that make a core
 SMALLEST = 2  # half width of the square in which a missing pixel matters
 APART = 25.0  # pixels between stars whose cores are taken out: their images do not overlap
 MOST, FEWEST = 200, 8  # stars that tell; more add nothing, fewer tell no scatter
@@ -86,32 +87,19 @@ def calibrate_cores(fit, photons, pixels, residual, library, name=""):
     return fit
 
 
-def _boxes(x, y, half, shape):
-    """Rows and columns (n, 2 half + 1, 2 half + 1) of boxes, and whether they lie inside."""
-    i, j = (np.rint(np.nan_to_num(p, nan=-1e6)).astype(int) for p in (x, y))
-    inside = (i >= half) & (j >= half) & (i < shape[1] - half) & (j < shape[0] - half)
-    i, j = np.clip(i, half, shape[1] - 1 - half), np.clip(j, half, shape[0] - 1 - half)
-    offset = np.arange(-half, half + 1)
-    return j[:, None, None] + offset[:, None], i[:, None, None] + offset, inside
-
-
 def _without_core(fit, weight):
     """Bright stars that lack core pixels, by box and missing pixels; and all stars that lack any."""
-    j, i, inside = _boxes(fit.x, fit.y, CORE, weight.shape)
-    core = ~(inside & (weight[j, i] > 0).all((1, 2)))
-    rows = np.flatnonzero(core & inside & fit.fitted & (np.nan_to_num(fit.snr) > BRIGHT))
+    core = lost_core({"x": fit.x, "y": fit.y}, weight)
+    rows = np.flatnonzero(core & fit.fitted & (np.nan_to_num(fit.snr) > BRIGHT))
+    j, i, inside = boxes(fit.x[rows], fit.y[rows], LARGEST_HALF_BOX, weight.shape)
+    rows, lost = rows[inside], weight[j, i][inside] == 0
+    half = fit.half_box[rows]
+    offset = np.abs(np.arange(-LARGEST_HALF_BOX, LARGEST_HALF_BOX + 1))
+    # a larger box was taken for a core that reaches to so many rings from its border
+    lost &= np.maximum.outer(offset, offset) <= np.maximum(SMALLEST, half - RINGS)[:, None, None]
     groups = {}
-    for row in rows:
-        half = int(fit.half_box[row])
-        # what a larger box was taken for reaches to three rings from its border
-        reach = max(SMALLEST, half - 3 if half > SMALLEST + CORE else SMALLEST)
-        j, i, inside = _boxes(fit.x[row : row + 1], fit.y[row : row + 1], LARGEST_HALF_BOX, weight.shape)
-        if not inside[0]:
-            continue
-        lost = weight[j[0], i[0]] == 0
-        offset = np.abs(np.arange(-LARGEST_HALF_BOX, LARGEST_HALF_BOX + 1))
-        lost &= np.maximum.outer(offset, offset) <= reach
-        groups.setdefault((half, lost.tobytes()), []).append(row)
+    for row, size, pixels in zip(rows, half, lost, strict=True):
+        groups.setdefault((int(size), pixels.tobytes()), []).append(row)
     return groups, core
 
 
@@ -123,18 +111,15 @@ class _Whole:
         rows = rows[np.argsort(-fit.flux[rows], kind="stable")]
         if rows.size:
             pairs = cKDTree(np.c_[fit.x, fit.y][rows]).query_pairs(APART, output_type="ndarray")
-            alone = np.ones(rows.size, bool)
-            if len(pairs):
-                alone[pairs.max(axis=1)] = False  # the fainter of each pair
-            rows = rows[alone]
-        j, i, inside = _boxes(fit.x[rows], fit.y[rows], LARGEST_HALF_BOX, residual.shape)
-        self.rows = rows[inside & ((pixels.weight[j, i] > 0).mean((1, 2)) > WHOLE)][:MOST]
+            rows = np.delete(rows, np.unique(pairs.max(axis=1)))  # the fainter of each pair
+        j, i, inside = boxes(fit.x[rows], fit.y[rows], LARGEST_HALF_BOX, residual.shape)
+        own = pixels.weight[j, i]
+        k = np.flatnonzero(inside & ((own > 0).mean((1, 2)) > WHOLE))[:MOST]
+        self.rows, self.box, self.own = rows[k], (j[k], i[k]), own[k]
         self.fit, self.library, self.saturated = fit, library, pixels.saturated
         self.data, self.weight = residual.copy(), pixels.weight.copy()
         x, y, flux = (getattr(fit, c)[self.rows] for c in ("x", "y", "flux"))
-        add_models(self.data, library, x, y, flux, 1.0, np.full(self.rows.size, 0.5 * APART))
-        j, i, _ = _boxes(x, y, LARGEST_HALF_BOX, residual.shape)
-        self.box, self.own = (j, i), self.weight[j, i]
+        add_models(self.data, library, x, y, flux, 1.0, 0.5 * APART)
 
     def differences(self, lost, half):
         """What leaving out pixels does to x, y and flux (a share): mean, and variance of one more."""

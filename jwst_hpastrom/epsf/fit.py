@@ -22,6 +22,7 @@ __all__ = ["FitResult", "Pixels", "fit_positions", "fit_stars", "local_sky", "st
 
 CONVERGED = 1e-4  # pixels: the last step of a converged fit is smaller
 LARGEST_HALF_BOX = 10  # pixels, for saturated stars
+RINGS = 3  # of pixels around a saturated core
 RADXS_RING = (1.0, 2.5)  # Methods §1
 
 
@@ -190,7 +191,7 @@ def saturated_counts(saturated, x, y, half_box):
 
 def half_boxes(saturation_radius, half_box):
     """Half width of each star's box: three rings of pixels more than a saturated core."""
-    grown = np.ceil(np.asarray(saturation_radius, float)).astype(int) + 3
+    grown = np.ceil(np.asarray(saturation_radius, float)).astype(int) + RINGS
     return np.clip(np.where(np.asarray(saturation_radius) > 0, grown, half_box), half_box, LARGEST_HALF_BOX)
 
 

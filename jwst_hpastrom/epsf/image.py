@@ -8,7 +8,39 @@ import numpy as np
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
 
-__all__ = ["Image"]
+__all__ = ["Image", "boxes"]
+
+
+def boxes(x, y, half, shape):
+    """Pixels of the box around each position.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Positions, 0-based pixels; NaN is nowhere.
+
+    half : int
+        The boxes have 2 half + 1 pixels a side.
+
+    shape : (int, int)
+        Rows and columns of the image.
+
+    Returns
+    -------
+    j, i : ndarray of int, shapes (n, 2 half + 1, 1) and (n, 1, 2 half + 1)
+        Rows and columns: ``image[j, i]`` are the boxes. Those beyond the border are moved to it.
+
+    inside : ndarray of bool, shape (n,)
+        Boxes that are where they were asked for.
+    """
+    i, j = (np.rint(np.nan_to_num(p, nan=-1e6)).astype(int) for p in (x, y))
+    inside = (i >= half) & (j >= half) & (i < shape[1] - half) & (j < shape[0] - half)
+    offset = np.arange(-half, half + 1)
+    j, i = (
+        np.clip(np.clip(c, half, n - 1 - half)[:, None] + offset, 0, n - 1)
+        for c, n in zip((j, i), shape, strict=True)
+    )
+    return j[:, :, None], i[:, None, :], inside
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,8 +115,8 @@ def lost_core(stars, weight):
 
     Parameters
     ----------
-    stars : `~astropy.table.Table`, length n
-        Star list with x, y (pixels).
+    stars : `~astropy.table.Table` or mapping
+        Star list, x and y (pixels) at least, shape (n,).
 
     weight : ndarray, shape (ny, nx)
         Weights of the pixels, 0 where one must not count.
@@ -127,10 +127,10 @@ def lost_core(stars, weight):
         Pixels beyond the detector's edge are not missed.
     """
     lost = np.pad(np.asarray(weight) <= 0, 1)
-    (ny, nx), n = np.shape(weight), len(stars)
+    ny, nx = np.shape(weight)
     i = np.clip(np.rint(np.asarray(stars["x"], float)).astype(int), 0, nx - 1)
     j = np.clip(np.rint(np.asarray(stars["y"], float)).astype(int), 0, ny - 1)
-    out = np.zeros(n, bool)
+    out = np.zeros(i.size, bool)
     for dy in range(3):
         for dx in range(3):
             out |= lost[j + dy, i + dx]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.epsf.image import boxes
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.kernels.light_errors import light_variances
 from jwst_hpastrom.numerics import sigma_about_zero
@@ -123,16 +124,13 @@ def model_error(pixels, residual, library, x, y, flux, sky):
         What is left of it in the difference of stars at the same pixel phase: that of the pixels alone. The
         rest is the ePSF's, which moves light within a star and is not in its flux.
     """
-    ny, nx = residual.shape
     peak = library.central_value(library.x.mean(), library.y.mean())
-    i0, j0 = (np.rint(np.nan_to_num(p, nan=-1e6)).astype(int) for p in (x, y))
-    inside = (i0 >= REACH) & (j0 >= REACH) & (i0 < nx - REACH) & (j0 < ny - REACH)
+    j, i, inside = boxes(x, y, REACH, residual.shape)
     rows = np.flatnonzero(inside & (flux > 0) & np.isfinite(flux + sky))
-    bright = np.abs(flux[rows]) * peak * np.sqrt(pixels.weight[j0[rows], i0[rows]]) > BRIGHT_PIXEL
-    rows = rows[bright]
+    middle = pixels.weight[j[rows, REACH, 0], i[rows, 0, REACH]]
+    rows = rows[np.abs(flux[rows]) * peak * np.sqrt(middle) > BRIGHT_PIXEL]
     rows = rows[np.argsort(-flux[rows], kind="stable")]
-    offset = np.arange(-REACH, REACH + 1)
-    j, i = j0[rows][:, None, None] + offset[:, None], i0[rows][:, None, None] + offset
+    j, i = j[rows], i[rows]
     whole = (pixels.weight[j, i] > 0).all((1, 2))
     rows, j, i = rows[whole], j[whole], i[whole]
     sigma = 1 / np.sqrt(pixels.weight[j, i])
@@ -154,7 +152,7 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     noise, share = np.einsum("npp->np", free), (np.square(free) @ light[..., None])[..., 0]
     total = _share_of_light(np.square(left), noise, share)
     # differences of stars that look alike, each in units of its own light
-    phases = cKDTree(np.c_[x[rows] - i0[rows], y[rows] - j0[rows]])
+    phases = cKDTree(np.c_[x[rows] - i[:, 0, REACH], y[rows] - j[:, REACH, 0]])
     one, other = phases.query(phases.data, 2)[1].T
     scale = root * np.asarray(flux, float)[rows][:, None]
     left, noise, share = left / scale, noise / scale**2, share / scale**2

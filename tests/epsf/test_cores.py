@@ -73,3 +73,16 @@ def test_nothing_moves_where_the_library_is_right(field):
     ]
     assert 0.5 < np.sqrt(np.mean(z**2)) < 1.4
     assert stars["y_err"][m][lost].max() < 0.01
+
+
+@pytest.mark.parametrize("size", [9, 21])
+def test_images_smaller_than_the_largest_box_are_measured(size):
+    y, x = np.mgrid[:size, :size]
+    middle = size // 2
+    data = 1e5 * epsf(0.0).evaluate(x - middle, y - middle, middle, middle)
+    none = np.zeros(data.shape, bool)
+    bad = none.copy()
+    bad[middle + 1, middle] = True
+    stars = measure_stars(Image(data, np.ones(data.shape), bad, none, "small"), epsf(0.0), mode="isolated")
+    assert len(stars) == 1
+    assert abs(stars["x"][0] - middle) < 0.01

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf.build.positions import POINTING, pointing_error
+from jwst_hpastrom.epsf.image import boxes
 from jwst_hpastrom.geometry import fit_polynomial
 
 __all__ = ["leave_out_fixed_sources"]
@@ -153,19 +154,12 @@ def _pointings(frames, planes, suspect, max_shift):
 
 def _on_good_pixels(bad, x, y):
     """Positions whose 3 x 3 pixels lie in the exposure and have weight."""
-    ny, nx = bad.shape
-    i, j = np.rint(x).astype(int), np.rint(y).astype(int)
-    inside = (i > 4) & (j > 4) & (i < nx - 5) & (j < ny - 5)
-    i, j = np.clip(i, 1, nx - 2), np.clip(j, 1, ny - 2)
-    k = np.arange(-1, 2)
-    return inside & ~bad[j[:, None, None] + k[:, None], i[:, None, None] + k].any((1, 2))
+    j, i, _ = boxes(x, y, 1, bad.shape)
+    return boxes(x, y, 5, bad.shape)[2] & ~bad[j, i].any((1, 2))
 
 
 def _peaks(frame):
     """Rows and columns of the brightest pixel of each source."""
-    j, i = np.rint(frame.y).astype(int), np.rint(frame.x).astype(int)
-    j, i = np.clip(j, 1, frame.data.shape[0] - 2), np.clip(i, 1, frame.data.shape[1] - 2)
-    k = np.arange(-1, 2)
-    box = frame.data[j[:, None, None] + k[:, None], i[:, None, None] + k].reshape(j.size, 9)
-    best = box.argmax(1)
-    return np.c_[j + best // 3 - 1, i + best % 3 - 1]
+    j, i, _ = boxes(frame.x, frame.y, 1, frame.data.shape)
+    best = frame.data[j, i].reshape(len(j), 9).argmax(1)
+    return np.c_[j[:, 0, 0] + best // 3, i[:, 0, 0] + best % 3]
