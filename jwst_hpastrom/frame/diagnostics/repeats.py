@@ -54,7 +54,7 @@ def pair_ratios(frame, star_lists):
 
 
 def _of_exposure(frame, stars, k):
-    """Residuals and variances of one exposure, each (2, n) of all stars of the frame; NaN where it has none."""
+    """Residuals and variances of one exposure for all stars, each (2, n); NaN for those it has not."""
     m = frame.measurements
     mine = slice(*np.searchsorted(m["exposure"], (k, k + 1)))
     star, row = (np.asarray(m[c][mine]) for c in ("star", "row"))
