@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.errors import BadFileError, ParameterError
 
 __all__ = ["Kept", "Store", "in_memory", "opened"]
 
 ALIGN = 64  # bytes: where arrays begin in a file
+BLOCK = 1 << 26  # bytes of a file of many arrays, at least: each is mapped once, and a process has few files
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class Store:
     folder : path-like, optional
         Where a folder for the files is made, once one is needed; that of temporary files by default.
 
+    most : float
+        Bytes that may be taken in all, by what is held and what is worked with; see `require`.
+
     Examples
     --------
     >>> import numpy as np
@@ -87,9 +91,10 @@ class Store:
     Pair(a=array([0, 1, 2]), b=2.0)
     """
 
-    def __init__(self, budget: float = math.inf, folder: Any = None):
-        self.budget, self.folder = budget, folder
+    def __init__(self, budget: float = math.inf, folder: Any = None, most: float = math.inf):
+        self.budget, self.folder, self.most = budget, folder, most
         self.held, self.written, self._own, self._count = 0, 0, None, 0
+        self._block, self._used = np.empty(0, np.uint8), 0
 
     def __enter__(self):
         return self
@@ -98,7 +103,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Delete the files."""
+        """Delete the files; arrays that are still in use keep theirs until they are let go."""
+        self._block, self._used = np.empty(0, np.uint8), 0
         if self._own is not None:
             shutil.rmtree(self._own, ignore_errors=True)
             self._own = None
@@ -142,13 +148,96 @@ class Store:
             self.written -= kept.nbytes
             Path(kept.path).unlink(missing_ok=True)
 
+    def array(self, shape: int | tuple[int, ...], dtype: Any = float) -> np.ndarray:
+        """Return a new array of unset values: in memory, or, where that is spent, in a file that is mapped.
+
+        The system writes such an array out, and takes its memory, as it needs it. It lasts as long as its
+        user has it, or until another process closes the store.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+        dtype : data type
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        BadFileError
+            The files cannot be written: no room, or no leave.
+        """
+        size = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+        if self.held + size <= self.budget or not size:
+            self.held += size
+            return np.empty(shape, dtype)
+        if self._used + size > self._block.size:
+            self._block, self._used = self._mapped(max(size, BLOCK)), 0
+        out = self._block[self._used : self._used + size].view(dtype).reshape(shape)
+        self._used += -(-size // ALIGN) * ALIGN
+        return out
+
+    def copy(self, values: Any) -> np.ndarray:
+        """Return a copy of an array, where `array` has room for it."""
+        out = self.array(np.shape(values), np.asarray(values).dtype)
+        out[...] = values
+        return out
+
+    def require(self, nbytes: float, work: str) -> None:
+        """Raise where some work would take more memory than there may be, beside what is held.
+
+        Parameters
+        ----------
+        nbytes : float
+        work : str
+            What takes it, for the error.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if self.held + nbytes > self.most:
+            short = (self.held + nbytes - self.most) / 1e9
+            raise ParameterError(
+                f"too little memory: {nbytes / 1e9:.1f} GB for {work}", f"{short:.1f} GB more than there is",
+                "give a larger --memory, or fewer exposures or stars at a time",
+            )  # fmt: skip
+
+    def _path(self):
+        if self._own is None:  # a later run sees by the number whether its writer lives
+            self._own = tempfile.mkdtemp(prefix=f".spill-hp{os.getpid()}-", dir=self.folder)
+        self._count += 1
+        return os.path.join(self._own, f"{self._count}")
+
+    def _failed(self, err, size):
+        return BadFileError(
+            f"a temporary folder that cannot be written ({err.strerror})",
+            f"room for over {(self.written + size) / 1e9:.1f} GB",
+            "make room, choose another output_dir, or allow more memory", self._own or self.folder,
+        )  # fmt: skip
+
+    def _mapped(self, size):
+        """Return the bytes of a new file; its room is taken, or a full disk would kill us later."""
+        try:
+            path = self._path()
+            with open(path, "wb") as out:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(out.fileno(), 0, size)
+                else:
+                    for first in range(0, size, BLOCK):
+                        out.write(bytes(min(BLOCK, size - first)))
+            mapped = np.memmap(path, np.uint8, "r+")
+        except OSError as err:
+            raise self._failed(err, size) from err
+        self.written += size
+        return np.asarray(mapped)
+
     def _write(self, arrays):
         places, offset = {}, 0
+        size = sum(a.nbytes for a in arrays.values())
         try:
-            if self._own is None:  # a later run sees by the number whether its writer lives
-                self._own = tempfile.mkdtemp(prefix=f".spill-hp{os.getpid()}-", dir=self.folder)
-            self._count += 1
-            path = os.path.join(self._own, f"{self._count}")
+            path = self._path()
             with open(path, "wb") as out:
                 for name, a in arrays.items():
                     out.seek(offset)
@@ -156,12 +245,8 @@ class Store:
                     places[name] = _Place(a.dtype.str, a.shape, offset)
                     offset += -(-a.nbytes // ALIGN) * ALIGN
         except OSError as err:
-            need = (self.written + sum(a.nbytes for a in arrays.values())) / 1e9
-            raise BadFileError(
-                f"a temporary folder that cannot be written ({err.strerror})", f"room for over {need:.1f} GB",
-                "make room, choose another output_dir, or allow more memory", self._own or self.folder,
-            ) from err  # fmt: skip
-        self.written += sum(a.nbytes for a in arrays.values())
+            raise self._failed(err, size) from err
+        self.written += size
         return path, places
 
 

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from jwst_hpastrom.errors import BadFileError
+from jwst_hpastrom.errors import BadFileError, ParameterError
 from jwst_hpastrom.storage import Kept, Store, in_memory, opened
 
 
@@ -89,3 +89,38 @@ def test_a_full_disk_is_named(tmp_path):
         Store(0, tmp_path / "not there") as store,
     ):
         store.keep(thing())
+
+
+@pytest.mark.parametrize("budget", [0, 100, np.inf])
+def test_arrays_of_a_store(tmp_path, budget):
+    with Store(budget, tmp_path) as store:
+        made = [store.copy(np.arange(7 * k).reshape(k, 7).astype(t)) for k, t in enumerate("fdifd")]
+        flags = store.copy(np.array([True, False]))
+        for k, (a, t) in enumerate(zip(made, "fdifd", strict=True)):
+            assert a.dtype == np.dtype(t)
+            assert type(a) is np.ndarray
+            np.testing.assert_array_equal(a, np.arange(7 * k).reshape(k, 7))
+        assert store.held <= budget
+        assert (store.written > 0) == (budget < np.inf)
+        assert len(list(tmp_path.rglob("[0-9]*"))) <= 1  # many arrays, one file
+    assert not list(tmp_path.iterdir())
+    assert flags.tolist() == [True, False]  # a user's array outlives its store
+
+
+def test_a_full_disk_is_said_when_room_is_taken(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with (
+        Store(0, tmp_path) as store,
+        pytest.raises(BadFileError, match="No space left.*room for over 0.1 GB"),
+    ):
+        store.array(100)
+
+
+def test_memory_that_is_not_there(tmp_path):
+    with Store(1e3, tmp_path, most=2e9) as store:
+        store.require(1.9e9, "a small frame")
+        with pytest.raises(ParameterError, match=r"3.0 GB for a large frame, needed 1.0 GB more"):
+            store.require(3e9, "a large frame")

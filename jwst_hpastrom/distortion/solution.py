@@ -24,6 +24,7 @@ from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
 from jwst_hpastrom.instrument import stripes
+from jwst_hpastrom.storage import Store
 
 __all__ = ["DistortionSolution", "solve_distortion"]
 
@@ -164,6 +165,7 @@ def solve_distortion(
     void_lists: Sequence[list[Table]] = (),
     rng: np.random.Generator | None = None,
     executor: Executor | None = None,
+    store: Store | None = None,
     progress: bool = False,
 ) -> DistortionSolution:
     """Solve the geometric distortion of one detector and filter (L23 §4, Methods §2).
@@ -186,6 +188,10 @@ def solve_distortion(
 
     executor : `concurrent.futures.Executor`, optional
         Runs the pixel map's tasks.
+
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has what is kept of each star of each exposure, of ``method="joint"``: in memory as far as its budget
+        goes, the rest in files. The result is the same.
 
     progress : bool
         Show progress bars.
@@ -219,7 +225,7 @@ def solve_distortion(
     else:
         known = reference if config.method == "joint" else None
         cells, convergence = {}, {}
-        pairs, correction, drift = _jointly(filters, known, config, rng, progress)
+        pairs, correction, drift = _jointly(filters, known, config, rng, store, progress)
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
     scale, model = None, config.model
@@ -277,10 +283,11 @@ def _as_published(filters, reference, config, rng, **way):
     return pairs[0], replace(correction, uncertainty=errors), solved[0].cells, solved[0].convergence
 
 
-def _jointly(filters, reference, config, rng, progress):
+def _jointly(filters, reference, config, rng, store, progress):
     """With the stars as unknowns: pairs of the first filter, correction with its errors, change with time."""
     solved = [
-        _one_filter(lists, reference, config.model, config.matching, rng, progress) for lists in filters
+        _one_filter(lists, reference, config.model, config.matching, rng, store, progress)
+        for lists in filters
     ]
     pairs, correction, errors = solved[0][0], solved[0][1].correction, None
     if config.pixel_map:
@@ -305,15 +312,15 @@ def _yearly(result):
     }  # fmt: skip
 
 
-def _one_filter(star_lists, reference, model, matching, rng, progress):
+def _one_filter(star_lists, reference, model, matching, rng, store, progress):
     """Pairs and joint solution of one filter; without a reference the exposures against each other."""
     one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
     if reference is None:
         return solve_self(star_lists, rng=rng, n_cells=model.table_cells, matching=matching.keywords(), **one)
-    pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching))
+    pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching, store=store))
     start = solve_polynomial(pairs, n_cells=model.polynomial_cells, **one)
     joint = solve_joint(
-        pairs, start.correction, n_cells=model.table_cells, gauge=model.gauge, progress=progress
+        pairs, start.correction, n_cells=model.table_cells, gauge=model.gauge, store=store, progress=progress
     )
     return replace(pairs, motion=joint.motion), joint
 

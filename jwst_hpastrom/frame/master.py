@@ -31,11 +31,14 @@ from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
 from jwst_hpastrom.geometry.repeated import check_no_list_twice
 from jwst_hpastrom.instrument import INSTRUMENTS
+from jwst_hpastrom.storage import Store
 
 __all__ = ["MasterFrame", "build_master"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
+#: bytes of memory for each measurement that the work takes at most, beside the columns that are stored
+WORK = 300.0
 #: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
 #: "relative astrometric accuracy within the detector"); taken for the other imagers as well
 WCS_ERROR = 3.0
@@ -108,6 +111,7 @@ def build_master(
     correction: Mapping | Sequence[Mapping] | None = None,
     reference: Table | None = None,
     plane: TangentPlane | None = None,
+    store: Store | None = None,
     progress: bool = False,
 ) -> MasterFrame:
     """Average the star lists of dithered exposures into a master frame.
@@ -139,6 +143,9 @@ def build_master(
 
     {options}
 
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has the measurements: in memory as far as its budget goes, the rest in files. The result is the same.
+
     progress : bool
         Show a progress bar.
 
@@ -150,6 +157,9 @@ def build_master(
     ------
     NotEnoughStarsError, NoOverlapError
         If exposures cannot be registered; the error names the exposure.
+
+    ParameterError
+        The work on so many measurements takes more memory than the store says there is.
 
     Notes
     -----
@@ -178,7 +188,11 @@ def build_master(
             "stars are flagged FEW_EXPOSURES",
             names[0],
         )
-    m, corrections = collect(star_lists, correction, qfit_max=config.qfit_max, pixel_area=config.pixel_area)
+    store, rows = store or Store(), sum(map(len, star_lists))
+    store.require(WORK * rows, f"the frame of {rows} measurements in {len(star_lists)} exposures")
+    m, corrections = collect(
+        star_lists, correction, qfit_max=config.qfit_max, pixel_area=config.pixel_area, store=store
+    )
     nowhere = give_sky(m, names, plane=plane, reference=reference, scale_mas=config.scale_mas)
     plane = nowhere or choose_plane(plane, reference, m.ra, m.dec, config.scale_mas)
     shown = _bar(config.n_iterations + 1, progress)
@@ -211,7 +225,7 @@ def build_master(
     exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
     if nowhere:
         without_sky(table, exposures, nowhere)
-    measurements = _measurements(m, star, averages, residuals, dmag)
+    measurements = _measurements(m, star, averages, residuals, dmag, store)
     shown.close()
     log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
     fit = several and with_corrections(several.fit, m, corrections, several.which)
@@ -351,16 +365,14 @@ def _with_tie_errors(table, errors):
     return make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
 
 
-def _measurements(m, star, averages, residuals, dmag):
+def _measurements(m, star, averages, residuals, dmag, store):
     """Return the table of all detections of the frame's stars."""
     mine = star >= 0
-    return Table(
-        {
-            "star": star[mine], "exposure": m.exposure[mine], "row": m.row[mine],
-            "x": m.x[mine], "y": m.y[mine], "dx": residuals[0][mine], "dy": residuals[1][mine],
-            "dmag": dmag[mine], "used": averages.used[mine],
-        }
-    )  # fmt: skip
+    columns = {
+        "star": star, "exposure": m.exposure, "row": m.row, "x": m.x, "y": m.y,
+        "dx": residuals[0], "dy": residuals[1], "dmag": dmag, "used": averages.used,
+    }  # fmt: skip
+    return Table({name: store.copy(column[mine]) for name, column in columns.items()}, copy=False)
 
 
 def _bar(total, show):

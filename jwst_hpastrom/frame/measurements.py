@@ -8,6 +8,7 @@ from jwst_hpastrom.columns import AVERAGED, Flag, values
 from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
 from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
 from jwst_hpastrom.geometry.window import on_window
+from jwst_hpastrom.storage import Store
 
 __all__ = ["Measurements", "collect"]
 
@@ -198,7 +199,7 @@ def _on_windows(corrections, star_lists):
     return out
 
 
-def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
+def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True, store=None):
     """Read star lists into `Measurements`.
 
     Parameters
@@ -216,6 +217,9 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
 
     pixel_area : bool
         Add the pixel-area correction −2.5 log10|∂corrected/∂raw| to the magnitudes (Methods §2.7).
+
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has the columns.
 
     Returns
     -------
@@ -237,14 +241,17 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True):
         c or (None if {"x_corr", "y_corr"} <= set(t.colnames) else _wcs_mapping(t))
         for c, t in zip(corrections, star_lists, strict=True)
     ]
-    found = [_one(t, c, qfit_max, pixel_area) for t, c in zip(star_lists, corrections, strict=True)]
-    corrections = [c or IdentityMapping() for c in corrections]
-    parts, unstated = [f[0] for f in found], np.array([f[1] for f in found])
-    del found
-    first = np.r_[0, np.cumsum([p["x"].size for p in parts])]
-    # each column's parts are let go when it is whole
-    data = {key: np.concatenate([p.pop(key) for p in parts]) for key in list(parts[0])}
-    empty = {key: np.full(first[-1], np.nan) for key in ("u", "v", "vu", "vv")}
+    most, first, unstated, data = sum(map(len, star_lists)), np.zeros(n + 1, int), np.zeros(n, bool), {}
+    make = (store or Store()).array
+    for k, (table, c) in enumerate(zip(star_lists, corrections, strict=True)):
+        part, unstated[k] = _one(table, c, qfit_max, pixel_area)
+        first[k + 1] = first[k] + part["x"].size
+        part |= {key: np.full(part["x"].size, np.nan) for key in ("u", "v", "vu", "vv")}
+        for key, found in part.items():
+            if k == 0:
+                data[key] = make((most, *found.shape[1:]), found.dtype)
+            data[key][first[k] : first[k + 1]] = found
+    data = {key: column[: first[-1]] for key, column in data.items()}
     exposure = np.repeat(np.arange(n), np.diff(first))
-    m = Measurements(exposure=exposure, first=first, unstated=unstated, **data, **empty)
-    return m, corrections
+    m = Measurements(exposure=exposure, first=first, unstated=unstated, **data)
+    return m, [c or IdentityMapping() for c in corrections]

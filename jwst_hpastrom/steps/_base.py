@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from astropy.table import Column
 from jwst.datamodels import ModelContainer, ModelLibrary
 from jwst.stpipe import Step
 from threadpoolctl import threadpool_limits
@@ -36,6 +37,10 @@ log = logging.getLogger("stpipe.hpastrom.steps")
 
 #: bytes that a process takes beside what a store holds: programs, and the work on one full frame
 PROCESS = 1.0e9
+#: bytes of that for programs alone
+PROGRAMS = 0.4e9
+#: share of the budget that lists' columns may be held in: the rest is for the work on them
+OF_LISTS = 0.25
 
 SUFFIXES = (
     "epsf",
@@ -88,6 +93,16 @@ def _name_of(model):
     if not model.meta.filename:
         raise MissingDataError("a model without meta.filename", "a name for its products", "set it")
     return model.meta.filename
+
+
+def _kept(table, columns, store):
+    """Return some columns of a list, in a store."""
+    table = table[[name for name in table.colnames if name in columns]]
+    for name in table.colnames:
+        old = table[name]
+        if not hasattr(old, "mask"):
+            table[name] = Column(store.copy(old), unit=old.unit, description=old.description, copy=False)
+    return table
 
 
 class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
@@ -201,8 +216,17 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
             table, self.output_path(root, f"{self.class_alias.removeprefix('hp_')}_quality", "ecsv")
         )
 
-    def star_lists(self, inputs, epsf_file=None):
+    def star_lists(self, inputs, epsf_file=None, *, columns, store):
         """Return the star lists of all members; make the missing ones where an ``epsf_file`` is given.
+
+        Parameters
+        ----------
+        inputs : `Inputs`
+        epsf_file : path-like, optional
+        columns : sequence of str
+            What is kept of them.
+        store : `~jwst_hpastrom.storage.Store`
+            Has it.
 
         Raises
         ------
@@ -212,7 +236,7 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
         tables = []
         for name, member in self.each_member(inputs):
             try:
-                tables.append(self._star_list(name, member, epsf_file))
+                tables.append(_kept(self._star_list(name, member, epsf_file), columns, store))
             except HPAstromError as err:
                 self.failed(err.about(name))
         return tables
@@ -248,10 +272,20 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
         else:
             yield None
 
-    def store(self):
-        """Return the store of large arrays, whose files end with the ``with`` block that it opens."""
-        busy = 1 if self.scheduler or self.workers == 1 else 1 + self.workers
-        return Store(max(memory_bytes(self.memory) - busy * PROCESS, 0.0), self.output_folder())
+    def store(self, share=1.0):
+        """Return the store of large arrays, whose files end with the ``with`` block that it opens.
+
+        Parameters
+        ----------
+        share : float
+            Of the budget, that may be held in memory.
+        """
+        busy, memory = (
+            1 if self.scheduler or self.workers == 1 else 1 + self.workers,
+            memory_bytes(self.memory),
+        )
+        budget = share * max(memory - busy * PROCESS, 0.0)
+        return Store(budget, self.output_folder(), memory - busy * PROGRAMS)
 
     def parameters_of(self, function, exclude=()):
         """Return the Step's values of a science function's keyword-only parameters."""

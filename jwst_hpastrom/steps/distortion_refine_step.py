@@ -18,13 +18,15 @@ from jwst_hpastrom.io.calibrations.stdgdc import forward_layers, write_stdgdc
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.identity import copied_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
-from jwst_hpastrom.steps._base import HPStep, Inputs
+from jwst_hpastrom.steps._base import OF_LISTS, HPStep, Inputs
 from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["DistortionRefineStep"]
 
 #: layouts of FITS files beside the ASDF reference, by their names' ends
 LAYOUTS = {"stdgdc": 1, "gdc": 2}
+#: columns of star lists that are used
+COLUMNS = ("x", "y", "x_err", "y_err", "mag", "qfit", "flags", "ra", "dec")
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
@@ -61,25 +63,30 @@ class DistortionRefineStep(HPStep):
                 "give one, or use --method=self",
             )
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
-        lists = self.star_lists(inputs, self.epsf_file)
+        with self.store(OF_LISTS) as store:
+            lists = self.star_lists(inputs, self.epsf_file, columns=COLUMNS, store=store)
+            return self._correct(inputs, lists, reference, store)
+
+    def _correct(self, inputs, lists, reference, store):
         if self.distortion_file:
             return self._refine(inputs, lists, reference)
         try:
-            return self._solve(inputs, lists, reference)
+            return self._solve(inputs, lists, reference, store)
         except (NoOverlapError, NotEnoughStarsError) as err:
             if self.few_stars == "fail" or self.method == "self" or not lists:
                 raise
             log.warning("no distortion can be solved, that of the exposures' WCS is refined: %s", err)
         return self._refine(inputs, lists, reference)
 
-    def _solve(self, inputs, lists, reference):
-        voids = [self._void_lists(path) for path in self.void_asn or () if path and path != "None"]
+    def _solve(self, inputs, lists, reference, store):
+        voids = [self._void_lists(path, store) for path in self.void_asn or () if path and path != "None"]
         with self.executor() as executor:
             solution = solve_distortion(
                 lists,
                 reference,
                 void_lists=voids,
                 executor=executor,
+                store=store,
                 progress=True,
                 rng=np.random.default_rng(self.seed),
                 shape=shape_of(lists[0].meta if lists else {}),
@@ -134,9 +141,10 @@ class DistortionRefineStep(HPStep):
             if isinstance(member, str) and member.endswith(".fits"):
                 yield f"copy of {exposure_root(name)}", copied_entry(member)
 
-    def _void_lists(self, path):
+    def _void_lists(self, path, store):
         association = read_association(path)
-        return self.star_lists(Inputs(association.product, association.members), self.epsf_file)
+        inputs = Inputs(association.product, association.members)
+        return self.star_lists(inputs, self.epsf_file, columns=COLUMNS, store=store)
 
     def _write(self, inputs, solution, lists, run):
         scale = solution.pixel_scale

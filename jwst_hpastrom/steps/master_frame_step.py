@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import vstack
 
+from jwst_hpastrom.columns import AVERAGED
 from jwst_hpastrom.distortion import FramePlacement
 from jwst_hpastrom.errors import (
     BadReferenceFileError,
@@ -29,7 +30,7 @@ from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, star_list_path
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
-from jwst_hpastrom.steps._base import HPStep
+from jwst_hpastrom.steps._base import OF_LISTS, HPStep
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps.products.manifests import made_by
 from jwst_hpastrom.steps.products.places import beam_of, by_filter, corrections_of, place_detectors
@@ -38,7 +39,12 @@ __all__ = ["MasterFrameStep"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
-OWN = ("correction", "reference", "plane", "progress")
+OWN = ("correction", "reference", "plane", "store", "progress")
+#: columns of star lists that are used
+COLUMNS = (
+    "x", "y", "x_err", "y_err", "xy_cov", "mag", "mag_err", "flags", "ra", "dec",
+    "x_corr", "y_corr", "mag_corr", *AVERAGED,
+)  # fmt: skip
 SHARED = ("min_exposures", "pixel_area", "executor", "progress")
 
 
@@ -67,6 +73,10 @@ class MasterFrameStep(HPStep):
 
     def run_step(self, inputs):
         """Read the star lists, build the master frame, write it and the exposures' table."""
+        with self.store(OF_LISTS) as store:
+            return self._build(inputs, store)
+
+    def _build(self, inputs, store):
         many = self.mode == "many"
         if many and not self.epsf_file:
             raise ParameterError("mode many without an ePSF library", "epsf_file", "give --epsf_file")
@@ -79,7 +89,7 @@ class MasterFrameStep(HPStep):
         given = str(self.distortion_file or "")
         if given and "{" not in given and not Path(given).is_dir():
             read_distortion(given)
-        tables = self.star_lists(inputs, self.epsf_file)
+        tables = self.star_lists(inputs, self.epsf_file, columns=COLUMNS, store=store)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
         MixedExposuresError.unless_one_filter_a_detector([t.meta for t in tables])
@@ -97,6 +107,7 @@ class MasterFrameStep(HPStep):
                     correction=[corrections[beam_of(t)] for t in own],
                     reference=reference,
                     plane=frames[0].plane if frames else None,
+                    store=store,
                     progress=True,
                     **parameters,
                 )
@@ -189,7 +200,7 @@ class MasterFrameStep(HPStep):
             root = exposure_root(name)
             image = partial(_image, os.path.abspath(name), self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
-        with self.store() as store, self.executor() as executor:
+        with self.store(1 - OF_LISTS) as store, self.executor() as executor:
             result = measure_many(
                 [images[root] for root in wanted],
                 self._libraries(wanted, metas[0]),

@@ -12,6 +12,8 @@ from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_si
 
 __all__ = ["pixel_scale", "pixel_scale_history", "smooth_area"]
 
+BLOCK = 1 << 14  # pairs whose terms are in memory at once
+
 
 def _terms(x, y, center, half, degree):
     p, q = (x - center[0]) / half, (y - center[1]) / half
@@ -80,13 +82,19 @@ def _reference(correction):
 def _clustered_errors(pairs, dx, dy, correction, weights, degree):
     """Errors of relative scale, skew and stretch at the reference point; stars count once."""
     center, half = _reference(correction)
-    design = _terms(pairs.x, pairs.y, center, half, degree)
-    inverse = np.linalg.inv(design.T @ (design * weights[:, None]))
+    blocks = [slice(k, k + BLOCK) for k in range(0, len(pairs), BLOCK)]
+    normal = 0.0
+    for k in blocks:
+        design = _terms(pairs.x[k], pairs.y[k], center, half, degree)
+        normal = normal + design.T @ (design * weights[k, None])
+    inverse = np.linalg.inv(normal)
     # derivatives of δx and δy as linear functions of all residuals
     score = np.zeros((2, 2, pairs.held_out.size))
-    for a, d in enumerate((dx, dy)):
-        for b in (0, 1):
-            np.add.at(score[a, b], pairs.star, weights * (design @ inverse[1 + b] / half) * d)
+    for k in blocks:
+        design = _terms(pairs.x[k], pairs.y[k], center, half, degree)
+        for a, d in enumerate((dx, dy)):
+            for b in (0, 1):
+                np.add.at(score[a, b], pairs.star[k], weights[k] * (design @ inverse[1 + b] / half) * d[k])
     parts = score[0, 0] + score[1, 1], score[0, 1] + score[1, 0], score[0, 0] - score[1, 1]
     return [float(np.sqrt(np.sum((0.5 * p) ** 2))) for p in parts]
 

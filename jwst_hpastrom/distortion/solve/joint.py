@@ -23,6 +23,7 @@ from jwst_hpastrom.distortion.solve.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.numerics import cell_index, robust_sigma
+from jwst_hpastrom.storage import Store
 
 __all__ = ["JointResult", "excess_variance", "solve_joint", "tukey"]
 
@@ -100,11 +101,12 @@ class JointResult:
         return DistortionCorrection(polynomial, table, shape=layout.shape), moved
 
 
-def _inverse(factor):
-    """Inverse of a matrix from its Cholesky factor."""
+def _inverse(factor, n):
+    """First n rows and columns of the inverse of a matrix from its Cholesky factor."""
     inverse, info = lapack.dpotri(factor[0], lower=factor[1])
     if info:
         raise np.linalg.LinAlgError(f"dpotri: {info}")
+    inverse = inverse[:n, :n]
     return np.tril(inverse) + np.tril(inverse, -1).T
 
 
@@ -139,6 +141,7 @@ def solve_joint(
     drift=True,
     table_sigma=0.05,
     gauge="center",
+    store=None,
     progress=False,
 ):
     """Solve distortion, exposures and stars together.
@@ -167,6 +170,9 @@ def solve_joint(
 
     gauge : {"center", "bb10"}
 
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has what is kept of each pair: in memory as far as its budget goes.
+
     progress : bool
         Show a bar.
 
@@ -182,32 +188,37 @@ def solve_joint(
     use = pairs.fitted
     transforms = starting_transforms(pairs, base, use, free_stars)
     scale = float(np.mean([1.0 / t.scale for t in transforms]))
-    problem = Problem(pairs, base, transforms, layout, use, scale)
-    errors2 = np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2])
+    store = store or Store()
+    problem = Problem(pairs, base, transforms, layout, use, scale, store)
+    errors2 = store.copy(np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2]))
     noise2 = 0.01**2
     star_weight = np.zeros_like(problem.star_variance) + 1e-8 if free_stars else 1.0 / problem.star_variance
-    robust = _first_weights(problem)
-    prior_factor = np.ones(problem.stars.size)
+    robust, weights = store.copy(_first_weights(problem)), store.array(errors2.shape)
+    prior_factor, factor = np.ones(problem.stars.size), None
     for _ in tqdm(range(n_iterations), desc="joint solution", disable=None if progress else True):
-        weights = robust / (errors2 + noise2)
+        _divide(robust, errors2, noise2, weights)
+        factor = None  # of two matrices there is room for one
         matrix = problem.normal(weights, star_weight * prior_factor[:, None])
         rhs = problem.right_side(problem.r, weights)
         matrix[np.diag_indices(layout.n)] += table_prior(layout, table_sigma) + 1e-9
-        factor = cho_factor(matrix, lower=True)
+        factor = cho_factor(matrix.T, lower=True, overwrite_a=True)  # symmetric
+        del matrix
         theta = cho_solve(factor, rhs)
-        left = problem.r - problem.of_unknowns(theta)
+        left = problem.of_unknowns(theta)
+        np.subtract(problem.r, left, out=left)
         displacement = problem.stars_of(left, weights)
         left -= problem.of_stars(displacement)
         # noise beyond the stated errors: structure finer than the table, and whatever the errors do not know
         good = robust.min(0) > 0.1
         share = 1.0 - problem.improve_motion(displacement) * problem.stars.size / max(good.sum(), 1)
         noise2 = excess_variance(left[:, good] / np.sqrt(max(share, 0.1)), errors2[:, good])
-        z2 = np.sum(left**2 / (errors2 + noise2), 0)
-        robust = np.broadcast_to(tukey(0.5 * z2), left.shape).copy()
+        z2 = _divide(np.square(left, out=left), errors2, noise2, np.empty_like(left)).sum(0)
+        robust[:] = tukey(0.5 * z2)
+        del left
         if not free_stars:
             z2 = np.sum(displacement[:, :2] ** 2 / problem.star_variance, 1)
             prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)
-        covariance = _inverse(factor)[: layout.n_distortion, : layout.n_distortion]
+        covariance = _inverse(factor, layout.n_distortion)
         if n_cells:
             k = slice(layout.n_polynomial, layout.n_distortion)
             table_sigma = float(np.sqrt(np.mean(theta[k] ** 2 + np.diag(covariance)[k])))
@@ -215,12 +226,18 @@ def solve_joint(
     def response(r):
         return cho_solve(factor, problem.right_side(r, weights))
 
-    final = robust / (errors2 + noise2)
+    final = _divide(robust, errors2, noise2, store.array(errors2.shape))
     last = slice(layout.n - layout.n_drift, layout.n)
     own = cho_solve(factor, np.eye(layout.n)[:, last])[last]
     found = theta[last], np.sqrt(np.diag(own))
     solved = _Solved(theta, displacement, covariance, noise2, final, found)
     return _finish(pairs, base, problem, response, solved, gauge, scale)
+
+
+def _divide(values, errors2, noise2, out):
+    """Divide values (2, n) by errors' squares with noise in quadrature."""
+    np.divide(values, np.add(errors2, noise2, out=out), out=out)
+    return out
 
 
 def starting_transforms(pairs, correction, use, shared_scale):

@@ -34,6 +34,7 @@ from jwst_hpastrom.geometry import (
 )
 from jwst_hpastrom.instrument import nominal_scale
 from jwst_hpastrom.numerics import rows_by_group
+from jwst_hpastrom.storage import Store
 
 __all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
 
@@ -42,6 +43,8 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 _BAD = (
     Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS | Flag.COSMIC_RAY | Flag.EXTENDED | Flag.NEAR_EDGE
 )
+#: columns of lists, and what stands for one that is missing
+DEFAULTS = {"x_err": 0.01, "y_err": 0.01, "mag": np.nan}
 
 
 @dataclass
@@ -237,6 +240,7 @@ def match_reference(
     *,
     config: Matching,
     rng: np.random.Generator | None = None,
+    store: Store | None = None,
 ) -> Pairs:
     """Pair the stars of each exposure with a reference catalog moved to the exposure's epoch.
 
@@ -253,6 +257,9 @@ def match_reference(
     rng : `numpy.random.Generator`, optional
         Draws the held-out stars; by default a generator of seed 0.
 
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has the pairs.
+
     Returns
     -------
     `Pairs`
@@ -267,9 +274,9 @@ def match_reference(
     """
     rng = np.random.default_rng(0) if rng is None else rng
     known = _prepare(star_lists, reference, config)
-    columns: dict[str, list[np.ndarray]] = {
-        k: [] for k in ("exposure", "star", "x", "y", "x_err", "y_err", "u", "v", "mag")
-    }
+    make, most, size = (store or Store()).array, sum(map(len, star_lists)), 0
+    columns: dict[str, np.ndarray] = {k: make(most, int) for k in ("exposure", "star")}
+    columns |= {k: make(most) for k in ("x", "y", "x_err", "y_err", "u", "v", "mag")}
     rotations, planes, metas, n_found, shifts = [], [], [], [], []
     for e, table in enumerate(star_lists):
         name = table.meta.get("filename") or f"star list {e + 1}"
@@ -281,15 +288,11 @@ def match_reference(
             raise error.because(cause).about(name) from None
         i, j, own, u, v, shift = found
         x, y = _full_frame(table)
-        columns["exposure"].append(np.full(i.size, e))
-        columns["star"].append(j)
-        columns["x"].append(x[i])
-        columns["y"].append(y[i])
-        for c in ("x_err", "y_err"):
-            columns[c].append(values(table, c, 0.01)[i])
-        columns["mag"].append(values(table, "mag")[i])
-        columns["u"].append(u[j])
-        columns["v"].append(v[j])
+        more = {"exposure": e, "star": j, "x": x[i], "y": y[i], "u": u[j], "v": v[j]}
+        more |= {c: values(table, c, default)[i] for c, default in DEFAULTS.items()}
+        for c, column in more.items():
+            columns[c][size : size + i.size] = column
+        size += i.size
         planes.append(own)
         metas.append(dict(table.meta))
         near = known.plane.from_sky(*sky_middle(values(table, "ra")[i], values(table, "dec")[i]))
@@ -302,7 +305,7 @@ def match_reference(
             i.size,
             np.hypot(*shift),
         )
-    data: dict[str, Any] = {k: np.concatenate(v) for k, v in columns.items()}
+    data: dict[str, Any] = {k: v[:size] for k, v in columns.items()}
     chosen = rng.random(len(reference)) < config.held_out
     return Pairs(
         **data, sigma=known.sigma, rotations=np.array(rotations), sky=np.stack([known.xi, known.eta], 1),

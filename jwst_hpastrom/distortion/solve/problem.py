@@ -11,6 +11,7 @@ from scipy import sparse
 from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.distortion.solve.design import distortion_rows, drift_rows, exposure_rows
 from jwst_hpastrom.numerics import rows_by_group
+from jwst_hpastrom.storage import Store
 
 __all__ = ["Problem"]
 
@@ -19,6 +20,8 @@ __all__ = ["Problem"]
 TOLD, FEW, STILL = 0.5, 50, 1e-5
 #: pairs of a block, whose rows take 3 kB each while they are made, and blocks whose rows (0.7 kB) are kept
 BLOCK, KEPT = 1 << 13, 16
+#: bytes of memory that the work takes at most: copies of the matrix; a pair; a pair whose rows are kept
+MATRICES, WORK, ROWS = 2, 160.0, 900.0
 
 
 class Part(NamedTuple):
@@ -44,26 +47,44 @@ class Problem:
         Pairs that take part.
     scale : float
         Arcsec per unit of a star's displacement (about a pixel).
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has what is kept of each pair.
+
+    Raises
+    ------
+    ParameterError
+        The equations take more memory than the store says there is.
     """
 
-    def __init__(self, pairs, correction, transforms, layout, use, scale):
+    def __init__(self, pairs, correction, transforms, layout, use, scale, store=None):
+        store = store or Store()
+        store.require(
+            MATRICES * 8.0 * layout.n**2 + WORK * len(pairs) + ROWS * min(KEPT * BLOCK, len(pairs)),
+            f"the equations of {layout.n_exposures} exposures with {len(pairs)} stars of the reference",
+        )
         self.layout = layout
         k = np.flatnonzero(use)
-        self.use = k = k[np.argsort(pairs.star[k], kind="stable")]  # star by star
-        self.exposure, star = pairs.exposure[k], pairs.star[k]
-        self.stars, first, self.star = np.unique(star, return_index=True, return_inverse=True)
+        k = k[np.argsort(pairs.star[k], kind="stable")]  # star by star
+        self.use = k = store.copy(k)
+        self.exposure, star = store.copy(pairs.exposure[k]), pairs.star[k]
+        self.stars, first, number = np.unique(star, return_index=True, return_inverse=True)
+        self.star = store.copy(number)
         self.bounds = np.append(first, k.size)
-        self.x, self.y = pairs.x[k], pairs.y[k]
-        base = np.empty((2, k.size))
+        self.x, self.y = store.copy(pairs.x[k]), store.copy(pairs.y[k])
+        base = store.array((2, k.size))
         center = np.zeros((2, layout.n_exposures))
         self.by_exposure = rows_by_group(self.exposure, layout.n_exposures)
         for e, (m, t) in enumerate(zip(self.by_exposure, transforms, strict=True)):
             base[:, m] = t.forward(pairs.u[k[m]], pairs.v[k[m]])
             center[:, e] = base[:, m].mean(1) if m.size else 0.0
         self.center = center
-        self.r = base - np.stack(correction.forward(self.x, self.y))
-        base -= center[:, self.exposure]
-        self.arm = base / layout.half_width
+        self.r = store.array(base.shape)
+        for first in range(0, k.size, BLOCK):
+            s = slice(first, first + BLOCK)
+            self.r[:, s] = base[:, s] - np.stack(correction.forward(self.x[s], self.y[s]))
+            base[:, s] -= center[:, self.exposure[s]]
+        base /= layout.half_width
+        self.arm = base
         self.matrices = (
             np.stack([t.matrix @ r for t, r in zip(transforms, pairs.rotations, strict=True)]) * scale
         )
@@ -132,8 +153,8 @@ class Problem:
             bounds = self.bounds[first : last + 1] - self.bounds[first]
             _kernels.eliminate_stars(bounds, *rows, w, arms, root, matrix)
         self.star_covariance = c
-        # one triangle is written only
-        matrix += np.tril(matrix, -1).T
+        for i in range(n):  # one triangle was written only
+            matrix[i, i + 1 :] = matrix[i + 1 :, i]
         return matrix
 
     def _sums(self, number, values):
@@ -143,7 +164,8 @@ class Problem:
 
     def right_side(self, r, weights):
         """Return the reduced right side for residuals r (2, n)."""
-        moved = r - self.of_stars(self.stars_of(r, weights))
+        moved = self.of_stars(self.stars_of(r, weights))
+        np.subtract(r, moved, out=moved)
         side = np.zeros(self.layout.n)
         for number, (k, _, _) in enumerate(self.parts):
             for j, w, v in zip(self.rows_of(number), weights[:, k], moved[:, k], strict=True):

@@ -53,7 +53,8 @@ def add_diagnostics(exposures, frame, star_lists):
     exposures["correction_error_pix"] = [
         correction_error(c, stars) for c, stars in zip(frame.corrections, star_lists, strict=True)
     ]
-    rows = [_exposure(frame, stars, k) for k, stars in enumerate(star_lists)]
+    bounds = np.searchsorted(frame.measurements["exposure"], np.arange(len(star_lists) + 1))
+    rows = [_exposure(frame, stars, k, slice(*bounds[k : k + 2])) for k, stars in enumerate(star_lists)]
     for name, column in zip(names, np.array(rows).T, strict=True):
         exposures[name] = column
     return exposures
@@ -67,9 +68,9 @@ def _rounding(stars):
     return next(steps, 0.0)
 
 
-def _exposure(frame, stars, k):
+def _exposure(frame, stars, k, rows):
     m, master = frame.measurements, frame.table
-    mine = (np.asarray(m["exposure"]) == k) & np.asarray(m["used"], bool)
+    mine = rows.start + np.flatnonzero(m["used"][rows])
     row, star = np.asarray(m["row"])[mine], np.asarray(m["star"])[mine]
     ra, dec = values(stars, "ra")[row], values(stars, "dec")[row]
     seen = np.isfinite(ra + dec)

@@ -36,13 +36,20 @@ def overlaps(frame, star_lists, least):
         # of corrected pixels, which differ from the raw ones by a few: nothing for a footprint
         boxes.append([f(c) if seen.size else np.nan for c in (u, v) for f in (np.min, np.max)])
         places.append(transform.forward(u, v))
-    out = np.full(len(star_lists), np.nan)
+    out, back = np.full(len(star_lists), np.nan), [t.inverted() for t in frame.transforms]
+    middle = np.array([[np.mean(c) if c.size else np.inf for c in place] for place in places])
     for k, place in enumerate(places):
+        if not place[0].size:
+            continue
         seen = np.zeros(place[0].size, int)
-        for box, transform in zip(boxes, frame.transforms, strict=True):
-            u, v = transform.inverse(*place)
+        # the nearest first, until all is seen often enough: of a deep field a few of its exposures tell
+        for j in np.argsort(np.hypot(*(middle - middle[k]).T), kind="stable"):
+            u, v = back[j].forward(*place)
+            box = boxes[j]
             seen += (u >= box[0]) & (u <= box[1]) & (v >= box[2]) & (v <= box[3])
-        out[k] = np.mean(seen >= least) if seen.size else np.nan
+            if seen.min() >= least:
+                break
+        out[k] = np.mean(seen >= least)
     return out
 
 

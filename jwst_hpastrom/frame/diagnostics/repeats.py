@@ -33,32 +33,37 @@ def pair_ratios(frame, star_lists):
         Variance of the differences, and what exposure i's own errors have of it, of the pair (i, j): found =
         stated + stated.T where the errors are right. NaN where fewer than 25 stars are in both.
     """
-    m, n = frame.measurements, len(star_lists)
-    star, exposure, row = (np.asarray(m[c]) for c in ("star", "exposure", "row"))
-    position, variance = np.full((2, len(frame.table), n), np.nan), np.full((2, len(frame.table), n), np.nan)
-    for k, (stars, t) in enumerate(zip(star_lists, frame.transforms, strict=True)):
-        mine = exposure == k
-        for axis, c in enumerate("xy"):
-            position[axis, star[mine], k] = np.asarray(m[f"d{c}"], float)[mine]
-            error = values(stars, f"{c}_err")[row[mine]] * t.scale
-            variance[axis, star[mine], k] = np.where(error > 0, error**2, np.nan)
+    n = len(star_lists)
     mag = values(frame.table, "mag")
     faint = np.isfinite(mag) & (mag >= np.nanquantile(mag, 1 - FAINT))
-    position, variance = position[:, faint], variance[:, faint]
-    found, stated = np.full((n, n), np.nan), np.full((n, n), np.nan)
     chosen = np.unique(np.linspace(0, n - 1, min(n, MOST)).astype(int))
+    of = {k: [c[:, faint] for c in _of_exposure(frame, star_lists[k], k)] for k in chosen}
+    found, stated = np.full((n, n), np.nan), np.full((n, n), np.nan)
     for i in chosen:
         for j in chosen[chosen > i]:
-            d = position[:, :, i] - position[:, :, j]
-            both = np.isfinite(d + variance[:, :, i] + variance[:, :, j]).all(0)
+            d = of[i][0] - of[j][0]
+            both = np.isfinite(d + of[i][1] + of[j][1]).all(0)
             if both.sum() < LEAST:
                 continue
             # in units of the pair's own errors, which differ from star to star
-            total = variance[:, both, i] + variance[:, both, j]
+            total = of[i][1][:, both] + of[j][1][:, both]
             width = [robust_sigma(a) for a in d[:, both] / np.sqrt(total)]
             found[i, j] = found[j, i] = np.mean(np.square(width)) * np.mean(total)
-            stated[i, j], stated[j, i] = (np.mean(variance[:, both, k]) for k in (i, j))
+            stated[i, j], stated[j, i] = (np.mean(of[k][1][:, both]) for k in (i, j))
     return found, stated
+
+
+def _of_exposure(frame, stars, k):
+    """Residuals and variances of one exposure for all stars, each (2, n); NaN for those it has not."""
+    m = frame.measurements
+    mine = slice(*np.searchsorted(m["exposure"], (k, k + 1)))
+    star, row = (np.asarray(m[c][mine]) for c in ("star", "row"))
+    position, variance = np.full((2, 2, len(frame.table)), np.nan)
+    for axis, c in enumerate("xy"):
+        position[axis, star] = np.asarray(m[f"d{c}"][mine], float)
+        error = values(stars, f"{c}_err")[row] * frame.transforms[k].scale
+        variance[axis, star] = np.where(error > 0, error**2, np.nan)
+    return position, variance
 
 
 def error_factors(found, stated):

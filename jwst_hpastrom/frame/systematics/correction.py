@@ -17,22 +17,27 @@ def correction_errors(m, star, used, transforms, corrections, n_stars, names=())
     """
     total = np.zeros((2, n_stars))
     count = np.bincount(star[used], minlength=n_stars)
-    for own in {id(c): c for c in corrections}.values():
-        which = [k for k, c in enumerate(corrections) if c is own]
-        s = np.flatnonzero(used & np.isin(m.exposure, which))
-        at, n = (m.raw_x[s], m.raw_y[s]), np.bincount(star[s], minlength=n_stars)
-        mean = np.nan_to_num(own.mean_error(*at, star[s], n_stars)) ** 2
-        single = np.stack([np.bincount(star[s], e**2, minlength=n_stars) for e in own.error(*at)])
-        shared = np.maximum(n**2 * mean - single, (n - 1) * single * _own_share(own, m, star, s, n, names))
+    exposures: dict = {}
+    for k, c in enumerate(corrections):
+        exposures.setdefault(id(c), []).append(k)
+    for which in exposures.values():
+        own = corrections[which[0]]
+        s = np.concatenate([m.first[k] + np.flatnonzero(used[m.of(k)]) for k in which])
+        # its stars alone: where each exposure has a correction of its own, all stars times all would be many
+        mine, of = np.unique(star[s], return_inverse=True)
+        at, n = (m.raw_x[s], m.raw_y[s]), np.bincount(of, minlength=mine.size)
+        mean = np.nan_to_num(own.mean_error(*at, of, mine.size)) ** 2
+        single = np.stack([np.bincount(of, e**2, minlength=mine.size) for e in own.error(*at)])
+        shared = np.maximum(n**2 * mean - single, (n - 1) * single * _own_share(own, m, of, s, n, names))
         turn = np.mean([transforms[k].matrix ** 2 for k in which], axis=0)
-        total += turn @ np.where(count > 1, shared, single)
+        total[:, mine] += turn @ np.where(count[mine] > 1, shared, single)
     return np.sqrt(np.maximum(total, 0.0) / np.maximum(count * (count - 1), 1))
 
 
-def _own_share(correction, m, star, rows, count, names):
-    """`ErrorModel.share` of the stars with these rows of measurements; zero for other corrections."""
+def _own_share(correction, m, of, rows, count, names):
+    """`ErrorModel.share` of the stars ``of`` these rows of measurements; zero for other corrections."""
     model = getattr(getattr(correction, "full", correction), "uncertainty", None)
     if model is None:
         return np.zeros((2, count.size))
-    variance = np.bincount(star[rows], 0.5 * (m.vx[rows] + m.vy[rows]), count.size) / np.maximum(count, 1)
+    variance = np.bincount(of, 0.5 * (m.vx[rows] + m.vy[rows]), count.size) / np.maximum(count, 1)
     return model.share(np.sqrt(np.nan_to_num(variance)), names)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
@@ -166,18 +167,16 @@ def _of_neighbors(x, y, exposure, z):
 
 def _of_repeats(group, exposure, z, together):
     """Mean product of a star's residuals at the same place over that at different places, of either axis."""
-    size, n = len(together), group.max() + 1
-    there = np.zeros((n, size))
-    there[group, exposure] = 1.0
-    counts = there.T @ there
+    shape = (group.max() + 1, len(together))
+    there = csr_array((np.ones(group.size), (group, exposure)), shape=shape)
+    counts = (there.T @ there).toarray()
     pairs = [np.triu(together, 1), np.triu(~together, 1)]
     if min(counts[p].sum() for p in pairs) < 100:
         return np.zeros(2)
     out = []
     for values in z:
-        table = np.zeros((n, size))
-        table[group, exposure] = values
-        products = table.T @ table
+        table = csr_array((values, (group, exposure)), shape=shape)
+        products = (table.T @ table).toarray()
         same, other = (products[p].sum() / counts[p].sum() for p in pairs)
         out.append(max(same - other, 0.0))
     return np.array(out)
@@ -186,9 +185,14 @@ def _of_repeats(group, exposure, z, together):
 def same_places(m, transforms):
     """Which exposures put the sky on the same pixels, (n_exposures, n_exposures) bool."""
     corner = np.array([[m.x.min(), m.x.max()], [m.y.min(), m.y.max()]])
-    sky = [t.forward(*corner) for t in transforms]
-    at = np.array([[t.inverse(*s) for t in transforms] for s in sky])  # exposure of the sky, detector
-    return np.all(np.hypot(*(at - corner).transpose(2, 0, 1, 3)) < CORRELATED, axis=-1)
+    back = [t.inverted() for t in transforms]
+    matrix, center, offset = (np.stack([getattr(t, c) for t in back]) for c in ("matrix", "center", "offset"))
+    out = np.empty((len(back), len(back)), bool)
+    for k, t in enumerate(transforms):  # a row at a time: places of all pairs at once would be many
+        d = np.stack(t.forward(*corner)) - center[:, :, None]
+        at = matrix @ d + offset[:, :, None]
+        out[k] = np.all(np.hypot(*(at - corner).transpose(1, 0, 2)) < CORRELATED, axis=-1)
+    return out
 
 
 def shared_weight(m, star, used, together, n_stars):

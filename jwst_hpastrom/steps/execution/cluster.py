@@ -19,6 +19,7 @@ CONNECT = 8  # seconds for a scheduler to answer
 PATIENCE = 60  # seconds without any worker
 POLL = 2  # seconds between looks at the workers
 SMALL = 1 << 16  # bytes: a smaller array goes with its task
+TASK = 1 << 20  # bytes of a task, at most: beyond it its small arrays, together, are a large one
 KEPT = 2 << 30  # bytes of arrays kept on the cluster for later tasks
 RETRIES = 3  # of a task whose worker was lost
 
@@ -95,8 +96,13 @@ class ClusterExecutor:
         small = [bytes(c) if c.nbytes < SMALL else None for c in contents]
         large = [self._there(c) for c in contents if c.nbytes >= SMALL]
         size = len(text) + sum(len(c) for c in small if c)
+        call = _run, text, small
+        if size > TASK:
+            whole = b"".join([text, *filter(None, small)])
+            call = _run_joined, len(text), [None if c is None else len(c) for c in small]
+            large, size = [self._there(memoryview(whole)), *large], 0
         self.n_tasks, self.largest = self.n_tasks + 1, max(self.largest, size)
-        return self.client.submit(_run, text, small, *large, pure=False, retries=RETRIES)
+        return self.client.submit(*call, *large, pure=False, retries=RETRIES)
 
     def _there(self, content):
         """Return the future of bytes on the cluster; those used longest ago are let go."""
@@ -168,6 +174,15 @@ class _Job:
                 self.executor.look()
             except CancelledError:
                 return
+
+
+def _run_joined(size, sizes, whole, *large):
+    """Do the same as `_run` with the text and the small arrays, of these sizes, one after the other."""
+    small, end = [], size
+    for n in sizes:
+        small.append(None if n is None else whole[end : end + n])
+        end += n or 0
+    return _run(whole[:size], small, *large)
 
 
 def _run(text, small, *large):

@@ -11,7 +11,8 @@ from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_
 from jwst_hpastrom.distortion.solve.joint import solve_joint
 from jwst_hpastrom.distortion.solve.pairs import match_reference
 from jwst_hpastrom.distortion.solve.problem import Problem
-from jwst_hpastrom.errors import DegenerateSolutionError
+from jwst_hpastrom.errors import DegenerateSolutionError, ParameterError
+from jwst_hpastrom.storage import Store
 
 SMALL = {"polynomial_cells": 12, "table_cells": 12, "amplifiers": 1}
 
@@ -124,3 +125,22 @@ def test_one_pointing_is_refused(scene, tools):
         solve_distortion(same, None, method="self", shape=tools.shape, **SMALL)
     with pytest.raises(DegenerateSolutionError, match="one exposure"):
         solve_distortion(same[:1], None, method="self", shape=tools.shape, **SMALL)
+
+
+def test_joint_from_files_is_the_same(tmp_path, scene, pairs, start):
+    with Store(0, tmp_path) as store:
+        kept = match_reference(*scene, store=store)
+        found = solve_joint(kept, start, n_cells=12, store=store)
+        assert store.held == 0
+        assert store.written > 0
+        for name in ("x", "v", "star", "mag"):
+            np.testing.assert_array_equal(getattr(kept, name), getattr(pairs, name))
+        whole = solve_joint(pairs, start, n_cells=12)
+        np.testing.assert_array_equal(found.covariance, whole.covariance)
+        np.testing.assert_array_equal(found.weights, whole.weights)
+        np.testing.assert_array_equal(found.correction.table.dx, whole.correction.table.dx)
+
+
+def test_equations_that_memory_does_not_hold_are_refused(tmp_path, pairs, start):
+    with Store(0, tmp_path, most=1e6) as store, pytest.raises(ParameterError, match=r"memory.*equations of"):
+        solve_joint(pairs, start, n_cells=12, store=store)

@@ -101,6 +101,21 @@ def test_large_arrays_go_once(address):
     np.testing.assert_array_equal(large, 1.0)
 
 
+def total(arrays):
+    arrays[3] *= 2
+    return [float(a.sum()) for a in arrays]
+
+
+def test_many_small_arrays_are_a_large_one(address):
+    arrays = [np.full(4000 * (k % 2) + 3, k, float) for k in range(80)] + [np.ones(1 << 14)]
+    with cluster(address) as executor:
+        jobs = [executor.submit(total, arrays) for _ in range(2)]
+        sums = [float(a.sum()) * (2 if k == 3 else 1) for k, a in enumerate(arrays)]
+        assert [job.result() for job in jobs] == [sums, sums]
+        assert executor.largest <= 1 << 20
+        assert executor.arrays < 2 * sum(a.nbytes for a in arrays)  # both tasks have the same
+
+
 def fail(text):
     raise ParameterError(text, "another")
 
