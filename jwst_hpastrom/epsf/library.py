@@ -120,6 +120,11 @@ class EPSFLibrary(Displayed):
         pad = spline.PAD
         return np.ascontiguousarray(np.pad(filtered, ((0, 0), (pad, pad), (pad, pad)), mode="reflect"))
 
+    @cached_property
+    def single(self):
+        """`coefficients` in single precision, a ten-millionth of the peak: enough for residuals."""
+        return self.coefficients.astype(np.float32)
+
     @property
     def half_width(self) -> float:
         """Pixels from the center to the border of the grid."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.epsf.build.bends import spread, variation_gain
 from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
-from jwst_hpastrom.epsf.stamps.samples import hat_weights
+from jwst_hpastrom.epsf.stamps.samples import Samples, hat_weights
 from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["borrow", "field_positions"]
@@ -45,8 +45,9 @@ def field_positions(job, use, run, library, config):
 
 def _varied(job, use, run, library, variation):
     """Let the stars tell how much a library varies over the field; return it with that variation."""
-    variation.judge(run.halves(job, library, use), use.sum() / len(run.stars.frames))
-    return variation.improve(library, run.stars.sample(job, library, use, run.limit))
+    halves = run.halves(job, library, use)
+    variation.judge(halves, use.sum() / len(run.stars.frames))
+    return variation.improve(library, Samples.of_all(halves))
 
 
 def borrow(data, library, bright, use, min_cell_stars):

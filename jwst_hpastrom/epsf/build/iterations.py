@@ -16,7 +16,7 @@ from jwst_hpastrom.epsf.build.start import RIDGE, Difference
 from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
-from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals, sample_scatter
+from jwst_hpastrom.epsf.stamps.samples import RINGS, Samples, mean_residuals, sample_scatter
 from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["Run", "begin", "iterate"]
@@ -168,8 +168,10 @@ def _learn(job, run, library, use, config):
     else:
         if it in run.difference.judged_at:  # clipped about the given library before the first update, too
             run.limit = config.clip * sample_scatter(samples.histogram)
-            run.difference.judge(run.halves(job, library, use), use.sum() / len(stars.frames))
-            samples = stars.sample(job, library, use, run.limit)
+            halves = run.halves(job, library, use)
+            run.difference.judge(halves, use.sum() / len(stars.frames))
+            samples = Samples.of_all(halves)
+            stars.misfit = samples.misfit
         new = run.difference.improve(library, samples)
     return replace(new, brighter_fatter=stars.brighter_fatter), samples
 

@@ -29,6 +29,7 @@ def add_one(image, coeff, gx, gy, os, x, y, z, limit, line, taps):
     w10, w11 = z * (1.0 - tx) * ty, z * tx * ty
     a, b = coeff[ky * gx.size + kx], coeff[ky * gx.size + kx1]
     c, e = coeff[ky1 * gx.size + kx], coeff[ky1 * gx.size + kx1]
+    alone = gx.size * gy.size == 1
     for j in range(j0, j1 + 1):
         chord = np.sqrt(max(limit * limit - (j - y) ** 2, 0.0))
         ia, ib = max(int(np.ceil(x - chord)), 0), min(int(np.floor(x + chord)), nx - 1)
@@ -41,7 +42,12 @@ def add_one(image, coeff, gx, gy, os, x, y, z, limit, line, taps):
         for q in range(4):
             p = jv + PAD - 1 + (j - j0) * os + q
             g00, g01, g10, g11 = wy[q] * w00, wy[q] * w01, wy[q] * w10, wy[q] * w11
-            ra, rb, rc, re = a[p, k0 : k0 + n], b[p, k0 : k0 + n], c[p, k0 : k0 + n], e[p, k0 : k0 + n]
+            ra = a[p, k0 : k0 + n]
+            if alone:
+                for k in range(n):
+                    line[k] += g00 * ra[k]
+                continue
+            rb, rc, re = b[p, k0 : k0 + n], c[p, k0 : k0 + n], e[p, k0 : k0 + n]
             for k in range(n):
                 line[k] += g00 * ra[k] + g01 * rb[k] + g10 * rc[k] + g11 * re[k]
         for i in range(ia, ib + 1):

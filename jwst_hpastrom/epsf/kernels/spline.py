@@ -56,7 +56,12 @@ def blend(coeff, gx, gy, x, y, j0, i0, nj, ni, out):
     c, e = coeff[ky1 * nx + kx], coeff[ky1 * nx + kx1]
     for j in range(nj):
         p, q = j0 + j, slice(i0, i0 + ni)  # from 0 on in a slice: without tests for negative places
-        ra, rb, rc, re, row = a[p, q], b[p, q], c[p, q], e[p, q], out[j]
+        ra, row = a[p, q], out[j]
+        if nx * gy.size == 1:
+            for i in range(ni):
+                row[i] = ra[i]
+            continue
+        rb, rc, re = b[p, q], c[p, q], e[p, q]
         for i in range(ni):
             row[i] = w00 * ra[i] + w01 * rb[i] + w10 * rc[i] + w11 * re[i]
 

@@ -1,4 +1,4 @@
-"""Numba kernels for ePSF building: stamps, neighbors, samples and their gridding, mesh sky.
+"""Numba kernels for ePSF building: stamps and neighbors.
 
 Stamps are squares of pixels around stars: ``clean`` (star, S, S) is the image without sky and without all
 other stars, NaN where a pixel has no weight; ``base`` (star, S, S) the variance of everything but the star's
@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 
 from jwst_hpastrom.epsf.kernels.render import add_one
-from jwst_hpastrom.epsf.kernels.star_fit import N_OUT, fit_one, scratch
-from jwst_hpastrom.numerics.robust_kernels import FAST, median
+from jwst_hpastrom.epsf.kernels.star_fit import N_OUT, cut_box, fit_one, scratch
+from jwst_hpastrom.numerics.robust_kernels import FAST
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -44,7 +44,8 @@ def refine_catalog(
         j0, j1 = max(py - h - 1, 0), min(py + h + 2, ny)
         if i1 - i0 < 3 or j1 - j0 < 3:
             continue
-        stamp, w = resid[j0:j1, i0:i1].copy(), weight[j0:j1, i0:i1].copy()
+        stamp, w = np.empty((j1 - j0, i1 - i0)), np.empty((j1 - j0, i1 - i0))
+        cut_box(resid, weight, i0, j0, i1 - i0, j1 - j0, stamp, w)
         lx, ly = gx - i0, gy - j0
         add_one(stamp, coeff, lx, ly, os, x[s] - i0, y[s] - j0, flux[s], h + 3.0, full, taps1)
         ok = fit_one(
@@ -115,37 +116,3 @@ def fit_stamps(
         )  # fmt: skip
         out[s, 0] += x0
         out[s, 1] += y0
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def mesh_means(image, skip, box, sigma, mean, count):
-    """σ-clipped mean (about the median, scale 1.4826 MAD) of every other pixel not skipped, box by box."""
-    ny, nx = image.shape
-    my, mx = mean.shape
-    values, work = np.empty(box * box * 4), np.empty(box * box * 4)
-    for bj in range(my):
-        j0, j1 = bj * ny // my, (bj + 1) * ny // my
-        for bi in range(mx):
-            i0, i1 = bi * nx // mx, (bi + 1) * nx // mx
-            m = np.int64(0)
-            for j in range(j0, j1):
-                for i in range(i0 + j % 2, i1, 2):
-                    if not skip[j, i] and m < values.size:
-                        values[m] = image[j, i]
-                        m += 1
-            count[bj, bi] = m
-            if m < 10:
-                mean[bj, bi] = np.nan
-                continue
-            for p in range(m):
-                work[p] = values[p]
-            middle = median(work, m)
-            for p in range(m):
-                work[p] = abs(values[p] - middle)
-            spread = 1.4826 * median(work, m)
-            total, k = 0.0, 0
-            for p in range(m):
-                if abs(values[p] - middle) <= sigma * spread:
-                    total += values[p]
-                    k += 1
-            mean[bj, bi] = total / k

@@ -12,45 +12,62 @@ from jwst_hpastrom.numerics.robust_kernels import FAST
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def model_line(coeff, gx, gy, x, y, p, wy, k0, n, line):
-    """Coefficients of the model at a field position for a row of pixels: four rows from row p summed."""
-    kx, tx = cell_of(gx, x)
-    ky, ty = cell_of(gy, y)
-    kx1, ky1 = min(kx + 1, gx.size - 1), min(ky + 1, gy.size - 1)
-    w00, w01, w10, w11 = (1.0 - tx) * (1.0 - ty), tx * (1.0 - ty), (1.0 - tx) * ty, tx * ty
-    a, b = coeff[ky * gx.size + kx], coeff[ky * gx.size + kx1]
-    c, e = coeff[ky1 * gx.size + kx], coeff[ky1 * gx.size + kx1]
+def model_line(models, share, p, wy, k0, n, line):
+    """Coefficients of the model at a field position for a row of pixels: four rows from row p summed.
+
+    ``models``: the four field positions around the star, ``share``: what each has in it.
+    """
+    a, b, c, e = models
     for k in range(n):
-        line[k] = 0.0
+        line[k] = np.float32(0.0)
     for q in range(4):
-        g00, g01, g10, g11 = wy[q] * w00, wy[q] * w01, wy[q] * w10, wy[q] * w11
-        ra, rb, rc, re = (
-            a[p + q, k0 : k0 + n],
-            b[p + q, k0 : k0 + n],
-            c[p + q, k0 : k0 + n],
-            e[p + q, k0 : k0 + n],
-        )
+        g00, g01 = np.float32(wy[q] * share[0]), np.float32(wy[q] * share[1])
+        g10, g11 = np.float32(wy[q] * share[2]), np.float32(wy[q] * share[3])
+        ra = a[p + q, k0 : k0 + n]
+        if share[0] == 1.0:
+            for k in range(n):
+                line[k] += g00 * ra[k]
+            continue
+        rb, rc, re = b[p + q, k0 : k0 + n], c[p + q, k0 : k0 + n], e[p + q, k0 : k0 + n]
         for k in range(n):
             line[k] += g00 * ra[k] + g01 * rb[k] + g10 * rc[k] + g11 * re[k]
 
 
+@njit(cache=True, nogil=True, fastmath=FAST)
+def corners(gx, gy, x, y, share):
+    """Put the shares of the four field positions around a star where they belong; return their numbers."""
+    kx, tx = cell_of(gx, x)
+    ky, ty = cell_of(gy, y)
+    kx1, ky1 = min(kx + 1, gx.size - 1), min(ky + 1, gy.size - 1)
+    share[0], share[1], share[2], share[3] = (
+        (1.0 - tx) * (1.0 - ty),
+        tx * (1.0 - ty),
+        (1.0 - tx) * ty,
+        tx * ty,
+    )
+    return ky * gx.size + kx, ky * gx.size + kx1, ky1 * gx.size + kx, ky1 * gx.size + kx1
+
+
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def row_residuals(d, base, line, wx, os, z, slope, floor, place, x, dy, residual, weight, chi, radius):
+def row_residuals(d, base, line, wx, os, noise, x, dy2, residual, weight, chi, radius):
     """Residuals of a row of pixels, their weights, sizes in sigmas and distances from the star.
 
-    Variances are above zero: without the test for it the loop works on several pixels at once.
+    ``noise``: 1/z, slope/z and the floor's square. Variances are above zero: without the test for it the
+    loop works on several pixels at once.
     """
+    w0, w1, w2, w3 = np.float32(wx[0]), np.float32(wx[1]), np.float32(wx[2]), np.float32(wx[3])
+    back, slope, floor2 = noise[0], noise[1], noise[2]
     for i in range(d.size):
         k = i * os
-        m = wx[0] * line[k] + wx[1] * line[k + 1] + wx[2] * line[k + 2] + wx[3] * line[k + 3]
-        mp = max(m, 0.0)
-        r = d[i] / z - m
-        var = (base[i] + slope * z * mp) / (z * z) + (floor * mp) ** 2
-        dx = (place + i) - x
+        m = w0 * line[k] + w1 * line[k + 1] + w2 * line[k + 2] + w3 * line[k + 3]
+        mp = max(m, np.float32(0.0))
+        r = d[i] * back - m
+        w = np.float32(1.0) / (base[i] * (back * back) + slope * mp + floor2 * (mp * mp))
+        dx = np.float32(i) - x
         residual[i] = r
-        weight[i] = 1.0 / var
-        chi[i] = abs(r) / np.sqrt(var)
-        radius[i] = np.sqrt(dx * dx + dy * dy)
+        weight[i] = w
+        chi[i] = abs(r) * np.sqrt(w)
+        radius[i] = np.sqrt(dx * dx + dy2)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -60,7 +77,7 @@ def judge_row(residual, weight, chi, radius, limit, histogram, misfit, ring_weig
     used = dropped = 0
     for i in range(residual.size):
         if not np.isfinite(residual[i]):
-            residual[i] = weight[i] = 0.0
+            residual[i] = weight[i] = np.float32(0.0)
             continue
         ring = min(int(radius[i]), rings - 1)
         histogram[ring, min(int(chi[i] * 10.0), bins - 1)] += 1.0
@@ -69,7 +86,7 @@ def judge_row(residual, weight, chi, radius, limit, histogram, misfit, ring_weig
             misfit[1] += 1.0
         if chi[i] > limit[ring]:
             dropped += 1
-            weight[i] = 0.0
+            weight[i] = np.float32(0.0)
             continue
         used += 1
         ring_weight[ring] += weight[i]
@@ -77,45 +94,55 @@ def judge_row(residual, weight, chi, radius, limit, histogram, misfit, ring_weig
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def add_row(residual, weight, part, share, first, os, fu, sums):
-    """Add a row's samples, times ``part``, to a row (n, 8) of sums: of weights, and weighted residuals.
+def add_row(weight, weighted, share, first, os, fu, n, planes):
+    """Add a row's weights, and weighted residuals, to sums (os, 8, columns) of the points a pixel apart.
 
-    Each goes to two neighboring points, and to the four field positions around the star by their share.
+    Each sample goes to two neighboring points, and to the four field positions around the star by their
+    share; points of the same phase lie side by side, so that several pixels are added at once.
     """
-    n = sums.shape[0]
-    s0, s1, s2, s3 = share[0], share[1], share[2], share[3]
-    for i in range(residual.size):
-        w, r = part * weight[i], residual[i]
-        if w == 0.0:
+    for a in range(2):
+        g = first + a
+        phase = g % os
+        lowest = (g - phase) // os
+        skip = max(-lowest, 0)
+        end = min(weight.size, (n - 1 - phase) // os + 1 - lowest)
+        if end <= skip:
             continue
-        for a in range(2):
-            g = first + i * os + a
-            if g < 0 or g >= n:
+        w, u = weight[skip:end], weighted[skip:end]
+        for f in range(4):
+            c = np.float32(share[f] * (fu if a else 1.0 - fu))
+            if c == 0.0:
                 continue
-            t = w * (fu if a else 1.0 - fu)
-            q, u = sums[g], t * r
-            q[0] += s0 * t
-            q[1] += s1 * t
-            q[2] += s2 * t
-            q[3] += s3 * t
-            q[4] += s0 * u
-            q[5] += s1 * u
-            q[6] += s2 * u
-            q[7] += s3 * u
+            to_w = planes[phase, f, lowest + skip : lowest + end]
+            to_u = planes[phase, 4 + f, lowest + skip : lowest + end]
+            for i in range(w.size):
+                to_w[i] += c * w[i]
+                to_u[i] += c * u[i]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def add_sums(sums, node, sum_w, sum_wr):
     """Add the sums of the stars of a cell of field positions to those of its corners, and clear them."""
-    for j in range(sums.shape[0]):
+    n, os = sum_w.shape[1], sums.shape[1]
+    for j in range(n):
         for f in range(4):
             row_w, row_r = sum_w[node[f], j], sum_wr[node[f], j]
-            for i in range(sums.shape[1]):
-                row_w[i] += sums[j, i, f]
-                row_r[i] += sums[j, i, 4 + f]
-        for i in range(sums.shape[1]):
-            for f in range(8):
-                sums[j, i, f] = 0.0
+            for phase in range(os):
+                from_w, from_r = sums[j, phase, f], sums[j, phase, 4 + f]
+                for i in range((n - 1 - phase) // os + 1):
+                    row_w[phase + i * os] += from_w[i]
+                    row_r[phase + i * os] += from_r[i]
+                    from_w[i] = from_r[i] = np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def add_products(ring_weight, share, products):
+    """Add a star's weights, ring by ring, times the products of the shares of its field positions."""
+    for f in range(4):
+        for h in range(4):
+            c, to = share[f] * share[h], products[f, h]
+            for ring in range(ring_weight.size):
+                to[ring] += c * ring_weight[ring]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -158,8 +185,12 @@ def grid_samples(
     n = sum_w.shape[1]
     half = (n - 1) / 2.0
     side = clean.shape[1]
-    line, sums = np.empty((side + 1) * os + 4), np.zeros((n, n, 8))
-    work = np.empty((4, side))
+    line, noise = np.empty((side + 1) * os + 4, np.float32), np.empty(3, np.float32)
+    sums = np.zeros(
+        (n, os, 8, (n - 1) // os + 1), np.float32
+    )  # of a cell's stars: no more digits than they have
+    work, row_share, in_model = np.empty((5, side), np.float32), np.empty(4), np.empty(4)
+    floor2, products = floor * floor, np.zeros((4, 4, limit.size))
     wx, ux, wy, uy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
     node, share, ring_weight = np.empty(4, np.int64), np.empty(4), np.empty(limit.size)
     used = dropped = 0
@@ -193,26 +224,34 @@ def grid_samples(
             spline_weights(fu, wx, ux)
             spline_weights(fv, wy, uy)
             r, w, chi, rad = work[0, :width], work[1, :width], work[2, :width], work[3, :width]
+            weighted = work[4, :width]
+            k00, k01, k10, k11 = corners(gx, gy, x[s], y[s], in_model)
+            models = coeff[k00], coeff[k01], coeff[k10], coeff[k11]
+            noise[0], noise[1], noise[2] = 1.0 / z, slope / z, floor2
             for j in range(j0, j1 + 1):
                 jv = jv0 + (j - j0) * os
-                model_line(
-                    coeff, gx, gy, x[s], y[s], jv + PAD - 1, wy, iu0 + PAD - 1, (width - 1) * os + 4, line
-                )
+                model_line(models, in_model, jv + PAD - 1, wy, iu0 + PAD - 1, (width - 1) * os + 4, line)
                 row_residuals(
-                    clean[s, j, i0 : i1 + 1], base[s, j, i0 : i1 + 1], line, wx, os, z, slope, floor,
-                    i0 + ox[s], x[s], j + oy[s] - y[s], r, w, chi, rad,
+                    clean[s, j, i0 : i1 + 1], base[s, j, i0 : i1 + 1], line, wx, os, noise,
+                    np.float32(x[s] - i0 - ox[s]), np.float32((j + oy[s] - y[s]) ** 2), r, w, chi, rad,
                 )  # fmt: skip
                 u, d = judge_row(r, w, chi, rad, limit, histogram, star_misfit[number], ring_weight)
                 used += u
                 dropped += d
+                for i in range(width):
+                    weighted[i] = w[i] * r[i]
                 for b in range(2):
                     if 0 <= jv + b < n:
-                        add_row(r, w, fv if b else 1.0 - fv, share, iu0, os, fu, sums[jv + b])
+                        for f in range(4):
+                            row_share[f] = share[f] * (fv if b else 1.0 - fv)
+                        add_row(w, weighted, row_share, iu0, os, fu, n, sums[jv + b])
             if ax.size > 1 or ay.size > 1:
-                for ring in range(limit.size):
-                    for f in range(4):
-                        for h in range(4):
-                            overlap[ring, node[f], node[h]] += ring_weight[ring] * share[f] * share[h]
+                add_products(ring_weight, share, products)
         if any_star:
             add_sums(sums, node, sum_w, sum_wr)
+            for f in range(4):
+                for h in range(4):
+                    for ring in range(limit.size):
+                        overlap[ring, node[f], node[h]] += products[f, h, ring]
+                        products[f, h, ring] = 0.0
     return used, dropped

@@ -7,9 +7,9 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
-from jwst_hpastrom.epsf.stamps import _kernels
+from jwst_hpastrom.epsf.stamps import _kernels, _sky_kernels
 from jwst_hpastrom.epsf.stamps.peaks import find_peaks, light_centers
-from jwst_hpastrom.epsf.stamps.sky import mesh_sky, sky_image
+from jwst_hpastrom.epsf.stamps.sky import level_at, sky_between_stars, sky_image
 
 __all__ = ["Stamps", "cut_again", "plain_stamps", "refresh_stamps"]
 
@@ -57,11 +57,13 @@ def _radii(flux, noise):
 
 
 def _subtracted(frame, library, x, y, flux, radius):
-    """Sky level, and the image without sky and stars."""
-    level = sky_image(frame.sky, frame.data.shape)
-    resid = frame.data - level
-    add_models(resid, library, x, y, flux, -1.0, radius)
-    return level, resid
+    """Return the image without sky and stars."""
+    resid = frame.data.astype(float)
+    _sky_kernels.add_level(resid, -frame.sky)
+    side = [np.searchsorted(g, p) for g, p in ((library.x, x), (library.y, y))]
+    k = np.lexsort(side)  # stars with the same models one after the other
+    add_models(resid, library, x[k], y[k], flux[k], -1.0, radius[k])
+    return resid
 
 
 def _cut(frame, library, resid, x, y, flux, radius):
@@ -79,7 +81,7 @@ def _cut(frame, library, resid, x, y, flux, radius):
 def cut_again(frame, library):
     """Cut stamps with a frame's catalog and sky as they are; the bright stars are its first."""
     catalog = frame.x, frame.y, frame.flux, frame.radius
-    return _cut(frame, library, _subtracted(frame, library, *catalog)[1], *catalog)
+    return _cut(frame, library, _subtracted(frame, library, *catalog), *catalog)
 
 
 def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
@@ -121,66 +123,52 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
     sky, data = frame.sky, frame.data
     radius = _radii(flux, noise)
     radius[:n_bright] = HALF - 0.5
-    level, resid = _subtracted(frame, library, x, y, flux, radius)
-    light, work = np.empty(shape), np.empty(shape)  # whole frames, made once
+    resid = _subtracted(frame, library, x, y, flux, radius)
+    light, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)  # whole frames, made once
 
-    def starlight():
-        """What the models of the stars add up to."""
-        np.subtract(data, resid, out=light)
-        return np.subtract(light, level, out=light)
-
-    def new_sky():
+    def new_sky(old):
         """Mesh sky of the residual image, pixels with much starlight left out; subtracted from now on."""
-        skip = starlight() > 3 * noise
-        skip |= frame.bad
-        mesh_values = mesh_sky(np.add(resid, level, out=work), skip, mesh)
-        new_level = sky_image(mesh_values, shape)
-        np.subtract(level, new_level, out=work)
-        np.add(resid, work, out=resid)
-        return mesh_values, new_level
+        _sky_kernels.star_light(data, resid, old, frame.bad, light)
+        new = sky_between_stars(resid, light, frame.bad, old, 3 * noise, mesh)
+        for change in [old - new] if old.shape == new.shape else [old, -new]:
+            _sky_kernels.add_level(resid, change)
+        return new
 
     top = library.central_value((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     for _ in range(passes):
         if detect:
-            sky, level = new_sky()
+            sky = new_sky(sky)
             resid[frame.bad] = 0.0
-            j, i = find_peaks(resid, noise, starlight(), model_error)
+            j, i = find_peaks(resid, noise, light, model_error)
             new_x, new_y, new_flux = light_centers(resid, j, i)
             new_flux = np.maximum(new_flux, 1e-6)
             new_radius = _radii(new_flux, noise)
             add_models(resid, library, new_x, new_y, new_flux, -1.0, new_radius)
             x, y, flux = np.r_[x, new_x], np.r_[y, new_y], np.r_[flux, new_flux]
             radius, half = np.r_[radius, new_radius], np.r_[half, np.full(new_x.size, 2, np.int64)]
-        weight = _weights(frame, resid, work)
+        _sky_kernels.weights_of(data, resid, frame.bad, frame.var0, frame.slope, weight)
         order = np.argsort(-flux, kind="stable")
         _kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
-        keep = _are_stars(x, y, flux, flux * top, noise, starlight(), model_error)
+        j, i = (np.clip(np.round(c).astype(int), 0, n - 1) for c, n in zip((y, x), shape, strict=True))
+        model = data[j, i] - resid[j, i] - level_at(sky, shape, j, i)
+        keep = _are_stars(x, y, flux, flux * top, noise, model, model_error)
         keep[:n_bright] = True
         gone = ~keep
         add_models(resid, library, x[gone], y[gone], flux[gone], 1.0, radius[gone])
         x, y, flux, radius, half = (a[keep] for a in (x, y, flux, radius, half))
-        sky, level = new_sky()
-    resid = level = light = work = weight = None  # frames that the stamps do not need
+        sky = new_sky(sky)
+    resid = light = weight = None  # frames that the stamps do not need
     done = replace(frame, x=x, y=y, flux=flux, radius=radius, sky=sky, bright=np.arange(n_bright))
     # from the catalog, not from what the passes left: a build that goes on has the same to the last bit
     return (x, y, flux, half, radius, sky), cut_again(done, library)
 
 
-def _weights(frame, resid, out):
-    """Weights from the variance of the expected light, put into ``out``."""
-    np.subtract(frame.data, resid, out=out)
-    np.maximum(out, 0.0, out=out)
-    out *= frame.slope
-    out += frame.var0
-    np.divide(1.0, out, out=out)
-    out[frame.bad] = 0.0
-    return out
-
-
 def _are_stars(x, y, flux, peak, noise, model, error):
-    """Catalog entries bright enough for stars of their own, and not a brighter star's misfit."""
-    j, i = (np.clip(np.round(c).astype(int), 0, n - 1) for c, n in zip((y, x), model.shape, strict=True))
-    keep = (peak > 3.5 * noise) & (peak > error * (model[j, i] - peak)) & (flux > 0)
+    """Catalog entries bright enough for stars of their own, and not a brighter star's misfit.
+
+    ``model`` is what all stars together have in the central pixel of each.
+    """
+    keep = (peak > 3.5 * noise) & (peak > error * (model - peak)) & (flux > 0)
     for i, k in cKDTree(np.c_[x, y]).query_pairs(3.0):
         faint, bright = (i, k) if flux[i] < flux[k] else (k, i)
         if flux[faint] < 0.4 * error * flux[bright]:

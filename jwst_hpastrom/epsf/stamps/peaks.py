@@ -64,20 +64,23 @@ def saturated_stars(frame_saturated, data, sky):
 
 def out_of_wings(x, y, flux, peak, reach=16.0):
     """Peaks that stand out of what the wings of brighter stars can hold (a generous envelope)."""
-    keep = np.ones(x.size, bool)
     order = np.argsort(-flux, kind="stable")
-    tree = cKDTree(np.c_[x, y])
-    wing = np.zeros(x.size)
     bright = order[: max(x.size // 4, min(x.size, 200))]
-    for s in bright:
-        near = np.array(
-            [k for k in tree.query_ball_point((x[s], y[s]), reach) if flux[k] < 0.3 * flux[s]], int
-        )
-        if near.size:
-            d = np.maximum(np.hypot(x[near] - x[s], y[near] - y[s]), 1.0)
-            wing[near] = np.maximum(wing[near], flux[s] * 0.02 * (3.0 / d) ** 2)
-    keep[:] = peak > wing
-    return keep
+    one, near, distance = _pairs(x, y, bright, reach)
+    fainter = flux[near] < 0.3 * flux[one]
+    one, near, distance = one[fainter], near[fainter], distance[fainter]
+    wing = np.zeros(x.size)
+    np.maximum.at(wing, near, flux[one] * 0.02 * (3.0 / np.maximum(distance, 1.0)) ** 2)
+    return peak > wing
+
+
+def _pairs(x, y, rows, reach):
+    """Pairs of these rows with all other positions within reach: rows, the others, distances."""
+    xy = np.c_[x, y]
+    found = cKDTree(xy[rows]).sparse_distance_matrix(cKDTree(xy), reach, output_type="ndarray")
+    one, other = rows[found["i"]], found["j"]
+    k = one != other
+    return one[k], other[k], found["v"][k]
 
 
 def bright_and_isolated(frame, min_sn, isolation, max_stars):
@@ -97,11 +100,7 @@ def bright_and_isolated(frame, min_sn, isolation, max_stars):
     hot = across < SHARPEST * core[:, 1, 1]
     ok = np.flatnonzero((sn >= min_sn) & ~core_bad & ~near_saturated & inside & ~hot)
     ok = ok[np.argsort(-flux[ok], kind="stable")]
-    tree, chosen = cKDTree(np.c_[x, y]), []
-    for s in ok:
-        near = [n for n in tree.query_ball_point((x[s], y[s]), isolation) if n != s]
-        if not near or flux[near].max() < 0.5 * flux[s]:
-            chosen.append(s)
-            if len(chosen) == max_stars:
-                break
-    return np.array(chosen, np.int64)
+    one, near, _ = _pairs(x, y, ok, isolation)
+    brightest = np.full(x.size, -np.inf)
+    np.maximum.at(brightest, one, flux[near])
+    return ok[brightest[ok] < 0.5 * flux[ok]][:max_stars]

@@ -1,6 +1,6 @@
 """Samples of the ePSF: fits in stamps, residuals about a model, their clipped means on the grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,12 +53,24 @@ class Samples:
     @classmethod
     def total(cls, parts):
         """Add the samples of several exposures, in the order given; of an iterator one after the other."""
-        sums, misfit = [0] * 6, []
+        sums, misfit = [], []
         for p in parts:
-            own = (p.sum_wr, p.sum_w, p.overlap, p.histogram, p.used, p.dropped)
-            sums = [a + b for a, b in zip(sums, own, strict=True)]
+            own = [p.sum_wr, p.sum_w, p.overlap, p.histogram, p.used, p.dropped]
+            if not misfit:
+                sums = [a.copy() if isinstance(a, np.ndarray) else a for a in own]
+            else:
+                for k, value in enumerate(own):
+                    sums[k] += value
             misfit.append(p.misfit)
         return cls(*sums[:4], np.concatenate(misfit), *sums[4:])
+
+    @classmethod
+    def of_all(cls, parts):
+        """Add the samples of parts of the stars of the same exposures."""
+        both = cls.total(parts)
+        each = np.stack([p.misfit for p in parts])
+        part = np.isfinite(each).argmax(0)
+        return replace(both, misfit=each[part, np.arange(part.size)])
 
 
 def fit_in_stamps(stamps, library, x, y, flux, slope, *, half_box=2):
@@ -127,8 +139,9 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
     k = np.flatnonzero(use)
     part = np.zeros((k.size, 2))
     used, dropped = _sample_kernels.grid_samples(
-        stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, *PSFGrid.of(library),
-        library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr, sum_w, overlap, histogram, part,
+        stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, library.single, library.x, library.y,
+        library.oversampling, library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr, sum_w, overlap,
+        histogram, part,
     )  # fmt: skip
     misfit = np.full(x.size, np.nan)
     misfit[k] = part[:, 0] / np.maximum(part[:, 1], 1.0)

@@ -3,10 +3,10 @@
 import numpy as np
 from scipy import ndimage
 
-from jwst_hpastrom.epsf.stamps import _kernels
+from jwst_hpastrom.epsf.stamps import _sky_kernels
 from jwst_hpastrom.numerics import sigma_about_zero
 
-__all__ = ["mesh_sky", "sky_image", "variance_law"]
+__all__ = ["level_at", "mesh_sky", "sky_between_stars", "sky_image", "variance_law"]
 
 SKY_CLIP = 3.0
 
@@ -61,10 +61,50 @@ def mesh_sky(image, skip, box=64):
     ndarray, shape (my, mx)
         Mesh; see `sky_image`.
     """
-    ny, nx = image.shape
-    shape = (max(ny // box, 1), max(nx // box, 1))
-    mean, count = np.empty(shape), np.empty(shape)
-    _kernels.mesh_means(np.asarray(image, float), skip, box, SKY_CLIP, mean, count)
+    mean, count = _boxes(image.shape, box)
+    _sky_kernels.mesh_means(np.asarray(image, float), skip, box, SKY_CLIP, mean, count)
+    return _smoothed(mean, count, box)
+
+
+def sky_between_stars(resid, light, bad, mesh, most, box=64):
+    """Return the `mesh_sky` of an image whose sky and stars are subtracted, with that sky put back.
+
+    Parameters
+    ----------
+    resid : ndarray, shape (ny, nx)
+        Image without sky and stars.
+
+    light : ndarray
+        The stars.
+
+    bad : ndarray of bool
+        Pixels to leave out.
+
+    mesh : ndarray
+        The sky that is subtracted.
+
+    most : float
+        Pixels with more light of stars are left out.
+
+    box : int
+        Size of the boxes, pixels.
+
+    Returns
+    -------
+    ndarray, shape (my, mx)
+    """
+    mean, count = _boxes(resid.shape, box)
+    _sky_kernels.means_between(resid, light, bad, mesh, most, box, SKY_CLIP, mean, count)
+    return _smoothed(mean, count, box)
+
+
+def _boxes(shape, box):
+    return np.empty((2, *(max(n // box, 1) for n in shape)))
+
+
+def _smoothed(mean, count, box):
+    """Boxes with few pixels filled from their neighbors, and the median of 3 x 3."""
+    shape = mean.shape
     few = ~np.isfinite(mean) | (count < 0.1 * box * box)
     if few.all():
         return np.full(shape, np.nan_to_num(np.nanmean(mean)) if np.isfinite(mean).any() else 0.0)
@@ -82,3 +122,9 @@ def sky_image(mesh, shape):
         return np.array([np.interp(p, np.arange(m), row) for row in np.eye(m)]).T
 
     return weights(shape[0], mesh.shape[0]) @ mesh @ weights(shape[1], mesh.shape[1]).T
+
+
+def level_at(mesh, shape, j, i):
+    """Return `sky_image` at pixels (rows j, columns i) of an image of that shape."""
+    at = [(p + 0.5) * m / n - 0.5 for p, m, n in zip((j, i), mesh.shape, shape, strict=True)]
+    return ndimage.map_coordinates(mesh, at, order=1, mode="nearest")

@@ -61,6 +61,20 @@ def test_a_linear_variation_costs_less_noise_than_free_positions():
     assert error(smooth.data) < 0.6 * error(library.data)
 
 
+def test_an_iteration_goes_on_from_the_last_one(monkeypatch):
+    """It needs a small part of the steps, and ends at the same library."""
+    library = one_epsf()
+    variation = Difference(library, own=True)
+    variation.judge([sampled(library, 0.02, s) for s in (1, 2)], 200)
+    steps, filtered = [], Difference._filtered
+    monkeypatch.setattr(Difference, "_filtered", lambda self, u: steps.append(1) or filtered(self, u))
+    first = variation.improve(library, sampled(library, 0.02, 3, 200))
+    cold = len(steps)
+    second = variation.improve(first, sampled(first, 0.02, 3, 200))
+    assert len(steps) - cold < 0.4 * cold
+    np.testing.assert_allclose(second.data, first.data, atol=2e-3 * first.data.max())
+
+
 def test_no_variation_is_none():
     library = one_epsf()
     variation = Difference(library, own=True)

@@ -7,8 +7,17 @@ from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.kernels.star_fit import N_OUT
 from jwst_hpastrom.epsf.stamps import _kernels as kernels
 from jwst_hpastrom.epsf.stamps._sample_kernels import grid_samples
-from jwst_hpastrom.epsf.stamps.neighbors import HALF
-from jwst_hpastrom.epsf.stamps.samples import BINS, MISFIT_FLOOR, RINGS, hat_weights, sample_scatter
+from jwst_hpastrom.epsf.stamps._sky_kernels import mesh_means
+from jwst_hpastrom.epsf.stamps.neighbors import HALF, Stamps
+from jwst_hpastrom.epsf.stamps.samples import (
+    BINS,
+    MISFIT_FLOOR,
+    RINGS,
+    Samples,
+    collect_samples,
+    hat_weights,
+    sample_scatter,
+)
 
 SIDE = 2 * HALF + 1
 
@@ -83,6 +92,24 @@ def test_grid_samples(library, stamps, nodes):
         expected[2][:] = 0
     for got, want in zip(sums, expected[:4], strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6 * np.abs(want).max() + 1e-300)
+
+
+def test_samples_of_parts_of_the_stars_are_those_of_all(library, stamps):
+    clean, base, ox, oy, x, y, flux = stamps
+    limit, odd = np.full(RINGS, 3.0), np.arange(6) % 2 == 1
+
+    def sampled(use):
+        return collect_samples(Stamps(clean, base, ox, oy), library, x, y, flux, use, 0.01, limit)
+
+    whole, both = (
+        sampled(np.arange(6) != 4),
+        Samples.of_all([sampled(odd), sampled(~odd & (np.arange(6) != 4))]),
+    )
+    for name in ("sum_w", "sum_wr", "overlap", "histogram", "misfit", "used", "dropped"):
+        np.testing.assert_allclose(
+            getattr(both, name), getattr(whole, name), rtol=1e-6, atol=1e-3, err_msg=name
+        )
+    assert np.isnan(both.misfit[4])
 
 
 def test_fit_stamps_finds_the_stars(library, stamps):
@@ -168,7 +195,7 @@ def test_mesh_means():
     image, skip = rng.normal(1, 0.1, (96, 96)), rng.random((96, 96)) < 0.2
     image[rng.random(image.shape) < 0.03] += 50
     mean, count = np.empty((3, 3)), np.empty((3, 3))
-    kernels.mesh_means(image, skip, 32, 3.0, mean, count)
+    mesh_means(image, skip, 32, 3.0, mean, count)
     jj, ii = np.mgrid[:32, :32]
     for b in range(3):
         for a in range(3):
