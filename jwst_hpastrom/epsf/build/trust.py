@@ -14,7 +14,7 @@ PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are off by 3 to 8 mpx
-HARMONICS = 6  # so many that no two phases look like three
+HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
 
 
