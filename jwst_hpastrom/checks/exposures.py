@@ -110,6 +110,13 @@ def build_phase(build):
             causes=("too few dithers, or dithers by whole pixels", "too few stars for an undersampled ePSF"),
             remedy="add exposures at other pixel phases, or give an ePSF library",
         )  # fmt: skip
+        if (number := build.meta.get(f"{axis}_pixel_phases")) is not None:
+            yield judge(
+                BUILD, "pixel phases that a star is seen at", float(number), (2.5, None), (1.2, None),
+                about=axis, rank=26,
+                causes=("too few dithers: an error that the phases have in common does not show",),
+                remedy="add exposures at other pixel phases, or give an ePSF library",
+            )  # fmt: skip
 
 
 def epsf_borrowed(build):

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
+from jwst_hpastrom.epsf.flux_bias import without_position_gain
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.kernels import crowded, detection, render, star_fit
 from jwst_hpastrom.epsf.library import EPSFLibrary
@@ -242,9 +243,9 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
     with np.errstate(invalid="ignore", divide="ignore"):
         qfit, radxs = out[:, 0] / np.abs(fit.flux), out[:, 1] / fit.flux
         radxs_err = np.sqrt(out[:, 2]) / np.abs(fit.flux)
-        flux_err = np.sqrt(fit.flux_var)
-        mag = np.where(fit.flux > 0, -2.5 * np.log10(np.abs(fit.flux)), np.nan)
-        mag_err = 2.5 / np.log(10) * flux_err / np.abs(fit.flux)
+        flux_err, flux = np.sqrt(fit.flux_var), without_position_gain(fit.flux, columns.get("snr", fit.snr))
+        mag = np.where(flux > 0, -2.5 * np.log10(np.abs(flux)), np.nan)
+        mag_err = 2.5 / np.log(10) * flux_err / np.abs(flux)
         chi2 = fit.chi2 / np.maximum(fit.n_pixels - fit.n_parameters, 1)
     bits = np.zeros(n, np.int64) if flags is None else np.asarray(flags, np.int64).copy()
     n_saturated = saturated_counts(pixels.saturated, fit.x, fit.y, box)
@@ -264,7 +265,7 @@ def star_table(pixels, library, fit, *, statistics=None, flags=None, box=2, oute
         bits[where] |= int(flag)
     data = {
         "id": np.arange(n), "x": fit.x, "y": fit.y, "x_err": np.sqrt(fit.x_var), "y_err": np.sqrt(fit.y_var),
-        "xy_cov": fit.xy_cov, "flux": fit.flux, "flux_err": flux_err, "mag": mag, "mag_err": mag_err,
+        "xy_cov": fit.xy_cov, "flux": flux, "flux_err": flux_err, "mag": mag, "mag_err": mag_err,
         "sky": fit.sky, "sky_err": fit.sky_err, "qfit": qfit, "radxs": radxs, "chi2": chi2,
         "n_pixels": fit.n_pixels, "n_saturated": n_saturated, "flags": bits,
         "radxs_err": radxs_err, "snr": fit.snr,
@@ -353,19 +354,17 @@ def fit_stars(
     radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius
     halves = half_boxes(radius, half)
     level, scatter = mesh.at(x, y)
-    shift = 2.0 + np.asarray(radius).max(initial=0.0) * 0.5
-    fit = fit_positions(
-        pixels, library, x, y, level, scatter / 8, halves, fit_sky=sky == "fit", max_shift=shift
-    )
+    shift, free = 2.0 + np.asarray(radius).max(initial=0.0) * 0.5, {"fit_sky": sky == "fit"}
+    fit = fit_positions(pixels, library, x, y, level, scatter / 8, halves, max_shift=shift, **free)
     flags = np.zeros(x.size, np.int64)
+    residual = subtract(pixels, library, fit)
+    pixels, err = learned_weights(pixels, residual.data, mesh.image(image.shape)), scatter / 8
     if sky == "annulus":
-        residual = subtract(pixels, library, fit)
         level, err, fallback = local_sky(residual, fit.x, fit.y, mesh, inner=sky_inner, outer=sky_outer)
-        pixels = learned_weights(pixels, residual.data, mesh.image(image.shape))
-        shares = model_error(pixels, residual.data, library, fit.x, fit.y, fit.flux, level)
-        fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift)
-        fit = with_model_error(fit, pixels, residual.data, library, shares)
         flags[fallback] |= int(Flag.SKY_FALLBACK)
+    shares = model_error(pixels, residual.data, library, fit.x, fit.y, fit.flux, level)
+    fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift, **free)
+    fit = with_model_error(fit, pixels, residual.data, library, shares)
     return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
 
 

@@ -1,19 +1,17 @@
 """Transformations fitted to pairs by clipped weighted least squares."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jwst_hpastrom._display import Displayed
-from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.geometry.clipped_fits import FEW, Clipping, Pairs, fit_clipped
 from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
-from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["TransformFit", "fit_linear", "fit_polynomial"]
-
-#: with fewer stars the scatter of a fit is that of both axes, and covariances are Student's
-FEW = 30
 
 
 @dataclass(frozen=True)
@@ -71,54 +69,6 @@ class TransformFit(Displayed):
         return np.stack([np.einsum("ni,ij,nj->n", d, self.covariance, d) for d in designs])
 
 
-def _weights(weights, n):
-    if weights is None:
-        return np.ones(n), np.ones(n)
-    if isinstance(weights, tuple):
-        return np.broadcast_to(weights[0], n).astype(float), np.broadcast_to(weights[1], n).astype(float)
-    w = np.broadcast_to(weights, n).astype(float)
-    return w, w
-
-
-class _Pairs(NamedTuple):
-    """Positions and where they go, with weights; ``finite``: which pairs can be used."""
-
-    x: np.ndarray
-    y: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    wu: np.ndarray
-    wv: np.ndarray
-    finite: np.ndarray
-
-    @classmethod
-    def of(cls, x, y, u, v, weights):
-        x, y, u, v = (np.asarray(c, float) for c in (x, y, u, v))
-        wu, wv = _weights(weights, x.size)
-        finite = np.isfinite(x + y + u + v) & (wu > 0) & (wv > 0) & np.isfinite(wu + wv)
-        return cls(x, y, u, v, wu, wv, finite)
-
-    def roots(self):
-        """Square roots of the weights: residuals are clipped in units of their own errors."""
-        return tuple(np.sqrt(np.where(self.finite, w, 0.0)) for w in (self.wu, self.wv))
-
-    def rounding(self, root):
-        """Rounding error in the same units."""
-        size = max(np.max(np.abs(c[self.finite]), initial=0.0) for c in (self.u, self.v))
-        return 1e-11 * (1 + size) * max(np.max(r, initial=0.0) for r in root)
-
-
-class _Clipping(NamedTuple):
-    """How pairs are clipped; ``n_free``: parameters per axis that few residuals are smaller for."""
-
-    what: str
-    sigma: float | None
-    max_iterations: int
-    min_stars: int
-    keep: np.ndarray | None
-    n_free: float = 0
-
-
 def _normal_solve(design, w, t):
     """Weighted least squares by the normal equations, by SVD where they are singular."""
     weighted = design * w[:, None]
@@ -135,39 +85,6 @@ def _solve_symmetric(normal, side):
         return np.linalg.solve(normal, side)
     except np.linalg.LinAlgError:
         return np.linalg.pinv(normal, hermitian=True) @ side
-
-
-def _fit_clipped(solve, pairs, how):
-    """Transformation by ``solve`` from pairs without outliers: these pairs, their scatter, all residuals."""
-    finite, sigma, min_stars, what = pairs.finite, how.sigma, how.min_stars, how.what
-    root = pairs.roots()
-    tiny = pairs.rounding(root)
-    keep = finite.copy() if how.keep is None else finite & how.keep
-    if keep.sum() < min_stars:
-        raise NotEnoughStarsError(f"{int(keep.sum())} stars in common", f"{min_stars} for {what}")
-    for _ in range(how.max_iterations):
-        transform, du, dv = solve(keep)
-        # with two residuals to spare no wrong pair can be told from the good ones
-        if sigma is None or keep.sum() - how.n_free <= 2:
-            break
-        nu, nv = du * root[0], dv * root[1]
-        # residuals of few stars are smaller than the errors, and their median deviation is uncertain
-        m = int(keep.sum())
-        wider = np.sqrt(m / max(m - how.n_free, 1)) * (1 + 3 / m) if m < FEW else 1.0
-        su, sv = wider * robust_sigma(nu[keep]), wider * robust_sigma(nv[keep])
-        # about the median, as the scale is: about zero, skewed residuals would lose the good pairs
-        nu, nv = nu - np.median(nu[keep]), nv - np.median(nv[keep])
-        new = finite & (np.hypot(nu / max(su, tiny), nv / max(sv, tiny)) <= sigma * np.sqrt(2))
-        if new.sum() < min_stars:
-            raise NotEnoughStarsError(
-                f"{int(new.sum())} of {finite.size} pairs left after clipping", f"{min_stars} for {what}"
-            )
-        if np.array_equal(new, keep):
-            break
-        keep = new
-    transform, du, dv = solve(keep)
-    rms = float(np.sqrt(0.5 * np.mean(du[keep] ** 2 + dv[keep] ** 2)))
-    return transform, keep, rms, du, dv
 
 
 def fit_linear(
@@ -229,13 +146,13 @@ def fit_linear(
     """
     if parameters not in (4, 6):
         raise ParameterError(f"parameters={parameters}", "4 or 6")
-    pairs = _Pairs.of(x, y, u, v, weights)
+    pairs = Pairs.of(x, y, u, v, weights)
     solve = _LinearSolver(pairs, parameters)
-    how = _Clipping(
+    how = Clipping(
         f"a {parameters}-parameter transformation", sigma, max_iterations, min_stars or parameters // 2 + 1,
         keep, parameters / 2,
     )  # fmt: skip
-    transform, keep, rms, du, dv = _fit_clipped(solve, pairs, how)
+    transform, keep, rms, du, dv = fit_clipped(solve, pairs, how)
     covariance = _linear_covariance(pairs, transform, parameters, keep, du, dv)
     return TransformFit(transform, covariance, keep, int(keep.sum()), rms)
 
@@ -355,7 +272,7 @@ def fit_polynomial(
     >>> round(float(fit.transform.forward(50.0, 20.0)[0]), 6)
     52.5
     """
-    pairs = _Pairs.of(x, y, u, v, weights)
+    pairs = Pairs.of(x, y, u, v, weights)
     x, y, u, v, wu, wv, finite = pairs
     terms = polynomial_terms(degree)
     if finite.any():
@@ -374,10 +291,10 @@ def fit_polynomial(
         t = PolynomialTransform(degree, c[0], c[1], center, float(half))
         return t, u - design @ c[0], v - design @ c[1]
 
-    how = _Clipping(
+    how = Clipping(
         f"a polynomial of degree {degree}", sigma, max_iterations, min_stars or len(terms) + 1, keep
     )
-    transform, keep, rms, du, dv = _fit_clipped(solve, pairs, how)
+    transform, keep, rms, du, dv = fit_clipped(solve, pairs, how)
     n = len(terms)
     cov = np.zeros((2 * n, 2 * n))
     for block, w, r in ((slice(0, n), wu[keep], du[keep]), (slice(n, 2 * n), wv[keep], dv[keep])):

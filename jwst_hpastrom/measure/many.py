@@ -16,6 +16,7 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.configuration import configured
+from jwst_hpastrom.epsf.flux_bias import without_position_gain
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.frame import MasterFrame, combine_errors
@@ -221,7 +222,8 @@ def _table(field, found, n_min, fit_box):
         to_master_errors(field.to_master, out.x_rms * inflation[1], out.y_rms * inflation[2], out.rms_corr)
     )
     empirical /= root
-    to_mag = 2.5 / np.log(10) / flux
+    alone = without_position_gain(flux, flux / out.flux_err)
+    to_mag = 2.5 / np.log(10) / alone
     flags = np.zeros(x.size, np.int64)
     flags[n_used < n_found] |= int(Flag.CLIPPED)
     flags[n_used < n_min] |= int(Flag.FEW_EXPOSURES)
@@ -232,8 +234,8 @@ def _table(field, found, n_min, fit_box):
         flags[np.unique(a)] |= int(Flag.SUBTRACTED)
         flags[np.unique(a[flux[b] > 0.1 * flux[a]])] |= int(Flag.CROWDED)
     head = clumps(x, y, flux, misfits, (out.chi2 > 1.1) & (out.qfit > 0.7))
-    light = np.bincount(head, flux, minlength=x.size)
-    mag = -2.5 * np.log10(np.where(light > 0, light, flux))
+    light = np.bincount(head, alone, minlength=x.size)
+    mag = -2.5 * np.log10(np.where(light > 0, light, alone))
     mag_rms = out.flux_rms * to_mag
     shared, tie = _systematic(frame, u, v), _tie_error(frame, u, v)
     ex, ey = (

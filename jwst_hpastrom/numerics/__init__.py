@@ -16,6 +16,7 @@ from jwst_hpastrom.numerics.robust import (
     median_chi2,
     robust_limits,
     robust_sigma,
+    shortest_half,
     sigma_about_zero,
     weighted_median,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "robust_limits",
     "robust_sigma",
     "rows_by_group",
+    "shortest_half",
     "sigma_about_zero",
     "sort_into_groups",
     "weighted_median",

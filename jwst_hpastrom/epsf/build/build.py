@@ -15,7 +15,7 @@ from jwst_hpastrom.epsf.build.config import BuildConfig
 from jwst_hpastrom.epsf.build.convergence import phase_diagram
 from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
-from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
+from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases
 from jwst_hpastrom.epsf.exchange.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import Job
@@ -289,9 +289,10 @@ def _result(job, run, frames, hot):
     stars.fit(job, run.library)
     predicted = run.averager.update(stars.x, stars.y, stars.flux, stars.err)
     meta = {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
+    phases = {f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0] for a in "xy"}
     return BuildResult(
         replace(run.library, meta=meta),
-        Table(run.rows),
+        Table(run.rows, meta=phases),
         stars.table(run.star, predicted, run.use),
         phase_diagram(run.first, (stars.x, stars.y, predicted), run.use),
         predicted.transforms,

@@ -6,13 +6,15 @@ import numpy as np
 
 from jwst_hpastrom.errors import DegenerateSolutionError
 
-__all__ = ["phase_error", "trusted", "warn_of_phases"]
+__all__ = ["phase_error", "pixel_phases", "trusted", "warn_of_phases"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
+FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are off by 3 to 8 mpx
+HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
 
 
@@ -21,27 +23,65 @@ def phase_error(row):
     return float(np.hypot(row["x_phase"], row["y_phase"]))
 
 
+def pixel_phases(stars, star, use, axis):
+    """How well a typical star's exposures cover the pixel phases of an axis.
+
+    Parameters
+    ----------
+    stars : object
+        Positions ``x``, ``y`` of all measurements, pixels.
+
+    star, use : ndarray, shape (n,)
+        Each measurement's star (negative for none), and whether it counts.
+
+    axis : {"x", "y"}
+
+    Returns
+    -------
+    number : float
+        Phases that a star is seen at: one over the mean of the squared lengths of the mean phase vectors
+        of the first six harmonics, about N for N phases at random, at most 2.5 for two. Zero
+        where no star is in two exposures.
+
+    share : float
+        Length of the first harmonic's: the part of a pixel-phase error that a star's mean follows.
+    """
+    rows = np.flatnonzero(use & (star >= 0))
+    n = np.bincount(star[rows])
+    if not (n > 1).any():
+        return 0.0, 1.0
+    turn, count = 2j * np.pi * getattr(stars, axis)[rows], np.maximum(n, 1)
+    waves = [np.exp(k * turn) for k in range(1, HARMONICS + 1)]
+    lengths = [np.abs(np.bincount(star[rows], w.real) + 1j * np.bincount(star[rows], w.imag)) for w in waves]
+    lengths = np.array(lengths)[:, n > 1] / count[n > 1]
+    return float(1 / np.median(np.mean(lengths**2, axis=0))), float(np.median(lengths[0]))
+
+
 def warn_of_phases(stars, star, use, row):
     """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
-    only the rest of it shows in the residuals. Returns why nothing tells ePSF and positions apart, or None.
+    only the rest of it shows in the residuals. Of two phases some harmonic always hides. Returns why nothing
+    tells ePSF and positions apart, or None.
     """
-    rows = np.flatnonzero(use & (star >= 0))
-    n = np.bincount(star[rows])
-    for axis, p in (("x", stars.x), ("y", stars.y)):
-        turn = np.exp(2j * np.pi * p[rows])
-        length = np.abs(np.bincount(star[rows], turn.real) + 1j * np.bincount(star[rows], turn.imag))
-        if not (n > 1).any():
+    for axis in "xy":
+        number, share = pixel_phases(stars, star, use, axis)
+        if not number:
             return "no star in two exposures"
-        share = float(np.median(length[n > 1] / n[n > 1]))
         if share > ONE_PHASE:
             return f"each star at one pixel phase in {axis} in all exposures"
-        if row[f"{axis}_phase"] / (1 - share) > PHASE_GOAL:
+        shown = row[f"{axis}_phase"]
+        if shown / (1 - share) > PHASE_GOAL:
             log.warning(
                 "positions in %s may keep pixel-phase errors of up to %.4f px: residuals show %.4f px, "
                 "the dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
-                axis, row[f"{axis}_phase"] / (1 - share), row[f"{axis}_phase"], 100 * share,
+                axis, shown / (1 - share), shown, 100 * share,
+            )  # fmt: skip
+        elif number < FEWEST_PHASES:
+            log.warning(
+                "each star is seen at about %.1f pixel phases in %s: errors that these have in common do not "
+                "show, and may be ten times the %.4f px of the residuals; more dithers or a given ePSF help",
+                number, axis, shown,
             )  # fmt: skip
     return None
 

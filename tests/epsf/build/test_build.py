@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.build.trust import trusted, warn_of_phases
+from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
@@ -170,7 +170,21 @@ def test_hidden_phase_errors_are_said(caplog):
     assert "in x may keep pixel-phase errors of up to 0.0050 px" in record.message
     caplog.clear()
     warn_of_phases(stars, star, use, {"x_phase": 0.0015, "y_phase": np.nan})
-    assert not caplog.records
+    (record,) = caplog.records  # two phases, however small the residuals
+    assert "about 1.6 pixel phases in x" in record.message
+
+
+@pytest.mark.parametrize(("n", "least", "most"), [(2, 1.0, 2.5), (3, 1.0, 6.0), (9, 3.0, 30.0)])
+def test_pixel_phases_are_counted(n, least, most):
+    rng = np.random.default_rng(n)
+    for _ in range(30):
+        dither = rng.uniform(0, 30, n)
+        x = (np.arange(60) * 17.3)[:, None] + dither
+        stars, star = SimpleNamespace(x=x.ravel()), np.repeat(np.arange(60), n)
+        number, share = pixel_phases(stars, star, np.ones(star.size, bool), "x")
+        assert least <= number < most or share > 0.9  # of which the build is refused
+        assert share == pytest.approx(abs(np.mean(np.exp(2j * np.pi * dither))))
+    assert pixel_phases(stars, np.arange(star.size), np.ones(star.size, bool), "x") == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("n", "found"), [(4, "one pixel phase in x"), (1, "no star in two exposures")])

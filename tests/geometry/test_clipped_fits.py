@@ -1,0 +1,53 @@
+"""Pairs of which many are wrong alike."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.geometry import fit_linear, fit_polynomial
+
+NOISE = 0.01
+
+
+def offsets(fit, shift, share, n=400, seeds=20):
+    """Errors of a fit's middle in units of the noise's share, and how many wrong pairs each kept."""
+    d, wrong = [], []
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, n])
+        x, y = rng.uniform(0, 2048, (2, n))
+        bad = np.arange(n) < share * n
+        noise = rng.normal(0, NOISE, (2, n))
+        found = fit(x, y, x + noise[0] + shift * NOISE * bad, y + noise[1])
+        d.append((found.transform.forward(1024.0, 1024.0)[0] - 1024.0) / (NOISE / np.sqrt(n * (1 - share))))
+        wrong.append(found.keep[bad].sum())
+    return np.array(d), np.array(wrong)
+
+
+@pytest.mark.parametrize("shift", [12.0, 20.0, 100.0])
+@pytest.mark.parametrize("fit", [fit_linear, lambda *pairs: fit_polynomial(*pairs, degree=2)])
+def test_two_pairs_in_five_that_are_wrong_alike_are_left_out(fit, shift):
+    d, wrong = offsets(fit, shift, 0.4)
+    assert not wrong.any()
+    assert np.sqrt(np.mean(d**2)) < 2.5  # errors at the middle, of six or twelve parameters
+
+
+def test_halves_that_differ_have_no_majority():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, y = rng.uniform(0, 2048, (2, 400))
+        side = np.repeat([-1.0, 1.0], 200)
+        noise = rng.normal(0, NOISE, (2, 400))
+        fit = fit_linear(x, y, x + noise[0] + 8 * NOISE * side, y + noise[1])
+        assert fit.keep.mean() > 0.95
+        error = np.sqrt(fit.variance(np.array([1024.0]), np.array([1024.0]))[0, 0])
+        assert abs(fit.transform.forward(1024.0, 1024.0)[0] - 1024.0) < 4 * error
+
+
+def test_good_pairs_stay_as_they_were():
+    """Residuals of a normal distribution, and of a wide-tailed one, are no reason for another start."""
+    rng = np.random.default_rng(4)
+    for n in (20, 30, 100, 1000):
+        for _ in range(20):
+            x, y = rng.uniform(0, 2048, (2, n))
+            wide = rng.standard_t(5, (2, n)) * NOISE
+            fit = fit_linear(x, y, x + wide[0], y + wide[1])
+            assert fit.keep.mean() > 0.8
