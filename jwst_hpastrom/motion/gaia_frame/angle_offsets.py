@@ -212,7 +212,8 @@ class _Stars:
         """Normal matrices and right sides, of the weights that are left."""
         n, e = self.dt.shape
         terms = np.concatenate(
-            [np.ones((n, e, 1)), self.dt[..., None], np.broadcast_to(self.one_hot, (n, *self.one_hot.shape))], -1
+            [np.ones((n, e, 1)), self.dt[..., None], np.broadcast_to(self.one_hot, (n, *self.one_hot.shape))],
+            -1,
         )
         self.terms = terms
         weighted = self.weight[..., None] * terms
@@ -272,12 +273,9 @@ def _learn_axis(stars, basis, bins):
     values = _first_curves(stars, basis, widths[bins], bins)
     for _ in range(ROUNDS):
         offset = basis @ values.T
-        like = np.stack(
-            [_total(stars.likelihood(offset, (s * typical)[bins], weights)) for s in SPREADS], 1
-        )
-        for b in range(typical.size):
-            p = softmax(like[bins == b].sum(0)) if (bins == b).any() else np.eye(SPREADS.size)[0]
-            widths[b] = typical[b] * np.sqrt(p @ SPREADS**2)
+        like = np.stack([_total(stars.likelihood(offset, (s * typical)[bins], weights)) for s in SPREADS], 1)
+        of_bin = np.stack([like[bins == b].sum(0) for b in range(typical.size)])
+        widths = typical * np.sqrt(_shares(of_bin) @ SPREADS**2)
         weights = softmax(stars.likelihood(offset, widths[bins], weights), axis=1).mean(0) + 1e-6
         weights /= weights.sum()
         stars.reject(offset, widths[bins])
@@ -285,6 +283,15 @@ def _learn_axis(stars, basis, bins):
             share = softmax(stars.likelihood(offset, widths[bins], weights), axis=1) @ (1 / WIDE)
             values, covariance = _curves(stars, basis, widths[bins], share, STEPS)
     return values, covariance, widths
+
+
+def _shares(log_likelihood):
+    """Probabilities of the spreads in every bin; what is likely in one is likely in the others."""
+    share = np.full(SPREADS.size, 1.0 / SPREADS.size)
+    for _ in range(STEPS):
+        p = softmax(log_likelihood + np.log(share), axis=1)
+        share = (p.sum(0) + 1.0 / SPREADS.size) / (len(p) + 1.0)
+    return p
 
 
 def _first_curves(stars, basis, spread, bins):

@@ -140,6 +140,7 @@ def fit_epochs(
         plane=sky.plane,
         settings=fitted.inputs,
         position_angles=np.array(angles, float),
+        shift=None if frame.offsets is None else frame.offsets.shift,
         names=tuple(str(t.meta.get("filename") or f"{e:.4f}") for t, e in zip(lists, epochs, strict=True)),
     )
 
@@ -165,9 +166,7 @@ def _fit(sky, frame, kinematics, executor, progress):
     inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": extra, "group": group}
     inputs["factors"], shared = sky.factors, None
     if frame.plates is not None:
-        fits, shared, drift = add_frame_errors(
-            fits, frame.plates, links, error, epochs, group, frame.offsets
-        )
+        fits, shared, drift = add_frame_errors(fits, frame.plates, links, error, epochs, group, frame.offsets)
     else:
         with np.errstate(all="ignore"):
             typical = np.nanmedian(error, axis=1)

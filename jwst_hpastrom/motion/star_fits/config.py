@@ -28,6 +28,7 @@ class Kinematics(Configuration):
         text="""Measurements further than this many errors from their leave-one-out prediction go, in either
         axis, worst first, 0 for none.""",
     )  # fmt: skip
+
     @property
     def grouped(self) -> bool:
         """Whether groups of epochs may have offsets."""
