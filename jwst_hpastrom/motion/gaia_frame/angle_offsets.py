@@ -1,4 +1,4 @@
-"""Offsets that epochs of one position angle share: what stars of a magnitude have in common, and their own."""
+"""Offsets that epochs of a position angle share: what stars of a magnitude have in common, and own ones."""
 
 from dataclasses import dataclass
 

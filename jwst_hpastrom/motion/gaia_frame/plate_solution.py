@@ -11,6 +11,7 @@ from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.motion.gaia_frame.config import PlateSettings
+from jwst_hpastrom.motion.gaia_frame.field_motion import hold_by_motions
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameCovariance
 from jwst_hpastrom.motion.gaia_frame.plate_stars import (
     Epochs,
@@ -193,6 +194,11 @@ def solve_plates(
         old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
         start = 3 * float(np.nanmedian(error))
         width = start if width is None else width
+        if n_epochs == 2:
+            held, pulled, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
+            prior = soft / width**2
+            others = held + np.diag(prior), pulled - prior * (old - center)
+            hold_by_motions(normal, right, now, np.flatnonzero(field & (fits.model >= 0)), others)
         if log_odds is not None:
             states = _mixture(normal, right, old, soft, width, center, told, log_odds, **ROUGH).states
         catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
