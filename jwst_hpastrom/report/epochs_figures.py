@@ -41,6 +41,8 @@ def _matrix(measurements):
     for name in ("xi", "eta", "xi_error", "eta_error", "mag", "used"):
         out[name] = np.full((ids.size, epochs.size), np.nan)
         out[name][star, epoch] = np.asarray(measurements[name], float)
+        if f"shift_{name}" in measurements.colnames:  # to be seen in the figures
+            out[name][star, epoch] += np.asarray(measurements[f"shift_{name}"], float)
     for name in ("group", "position_angle"):
         out[name] = np.zeros(epochs.size)
         out[name][epoch] = np.asarray(measurements[name], float)

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.table import Table
+from scipy.linalg import block_diag
 
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import polynomial_terms
 from jwst_hpastrom.motion.gaia_frame.config import PlateSettings
+from jwst_hpastrom.motion.gaia_frame.field_motion import hold_by_motions
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameCovariance
 from jwst_hpastrom.motion.gaia_frame.plate_stars import (
     Epochs,
@@ -102,7 +104,9 @@ def cubic_of_inverse(coefficients):
 
 
 @configured(PlateSettings)
-def solve_plates(ties, links, epochs, reference, star, *, config, group=None, log_odds=None, executor=None):
+def solve_plates(
+    ties, links, epochs, reference, star, *, config, group=None, offsets=None, log_odds=None, executor=None
+):
     """Solve for the transformations of all epochs at once.
 
     Parameters
@@ -121,6 +125,10 @@ def solve_plates(ties, links, epochs, reference, star, *, config, group=None, lo
 
     group : ndarray of int, optional
         Groups of epochs in which every star has an offset of its own.
+
+    offsets : `~jwst_hpastrom.motion.gaia_frame.angle_offsets.AngleOffsets`, optional
+        What is known of these: positions are corrected by the expected ones, the rest is as large as they
+        say. Without, offsets are free.
 
     {options}
 
@@ -149,7 +157,9 @@ def solve_plates(ties, links, epochs, reference, star, *, config, group=None, lo
     the frame: only the reference stars determine it, each with one weight at all epochs. Two epochs are held
     by the reference stars alone; from three on all stars help, those of few epochs with Student's weights.
     """
-    links, star = best_stars(links, star, config.max_stars)
+    rows = best_stars(links, star, config.max_stars)
+    links, star = links.take(rows), np.arange(star.size)
+    offsets = None if offsets is None else offsets.take(rows)
     kinematics = {"outlier_sigma": config.outlier_sigma}
     n, n_epochs = links.index.shape
     group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
@@ -165,11 +175,14 @@ def solve_plates(ties, links, epochs, reference, star, *, config, group=None, lo
     states, center, width, table = np.ones((star.size, 1)), 0.0, None, None
     for step in range(config.n_iterations):
         position, error = measured(links, ties, n_epochs)
+        if offsets is not None:
+            position = position - offsets.shift
         fits = fit_motions(
             epochs, position[0], position[1], error[0], error[1],
             models=models, group=group, use=links.usable, executor=executor, **kinematics,
         )  # fmt: skip
-        now = Epochs(ties, links, epochs, group, fits, position, error)
+        own = None if offsets is None else offsets.spread
+        now = Epochs(ties, links, epochs, group, fits, position, error, own)
         share = star_weights(fits, position, error, epochs)
         rows = np.flatnonzero(field & (share > 0) & (fits.used.sum(1) > 2))
         _unless_enough(fits.used[rows].sum(0) + fits.used[star].sum(0), n_hard, epochs)
@@ -181,6 +194,11 @@ def solve_plates(ties, links, epochs, reference, star, *, config, group=None, lo
         old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
         start = 3 * float(np.nanmedian(error))
         width = start if width is None else width
+        if n_epochs == 2:
+            held, pulled, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
+            prior = soft / width**2
+            others = held + np.diag(prior), pulled - prior * (old - center)
+            hold_by_motions(normal, right, now, np.flatnonzero(field & (fits.model >= 0)), others)
         if log_odds is not None:
             states = _mixture(normal, right, old, soft, width, center, told, log_odds, **ROUGH).states
         catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
@@ -251,7 +269,7 @@ def _solve(normal, right, old, soft, center, width):
     return new, covariance, width
 
 
-def add_frame_errors(fits, plates, links, error, epochs, group=None):
+def add_frame_errors(fits, plates, links, error, epochs, group=None, offsets=None):
     """Add what the transformations' errors do to each star's position and motion, less what is common to all.
 
     Parameters
@@ -269,6 +287,9 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
 
     group : ndarray of int, optional
 
+    offsets : `~jwst_hpastrom.motion.gaia_frame.angle_offsets.AngleOffsets`, optional
+        The positions were corrected by: their errors are added as well.
+
     Returns
     -------
     fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
@@ -281,37 +302,43 @@ def add_frame_errors(fits, plates, links, error, epochs, group=None):
         Of the mean displacement of all stars.
     """
     n, k = fits.t0.size, fits.degree + 1
-    if group is None or not (fits.model == MODEL_CODES["group"]).any():
+    if group is None or (offsets is None and not (fits.model == MODEL_CODES["group"]).any()):
         group = np.zeros(len(epochs), int)
     fitted = np.flatnonzero(fits.model >= 0)
     epoch = float(np.median(fits.t0[fitted]))
     out, common, shared = fits.covariance.copy(), np.empty((2, 2, 2)), np.full((n, 2), np.nan)
     for axis in (0, 1):
-        mean, effect = np.zeros((2, plates.covariance.shape[1])), np.zeros((n, k, plates.covariance.shape[1]))
+        covariance = plates.covariance[axis]
+        if offsets is not None:
+            covariance = block_diag(covariance, offsets.covariance[axis])
+        mean, effect = np.zeros((2, len(covariance))), np.zeros((n, k, len(covariance)))
         for first in range(0, fitted.size, 2000):
             s = fitted[first : first + 2000]
-            effect[s] = _effect(fits, s, axis, plates.ties, links, error[axis], epochs, group)
+            effect[s] = _effect(fits, s, axis, plates.ties, links, error[axis], epochs, group, offsets)
         shift = (epoch - fits.t0)[:, None]
         mean[0] = np.mean(effect[fitted, 0] + shift[fitted] * effect[fitted, 1], 0)
         mean[1] = np.mean(effect[fitted, 1], 0)
-        common[axis] = mean @ plates.covariance[axis] @ mean.T
+        common[axis] = mean @ covariance @ mean.T
         effect[fitted, 1] -= mean[1]
         effect[fitted, 0] -= mean[0] - shift[fitted] * mean[1]
         rows = slice(k * axis, k * axis + k)
         for first in range(0, fitted.size, 2000):
             s = fitted[first : first + 2000]
-            added = (effect[s] @ plates.covariance[axis]) @ np.swapaxes(effect[s], 1, 2)
+            added = (effect[s] @ covariance) @ np.swapaxes(effect[s], 1, 2)
             out[s, rows, rows] += added
             shared[s, axis] = np.sqrt(added[:, 1, 1])
     return replace(fits, covariance=out), shared, FrameCovariance(epoch, common)
 
 
-def _effect(fits, stars, axis, ties, links, error, epochs, group):
-    """Derivatives of the stars' polynomial in time by the transformations' coefficients, (n, k, E·T)."""
+def _effect(fits, stars, axis, ties, links, error, epochs, group, offsets):
+    """Derivatives of the stars' polynomial in time by the transformations' coefficients, (n, k, E·T).
+
+    With offsets by their curves' values in addition.
+    """
     k, used = fits.degree + 1, fits.used[stars]
     basis = time_basis(epochs, fits.t0[stars], group, fits.degree)
     sigma = np.nan_to_num(error[stars], nan=1.0)
-    spread = 1e-3 * np.median(sigma, axis=1)
+    spread = 1e-3 * np.median(sigma, axis=1) if offsets is None else offsets.spread[axis, stars]
     has = fits.model[stars] == MODEL_CODES["group"]
     spread = np.where(has, np.maximum(np.exp(fits.theta[stars, axis, 0]), spread), spread)
     precision = np.zeros((stars.size, basis.shape[-1], basis.shape[-1]))
@@ -319,4 +346,7 @@ def _effect(fits, stars, axis, ties, links, error, epochs, group):
         precision[:, g, g] = spread**-2.0
     operator, _ = weighted_inverse(np.where(used, sigma**-2.0, 0.0), basis, precision)
     design = designs(ties, links.x[stars], links.y[stars], used)
-    return (operator[:, :k, :, None] * design[:, None]).reshape(stars.size, k, -1)
+    by_plates = (operator[:, :k, :, None] * design[:, None]).reshape(stars.size, k, -1)
+    if offsets is None:
+        return by_plates
+    return np.concatenate([by_plates, offsets.response(operator[:, :k], stars)], -1)

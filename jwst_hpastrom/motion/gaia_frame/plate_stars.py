@@ -54,6 +54,14 @@ def weighted_inverse(weight, basis, precision):
     return operator, rest
 
 
+def _diagonal(values, first):
+    """Matrices (n, first + m, first + m) with values (n, m) on the diagonal from ``first`` on, else zero."""
+    out = np.zeros((len(values), *(2 * [first + values.shape[1]])))
+    k = np.arange(first, out.shape[1])
+    out[:, k, k] = values
+    return out
+
+
 def _accumulate(normal, right, rest, design, y):
     """Add stars to the normal equations of the coefficients."""
     n_epochs, n_terms = design.shape[1:]
@@ -107,13 +115,12 @@ def star_weights(fits, position, error, epochs):
 
 
 def best_stars(links, star, most):
-    """Take reference stars, then the field stars whose mean position is best known."""
+    """Rows of the reference stars, then of the field stars whose mean position is best known."""
     weight = np.where(links.usable, 1.0, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         weight /= np.where(links.usable, links.x_err**2 + links.y_err**2, 1.0)
     rank = np.argsort(-weight.sum(1), kind="stable")
-    rows = np.concatenate([star, rank[~np.isin(rank, star)][:most]])
-    return links.take(rows), np.arange(star.size)
+    return np.concatenate([star, rank[~np.isin(rank, star)][:most]])
 
 
 class Epochs(NamedTuple):
@@ -126,21 +133,27 @@ class Epochs(NamedTuple):
     fits: Any  # MotionFits
     position: np.ndarray  # (2, n, n_epochs)
     error: np.ndarray
+    spread: Any = None  # (2, n) of the stars' own offsets by group, where it is known
 
 
 def field_stars(normal, right, rows, share, now):
     """Add stars of free position, motion and group offsets, each times its ``share``, to the equations.
 
-    ``now``: `Epochs`.
+    ``now``: `Epochs`; where it has a spread, offsets are as large as that.
     """
-    ties, links, epochs, group, fits, position, error = now
-    basis = time_basis(epochs, fits.t0[rows], group)[:, :, 1:]  # the groups' columns add to the constant
+    ties, links, epochs, group, fits, position, error, spread = now
+    basis = time_basis(epochs, fits.t0[rows], group)
     design = designs(ties, links.x[rows], links.y[rows], fits.used[rows])
     used = fits.used[rows]
     for axis in (0, 1):
         weight = share[:, None] * np.where(used, np.nan_to_num(error[axis, rows], nan=1.0) ** -2.0, 0.0)
         offset = np.nan_to_num(position[axis, rows] - fits.coefficients[rows, (fits.degree + 1) * axis, None])
-        _, rest = weighted_inverse(weight, basis, 0.0)
+        if spread is None:  # the groups' columns add to the constant
+            _, rest = weighted_inverse(weight, basis[:, :, 1:], 0.0)
+        else:
+            # a weight of no epoch, so that a star with one group, or none left, has an inverse
+            own = np.repeat(share[:, None] * spread[axis, rows, None] ** -2.0, basis.shape[2] - 2, axis=1)
+            _, rest = weighted_inverse(weight, basis, _diagonal(own, 2))
         _accumulate(normal[axis], right[axis], rest, design, np.where(used, offset, 0.0))
 
 
@@ -161,7 +174,7 @@ def reference_stars_terms(normal, right, reference, star, now):
     -------
     `~jwst_hpastrom.motion.gaia_frame.reference_terms.ReferenceTerms`
     """
-    ties, links, epochs, group, fits, position, error = now
+    ties, links, epochs, group, fits, position, error, known = now
     used, n_groups = fits.used[star], np.unique(group).size
     basis = time_basis(epochs, reference.epoch, group)
     design = designs(ties, links.x[star], links.y[star], used)
@@ -172,13 +185,13 @@ def reference_stars_terms(normal, right, reference, star, now):
     for axis in (0, 1):
         sigma = np.nan_to_num(error[axis, star], nan=1.0)
         weight = np.where(used, sigma**-2.0, 0.0)
-        precision = np.zeros((n, 2 + n_groups, 2 + n_groups))
-        precision[:, 0, 0] = precision[:, 1, 1] = FREE
         spread = np.median(sigma, axis=1) * (1.0 if n_groups > 1 else 1e-4)
+        if known is not None:
+            spread = known[axis, star]
         has = fits.model[star] == MODEL_CODES["group"]
         spread = np.where(has, np.maximum(np.exp(fits.theta[star, axis, 0]), spread), spread)
-        for g in range(n_groups):
-            precision[:, 2 + g, 2 + g] = spread**-2.0
+        precision = _diagonal(np.repeat(spread[:, None] ** -2.0, n_groups, axis=1), 2)
+        precision[:, 0, 0] = precision[:, 1, 1] = FREE
         operator, rest = weighted_inverse(weight, basis, precision)
         y = np.where(used, np.nan_to_num(position[axis, star] - gaia[axis]), 0.0)
         _accumulate(normal[axis], right[axis], rest, design, y)

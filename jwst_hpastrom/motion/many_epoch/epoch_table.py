@@ -60,6 +60,10 @@ class EpochMotions(Tabular):
     position_angles : ndarray, shape (n_epochs,)
         Degrees; NaN where the lists do not say.
 
+    shift : ndarray, shape (2, n_stars, n_epochs), or None
+        What epochs of a group share at a star's magnitude, mas East and North, where it was learned: the
+        positions are without it.
+
     names : tuple of str
         Of the lists.
     """
@@ -80,6 +84,7 @@ class EpochMotions(Tabular):
     settings: dict
     position_angles: np.ndarray
     names: tuple = ()
+    shift: Any = None
 
     def expected_chi2(self, **kwargs: Any) -> np.ndarray:
         """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
@@ -160,7 +165,7 @@ class EpochMotions(Tabular):
         """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""
         star, epoch = np.nonzero(self.links.index >= 0)
         fits = self.fits
-        return Table(
+        table = Table(
             {
                 "id": self.table["id"][star],
                 "epoch": self.epochs[epoch],
@@ -180,6 +185,9 @@ class EpochMotions(Tabular):
             },
             meta={"units": "mas on the tangent plane, East and North; epochs in Julian years"},
         )
+        if self.shift is not None:  # xi and eta are without it
+            table["shift_xi"], table["shift_eta"] = self.shift[:, star, epoch]
+        return table
 
     def summary(self) -> dict[str, Any]:
         """One row of figures to compare kinematic models by: errors, fits, rejections, models chosen.

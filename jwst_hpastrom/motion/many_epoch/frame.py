@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.motion.gaia_frame.angle_offsets import learn_offsets
 from jwst_hpastrom.motion.gaia_frame.first_ties import first_ties
 from jwst_hpastrom.motion.gaia_frame.frame_tie import bootstrap_errors, formal_errors
 from jwst_hpastrom.motion.gaia_frame.plate_solution import PlateSolution, solve_plates
@@ -20,6 +21,9 @@ from jwst_hpastrom.motion.gaia_frame.reference_mixture import quality_log_odds
 
 __all__ = ["Realized", "realize"]
 
+#: times that offsets of groups are learned, each time with the solution that the last ones led to
+LEARNED = 2
+
 
 @dataclass(frozen=True)
 class Realized:
@@ -33,13 +37,15 @@ class Realized:
     candidates : `~astropy.table.Table`
         All reference stars: differences from the catalog, whether kept.
     position, error : ndarray, shape (2, n_stars, n_epochs)
-        On the tangent plane, mas; errors of the lists alone.
+        On the tangent plane, mas, less the expected offsets of groups; errors of the lists alone.
     transformation : ndarray, shape (2, n_stars, n_epochs)
         Errors of the transformations at the stars, mas.
     plates : `~jwst_hpastrom.motion.gaia_frame.plate_solution.PlateSolution` or None
         Where all epochs have one solution.
     covariance, common : ndarray or None
         Else: the transformations' errors between epochs at every star, and of the stars' mean displacement.
+    offsets : `~jwst_hpastrom.motion.gaia_frame.angle_offsets.AngleOffsets` or None
+        What epochs of a group share, where it was learned.
     """
 
     ties: list
@@ -52,6 +58,7 @@ class Realized:
     plates: PlateSolution | None = None
     covariance: Any = None
     common: Any = None
+    offsets: Any = None
 
 
 def realize(sky, gaia, config, *, rng=None, executor=None, progress=False):
@@ -96,21 +103,36 @@ def realize(sky, gaia, config, *, rng=None, executor=None, progress=False):
 
 
 def _together(sky, ties, reference, star, config, *, candidates=None, odds=None, executor=None):
-    """All epochs in one solution; with odds the reference stars are a mixture."""
-    links = sky.links
-    plates = solve_plates(
-        ties, links, sky.epochs, reference, star, group=sky.group,
-        regularised_degree=config.plates.regularised_degree, outlier_sigma=config.kinematics.outlier_sigma,
-        log_odds=odds, executor=executor,
-    )  # fmt: skip
+    """All epochs in one solution; with odds the reference stars are a mixture.
+
+    Where epochs have groups, what offsets these share is learned between a first solution and the last.
+    """
+    links, offsets = sky.links, None
+    settings = {
+        "group": sky.group, "regularised_degree": config.plates.regularised_degree, "executor": executor,
+        "outlier_sigma": config.kinematics.outlier_sigma, "log_odds": odds,
+    }  # fmt: skip
+    plates = solve_plates(ties, links, sky.epochs, reference, star, **settings)
+    for _ in range(LEARNED if config.kinematics.grouped else 0):
+        position, error = measured(links, plates.ties, len(sky.epochs))
+        offsets = learn_offsets(sky.epochs, position, error, links.usable, sky.group, sky.brightness())
+        if offsets is None:
+            break
+        plates = solve_plates(
+            ties, links, sky.epochs, reference, star, offsets=offsets, n_iterations=2, **settings
+        )
     if odds is not None:
         candidates = plates.references
         candidates["star"] = star
         kept = np.asarray(candidates["kept"])
         reference, star = reference.take(kept), star[kept]
     position, error = measured(links, plates.ties, len(sky.epochs))
+    if offsets is not None:
+        position = position - offsets.shift
     transformation = plates.epoch_errors(links.x, links.y)
-    return Realized(plates.ties, reference, star, candidates, position, error, transformation, plates)
+    return Realized(
+        plates.ties, reference, star, candidates, position, error, transformation, plates, offsets=offsets
+    )
 
 
 def _one_by_one(sky, ties, reference, star, candidates, errors):

@@ -10,7 +10,7 @@ from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias, frame_bias, frame_covariance
 from jwst_hpastrom.motion.gaia_frame.plate_solution import add_frame_errors
 from jwst_hpastrom.motion.gaia_frame.reference_choice import compare_with_reference
-from jwst_hpastrom.motion.many_epoch.catalog import motion_table
+from jwst_hpastrom.motion.many_epoch.catalog import FEWEST_FOR_MODELS, motion_table
 from jwst_hpastrom.motion.many_epoch.config import EpochsConfig
 from jwst_hpastrom.motion.many_epoch.epoch_table import EpochMotions
 from jwst_hpastrom.motion.many_epoch.few_epochs import inconsistent_few
@@ -140,6 +140,7 @@ def fit_epochs(
         plane=sky.plane,
         settings=fitted.inputs,
         position_angles=np.array(angles, float),
+        shift=None if frame.offsets is None else frame.offsets.shift,
         names=tuple(str(t.meta.get("filename") or f"{e:.4f}") for t, e in zip(lists, epochs, strict=True)),
     )
 
@@ -147,19 +148,25 @@ def fit_epochs(
 def _fit(sky, frame, kinematics, executor, progress):
     """Motions of all stars, and the errors that they share."""
     links, epochs, group, error = sky.links, sky.epochs, sky.group, frame.error
+    extra, own = frame.covariance, None
+    if frame.offsets is not None:  # stars of more epochs tell their own offsets
+        own = frame.offsets.own()
+        extra = frame.offsets.own(links.usable.sum(1) < FEWEST_FOR_MODELS)
     fits = fit_motions(
         epochs, *frame.position, *error, config=FitMotionsConfig(kinematics=kinematics),
-        group=group, factors=sky.factors, use=links.usable, extra_covariance=frame.covariance,
+        group=group, factors=sky.factors, use=links.usable, extra_covariance=extra,
         brightness=sky.brightness(), executor=executor, progress=progress,
     )  # fmt: skip
-    inconsistent = inconsistent_few(fits, epochs, frame.position, error)
+    spread = 0.0 if own is None else frame.offsets.spread[..., None]
+    inconsistent = inconsistent_few(fits, epochs, frame.position, np.hypot(error, spread))
     fits, bad = average_over_bad_epochs(
-        fits, epochs, frame.position, error, extra=frame.covariance, factors=sky.factors, executor=executor
-    )
-    inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": frame.covariance, "group": group}
+        fits, epochs, frame.position, error, extra=frame.covariance if own is None else own,
+        factors=sky.factors, executor=executor,
+    )  # fmt: skip
+    inputs = {"x_err": error[0], "y_err": error[1], "extra_covariance": extra, "group": group}
     inputs["factors"], shared = sky.factors, None
     if frame.plates is not None:
-        fits, shared, drift = add_frame_errors(fits, frame.plates, links, error, epochs, group)
+        fits, shared, drift = add_frame_errors(fits, frame.plates, links, error, epochs, group, frame.offsets)
     else:
         with np.errstate(all="ignore"):
             typical = np.nanmedian(error, axis=1)

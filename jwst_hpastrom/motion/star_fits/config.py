@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jwst_hpastrom.configuration import Configuration, configuration, parameter
+from jwst_hpastrom.motion.kinematic_models import MODEL_SETS
 
 __all__ = ["Context", "FitMotionsConfig", "Kinematics", "ModelSearch"]
 
@@ -27,6 +28,13 @@ class Kinematics(Configuration):
         text="""Measurements further than this many errors from their leave-one-out prediction go, in either
         axis, worst first, 0 for none.""",
     )  # fmt: skip
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups of epochs may have offsets."""
+        names = MODEL_SETS.get(self.models, self.models) if isinstance(self.models, str) else self.models
+        return "group" in names
+
     probability: float = parameter(
         default=0.997, kind="float",
         text="A model replaces the straight line if its ELPD is higher by ln(p/(1 − p)).",

@@ -206,6 +206,7 @@ def fit_motions(
         extra = np.zeros((0, 2, 1, 1))
         if known.extra_covariance is not None and len(x):
             extra = np.ascontiguousarray(known.extra_covariance[rows], float)
+            extra = extra if extra.any() else extra[:0]
         data = (a[rows] for a in (x, y, ex, ey))
         return Measurements(t, *data, extra, use[rows], group.astype(np.int64), factors)
 
