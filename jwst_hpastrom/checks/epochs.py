@@ -12,6 +12,7 @@ __all__ = [
     "list_parts",
     "list_times",
     "list_use",
+    "reference_columns",
     "reference_pulls",
     "reference_share",
 ]
@@ -23,6 +24,8 @@ REFERENCE = "errors of the reference catalog that are too small"
 LISTS = f"{SMALL} for bright stars"
 #: epochs from which on residuals show what the lists' errors lack
 FEW_EPOCHS = 5
+#: reference stars from which on what explains their differences is no chance
+ENOUGH = 20
 #: years that look wrong, and are; and errors of the time beyond which they do
 TIME, SIGMA = (0.1, 0.25), (5.0, 8.0)
 
@@ -99,7 +102,7 @@ def list_errors(epochs):
         "leave-one-out residuals over their errors",
         float(np.nanmedian(pull)),
         (0.6, 1.6),
-        (0.5, 2.2),
+        (0.5, 1.9),
         rank=9,
         causes=causes,
         remedy="compare the lists' errors with the scatter of repeated measurements",
@@ -111,7 +114,7 @@ def list_errors(epochs):
             "leave-one-out residuals over errors, over those of the other lists",
             float(ratio),
             (0.6, 1.45),
-            (0.45, 1.75),
+            (0.45, 1.6),
             about=str(row["list"]),
             rank=10,
             causes=causes if ratio > 1 else ("errors of this list that are too large",),
@@ -185,6 +188,18 @@ def reference_pulls(references):
         causes=causes if value > 1 else ("errors of the reference catalog that are too large",),
         remedy="compare the reference stars' motions with those measured",
     )
+
+
+def reference_columns(references):
+    """Power of cos(dec) that the reference catalog's pmra lacks, where that explains its differences."""
+    power = references.meta.get("cos_dec_power", np.nan)
+    if len(references) < ENOUGH or not np.isfinite(power):
+        return
+    yield judge(
+        MOTION, "power of cos(dec) that pmra of the reference catalog lacks", float(power), (0, 0), (0, 0),
+        rank=3, causes=(f"pmra of the reference catalog {COS_DEC.get(int(power), '')}",),
+        remedy="pmra is to have the factor cos(dec) once, as Gaia's has",
+    )  # fmt: skip
 
 
 def _columns(references):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.checks import catalogs as ca
 from jwst_hpastrom.checks import epochs as ep
 from jwst_hpastrom.checks import exposures as ex
 from jwst_hpastrom.checks import frame as fr
@@ -62,17 +63,17 @@ CHECKS = {
     "fit": (ex.bright_qfit, ex.bright_chi2, ex.lost_cores, ex.charge, ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
     "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.overlap, fr.frame_phase, re.used_share,
-                  re.exposure_scatter, re.exposure_errors, re.twice, re.orientation, re.mirrored,
-                  re.exposure_epochs, re.rounding, re.zero_points),
+                  re.exposure_scatter, re.bright_stars, re.list_rows, re.exposure_errors, re.twice,
+                  re.orientation, re.mirrored, re.exposure_epochs, re.rounding, re.zero_points),
     "detectors": (fr.place_errors, fr.place_changes),
     "master": (sc.list_errors, sc.bright_scatter),
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter, mo.own_scatter,
-        mo.no_motions, mo.catalog_twice, mo.apart, mo.catalog_outliers, mo.magnitudes,
-        mo.magnitude_trend, mo.chi2_loo, mo.frame_bias, mo.unchecked,
+        mo.pattern, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice, ca.magnitudes,
+        ca.stated_errors, ca.unknown, mo.magnitude_trend, mo.chi2_loo, mo.frame_bias, mo.unchecked,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
-    "references": (ep.all_times, ep.reference_share, ep.reference_pulls),
+    "references": (ep.all_times, ep.reference_columns, ep.reference_share, ep.reference_pulls),
     "choices": (fr.untied,),
 }  # fmt: skip
 QUALITY = {

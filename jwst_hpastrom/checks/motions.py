@@ -8,9 +8,8 @@ from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import Flag, values
 
 __all__ = [
-    "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "catalog_twice", "chi2_loo",
-    "correlation", "crossed", "frame_bias", "magnitude_trend", "magnitudes", "no_motions", "own_scatter",
-    "pull", "slope", "unchecked",
+    "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "correlation", "crossed",
+    "frame_bias", "magnitude_trend", "own_scatter", "pattern", "pull", "slope", "unchecked",
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"
@@ -26,6 +25,13 @@ TOO_SMALL = "errors of the catalog that are too small"
 POSITIONS = "wrong positions of a part of the catalog's stars"
 POSITION_ERRORS = "errors of the catalog's positions that are too small"
 PART_OFF = "wrong positions or motions of a part of the catalog's stars"
+OTHERS = "motions of the catalog that are other stars': a column that was sorted or shuffled"
+FAR_OFF = "a distortion that does not fit these exposures: turned, or of another filter, detector or epoch"
+#: stated errors of positions beyond which not a part of them is off, but all errors are too small
+ALL_OFF = 2.4
+#: share of stars apart from the rest up to which differences are those of one law, and width of the best
+#: fifth over that of all from which on they are
+ONE_LAW, ONE_WIDTH = 0.012, 0.88
 
 
 def _numbers(motions):
@@ -80,13 +86,20 @@ def slope(motions):
         reach = error / abs(value)
         # where the catalog's errors are far from right, so is this factor's, unless it makes them right
         worst = 1.1 if any(0.6 < w < _gate(found, 1.1) for w in widths) else 1.25
-        ok, bad = _beyond(1.06, 3.5, reach), _beyond(worst, 5.0, reach)
+        # errors that nobody states pass for a factor
+        least, worst = (1.2, max(worst, 1.3)) if _unstated(found) else (1.06, worst)
+        ok, bad = _beyond(least, 3.5, reach), _beyond(worst, 5.0, reach)
         yield judge(
             MOTION, "motions over the catalog's", value, (1 / ok, ok), (1 / bad, bad), about=c, rank=5,
             causes=_slope_causes(c, axes, cos_dec),
             remedy="check EXPMID, the catalog's epoch and the units of its motions"
             + (f"; they fit {value * baseline:.1f} years between the epochs" if value > 0 else ""),
         )  # fmt: skip
+
+
+def _unstated(found):
+    """Whether the catalog's columns are known, and no errors of its motions are among them."""
+    return "with_motions" in found and "motion_error_mas_yr" not in found
 
 
 def _differ(a, b, sigma):
@@ -130,13 +143,15 @@ def correlation(motions):
         expected = found.get(f"expected_correlation_{c}", np.nan)
         if not expected > 0.5:
             continue  # the catalog's errors hide the motions
+        value, scatter = found[f"correlation_{c}"] / expected, abs(found.get(f"slope_{c}", np.nan))
+        causes = (PART_OFF, "stars matched to others: another field or a wrong epoch",
+                  "positions worse than their errors: distortion or ePSF that do not fit")  # fmt: skip
+        # nothing in common though both scatter alike, and the other axis is no better
+        others = abs(value) < 0.2 and 0.4 < scatter < 2.5 and abs(found[f"crossed_{c}"]) < 0.3
         yield judge(
-            MOTION, "correlation with the catalog's motions, over that expected",
-            found[f"correlation_{c}"] / expected, (0.72, None), (0.4, None), about=c, rank=12,
-            causes=_known(motions, (
-                PART_OFF, "stars matched to others: another field or a wrong epoch",
-                "positions worse than their errors: distortion or ePSF that do not fit",
-            )),
+            MOTION, "correlation with the catalog's motions, over that expected", value, (0.72, None),
+            (0.4, None), about=c, rank=4 if others else 12,
+            causes=_known(motions, (OTHERS, *causes) if others else causes),
             remedy="compare the catalog with Gaia",
         )  # fmt: skip
 
@@ -188,17 +203,39 @@ def catalog_scatter(motions):
 def own_scatter(motions):
     """Factor on the measured motions' errors, of which the catalog's positions have their part."""
     found = _numbers(motions)
-    if (both := _weighted(found, "error_factor")) is None:
+    both = _weighted(found, "error_factor")
+    if both is None or _unstated(found):  # nothing tells the one scatter from the other
         return
     factor, reach = both
     # alone it may be an error that all exposures share; pulls that are too wide tell of a catalog
     wide = found.get("pull_scatter", np.nan) > _gate(found, 1.1)
     ok, bad = _beyond(1.25, 3.5, reach), _beyond(1.25, 2.0, reach)
     causes = (POSITIONS, POSITION_ERRORS, "positions of the exposures that are worse than their errors")
+    # what the scatter is beyond the errors, in stated errors of the catalog's positions
+    excess = np.sqrt(max(factor**2 - 1, 0.0)) * found.get("position_ratio", 0.0)
+    alike = found.get("core", 0.0) > ONE_WIDTH * found.get("pull_scatter", np.inf)
+    if excess > ALL_OFF and alike and not found.get("apart", 0.0) > ONE_LAW:
+        causes = (POSITION_ERRORS, POSITIONS, causes[2])
     yield judge(
         MOTION, "scatter of the motions over that of the exposures and the catalog's errors", factor,
         (None, min(ok, bad) if wide else ok), (None, bad if wide else None), rank=6,
         causes=_known(motions, causes), remedy="compare the catalog's positions and their errors with Gaia",
+    )  # fmt: skip
+
+
+def pattern(motions):
+    """What differences from the catalog have in common over the field, over the motions' errors."""
+    found = _numbers(motions)
+    if not found.get("pattern_sigma", -1.0) > 6:
+        value = 0.0 if "pattern_sigma" in found else np.nan
+    else:
+        value = found["pattern_ratio"]
+    limited = motions.meta.get("distortion_limited_by")
+    yield judge(
+        MOTION, "pattern over the field of the differences from the catalog's motions, errors", value,
+        (None, 1.0), (None, None if limited else 2.0), rank=4,
+        causes=_known(motions, (FAR_OFF, "a distortion of the catalog itself")),
+        remedy="solve the distortion from these exposures; a zero_point_degree of 2 or 3 takes the rest out",
     )  # fmt: skip
 
 
@@ -211,36 +248,6 @@ def apart(motions):
         found.get("apart", np.nan), (None, ok), (None, bad), rank=6,
         causes=_known(motions, (PART_OFF, "blends and wrong matches")),
         remedy="compare the catalog with Gaia",
-    )  # fmt: skip
-
-
-def no_motions(motions):
-    """Share of the catalog's motions that are one and the same: zeros that stand for unknown ones."""
-    yield judge(
-        MOTION, "share of the catalog's motions that are one and the same",
-        _numbers(motions).get("alike", np.nan), (None, 0.1), (None, 0.5), rank=2,
-        causes=("a catalog whose motions are all zero, or one constant",),
-        remedy="leave the columns of motions out: relative motions are measured then",
-    )  # fmt: skip
-
-
-def catalog_twice(motions):
-    """Share of the catalog's rows that lie where another one does."""
-    yield judge(
-        MOTION, "share of the catalog's rows at the place of another", _numbers(motions).get("twice", np.nan),
-        (None, 0.01), (None, 0.1), rank=2,
-        causes=("stars that the catalog has twice",), remedy="take each star once",
-    )  # fmt: skip
-
-
-def magnitudes(motions):
-    """Correlation of the ranks of the catalog's and the exposures' magnitudes."""
-    yield judge(
-        MOTION, "correlation with the catalog's magnitudes", _numbers(motions).get("mag_correlation", np.nan),
-        (0.4, None), (0.0, None), rank=7,
-        causes=("fluxes, or magnitudes with another sign, as the catalog's magnitudes",
-                "magnitudes of other stars"),
-        remedy="give magnitudes; motions do not need them, selections by magnitude and close pairs do",
     )  # fmt: skip
 
 

@@ -6,9 +6,11 @@ from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
 
 __all__ = [
+    "bright_stars",
     "exposure_epochs",
     "exposure_errors",
     "exposure_scatter",
+    "list_rows",
     "mirrored",
     "orientation",
     "rounding",
@@ -87,6 +89,40 @@ def exposure_scatter(exposures):
         )
 
 
+def bright_stars(exposures):
+    """Scatter of an exposure's bright stars about the frame, over that of the others."""
+    if "bright_residual_pix" not in exposures.colnames or len(exposures) < 3:
+        return
+    size = values(exposures, "bright_residual_pix")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = size / _others(size)
+    for k, row in enumerate(exposures):
+        yield judge(
+            FRAME, "scatter of bright stars, over that of the other exposures", ratio[k], (None, 2.5),
+            (None, 5.0), about=str(row["exposure"]), rank=6, causes=_causes(exposures, k),
+            remedy="look at the exposure; take it out of the association",
+        )  # fmt: skip
+
+
+def list_rows(exposures):
+    """Rows that a list has twice, and errors that are the same for all its stars."""
+    if "twice_share" not in exposures.colnames:
+        return
+    for row in exposures:
+        about = str(row["exposure"])
+        yield judge(
+            FRAME, "share of the list's rows at the pixels of another", float(row["twice_share"]),
+            (None, 0.005), (None, 0.1), about=about, rank=2, causes=("stars that this list has twice",),
+            remedy="take each star once",
+        )  # fmt: skip
+        yield judge(
+            FRAME, "large over small stated errors of the list", float(row["error_range"]), (1.2, None),
+            (1.01, None), about=about, rank=2,
+            causes=("errors of this list that are one and the same for bright and faint stars",),
+            remedy="give each star the error of its fit, or leave the columns x_err and y_err out",
+        )  # fmt: skip
+
+
 def exposure_errors(exposures):
     """Factor on the errors of faint stars that the other exposures show, over that of all."""
     if "error_factor" not in exposures.colnames:
@@ -103,7 +139,7 @@ def exposure_errors(exposures):
             (0.5, 2.0),
             (0.33, 3.0),
             about=str(row["exposure"]),
-            rank=7,
+            rank=5,
             causes=causes if value > 1 else ("errors of this list that are too large, or in other units",),
             remedy="compare this list's errors with those of the others",
         )
@@ -162,6 +198,14 @@ def orientation(exposures):
             causes=("a wrong roll in this exposure's WCS",),
             remedy="compare its roll with its engineering data; the frame itself does not need it",
         )
+    own = values(exposures, "scale_mas") if "scale_mas" in exposures.colnames else scale
+    for row, value in zip(exposures, np.abs(own / np.nanmedian(own) - 1), strict=True):
+        yield judge(
+            FRAME, "scale of the exposure against the others, 1e-4", 1e4 * value, (None, 5.0),
+            (None, 30.0), about=str(row["exposure"]), rank=7,
+            causes=("pixels of another scale in this list", "the WCS of another detector or filter"),
+            remedy="compare the exposure's distortion reference with the others'; positions do not need it",
+        )  # fmt: skip
     yield judge(
         FRAME,
         "scale of the frame against the WCS, 1e-4",

@@ -13,8 +13,10 @@ __all__ = ["bright_scatter", "list_errors", "no_distortion"]
 FRAME = "hp_master_frame"
 DISTORTION_OFF = "a distortion that does not fit these exposures: wrong filter, detector or epoch?"
 UNCORRECTED = "no distortion correction: the positions were corrected by the exposures' WCS alone"
-#: fewest stars to judge by, and share of the stars, the brightest and the faintest, that are compared
+#: fewest stars to judge by, and share of the stars that are the bright ones
 LEAST, PART = 40, 0.3
+#: fewest stars of like errors, and most bins of them
+BIN, BINS = 20, 12
 #: detector pixels of scatter that only a missing distortion correction makes; well below, none is missing
 EXCESS = 0.02
 #: relative error of the square of a factor on the errors that says nothing of it
@@ -29,7 +31,7 @@ def no_distortion(meta):
 
 
 def _variances(master):
-    """Variances of single measurements, empirical and formal, of bright and of faint stars."""
+    """Variances of single measurements, empirical and formal, and whether stars are of the brightest."""
     n, mag = values(master, "n_used"), values(master, "mag")
     with np.errstate(invalid="ignore", divide="ignore"):
         empirical, formal = (
@@ -40,8 +42,7 @@ def _variances(master):
     ok = (n >= 3) & np.isfinite(empirical + formal + mag) & (formal > 0)
     if ok.sum() < LEAST:
         return None
-    bright, faint = ok & (mag <= np.quantile(mag[ok], PART)), ok & (mag >= np.quantile(mag[ok], 1 - PART))
-    return [(empirical[rows], formal[rows]) for rows in (bright, faint)]
+    return empirical[ok], formal[ok], mag[ok] <= np.quantile(mag[ok], PART)
 
 
 def _median_error(variance):
@@ -50,21 +51,41 @@ def _median_error(variance):
     return 1.25 * spread / np.sqrt(variance.size)
 
 
-def list_errors(master):
-    """Factor on the lists' errors, by how much more faint stars scatter than bright ones.
+def _line(empirical, formal):
+    """Slope of the empirical variances against the formal ones, and its error; the rest is all stars'.
 
-    What all stars share, as a distortion, is in both.
+    Medians of stars of like errors, so that neither blends nor the spread of the errors matter.
     """
-    parts = _variances(master)
-    if parts is None:
+    order = np.argsort(formal, kind="stable")
+    parts = np.array_split(order, max(2, min(BINS, order.size // BIN)))
+    found, stated = (np.array([np.median(v[rows]) for rows in parts]) for v in (empirical, formal))
+    # of variances over the errors' own, so that their spread in a bin does not count
+    relative = [_median_error(r := empirical[rows] / formal[rows]) / np.median(r) for rows in parts]
+    if not (found > 0).all() or np.ptp(stated) < 1e-3 * stated.max():
+        return np.nan, np.inf
+    model = found
+    for _ in range(5):
+        weight = 1 / (np.array(relative) * model) ** 2
+        mean_f, mean_e = (np.average(v, weights=weight) for v in (stated, found))
+        power = float(np.sum(weight * (stated - mean_f) ** 2))
+        slope = float(np.sum(weight * (stated - mean_f) * (found - mean_e)) / power)
+        floor = mean_e - slope * mean_f
+        model = np.maximum(floor + slope * stated, 0.25 * found)
+    if floor < 0:  # nothing is less than no scatter
+        slope = float(np.sum(weight * stated * found) / np.sum(weight * stated**2))
+    left = np.sum(weight * (found - max(floor, 0.0) - slope * stated) ** 2) / max(found.size - 2, 1)
+    return slope, float(np.sqrt(max(left, 1.0) / power))
+
+
+def list_errors(master):
+    """Factor on the lists' errors, by how much more stars scatter that state larger ones.
+
+    What all stars share, as a distortion, does not count.
+    """
+    if (parts := _variances(master)) is None:
         return
-    (bright, bright_formal), (faint, faint_formal) = parts
-    apart = float(np.median(faint_formal) - np.median(bright_formal))
-    if not apart > 0:
-        return
-    square = float(np.median(faint) - np.median(bright)) / apart
-    reach = float(np.hypot(_median_error(faint), _median_error(bright))) / apart
-    if reach > DOUBT * max(square, 1.0):
+    square, reach = _line(*parts[:2])
+    if not reach <= DOUBT * max(square, 1.0):
         return
     value = float(np.sqrt(max(square, 0.0)))
     # the square is what has a normal error
@@ -84,7 +105,7 @@ def bright_scatter(master):
     parts = _variances(master)
     if parts is None:
         return
-    empirical, formal = parts[0]
+    empirical, formal = (v[parts[2]] for v in parts[:2])
     pixel = pixel_mas(master.meta) / float(master.meta.get("scale_mas", np.nan))
     known = float(master.meta.get("correction_error_pix") or 0.0) * pixel
     limited = master.meta.get("distortion_limited_by")

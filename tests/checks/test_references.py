@@ -20,3 +20,14 @@ def test_few_epochs_do_not_show_what_errors_of_lists_lack(typical, n_epochs, exp
     assert found.verdict == expected
     if expected != "ok":
         assert any("star lists" in c for c in found.causes) == (n_epochs < 5)
+
+
+@pytest.mark.parametrize(("power", "cause"), [(1, "without the factor cos(dec)"), (-1, "cos(dec) twice")])
+def test_a_missing_factor_is_bad_whatever_the_declination_makes_of_it(power, cause):
+    meta = {"n_epochs": 7, "cos_dec_power": power}
+    references = Table({"significance": np.full(40, 1.9), "kept": np.ones(40, bool)}, meta=meta)
+    first = run_checks(Evidence(references=references))[0]
+    assert first.verdict == "bad"
+    assert cause in first.causes[0]
+    few = run_checks(Evidence(references=references[:12]))
+    assert not [c for c in few if c.verdict == "bad"]

@@ -14,7 +14,8 @@ def exposures(n=4, **columns):
         "rms_x_pix": 0.01, "rms_y_pix": 0.01, "rotation_deg": 61.0, "epoch": 2022.3, "rounding_pix": 0.0,
         "error_factor": 1.05, "alike": 0.95, "ra": 0.0, "dec": np.arange(n) / 600, "pointing_xi_arcsec": 0.01,
         "pointing_eta_arcsec": 0.0, "pointing_arcsec": 0.01, "pointing_rotation_deg": 0.01,
-        "pointing_scale": 1.0001,
+        "pointing_scale": 1.0001, "scale_mas": 65.5, "twice_share": 0.0, "error_range": 4.0,
+        "bright_residual_pix": 0.006,
     }  # fmt: skip
     table = Table({k: v if np.ndim(v) else np.full(n, v) for k, v in data.items()})
     for name, value in columns.items():
@@ -41,6 +42,14 @@ def test_exposures_that_agree():
         ({"alike": [0.01, 0.95, 0.95, 0.01]}, "one exposure twice", 0),
         ({"epoch": [2022.3, 2022.3, 2017.3, 2022.3]}, "a wrong time in this exposure's header", 2),
         ({"rounding_pix": 0.1}, "positions that were rounded", 0),
+        (
+            {"bright_residual_pix": [0.006, 0.006, 0.04, 0.006]},
+            "the distortion or ePSF does not fit this exposure",
+            2,
+        ),
+        ({"twice_share": [0.0, 0.3, 0.0, 0.0]}, "stars that this list has twice", 1),
+        ({"error_range": [4.0, 4.0, 4.0, 1.0]}, "errors of this list that are one and the same", 3),
+        ({"scale_mas": [65.5, 65.5, 66.0, 65.5]}, "pixels of another scale in this list", 2),
         ({"pointing_rotation_deg": 0.8}, "a catalog of another system, rotated", None),
         ({"pointing_rotation_deg": [0.0, 0.0, 1.0, 0.0]}, "a wrong roll in this exposure's WCS", 2),
         ({"pointing_scale": 1.01}, "a catalog of another system, rotated or scaled", None),

@@ -137,7 +137,11 @@ def test_large_errors_of_the_exposures_alone_blame_no_catalog(seed, n):
 
 
 def test_too_few_stars_are_not_judged():
-    assert run_checks(Evidence(motions=made(n=20))) == []
+    checks = run_checks(Evidence(motions=made(n=20)))
+    assert not {"motions over the catalog's", "pull of the motions against the catalog's"} & {
+        c.name for c in checks
+    }
+    assert overall(checks) == "ok"
 
 
 def exposures(n=5, **columns):
@@ -186,9 +190,9 @@ def test_one_exposure_alone_and_two():
     assert overall(two) == "look"
 
 
-def scattered(meta, *, bright=1.0, faint=1.0, shared=0.0, n_used=5):
+def scattered(meta, *, bright=1.0, faint=1.0, shared=0.0, n_used=5, seed=3):
     """Checks of a frame whose stars scatter by so many times their formal errors, and by what all share."""
-    n, rng = 400, np.random.default_rng(3)
+    n, rng = 400, np.random.default_rng(seed)
     formal = 0.01 * 10 ** (0.2 * np.linspace(-1, 5, n))
     size = np.hypot(formal * np.where(np.arange(n) < 200, bright, faint), shared)
     data = {"mag": np.linspace(-8, -3, n), "n_used": np.full(n, n_used)}
@@ -213,7 +217,11 @@ def test_scatter_of_faint_stars_is_that_of_their_errors(factor, verdict, cause, 
     _, faint = scattered(CORRECTED, bright=factor, faint=factor, shared=shared)
     assert faint.verdict == verdict
     assert cause is None or faint.causes[0] == cause
-    assert verdict == "ok" or faint.value == pytest.approx(factor, rel=0.15)
+    if verdict != "ok":
+        found = (
+            scattered(CORRECTED, bright=factor, faint=factor, shared=shared, seed=s)[1] for s in range(3, 7)
+        )
+        assert np.mean([c.value for c in found]) == pytest.approx(factor, rel=0.1)
 
 
 def test_scatter_that_all_share_hides_the_errors_of_none():

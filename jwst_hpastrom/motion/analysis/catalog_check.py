@@ -1,11 +1,12 @@
 """Motions against those that a catalog states itself: slope, correlation, pulls, trend with magnitude."""
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.motion.analysis.catalog_columns import catalog_columns
 from jwst_hpastrom.motion.analysis.common_scale import common_scale
+from jwst_hpastrom.motion.analysis.field_pattern import field_pattern
 from jwst_hpastrom.motion.analysis.scatter_errors import scatter_errors
 from jwst_hpastrom.numerics.groups import larger_half
 
@@ -44,10 +45,12 @@ def compare_with_catalog(motions, first_epoch, master=None):
         with the smaller and the larger errors of the catalog at each magnitude; outliers, the share of stars
         that differ by more than four sigma, and core, the
         width of the best fifth; apart, the share beyond three times the width of the better two fifths, of
-        n_pulls; trend_mas, trend_sigma, the difference between faint and bright stars (at the exposures'
-        epoch) and how many times its error it is; mag_correlation, of the ranks of both magnitudes; twice,
-        the share of catalog rows at the place of another; alike, the share of stars whose catalog motion is
-        the commonest. Empty where fewer than 30 stars have both motions.
+        n_pulls; position_ratio, of the motions' errors to the part that the catalog's stated positions have
+        in them; trend_mas, trend_sigma, the difference between faint and bright stars (at the exposures'
+        epoch) and how many times its error it is; pattern_mas, pattern_ratio, pattern_sigma, what the
+        differences have in common over the field (`field_pattern`), at the exposures' epoch and over the
+        median error; and what the catalog's columns tell (``catalog_columns``). Only the last where fewer
+        than 30 stars have both motions.
     """
     row = np.asarray(motions["first_epoch_row"], int)
     ours = np.stack([values(motions, c) for c in AXES])
@@ -56,14 +59,15 @@ def compare_with_catalog(motions, first_epoch, master=None):
     own_error = np.stack([values(first_epoch, f"{c}_error")[row] for c in AXES])
     mag = values(motions, "mag")
     ok = np.isfinite(ours + own + error).all(0) & np.isfinite(mag)
+    columns = catalog_columns(motions, first_epoch, row)
     if ok.sum() < LEAST:
-        return {}
+        return columns
     scatter = scatter_errors(motions, first_epoch, master)
     both = (v[..., ok] for v in (ours, own, error, own_error, mag, scatter))
     ours, own, error, own_error, mag, scatter = both
     shown = np.where(np.isfinite(scatter), scatter, error)
     out = {"n": int(ok.sum())} | _alike(ours, own, own_error) | _factors(ours, shown, own, own_error, mag)
-    out |= _columns(motions, first_epoch, row, ok)
+    out |= columns
     known = np.isfinite(own_error).all(0)
     if known.sum() < LEAST:
         return out
@@ -78,27 +82,25 @@ def compare_with_catalog(motions, first_epoch, master=None):
     ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
     out |= {"pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio}
     out |= _tails(difference / shown)
+    years = abs(float(motions.meta.get("baseline", np.nan)))
+    ours_alone = np.where(np.isfinite(scatter), scatter, error)[:, known]
+    out |= _pattern(motions[ok][known], difference, shown, ours_alone, years)
+    if stated_mas := out.get("position_error_mas"):
+        out["position_ratio"] = float(np.median(ours_alone)) * years / stated_mas
     factor = np.array([out.get(f"factor_{c}", np.nan) for c in AXES])
     if (factor > 0).all():
         scaled = ours[:, known] / factor[:, None] - own[:, known]
         scaled -= np.median(scaled, axis=1)[:, None]
         out["pull_scaled"] = _width(scaled / shown)
-    return out | _trend(difference, total, mag, abs(float(motions.meta.get("baseline", np.nan))))
+    return out | _trend(difference, total, mag, years)
 
 
-def _columns(motions, catalog, row, ok):
-    """What the catalog's columns themselves tell."""
-    place = np.stack([values(catalog, c) for c in ("ra", "dec")]) if "ra" in catalog.colnames else None
-    motion = np.stack([values(catalog, c)[row][ok] for c in AXES])
-    _, count = np.unique(motion, axis=1, return_counts=True)
-    out = {
-        "cos_dec": float(np.cos(np.deg2rad(np.median(values(motions, "dec")[ok])))),
-        "alike": float(count.max() / motion.shape[1]),
-        "mag_correlation": _rank_correlation(values(motions, "mag"), _magnitudes(catalog)[row]),
-    }
-    if place is not None and (place := place[:, np.isfinite(place).all(0)]).size:
-        out["twice"] = 1.0 - np.unique(place, axis=1).shape[1] / place.shape[1]
-    return out
+def _pattern(motions, difference, error, ours, years):
+    found = field_pattern(values(motions, "x"), values(motions, "y"), difference, error)
+    if not found:
+        return {}
+    size = found.pop("pattern")
+    return found | {"pattern_mas": size * years, "pattern_ratio": size / float(np.median(ours))}
 
 
 def _tails(pull):
@@ -149,17 +151,6 @@ def _factors(ours, error, own, own_error, mag):
         if found := common_scale(ours[k], error[k], own[k], own_error[k], mag):
             out |= {f"{name}_{c}": value for name, value in found.items()}
     return out
-
-
-def _magnitudes(catalog):
-    return values(catalog, "mag") if "mag" in catalog.colnames else np.full(len(catalog), np.nan)
-
-
-def _rank_correlation(a, b):
-    ok = np.isfinite(a + b)
-    if ok.sum() < LEAST or np.ptp(a[ok]) == 0 or np.ptp(b[ok]) == 0:
-        return np.nan
-    return float(spearmanr(a[ok], b[ok]).statistic)
 
 
 def _correlation(a, b):

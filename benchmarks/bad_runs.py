@@ -1,0 +1,491 @@
+"""Claim: no false result ends without a word. Star lists and catalogs are spoiled as users spoil them.
+
+    python benchmarks/bad_runs.py [CASE...] [--gaia] [--good N] [--seed 1] [--stars 1500] [--dec -69.5]
+
+A field is simulated as star lists (no pixels) and a catalog of an earlier epoch, one thing is made wrong,
+the last Steps run, and the verdicts are compared with what was done: a row a case with the overall verdict
+and the first cause, and FAIL where that is not the right one. ``--gaia`` does the same with many epochs and
+a Gaia table; ``--good N`` judges N fields of other seeds, numbers of stars, declinations and errors, which
+must have no "bad" and at most one "look". The exit status is 1 where a row fails. About two CPU seconds a
+case.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from jwst_hpastrom.checks import Evidence, check_folder, condense, overall, run_checks
+from jwst_hpastrom.distortion import DistortionCorrection, FramePlacement, PolynomialCorrection
+from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, polynomial_terms
+from jwst_hpastrom.io import write_distortion
+from jwst_hpastrom.motion import fit_epochs
+from jwst_hpastrom.simulation import simulate_epochs
+
+SIZE, SCALE = 2048, 65.5
+EPOCH, FIRST = 2022.3, 2006.3
+UNITS = {
+    "ra": "deg", "dec": "deg", "ra_error": "mas", "dec_error": "mas", "pmra": "mas/yr", "pmdec": "mas/yr",
+    "pmra_error": "mas/yr", "pmdec_error": "mas/yr", "mag": "mag", "x": "pix", "y": "pix", "x_err": "pix",
+    "y_err": "pix", "mag_err": "mag",
+}  # fmt: skip
+POS, PM, XY = ("ra_error", "dec_error"), ("pmra_error", "pmdec_error"), ("x_err", "y_err")
+MOTIONS = ("pmra", "pmdec")
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is simulated; mas, mas/yr, pixels, arcsec."""
+
+    seed: int = 1
+    stars: int = 1500
+    exposures: int = 5
+    target: tuple = (80.5, -69.5)
+    dispersion: float = 0.2
+    position_mas: float = 0.4  # of the catalog's bright stars
+    motion_mas: float = 0.05
+    list_px: float = 0.006  # errors of bright stars in a list, stated
+    extra_px: float = 0.003  # not stated
+    blend: float = 0.01  # share of measurements that are off by 10 errors
+
+
+def simulate(field):
+    """Return star lists, a catalog, and the distortion that corrects the lists."""
+    rng, n = np.random.default_rng(field.seed), field.stars
+    plane = TangentPlane(*field.target)
+    xi, eta = rng.uniform(-78, 78, (2, n))
+    mag = -8.5 + 5.5 * rng.power(2.2, n)
+    growth = np.sqrt(1 + 10 ** (0.5 * (mag + 4)))
+    true = np.array([[1.9], [0.3]]) + rng.normal(0, field.dispersion, (2, n))
+    own, position = field.motion_mas * growth, field.position_mas * growth
+    ra, dec = plane.to_sky(*(c + rng.normal(0, position) / 1e3 for c in (xi, eta)))
+    catalog = Table({"ra": ra, "dec": dec, "mag": mag + 25.0 + rng.normal(0, 0.05, n)}, meta={"epoch": FIRST})
+    for k, c in enumerate(("ra", "dec")):
+        catalog[f"{c}_error"], catalog[f"pm{c}_error"] = position, own
+        catalog[f"pm{c}"] = true[k] + rng.normal(0, own)
+    east, north = (c + v * (EPOCH - FIRST) / 1e3 for c, v in zip((xi, eta), true, strict=True))
+    correction = distortion(rng)
+    lists = [_list(field, rng, plane, correction, (east, north), mag, k) for k in range(field.exposures)]
+    for table in (catalog, *lists):
+        for name in set(UNITS) & set(table.colnames):
+            table[name].unit = UNITS[name]
+    return lists, catalog, correction
+
+
+def distortion(rng, degree=4):
+    """Return a polynomial of some pixels, as NIRISS has it."""
+    power = np.array([sum(p) for p in polynomial_terms(degree, 1)])
+    a, b = rng.normal(0, 1, (2, power.size)) * np.array([0, 1.0, 3.0, 0.4, 0.05])[power]
+    return DistortionCorrection(
+        PolynomialCorrection(degree, a, b, np.array([1023.5, 1023.5]), 1024.0, "file")
+    )
+
+
+def bent(correction, change):
+    """Return the correction with another polynomial."""
+    return replace(correction, polynomial=replace(correction.polynomial, **change(correction.polynomial)))
+
+
+def turned(quarters, mirror=1):
+    """Return the change of a polynomial to that of a detector turned by quarters, or mirrored."""
+
+    def change(p):
+        x, y = (v.ravel() for v in np.meshgrid(*2 * [np.linspace(-1, 1, 12)]))
+        powers = polynomial_terms(p.degree, 1)
+        c, s = np.round((np.cos(quarters * np.pi / 2), np.sin(quarters * np.pi / 2)))
+        new, old = (
+            np.stack([u**i * v**j for i, j in powers], 1)
+            for u, v in ((x, y), (mirror * (c * x + s * y), c * y - s * x))
+        )
+        dx, dy = mirror * (old @ p.a), old @ p.b
+        dx, dy = c * dx - s * dy, s * dx + c * dy
+        return {n: np.linalg.lstsq(new, d, rcond=None)[0] for n, d in (("a", dx), ("b", dy))}
+
+    return change
+
+
+def _list(field, rng, plane, correction, sky, mag, k):
+    """One exposure's star list; its WCS is 30 mas off, and its distortion a twentieth."""
+    middle = rng.uniform(-6, 6, 2)
+    u, v = ((c - m) * 1e3 / SCALE * s + 1023.5 for c, m, s in zip(sky, middle, (-1, 1), strict=True))
+    x, y = correction.inverse(u, v)
+    seen = (np.abs(x - 1023.5) < 1020) & (np.abs(y - 1023.5) < 1020) & (rng.random(x.size) < 0.97)
+    x, y, mag = x[seen], y[seen], mag[seen]
+    error = field.list_px * np.sqrt(1 + 10 ** (0.6 * (mag + 5.5)))
+    wrong = np.where(rng.random(x.size) < field.blend, 10.0, 1.0)
+    x, y = (c + rng.normal(0, np.hypot(error * wrong, field.extra_px)) for c in (x, y))
+    wcs = bent(correction, lambda p: {"a": 0.95 * p.a, "b": 0.95 * p.b}).forward(x, y)
+    off = rng.normal(0, 0.03, 2) + middle
+    ra, dec = plane.to_sky(
+        *(s * (c - 1023.5) * SCALE / 1e3 + o for s, c, o in zip((-1, 1), wcs, off, strict=True))
+    )
+    relative = 2 * error
+    flux = 10 ** (-0.4 * mag) * (1 + rng.normal(0, 1, mag.size) * relative)
+    meta = {
+        "filename": f"jw01086{k + 1:03d}001_02101_00001_nis_cal.fits", "filter": "F200W", "pupil": "F200W",
+        "instrument": "NIRISS", "detector": "NIS", "epoch": EPOCH + 3e-5 * k, "nx": SIZE, "ny": SIZE,
+        "xstart": 1, "ystart": 1, "exposure_time": 300.0,
+    }  # fmt: skip
+    data = {
+        "id": np.arange(x.size), "x": x, "y": y, "x_err": error, "y_err": error, "ra": ra, "dec": dec,
+        "flux": flux, "flux_err": flux * relative, "mag": -2.5 * np.log10(flux), "mag_err": 1.0857 * relative,
+        "qfit": np.maximum(relative, 0.012), "sky": np.full(x.size, 0.25), "flags": np.zeros(x.size, int),
+    }  # fmt: skip
+    return Table(data, meta=meta)
+
+
+# what is made wrong, in place; or what is returned instead: a catalog, lists, or a distortion
+
+
+def times(table, factor, columns, part=1.0):
+    rows = np.random.default_rng(9).random(len(table)) < part
+    for c in columns:
+        table[c][rows] *= factor
+
+
+def moved(catalog, sigma, part):
+    rng = np.random.default_rng(8)
+    angle, rows = rng.uniform(0, 2 * np.pi, len(catalog)), rng.random(len(catalog)) < part
+    step = sigma * np.asarray(catalog["ra_error"]) * rows / 3.6e6
+    catalog["ra"] += step * np.cos(angle) / _cos(catalog)
+    catalog["dec"] += step * np.sin(angle)
+
+
+def exchange(table, a, b):
+    table[a], table[b] = table[b].copy(), table[a].copy()
+
+
+def shuffle(table, *columns):
+    order = np.random.default_rng(3).permutation(len(table))
+    for c in columns:
+        table[c] = table[c][order]
+
+
+def about(column, factor):
+    column[:] = np.median(column) + factor * (column - np.median(column))
+
+
+def put(table, **columns):
+    for name, value in columns.items():
+        table[name] = value
+
+
+def later(table, years):
+    table.meta["epoch"] += years
+
+
+def carried(catalog, years):
+    """Positions of another epoch than the table says."""
+    catalog["dec"] += np.asarray(catalog["pmdec"]) * years / 3.6e6
+    catalog["ra"] += np.asarray(catalog["pmra"]) * years / 3.6e6 / _cos(catalog)
+
+
+def _cos(table):
+    return np.cos(np.deg2rad(np.asarray(table["dec"])))
+
+
+def twice(catalog, sigma=0.0):
+    again, rng = catalog[: len(catalog) * 3 // 10].copy(), np.random.default_rng(4)
+    for c in ("ra", "dec"):
+        again[c] += sigma * rng.normal(0, 1, len(again)) * np.asarray(again["ra_error"]) / 3.6e6
+    return vstack([catalog, again], metadata_conflicts="silent")
+
+
+def renamed(table):
+    table = table.copy()
+    table.meta["filename"] = "jw01086009001_02101_00009_nis_cal.fits"
+    return table
+
+
+def quarter(t):
+    x, y = np.asarray(t["x"]), np.asarray(t["y"])
+    put(t, x=2047 - y, y=x)
+
+
+def rolled(t, degrees=1.0):
+    x, y = (np.asarray(t[c] - np.median(t[c])) for c in ("ra", "dec"))
+    x, cos = x * np.cos(np.deg2rad(np.median(t["dec"]))), np.cos(np.deg2rad(np.median(t["dec"])))
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    put(t, ra=np.median(t["ra"]) + (x * c - y * s) / cos, dec=np.median(t["dec"]) + x * s + y * c)
+
+
+def of_filter(t):
+    """Another filter's distortion and magnitudes."""
+    x, y = np.asarray(t["x"]), np.asarray(t["y"])
+    u, v = distortion(np.random.default_rng(99)).forward(x, y)
+    put(t, x=x + 0.05 * (u - x), y=y + 0.05 * (v - y))
+    t["mag"] += 0.3 * np.random.default_rng(1).normal(0, 1, x.size)
+
+
+def stay(lists):
+    """One pointing, measured anew."""
+    rng = np.random.default_rng(2)
+    for k in range(1, len(lists)):
+        meta, lists[k] = lists[k].meta, lists[0].copy()
+        lists[k].meta = meta
+        for c in "xy":
+            lists[k][c] += rng.normal(0, 1, len(lists[k])) * np.asarray(lists[k]["x_err"])
+
+
+def every(function):
+    """Return a change of all lists."""
+    return lambda lists, catalog, correction: [function(t) for t in lists] and None
+
+
+SMALL, PART = ("too small",), ("errors of the catalog that are wrong for a part", "too small")
+OTHERS, EPOCHS, BENT = ("other stars'",), ("epoch",), ("distortion",)
+NONE = ("stars in common", "coinciding", "covers the field")
+# name: (words of which one must be in the first cause or error, what is done to the catalog or a list);
+# with None among the words the result is not off by one of its errors, and need not be called bad
+CATALOGS = {
+    "position_errors_tenth": (("positions that are too small",), lambda c: times(c, 0.1, POS)),
+    "position_errors_third": ((None, *SMALL), lambda c: times(c, 1 / 3, POS)),
+    "position_errors_ten": (("too large",), lambda c: times(c, 10, POS)),
+    "motion_errors_tenth": (SMALL, lambda c: times(c, 0.1, PM)),
+    "motion_errors_ten": (("too large",), lambda c: times(c, 10, PM)),
+    "errors_tenth": (SMALL, lambda c: times(c, 0.1, POS + PM)),
+    "errors_third": (SMALL, lambda c: times(c, 1 / 3, POS + PM)),
+    "errors_ten": (("too large",), lambda c: times(c, 10, POS + PM)),
+    "errors_ten_of_half": (PART, lambda c: times(c, 10, POS + PM, 0.5)),
+    "errors_tenth_of_half": (PART, lambda c: times(c, 0.1, POS + PM, 0.5)),
+    "errors_third_of_half": (PART, lambda c: times(c, 1 / 3, POS + PM, 0.5)),
+    "errors_in_arcsec": (("unit",), lambda c: times(c, 1e-3, POS + PM)),
+    "position_errors_in_arcsec": (("unit",), lambda c: times(c, 1e-3, POS)),
+    "position_errors_in_degrees": (("unit",), lambda c: times(c, 1 / 3.6e6, POS)),
+    "motions_in_arcsec": (("unit",), lambda c: times(c, 1e-3, MOTIONS + PM)),
+    "motions_in_arcsec_with_errors_in_mas": (("unit",), lambda c: times(c, 1e-3, MOTIONS)),
+    "motions_in_degrees": (("unit",), lambda c: times(c, 1 / 3.6e6, MOTIONS + PM)),
+    "motions_a_century": (("unit",), lambda c: times(c, 100, MOTIONS + PM)),
+    "half_off_by_ten": (("wrong positions",), lambda c: moved(c, 10, 0.5)),
+    "half_off_by_four": (("wrong positions",), lambda c: moved(c, 4, 0.5)),
+    "fifth_off_by_ten": (("wrong positions",), lambda c: moved(c, 10, 0.2)),
+    **{f"epoch_{y:+d}": ((None, *EPOCHS) if abs(y) < 2 else EPOCHS, lambda c, y=y: later(c, y))
+       for y in (-15, -10, -5, -3, -2, -1, 1, 2, 3, 5, 10, 15)},
+    "positions_of_another_epoch": (EPOCHS, lambda c: carried(c, 9.7)),
+    "motions_exchanged": (("pmra and pmdec of the catalog exchanged",), lambda c: exchange(c, *MOTIONS)),
+    "pmra_sign": (("pmra of the catalog with the other sign",), lambda c: times(c, -1, MOTIONS[:1])),
+    "pmdec_sign": (("pmdec of the catalog with the other sign",), lambda c: times(c, -1, MOTIONS[1:])),
+    "both_signs": (("sign",), lambda c: times(c, -1, MOTIONS)),
+    "cos_dec_missing": (("cos(dec)",), lambda c: put(c, pmra=c["pmra"] / _cos(c))),
+    "cos_dec_twice": (("cos(dec)",), lambda c: put(c, pmra=c["pmra"] * _cos(c))),
+    "motions_zero": (("all zero",), lambda c: put(c, pmra=0.0, pmdec=0.0)),
+    "motions_shuffled": (OTHERS, lambda c: shuffle(c, *MOTIONS)),
+    "pmra_sorted": (OTHERS, lambda c: put(c, pmra=np.sort(c["pmra"]))),
+    "ra_shuffled": (NONE, lambda c: shuffle(c, "ra")),
+    "ra_sorted": (NONE, lambda c: put(c, ra=np.sort(c["ra"]))),
+    "ra_in_hours": (NONE, lambda c: times(c, 1 / 15, ("ra",))),
+    "ra_mirrored": (NONE, lambda c: about(c["ra"], -1)),
+    "sky_scaled": (("scaled",), lambda c: [about(c[n], 1.004) for n in ("ra", "dec")] and None),
+    "shifted": (("shifted",), lambda c: put(c, dec=c["dec"] + 3 / 3600)),
+    "third_twice": (("twice",), lambda c: twice(c)),
+    "third_measured_twice": (("twice",), lambda c: twice(c, 1.0)),
+    "magnitudes_as_fluxes": (("fluxes",), lambda c: put(c, mag=10 ** (-0.4 * (np.asarray(c["mag"]) - 25)))),
+    "magnitudes_shifted": ((None, "mag"), lambda c: put(c, mag=c["mag"] + 3)),
+    "magnitudes_shuffled": (("magnitudes of other stars",), lambda c: shuffle(c, "mag")),
+    "errors_zero": ((None, "errors without"), lambda c: times(c, 0, POS + PM)),
+    "errors_negative": ((None, "errors without"), lambda c: times(c, -1, POS + PM)),
+    "errors_nan": ((None, "errors without"), lambda c: times(c, np.nan, POS + PM)),
+    "positions_nan": (("no row with a position",), lambda c: put(c, ra=np.nan)),
+    "motions_nan": (("without values",), lambda c: put(c, pmra=np.nan)),
+    "motions_nan_of_half": ((None,), lambda c: times(c, np.nan, MOTIONS, 0.5)),
+}  # fmt: skip
+LISTS = {
+    "one_exchanged": (("x and y",), lambda t: exchange(t, "x", "y")),
+    "one_mirrored": (("x and y",), lambda t: put(t, x=2047 - t["x"])),
+    "one_turned": (("x and y", "turned"), quarter),
+    "one_scaled": ((None, "scale"), lambda t: [about(t[c], 1.001) for c in "xy"] and None),
+    "one_half_shifted": (("does not fit this exposure",), lambda t: put(t, x=t["x"] + 0.5 * (t["x"] > 1024))),
+    "one_of_filter_named": (("F090W",), lambda t: t.meta.update(filter="F090W")),
+    "one_of_filter": (("does not fit this exposure",), of_filter),
+    "one_errors_tenth": (("errors of this list that are too small",), lambda t: times(t, 0.1, XY)),
+    "one_errors_in_mas": (("errors of this list that are too large",), lambda t: times(t, SCALE, XY)),
+    "one_errors_zero": (("errors",), lambda t: times(t, 0, XY)),
+    "one_errors_negative": (("errors",), lambda t: times(t, -1, XY)),
+    "one_errors_nan": (("errors",), lambda t: times(t, np.nan, XY)),
+    "one_positions_nan": (("usable stars",), lambda t: put(t, x=np.nan)),
+    "one_magnitudes_nan": (("usable stars",), lambda t: put(t, mag=np.nan)),
+    "one_magnitudes_as_fluxes": (("fluxes",), lambda t: put(t, mag=t["flux"])),
+    "one_zero_point": (("other units",), lambda t: put(t, mag=t["mag"] + 2)),
+    "one_early": (("time",), lambda t: later(t, -5)),
+    "one_rolled": (("roll",), rolled),
+    "one_elsewhere": (("guide star",), lambda t: put(t, ra=t["ra"] + 12 / 3600)),
+}
+RUNS = {
+    **{name: (words, lambda n, c, d, f=f: f(c)) for name, (words, f) in CATALOGS.items()},
+    **{f"list_{name}": (words, lambda n, c, d, f=f: f(n[1])) for name, (words, f) in LISTS.items()},
+    "lists_exchanged": (("x and y",), every(lambda t: exchange(t, "x", "y"))),
+    "lists_errors_tenth": (("star lists that are too small",), every(lambda t: times(t, 0.1, XY))),
+    "lists_errors_third": (("star lists that are too small",), every(lambda t: times(t, 1 / 3, XY))),
+    "lists_errors_ten": (("star lists that are too large",), every(lambda t: times(t, 10, XY))),
+    "lists_errors_in_mas": (("star lists that are too large",), every(lambda t: times(t, SCALE, XY))),
+    "lists_errors_equal": (("one and the same",), every(lambda t: put(t, x_err=0.02, y_err=0.02))),
+    "lists_fluxes": (("fluxes",), every(lambda t: put(t, mag=t["flux"]))),
+    "lists_early": (EPOCHS, every(lambda t: later(t, -3))),
+    "lists_rounded": (("rounded",), every(lambda t: put(t, **{c: np.round(t[c], 1) for c in "xy"}))),
+    "lists_phase": (("ePSF",), every(lambda t: put(t, x=t["x"] + 0.1 * np.sin(2 * np.pi * t["x"])))),
+    "lists_rows_twice": (("list has twice",), lambda n, c, d: [vstack([t, t[::3]]) for t in n]),
+    "list_twice": (("same stars",), lambda n, c, d: [*n, renamed(n[0])]),
+    "list_for_another": (("same stars",), lambda n, c, d: [*n[:-1], renamed(n[0])]),
+    "list_alone": (("one exposure alone",), lambda n, c, d: n[:1]),
+    "no_dithers": (("not dithered",), lambda n, c, d: stay(n)),
+    "no_distortion": (BENT, lambda n, c, d: "none"),
+    "distortion_identity": (BENT, lambda n, c, d: bent(d, lambda p: {"a": 0 * p.a, "b": 0 * p.b})),
+    "distortion_of_another": (BENT, lambda n, c, d: distortion(np.random.default_rng(98))),
+    "distortion_mirrored": (BENT, lambda n, c, d: bent(d, turned(0, -1))),
+    **{f"distortion_turned_{90 * k}": (BENT, lambda n, c, d, k=k: bent(d, turned(k))) for k in (1, 2, 3)},
+}
+
+
+def run(field, name=None, keep=None):
+    """Run the last Steps on a field, spoiled or not; return the checks, and the error where there was one."""
+    from jwst_hpastrom.steps import MasterFrameStep, ProperMotionStep
+
+    lists, catalog, correction = simulate(field)
+    if name:
+        out = RUNS[name][1](lists, catalog, correction)
+        catalog = out if isinstance(out, Table) else catalog
+        lists = out if isinstance(out, list) else lists
+        correction = out if isinstance(out, DistortionCorrection | str) else correction
+    with tempfile.TemporaryDirectory() as folder:
+        folder, error, checks, more = Path(keep or folder), None, [], {}
+        members = [str(folder / t.meta["filename"].replace("_cal.fits", "_stars.ecsv")) for t in lists]
+        for table, path in zip((*lists, catalog), (*members, folder / "catalog.ecsv"), strict=True):
+            table.write(path, overwrite=True)
+        given = str(folder / "catalog.ecsv")
+        if correction != "none":
+            plane = LinearTransform(SCALE / 1e3 * np.eye(2), np.zeros(2), np.zeros(2))
+            place, meta = FramePlacement(plane, 0.0, 0.0), lists[0].meta
+            more["distortion_file"] = write_distortion(folder / "given.asdf", correction, place, meta)
+        try:
+            MasterFrameStep(reference_catalog=given, output_dir=str(folder), **more).run(*members)
+            master = str(next(folder.glob("*_master.ecsv")))
+            ProperMotionStep(first_epoch=given, output_dir=str(folder)).run(master)
+        except HPAstromError as err:
+            error = f"{type(err).__name__}: {err}"
+        if list(folder.glob("*_checks.ecsv")):
+            checks = check_folder(folder)
+        return checks, error
+
+
+GAIA_PM = ("pmra_error", "pmdec_error")
+REFERENCE = ("reference catalog",)
+# the same of many epochs: (words, what is done to the lists and Gaia's table)
+GAIA = {
+    "cos_dec_missing": (("without the factor cos(dec)",), lambda n, g: put(g, pmra=g["pmra"] / _cos(g))),
+    "cos_dec_twice": (("cos(dec) twice",), lambda n, g: put(g, pmra=g["pmra"] * _cos(g))),
+    "exchanged": (("exchanged",), lambda n, g: exchange(g, *MOTIONS)),
+    "pmra_sign": (("sign",), lambda n, g: times(g, -1, MOTIONS[:1])),
+    "pmdec_sign": (("sign",), lambda n, g: times(g, -1, MOTIONS[1:])),
+    "errors_third": (REFERENCE, lambda n, g: times(g, 1 / 3, POS + PM)),
+    "errors_ten": (("too large",), lambda n, g: times(g, 10, POS + PM)),
+    "errors_in_arcsec": (("unit", "reference catalog"), lambda n, g: times(g, 1e-3, POS + PM)),
+    "motions_in_arcsec": (("reference stars",), lambda n, g: times(g, 1e-3, MOTIONS + PM)),
+    "motions_shuffled": (("reference stars",), lambda n, g: shuffle(g, *MOTIONS)),
+    "epoch_late": (("epoch",), lambda n, g: put(g, ref_epoch=np.asarray(g["ref_epoch"]) + 3)),
+    "lists_late": (("epoch",), lambda n, g: [later(t, 3) for t in n]),
+    "one_late": (("epoch",), lambda n, g: later(n[3], 1.5)),
+    "lists_errors_third": (("lists that are too small",), lambda n, g: [times(t, 1 / 3, XY) for t in n]),
+    "lists_errors_three": (("lists that are too large",), lambda n, g: [times(t, 3, XY) for t in n]),
+    "one_errors_third": (("errors of this list",), lambda n, g: times(n[3], 1 / 3, XY)),
+    "one_exchanged": (("x and y", "mirror", "usable", "common"), lambda n, g: exchange(n[3], "x", "y")),
+}  # fmt: skip
+
+
+def run_gaia(seed, name=None, dec=-24.0, stars=500):
+    """Fit the motions of many epochs, spoiled or not; return checks and error."""
+    epochs = (2011.2, 2012.8, 2014.5, 2016.4, 2018.1, 2020.2, 2022.5)
+    sky = simulate_epochs(n_stars=stars, n_gaia=60, epochs=epochs, seed=seed, target=(266.4, dec))
+    lists, gaia = [t.copy() for t in sky.lists], sky.gaia.copy()
+    try:
+        if name:
+            GAIA[name][1](lists, gaia)
+        out = fit_epochs(lists, gaia, models="linear")
+    except HPAstromError as err:
+        return [], f"{type(err).__name__}: {err}"
+    evidence = Evidence(motions=out.table, epochs=out.epoch_quality(), references=out.timed_references())
+    return run_checks(evidence), None
+
+
+def judged(name, words, checks, error):
+    """Return whether a run was judged as it must be, and a line that says how."""
+    noted = condense([c for c in checks if c.verdict != "ok"])
+    word = "error" if error else overall(checks)
+    first = error or (noted[0].causes[0] if noted else "")
+    right = any(w and w in first for w in words)
+    good = right and word in ("error", "bad")
+    if None in words:
+        good |= right or not noted
+    if not words:  # a good run
+        good = not error and word != "bad" and len(noted) <= 1
+    told = first if error or not noted else f"{noted[0].name} {noted[0].value:.3g}: {first}"
+    return good, f"{'    ' if good else 'FAIL'} {name:40s} {word:5s} {told[:170]}"
+
+
+def good_fields(n, seed):
+    """Fields of other seeds, numbers of stars and exposures, places and qualities."""
+    for k in range(n):
+        rng = np.random.default_rng([77, seed, k])
+        sky = (float(rng.uniform(0, 360)), float(rng.uniform(-80, 80)))
+        numbers = int(10 ** rng.uniform(2.3, 3.7)), int(rng.integers(3, 9))
+        sizes = (float(10 ** rng.uniform(*r)) for r in ((-1.2, 0.5), (-1, 0.3), (-1.7, -0.5), (-2.6, -1.7)))
+        yield Field(1000 * seed + k, *numbers, sky, *sizes)
+
+
+def main(argv=None):
+    """Run cases, print a line for each; return 1 where one was not judged as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("cases", nargs="*")
+    parser.add_argument("--gaia", action="store_true")
+    parser.add_argument("--good", type=int, default=0, metavar="N")
+    parser.add_argument("--all", action="store_true", help="show all that is not ok")
+    for name, default in (("seed", 1), ("stars", 0), ("dec", None)):
+        parser.add_argument(f"--{name}", type=type(default or 0), default=default)
+    args = parser.parse_args(argv)
+    os.environ["STPIPE_DISABLE_CRDS_STEPPARS"] = "true"
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    dec = float(args.dec if args.dec is not None else -24.0 if args.gaia else -69.5)
+    if args.gaia:
+        names = [f"good {args.seed + k}" for k in range(args.good)] or args.cases or list(GAIA)
+        todo = [
+            (
+                n,
+                GAIA.get(n, ((),))[0],
+                lambda n=n, k=k: run_gaia(
+                    args.seed + k * bool(args.good), n if n in GAIA else None, dec, args.stars or 500
+                ),
+            )
+            for k, n in enumerate(names)
+        ]
+    elif args.good:
+        todo = [
+            (f"good {f.seed}: {f.stars} stars, {f.exposures} exposures", (), lambda f=f: run(f))
+            for f in good_fields(args.good, args.seed)
+        ]
+    else:
+        field = Field(args.seed, args.stars or 1500, target=(80.5, dec))
+        todo = [(n, RUNS[n][0], lambda n=n: run(field, n)) for n in args.cases or RUNS]
+    failed = 0
+    for name, words, make in todo:
+        start = time.process_time()
+        checks, error = make()
+        good, text = judged(name, words, checks, error)
+        failed += not good
+        print(f"{text}  [{time.process_time() - start:.1f} s]", flush=True)
+        for check in condense([c for c in checks if c.verdict != "ok"]) if args.all else ():
+            print(f"         {check}")
+    print(f"{failed} of {len(todo)} were not judged as they must be")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

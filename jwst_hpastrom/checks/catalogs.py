@@ -1,0 +1,83 @@
+"""Checks of a first epoch's catalog by its columns alone: units, what it has twice, what it lacks."""
+
+import numpy as np
+
+from jwst_hpastrom.checks.verdict import judge
+
+__all__ = ["catalog_twice", "magnitudes", "no_motions", "stated_errors", "unknown"]
+
+MOTION = "hp_proper_motion"
+UNITS = "errors of the catalog in other units: arcsec or degrees as mas, or the reverse"
+#: medians of stated errors that catalogs have (mas, mas/yr): the best of Gaia and VLBI to photographic plates
+USUAL = {"position_error_mas": (0.005, 500.0), "motion_error_mas_yr": (0.001, 100.0)}
+#: factor beyond these that no instrument makes
+FAR = 2.0
+FLUXES = "fluxes, or magnitudes with another sign, as the catalog's magnitudes"
+#: stars from which on a missing correlation of magnitudes is no chance
+ENOUGH = 3.0
+
+
+def _numbers(motions):
+    return motions.meta.get("against_catalog") or {}
+
+
+def stated_errors(motions):
+    """Median errors that the catalog states, mas and mas/yr."""
+    found = _numbers(motions)
+    for name, what in (("position_error_mas", "positions, mas"), ("motion_error_mas_yr", "motions, mas/yr")):
+        low, high = USUAL[name]
+        yield judge(
+            MOTION, f"median error that the catalog states of its {what}", found.get(name, np.nan),
+            (low, high), (low / FAR, high * FAR), rank=2 if name.startswith("position") else 5,
+            causes=(UNITS,),
+            remedy="give the columns their units, or convert them to mas and mas/yr",
+        )  # fmt: skip
+
+
+def unknown(motions):
+    """Shares of the catalog's rows with errors of their positions, and with motions; where it has columns."""
+    found = _numbers(motions)
+    yield judge(
+        MOTION, "share of the catalog's rows that state errors of their positions",
+        found.get("with_errors", np.nan), (0.1, None), (None, None), rank=28,
+        causes=("columns of errors without positive values: the scatter of the stars stands in",),
+        remedy="give ra_error and dec_error, mas",
+    )  # fmt: skip
+    yield judge(
+        MOTION, "share of the catalog's rows with motions, where it has columns of them",
+        found.get("with_motions", np.nan), (0.1, None), (0.0 if found.get("with_motions") else 0.01, None),
+        rank=2, causes=("columns pmra and pmdec without values: the motions measured are relative",),
+        remedy="fill the columns, or leave them out",
+    )  # fmt: skip
+
+
+def no_motions(motions):
+    """Share of the catalog's motions that are one and the same: zeros that stand for unknown ones."""
+    yield judge(
+        MOTION, "share of the catalog's motions that are one and the same",
+        _numbers(motions).get("alike", np.nan), (None, 0.1), (None, 0.5), rank=2,
+        causes=("a catalog whose motions are all zero, or one constant",),
+        remedy="leave the columns of motions out: relative motions are measured then",
+    )  # fmt: skip
+
+
+def catalog_twice(motions):
+    """Share of the catalog's rows that lie where another one does."""
+    yield judge(
+        MOTION, "share of the catalog's rows at the place of another", _numbers(motions).get("twice", np.nan),
+        (None, 0.01), (None, 0.1), rank=2,
+        causes=("stars that the catalog has twice",), remedy="take each star once",
+    )  # fmt: skip
+
+
+def magnitudes(motions):
+    """Correlation of the ranks of the catalog's and the exposures' magnitudes."""
+    found = _numbers(motions)
+    value = found.get("mag_correlation", np.nan)
+    chance = ENOUGH / np.sqrt(found.get("n_mag", 1))
+    other = "magnitudes of other stars: a column that was sorted or shuffled"
+    yield judge(
+        MOTION, "correlation with the catalog's magnitudes", value, (0.4, None),
+        (max(0.3 - chance, 0.0), None), rank=7, causes=(FLUXES, other) if value < -0.3 else (other, FLUXES),
+        remedy="give magnitudes; motions do not need them, selections by magnitude and close pairs do",
+    )  # fmt: skip
