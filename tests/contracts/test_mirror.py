@@ -5,6 +5,7 @@
 """
 
 import ast
+from fnmatch import fnmatch
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -195,3 +196,10 @@ def test_guards_import_what_they_guard(test):
 def test_every_test_says_what_it_guards():
     files = [p for p in TESTS.rglob("test_*.py") if not ast.get_docstring(ast.parse(p.read_text()))]
     assert not [str(p.relative_to(TESTS)) for p in files]
+
+
+def test_no_test_is_left_out(pytestconfig):
+    """Pytest passes folders of some names over, ``build`` among them, unless it is told not to."""
+    passed = pytestconfig.getini("norecursedirs")
+    folders = {part for p in TESTS.rglob("test_*.py") for part in p.relative_to(TESTS).parts[:-1]}
+    assert not [f for f in folders if any(fnmatch(f, pattern) for pattern in passed)]
