@@ -1,3 +1,5 @@
+"""The tables of columns and flags, and how tables are made of them."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

@@ -1,3 +1,5 @@
+"""Errors: one line each, through processes, naming a file once."""
+
 import pickle
 import subprocess
 import sys

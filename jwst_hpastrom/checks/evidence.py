@@ -1,6 +1,7 @@
 """What checks are made of, and all of them in a row."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from astropy.table import Table
 
@@ -12,7 +13,7 @@ from jwst_hpastrom.checks import frame as fr
 from jwst_hpastrom.checks import motions as mo
 from jwst_hpastrom.checks import repeats as re
 from jwst_hpastrom.checks import scatter as sc
-from jwst_hpastrom.checks.verdict import sort_checks
+from jwst_hpastrom.checks.verdict import Check, sort_checks
 from jwst_hpastrom.io.products import find_products
 
 __all__ = ["Evidence", "check_folder", "check_products", "run_checks"]
@@ -83,7 +84,7 @@ QUALITY = {
 }  # fmt: skip
 
 
-def run_checks(evidence):
+def run_checks(evidence: Evidence) -> list[Check]:
     """Make all checks that the evidence allows.
 
     Parameters
@@ -111,7 +112,7 @@ def run_checks(evidence):
     return sort_checks(out)
 
 
-def check_products(products):
+def check_products(products: Any) -> list[Check]:
     """Check what was read from a folder.
 
     Parameters
@@ -128,7 +129,7 @@ def check_products(products):
     )
 
 
-def check_folder(folder, name=None):
+def check_folder(folder: Any, name: str | None = None) -> list[Check]:
     """Check the products in a folder.
 
     Parameters

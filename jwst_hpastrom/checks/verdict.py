@@ -1,6 +1,8 @@
 """A verdict: a number, the range it should be in, and what it means where it is not."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -70,7 +72,7 @@ class Check:
         return text
 
     @property
-    def expected(self):
+    def expected(self) -> str:
         """The expected range in words."""
         if not np.isfinite(self.low):
             return f"at most {self.high:.4g}"
@@ -79,7 +81,18 @@ class Check:
         return f"{self.low:.4g} to {self.high:.4g}"
 
 
-def judge(step, name, value, ok, bad, *, causes, remedy, about="", rank=50):
+def judge(
+    step: str,
+    name: str,
+    value: Any,
+    ok: tuple[float | None, float | None],
+    bad: tuple[float | None, float | None],
+    *,
+    causes: Sequence[str],
+    remedy: str,
+    about: str = "",
+    rank: int = 50,
+) -> Check | None:
     """Judge a number by two ranges.
 
     Parameters
@@ -121,7 +134,7 @@ def judge(step, name, value, ok, bad, *, causes, remedy, about="", rank=50):
     return Check(step, name, about, float(value), low, high, verdict, causes, remedy if causes else "", rank)
 
 
-def sort_checks(checks):
+def sort_checks(checks: Iterable[Check]) -> list[Check]:
     """Return checks with the bad ones first, of those the most direct first.
 
     Examples
@@ -134,7 +147,7 @@ def sort_checks(checks):
     return sorted(checks, key=lambda c: (-VERDICTS.index(c.verdict), c.rank))
 
 
-def overall(checks):
+def overall(checks: Iterable[Check]) -> str:
     """Return the worst verdict; 'ok' where there are none.
 
     Examples
@@ -149,7 +162,7 @@ def overall(checks):
     return max((c.verdict for c in checks), key=VERDICTS.index, default="ok")
 
 
-def condense(checks):
+def condense(checks: Iterable[Check]) -> list[Check]:
     """Return one check of those of a name and verdict, the worst, which says how many there are.
 
     Parameters
@@ -161,7 +174,7 @@ def condense(checks):
     list of `Check`
         In the order of the first of each.
     """
-    groups = {}
+    groups: dict[tuple, list[Check]] = {}
     for check in checks:
         groups.setdefault((check.step, check.name, check.verdict), []).append(check)
     out = []
@@ -175,7 +188,7 @@ def condense(checks):
 COLUMNS = ("step", "check", "about", "value", "low", "high", "verdict", "causes", "remedy", "rank")
 
 
-def checks_table(checks):
+def checks_table(checks: Iterable[Check]) -> Table:
     """Return checks as a table, the worst first; its metadata have the overall verdict.
 
     Parameters
@@ -203,7 +216,7 @@ def checks_table(checks):
     return Table(rows=rows or None, names=COLUMNS, dtype=kinds, meta={"verdict": overall(checks)})
 
 
-def checks_from_table(table):
+def checks_from_table(table: Table) -> list[Check]:
     """Return the checks of a table that `checks_table` made.
 
     Examples
@@ -220,9 +233,8 @@ def checks_from_table(table):
         )
     for row in table:
         causes = tuple(c for c in str(row["causes"]).split(" | ") if c)
-        texts, numbers = ([row[c] for c in names] for names in (COLUMNS[:3], COLUMNS[3:6]))
-        out.append(
-            Check(*map(str, texts), *map(float, numbers), str(row["verdict"]), causes, str(row["remedy"]),
-                  int(row["rank"]))
-        )  # fmt: skip
+        step, name, about = (str(row[c]) for c in COLUMNS[:3])
+        value, low, high = (float(row[c]) for c in COLUMNS[3:6])
+        words = str(row["verdict"]), causes, str(row["remedy"])
+        out.append(Check(step, name, about, value, low, high, *words, rank=int(row["rank"])))
     return out

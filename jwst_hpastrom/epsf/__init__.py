@@ -1,6 +1,6 @@
 """Effective PSFs: the library, its building and perturbation, and star finding and fitting with it."""
 
-from jwst_hpastrom.epsf.build import BuildResult, build_library
+from jwst_hpastrom.epsf.build import BuildConfig, BuildResult, build_library
 from jwst_hpastrom.epsf.build.perturb import PerturbResult, perturb_library
 from jwst_hpastrom.epsf.detect import Detections, SkyMap, find_stars, sky_map
 from jwst_hpastrom.epsf.exchange.given import as_image, as_library
@@ -18,6 +18,7 @@ from jwst_hpastrom.epsf.passes import measure_stars
 from jwst_hpastrom.epsf.star_config import StarFitConfig
 
 __all__ = [
+    "BuildConfig",
     "BuildResult",
     "Detections",
     "EPSFLibrary",

@@ -1,6 +1,9 @@
 """Figures of distortions and of residuals about the master frame (L23 Fig. 9-16)."""
 
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.numerics import robust_sigma
@@ -51,7 +54,7 @@ def _rms(dx, dy):
     return float(np.sqrt(0.5 * (robust_sigma(dx) ** 2 + robust_sigma(dy) ** 2)))
 
 
-def residual_arrows(residuals, ax=None, *, raw=False, cells=16):
+def residual_arrows(residuals: Table, ax: Any = None, *, raw: bool = False, cells: int = 16) -> Any:
     """Medians of the residuals in cells of the detector, as arrows; L23 Fig. 9, 11.
 
     Parameters
@@ -88,15 +91,15 @@ def residual_arrows(residuals, ax=None, *, raw=False, cells=16):
     x, y = values(r, "x"), values(r, "y")
     dx, dy = (values(r, f"{c}_raw" if raw else c) for c in ("dx", "dy"))
     edges = [np.linspace(v.min(), v.max(), cells + 1) for v in (x, y)]
-    mean = cell_medians(x, y, (dx, dy), *edges)
-    middle = np.meshgrid(*(0.5 * (e[1:] + e[:-1]) for e in edges))
-    factor = _arrows(ax, *middle, *mean, np.ptp(x) / cells)
+    mean_x, mean_y = cell_medians(x, y, (dx, dy), *edges)
+    u, v = np.meshgrid(*(0.5 * (e[1:] + e[:-1]) for e in edges))
+    factor = _arrows(ax, u, v, mean_x, mean_y, np.ptp(x) / cells)
     when = "before" if raw else "after the correction"
     ax.set_title(f"{when}: RMS {_rms(dx, dy):.4f} pixel per axis; arrows × {factor:.0f}", fontsize=9)
     return ax
 
 
-def residual_map(residuals, ax=None, *, axis="x", size=None):
+def residual_map(residuals: Table, ax: Any = None, *, axis: str = "x", size: int | None = None) -> Any:
     """Medians of the residuals in square cells, as colors; L23 Fig. 15.
 
     Parameters
@@ -138,7 +141,7 @@ def _colors(ax, data, title, extent):
     return ax
 
 
-def pixel_map(correction, ax=None, *, axis="x"):
+def pixel_map(correction: Any, ax: Any = None, *, axis: str = "x") -> Any:
     """The finest part of a correction; L23 Fig. 13.
 
     Parameters
@@ -163,7 +166,7 @@ def pixel_map(correction, ax=None, *, axis="x"):
     return _colors(ax, data[::step, ::step, "xy".index(axis)], f"pixel map, {axis}", extent)
 
 
-def distortion_arrows(correction, ax=None, *, cells=16):
+def distortion_arrows(correction: Any, ax: Any = None, *, cells: int = 16) -> Any:
     """What a correction does, as arrows from raw to corrected positions.
 
     Parameters
@@ -189,7 +192,9 @@ def distortion_arrows(correction, ax=None, *, cells=16):
     return ax
 
 
-def residual_trend(residuals, ax=None, *, along="x", of="x", raw=False):
+def residual_trend(
+    residuals: Table, ax: Any = None, *, along: str = "x", of: str = "x", raw: bool = False
+) -> Any:
     """Residuals of one axis along the same or the other; L23 Fig. 9, 11.
 
     Parameters
@@ -221,7 +226,7 @@ def residual_trend(residuals, ax=None, *, along="x", of="x", raw=False):
     return ax
 
 
-def residual_scatter(residuals, ax=None, *, scale_mas=None):
+def residual_scatter(residuals: Table, ax: Any = None, *, scale_mas: float | None = None) -> Any:
     """Δy against Δx of the bright stars about the master frame; L23 Fig. 12.
 
     Parameters
@@ -265,7 +270,7 @@ def residual_scatter(residuals, ax=None, *, scale_mas=None):
     return ax
 
 
-def position_rms(residuals, ax=None, *, scale_mas=None):
+def position_rms(residuals: Table, ax: Any = None, *, scale_mas: float | None = None) -> Any:
     """One-dimensional RMS of single positions about the master frame against magnitude; L23 Fig. 16.
 
     Parameters

@@ -1,6 +1,9 @@
 """Figures of exposures and of ePSF libraries (L23 Fig. 4)."""
 
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.plot.drawing import one_axes, symmetric_limit
 
@@ -12,7 +15,7 @@ SHOWN_RADIUS = 6
 SHADES = (0.02, 0.995)
 
 
-def image(exposure, stars=None, ax=None):
+def image(exposure: Any, stars: Table | None = None, ax: Any = None) -> Any:
     """An exposure's pixels in an arcsinh scale; pixels without weight are red, stars circled.
 
     Parameters
@@ -68,7 +71,7 @@ def image(exposure, stars=None, ax=None):
     return ax
 
 
-def epsf_grid(library, ax=None, *, difference=False):
+def epsf_grid(library: Any, ax: Any = None, *, difference: bool = False) -> Any:
     """The array of ePSFs, or each one's difference from their mean; L23 Fig. 4.
 
     Parameters

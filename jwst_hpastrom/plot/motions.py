@@ -1,6 +1,9 @@
 """Figures of master frames and motions (L23 Fig. 16, 20, 21)."""
 
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
@@ -26,7 +29,9 @@ def _one_axis(table, first, second):
     return np.where(size > 0, size, np.nan)
 
 
-def frame_rms(master, ax=None, *, scale_mas=None, pixel_mas=None):
+def frame_rms(
+    master: Table, ax: Any = None, *, scale_mas: float | None = None, pixel_mas: float | None = None
+) -> Any:
     """One-dimensional RMS of a master frame's positions against magnitude; L23 Fig. 16.
 
     Parameters
@@ -71,7 +76,7 @@ def frame_rms(master, ax=None, *, scale_mas=None, pixel_mas=None):
     return ax
 
 
-def motion_errors(motions, ax=None):
+def motion_errors(motions: Table, ax: Any = None) -> Any:
     """Errors of the proper motions against magnitude; L23 Fig. 20.
 
     Parameters
@@ -108,7 +113,7 @@ def motion_errors(motions, ax=None):
     return ax
 
 
-def color_magnitude(motions, ax=None):
+def color_magnitude(motions: Table, ax: Any = None) -> Any:
     """Color-magnitude diagram, reference stars marked; L23 Fig. 20.
 
     Parameters
@@ -135,7 +140,7 @@ def color_magnitude(motions, ax=None):
     return ax
 
 
-def motion_diagram(motions, ax=None, *, most_error=None):
+def motion_diagram(motions: Table, ax: Any = None, *, most_error: float | None = None) -> Any:
     """Vector-point diagram; L23 Fig. 21.
 
     Stars of large errors are pale; the title says how many are beyond the axes.
@@ -194,7 +199,7 @@ def motion_diagram(motions, ax=None, *, most_error=None):
     return ax
 
 
-def sky_map(table, ax=None):
+def sky_map(table: Table, ax: Any = None) -> Any:
     """Stars on the sky, East to the left, brighter ones larger.
 
     Parameters

@@ -1,6 +1,9 @@
 """Figures of star lists (L23 Fig. 1, 3, 5, 6)."""
 
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.plot.drawing import bright_rows, one_axes, points, running_median, show_bright
@@ -33,7 +36,7 @@ def _against_magnitude(stars, name, limits, ax):
     return ax
 
 
-def qfit(stars, ax=None):
+def qfit(stars: Table, ax: Any = None) -> Any:
     """QFIT, the fractional misfit, against magnitude; L23 Fig. 5.
 
     Parameters
@@ -58,7 +61,7 @@ def qfit(stars, ax=None):
     return _against_magnitude(stars, "qfit", (0, 0.5), ax)
 
 
-def radxs(stars, ax=None):
+def radxs(stars: Table, ax: Any = None) -> Any:
     """RADXS, light beyond the ePSF's, against magnitude; L23 Fig. 6.
 
     Parameters
@@ -87,7 +90,7 @@ def _phase(residuals, name):
     return (values(residuals, name) + 0.5) % 1 - 0.5
 
 
-def phase_density(residuals, ax=None):
+def phase_density(residuals: Table, ax: Any = None) -> Any:
     """Where stars fall in the pixel, over the mean; L23 Fig. 1.
 
     Parameters
@@ -115,7 +118,7 @@ def phase_density(residuals, ax=None):
     return ax
 
 
-def phase_residuals(residuals, ax=None, *, axis="x"):
+def phase_residuals(residuals: Table, ax: Any = None, *, axis: str = "x") -> Any:
     """Residuals of the bright stars against their place in the pixel; L23 Fig. 3.
 
     Parameters

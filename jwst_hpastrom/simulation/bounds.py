@@ -1,6 +1,9 @@
 """The Cramér–Rao bound: the smallest errors that any unbiased measurement can have."""
 
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.errors import NotEnoughStarsError
@@ -10,7 +13,7 @@ from jwst_hpastrom.simulation._kernels import star_fisher
 __all__ = ["cramer_rao", "frame_bound", "isolated"]
 
 
-def cramer_rao(exposure, *, half=2):
+def cramer_rao(exposure: Any, *, half: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Smallest standard errors of the stars of a simulated exposure, from the true PSF and the true noise.
 
     Parameters
@@ -49,7 +52,7 @@ def cramer_rao(exposure, *, half=2):
     return errors[:, 0], errors[:, 1], errors[:, 2]
 
 
-def isolated(truth, *, radius=8.0, magnitudes=4.0):
+def isolated(truth: Table, *, radius: float = 8.0, magnitudes: float = 4.0) -> np.ndarray:
     """Stars without a neighbor within ``radius`` pixels that is brighter than they are plus ``magnitudes``.
 
     Parameters
@@ -82,7 +85,16 @@ def isolated(truth, *, radius=8.0, magnitudes=4.0):
     return alone
 
 
-def frame_bound(x, y, error, reference, reference_error, *, degree=1, structure=0.0):
+def frame_bound(
+    x: np.ndarray,
+    y: np.ndarray,
+    error: Any,
+    reference: np.ndarray,
+    reference_error: Any,
+    *,
+    degree: int = 1,
+    structure: float = 0.0,
+) -> np.ndarray:
     """Smallest errors of stars in a frame that a few reference stars carry to the sky.
 
     Parameters

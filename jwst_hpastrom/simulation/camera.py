@@ -1,6 +1,7 @@
 """From the sky to raw pixels and back: pointing, velocity aberration, distortion."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class OfficialDistortion(Mapping):
         self.terms = tuple(_TERMS)
         self.coefficients = SCALE * np.array([_TERMS[t] for t in self.terms])
 
-    def forward(self, x, y):
+    def forward(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         u, v = (np.asarray(x, float) - CENTER) / 1024.0, (np.asarray(y, float) - CENTER) / 1024.0
         pu, pv = [np.ones_like(u)], [np.ones_like(v)]
         for _ in range(5):
@@ -61,10 +62,10 @@ class OfficialDistortion(Mapping):
             self.coefficients[:, 1], design, 1
         )
 
-    def starting_point(self, u, v):
+    def starting_point(self, u: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
         return u / SCALE + CENTER, v / SCALE + CENTER
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         """Return the model in the official layout, with an inverse fitted to 1e-4 pixels."""
         from astropy.modeling.models import Mapping as Select
         from astropy.modeling.models import Polynomial2D, Shift
@@ -137,7 +138,7 @@ class FineStructure:
         order = np.array([i + j for i, j in self.terms])
         self.smooth = filter_pix * filter_rng.normal(0, 1, (2, len(self.terms))) / order
 
-    def forward(self, x, y):
+    def forward(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         u, v = (x - CENTER) / 1024.0, (y - CENTER) / 1024.0
         design = np.stack([u**i * v**j for i, j in self.terms])
@@ -177,14 +178,14 @@ class TrueDistortion(Mapping):
     def __init__(self, official, fine):
         self.official, self.fine = official, fine
 
-    def forward(self, x, y):
+    def forward(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         dx, dy = self.fine.forward(x, y)
         return self.official.forward(x + dx, y + dy)
 
-    def starting_point(self, u, v):
+    def starting_point(self, u: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
         return self.official.inverse(u, v, tolerance=1e-4)
 
-    def to_astropy(self):
+    def to_astropy(self) -> Any:
         raise NotImplementedError("the truth has no file format")
 
 
@@ -222,7 +223,7 @@ class Pointing:
         to_axis = turn(1, V3_REF / 3600) @ turn(2, -V2_REF / 3600)
         return turn(2, self.ra) @ turn(1, -self.dec) @ turn(0, -self.roll) @ to_axis
 
-    def to_ideal(self, ra, dec):
+    def to_ideal(self, ra: Any, dec: Any) -> tuple[np.ndarray, np.ndarray]:
         """Sky (degrees) -> apparent ideal-frame coordinates (arcsec)."""
         ra, dec = np.deg2rad(ra), np.deg2rad(dec)
         sky = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
@@ -233,7 +234,7 @@ class Pointing:
         c, s = np.cos(np.deg2rad(V3_ANGLE)), np.sin(np.deg2rad(V3_ANGLE))
         return PARITY * (a * c - b * s), a * s + b * c
 
-    def to_sky(self, u, v):
+    def to_sky(self, u: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
         """Ideal frame (arcsec) -> sky (degrees): the inverse of `to_ideal`."""
         c, s = np.cos(np.deg2rad(V3_ANGLE)), np.sin(np.deg2rad(V3_ANGLE))
         u, v = np.asarray(u, float), np.asarray(v, float)

@@ -1,6 +1,7 @@
 """Products of the pipeline against the truth of a simulated field."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -45,7 +46,7 @@ def _row(quantity, unit, delta, error=None, bound=None):
     }
 
 
-def compare_stars(field, star_lists):
+def compare_stars(field: Any, star_lists: Any) -> Table:
     """Star lists against the true positions.
 
     Parameters
@@ -100,7 +101,7 @@ def compare_stars(field, star_lists):
     return out
 
 
-def distortion_residuals(field, path, *, n=65):
+def distortion_residuals(field: Any, path: Any, *, n: int = 65) -> Table:
     """Difference between a ``distortion`` reference and the true distortion.
 
     Parameters
@@ -169,7 +170,7 @@ def _alone(field):
     return isolated({"x": np.asarray(s["xi"]) / SCALE, "y": np.asarray(s["eta"]) / SCALE, "mag": s["mag"]})
 
 
-def compare_master(field, master):
+def compare_master(field: Any, master: Table) -> Table:
     """Master frame against the true positions.
 
     Parameters
@@ -200,7 +201,7 @@ def compare_master(field, master):
     return out
 
 
-def compare_motions(field, motions):
+def compare_motions(field: Any, motions: Table) -> Table:
     """Proper motions against the truth.
 
     Parameters
@@ -246,7 +247,9 @@ def _with(table, columns, path):
     return table
 
 
-def compare(field, folder, *, product="field", official=None):
+def compare(
+    field: Any, folder: Any, *, product: str = "field", official: Any = None
+) -> tuple[Table, dict[str, Table]]:
     """Compare all products of a pipeline run on a simulated field with the truth.
 
     Parameters
@@ -317,7 +320,7 @@ def _bright(table):
     return table["isolated"] & (table["mag"] > BRIGHT[0]) & (table["mag"] < BRIGHT[1])
 
 
-def format_summary(summary):
+def format_summary(summary: Table) -> str:
     """The table of `compare` as text.
 
     Parameters

@@ -144,24 +144,26 @@ class FieldConfig:
             raise ParameterError(f"a subarray at {self.origin}", "one inside the detector")
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx) of the exposures."""
-        return (self.size, self.size) if np.ndim(self.size) == 0 else tuple(self.size)
+        ny, nx = np.broadcast_to(self.size, 2).tolist()
+        return ny, nx
 
     @property
-    def origin(self):
+    def origin(self) -> tuple[int, int]:
         """0-based (x, y) of the exposures' first pixel on the full detector."""
         if self.start is not None:
-            return tuple(int(v) for v in self.start)
+            x0, y0 = (int(v) for v in self.start)
+            return x0, y0
         return (DETECTOR - self.shape[1]) // 2, (DETECTOR - self.shape[0]) // 2
 
     @property
-    def dither(self):
+    def dither(self) -> float:
         """Step of the dither pattern, arcsec."""
         return 0.17 * min(self.shape) * SCALE if self.dither_arcsec is None else self.dither_arcsec
 
     @property
-    def half_field(self):
+    def half_field(self) -> tuple[float, float]:
         """Half sides of the sky that holds stars (to the East and North), arcsec."""
         side = int(np.ceil(np.sqrt(self.n_exposures)))
         reach = (side - 1) / 2 * self.dither
@@ -170,7 +172,7 @@ class FieldConfig:
         return half, half
 
 
-def demo_config(*, quick=False, seed=1):
+def demo_config(*, quick: bool = False, seed: int = 1) -> FieldConfig:
     """Configuration of the field of ``hpastrom demo``.
 
     Parameters

@@ -1,6 +1,7 @@
 """From light to pixels as the level-2 pipeline would deliver them: noise, flags, cosmic rays, saturation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import minimum_filter
@@ -71,12 +72,12 @@ class NoiseConfig:
     cosmic_rays: float = 100.0
 
     @property
-    def exposure_time(self):
+    def exposure_time(self) -> float:
         """Seconds."""
         return self.n_groups * self.group_time
 
     @property
-    def electrons(self):
+    def electrons(self) -> float:
         """Electrons per MJy/sr."""
         return self.gain * self.exposure_time / self.mjsr_per_dns
 
@@ -125,7 +126,12 @@ class Pixels(Displayed):
     cosmic_rays: np.ndarray
 
 
-def make_sensor(shape, config, rng, origin=None):
+def make_sensor(
+    shape: tuple[int, int],
+    config: NoiseConfig,
+    rng: np.random.Generator,
+    origin: tuple[int, int] | None = None,
+) -> Sensor:
     """Draw the detector's bad pixels and flat-field errors.
 
     Parameters
@@ -158,7 +164,9 @@ def make_sensor(shape, config, rng, origin=None):
     return Sensor(flag, flat, dark)
 
 
-def render(shape, origin, epsf, x, y, flux):
+def render(
+    shape: tuple[int, int], origin: tuple[int, int], epsf: Any, x: np.ndarray, y: np.ndarray, flux: np.ndarray
+) -> np.ndarray:
     """Light of all stars in every pixel.
 
     Parameters
@@ -189,7 +197,7 @@ def render(shape, origin, epsf, x, y, flux):
     return image
 
 
-def read_out(light, sensor, config, rng):
+def read_out(light: np.ndarray, sensor: Sensor, config: NoiseConfig, rng: np.random.Generator) -> Pixels:
     """Turn light into an exposure as the level-2 pipeline delivers it.
 
     The variances are estimated from the noisy signal, as a ramp fit's are. Groups that a jump or saturation
@@ -245,8 +253,8 @@ def read_out(light, sensor, config, rng):
     err = np.sqrt(var_poisson + var_rnoise + var_flat)
     lost = (dq & DO_NOT_USE) > 0
     data[lost] = err[lost] = np.nan
-    arrays = (a.astype(np.float32) for a in (var_poisson, var_rnoise, var_flat))
-    return Pixels(data.astype(np.float32), err.astype(np.float32), dq, *arrays, hits)
+    single = [a.astype(np.float32) for a in (data, err, var_poisson, var_rnoise, var_flat)]
+    return Pixels(single[0], single[1], dq, single[2], single[3], single[4], hits)
 
 
 def _push(charge, shift):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -174,7 +175,9 @@ def _gaia(config, stars, plane, rng):
     return table
 
 
-def simulate_epochs(config=None, *, rng=None, **changes):
+def simulate_epochs(
+    config: EpochConfig | None = None, *, rng: np.random.Generator | None = None, **changes: Any
+) -> SimulatedEpochs:
     """Simulate star lists at many epochs and a Gaia-like catalog.
 
     Parameters
@@ -264,7 +267,7 @@ def simulate_epochs(config=None, *, rng=None, **changes):
     return SimulatedEpochs(config, lists, gaia, stars, rows, outliers)
 
 
-def write_epochs(epochs, directory, *, product="epochs"):
+def write_epochs(epochs: SimulatedEpochs, directory: Any, *, product: str = "epochs") -> tuple[str, str]:
     """Write star lists, their association, the Gaia-like table and the truth.
 
     Parameters

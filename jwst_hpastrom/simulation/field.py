@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -26,7 +27,7 @@ from jwst_hpastrom.simulation.camera import (
     TrueDistortion,
 )
 from jwst_hpastrom.simulation.config import FieldConfig
-from jwst_hpastrom.simulation.optics import make_epsf
+from jwst_hpastrom.simulation.optics import TrueEPSF, make_epsf
 
 __all__ = ["SimulatedExposure", "SimulatedField", "simulate_field"]
 
@@ -66,15 +67,15 @@ class SimulatedExposure(Displayed):
     true_pointing: Pointing
     header_pointing: Pointing
     truth: Table
-    parent: object
+    parent: Any
 
     @cached_property
-    def pixels(self):
+    def pixels(self) -> Any:
         """`~jwst_hpastrom.simulation.detector.Pixels`: data, err, dq, variances, cosmic rays."""
         return self.parent.expose(self.index)
 
     @cached_property
-    def image(self):
+    def image(self) -> Image:
         """`~jwst_hpastrom.epsf.image.Image`."""
         p = self.pixels
         bad = ((p.dq & 1) > 0) | ~np.isfinite(p.data) | ~np.isfinite(p.err)
@@ -87,20 +88,20 @@ class SimulatedExposure(Displayed):
         x0, y0 = self.parent.config.origin
         return np.asarray(x, float) + x0, np.asarray(y, float) + y0
 
-    def to_sky(self, x, y):
+    def to_sky(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Raw pixels to the sky through the header's WCS: official polynomial, header pointing."""
         return self.header_pointing.to_sky(*self.parent.distortion.official.forward(*self._full(x, y)))
 
-    def to_sky_true(self, x, y):
+    def to_sky_true(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Raw pixels to where they truly look."""
         return self.true_pointing.to_sky(*self.parent.distortion.forward(*self._full(x, y)))
 
-    def to_plane(self, x, y):
+    def to_plane(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Raw pixels to the field's tangent plane, 50 mas pixels, through the header's WCS."""
         plane = self.parent.plane
         return plane.to_pixels(*plane.from_sky(*self.to_sky(x, y)))
 
-    def from_sky_true(self, ra, dec):
+    def from_sky_true(self, ra: Any, dec: Any) -> tuple[np.ndarray, np.ndarray]:
         """Ray-trace: sky to raw pixels of the exposure, by inverting the true distortion."""
         x0, y0 = self.parent.config.origin
         x, y = self.parent.distortion.inverse(*self.true_pointing.to_ideal(ra, dec), tolerance=1e-9)
@@ -136,18 +137,18 @@ class SimulatedField(Displayed):
     stars: Table
     reference_catalog: Table
     distortion: TrueDistortion
-    epsf: object
-    sensor: object
+    epsf: TrueEPSF
+    sensor: detector.Sensor
     _seeds: tuple = field(repr=False, default=())
-    _focus: object = field(repr=False, default=None)
+    _focus: TrueEPSF | None = field(repr=False, default=None)
     exposures: list = field(repr=False, default_factory=list)
 
     @property
-    def images(self):
+    def images(self) -> list[Image]:
         """Images of all exposures (drawn on first use)."""
         return [e.image for e in self.exposures]
 
-    def expose(self, index):
+    def expose(self, index: int) -> Any:
         """Draw one exposure's pixels; the same at every call."""
         config, exposure = self.config, self.exposures[index]
         rng = np.random.default_rng([self._seeds[4], index])
@@ -161,13 +162,15 @@ class SimulatedField(Displayed):
         )
         return detector.read_out(light, self.sensor, config.noise, rng)
 
-    def corrected(self, x, y):
+    def corrected(self, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """True correction of raw full-detector pixels in pixels of the mean scale (no gauge removed)."""
         u, v = self.distortion.forward(x, y)
         return u / SCALE + CENTER, v / SCALE + CENTER
 
 
-def simulate_field(config=None, *, rng=None, **changes):
+def simulate_field(
+    config: FieldConfig | None = None, *, rng: np.random.Generator | None = None, **changes: Any
+) -> SimulatedField:
     """Simulate a field.
 
     Parameters
@@ -209,12 +212,12 @@ def simulate_field(config=None, *, rng=None, **changes):
     sensor = detector.make_sensor(
         config.shape, config.noise, np.random.default_rng([seeds[2], 99]), config.origin
     )
-    epsf, focus = (
-        make_epsf(config.filter, np.random.default_rng([seeds[3], band]), config.optics, defocus_nm=d)
-        if d == 0 or config.focus_nm
-        else None
-        for d in (0.0, 10.0)
-    )
+
+    def optics(defocus):
+        rng = np.random.default_rng([seeds[3], band])
+        return make_epsf(config.filter, rng, config.optics, defocus_nm=defocus)
+
+    epsf, focus = optics(0.0), optics(10.0) if config.focus_nm else None
     truth = TrueDistortion(OfficialDistortion(), fine)
     out = SimulatedField(config, plane, stars, catalog, truth, epsf, sensor, seeds, focus)
     for k, (header, true) in enumerate(

@@ -1,6 +1,7 @@
 """Point-spread functions of a segmented telescope: pupil, wavefront, diffraction, pixel response."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
@@ -68,7 +69,7 @@ def _axial(rings):
                 yield 1.5 * q / np.sqrt(3.0), r + 0.5 * q
 
 
-def pupil_segments(n, *, supersample=4):
+def pupil_segments(n: int, *, supersample: int = 4) -> tuple[np.ndarray, ...]:
     """Transmission of each of the 18 segments, with the shadow of the struts and the secondary.
 
     Parameters
@@ -209,16 +210,16 @@ class TrueEPSF(Displayed):
     oversampling: int
 
     @property
-    def grid(self):
+    def grid(self) -> PSFGrid:
         """Coefficients and field positions as the kernels want them."""
         return PSFGrid(self.coefficients, self.x, self.y, self.oversampling)
 
     @property
-    def half_width(self):
+    def half_width(self) -> float:
         """Extent in pixels."""
         return (self.coefficients.shape[1] - 1) // 2 // self.oversampling
 
-    def local(self, x, y):
+    def local(self, x: Any, y: Any) -> np.ndarray:
         """Spline coefficients at one detector position."""
         n = self.x.size
         ix = int(np.clip(np.searchsorted(self.x, x) - 1, 0, n - 2))
@@ -253,7 +254,9 @@ class TrueEPSF(Displayed):
         values = map_coordinates(local, at, order=3, prefilter=False, mode="mirror")
         return values.reshape(dx.shape)
 
-    def sampled(self, grid=5, *, size=DETECTOR, oversampling=4, n=101):
+    def sampled(
+        self, grid: int = 5, *, size: int = DETECTOR, oversampling: int = 4, n: int = 101
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The truth in the layout of an ePSF library.
 
         Parameters
@@ -285,7 +288,14 @@ class TrueEPSF(Displayed):
         return np.array(data), at, at.copy()
 
 
-def make_epsf(band, rng, config=None, *, size=DETECTOR, defocus_nm=0.0):
+def make_epsf(
+    band: str,
+    rng: np.random.Generator,
+    config: OpticsConfig | None = None,
+    *,
+    size: int = DETECTOR,
+    defocus_nm: float = 0.0,
+) -> TrueEPSF:
     """Compute the effective PSFs of one filter over the detector.
 
     Each is the squared modulus of the matrix Fourier transform of an 18-segment pupil, averaged over the

@@ -1,5 +1,7 @@
 """Stars with motions, and what an earlier epoch knew of them."""
 
+from typing import Any
+
 import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
@@ -17,7 +19,7 @@ POPULATIONS = (
 )
 
 
-def make_stars(config, plane, rng):
+def make_stars(config: Any, plane: TangentPlane, rng: np.random.Generator) -> Table:
     """Draw the true stars of a field.
 
     Parameters
@@ -87,7 +89,7 @@ def _thin(xi, eta, mag, radius):
     return np.flatnonzero(keep)
 
 
-def positions_at(stars, epoch):
+def positions_at(stars: Table, epoch: float) -> tuple[np.ndarray, np.ndarray]:
     """Sky positions of the stars at an epoch.
 
     Parameters
@@ -103,13 +105,22 @@ def positions_at(stars, epoch):
     ra, dec : ndarray
         Degrees.
     """
-    plane = TangentPlane.from_meta(stars.meta)
-    dt = epoch - stars.meta["epoch"]
+    plane = _plane(stars)
+    return plane.to_sky(*_moved(stars, epoch))
+
+
+def _plane(stars):
+    """The tangent plane of the stars' positions."""
+    return TangentPlane.from_meta(stars.meta)
+
+
+def _moved(stars, epoch):
+    """Positions on the tangent plane at another epoch, arcsec."""
     columns = (np.asarray(stars[c]) for c in ("xi", "eta", "pmra", "pmdec"))
-    return plane.to_sky(*propagate(*columns, dt))
+    return propagate(*columns, epoch - stars.meta["epoch"])
 
 
-def first_epoch_catalog(stars, config, rng):
+def first_epoch_catalog(stars: Table, config: Any, rng: np.random.Generator) -> Table:
     """What an earlier catalog says: positions, magnitudes and motions with errors.
 
     Parameters
@@ -127,13 +138,12 @@ def first_epoch_catalog(stars, config, rng):
         ``mag color x y``; meta has the epoch and the tangent plane. ``id`` is a number of its own, not the
         truth's (which is kept in ``stars`` only).
     """
-    plane = TangentPlane.from_meta(stars.meta)
+    plane = _plane(stars)
     n = len(stars)
     mag = np.asarray(stars["mag"])
     growth = np.sqrt(1 + 10 ** (0.5 * (mag + 4)))
     position, motion = config.catalog_error_mas * growth, config.catalog_pm_error * growth
-    dt = config.catalog_epoch - stars.meta["epoch"]
-    xi, eta = propagate(*(np.asarray(stars[c]) for c in ("xi", "eta", "pmra", "pmdec")), dt)
+    xi, eta = _moved(stars, config.catalog_epoch)
     noise = rng.normal(0, 1, (5, n))
     xi, eta = xi + noise[0] * position / 1e3, eta + noise[1] * position / 1e3
     ra, dec = plane.to_sky(xi, eta)

@@ -4,6 +4,7 @@ import json
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -40,7 +41,7 @@ class FieldFiles:
     truth: str
 
 
-def write_official_distortion(path, band):
+def write_official_distortion(path: Any, band: str) -> str:
     """Write the distortion that the simulated observatory believes in, as a CRDS ``distortion`` reference.
 
     Parameters
@@ -96,7 +97,7 @@ def _set_wheels(instrument, band):
     instrument.filter, instrument.pupil = filter_of(band)[:2]
 
 
-def to_model(exposure, distortion=None):
+def to_model(exposure: Any, distortion: Any = None) -> Any:
     """Make a data model of an exposure, as the level-2 pipeline would have saved it.
 
     Parameters
@@ -140,7 +141,8 @@ def to_model(exposure, distortion=None):
     o.program_number, o.observation_number, o.visit_number = config.program, config.observation, "001"
     o.visit_group, o.sequence_id, o.activity_id = "02", "1", "01"
     o.exposure_number, o.visit_id = str(exposure.index + 1), f"{config.program}{config.observation}001"
-    m.target.ra, m.target.dec, m.target.catalog_name = *config.target, "SIMULATED-FIELD"
+    m.target.ra, m.target.dec = config.target
+    m.target.catalog_name = "SIMULATED-FIELD"
     (ny, nx), (x0, y0) = config.shape, config.origin
     m.subarray.name = "FULL" if (ny, nx) == (DETECTOR, DETECTOR) else "GENERIC"
     m.subarray.xstart, m.subarray.ystart, m.subarray.xsize, m.subarray.ysize = x0 + 1, y0 + 1, nx, ny
@@ -167,7 +169,9 @@ def to_model(exposure, distortion=None):
     return model
 
 
-def write_field(field, directory, *, product="field", truth=True, progress=False):
+def write_field(
+    field: Any, directory: Any, *, product: str = "field", truth: bool = True, progress: bool = False
+) -> FieldFiles:
     """Write a field as a user would have it from the archive, and the truth beside it.
 
     Parameters

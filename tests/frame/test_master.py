@@ -1,3 +1,5 @@
+"""Master frames of simulated dithers: positions, pulls, zero points, and what is refused."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

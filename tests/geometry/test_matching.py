@@ -1,3 +1,5 @@
+"""Matching of lists: nearest pairs against a tree, blind matching by triangles, and what it refuses."""
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree

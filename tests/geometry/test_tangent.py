@@ -1,3 +1,5 @@
+"""Tangent planes and positions in time, against astropy."""
+
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Transformations: recovered, with their errors, through outliers; chains and inverses."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Associations: their science members, and nonsense by name."""
+
 import json
 import os
 from pathlib import Path

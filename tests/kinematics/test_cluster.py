@@ -1,3 +1,5 @@
+"""A cluster and its field, fitted together: motion, dispersion, members."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

@@ -1,3 +1,5 @@
+"""The whole study of a field: populations, the cluster, groups, and what the stars do not allow."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

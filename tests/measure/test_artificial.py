@@ -1,3 +1,5 @@
+"""Artificial stars: found where they were put, and their summary."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Blends: resolved where there are two, left where there is one."""
+
 import numpy as np
 import pytest
 from scipy.optimize import least_squares

@@ -1,3 +1,5 @@
+"""Extended sources: one head each."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Kernels of the fit to many exposures against differences, sums and least squares."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Stars measured in many exposures at once, against the truth and the single exposures."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np

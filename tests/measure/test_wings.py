@@ -1,3 +1,5 @@
+"""Wings of bright stars: speckles are no stars."""
+
 from dataclasses import replace
 
 import numpy as np

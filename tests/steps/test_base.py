@@ -1,3 +1,5 @@
+"""What all Steps share: specs, inputs, names of products, failures, workers."""
+
 import os
 from contextlib import nullcontext
 from importlib import import_module

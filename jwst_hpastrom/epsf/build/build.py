@@ -11,6 +11,7 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.epsf.build.config import BuildConfig
 from jwst_hpastrom.epsf.build.convergence import phase_diagram
 from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
@@ -22,7 +23,6 @@ from jwst_hpastrom.epsf.stamps.bright_stars import Job
 from jwst_hpastrom.epsf.stamps.frames import open_frame
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import Mapping
-from jwst_hpastrom.ranges import in_range
 from jwst_hpastrom.storage import Store
 
 __all__ = ["BuildResult", "build_library"]
@@ -77,29 +77,14 @@ def _opens_later(image):
     return callable(image) and not hasattr(image, "data")
 
 
-@in_range
+@configured(BuildConfig)
 def build_library(
     images: Sequence[Any],
     to_plane: Sequence[Callable],
     *,
     correction: Mapping | None = None,
     start: EPSFLibrary | None = None,
-    n_iterations: int = 20,
-    grid: int = 5,
-    choose_grid: bool = True,
-    refine: bool = True,
-    n_global: int = 8,
-    n_fitted: int = 3,
-    min_sn: float = 100.0,
-    isolation: float = 7.0,
-    max_stars: int = 4000,
-    min_exposures: int = 3,
-    min_cell_stars: float = 5.0,
-    clip: float = 3.5,
-    mesh: int = 64,
-    oversampling: int = 4,
-    band_limit: float | None = None,
-    brighter_fatter: float | None = None,
+    config: BuildConfig,
     checkpoint: Any = None,
     store: Store | None = None,
     executor: Executor | None = None,
@@ -133,61 +118,7 @@ def build_library(
         from noise (see `~jwst_hpastrom.epsf.build.start.Difference`); ``grid``, ``choose_grid``, ``refine``
         and ``min_cell_stars`` are not used.
 
-    n_iterations : int
-        Iterations at most.
-
-    grid : int
-        Field positions along each axis, corners of the detector included, at most.
-
-    choose_grid : bool
-        Let the ePSF vary over the positions as a Wiener estimate of polynomials (at 2 or 1 positions along
-        each axis where it varies linearly, or not at all), and leave each position free only where the stars
-        pay for it: where what two halves of them agree on beyond the polynomials outweighs what they disagree
-        on by more than a standard error (this project's choice).
-
-    refine : bool
-        Add field positions halfway between those of the grid, if split-half tests of the stars show that
-        the ePSF has curvature between them (this project's choice): 2 * grid - 1 positions along each
-        axis, then.
-
-    n_global : int
-        First iterations, with one model for the whole detector (this project's choice).
-
-    n_fitted : int
-        Last iterations, with the fitted positions instead of the averaged ones (this project's choice).
-
-    min_sn : float
-        Smallest signal-to-noise ratio of a star to build from (this project's choice).
-
-    isolation : float
-        A star to build from has no neighbor of more than half its flux within this radius, pixels.
-
-    max_stars : int
-        Stars an exposure to build from, at most; the brightest.
-
-    min_exposures : int
-        Fewest exposures for an averaged position.
-
-    min_cell_stars : float
-        Field positions with fewer stars (sum of bilinear weights) borrow from the others and are flagged.
-
-    clip : float
-        Clipping of samples, in units of their scatter at that radius.
-
-    mesh : int
-        Size of the sky boxes, pixels.
-
-    oversampling : int
-        Samples per pixel.
-
-    band_limit : float, optional
-        Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step, which 0
-        switches off. Noise beyond it is taken out of every update (this project's choice).
-
-    brighter_fatter : float, optional
-        Shift of the boundary between two pixels, pixels per DN of charge difference (see
-        `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
-        switches it off.
+    {options}
 
     checkpoint : object, optional
         With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
@@ -221,24 +152,6 @@ def build_library(
         raise ParameterError(
             f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
         )
-    config = BuildConfig(
-        n_iterations=n_iterations,
-        grid=grid,
-        choose_grid=choose_grid,
-        refine=refine,
-        n_global=n_global,
-        n_fitted=n_fitted,
-        min_sn=min_sn,
-        isolation=isolation,
-        max_stars=max_stars,
-        min_exposures=min_exposures,
-        min_cell_stars=min_cell_stars,
-        clip=clip,
-        mesh=mesh,
-        oversampling=oversampling,
-        band_limit=band_limit,
-        brighter_fatter=brighter_fatter,
-    )
     if start is not None:
         config = config.of_given_library()
     job, store = Job(executor), store or Store()

@@ -1,7 +1,8 @@
 """What a build of effective PSFs is asked to do, and in which iteration it does what."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from jwst_hpastrom.configuration import Configuration, configuration, parameter
 from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["BuildConfig"]
@@ -9,46 +10,91 @@ __all__ = ["BuildConfig"]
 SETTLING = 3  # iterations of the grid before the curvature between its points is judged
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuildConfig:
-    """The numbers of a build; `~jwst_hpastrom.epsf.build_library` says what each of them means.
+@configuration
+class BuildConfig(Configuration):
+    """All parameters of `~jwst_hpastrom.epsf.build_library`.
 
     Examples
     --------
+    >>> from jwst_hpastrom.epsf.build import BuildConfig
     >>> config = BuildConfig(n_iterations=12, grid=3)
     >>> config.bends_at, config.refresh_at
     (11, [2, 4, 8, 9])
     """
 
-    n_iterations: int = 20
-    grid: int = 5
-    choose_grid: bool = True
-    refine: bool = True
-    n_global: int = 8
-    n_fitted: int = 3
-    min_sn: float = 100.0
-    isolation: float = 7.0
-    max_stars: int = 4000
-    min_exposures: int = 3
-    min_cell_stars: float = 5.0
-    clip: float = 3.5
-    mesh: int = 64
-    oversampling: int = 4
-    band_limit: float | None = None
-    brighter_fatter: float | None = None
+    n_iterations: int = parameter(default=20, kind="int", text="Iterations at most.")
+    grid: int = parameter(
+        default=5, kind="int",
+        text="Field positions along each axis, corners of the detector included, at most.",
+    )  # fmt: skip
+    choose_grid: bool = parameter(
+        default=True, kind="bool",
+        text="""Let the ePSF vary over the positions as a Wiener estimate of polynomials (at 2 or 1 positions
+        along each axis where it varies linearly, or not at all), and leave each position free only where the
+        stars pay for it: where what two halves of them agree on beyond the polynomials outweighs what they
+        disagree on by more than a standard error (this project's choice).""",
+    )  # fmt: skip
+    refine: bool = parameter(
+        default=True, kind="bool",
+        text="""Add field positions halfway between those of the grid, if split-half tests of the stars show
+        that the ePSF has curvature between them (this project's choice): 2 * grid - 1 positions along each
+        axis, then.""",
+    )  # fmt: skip
+    n_global: int = parameter(
+        default=8, kind="int",
+        text="First iterations, with one model for the whole detector (this project's choice).",
+    )  # fmt: skip
+    n_fitted: int = parameter(
+        default=3, kind="int",
+        text="""Last iterations, with the fitted positions instead of the averaged ones (this project's
+        choice).""",
+    )  # fmt: skip
+    min_sn: float = parameter(
+        default=100.0, kind="float",
+        text="Smallest signal-to-noise ratio of a star to build from (this project's choice).",
+    )  # fmt: skip
+    isolation: float = parameter(
+        default=7.0, kind="float",
+        text="A star to build from has no neighbor of more than half its flux within this radius, pixels.",
+    )  # fmt: skip
+    max_stars: int = parameter(
+        default=4000, kind="int", text="Stars an exposure to build from, at most; the brightest."
+    )
+    min_exposures: int = parameter(default=3, kind="int", text="Fewest exposures for an averaged position.")
+    min_cell_stars: float = parameter(
+        default=5.0, kind="float",
+        text="""Field positions with fewer stars (sum of bilinear weights) borrow from the others and are
+        flagged.""",
+    )  # fmt: skip
+    clip: float = parameter(
+        default=3.5, kind="float",
+        text="Clipping of samples, in units of their scatter at that radius.",
+    )  # fmt: skip
+    mesh: int = parameter(default=64, kind="int", text="Size of the sky boxes, pixels.")
+    oversampling: int = parameter(default=4, kind="int", text="Samples per pixel.")
+    band_limit: float | None = parameter(
+        default=None, kind="float, optional",
+        text="""Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step,
+        which 0 switches off. Noise beyond it is taken out of every update (this project's choice).""",
+    )  # fmt: skip
+    brighter_fatter: float | None = parameter(
+        default=None, kind="float, optional",
+        text="""Shift of the boundary between two pixels, pixels per DN of charge difference (see
+        `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
+        switches it off.""",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if min(self.n_iterations - 1, self.grid, self.oversampling, self.mesh) < 1:
-            raise ParameterError(
-                f"n_iterations={self.n_iterations}, grid={self.grid}, oversampling={self.oversampling}, "
-                f"mesh={self.mesh}",
-                "at least 2, 1, 1 and 1",
-            )
+        super().__post_init__()
+        if self.n_iterations < 2:
+            raise ParameterError(f"n_iterations={self.n_iterations}", "at least 2")
         object.__setattr__(self, "n_global", min(self.n_global, self.n_iterations - 1))
 
     def of_given_library(self) -> "BuildConfig":
         """Return the configuration of a build that learns a given library's difference, at its positions."""
-        return replace(self, grid=1, refine=False, choose_grid=False, n_global=0)
+        made = replace(self, grid=1, refine=False, choose_grid=False)
+        object.__setattr__(made, "n_global", 0)  # none can ask for it: the library is there at once
+        return made
 
     @property
     def bends_at(self) -> int:

@@ -12,8 +12,7 @@ def identify(measurements, order, radius, x=None, y=None):
     """Assign every detection to a star of the list (x, y), appending those that fit none.
 
     Exposures are gone through in turn; a detection belongs to the star that is nearest to it, if it is also
-    the
-    nearest detection to that star and closer than ``radius``. Detections left over become new stars,
+    the nearest detection to that star and closer than ``radius``. Detections left over become new stars,
     which later exposures may match.
 
     Parameters

@@ -90,6 +90,6 @@ scale = dispatch(
 
 __doc__ += TABLE + "\n\n".join(
     f"``{k.name}`` (code {k.code}; {', '.join(k.parameters) or 'no parameters'})\n    "
-    + (getmodule(k.fill.py_func).__doc__ or "").strip()
+    + (getmodule(getattr(k.fill, "py_func", k.fill)).__doc__ or "").strip()
     for k in KERNELS.values()
 )

@@ -1,3 +1,5 @@
+"""Size and reach of the structure that noise hides."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""What the exposures of a frame share, which their scatter does not show, against known amounts."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

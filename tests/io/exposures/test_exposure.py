@@ -1,3 +1,5 @@
+"""Exposures as they are read: pixels, masks, metadata, and what is refused."""
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -9,7 +11,7 @@ from jwst_hpastrom.errors import (
     UnsupportedExposureError,
 )
 from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
-from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.exposures.exposure import _check_wcs, exposure_root, read_exposure
 
 HEADER = {
     "INSTRUME": "NIRISS",
@@ -226,3 +228,9 @@ def test_charge_at_the_end_of_the_ramp(tmp_path):
     assert charge("plain", with_units) == 240.0
     assert charge("rate", {"unit": "DN/s"}) == 60.0
     assert charge("unknown", {"unit": "MJy/sr"}) is None
+
+
+@pytest.mark.parametrize("wcs", [{}, lambda x, y, **_: x / None, lambda x, y, **_: (x, y, x)])
+def test_a_wcs_that_gives_no_two_coordinates(wcs):
+    with pytest.raises(MissingDataError, match="installed gwcs cannot read"):
+        _check_wcs(wcs, (8, 8), "a_cal.fits")

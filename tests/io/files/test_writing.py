@@ -1,3 +1,6 @@
+"""Writing: whole or not at all, on disk before the name, in folders that can be made."""
+
+import errno
 import os
 
 import pytest
@@ -36,3 +39,14 @@ def test_content_is_on_disk_before_the_name(tmp_path, monkeypatch):
     with atomic_path(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
     assert done == [(tmp_path / "a.txt").stat().st_ino, "rename", tmp_path.stat().st_ino]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_full_or_read_only_disk(tmp_path, monkeypatch, code):
+    def fail(*_):
+        raise OSError(code, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(BadFileError, match=r"a\.ecsv: found a product that cannot be written"):
+        write_table(Table({"x": [1.0]}), tmp_path / "a.ecsv")
+    assert not list(tmp_path.iterdir())

@@ -1,3 +1,5 @@
+"""Catalogs of any origin: names, units, epochs, masks, and what cannot be used."""
+
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Star lists: where they are looked for, and damaged or foreign ones."""
+
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table

@@ -1,3 +1,5 @@
+"""Trends of motions and differences from a catalog: those that were put in, and no others."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

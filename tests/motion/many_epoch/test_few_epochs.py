@@ -1,3 +1,5 @@
+"""Few epochs: chance that they are not on a line, and groups that coincide with time."""
+
 import numpy as np
 import pytest
 

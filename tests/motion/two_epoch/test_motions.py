@@ -1,3 +1,5 @@
+"""Motions of two epochs against a known truth: zero points, transformations, errors, refusals."""
+
 import numpy as np
 import pytest
 from astropy.table import Table

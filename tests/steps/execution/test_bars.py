@@ -1,0 +1,32 @@
+"""Logs above progress bars: only in a terminal, and only while a Step runs."""
+
+import io
+import logging
+import sys
+
+from jwst_hpastrom.steps.execution.bars import logs_above_bars
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def handlers():
+    """Handlers of the root, by their classes."""
+    return [type(h).__name__ for h in logging.getLogger().handlers]
+
+
+def test_files_and_pipes_are_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    before = handlers()
+    with logs_above_bars():
+        assert handlers() == before
+
+
+def test_in_a_terminal_until_the_end(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    before = list(logging.getLogger().handlers)
+    with logs_above_bars():
+        assert "_TqdmLoggingHandler" in handlers()
+    assert logging.getLogger().handlers == before
