@@ -29,7 +29,7 @@ from jwst_hpastrom.epsf.kernels import crowded, star_fit
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
 from jwst_hpastrom.epsf.star_config import StarFitConfig
-from jwst_hpastrom.epsf.wavefront import follow
+from jwst_hpastrom.epsf.wavefront import LINEAR, follow
 from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
 
 __all__ = ["measure_stars"]
@@ -45,7 +45,6 @@ SETTLED = 0.05  # standard errors: smaller changes count as none
 TILE = 128  # pixels
 CONTRAST = 4.0  # a residual peak over the residual light around it
 HALO = 6.0  # pixels around a source
-LINEAR = 6.0  # nm: a larger drift is found in two steps
 TOO_MANY = 3  # residual peaks that appear at once in the halo of a brighter source are a galaxy's light
 BORDER = 2.0  # pixels; nearer to the image's border half of a star's box is missing
 

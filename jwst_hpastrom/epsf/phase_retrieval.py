@@ -87,7 +87,11 @@ def retrieve(library, wavelength, width, pixel):
             places.append((u, v))
             each.append(_search(optics, there, weight, state, STRONG, FIELD_STEPS)[0].nm)
     basis = np.c_[np.ones(len(places)), places]
-    fit = np.linalg.lstsq(basis, np.array(each), rcond=None)[0] if len(places) > 1 else np.stack([nm, 0 * nm, 0 * nm])
+    fit = (
+        np.linalg.lstsq(basis, np.array(each), rcond=None)[0]
+        if len(places) > 1
+        else np.stack([nm, 0 * nm, 0 * nm])
+    )
     return Wavefront(fit, middle, span, optics, float(np.sqrt(cost / total)))
 
 
@@ -143,4 +147,3 @@ def _search(optics, target, weight, start, prior, steps):
         if gained < SETTLED * cost:
             break
     return state, cost
-

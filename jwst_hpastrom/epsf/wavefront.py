@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.image import boxes
 from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
 from jwst_hpastrom.epsf.optics import MODES, Optics
@@ -32,6 +31,7 @@ MOST_STARS = 600  # the brightest ones; more add nothing
 LEAST_STARS = 20
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
 AMPLITUDES = np.geomspace(0.1, 100.0, 25)  # nm: standard deviations of the drift that are tried
+LINEAR = 6.0  # nm RMS: up to here the change of the ePSF follows from its derivatives
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
 
@@ -60,9 +60,6 @@ class Modes:
     x: np.ndarray
     y: np.ndarray
 
-    def _at_nodes(self):
-        return [self.wavefront.at(a, b) for b in self.y for a in self.x]
-
     def change(self, nm, library):
         """Return the library with a change of the wavefront.
 
@@ -79,18 +76,41 @@ class Modes:
         """
         if not np.any(nm):
             return library
-        pairs = [[self.optics.image(base), self.optics.image(base + nm)] for base in self._at_nodes()]
-        centered, _ = recenter(np.concatenate(pairs), library.oversampling)
-        model = EPSFLibrary(centered, np.arange(2.0), self._rows(), library.oversampling).normalized()
-        return library.perturbed(model.data[1::2] - model.data[::2], x=self.x, y=self.y)
+        if np.sqrt(np.square(nm).sum()) < LINEAR:
+            delta = sum(c * m.data for c, m in zip(nm, self.libraries, strict=True))
+        else:
+            delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]
+        return library.perturbed(np.array(delta), x=self.x, y=self.y)
 
-    def _rows(self):
-        return np.arange(float(self.x.size * self.y.size))
+    def _image(self, k, nm):
+        """Centered and normalized ePSF of a changed wavefront at a field position."""
+        base, _, inverse = self._bases[k]
+        shift = np.zeros(2)
+        for _ in range(3):
+            image = self.optics.image(base + nm, shift)
+            shift = shift - inverse @ _off_center(image, self.optics.oversampling)
+        return _normalized(image, self.optics.oversampling)
+
+    @cached_property
+    def _derivatives(self):
+        """Coefficients, and the ePSF with all its derivatives, at each field position."""
+        each = [self.wavefront.at(a, b) for b in self.y for a in self.x]
+        return [(nm, self.optics.image(nm, derivatives=True)) for nm in each]
+
+    @cached_property
+    def _bases(self):
+        """Coefficients, ePSF, and shift for what the center is off, at each field position."""
+        step, out = self.optics.oversampling, []
+        for nm, images in self._derivatives:
+            inverse = np.linalg.inv(_off_center(images[-3:-1], step))
+            shift = -inverse @ _off_center(images[0], step)
+            out.append((nm, _normalized(self.optics.image(nm, shift), step), inverse))
+        return out
 
     @cached_property
     def libraries(self):
         """Changes per nm that keep the ePSF's center and sum: each mode as a library."""
-        each = [_gauged(self.optics.image(nm, derivatives=True), self.optics) for nm in self._at_nodes()]
+        each = [_gauged(images, self.optics.oversampling) for _, images in self._derivatives]
         return [EPSFLibrary(m, self.x, self.y, self.optics.oversampling) for m in np.swapaxes(each, 0, 1)]
 
 
@@ -131,24 +151,32 @@ def _modes_of(library):
     return Modes(found, optics, x, y)
 
 
-def _gauged(images, optics):
+def _gauged(images, step):
     """Derivatives by the wavefront that keep ψ(-½, 0) = ψ(½, 0), the same in y, and the sum within 5 pixels."""
-    step, middle = optics.oversampling, images.shape[-1] // 2
-    half = step // 2
-    offset = (np.arange(images.shape[-1]) - middle) / step
-    inside = np.hypot(*np.meshgrid(offset, offset)) <= NORMALIZATION_RADIUS + 1e-9
     psi, by_nm, by_shift = images[0], images[1:-3], images[-3:-1]
-
-    def center(p):
-        return np.stack([
-            p[..., middle, middle + half] - p[..., middle, middle - half],
-            p[..., middle + half, middle] - p[..., middle - half, middle],
-        ])  # fmt: skip
-
-    shifts = np.linalg.solve(center(by_shift), center(by_nm))
+    shifts = np.linalg.solve(_off_center(by_shift, step), _off_center(by_nm, step))
     kept = by_nm - np.tensordot(shifts.T, by_shift, 1)
+    inside = _inside(psi.shape[-1], step)
     volume = psi[inside].sum()
     return (kept - kept[:, inside].sum(1)[:, None, None] / volume * psi) * step**2 / volume
+
+
+def _off_center(image, step):
+    """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it."""
+    middle, half = image.shape[-1] // 2, step // 2
+    low, high = middle - half, middle + step - half
+    return np.stack([
+        image[..., middle, high] - image[..., middle, low], image[..., high, middle] - image[..., low, middle],
+    ])  # fmt: skip
+
+
+def _inside(n, step):
+    offset = (np.arange(n) - n // 2) / step
+    return np.hypot(*np.meshgrid(offset, offset)) <= NORMALIZATION_RADIUS + 1e-9
+
+
+def _normalized(image, step):
+    return image * step**2 / image[_inside(image.shape[-1], step)].sum()
 
 
 @dataclass(frozen=True)

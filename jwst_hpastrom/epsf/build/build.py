@@ -100,6 +100,7 @@ def build_library(
     oversampling: int = 4,
     band_limit: float | None = None,
     brighter_fatter: float | None = None,
+    made_for: dict | None = None,
     checkpoint: Any = None,
     store: Store | None = None,
     executor: Executor | None = None,
@@ -189,6 +190,12 @@ def build_library(
         `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
         switches it off.
 
+    made_for : dict, optional
+        INSTRUME, detector and filter, as in a library's metadata (keys ``instrument``, ``detector``,
+        ``filter``): what a model of the optics needs, with which the ePSF follows the wavefront from exposure
+        to exposure (see `~jwst_hpastrom.epsf.wavefront`). Without it, a given library's own; else the ePSF is
+        the same in all exposures.
+
     checkpoint : object, optional
         With ``save(state)``, called after each iteration, and ``load()``, which gives the last state saved
         or None (see `~jwst_hpastrom.io.files.checkpoint.Checkpoint`): the build goes on from there.
@@ -238,6 +245,7 @@ def build_library(
         oversampling=oversampling,
         band_limit=band_limit,
         brighter_fatter=brighter_fatter,
+        made_for=made_for,
     )
     if start is not None:
         config = config.of_given_library()

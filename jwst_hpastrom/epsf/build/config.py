@@ -6,6 +6,7 @@ from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["BuildConfig"]
 
+FOLLOWED_FROM = 4  # iterations: a model that is sharp enough to tell its wavefront
 SETTLING = 3  # iterations of the grid before the curvature between its points is judged
 
 
@@ -36,6 +37,7 @@ class BuildConfig:
     oversampling: int = 4
     band_limit: float | None = None
     brighter_fatter: float | None = None
+    made_for: dict | None = None
 
     def __post_init__(self) -> None:
         if min(self.n_iterations - 1, self.grid, self.oversampling, self.mesh) < 1:
@@ -54,6 +56,16 @@ class BuildConfig:
     def bends_at(self) -> int:
         """Iteration that judges the curvature between field positions; -1 for none."""
         return self.n_global + SETTLING if self.refine and self.grid > 1 else -1
+
+    @property
+    def retrieved_at(self) -> set[int]:
+        """Iterations that find the optics' wavefront from the library: one model, and the grid."""
+        return {min(FOLLOWED_FROM, max(self.n_global - 1, 1)), self.n_global + SETTLING}
+
+    @property
+    def followed_at(self) -> range:
+        """Iterations in which the exposures' wavefronts are measured anew."""
+        return range(min(self.retrieved_at), self.n_iterations)
 
     @property
     def refresh_at(self) -> list[int]:

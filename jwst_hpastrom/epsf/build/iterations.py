@@ -17,6 +17,7 @@ from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
 from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals, sample_scatter
+from jwst_hpastrom.epsf.wavefront import Modes, modes_of
 from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["Run", "begin", "iterate"]
@@ -26,6 +27,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 FEWEST_STARS = 20  # measurements to build from
+GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Run:
     least_phase: float = np.inf
     best: EPSFLibrary | None = None
     difference: Difference | None = None
+    modes: Modes | None = None
 
     @property
     def shape(self):
@@ -142,6 +145,29 @@ def _fit(job, run, config):
                 _learn_charge(job, run)
             stars.refresh(job, library, detect=again, mesh=config.mesh)
         stars.fit(job, library)
+        if it in config.followed_at or (it == 0 and run.difference is not None):
+            library = _follow(job, run, library, config)
+    return library
+
+
+def _follow(job, run, library, config):
+    """Let the library follow the exposures' wavefronts about their mean; a given one at first the mean, too."""
+    stars, given = run.stars, run.it == 0
+    if given or run.it in config.retrieved_at:
+        run.modes = modes_of(replace(library, meta=dict(config.made_for or library.meta)))
+    if run.modes is None or (len(stars.frames) == 1 and not given):
+        return library
+    for _ in range(GIVEN_ROUNDS if given else 1):
+        mean = stars.follow(job, library, run.modes)
+        if given and mean.any():
+            library = run.modes.change(mean, library)
+            run.difference = Difference(library, config.band_limit)
+            library = run.difference.start
+        stars.fit(job, library)
+    drift = np.sqrt(np.square(stars.drifts.nm).sum(1).mean())
+    log.info("wavefronts of the exposures: %.2f nm RMS about their mean", drift)
+    if given:
+        log.info("the given ePSF's wavefront is changed by %.2f nm RMS", np.sqrt(np.square(mean).sum()))
     return library
 
 
