@@ -130,7 +130,7 @@ class Optics:
     @cached_property
     def _bands(self):
         """(wavelength in nm, Fourier matrices of y and x, frequencies, cells), one for each wavelength."""
-        n = int(round(self.half_width * self.oversampling))
+        n = round(self.half_width * self.oversampling)
         at = np.arange(-n, n + 1) / self.oversampling
         shifts = np.fft.fftfreq(SIDE, 1 / SIDE)
         out = []

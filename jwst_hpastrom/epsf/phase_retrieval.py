@@ -107,7 +107,7 @@ class _State:
 
 
 def _inner(library, x, y, optics):
-    reach, middle = int(round(optics.half_width * optics.oversampling)), library.data.shape[1] // 2
+    reach, middle = round(optics.half_width * optics.oversampling), library.data.shape[1] // 2
     cut = slice(middle - reach, middle + reach + 1)
     return library.at(x, y)[cut, cut]
 

@@ -46,6 +46,6 @@ class StarFitConfig(Configuration):
     )  # fmt: skip
     follow_wavefront: bool = parameter(
         default=True, kind="bool",
-        text="""Let the library follow the exposure's wavefront, where bright stars show beyond doubt how far it
-        is off; the drift is then in the table's metadata, ``wavefront_nm`` (nm RMS, Zernikes 4 to 15).""",
+        text="""Let the library follow the exposure's wavefront, where bright stars show beyond doubt how far
+        it is off; the drift is then in the table's metadata, ``wavefront_nm`` (nm RMS, Zernikes 4 to 15).""",
     )  # fmt: skip

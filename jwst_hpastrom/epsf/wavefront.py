@@ -1,15 +1,14 @@
 """What a drift of the telescope's wavefront does to the ePSFs of a library, and how far it has drifted.
 
-From one exposure to the next the wavefront changes by a few nanometers. To first order the ePSF changes by its
-derivatives by a handful of Zernike coefficients, times the same coefficients in all stars: a few dozen bright
-stars tell those, while they cannot tell an image of the change. The derivatives are those of a model of the
-optics whose wavefront is found from the library itself (this project's choice).
+From one exposure to the next the wavefront changes by a few nanometers. To first order the ePSF changes by
+its derivatives by a handful of Zernike coefficients, times the same coefficients in all stars: a few dozen
+bright stars tell those, while they cannot tell an image of the change. The derivatives are those of a model
+of the optics whose wavefront is found from the library itself (this project's choice).
 """
 
 import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -24,7 +23,7 @@ __all__ = ["Drift", "Modes", "drift_of", "follow", "modes_of"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-POOR_OPTICS = 0.1  # of the light: a model further off has no derivatives to tell of
+POOR_OPTICS = 0.05  # of the light: a model further off has no derivatives to tell of
 REACH = 2  # pixels: half the box around a star that tells
 BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that tells of errors of 0.3 %
 MOST_STARS = 600  # the brightest ones; more add nothing
@@ -34,8 +33,7 @@ AMPLITUDES = np.geomspace(0.1, 100.0, 25)  # nm: standard deviations of the drif
 LINEAR = 6.0  # nm RMS: up to here the change of the ePSF follows from its derivatives
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
-
-_known = WeakKeyDictionary()  # modes of the libraries that were asked for
+CACHED = "_wavefront_modes"  # name under which a library keeps them
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +80,23 @@ class Modes:
             delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]
         return library.perturbed(np.array(delta), x=self.x, y=self.y)
 
+    def model(self, library):
+        """Return the library with the model's ePSFs in place of its own, at its field positions."""
+        data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
+        return replace(library, data=np.array(data))
+
     def _image(self, k, nm):
         """Centered and normalized ePSF of a changed wavefront at a field position."""
         base, _, inverse = self._bases[k]
-        shift = np.zeros(2)
+        return self._centered(base + nm, inverse)
+
+    def _centered(self, nm, inverse=None):
+        step, shift = self.optics.oversampling, np.zeros(2)
+        inverse = self._bases[0][2] if inverse is None else inverse
         for _ in range(3):
-            image = self.optics.image(base + nm, shift)
-            shift = shift - inverse @ _off_center(image, self.optics.oversampling)
-        return _normalized(image, self.optics.oversampling)
+            image = self.optics.image(nm, shift)
+            shift = shift - inverse @ _off_center(image, step)
+        return _normalized(image, step)
 
     @cached_property
     def _derivatives(self):
@@ -126,9 +133,10 @@ def modes_of(library):
     -------
     `Modes` or None
     """
-    if library not in _known:
-        _known[library] = _modes_of(library)
-    return _known[library]
+    known = library.__dict__  # as a cached property: it goes along to workers
+    if CACHED not in known:
+        known[CACHED] = _modes_of(library)
+    return known[CACHED]
 
 
 def _modes_of(library):
@@ -152,7 +160,7 @@ def _modes_of(library):
 
 
 def _gauged(images, step):
-    """Derivatives by the wavefront that keep ψ(-½, 0) = ψ(½, 0), the same in y, and the sum within 5 pixels."""
+    """Derivatives by the wavefront that keep the ePSF's center and its sum within 5 pixels."""
     psi, by_nm, by_shift = images[0], images[1:-3], images[-3:-1]
     shifts = np.linalg.solve(_off_center(by_shift, step), _off_center(by_nm, step))
     kept = by_nm - np.tensordot(shifts.T, by_shift, 1)
@@ -165,9 +173,8 @@ def _off_center(image, step):
     """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it."""
     middle, half = image.shape[-1] // 2, step // 2
     low, high = middle - half, middle + step - half
-    return np.stack([
-        image[..., middle, high] - image[..., middle, low], image[..., high, middle] - image[..., low, middle],
-    ])  # fmt: skip
+    x = image[..., middle, high] - image[..., middle, low]
+    return np.stack([x, image[..., high, middle] - image[..., low, middle]])
 
 
 def _inside(n, step):

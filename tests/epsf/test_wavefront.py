@@ -43,7 +43,7 @@ def exposure(library, x, y, flux, rng):
     data = np.full((SIDE, SIDE), 0.25)
     k = np.arange(-12, 13)
     for a, b, f in zip(x, y, flux, strict=True):
-        i, j = int(round(a)) + k, int(round(b)) + k[:, None]
+        i, j = round(a) + k, round(b) + k[:, None]
         data[j, i] += f * library.evaluate(i - a, j - b, a, b)
     err = np.sqrt(0.02**2 + np.maximum(data, 0) / 450)
     none = np.zeros(data.shape, bool)

@@ -12,7 +12,7 @@ from jwst_hpastrom.epsf.build.convergence import report_row
 from jwst_hpastrom.epsf.build.field_positions import borrow, field_positions
 from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
-from jwst_hpastrom.epsf.build.start import RIDGE, Difference
+from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
 from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
@@ -27,6 +27,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 FEWEST_STARS = 20  # measurements to build from
+GOOD_OPTICS = 0.02  # of the light: what few stars tell better than a model
 GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
@@ -151,10 +152,12 @@ def _fit(job, run, config):
 
 
 def _follow(job, run, library, config):
-    """Let the library follow the exposures' wavefronts about their mean; a given one at first the mean, too."""
+    """Let the library follow the exposures' wavefronts about their mean; a given one first the mean."""
     stars, given = run.stars, run.it == 0
     if given or run.it in config.retrieved_at:
         run.modes = modes_of(replace(library, meta=dict(config.made_for or library.meta)))
+        if not given and run.it == max(config.retrieved_at):
+            library = _from_optics(run, library, config)
     if run.modes is None or (len(stars.frames) == 1 and not given):
         return library
     for _ in range(GIVEN_ROUNDS if given else 1):
@@ -169,6 +172,21 @@ def _follow(job, run, library, config):
     if given:
         log.info("the given ePSF's wavefront is changed by %.2f nm RMS", np.sqrt(np.square(mean).sum()))
     return library
+
+
+def _from_optics(run, library, config):
+    """Return the model of the optics in place of the library, to learn the difference from it, if it is good.
+
+    Errors of an ePSF that follow the stars' pixel phases hide in their positions, and few stars leave much of
+    """Return a model of the optics in place of the library, to learn the difference from it, if it is good.
+    """
+    sparse = library.x.size == 1 if run.difference is None else run.difference.own
+    if run.modes is None or run.modes.wavefront.misfit > GOOD_OPTICS or not sparse:
+        return library
+    later = tuple(run.it + k for k in JUDGED_AT)
+    run.difference = Difference(run.modes.model(library), config.band_limit, judged_at=later)
+    log.info("the ePSF is learned as a difference from the model of the optics")
+    return run.difference.start
 
 
 def _choose_positions(job, run, library, use, config):
