@@ -175,10 +175,10 @@ def _follow(job, run, library, config):
 
 
 def _from_optics(run, library, config):
-    """Return the model of the optics in place of the library, to learn the difference from it, if it is good.
+    """Return a model of the optics in place of the library, to learn the difference from it, if it is good.
 
     Errors of an ePSF that follow the stars' pixel phases hide in their positions, and few stars leave much of
-    """Return a model of the optics in place of the library, to learn the difference from it, if it is good.
+    them; optics have none. Where the stars pay for field positions of their own, they tell more than a model.
     """
     sparse = library.x.size == 1 if run.difference is None else run.difference.own
     if run.modes is None or run.modes.wavefront.misfit > GOOD_OPTICS or not sparse:
