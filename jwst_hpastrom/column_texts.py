@@ -35,6 +35,7 @@ OTHERS = parse_columns("""
     sky              | MJy/sr    | f8 | median sky
     chi2             |           | f8 | median reduced chi-square
     central_value    |           | f8 | part of the light in the ePSF's central pixel
+    wavefront_drift  | nm        | f8 | RMS by which the exposure's wavefront is off the ePSF's, followed
     central_before   |           | f8 | central value of the library
     central_after    |           | f8 | central value of the perturbed ePSF
     qfit_before      |           | f8 | median QFIT of bright stars with the library

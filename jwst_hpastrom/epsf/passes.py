@@ -29,6 +29,7 @@ from jwst_hpastrom.epsf.kernels import crowded, star_fit
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
 from jwst_hpastrom.epsf.star_config import StarFitConfig
+from jwst_hpastrom.epsf.wavefront import LINEAR, follow
 from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
 
 __all__ = ["measure_stars"]
@@ -94,6 +95,7 @@ def measure_stars(
     if mode == "catalog":
         field.measure_sky()
         field.sweep()
+    drift = field.follow() if config.follow_wavefront else None
     field.prune(threshold, config.min_separation)
     for _ in range(config.passes if mode == "catalog" else 0):
         if not field.add_from_residuals(threshold):
@@ -116,6 +118,8 @@ def measure_stars(
         table = table[~_useless(table)]
     table["id"] = np.arange(len(table))
     _tell_origin(table, given)
+    if drift is not None and drift.found:
+        table.meta["wavefront_nm"] = drift.nm.tolist()
     return table
 
 
@@ -207,6 +211,25 @@ class _Field:
     def _add(self, sign, rows):
         stars = (getattr(self, name)[rows] for name in ("x", "y", "flux"))
         add_models(self.residual.data, self.library, *stars, sign, self.radius[rows])
+
+    def follow(self):
+        """Let the library follow the exposure's wavefront as far as bright stars tell; return its drift."""
+        given, drift = self.library, None
+        for _ in range(2):
+            stars = self.x, self.y, self.flux, self.sky
+            drift, library = follow(given, self.pixels, self.residual.data, *stars, since=drift)
+            if not drift.found:
+                break
+            self._add(1.0, slice(None))
+            self.library, self.profile = library, _radial_maximum(library)
+            self._add(-1.0, slice(None))
+            self.moved[:] = True
+            self.sweep()
+            if drift.rms < LINEAR:
+                break
+        if drift.found:
+            log.info("%s: %s", self.image.name, drift)
+        return drift
 
     def _see_wings(self):
         """Map the light of bright stars that lies beyond the ePSF's border, as an error of the residuals."""

@@ -44,3 +44,8 @@ class StarFitConfig(Configuration):
         text="""Leave out detections that are far too sharp for a star and too faint to be of use; those kept
         have the flag COSMIC_RAY.""",
     )  # fmt: skip
+    follow_wavefront: bool = parameter(
+        default=True, kind="bool",
+        text="""Let the library follow the exposure's wavefront, where bright stars show beyond doubt how far
+        it is off; the drift is then in the table's metadata, ``wavefront_nm`` (nm RMS, Zernikes 4 to 15).""",
+    )  # fmt: skip

@@ -31,7 +31,7 @@ __all__ = ["EPSFBuildStep"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 GIVEN = ("distortion_file", "start_epsf", "detector_mask")
-OWN = ("correction", "start", "checkpoint", "store", "executor", "progress")
+OWN = ("correction", "start", "made_for", "checkpoint", "store", "executor", "progress")
 PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
 
 
@@ -106,6 +106,7 @@ class EPSFBuildStep(HPStep):
                     planes,
                     correction=correction,
                     start=start,
+                    made_for=meta,
                     checkpoint=checkpoint,
                     store=store,
                     executor=executor,

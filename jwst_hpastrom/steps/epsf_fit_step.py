@@ -17,6 +17,7 @@ from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.epsf.fit import Pixels
 from jwst_hpastrom.epsf.quality import lost_core
+from jwst_hpastrom.epsf.wavefront import modes_of
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
@@ -200,8 +201,15 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         for name in ("central_before", "central_after", "qfit_before", "qfit_after"):
             known = np.isfinite(zones[name])
             row[name] = float(np.average(zones[name][known], weights=zones["n_stars"][known]))
+        stars = measure_stars(image, local, **{**parameters, "follow_wavefront": False})
+        drift = local.meta.get("wavefront_nm")
+    else:
+        stars = measure_stars(image, local, **parameters)
+        drift = stars.meta.get("wavefront_nm")
+        if drift is not None:
+            local = modes_of(local).change(np.array(drift), local)
+    if local.data is not library.data:
         write_stdpsf(local.shifted(x0, y0), folder / f"{exposure.name}_pepsf.fits")
-    stars = measure_stars(image, local, **parameters)
     if len(stars) == 0:
         raise NotEnoughStarsError("no star", "at least one", "check the exposure and the threshold")
     stars["ra"], stars["dec"] = exposure.to_sky(stars["x"], stars["y"])
@@ -210,6 +218,8 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         **meta, "epsf_file": str(library.meta.get("epsf_file")), "perturb": perturbation["zones"],
         "version": __version__, "parameters": dict(parameters),
     }  # fmt: skip
+    if drift is not None:
+        stars.meta["wavefront_nm"] = drift
     path = star_list_path(exposure.name, folder, list_format)
     write_table(stars, path)
     if regions:
@@ -226,6 +236,7 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
         "central_value": float(local.central_value(*middle)),
+        "wavefront_drift": float(np.linalg.norm(drift)) if drift is not None else 0.0,
     }  # fmt: skip
 
 

@@ -233,18 +233,24 @@ class MasterFrameStep(HPStep):
         return path.exists()
 
     def _libraries(self, roots, meta):
-        """Each exposure's perturbed library where all have one beside the products, else the one given."""
+        """Each exposure's perturbed library where it is beside the products, the one given for the others."""
         x0, y0 = (int(meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
         own = [star_list_path(r, self.output_folder()).with_name(f"{r}_pepsf.fits") for r in roots]
-        if own and all(map(self._of_its_list, own)):
-            log.info("using the exposures' perturbed ePSF libraries")
+        there = [self._of_its_list(p) for p in own]
+        if own and all(there):
+            log.info("using the exposures' own ePSF libraries")
             return [read_epsf(p).shifted(-x0, -y0) for p in own]
         library = read_epsf(self.epsf_file, meta)
         try:
             library.check_made_for(meta)
         except BadReferenceFileError as err:
             raise err.about(self.epsf_file) from None
-        return library.shifted(-x0, -y0)
+        library = library.shifted(-x0, -y0)
+        if not any(there):
+            return library
+        log.info("using %d exposures' own ePSF libraries, the given one for the rest", sum(there))
+        each = zip(own, there, strict=True)
+        return [read_epsf(p).shifted(-x0, -y0) if mine else library for p, mine in each]
 
 
 def _image(path, reading):

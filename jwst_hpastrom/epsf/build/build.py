@@ -84,6 +84,7 @@ def build_library(
     *,
     correction: Mapping | None = None,
     start: EPSFLibrary | None = None,
+    made_for: dict | None = None,
     config: BuildConfig,
     checkpoint: Any = None,
     store: Store | None = None,
@@ -117,6 +118,12 @@ def build_library(
         kept, and only its difference from the exposures' ePSF is learned, as far as the stars can tell it
         from noise (see `~jwst_hpastrom.epsf.build.start.Difference`); ``grid``, ``choose_grid``, ``refine``
         and ``min_cell_stars`` are not used.
+
+    made_for : dict, optional
+        INSTRUME, detector and filter, as in a library's metadata (keys ``instrument``, ``detector``,
+        ``filter``): what a model of the optics needs, with which the ePSF follows the wavefront from exposure
+        to exposure (see `~jwst_hpastrom.epsf.wavefront`). Without it, a given library's own; else the ePSF is
+        the same in all exposures.
 
     {options}
 
@@ -162,6 +169,7 @@ def build_library(
     else:
         log.info("%d iterations are done", run.it)
         run.stars.reopen(job, frames, store)
+    run.made_for = made_for
     off = None if progress else True
     with tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=off, unit="iteration") as bar:
         while not run.done:

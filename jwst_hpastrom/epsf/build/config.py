@@ -7,6 +7,7 @@ from jwst_hpastrom.errors import ParameterError
 
 __all__ = ["BuildConfig"]
 
+FOLLOWED_FROM = 4  # iterations: a model that is sharp enough to tell its wavefront
 SETTLING = 3  # iterations of the grid before the curvature between its points is judged
 
 
@@ -100,6 +101,16 @@ class BuildConfig(Configuration):
     def bends_at(self) -> int:
         """Iteration that judges the curvature between field positions; -1 for none."""
         return self.n_global + SETTLING if self.refine and self.grid > 1 else -1
+
+    @property
+    def retrieved_at(self) -> set[int]:
+        """Iterations that find the optics' wavefront from the library: one model, and the grid."""
+        return {min(FOLLOWED_FROM, max(self.n_global - 1, 1)), self.n_global + SETTLING}
+
+    @property
+    def followed_at(self) -> range:
+        """Iterations in which the exposures' wavefronts are measured anew."""
+        return range(min(self.retrieved_at), self.n_iterations)
 
     @property
     def refresh_at(self) -> list[int]:

@@ -12,11 +12,12 @@ from jwst_hpastrom.epsf.build.convergence import report_row
 from jwst_hpastrom.epsf.build.field_positions import borrow, field_positions
 from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
-from jwst_hpastrom.epsf.build.start import RIDGE, Difference
+from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
 from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
 from jwst_hpastrom.epsf.stamps.samples import RINGS, Samples, mean_residuals, sample_scatter
+from jwst_hpastrom.epsf.wavefront import Modes, modes_of
 from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["Run", "begin", "iterate"]
@@ -26,6 +27,8 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 FEWEST_STARS = 20  # measurements to build from
+GOOD_OPTICS = 0.02  # of the light: what few stars tell better than a model
+GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Run:
     least_phase: float = np.inf
     best: EPSFLibrary | None = None
     difference: Difference | None = None
+    modes: Modes | None = None
+    made_for: dict | None = None
 
     @property
     def shape(self):
@@ -142,7 +147,47 @@ def _fit(job, run, config):
                 _learn_charge(job, run)
             stars.refresh(job, library, detect=again, mesh=config.mesh)
         stars.fit(job, library)
+        if it in config.followed_at or (it == 0 and run.difference is not None):
+            library = _follow(job, run, library, config)
     return library
+
+
+def _follow(job, run, library, config):
+    """Let the library follow the exposures' wavefronts about their mean; a given one first the mean."""
+    stars, given = run.stars, run.it == 0
+    if given or run.it in config.retrieved_at:
+        run.modes = modes_of(replace(library, meta=dict(run.made_for or library.meta)))
+        if not given and run.it == max(config.retrieved_at):
+            library = _from_optics(run, library, config)
+    if run.modes is None or (len(stars.frames) == 1 and not given):
+        return library
+    for _ in range(GIVEN_ROUNDS if given else 1):
+        mean = stars.follow(job, library, run.modes)
+        if given and mean.any():
+            library = run.modes.change(mean, library)
+            run.difference = Difference(library, config.band_limit)
+            library = run.difference.start
+        stars.fit(job, library)
+    drift = np.sqrt(np.square(stars.drifts.nm).sum(1).mean())
+    log.info("wavefronts of the exposures: %.2f nm RMS about their mean", drift)
+    if given:
+        log.info("the given ePSF's wavefront is changed by %.2f nm RMS", np.sqrt(np.square(mean).sum()))
+    return library
+
+
+def _from_optics(run, library, config):
+    """Return a model of the optics in place of the library, to learn the difference from it, if it is good.
+
+    Errors of an ePSF that follow the stars' pixel phases hide in their positions, and few stars leave much of
+    them; optics have none. Where the stars pay for field positions of their own, they tell more than a model.
+    """
+    sparse = library.x.size == 1 if run.difference is None else run.difference.own
+    if run.modes is None or run.modes.wavefront.misfit > GOOD_OPTICS or not sparse:
+        return library
+    later = tuple(run.it + k for k in JUDGED_AT)
+    run.difference = Difference(run.modes.model(library), config.band_limit, judged_at=later)
+    log.info("the ePSF is learned as a difference from the model of the optics")
+    return run.difference.start
 
 
 def _choose_positions(job, run, library, use, config):

@@ -12,6 +12,7 @@ from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.stamps.drifts import drift_in_stamps
 from jwst_hpastrom.epsf.stamps.frames import frame_from_list
 from jwst_hpastrom.epsf.stamps.neighbors import refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import (
@@ -22,6 +23,7 @@ from jwst_hpastrom.epsf.stamps.samples import (
     mean_residuals,
     sample_scatter,
 )
+from jwst_hpastrom.epsf.wavefront import LINEAR, modes_of
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.ranges import in_range
@@ -74,7 +76,8 @@ def perturb_library(
 ) -> PerturbResult:
     """Perturb a library to the PSF of one exposure.
 
-    Residuals of well-measured stars about the library, all other stars subtracted, are gridded and smoothed
+    First the library follows the exposure's wavefront (see `~jwst_hpastrom.epsf.wavefront`). Then
+    residuals of well-measured stars about it, all other stars subtracted, are gridded and smoothed
     as in building and added to the library; stars are fitted again, and so on. The stars are split into two
     halves that are iterated apart: what the halves do not have in common is noise, and their mean
     perturbation is damped, ring by ring, by its share of signal. So a perturbation that the stars cannot
@@ -135,7 +138,9 @@ def perturb_library(
     n = good.size
     begin = np.stack([cx[:n], cy[:n], cf[:n]])
     half = np.arange(n) % 2 == 0
-    before = _qfit(library, stamps, frame.slope, begin)
+    given, before = library, _qfit(library, stamps, frame.slope, begin)
+    library = _followed(library, stamps, frame.slope, begin, image.name)
+    followed = before if library is given else _qfit(library, stamps, frame.slope, begin)
     halves, perturbed, gain = [library, library], library, 0.0
     steps = [_zone_nodes(frame, "global", 0, 1)] + ([nodes] if nodes[0].size > 1 else [])
     for one in steps:  # the whole detector first, what the zones differ by on top of it
@@ -151,7 +156,10 @@ def perturb_library(
     after = np.full(n, np.nan)
     for k, others in ((half, halves[1]), (~half, halves[0])):  # each star with the perturbation of the others
         after[k] = _qfit(others, stamps, frame.slope, begin)[k]
-    table = _zone_table(library, perturbed, nodes, begin, before, after, gain)
+    if library is not given and np.nanmedian(after) >= np.nanmedian(followed):
+        log.info("%s: what the ePSF changes by beyond the wavefront is not known well enough", image.name)
+        perturbed, after, gain = library, followed, 0 * gain
+    table = _zone_table(given, perturbed, nodes, begin, before, after, gain)
     log.info(
         "perturbed with %d stars, %d zones: median QFIT %.4f -> %.4f",
         n,
@@ -161,6 +169,23 @@ def perturb_library(
     )
     meta = dict(library.meta, perturbed_to=image.name, perturbed_stars=int(n), perturbed_zones=nodes[0].size)
     return PerturbResult(replace(perturbed, meta=meta), table, True)
+
+
+def _followed(library, stamps, slope, begin, name):
+    """Return the library at the exposure's own wavefront; itself where the stars do not tell that."""
+    modes, drift = modes_of(library), None
+    for _ in range(2 if modes else 0):
+        now = library if drift is None else modes.change(drift.nm, library)
+        at, ok = _fit(now, stamps, slope, begin)
+        more = drift_in_stamps(stamps, now, modes, *at, ok, slope)
+        drift = more if drift is None else replace(drift, nm=drift.nm + more.nm)
+        if not more.found or more.rms < LINEAR:
+            break
+    if drift is None or not drift.found:
+        return library
+    log.info("%s: %s", name, drift)
+    changed = modes.change(drift.nm, library)
+    return replace(changed, meta=dict(changed.meta, wavefront_nm=drift.nm.tolist()))
 
 
 def _zone_nodes(frame, zones, least, most):

@@ -7,6 +7,8 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell
+from jwst_hpastrom.epsf.optics import MODES
+from jwst_hpastrom.epsf.stamps.drifts import Drifts, drift_in_stamps
 from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
@@ -80,7 +82,8 @@ class BrightStars:
         self.at = (self.x.copy(), self.y.copy(), self.flux.copy())  # where the samples are taken
         self.ok = np.ones(self.x.size, bool)
         self.misfit = np.full(self.x.size, np.nan)
-        self.cut_with = None  # library that the stamps were cut with
+        self.cut_with = None  # library that the stamps were cut with, and the drifts
+        self.drifts = None  # of the exposures' wavefronts about their mean
         self.brighter_fatter = 0.0  # pixels per DN, undone in the frames
 
     def __getstate__(self):
@@ -100,7 +103,8 @@ class BrightStars:
         if self.cut_with is None:
             found = self._on_frames(job, plain_stamps)
         else:
-            found = self._on_frames(job, cut_again, [self.cut_with] * len(self.frames))
+            library, drifts = self.cut_with
+            found = self._on_frames(job, cut_again, self._each(library, drifts))
         for k, stamps in enumerate(found):
             self._put_away(k, stamps)
 
@@ -123,8 +127,26 @@ class BrightStars:
         """Return the boundaries' shift that the residuals of bright stars show, and its error."""
         slopes, charges = [f.slope for f in self.frames], [f.charge for f in self.frames]
         at = self.split(self.x, self.y, self.flux, use & self.ok)
-        parts = job.map(_stars_tell, self.stamps, charges, [library] * len(slopes), *at, slopes)
+        parts = job.map(_stars_tell, self.stamps, charges, self._each(library), *at, slopes)
         return shift_from_stamps(*(np.concatenate(p) for p in zip(*parts, strict=True)), star)
+
+    def _each(self, library, drifts=None):
+        """Yield the library of each exposure."""
+        drifts = drifts or self.drifts
+        for k in range(len(self.frames)):
+            yield library if drifts is None else drifts.of(k, library)
+
+    def follow(self, job, library, modes):
+        """Measure the exposures' wavefronts anew; return the mean drift from the library, nm."""
+        old = np.zeros((len(self.frames), MODES)) if self.drifts is None else self.drifts.nm
+        at = self.split(self.x, self.y, self.flux, self.ok)
+        slopes = [f.slope for f in self.frames]
+        each = self._each(library)
+        found = self._on_stamps(job, drift_in_stamps, each, [modes] * len(slopes), *at, slopes)
+        nm = old + [d.nm for d in found]
+        mean = nm.mean(0)
+        self.drifts = Drifts(modes, nm - mean)
+        return mean
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]
@@ -134,19 +156,19 @@ class BrightStars:
         """Measure all stars, neighbors too, and the sky with the current model; cut new stamps."""
         error = MODEL_ERRORS[len(library.data) > 1]
         how = {"detect": detect, "passes": 1 if detect else 2, "mesh": mesh, "model_error": error}
-        done = self._on_frames(job, refresh_stamps, [library] * len(self.frames), **how)
+        done = self._on_frames(job, refresh_stamps, self._each(library), **how)
         for k, (catalog, stamps) in enumerate(done):
             frame = self.frames[k]
             frame.x, frame.y, frame.flux, frame.half_box, frame.radius, frame.sky = catalog
             frame.bright = np.arange(frame.bright.size)
             self._put_away(k, stamps)
-        self.cut_with = library
+        self.cut_with = library, self.drifts
 
     def fit(self, job, library):
         """Fit all bright stars in their stamps."""
         slopes = [f.slope for f in self.frames]
         at = self.split(*self.at)
-        out = np.concatenate(list(self._on_stamps(job, fit_in_stamps, [library] * len(slopes), *at, slopes)))
+        out = np.concatenate(list(self._on_stamps(job, fit_in_stamps, self._each(library), *at, slopes)))
         self.ok = np.isfinite(out[:, 4]) & (out[:, 11] > 0) & (out[:, 2] > 0) & (out[:, 9] >= 15)
         self.x, self.y, self.flux = (np.where(self.ok, out[:, k], np.nan) for k in range(3))
         self.x_err, self.y_err = (np.sqrt(np.where(self.ok, out[:, k], np.nan)) for k in (4, 5))
@@ -185,7 +207,7 @@ class BrightStars:
         n = len(self.frames)
         slopes = [f.slope for f in self.frames]
         at = self.split(*self.at, use)
-        parts = self._on_stamps(job, collect_samples, [library] * n, *at, slopes, [limit] * n)
+        parts = self._on_stamps(job, collect_samples, self._each(library), *at, slopes, [limit] * n)
         samples = Samples.total(parts)
         self.misfit = samples.misfit
         return samples

@@ -1,0 +1,69 @@
+"""How far the wavefronts of exposures drift about their mean, from the stamps of their bright stars."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.epsf.wavefront import MOST_STARS, REACH, Modes, drift_of
+
+__all__ = ["Drifts", "drift_in_stamps"]
+
+
+@dataclass(frozen=True, eq=False)
+class Drifts:
+    """Drifts of exposures about the mean of all.
+
+    Attributes
+    ----------
+    modes : `~jwst_hpastrom.epsf.wavefront.Modes`
+
+    nm : ndarray, shape (exposures, modes)
+        Coefficients of the Zernikes.
+    """
+
+    modes: Modes
+    nm: np.ndarray
+
+    def of(self, k, library):
+        """Return the library as exposure ``k`` sees it."""
+        return self.modes.change(self.nm[k], library)
+
+
+def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope):
+    """Find an exposure's drift, as `~jwst_hpastrom.epsf.wavefront.drift_of` does.
+
+    Parameters
+    ----------
+    stamps : `~jwst_hpastrom.epsf.stamps.neighbors.Stamps`
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        That the stars were fitted with.
+
+    modes : `~jwst_hpastrom.epsf.wavefront.Modes`
+
+    x, y, flux : ndarray, shape (n,)
+        Fitted.
+
+    use : ndarray of bool, shape (n,)
+        Stars that tell.
+
+    slope : float
+        Variance per unit of expected level.
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.wavefront.Drift`
+    """
+    rows = np.flatnonzero(use & np.isfinite(x + y + flux))
+    rows = rows[np.argsort(-flux[rows], kind="stable")][:MOST_STARS]
+    x, y, flux = x[rows], y[rows], flux[rows]
+    offset = np.arange(-REACH, REACH + 1)
+    i, j = (np.rint(p).astype(int)[:, None] + offset for p in (x, y))
+    i, j = i[:, None, :], j[:, :, None]
+    at = rows[:, None, None], j - stamps.oy[rows][:, None, None], i - stamps.ox[rows][:, None, None]
+    data, base = stamps.clean[at].astype(float), stamps.base[at].astype(float)
+    a, b = x[:, None, None], y[:, None, None]
+    light = flux[:, None, None] * library.evaluate(i - a, j - b, a, b)
+    known = np.isfinite(data) & (base > 0)
+    weight = np.where(known, 1 / np.maximum(base + slope * np.maximum(light, 0), 1e-30), 0)
+    return drift_of(modes, library, x, y, flux, np.where(known, data - light, 0), weight, i, j)

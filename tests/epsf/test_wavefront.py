@@ -1,0 +1,190 @@
+"""ePSFs that follow a drifting wavefront, on stars made by the optics' model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars, perturb_library
+from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build.smoothing import recenter
+from jwst_hpastrom.epsf.optics import MODES, Optics, zernike
+from jwst_hpastrom.epsf.phase_retrieval import retrieve
+from jwst_hpastrom.epsf.wavefront import modes_of
+from jwst_hpastrom.instrument import filter_of
+from jwst_hpastrom.numerics import robust_sigma
+
+SIDE, STEP = 240, 25
+META = {"instrument": "NIRISS", "detector": "NIS", "filter": "F115W"}
+BASE = np.r_[25.0, -30.0, 15.0, 12.0, 8.0, np.zeros(MODES - 5)]
+DRIFT = np.r_[-3.0, 2.0, 6.0, -7.0, 3.0, np.zeros(MODES - 5)]
+
+
+def optics(half_width=12.5):
+    band = filter_of("F115W", "NIRISS")
+    return Optics(band.wavelength, band.width, 0.0656, half_width)
+
+
+def sampled(nm):
+    """The library of a wavefront, alike over the field."""
+    data, _ = recenter(optics().image(nm)[None], 4)
+    return EPSFLibrary(data, [SIDE / 2], [SIDE / 2], 4, meta=META).normalized()
+
+
+def stars(rng, shift=0.0):
+    """Places of stars that do not touch, and fluxes of which some are bright."""
+    grid = np.arange(20, SIDE - 19, STEP, dtype=float)
+    x, y = (p.ravel() for p in np.meshgrid(grid, grid))
+    x, y = (p + rng.uniform(-0.5, 0.5, p.size) + shift for p in (x, y))
+    return x, y, 10 ** rng.uniform(1.5, 3.3, x.size)
+
+
+def exposure(library, x, y, flux, rng):
+    data = np.full((SIDE, SIDE), 0.25)
+    k = np.arange(-12, 13)
+    for a, b, f in zip(x, y, flux, strict=True):
+        i, j = round(a) + k, round(b) + k[:, None]
+        data[j, i] += f * library.evaluate(i - a, j - b, a, b)
+    err = np.sqrt(0.02**2 + np.maximum(data, 0) / 450)
+    none = np.zeros(data.shape, bool)
+    return Image((data + rng.normal(0, err)).astype("f4"), err.astype("f4"), none, none.copy(), "made")
+
+
+def pulls(table, x, y):
+    k = np.array([np.argmin(np.hypot(table["x"] - a, table["y"] - b)) for a, b in zip(x, y, strict=True)])
+    found = table[k]
+    dx, dy = np.asarray(found["x"]) - x, np.asarray(found["y"]) - y
+    return (
+        np.r_[dx - np.median(dx), dy - np.median(dy)],
+        np.r_[found["x_err"], found["y_err"]],
+    )
+
+
+def test_zernikes_have_unit_rms_and_are_orthogonal():
+    x, y = np.meshgrid(np.linspace(-1, 1, 301), np.linspace(-1, 1, 301))
+    inside = np.hypot(x, y) <= 1
+    each = np.array([zernike(j, x, y)[inside] for j in range(1, 16)])
+    np.testing.assert_allclose(each @ each.T / inside.sum(), np.eye(15), atol=0.03)
+    assert zernike(7, 0.0, 1.0) > 0  # Noll: odd indices are sines
+
+
+def test_derivatives_are_those_of_the_images():
+    made, nm = optics(4.0), BASE + 5
+    all_of_it = made.image(nm, (0.1, -0.2), derivatives=True)
+    np.testing.assert_allclose(all_of_it[0], made.image(nm, (0.1, -0.2)), atol=1e-12)
+    for k in (0, 3, 7, 11):
+        step = np.zeros(MODES)
+        step[k] = 0.01
+        found = (made.image(nm + step, (0.1, -0.2)) - made.image(nm - step, (0.1, -0.2))) / 0.02
+        np.testing.assert_allclose(all_of_it[1 + k], found, atol=1e-4 * np.abs(found).max())
+    by_x = (made.image(nm, (0.11, -0.2)) - made.image(nm, (0.09, -0.2))) / 0.02
+    np.testing.assert_allclose(all_of_it[-3], by_x, atol=1e-2 * np.abs(by_x).max())
+    wide = (made.blurred(0.201).image(nm) - made.blurred(0.199).image(nm)) / 0.002
+    np.testing.assert_allclose(
+        made.image(nm, derivatives=True)[-1], wide, atol=1e-2 * np.abs(wide).max()
+    )  # of the diffusion
+
+
+def test_image_is_centered_and_whole():
+    image = optics().image(np.zeros(MODES))
+    assert image.sum() / 16 == pytest.approx(1, abs=0.03)
+    np.testing.assert_allclose(image, image[:, ::-1], atol=1e-9)  # the struts keep left and right alike
+
+
+def test_wavefront_is_retrieved_from_a_library():
+    found = retrieve(sampled(BASE), optics().wavelength, optics().width, 0.0656)
+    assert found.misfit < 2e-3
+    even_and_odd = np.abs(found.at(100, 100))  # up to the sign that all even terms share
+    np.testing.assert_allclose(even_and_odd, np.abs(BASE), atol=3)
+
+
+def test_change_keeps_center_and_sum():
+    library = sampled(BASE)
+    modes = modes_of(library)
+    assert modes is modes_of(library)  # asked for once
+    for nm in (DRIFT / 5, 2 * DRIFT):  # from derivatives, and from images
+        new = modes.change(nm, library)
+        np.testing.assert_allclose(new.volumes(), 1)
+        for axis in ((0.5, 0.0), (0.0, 0.5)):
+            low, high = (float(new.evaluate(s * axis[0], s * axis[1], 0, 0)) for s in (-1, 1))
+            low0, high0 = (float(library.evaluate(s * axis[0], s * axis[1], 0, 0)) for s in (-1, 1))
+            assert high - low == pytest.approx(high0 - low0, abs=4e-4)
+    assert modes.change(np.zeros(MODES), library) is library
+
+
+def test_stars_are_fitted_with_the_exposure_s_own_wavefront():
+    rng = np.random.default_rng(5)
+    library, x, y, flux = sampled(BASE), *stars(rng)
+    image = exposure(sampled(BASE + DRIFT), x, y, flux, rng)
+    bright = flux > 300
+    scatter = []
+    for follow in (False, True):
+        table = measure_stars(image, library, follow_wavefront=follow)
+        off, err = pulls(table, x[bright], y[bright])
+        scatter.append(robust_sigma(off / err))
+        absolute = robust_sigma(off)
+        scatter.append(absolute)
+    assert scatter[3] < 0.5 * scatter[1]
+    assert 0.75 < scatter[2] < 1.25  # the stated errors follow
+    assert np.linalg.norm(table.meta["wavefront_nm"]) == pytest.approx(np.linalg.norm(DRIFT), rel=0.35)
+
+
+def test_without_drift_nothing_changes():
+    rng = np.random.default_rng(6)
+    library, x, y, flux = sampled(BASE), *stars(rng)
+    image = exposure(library, x, y, flux, rng)
+    plain, followed = (measure_stars(image, library, follow_wavefront=f) for f in (False, True))
+    assert "wavefront_nm" not in followed.meta
+    np.testing.assert_array_equal(plain["x"], followed["x"])
+
+
+@pytest.mark.parametrize("meta", [META, {}, META | {"filter": "F999W"}])
+def test_stars_that_no_optics_make_are_left_alone(meta):
+    r2 = np.add.outer(np.arange(-50, 51) ** 2, np.arange(-50, 51) ** 2) / 16.0
+    wide = EPSFLibrary(np.exp(-r2 / 8)[None] / (8 * np.pi), [100], [100], meta=meta)  # three times the width
+    assert modes_of(wide.normalized()) is None
+
+
+def test_perturbation_follows_first_and_keeps_what_more_does_not_help():
+    rng = np.random.default_rng(7)
+    library, true, (x, y, flux) = sampled(BASE), sampled(BASE + DRIFT), stars(rng)
+    image = exposure(true, x, y, flux, rng)
+    first = measure_stars(image, library, follow_wavefront=False)
+    result = perturb_library(image, library, first, perturb_sn=50.0, min_zone_stars=20)
+    before, after = (np.abs(lib.data - true.data).max() for lib in (library, result.library))
+    assert "wavefront_nm" in result.library.meta
+    assert after < 0.4 * before
+
+
+def test_build_follows_the_drift_from_exposure_to_exposure():
+    rng = np.random.default_rng(8)
+    x, y, flux = stars(rng)
+    flux = np.maximum(flux, 150)
+    drifts = [s * DRIFT for s in (-1.5, -0.5, 0.5, 1.5)]
+    images, planes = [], []
+    for nm, (dx, dy) in zip(drifts, ((0, 0), (0.5, 0.3), (0.25, -0.4), (-0.3, 0.2)), strict=True):
+        images.append(exposure(sampled(BASE + nm), x + dx, y + dy, flux, rng))
+        planes.append(lambda a, b, dx=dx, dy=dy: (a - dx, b - dy))
+    how = {"grid": 1, "n_iterations": 8, "n_fitted": 2, "mesh": 60, "brighter_fatter": 0.0}
+    error = []
+    for made_for in (None, META):
+        result = build_library(images, planes, made_for=made_for, **how)
+        rows = result.stars[np.isfinite(np.asarray(result.stars["x_err"], float))]
+        error.append([float(np.sqrt(np.nanmean(np.square(rows[c])))) for c in ("dx", "dy")])
+    plain, followed = np.array(error)
+    assert (followed < 0.75 * plain).all()
+
+
+def test_given_library_of_another_date_is_moved_as_a_whole():
+    rng = np.random.default_rng(9)
+    x, y, flux = (p[::2] for p in stars(rng))  # 41: few tell little beside the wavefront
+    true = sampled(BASE + 2 * DRIFT)
+    images = [exposure(true, x + d, y - d, np.maximum(flux, 150), rng) for d in (0.0, 0.3, -0.4)]
+    planes = [lambda a, b, d=d: (a - d, b + d) for d in (0.0, 0.3, -0.4)]
+    start = sampled(BASE)
+    how = {"n_iterations": 3, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
+    blind, told = (
+        build_library(images, planes, start=replace(start, meta=meta), **how).library for meta in ({}, META)
+    )
+    blind, told = (np.abs(lib.data - true.data).max() for lib in (blind, told))
+    assert told < 0.7 * blind
