@@ -3,9 +3,9 @@
 Claims: the Steps hold at most ``--memory``, workers included, however many the exposures; and their CPU time
 an exposure at the largest number is within 15 % of that at the smallest. A few simulated exposures are
 repeated under other names and pointings. Memory is the largest sum of the processes' proportional shares
-(PSS) of what no file backs, looked at ten times a second: pages of mapped files the system takes when it needs
-them. Small frames (``--size 256 --stars 250``) show the same laws in a tenth of the time, but for the distortion,
-which stars have to cover the whole detector for.
+(PSS) of what no file backs, looked at ten times a second: pages of mapped files the system takes when it
+needs them. Small frames (``--size 256 --stars 250``) show the same laws in a tenth of the time, but for the
+distortion, which stars have to cover the whole detector for.
 
     python benchmarks/many_exposures.py [--numbers 18 72 200] [--size 2048] [--stars 6000] [--memory 4GB]
 """
