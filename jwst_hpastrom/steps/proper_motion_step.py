@@ -26,9 +26,9 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 OWN = ("config", "rng", "executor", "progress")
 #: parameters of two and of many epochs alike
 BOTH = ("fast_motion", "fast_false_share")
-#: bytes of memory that a star takes at least: for each of its epochs, and each pair of them (two copies of
-#: the covariances of both axes)
-EPOCH, PAIR = 400.0, 32.0
+#: bytes of memory that a star takes at least: for each of its epochs, and each pair of them (the
+#: covariances of both axes)
+EPOCH, PAIR = 200.0, 16.0
 
 
 class ProperMotionStep(HPStep):
