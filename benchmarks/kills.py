@@ -27,6 +27,7 @@ from astropy.io import fits
 
 os.environ["STPIPE_DISABLE_CRDS_STEPPARS"] = "true"
 QUICK = {"n_iterations": 3, "n_global": 1, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50}
+ROOM = 1 << 30  # bytes on the disk below which a run that ends is no fault of this package
 FULL = 7  # exit code of a run that ended with the error of a full disk
 
 
@@ -186,6 +187,8 @@ def main():
             planned = list(trials(kills, disks, n_files, seconds, rng))
             for kind, what, how in [planned[k] for k in rng.permutation(len(planned))]:
                 shutil.rmtree(out, ignore_errors=True)
+                if shutil.disk_usage(work).free < ROOM:  # a resumed run would rightly end with an error
+                    raise SystemExit("the machine's own disk is full: nothing can be told")
 
                 def disturbed(how=how, road=road):
                     if isinstance(how, tuple):

@@ -30,6 +30,9 @@ __all__ = ["DistortionSolution", "solve_distortion"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
+#: bytes of memory that the pixel map takes, and for each pair (450 MB and 740 bytes were measured)
+MAP, MAP_PAIR = 0.5e9, 800.0
+
 
 @dataclass
 class DistortionSolution(Displayed):
@@ -285,10 +288,7 @@ def _as_published(filters, reference, config, rng, **way):
 
 def _jointly(filters, reference, config, rng, store, progress):
     """With the stars as unknowns: pairs of the first filter, correction with its errors, change with time."""
-    solved = [
-        _one_filter(lists, reference, config.model, config.matching, rng, store, progress)
-        for lists in filters
-    ]
+    solved = [_one_filter(lists, reference, config, rng, store, progress) for lists in filters]
     pairs, correction, errors = solved[0][0], solved[0][1].correction, None
     if config.pixel_map:
         axis = stripes(pairs.metas[0])
@@ -312,12 +312,15 @@ def _yearly(result):
     }  # fmt: skip
 
 
-def _one_filter(star_lists, reference, model, matching, rng, store, progress):
+def _one_filter(star_lists, reference, config, rng, store, progress):
     """Pairs and joint solution of one filter; without a reference the exposures against each other."""
+    model, matching = config.model, config.matching
     one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
     if reference is None:
         return solve_self(star_lists, rng=rng, n_cells=model.table_cells, matching=matching.keywords(), **one)
     pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching, store=store))
+    if store is not None and config.pixel_map:
+        store.require(MAP + MAP_PAIR * len(pairs), f"the pixel map of {len(pairs)} stars in all exposures")
     start = solve_polynomial(pairs, n_cells=model.polynomial_cells, **one)
     joint = solve_joint(
         pairs, start.correction, n_cells=model.table_cells, gauge=model.gauge, store=store, progress=progress

@@ -38,7 +38,7 @@ __all__ = ["MasterFrame", "build_master"]
 log = logging.getLogger("stpipe.hpastrom.frame")
 
 #: bytes of memory for each measurement that the work takes at most, beside the columns that are stored
-WORK = 300.0
+WORK = 250.0
 #: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
 #: "relative astrometric accuracy within the detector"); taken for the other imagers as well
 WCS_ERROR = 3.0

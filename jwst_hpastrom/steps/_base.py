@@ -37,7 +37,7 @@ log = logging.getLogger("stpipe.hpastrom.steps")
 
 #: bytes that a process takes beside what a store holds: programs, and the work on one full frame
 PROCESS = 1.0e9
-#: bytes of that for programs alone
+#: bytes of that for programs alone; workers are idle, or not there, where `Store.require` is asked
 PROGRAMS = 0.4e9
 #: share of the budget that lists' columns may be held in: the rest is for the work on them
 OF_LISTS = 0.25
@@ -285,7 +285,7 @@ class HPStep(Verdicts, Manifests, ErrorsByCause, Step):
             memory_bytes(self.memory),
         )
         budget = share * max(memory - busy * PROCESS, 0.0)
-        return Store(budget, self.output_folder(), memory - busy * PROGRAMS)
+        return Store(budget, self.output_folder(), memory - PROGRAMS)
 
     def parameters_of(self, function, exclude=()):
         """Return the Step's values of a science function's keyword-only parameters."""

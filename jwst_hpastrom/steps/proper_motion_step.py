@@ -26,6 +26,9 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 OWN = ("config", "rng", "executor", "progress")
 #: parameters of two and of many epochs alike
 BOTH = ("fast_motion", "fast_false_share")
+#: bytes of memory that a star takes at least: for each of its epochs, and each pair of them (the
+#: covariances of both axes)
+EPOCH, PAIR = 200.0, 16.0
 
 
 class ProperMotionStep(HPStep):
@@ -81,6 +84,11 @@ class ProperMotionStep(HPStep):
 
     def _many_epochs(self, inputs):
         lists = read_epoch_lists(inputs.members, epochs=self.epochs, pixel_scale_mas=self.pixel_scale_mas)
+        n, stars = len(lists), max(map(len, lists))
+        with self.store() as store:
+            store.require(
+                stars * (EPOCH * n + PAIR * n**2), f"motions of {stars} stars and more in {n} epochs"
+            )
         center = {key: getattr(self, key) for key in ("ra_ref", "dec_ref")}
         for table in lists:
             center = {k: table.meta.get(k) if v is None else v for k, v in center.items()}

@@ -1,6 +1,6 @@
 """What an ePSF library does not depend on: the order, number and units of exposures, and where the origin is.
 
-Tolerances are of the library's peak. A library of other stars and noise differs by 0.05, in the cores by 0.007.
+Tolerances are of the library's peak. A library of other noise differs by 0.05, in cores by 0.007.
 """
 
 import numpy as np

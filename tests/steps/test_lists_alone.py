@@ -72,3 +72,15 @@ def test_refusals(lists, tmp_path):
         step.run(*map(str, lists))
     with pytest.raises(BadFileError, match="more than once"):
         MasterFrameStep(output_dir=str(tmp_path / "a")).run(str(lists[0]), str(lists[0]))
+
+
+def test_little_memory_changes_nothing_and_too_little_is_said(lists, tmp_path, monkeypatch):
+    table = MasterFrameStep(output_dir=str(tmp_path / "a")).run(*map(str, lists))
+    MasterFrameStep(output_dir=str(tmp_path / "b"), memory="1GB").run(*map(str, lists))  # all in files
+    for path in (tmp_path / "a").glob("*.ecsv"):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    assert len(table) > 250
+    assert not list((tmp_path / "b").glob(".*"))
+    monkeypatch.setattr("jwst_hpastrom.frame.master.WORK", 1e7)
+    with pytest.raises(ParameterError, match=r"12.0 GB for the frame of 1200 measurements in 4 exposures"):
+        MasterFrameStep(output_dir=str(tmp_path / "c")).run(*map(str, lists))

@@ -93,6 +93,13 @@ def test_many_epochs_through_the_step(tmp_path):
     assert sorted(p.name for p in out.iterdir() if p.name.startswith(".")) == []
 
 
+def test_motions_that_memory_does_not_hold_are_refused(tmp_path, monkeypatch):
+    asn, gaia = write_field(tmp_path)
+    monkeypatch.setattr("jwst_hpastrom.steps.proper_motion_step.PAIR", 1e6)
+    with pytest.raises(ParameterError, match=r"4.3 GB for motions of 120 stars and more in 6 epochs"):
+        ProperMotionStep(output_dir=str(tmp_path), gaia_catalog=gaia).run(asn)
+
+
 def test_the_road_must_be_named(tmp_path):
     asn, gaia = write_field(tmp_path)
     for kwargs in ({}, {"gaia_catalog": gaia, "first_epoch": gaia}):

@@ -17,7 +17,7 @@ def correction_errors(m, star, used, transforms, corrections, n_stars, names=())
     """
     total = np.zeros((2, n_stars))
     count = np.bincount(star[used], minlength=n_stars)
-    exposures: dict = {}
+    exposures = {}
     for k, c in enumerate(corrections):
         exposures.setdefault(id(c), []).append(k)
     for which in exposures.values():

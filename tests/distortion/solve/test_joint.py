@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import cho_factor, cho_solve
 
+from jwst_hpastrom.distortion import solution as solution_module
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.solve import problem as problem_module
 from jwst_hpastrom.distortion.solve.design import Layout
@@ -139,6 +140,12 @@ def test_joint_from_files_is_the_same(tmp_path, scene, pairs, start):
         np.testing.assert_array_equal(found.covariance, whole.covariance)
         np.testing.assert_array_equal(found.weights, whole.weights)
         np.testing.assert_array_equal(found.correction.table.dx, whole.correction.table.dx)
+
+
+def test_a_map_that_memory_does_not_hold_is_refused(tmp_path, scene, tools, monkeypatch):
+    monkeypatch.setattr(solution_module, "solve_polynomial", None)  # before any work
+    with Store(0, tmp_path, most=0.4e9) as store, pytest.raises(ParameterError, match="memory.*pixel map of"):
+        solve_distortion(*scene, method="joint", shape=tools.shape, store=store, **SMALL)
 
 
 def test_equations_that_memory_does_not_hold_are_refused(tmp_path, pairs, start):
