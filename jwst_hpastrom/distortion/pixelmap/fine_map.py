@@ -34,6 +34,9 @@ from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 __all__ = ["FineStructure", "SplineBase", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+#: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
+#: were found and weak scales not yet, so that these died out
+ROUGH = 6e-3
 
 
 class SplineBase:
@@ -269,22 +272,23 @@ def build_fine_map(
     bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
     field = data.first_prior()
     for turn in range(n_turns):
-        found = data.solve(field, data.gather(data.raw), tolerance=2e-2)
+        found = data.solve(field, data.gather(data.raw), tolerance=ROUGH)
         bar.update()
         if turn == 0:
             data.reweigh(field, found)
-        error = data.sample(field, rng, tolerance=2e-2)
+        error = data.sample(field, rng, tolerance=ROUGH)
         bar.update()
         field = field.improved(found, error)
         log.info(
             "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
             [[round(float(v), 4) for v in row] for row in field.typical()],
         )  # fmt: skip
+        log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
     found = data.solve(field, data.gather(data.raw))
     bar.update()
     samples = []
     for _ in range(n_samples):
-        samples.append(data.sample_all(field, rng, tolerance=5e-3))
+        samples.append(data.sample_all(field, rng, tolerance=2e-3))
         bar.update()
     bar.close()
     samples, own = zip(*samples, strict=True)

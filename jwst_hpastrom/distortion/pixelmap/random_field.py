@@ -1,9 +1,10 @@
 """A Gaussian random field on the detector: the prior of the finest structure, and its posterior from pairs.
 
 The field is a sum over a few scales, each stationary but for a slowly varying amplitude, and independent from
-amplifier to amplifier. With z white noise it is f = L z = Σ U A F⁻¹ S F z, where U interpolates what is
-coarser from larger bins; the stars' positions are eliminated from the weights W', and
-(1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients (Methods §2).
+amplifier to amplifier; of rows and columns (`Waves`); and of what the polynomial is off by (`Trend`). With
+z white noise it is f = L z, of the scales L = Σ U A F⁻¹ S F, where U interpolates what is coarser from larger
+bins; the stars' positions are eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved
+by conjugate gradients (Methods §2).
 """
 
 from dataclasses import dataclass
@@ -15,24 +16,22 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.optimize import nnls
 
+from jwst_hpastrom.distortion.pixelmap.waves import Trend, Waves
+
 __all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_power", "solve_field"]
 
-#: scales of each level, pixels along the grid's two axes: the covariance of each is a Gaussian of these
-#: standard deviations. From the finest that stars are dense enough to show to what a polynomial of fifth
-#: degree follows; the last two are rows and columns, along which read-out and manufacture act
-SCALES = (
-    np.array([[5.0, 5.0], [12.0, 12.0]]),
-    np.array([[30.0, 30.0], [75.0, 75.0], [30.0, 150.0], [150.0, 30.0]]),
-)
+#: scales of each level, pixels: the covariance of each is a Gaussian of this standard deviation. From the
+#: finest that stars are dense enough to show to what a polynomial of fifth degree follows
+SCALES = (np.array([5.0, 12.0]), np.array([30.0, 75.0]))
 #: of each level, how many scales are finer than a cell of the default look-up table
 SHORT = (2, 1)
 #: no short scale has less than this share of the short ones' variance anywhere, no long one of the long
 #: ones': structure is not as smooth as Gaussians
 LEAST = 0.02
-#: share of the other scales' variance that rows and columns have before the data tell
-UNEVEN = 0.12
 #: standard deviations after which a covariance may begin again
 _PAD = 4.0
+#: share of the scales' variance that either kind of waves has before the data tell
+WAVY = 0.25
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class Level:
     Attributes
     ----------
     grid : `Grid`
-    lengths : ndarray, shape (n, 2)
+    lengths : ndarray, shape (n,)
         Of `SCALES`.
     deviation : ndarray, shape (n, 2, ny, nx)
         Standard deviation of the field at each scale, of the corrections of x and y, pixels.
@@ -156,12 +155,12 @@ class Level:
     def __post_init__(self):
         nx = self.grid.size[1]
         rows = max(s.stop - s.start for s in self.grid.slices)
-        pad = np.ceil(_PAD * self.lengths.max(0) / self.grid.bin).astype(int)
-        size = next_fast_len(int(rows + pad[0]), real=True), next_fast_len(int(nx + pad[1]), real=True)
+        pad = int(np.ceil(_PAD * self.lengths.max() / self.grid.bin))
+        size = tuple(next_fast_len(int(n + pad), real=True) for n in (rows, nx))
         qy = 2 * np.pi * np.fft.fftfreq(size[0])[:, None]
         qx = 2 * np.pi * np.fft.rfftfreq(size[1])
-        sy, sx = (self.lengths / self.grid.bin).T[:, :, None, None, None]
-        root = np.sqrt(2 * np.pi * sx * sy) * np.exp(-0.25 * ((qx * sx) ** 2 + (qy * sy) ** 2))
+        length = (self.lengths / self.grid.bin)[:, None, None, None]
+        root = np.sqrt(2 * np.pi) * length * np.exp(-0.25 * length**2 * (qx**2 + qy**2))
         object.__setattr__(self, "_size", size)
         # single precision: half the time, and 1e-6 of the field is nothing
         object.__setattr__(self, "_root", root.astype(np.float32))
@@ -192,7 +191,7 @@ class Level:
         """Return the deviations as the data want them, see `RandomField.improved`."""
         out = np.empty(self.deviation.shape, np.float32)
         for new, old, f, e, length in zip(out, self.deviation, found, error, self.lengths, strict=True):
-            width = max(4.0 * length.max(), 24.0)
+            width = max(4.0 * length, 24.0)
             for k in (0, 1):
                 before = np.asarray(old[k], float) ** 2
                 share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)
@@ -203,7 +202,7 @@ class Level:
 
 
 class RandomField:
-    """The prior: levels of scales, the second on bins twice as large.
+    """The prior: levels of scales, the second on bins twice as large; waves; a trend.
 
     Parameters
     ----------
@@ -211,15 +210,18 @@ class RandomField:
         Of the first level.
     deviations : sequence of ndarray
         Of each level, see `Level`.
+    waves : `Waves`
     """
 
-    def __init__(self, grid, deviations):
-        self.grid = grid
+    def __init__(self, grid, deviations, waves):
+        self.grid, self.waves = grid, waves
         grids = (grid, grid.coarser())
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
         self.up, self.across = grid.spread()
         self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
-        self.bounds = np.cumsum([0] + [int(np.prod(level.white)) for level in self.levels])
+        sizes = [int(np.prod(level.white)) for level in self.levels]
+        self.trend = Trend(grid)
+        self.bounds = np.cumsum([0, *sizes, waves.white, self.trend.white])
 
     @classmethod
     def stationary(cls, grid, power):
@@ -229,7 +231,7 @@ class RandomField:
             own = np.sqrt(np.asarray(power, np.float32)[:, first : first + len(lengths)].T)
             out.append(np.broadcast_to(own[..., None, None], (*own.shape, *g.size)))
             first += len(lengths)
-        return cls(grid, out)
+        return cls(grid, out, Waves.flat(grid, WAVY * np.sum(power, axis=1)))
 
     @property
     def white(self):
@@ -241,14 +243,17 @@ class RandomField:
         return np.concatenate([np.sqrt(np.mean(v.deviation**2, axis=(2, 3))) for v in self.levels])
 
     def parts(self, z):
-        """The field of white noise at each scale of each level, list of (n, 2, ny, nx)."""
+        """The field of white noise at each scale of each level, list of (n, 2, ny, nx); waves, trend."""
         pieces = zip(self.levels, self.bounds, self.bounds[1:], strict=False)
-        return [level.parts(z[a:b].reshape(level.white)) for level, a, b in pieces]
+        out = [level.parts(z[a:b].reshape(level.white)) for level, a, b in pieces]
+        a, b = self.bounds[-3:-1]
+        return out + self.waves.parts(z[a:b]) + self.trend.parts(z[b:])
 
     def total(self, parts, short=False):
         """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
-        fine, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts, SHORT, strict=True))
-        return fine + np.stack([(self.up @ v) @ self.back for v in coarse])
+        fine, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts[:2], SHORT, strict=True))
+        out = fine + np.stack([(self.up @ v) @ self.back for v in coarse])
+        return out if short else out + self.waves.total(parts[2:4]) + self.trend.total(parts[4:])
 
     def transposed(self, field, short=None):
         """The transpose of `total` of `parts`; ``short`` is a field of which the short scales only count."""
@@ -259,7 +264,7 @@ class RandomField:
             if short is not None:
                 each[: SHORT[k]] += images[1]
             out.append(level.transposed(each).ravel())
-        return np.concatenate(out)
+        return np.concatenate([*out, self.waves.transposed(field), self.trend.transposed(field)])
 
     def _gathered(self, field):
         return np.stack([(self.down @ v) @ self.across for v in field])
@@ -275,13 +280,14 @@ class RandomField:
         found, error : list of ndarray
             As of `parts`.
         """
-        new = [v.improved(f, e) for v, f, e in zip(self.levels, found, error, strict=True)]
+        new = [v.improved(f, e) for v, f, e in zip(self.levels, found[:2], error[:2], strict=True)]
         short, n = self.total(new, short=True), SHORT[1]
         coarse = np.empty_like(new[1])
         coarse[:n], coarse[n:] = self._gathered(short) / 4, new[1][n:].sum(0)  # four bins are one
         return RandomField(
             self.grid,
             [np.sqrt(np.maximum(v, LEAST * m)) for v, m in zip(new, (short, coarse), strict=True)],
+            self.waves.improved(found[2:4], error[2:4]),
         )
 
 
@@ -323,16 +329,12 @@ def autocorrelation(values, weights, grid, reach=160.0):
 def fit_power(distance, product, weight, *, least=LEAST):
     """Variances of the scales (`SCALES`) that add up to a measured covariance, which has no direction.
 
-    Scales of two lengths get a share of what the others have, and none gets less than the share ``least`` of
-    the short or the long ones: what the average does not show may be there in places.
+    None gets less than the share ``least`` of the short or the long ones: what the average does not show may
+    be there in places.
     """
-    lengths = np.concatenate(SCALES)
-    even = lengths[:, 0] == lengths[:, 1]
     root = np.sqrt(weight / weight.max())
-    design = np.exp(-0.5 * (distance[:, None] / lengths[even, 0]) ** 2)
-    power = np.zeros(len(lengths))
-    power[even], _ = nnls(design * root[:, None], product * root)
-    power[~even] = UNEVEN * power.sum()
+    design = np.exp(-0.5 * (distance[:, None] / np.concatenate(SCALES)) ** 2)
+    power, _ = nnls(design * root[:, None], product * root)
     is_short = np.concatenate([np.arange(len(v)) < n for v, n in zip(SCALES, SHORT, strict=True)])
     total = np.where(is_short, power[is_short].sum(), power[~is_short].sum())
     return np.maximum(power, least * np.maximum(total, 1e-8))
@@ -342,7 +344,7 @@ def _dot(a, b):
     return np.float32(np.vdot(a, b))
 
 
-def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_iterations=120):
+def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_iterations=200):
     """Return the posterior mean of the field.
 
     Parameters

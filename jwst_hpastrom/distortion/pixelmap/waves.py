@@ -1,0 +1,173 @@
+"""Rows and columns of the whole detector: functions of one coordinate, with a spectrum that the data choose.
+
+Read-out and manufacture repeat a pattern from one edge to the other: along each amplifier's band as that
+amplifier has it, and across all of them. What is the same over two thousand pixels is known better than what
+a field of some length finds of it in each of its pieces; a period stands out in the spectrum as a line.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.polynomial.legendre import legvander
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.optimize import brentq
+
+__all__ = ["Trend", "Waves"]
+
+#: shortest period, pixels: a few bins, and stars are too few for shorter ones
+SHORTEST = 32.0
+#: deviation of each of the trend's terms, pixels: more than a polynomial is off by
+OFF = 0.01
+#: power over the noise's below which a frequency is taken for noise (one in fifty of pure noise is above)
+LINE = 4.0
+#: variance of a frequency that is taken for noise, of the noise's: it may still come back
+FAINT = 0.1
+#: factor by which a variance may change in a turn
+GROWTH = 10.0
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What the polynomial may still be off by: it was solved before the fine structure was known.
+
+    Attributes
+    ----------
+    grid : `~jwst_hpastrom.distortion.pixelmap.random_field.Grid`
+    degree : int
+    """
+
+    grid: object
+    degree: int = 5
+
+    def __post_init__(self):
+        n = self.degree + 1
+        bases = [
+            legvander((2 * np.arange(m) + 1.0) / m - 1.0, self.degree) * np.sqrt(2 * np.arange(n) + 1)
+            for m in self.grid.size
+        ]
+        order = np.add.outer(np.arange(n), np.arange(n))
+        object.__setattr__(self, "_bases", [b.astype(np.float32) for b in bases])
+        object.__setattr__(self, "_sigma", np.where((order > 0) & (order < n), OFF, 0.0).astype(np.float32))
+
+    @property
+    def white(self):
+        """Number of the white noise's values."""
+        return 2 * (self.degree + 1) ** 2
+
+    def parts(self, z):
+        """Coefficients of Legendre polynomials of variance one, list of (2, n, n)."""
+        return [self._sigma * z.reshape(2, self.degree + 1, -1)]
+
+    def total(self, parts):
+        """The trend on the grid's bins, (2, ny, nx)."""
+        up, across = self._bases
+        return up @ parts[0] @ across.T
+
+    def transposed(self, field):
+        """The transpose of `total` of `parts` for a field (2, ny, nx)."""
+        up, across = self._bases
+        return (self._sigma * (up.T @ field @ across)).ravel()
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Functions of the coordinate along each band, one a band, and of that across them, one for all.
+
+    Attributes
+    ----------
+    grid : `~jwst_hpastrom.distortion.pixelmap.random_field.Grid`
+    power : tuple of ndarray, each of shape (2, n)
+        Variance of the corrections of x and y at each frequency, pixels², along and across; frequencies are
+        multiples of one over twice the detector, so that its ends are not next to each other.
+    """
+
+    grid: object
+    power: tuple
+
+    def __post_init__(self):
+        sizes = [next_fast_len(2 * n, real=True) for n in self._bins]
+        root = [np.sqrt(0.5 * p * n).astype(np.float32) for p, n in zip(self.power, sizes, strict=True)]
+        object.__setattr__(self, "_sizes", sizes)
+        object.__setattr__(self, "_roots", (root[0][:, None], root[1][:, None]))
+
+    @classmethod
+    def flat(cls, grid, variance):
+        """Waves of variances (2,) for each of both kinds, the same at all frequencies."""
+        out = []
+        for n in grid.size[::-1]:
+            size = next_fast_len(2 * n, real=True)
+            power = np.zeros((2, size // 2 + 1))
+            last = max(int(size * grid.bin / SHORTEST), 1)
+            power[:, 1 : last + 1] = np.asarray(variance, float)[:, None] / last
+            out.append(power)
+        return cls(grid, tuple(out))
+
+    @property
+    def _bins(self):
+        return self.grid.size[::-1]
+
+    @property
+    def _shapes(self):
+        return (2, self.grid.bands, self._sizes[0]), (2, 1, self._sizes[1])
+
+    @property
+    def white(self):
+        """Number of the white noise's values."""
+        return sum(int(np.prod(s)) for s in self._shapes)
+
+    def parts(self, z):
+        """The functions of white noise over twice the detector, along (2, bands, m) and across (2, 1, m)."""
+        pieces = np.split(z, [int(np.prod(self._shapes[0]))])
+        return [
+            irfft(root * rfft(piece.reshape(shape)), n).astype(np.float32)
+            for root, piece, shape, n in zip(self._roots, pieces, self._shapes, self._sizes, strict=True)
+        ]
+
+    def total(self, parts):
+        """Sum of both on the grid's bins, (2, ny, nx)."""
+        ny, nx = self.grid.size
+        out = np.repeat(parts[1][:, 0, :ny, None], nx, axis=2)
+        for band, rows in enumerate(self.grid.slices):
+            out[:, rows] += parts[0][:, band, None, :nx]
+        return out
+
+    def transposed(self, field):
+        """The transpose of `total` of `parts` for a field (2, ny, nx)."""
+        ny, nx = self.grid.size
+        sums = [np.zeros(shape, np.float32) for shape in self._shapes]
+        for band, rows in enumerate(self.grid.slices):
+            sums[0][:, band, :nx] = field[:, rows].sum(1)
+        sums[1][:, 0, :ny] = field.sum(2)
+        return np.concatenate(
+            [irfft(r * rfft(s), n).astype(np.float32).ravel()
+             for r, s, n in zip(self._roots, sums, self._sizes, strict=True)]
+        )  # fmt: skip
+
+    def improved(self, found, error):
+        """Return the waves as the data want them, see `RandomField.improved`.
+
+        The noise is the same at all frequencies; what does not stand out of it is taken for noise.
+        """
+        new = []
+        for before, f, e, n in zip(self.power, found, error, self._sizes, strict=True):
+            mean, lost = (2 * np.mean(np.abs(rfft(v, axis=-1)) ** 2, axis=1) / n**2 for v in (f, e))
+            new.append(np.stack([_improved(*v) for v in zip(before, mean, lost, strict=True)]))
+        return replace(self, power=tuple(new))
+
+
+def _improved(before, found, error):
+    """Variances of one function's frequencies, from the estimates' squares and those of their errors."""
+    k = before > 0
+    if not k.any():
+        return before
+    s, out = before[k], np.zeros_like(before)
+    wanted = np.clip(np.sum(error[k]) / s.sum(), 1e-3, 1 - 1e-3) * s.sum()
+
+    def left(log_noise):
+        noise = np.exp(log_noise)
+        return np.sum(s * noise / (s + noise)) - wanted
+
+    noise = np.exp(brentq(left, np.log(s.min()) - 30, np.log(s.max()) + 30))
+    data = found[k] * ((s + noise) / s) ** 2
+    out[k] = np.clip(np.where(data > LINE * noise, data - noise, FAINT * noise), s / GROWTH, s * GROWTH)
+    return out

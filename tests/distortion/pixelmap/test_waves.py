@@ -1,0 +1,101 @@
+"""Rows and columns that repeat over the whole detector, and what the polynomial is off by."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.distortion.pixelmap.random_field import SCALES, Grid, RandomField, solve_field
+from jwst_hpastrom.distortion.pixelmap.waves import GROWTH, Trend, Waves
+
+ERROR = 0.01
+AT = 4 * np.arange(64) + 1.5  # centers of the bins
+
+
+def solved(signal, turns=3, n=1500):
+    """Strengths found in turns from noisy residuals of a signal (2, n)."""
+    grid, rng = Grid((256, 256), 4, 2), np.random.default_rng(9)
+    x, y = rng.uniform(0, 255, (2, n))
+    evaluate, w = grid.bilinear(x, y), np.full(n, ERROR**-2.0)
+    r = signal(x, y) + rng.normal(0, ERROR, (2, n))
+    prior = RandomField.stationary(grid, np.full((2, 4), 4e-5))
+    for _ in range(turns):
+        found = solve_field(prior, evaluate, lambda v: w * v, r)
+        drawn = prior.parts(rng.standard_normal(prior.white, np.float32))
+        at = np.stack([evaluate @ v.ravel() for v in prior.total(drawn)])
+        again = solve_field(prior, evaluate, lambda v: w * v, at + rng.normal(0, ERROR, (2, n)))
+        prior = prior.improved(found, [a - b for a, b in zip(again, drawn, strict=True)])
+    return prior, solve_field(prior, evaluate, lambda v: w * v, r)
+
+
+def test_a_wave_along_the_bands_is_told_from_what_has_no_direction():
+    """Each band has a phase of its own; the correction of y is the same in all columns."""
+
+    def signal(x, y):
+        band = np.where(y < 127.5, 0.0, 2.0)
+        return 0.02 * np.stack([np.sin(2 * np.pi * x / 70 + band), np.sin(2 * np.pi * y / 64)])
+
+    prior, found = solved(signal)
+    strength = np.sqrt([p.sum(1) for p in prior.waves.power])  # along, across; corrections of x, y
+    assert strength[0, 0] > 0.009
+    assert strength[1, 1] > 0.009
+    assert max(strength[0, 1], strength[1, 0]) < 0.005
+    assert prior.typical().max() < 0.5 * strength[0, 0]
+    left = prior.total(found) - signal(*np.meshgrid(AT, AT))
+    assert (left.std((1, 2)) < 0.0028).all()  # of 0.014: a field without waves leaves 0.0037, 0.0045
+
+
+def test_noise_has_no_waves():
+    prior, found = solved(lambda x, y: np.zeros((2, x.size)))
+    assert np.std(prior.waves.total(found[2:4])) < 0.001
+    assert max(p.sum() for p in prior.waves.power) < 3e-5
+
+
+def test_the_spectrum_finds_the_period():
+    prior, _ = solved(lambda x, y: np.stack([0.02 * np.sin(2 * np.pi * x / 64), 0 * x]))
+    power = prior.waves.power[0][0]
+    assert np.argmax(power) == pytest.approx(512 / 64, abs=1)
+    assert power[np.argmax(power)] > 0.2 * power.sum()
+
+
+def test_a_trend_is_found_whatever_its_size():
+    grid, rng = Grid((256, 256), 4, 2), np.random.default_rng(3)
+    x, y = rng.uniform(0, 255, (2, 1500))
+    evaluate, w = grid.bilinear(x, y), np.full(x.size, ERROR**-2.0)
+
+    def signal(x, y):
+        p, q = x / 128 - 1, y / 128 - 1
+        return np.stack([0.02 * p * q + 0.004 * q**3, 0.01 * p])
+
+    none = RandomField.stationary(grid, np.full((2, 4), 1e-12))
+    r = signal(x, y) + rng.normal(0, ERROR, (2, x.size))
+    left = none.total(solve_field(none, evaluate, lambda v: w * v, r)) - signal(*np.meshgrid(AT, AT))
+    assert (left.std((1, 2)) < 0.0018).all()  # twenty terms of 1500 stars: 0.0012
+
+
+def test_transposes():
+    rng = np.random.default_rng(4)
+    grid = Grid((64, 48), 2, 2)
+    for part in (Waves.flat(grid, [1.0, 2.0]), Trend(grid)):
+        z = rng.normal(size=part.white).astype("f4")
+        f = rng.normal(size=(2, *grid.size)).astype("f4")
+        assert np.vdot(part.total(part.parts(z)), f) == pytest.approx(
+            np.vdot(z, part.transposed(f)), rel=1e-4
+        )
+
+
+def test_variance_is_the_power():
+    rng = np.random.default_rng(5)
+    waves = Waves.flat(Grid((256, 256), 4, 4), [1.0, 4.0])
+    along, across = zip(*(waves.parts(rng.standard_normal(waves.white)) for _ in range(60)), strict=True)
+    for parts in (along, across):
+        np.testing.assert_allclose(np.var(parts, axis=(0, 2, 3)), [1.0, 4.0], rtol=0.15)
+
+
+def test_power_changes_by_no_more_than_a_factor_a_turn():
+    waves = Waves.flat(Grid((64, 64), 4, 1), [1.0, 1.0])
+    shapes = [(2, 1, 32), (2, 1, 32)]
+    parts = [np.full(s, 50.0) * np.cos(2 * np.pi * 3 * np.arange(32) / 32) for s in shapes]
+    new = waves.improved(parts, [0.5 * p for p in parts])
+    ratio = np.array(new.power)[:, :, 1:5] / np.array(waves.power)[:, :, 1:5]
+    assert ratio.max() <= GROWTH * (1 + 1e-6)
+    assert ratio.min() >= (1 - 1e-6) / GROWTH
+    assert len(np.concatenate(SCALES)) == 4
