@@ -141,9 +141,7 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     # errors of the stars' means, less what decides scale and turn of the frame
     u, v = averages.mean[who].T
     line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
-    # what transformations take for theirs goes on beyond the detector's edges
-    middle = [line @ np.linalg.lstsq(line[group], c, rcond=None)[0] for c in (p, q)]
-    means = np.c_[means, polynomial_basis(*middle, HIDDEN)]
+    means = np.c_[means, polynomial_basis(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN)]
     base = np.linalg.qr(line if tied else line[:, :1])[0]
     means -= base @ (base.T @ means)
     seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
@@ -151,6 +149,22 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
+
+
+def _beyond_the_edges(line, group, exposure, p, q):
+    """Return detector coordinates of stars (of the frame's positions ``line``) in a middle exposure.
+
+    What transformations take for theirs goes on beyond the detector's edges. The slopes are those within the
+    exposures: a star far out is only seen by the exposures that reach it, so that all of them together would
+    have the frame as small as the detector.
+    """
+    count = np.bincount(exposure)[:, None]
+    columns = np.c_[line[group, 1:], p, q]
+    centers = np.stack([np.bincount(exposure, c) for c in columns.T], 1) / np.maximum(count, 1)
+    about = columns - centers[exposure]
+    slopes = np.linalg.lstsq(about[:, :2], about[:, 2:], rcond=None)[0]
+    seen = count[:, 0] > 0
+    return (np.mean(centers[seen, 2:] - centers[seen, :2] @ slopes, axis=0) + line[:, 1:] @ slopes).T
 
 
 def _of_neighbors(x, y, exposure, z):

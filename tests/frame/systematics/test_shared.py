@@ -18,10 +18,10 @@ def smooth_pattern(x, y):
     return 0.004 * (p**3 - q * q * p), 0.004 * (q**3 - 0.5 * p * p * q)
 
 
-def random_pattern(rng, size=0.004):
-    """Every term of second to fourth degree, of one size."""
+def random_pattern(rng, size=0.004, signs=False):
+    """Every term of second to fourth degree, of one size; or all as large, of random sign."""
     terms = [(i, d - i) for d in (2, 3, 4) for i in range(d + 1)]
-    a, b = rng.normal(0, size, (2, len(terms)))
+    a, b = size * rng.choice((-1.0, 1.0), (2, len(terms))) if signs else rng.normal(0, size, (2, len(terms)))
 
     def pattern(x, y):
         p, q = x / 1024 - 1, y / 1024 - 1
@@ -72,6 +72,15 @@ def pulls(table, truth, radius=0.5):
     return (u - truth[0][j]) / table["x_err"][i], (v - truth[1][j]) / table["y_err"][i]
 
 
+def true_and_stated(table, truth):
+    """Mean squares of the true errors, six parameters removed, and of the stated ones, of either axis."""
+    i, j, _ = match_nearest(table["x"], table["y"], *truth, 0.5)
+    x, y = np.asarray(table["x"])[i], np.asarray(table["y"])[i]
+    u, v = fit_linear(x, y, truth[0][j], truth[1][j], sigma=None).transform.forward(x, y)
+    true = np.array([np.mean((u - truth[0][j]) ** 2), np.mean((v - truth[1][j]) ** 2)])
+    return true, np.array([np.mean(np.asarray(table[f"{c}_err"])[i] ** 2) for c in "xy"])
+
+
 def no_pattern(x, y):
     return 0 * x, 0 * x
 
@@ -85,10 +94,15 @@ def test_errors_hold_what_dithers_share(pattern, n_repeat):
     made, truth = lists(rng, of, n_repeat=n_repeat)
     frame = build_master(made, correction=IdentityMapping(), plane=PLANE)
     table = frame.table
-    for p, axis in zip(pulls(table, truth), "xy", strict=True):
-        # the smooth one has no quadratic terms, which are taken to be as large as the others
-        least = 0.7 if pattern == "smooth" else 0.9
-        assert least < np.std(p[np.abs(p) < 6]) < (1.17 if pattern == "local" else 1.12)
+    true, stated = true_and_stated(table, truth)
+    for k, (p, axis) in enumerate(zip(pulls(table, truth), "xy", strict=True)):
+        if pattern == "smooth":
+            # this one has no quadratic terms, which the law takes to be as large as the others: without them
+            # the terms that are seen, of 6000 stars to a few per cent, are all that there is
+            seen = stated[k] - frame.table.meta[f"{axis}_curvature_error"] ** 2
+            assert 0.9 < np.sqrt(true[k] / seen) < 1.12
+        else:
+            assert 0.9 < np.std(p[np.abs(p) < 6]) < (1.17 if pattern == "local" else 1.12)
         share = np.median(table[f"{axis}_err_systematic"] / table[f"{axis}_err"])
         assert share < 0.35 if pattern == "none" else share > (0.25 if pattern == "smooth" else -1)
         np.testing.assert_allclose(
@@ -119,8 +133,13 @@ def test_correction_errors_are_those_that_scatter_does_not_show():
         full = table[table["n_used"] == 9]
         # the correction turns by a right angle, the frame turns back
         for axis, error in (("x", 0.02), ("y", 0.01)):
-            expected = error * SCALE / 50 * np.sqrt(share)
-            np.testing.assert_allclose(full[f"{axis}_err_systematic"], expected, rtol=0.02, atol=3e-4)
+            expected, found = error * SCALE / 50 * np.sqrt(share), np.asarray(full[f"{axis}_err_systematic"])
+            # nine terms of a pattern that is not there are found with the noise of 13 000 measurements: more
+            # than nothing, but a thirtieth of the star's own error at most, in quadrature
+            if share:
+                np.testing.assert_allclose(found, expected, rtol=0.02)
+            else:
+                assert np.all(found < 0.25 * np.asarray(full[f"{axis}_err_formal"]))
 
 
 def test_kinds_of_errors():
@@ -144,15 +163,24 @@ def test_kinds_of_errors():
 
 @pytest.mark.parametrize(("n", "n_exposures"), [(90, 9), (220, 9), (220, 2)])
 def test_few_stars_give_upper_limits(n, n_exposures):
-    pull, share = [], []
+    """The terms that dithers show tell how large the three quadratic ones are, which make most of the error.
+
+    With normal coefficients the true mean square over the stated one scatters like χ² of three degrees of
+    freedom, by 0.8 an axis, and the pulls of six fields could be bounded by 1.3 only. All terms are as large
+    here, of random sign: what is left is the products of different terms, about half as much, 0.12 for twelve
+    axes, 0.06 for the root; and the law's factor of 1.03 for a size that is known from 18 numbers. The old
+    bounds are three of these from one.
+    """
+    true, stated, share = np.zeros(2), np.zeros(2), []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        made, truth = lists(rng, random_pattern(rng, 0.02), n=n)
+        made, truth = lists(rng, random_pattern(rng, 0.02, signs=True), n=n)
         made = made if n_exposures == 9 else [made[0], made[4]]
         table = build_master(made, correction=IdentityMapping(), plane=PLANE).table
-        pull.append(np.concatenate(pulls(table, truth)))
+        both = true_and_stated(table, truth)
+        true, stated = true + both[0], stated + both[1]
         share.append(np.min(table["x_err_systematic"]))
-    assert 0.8 < np.std(np.clip(np.concatenate(pull), -8, 8)) < 1.3  # six draws of a handful of terms
+    assert 0.8 < np.sqrt(true.sum() / stated.sum()) < 1.2
     assert min(share) > 0
 
 
