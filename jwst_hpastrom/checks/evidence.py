@@ -61,7 +61,8 @@ NEEDED = {
 #: the evidence, and the checks that are made of it
 CHECKS = {
     "build": (ex.build_phase, ex.epsf_borrowed, ex.brighter_fatter, ex.hot_pixels),
-    "fit": (ex.bright_qfit, ex.bright_chi2, ex.lost_cores, ex.charge, ex.star_counts),
+    "fit": (ex.bright_qfit, ex.bright_chi2, ex.all_chi2, ex.lost_cores, ex.lost_peaks, ex.saturated,
+            ex.charge, ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
     "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.overlap, fr.frame_phase, re.used_share,
                   re.exposure_scatter, re.bright_stars, re.list_rows, re.exposure_errors, re.twice,

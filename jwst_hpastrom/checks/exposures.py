@@ -6,8 +6,8 @@ from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import BAD_QFIT
 
 __all__ = [
-    "EPSF_CAUSE", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge", "epsf_borrowed",
-    "hot_pixels", "lost_cores", "star_counts",
+    "EPSF_CAUSE", "all_chi2", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge",
+    "epsf_borrowed", "hot_pixels", "lost_cores", "lost_peaks", "saturated", "star_counts",
 ]  # fmt: skip
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
@@ -15,6 +15,8 @@ EPSF_CAUSE = "the ePSF does not fit these stars: wrong filter, detector or epoch
 EVERYWHERE = "pixels without values, or flagged bad, all over the exposure"
 CORES = ("jumps that calwebb_detector1 found in the cores of stars", "saturation that the DQ does not name",
          "a detector mask of another detector")  # fmt: skip
+#: chi-square of bright stars above which their QFIT is misfit and no noise, and QFIT that is bad then
+MISFIT, SURE_QFIT = 8.0, 0.045
 #: fewest bright stars that a median is judged by
 LEAST = 10
 #: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
@@ -29,8 +31,11 @@ def bright_qfit(fit):
     """QFIT of bright, clean stars, exposure by exposure."""
     for row in fit:
         value = row["qfit"] if "n_bright" not in fit.colnames or row["n_bright"] >= LEAST else np.nan
+        # not noise: the misfit itself
+        sure = "chi2_bright" in fit.colnames and row["chi2_bright"] > MISFIT
         yield judge(
-            FIT, "QFIT of bright stars", value, (None, 0.04), (None, BAD_QFIT), about=_name(row), rank=2,
+            FIT, "QFIT of bright stars", value, (None, 0.04), (None, SURE_QFIT if sure else BAD_QFIT),
+            about=_name(row), rank=2,
             causes=(EPSF_CAUSE, "a moved or trailed exposure", "a field too crowded for mode isolated"),
             remedy="look at the residuals; build the ePSF from these exposures, or give that of their filter",
         )  # fmt: skip
@@ -52,6 +57,21 @@ def bright_chi2(fit):
         )  # fmt: skip
 
 
+def all_chi2(fit):
+    """Median reduced χ² of all stars, most of them faint, exposure by exposure: errors of the pixels."""
+    if not {"chi2", "n_stars"} <= set(fit.colnames):
+        return
+    for row in fit:
+        low = row["chi2"] < 1
+        yield judge(
+            FIT, "chi-square of all stars", row["chi2"] if row["n_stars"] >= 3 * LEAST else np.nan,
+            (0.4, 4.0), (0.2, 20.0), about=_name(row), rank=3,
+            causes=("the errors of the pixels are too large", "images that were resampled or smoothed") if low
+            else ("the errors of the pixels are too small", EPSF_CAUSE),
+            remedy="check the ERR extension",
+        )  # fmt: skip
+
+
 def lost_cores(fit):
     """Share of bright stars whose central 3×3 pixels are not all good, exposure by exposure."""
     if "n_cores" not in fit.colnames:
@@ -67,6 +87,34 @@ def lost_cores(fit):
             about=_name(row), rank=6,
             causes=causes,
             remedy="look at the DQ of these pixels; raise rejection_threshold of the jump step",
+        )  # fmt: skip
+
+
+def lost_peaks(fit):
+    """Share of bright, isolated peaks of the image that are no stars of the list, exposure by exposure."""
+    if "n_peaks" not in fit.colnames:
+        return
+    for row in fit:
+        value = row["n_lost_peaks"] / row["n_peaks"] if row["n_peaks"] >= LEAST else np.nan
+        yield judge(
+            FIT, "share of bright, isolated peaks that are not in the star list", value, (None, 0.3),
+            (None, 0.6), about=_name(row), rank=2, causes=(EPSF_CAUSE, *CORES),
+            remedy="look at the image beside the star list; build the ePSF from these exposures",
+        )  # fmt: skip
+
+
+def saturated(fit):
+    """Share of bright stars with saturated pixels, exposure by exposure."""
+    if not {"n_high", "n_cores"} <= set(fit.colnames):
+        return
+    for row in fit:
+        value = 1 - row["n_cores"] / row["n_high"] if row["n_high"] >= LEAST else np.nan
+        yield judge(
+            FIT, "share of bright stars that are saturated", value, (None, 0.5), (None, 0.8),
+            about=_name(row), rank=2,
+            causes=("nearly all bright stars are saturated: the exposure is too long for this field",
+                    "a saturation mask of another exposure"),
+            remedy="take shorter exposures, or read-outs with more groups; look at the DQ",
         )  # fmt: skip
 
 

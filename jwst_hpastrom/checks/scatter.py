@@ -15,6 +15,8 @@ DISTORTION_OFF = "a distortion that does not fit these exposures: wrong filter, 
 UNCORRECTED = "no distortion correction: the positions were corrected by the exposures' WCS alone"
 #: fewest stars to judge by, and share of the stars that are the bright ones
 LEAST, PART = 40, 0.3
+#: factor between errors that are the same for all stars
+ALIKE = 1.2
 #: fewest stars of like errors, and most bins of them
 BIN, BINS = 20, 12
 #: detector pixels of scatter that only a missing distortion correction makes; well below, none is missing
@@ -84,7 +86,11 @@ def list_errors(master):
     """
     if (parts := _variances(master)) is None:
         return
-    square, reach = _line(*parts[:2])
+    empirical, formal, bright = parts
+    if np.quantile(formal, 0.9) < ALIKE**2 * np.quantile(formal, 0.1):
+        yield _alike(empirical, bright)
+        return
+    square, reach = _line(empirical, formal)
     if not reach <= DOUBT * max(square, 1.0):
         return
     value = float(np.sqrt(max(square, 0.0)))
@@ -97,6 +103,17 @@ def list_errors(master):
         FRAME, "scatter of faint stars over their errors, without that of bright ones", value, (low, high),
         (least, most), rank=9, causes=(LARGE,) if value < 1 else (SMALL, "neighbors of faint stars"),
         remedy="compare the lists' errors with the scatter of repeated measurements",
+    )  # fmt: skip
+
+
+def _alike(empirical, bright):
+    """Check of errors that are stated alike for all stars: whether the stars scatter alike."""
+    value = float(np.sqrt(np.median(empirical[~bright]) / np.median(empirical[bright])))
+    return judge(
+        FRAME, "scatter of faint stars over that of bright ones, whose stated errors are the same", value,
+        (None, 1.5), (None, 1.9), rank=5,
+        causes=("errors of the star lists that are one and the same for bright and faint stars",),
+        remedy="give each star the error of its fit, or leave the columns x_err and y_err out",
     )  # fmt: skip
 
 

@@ -1,15 +1,17 @@
 """Telling stars from cosmic rays, hot pixels and galaxies by the shape of their residuals."""
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.kernels import detection
 from jwst_hpastrom.numerics import sigma_about_zero
 
-__all__ = ["least_widths", "lost_core", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
+__all__ = ["least_widths", "lost_core", "lost_peaks", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
 
 N_SIGMA = 3.0
 N_SIGMA_SHARP = 5.0  # of 36 pairs of pixels a source (this project's choice)
+PEAK, BOX, NEAR = 50.0, 10, 2.0  # errors of a bright peak; pixels around it that are lower; to its star
 LEAST_ERROR = 0.1  # relative, of the least widths: the library's error and the offsets between those tried
 
 
@@ -135,3 +137,51 @@ def lost_core(stars, weight):
         for dx in range(3):
             out |= lost[j + dy, i + dx]
     return out
+
+
+def lost_peaks(stars, pixels, weight):
+    """Count bright, isolated peaks of an image, and those of them that are no stars of its list.
+
+    Parameters
+    ----------
+    stars : `~astropy.table.Table` or mapping
+        Star list, x and y (pixels) at least, shape (n,).
+
+    pixels, weight : ndarray, shape (ny, nx)
+        Values, and their inverse variances: 0 where one must not count.
+
+    Returns
+    -------
+    n_peaks, n_lost : int
+        Peaks are the highest of 21 × 21 pixels, 50 errors above the image's median, with good pixels around
+        that share their light: neither neighbors nor hot pixels nor saturated stars.
+    """
+    good = (np.asarray(weight) > 0) & np.isfinite(pixels)
+    if not good.any():
+        return 0, 0
+    dark = np.median(pixels[good])
+    above = np.where(good, pixels - dark, pixels[good].min() - dark)
+    j, i = np.nonzero(above * np.sqrt(np.where(good, weight, 0.0)) > PEAK)
+    inside = (j >= BOX) & (i >= BOX) & (j < above.shape[0] - BOX) & (i < above.shape[1] - BOX)
+    j, i = j[inside], i[inside]
+    order = np.argsort(-above[j, i], kind="stable")
+    j, i = j[order], i[order]
+    taken, peaks = np.zeros(above.shape, bool), []
+    for y, x in zip(j, i, strict=True):
+        if taken[y, x]:
+            continue
+        box = slice(y - BOX, y + BOX + 1), slice(x - BOX, x + BOX + 1)
+        core = slice(y - 1, y + 2), slice(x - 1, x + 2)
+        alone = not taken[box].any() and above[y, x] >= above[box].max()
+        taken[box] = True
+        # a star's light is in the pixels beside, too: a hot pixel's is not
+        if alone and good[core].all() and np.median(above[core]) > 0.05 * above[y, x]:
+            peaks.append((x, y))
+    if not peaks:
+        return 0, 0
+    place = np.stack([np.asarray(stars[c], float) for c in "xy"], 1)
+    place = place[np.isfinite(place).all(1)]
+    if not len(place):
+        return len(peaks), len(peaks)
+    distance, _ = cKDTree(place).query(np.array(peaks, float))
+    return len(peaks), int(np.sum(distance > NEAR))

@@ -27,7 +27,7 @@ def _against_magnitude(stars, name, limits, ax):
     ax.set_ylim(low, high)
     beyond = np.sum(np.isfinite(mag) & ((value < low) | (value > high)))
     ax.set_title(
-        f"{name.upper()}, median of the bright stars {level:.3f}"
+        f"{name.upper()}, median of the bright stars {level:z.3f}"
         + (f"; {beyond} beyond the axes" if beyond else ""),
         fontsize=10,
     )

@@ -78,8 +78,8 @@ def qfit_of_all(lists, columns=3):
     figure, axes = new_figure(3.7 * columns, 2.7 * rows, rows, columns, sharex=True, sharey=True)
     for axis, (name, stars) in zip(axes.ravel(), lists.items(), strict=False):
         plot.qfit(stars, axis)
-        median = axis.get_title().rsplit(" ", 1)[-1]
-        axis.set_title(f"{name}\n{len(stars)} stars, bright: {median}", fontsize=7)
+        median = axis.get_title().split(";")[0].rsplit(" ", 1)[-1]
+        axis.set_title(f"{name}\n{len(stars)} stars, bright ones' median {median}", fontsize=7)
         axis.label_outer()
     axes[0][0].set_ylim(0, max(axis.get_ylim()[1] for axis in axes.ravel()[: len(lists)]))
     mag = np.concatenate([values(stars, "mag") for stars in lists.values()])

@@ -16,7 +16,7 @@ from jwst_hpastrom.checks.exposures import bright_qfit, lost_cores
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
 from jwst_hpastrom.epsf.fit import Pixels
-from jwst_hpastrom.epsf.quality import lost_core
+from jwst_hpastrom.epsf.quality import lost_core, lost_peaks
 from jwst_hpastrom.epsf.wavefront import modes_of
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.calibrations.by_detector import file_for
@@ -226,11 +226,16 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         write_regions(stars, path.with_suffix(".reg"))
     bright = _bright(stars)
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
-    cores = stars[_high_snr(stars) & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)]
-    weight = Pixels.of(image).weight
+    high = _high_snr(stars)
+    cores = stars[high & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)]
+    pixels = Pixels.of(image)
+    weight = pixels.weight
+    n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, weight)
     return {
         **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars, bright),
         "n_bright": int(bright.sum()), "n_cores": len(cores),
+        "n_high": int(high.sum()),
+        "n_peaks": n_peaks, "n_lost_peaks": n_lost_peaks,
         "n_lost_core": int(lost_core(cores, weight).sum()), "bad_pixels": float(np.mean(weight <= 0)),
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,

@@ -65,3 +65,37 @@ def test_cores_that_are_lost_like_all_pixels(bad, lost, cause):
     fit = {"filename": ["a"], "n_stars": [900], "qfit": [0.015], "n_cores": [300]}
     found = notes(fit=Table(fit | {"n_lost_core": [lost], "bad_pixels": [bad]}))
     assert found[0].causes[0].startswith(cause)
+
+
+def fitted(**columns):
+    fit = {"filename": ["a"], "n_stars": [900], "qfit": [0.015], "n_bright": [250], "chi2_bright": [1.0]}
+    return notes(fit=Table(fit | {"chi2": [1.0], "n_peaks": [130], "n_lost_peaks": [2]} | columns))
+
+
+def test_an_epsf_that_no_star_is_like_is_seen_by_the_stars_that_are_lost():
+    assert fitted() == []
+    lost = fitted(n_stars=[46], n_bright=[0], chi2_bright=[np.nan], qfit=[0.64], n_lost_peaks=[128])
+    assert [c.verdict for c in lost] == ["bad"]
+    assert lost[0].causes[0].startswith("the ePSF does not fit these stars")
+    assert fitted(n_peaks=[6], n_lost_peaks=[6]) == []  # too few to tell
+
+
+@pytest.mark.parametrize(("chi2", "verdict"), [(13.0, "bad"), (1.2, "look")])
+def test_misfit_is_told_from_noise(chi2, verdict):
+    first = fitted(qfit=[0.051], chi2_bright=[chi2])[0]
+    assert (first.name, first.verdict) == ("QFIT of bright stars", verdict)
+
+
+@pytest.mark.parametrize(("chi2", "cause"), [(0.01, "the errors of the pixels are too large"),
+                                             (100.0, "the errors of the pixels are too small")])  # fmt: skip
+def test_errors_of_the_pixels(chi2, cause):
+    first = fitted(chi2=[chi2], n_bright=[0], chi2_bright=[np.nan])[0]
+    assert first.verdict == "bad"
+    assert first.causes[0] == cause
+
+
+def test_saturated_stars_alone():
+    assert fitted(n_high=[300], n_cores=[260], n_lost_core=[3]) == []
+    first = fitted(n_high=[300], n_cores=[20], n_lost_core=[1])[0]
+    assert first.verdict == "bad"
+    assert "saturated" in first.causes[0]

@@ -48,7 +48,6 @@ def test_exposures_that_agree():
             2,
         ),
         ({"twice_share": [0.0, 0.3, 0.0, 0.0]}, "stars that this list has twice", 1),
-        ({"error_range": [4.0, 4.0, 4.0, 1.0]}, "errors of this list that are one and the same", 3),
         ({"scale_mas": [65.5, 65.5, 66.0, 65.5]}, "pixels of another scale in this list", 2),
         ({"pointing_rotation_deg": 0.8}, "a catalog of another system, rotated", None),
         ({"pointing_rotation_deg": [0.0, 0.0, 1.0, 0.0]}, "a wrong roll in this exposure's WCS", 2),
@@ -60,6 +59,13 @@ def test_one_that_does_not(columns, cause, about):
     assert first.verdict == "bad"
     assert first.causes[0].startswith(cause)
     assert about is None or first.about.startswith(f"e{about}_cal.fits")
+
+
+def test_errors_that_are_all_the_same_deserve_a_look():
+    checks = exposures(error_range=[4.0, 4.0, 4.0, 1.0])
+    assert overall(checks) == "look"
+    assert checks[0].causes[0].startswith("errors of this list that are one and the same")
+    assert checks[0].about.startswith("e3")
 
 
 def test_of_two_exposures_none_is_blamed():

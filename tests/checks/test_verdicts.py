@@ -224,6 +224,19 @@ def test_scatter_of_faint_stars_is_that_of_their_errors(factor, verdict, cause, 
         assert np.mean([c.value for c in found]) == pytest.approx(factor, rel=0.1)
 
 
+@pytest.mark.parametrize(("ratio", "verdict"), [(1.0, "ok"), (1.3, "ok"), (4.0, "bad")])
+def test_errors_that_are_the_same_for_all_stars(ratio, verdict):
+    n, rng = 300, np.random.default_rng(2)
+    mag = np.linspace(-8, -3, n)
+    data = {"mag": mag, "n_used": np.full(n, 5)}
+    for c in "xy":
+        drawn = 0.01 * np.where(mag < -6.5, 1.0, ratio) * np.sqrt(rng.chisquare(4, n) / 4)
+        data |= {f"{c}_err_formal": np.full(n, 0.01), f"{c}_err_empirical": drawn}
+    first = run_checks(Evidence(master=make_table(MASTER, data, {"scale_mas": 65.6} | CORRECTED)))[0]
+    assert first.verdict == verdict
+    assert verdict == "ok" or "one and the same" in first.causes[0]
+
+
 def test_scatter_that_all_share_hides_the_errors_of_none():
     found = run_checks(Evidence(master=Table({"mag": [], "n_used": []})))
     assert found == []

@@ -13,7 +13,7 @@ ERRORS = {
     "position_error_mas": ("ra_error", "dec_error"),
     "motion_error_mas_yr": ("pmra_error", "pmdec_error"),
 }
-#: fewest stars of a rank correlation
+#: fewest stars to say what they have in common
 LEAST = 30
 #: magnitudes and errors within which two rows at one place are one star, measured twice
 SAME_MAG, SAME_SIGMA = 0.5, 3.0
@@ -51,7 +51,7 @@ def catalog_columns(motions, catalog, row):
         motion = np.stack([values(catalog, c) for c in AXES])
         known = np.isfinite(motion).all(0)
         out["with_motions"] = float(known.mean())
-        if known[row].any():
+        if known[row].sum() >= LEAST:
             _, count = np.unique(motion[:, row][:, known[row]], axis=1, return_counts=True)
             out["alike"] = float(count.max() / count.sum())
     for name, columns in ERRORS.items():

@@ -6,7 +6,7 @@ from jwst_hpastrom.checks import condense, overall
 
 __all__ = ["verdict_box"]
 
-WORDS = {"ok": "All checks are ok.", "look": "Worth a look.", "bad": "Something is wrong."}
+WORDS = {"ok": "All {} checks are ok.", "look": "Worth a look.", "bad": "Something is wrong."}
 
 
 def verdict_box(checks):
@@ -26,7 +26,9 @@ def verdict_box(checks):
         return ""
     verdict = overall(checks)
     noted = [c for c in checks if c.verdict != "ok"]
-    lines = [f'<div class="verdict {verdict}"><p><b>{verdict.upper()}</b>: {WORDS[verdict]}']
+    lines = [
+        f'<div class="verdict {verdict}"><p><b>{verdict.upper()}</b>: {WORDS[verdict].format(len(checks))}'
+    ]
     if noted:
         lines.append(f"Likely cause: {html.escape(noted[0].causes[0])}.")
     lines.append("</p>")
@@ -45,5 +47,7 @@ def verdict_box(checks):
             for c in condense(noted)
         ]  # fmt: skip
         lines.append(f'<div class="table"><table><tr>{head}</tr>{"".join(rows)}</table></div>')
-    lines.append(f"<p>{len(checks) - len(noted)} of {len(checks)} checks are ok.</p></div>")
+    if noted:
+        lines.append(f"<p>{len(checks) - len(noted)} of {len(checks)} checks are ok.</p>")
+    lines.append("</div>")
     return "\n".join(lines)
