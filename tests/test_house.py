@@ -8,7 +8,7 @@ import jwst_hpastrom
 
 PACKAGE = Path(jwst_hpastrom.__file__).parent
 #: of functions: arguments and lines of code, docstring not counted, and how many may have more
-MOST_ARGUMENTS, MANY = 10, 15
+MOST_ARGUMENTS, MANY = 10, 14
 MOST_LINES, LONG = 80, 2
 #: of files and folders, and how many files may be longer
 MOST_LINES_OF_FILE, LONG_FILES = 400, 0

@@ -151,13 +151,27 @@ def cluster_motion(
     mixture = _Mixture(v[:, near], e[:, near] ** 2, _field_density(v[:, near], v[:, far]), ring)
     half = np.full(n_rings, 0.5)
 
-    def profile(s):
-        return mixture.fit(s * s, start, half)[0]
-
     typical = float(np.median(e[:, near]))
     if most is None:
         most = max(2.0 * max(robust_sigma(c) for c in v[:, near]), 2.0 * typical)
-    grid = np.r_[0.0, np.geomspace(0.05 * typical, most, 40)]
+    sigma, sigma_error, upper = _dispersion(
+        lambda s: mixture.fit(s * s, start, half)[0], 0.05 * typical, most, 0.5 * ndtri(confidence) ** 2
+    )
+    mean = mixture.fit(sigma * sigma, start, half)[1]
+    error = np.sqrt(np.diag(mixture.covariance)[:2])
+    for k, name in enumerate(("pmra_error_systematic", "pmdec_error_systematic")):
+        if name in table.colnames:
+            error[k] = np.hypot(error[k], np.nanmedian(np.asarray(table[name], float)[near]))
+    membership = np.where(ok, 0.0, np.nan)
+    membership[near] = mixture.member
+    n = round(mixture.member.sum())
+    dispersion = Dispersion(mean, error, float(sigma), float(sigma_error), float(upper), n)
+    return ClusterMotion(mean, error, dispersion, membership, mixture.fraction)
+
+
+def _dispersion(profile, least, most, drop):
+    """Where the profile likelihood is highest, the error of that, and where it is ``drop`` lower."""
+    grid = np.r_[0.0, np.geomspace(least, most, 40)]
     values = np.array([profile(s) for s in grid])
     best = int(values.argmax())
     if best == grid.size - 1:
@@ -174,19 +188,9 @@ def cluster_motion(
         sigma_error = step / np.sqrt(-curvature) if curvature < 0 else np.nan
     else:
         sigma_error = np.nan
-    drop = 0.5 * ndtri(confidence) ** 2
     while values[-1] > top - drop and grid[-1] < 20 * most:
         grid = np.r_[grid, 1.3 * grid[-1]]
         values = np.r_[values, profile(grid[-1])]
     beyond = np.flatnonzero((grid > sigma) & (values < top - drop))
     upper = brentq(lambda s: profile(s) - top + drop, sigma, grid[beyond[0]]) if beyond.size else np.nan
-    mean = mixture.fit(sigma * sigma, start, half)[1]
-    error = np.sqrt(np.diag(mixture.covariance)[:2])
-    for k, name in enumerate(("pmra_error_systematic", "pmdec_error_systematic")):
-        if name in table.colnames:
-            error[k] = np.hypot(error[k], np.nanmedian(np.asarray(table[name], float)[near]))
-    membership = np.where(ok, 0.0, np.nan)
-    membership[near] = mixture.member
-    n = round(mixture.member.sum())
-    dispersion = Dispersion(mean, error, float(sigma), float(sigma_error), float(upper), n)
-    return ClusterMotion(mean, error, dispersion, membership, mixture.fraction)
+    return sigma, sigma_error, upper

@@ -190,24 +190,8 @@ def fit_projected_groups(
         raise ParameterError(f"n_groups={n_groups}, n_realizations={n_realizations}", "1 or more")
     if along.size < 10 * n_groups:
         raise NotEnoughStarsError(f"{along.size} stars", f"{10 * n_groups} for {n_groups} groups")
-    median_error = float(np.median(error))
-    reach = np.quantile(along, [0.002, 0.998]) + np.array([-4, 4]) * max(median_error, 1e-12)
-    if bin_width is None:
-        bin_width = max(np.ptp(reach) / 60, median_error / 3, 1e-12)
-    n_bins = int(np.ceil(np.ptp(reach) / bin_width))
-    edges = reach[0] + bin_width * np.arange(n_bins + 1)
-
-    def histogram(v, e, n):
-        total, squares = np.zeros(n_bins), np.zeros(n_bins)
-        for _ in range(n):
-            sample = v + rng.normal(0, 1, v.size) * e
-            counts = np.histogram(sample, edges)[0]
-            total += counts
-            squares += counts.astype(float) ** 2
-        mean = total / n
-        return mean, np.sqrt(np.maximum(squares / n - mean**2, 0.0))
-
-    counts, scatter = histogram(along, error, n_realizations)
+    edges = _edges(along, float(np.median(error)), bin_width)
+    counts, scatter = _histogram(along, error, n_realizations, edges, rng)
     if start is None:
         best = min((_solve(counts, edges, p) for p in _starts(along, n_groups, rng)), key=lambda r: r[1])[0]
     else:
@@ -218,22 +202,47 @@ def fit_projected_groups(
     samples = []
     for _ in range(n_bootstrap):
         pick = rng.integers(0, along.size, along.size)
-        c, _s = histogram(along[pick], error[pick], max(20, n_realizations // 20))
+        c, _s = _histogram(along[pick], error[pick], max(20, n_realizations // 20), edges, rng)
         samples.append(_values(_solve(c, edges, best)[0]))
     fraction, mean, width = _values(best)
     # robust: in some samples two groups change places
     spread = (
         robust_sigma(samples, axis=0).reshape(3, -1) if n_bootstrap > 1 else np.full((3, n_groups), np.nan)
     )
-    # histograms of equal areas: each star counts in a group as likely as it is one of its stars
-    density = fraction * np.exp(-0.5 * ((along[:, None] - mean) / width) ** 2) / width
-    member = density / np.maximum(density.sum(1, keepdims=True), 1e-300)
-    inner = width**2 - 2 * (error**2 @ member) / member.sum(0)
-    sigma = np.where(inner > 0, np.sqrt(np.maximum(inner, 0)), np.nan)
+    sigma = _without_errors(along, error, fraction, mean, width)
     return ProjectedGroups(
         fraction, spread[0], mean, spread[1], width, spread[2], sigma, spread[2] * width / sigma,
         0.5 * (edges[1:] + edges[:-1]), counts, scatter, float(angle),
     )  # fmt: skip
+
+
+def _edges(along, error, bin_width):
+    """Edges of the histogram's bins: all motions but the widest, and four median errors more."""
+    reach = np.quantile(along, [0.002, 0.998]) + np.array([-4, 4]) * max(error, 1e-12)
+    if bin_width is None:
+        bin_width = max(np.ptp(reach) / 60, error / 3, 1e-12)
+    return reach[0] + bin_width * np.arange(int(np.ceil(np.ptp(reach) / bin_width)) + 1)
+
+
+def _histogram(along, error, n, edges, rng):
+    """Mean and scatter of the histograms of ``n`` realizations of the errors."""
+    total, squares = np.zeros(edges.size - 1), np.zeros(edges.size - 1)
+    for _ in range(n):
+        sample = along + rng.normal(0, 1, along.size) * error
+        counts = np.histogram(sample, edges)[0]
+        total += counts
+        squares += counts.astype(float) ** 2
+    mean = total / n
+    return mean, np.sqrt(np.maximum(squares / n - mean**2, 0.0))
+
+
+def _without_errors(along, error, fraction, mean, width):
+    """The groups' own widths; NaN where the errors are as wide."""
+    # histograms of equal areas: each star counts in a group as likely as it is one of its stars
+    density = fraction * np.exp(-0.5 * ((along[:, None] - mean) / width) ** 2) / width
+    member = density / np.maximum(density.sum(1, keepdims=True), 1e-300)
+    inner = width**2 - 2 * (error**2 @ member) / member.sum(0)
+    return np.where(inner > 0, np.sqrt(np.maximum(inner, 0)), np.nan)
 
 
 def _values(p):

@@ -203,14 +203,7 @@ def study_field(
         return fit_isotropic(*(motions[c][rows] for c in MOTIONS)) if rows.sum() >= 10 else None
 
     blue = np.flatnonzero(good & (color <= split) & (mag >= bright[0] - 1.5) & (mag <= bright[1] + 0.5))
-    cluster, place = None, None if center == "densest" else center
-    try:
-        if center == "densest" and blue.size:
-            place = densest_place(motions["ra"][blue], motions["dec"][blue])
-        if place is not None:
-            cluster = cluster_motion(motions[blue], ra=place[0], dec=place[1], radius=radius)
-    except NotEnoughStarsError:
-        pass
+    cluster, place = _cluster(motions[blue], center, radius)
     members = np.zeros(len(motions), bool)
     if cluster is not None and place is not None:
         members = good & select_members(
@@ -219,21 +212,7 @@ def study_field(
 
     groups, along, origin = None, np.zeros(0), (0.0, 0.0)
     if young.sum() >= 30 * n_groups:
-        stars = motions[young]
-        v = np.stack([np.asarray(stars[c], float) for c in MOTIONS[:2]])
-        middle = np.median(v, axis=1)
-        keep = np.all(np.abs(v - middle[:, None]) < [[6 * robust_sigma(c)] for c in v], axis=0)
-        axis = np.linalg.eigh(np.cov(v[:, keep]))[1][:, -1]
-        axis *= np.sign(axis[0])
-        angle = float(np.rad2deg(np.arctan2(axis[1], axis[0])))
-        origin = tuple(cluster.motion if cluster is not None else middle)
-        along, error = project(*(stars[c] for c in MOTIONS), angle=angle, origin=origin)
-        start = None
-        if cluster is not None and n_groups == 3:  # the cluster's place in the histogram is known
-            share = min(max(2.0 * cluster.dispersion.n / young.sum() / 3.0, 0.02), 0.5)
-            width = float(np.hypot(np.sqrt(2) * np.median(error), cluster.dispersion.sigma))
-            low, high = np.quantile(along, [0.06, 0.6])
-            start = [(0.12, low, 2 * width), (share, 0.0, width), (0.88 - share, high, robust_sigma(along))]
+        along, error, angle, origin, start = _axis(motions[young], cluster, n_groups)
         groups = fit_projected_groups(
             along, error, rng=rng, n_groups=n_groups, n_realizations=n_realizations, start=start, angle=angle
         )
@@ -242,6 +221,38 @@ def study_field(
     return Study(
         motions, split, good, old, young, *found, place, cluster, blue, members, groups, along, origin, rows
     )
+
+
+def _cluster(stars, center, radius):
+    """The cluster's motion and place; None where there is none, or too few stars."""
+    cluster, place = None, None if center == "densest" else center
+    try:
+        if center == "densest" and len(stars):
+            place = densest_place(stars["ra"], stars["dec"])
+        if place is not None:
+            cluster = cluster_motion(stars, ra=place[0], dec=place[1], radius=radius)
+    except NotEnoughStarsError:
+        pass
+    return cluster, place
+
+
+def _axis(stars, cluster, n_groups):
+    """Motions along the direction in which they scatter most, and where the search for groups starts."""
+    v = np.stack([np.asarray(stars[c], float) for c in MOTIONS[:2]])
+    middle = np.median(v, axis=1)
+    keep = np.all(np.abs(v - middle[:, None]) < [[6 * robust_sigma(c)] for c in v], axis=0)
+    axis = np.linalg.eigh(np.cov(v[:, keep]))[1][:, -1]
+    axis *= np.sign(axis[0])
+    angle = float(np.rad2deg(np.arctan2(axis[1], axis[0])))
+    origin = tuple(cluster.motion if cluster is not None else middle)
+    along, error = project(*(stars[c] for c in MOTIONS), angle=angle, origin=origin)
+    start = None
+    if cluster is not None and n_groups == 3:  # the cluster's place in the histogram is known
+        share = min(max(2.0 * cluster.dispersion.n / len(stars) / 3.0, 0.02), 0.5)
+        width = float(np.hypot(np.sqrt(2) * np.median(error), cluster.dispersion.sigma))
+        low, high = np.quantile(along, [0.06, 0.6])
+        start = [(0.12, low, 2 * width), (share, 0.0, width), (0.88 - share, high, robust_sigma(along))]
+    return along, error, angle, origin, start
 
 
 def _summary(split, old, young, cluster, groups, distance_kpc, distance_error):

@@ -4,17 +4,16 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
 from jwst_hpastrom.distortion.few_stars import refine_distortion
-from jwst_hpastrom.distortion.solve.quality import borrowed_share, halves_pull, held_out_pull
+from jwst_hpastrom.distortion.solve.quality import quality_table
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.instrument import shape_of
 from jwst_hpastrom.io.association import read_association
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
+from jwst_hpastrom.io.calibrations.layouts import LAYOUTS, wanted_formats, write_layouts
 from jwst_hpastrom.io.calibrations.refined_wcs import refine_exposure_wcs
-from jwst_hpastrom.io.calibrations.stdgdc import forward_layers, write_stdgdc
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.identity import copied_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
@@ -23,8 +22,6 @@ from jwst_hpastrom.steps._spec import spec_from
 
 __all__ = ["DistortionRefineStep"]
 
-#: layouts of FITS files beside the ASDF reference, by their names' ends
-LAYOUTS = {"stdgdc": 1, "gdc": 2}
 #: columns of star lists that are used
 COLUMNS = ("x", "y", "x_err", "y_err", "mag", "qfit", "flags", "ra", "dec")
 
@@ -53,7 +50,7 @@ class DistortionRefineStep(HPStep):
 
     def run_step(self, inputs):
         """Solve or refine, and write all products; return the held-out residuals by stage."""
-        self._formats()  # refused before the work
+        wanted_formats(self.formats)  # refused before the work
         if self.distortion_file and self.method == "self":
             raise ParameterError("method=self with distortion_file", "one of the two", "drop one")
         if self.method != "self" and not self.reference_catalog:
@@ -119,7 +116,7 @@ class DistortionRefineStep(HPStep):
                          "stated_error_px": found.error, "chosen": list(self.chosen)}  # fmt: skip
         placement = place_frame(found.correction, lists)
         with self.making(self.sources(inputs)) as run:
-            self._write_layers(inputs.product, found.correction, lists[0].meta)
+            self._write_layouts(inputs.product, found.correction, lists[0].meta)
             self.write_quality(inputs.product, quality)
             path = self.output_path(inputs.product, "distortion", "asdf")
             self.finish(run, inputs, path)
@@ -158,7 +155,7 @@ class DistortionRefineStep(HPStep):
         product = inputs.product
         meta = lists[0].meta
         asdf_path = self.output_path(product, "distortion", "asdf")
-        self._write_layers(product, solution.correction, meta)
+        self._write_layouts(product, solution.correction, meta)
         quality = quality_table(solution)
         quality.meta["chosen"] = list(self.chosen)
         self.write_quality(product, quality)
@@ -175,44 +172,6 @@ class DistortionRefineStep(HPStep):
         self.finish(run, inputs, asdf_path)
         write_distortion(asdf_path, solution.correction, placement, meta)  # last: it vouches for the rest
 
-    def _write_layers(self, product, correction, meta):
-        wanted = self._formats()
-        layers = forward_layers(correction) if set(wanted) & set(LAYOUTS) else None
-        for suffix, layout in LAYOUTS.items():
-            path = self.output_path(product, suffix, "fits")
-            if suffix in wanted:
-                write_stdgdc(path, correction, layout=layout, meta=meta, layers=layers)
-            else:
-                path.unlink(missing_ok=True)  # of an earlier run
-
-    def _formats(self):
-        """Formats to write; asdf, which the other Steps read, always is."""
-        given = [str(name).strip().lower() for name in self.formats or () if name]
-        known = ("asdf", *LAYOUTS)
-        if wrong := [name for name in given if name not in known and name != "none"]:
-            raise ParameterError(f"formats={','.join(wrong)}", f"some of {','.join(known)}", "correct it")
-        return given if set(given) & set(known) else known
-
-
-def quality_table(solution):
-    """Held-out residuals by stage, and in the metadata everything else that tells a solution's quality."""
-    table = Table(solution.ladder, copy=True) if solution.ladder is not None else Table({"stage": ["none"]})
-    correction = solution.correction
-    table.meta["method"] = solution.method
-    table.meta["pairs"] = len(solution.pairs)
-    table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
-    table.meta["held_out_pull"] = held_out_pull(solution.pairs, *solution.residuals)
-    table.meta["halves_pull"] = halves_pull(solution.pairs, *solution.residuals)
-    table.meta.update(solution.convergence | solution.drift)
-    table.meta["borrowed_cells"] = borrowed_share(correction)
-    if correction.uncertainty is not None:
-        table.meta["error_reach_px"] = correction.uncertainty.reach
-    x, y = np.meshgrid(*[np.linspace(0, n - 1, 64) for n in correction.shape[::-1]])
-    ex, ey = correction.error(x, y)
-    table.meta["stated_error_px"] = float(np.sqrt(np.mean(ex**2 + ey**2) / 2))
-    if solution.pixel_scale is not None:
-        table.meta.update(solution.pixel_scale.meta)
-    table.meta["parameters"] = {
-        k: (list(v) if isinstance(v, tuple) else v) for k, v in solution.parameters.items() if k != "progress"
-    }
-    return table
+    def _write_layouts(self, product, correction, meta):
+        paths = {suffix: self.output_path(product, suffix, "fits") for suffix in LAYOUTS}
+        write_layouts(paths, correction, meta, wanted_formats(self.formats))

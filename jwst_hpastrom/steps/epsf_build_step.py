@@ -2,8 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,20 +9,21 @@ import numpy as np
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.build.diffraction import band_limit
-from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_polynomial, sky_middle
+from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.geometry.planes import common_planes
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.io.calibrations.stdpsf import NODES, OVERSAMPLING, write_stdpsf
 from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
-from jwst_hpastrom.io.exposures.exposure import read_exposure
-from jwst_hpastrom.io.files.checkpoint import Checkpoint, fingerprint
+from jwst_hpastrom.io.exposures.exposure import read_image
+from jwst_hpastrom.io.files.checkpoint import Checkpoint
 from jwst_hpastrom.io.files.writing import write_table
-from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.products.seen import Seen, common_meta
 
 __all__ = ["EPSFBuildStep"]
 
@@ -32,7 +31,6 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 GIVEN = ("distortion_file", "start_epsf", "detector_mask")
 OWN = ("correction", "start", "made_for", "checkpoint", "store", "executor", "progress")
-PLANE_DEGREE = 6  # of the polynomials that stand for the exposures' WCS; the flight polynomial has 5
 
 
 class EPSFBuildStep(HPStep):
@@ -76,9 +74,9 @@ class EPSFBuildStep(HPStep):
         return seen
 
     def _build(self, inputs, exposures, store):
-        meta = _common(exposures)
+        meta = common_meta(exposures)
         sources = dict(e.entry for e in exposures) | self.given(*GIVEN)
-        planes, pixel_arcsec = _planes(exposures)
+        planes, pixel_arcsec = common_planes(*exposures[0].grid, [e.sky for e in exposures])
         parameters = self.parameters_of(build_library, exclude=OWN)
         name, known = meta["filter"], INSTRUMENTS.get(meta["instrument"])
         if parameters["band_limit"] is None and known and name in known.filters:
@@ -156,83 +154,3 @@ class EPSFBuildStep(HPStep):
             return None
         correction = read_distortion(self.distortion_file, exposures=meta)
         return LinearTransform(offset=np.array([x0, y0], float)) | correction if x0 or y0 else correction
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a build needs of an exposure beside its pixels.
-
-    Attributes
-    ----------
-    name, content : str
-        Its name, and the hash of its pixels.
-
-    meta : dict
-
-    shape : tuple of int
-
-    entry : tuple
-        In manifests.
-
-    grid, sky : tuple of ndarray
-        Pixels, and where its WCS has them.
-
-    image : callable
-        Returns the pixels.
-    """
-
-    name: str
-    content: str
-    meta: dict
-    shape: tuple
-    entry: tuple
-    grid: tuple
-    sky: tuple
-    image: Callable
-
-    @classmethod
-    def of(cls, exposure, image):
-        """Look at an exposure."""
-        ny, nx = exposure.image.shape
-        y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
-        return cls(
-            exposure.name, fingerprint(exposure.image), exposure.meta, (ny, nx), exposure_entry(exposure),
-            (x, y), exposure.to_sky(x, y), image,
-        )  # fmt: skip
-
-
-def read_image(path, reading):
-    """Return the pixels of an exposure."""
-    return read_exposure(path, **reading).image
-
-
-def _common(exposures):
-    """Metadata shared by all exposures; an error where they differ."""
-    metas = [e.meta | {"shape": e.shape} for e in exposures]
-    MixedExposuresError.unless_same(metas, "instrument", "detector", "filter", "xstart", "ystart", "shape")
-    epochs = [e.meta["epoch"] for e in exposures if e.meta["epoch"] is not None]
-    first = exposures[0].meta
-    return {
-        "instrument": first["instrument"],
-        "detector": first["detector"],
-        "filter": first["filter"],
-        "epoch": float(np.mean(epochs)) if epochs else None,
-        "exposures": [e.name for e in exposures],
-    }
-
-
-def _planes(exposures):
-    """Raw pixels to approximate common tangent-plane pixels, per exposure through its WCS; a pixel's side."""
-    (x, y), sky = exposures[0].grid, [e.sky for e in exposures]
-    middle = sky_middle(*(np.concatenate(c) for c in zip(*sky, strict=True)))
-    flat = [TangentPlane(*middle).from_sky(*s) for s in sky]
-    area = np.nanmedian([np.abs(np.linalg.det(_jacobian(x, y, *f))) for f in flat])
-    plane = TangentPlane(*middle, scale_mas=1e3 * np.sqrt(area))
-    targets = [plane.to_pixels(*plane.from_sky(*s)) for s in sky]
-    planes = [fit_polynomial(x, y, *t, PLANE_DEGREE, sigma=None).transform.forward for t in targets]
-    return planes, float(np.sqrt(area))
-
-
-def _jacobian(x, y, u, v):
-    linear = fit_polynomial(x, y, u, v, 1, sigma=None).transform
-    return linear.jacobian(np.mean(x), np.mean(y))

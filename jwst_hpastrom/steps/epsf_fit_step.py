@@ -2,7 +2,6 @@
 
 import logging
 import os
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,23 +12,15 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit, lost_cores
-from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import measure_stars, perturb_library
-from jwst_hpastrom.epsf.fit import Pixels
-from jwst_hpastrom.epsf.quality import lost_core, lost_peaks
-from jwst_hpastrom.epsf.wavefront import modes_of
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
-from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
-from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
-from jwst_hpastrom.io.files.manifest import comment, make_manifest, making
-from jwst_hpastrom.io.files.writing import atomic_path, write_table
-from jwst_hpastrom.io.identity import exposure_entry, input_entry
-from jwst_hpastrom.io.tables.regions import write_regions
-from jwst_hpastrom.io.tables.star_lists import star_list_path
+from jwst_hpastrom.io.files.manifest import comment, make_manifest
+from jwst_hpastrom.io.files.writing import atomic_path
+from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.steps._base import HPStep
-from jwst_hpastrom.steps._errors import errors_by_cause
+from jwst_hpastrom.steps._exposure_fit import fit_exposure, remove_products
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps.pipeline.inputs import check_names
 from jwst_hpastrom.steps.products.manifests import fit_inputs
@@ -139,122 +130,3 @@ class EPSFFitStep(HPStep):
             member.meta.tweakreg_catalog = str(self.output_folder() / row["star_list"])
             plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
             member.meta.hpastrom = {**plain, "version": __version__}
-
-
-@dataclass
-class Fitted:
-    """What became of an exposure.
-
-    Attributes
-    ----------
-    exposure : dict
-        Its entry in manifests.
-
-    row : dict or None
-        Of the quality table.
-
-    products : dict
-        Hashes of the files written, by name.
-
-    error : HPAstromError or None
-        Why there are none.
-    """
-
-    exposure: dict = field(default_factory=dict)
-    row: dict | None = None
-    products: dict = field(default_factory=dict)
-    error: HPAstromError | None = None
-
-
-def fit_exposure(member, *, folder, reading, manifest, sources, **how):
-    """Measure one exposure and write its star list, which nothing of an earlier one stays beside."""
-    exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
-    out = Fitted(dict([exposure_entry(exposure)]))
-    try:
-        with errors_by_cause(exposure.path), making(manifest(sources(out.exposure))) as run:
-            out.row, out.products = _fit(exposure, folder=Path(folder), **how), run.products
-            remove_products(exposure.name, folder, keep=run.products)
-    except HPAstromError as err:
-        out.error = err
-    return out
-
-
-def remove_products(exposure, folder, keep=()):
-    """Delete what an earlier run wrote of an exposure, but for files of names to keep."""
-    stars = star_list_path(exposure, folder)
-    pepsf = Path(folder) / f"{exposure_root(exposure)}_pepsf.fits"
-    for path in (stars, stars.with_suffix(".parquet"), stars.with_suffix(".reg"), pepsf):
-        if path.name not in keep:
-            path.unlink(missing_ok=True)
-
-
-def _fit(exposure, *, library, folder, list_format, regions, parameters, perturbation):
-    meta, image = exposure.meta, exposure.image
-    library.check_made_for(meta)
-    x0, y0 = meta["xstart"] - 1, meta["ystart"] - 1
-    local = library.shifted(-x0, -y0)
-    row = {"filename": meta["filename"], "epoch": meta["epoch"] or np.nan}
-    if perturbation["zones"] != "none":
-        first = measure_stars(image, local, **{**parameters, "mode": "isolated"})
-        result = perturb_library(image, local, first, **perturbation)
-        local, zones = result.library, result.table
-        for name in ("central_before", "central_after", "qfit_before", "qfit_after"):
-            known = np.isfinite(zones[name])
-            row[name] = float(np.average(zones[name][known], weights=zones["n_stars"][known]))
-        stars = measure_stars(image, local, **{**parameters, "follow_wavefront": False})
-        drift = local.meta.get("wavefront_nm")
-    else:
-        stars = measure_stars(image, local, **parameters)
-        drift = stars.meta.get("wavefront_nm")
-        if drift is not None:
-            local = modes_of(local).change(np.array(drift), local)
-    if local.data is not library.data:
-        write_stdpsf(local.shifted(x0, y0), folder / f"{exposure.name}_pepsf.fits")
-    if len(stars) == 0:
-        raise NotEnoughStarsError("no star", "at least one", "check the exposure and the threshold")
-    stars["ra"], stars["dec"] = exposure.to_sky(stars["x"], stars["y"])
-    stars["ra"].unit = stars["dec"].unit = "deg"
-    stars.meta = {
-        **meta, "epsf_file": str(library.meta.get("epsf_file")), "perturb": perturbation["zones"],
-        "version": __version__, "parameters": dict(parameters),
-    }  # fmt: skip
-    if drift is not None:
-        stars.meta["wavefront_nm"] = drift
-    path = star_list_path(exposure.name, folder, list_format)
-    write_table(stars, path)
-    if regions:
-        write_regions(stars, path.with_suffix(".reg"))
-    bright = _bright(stars)
-    middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
-    high = _high_snr(stars)
-    cores = stars[high & (np.asarray(stars["flags"]) & int(Flag.SATURATED) == 0)]
-    pixels = Pixels.of(image)
-    weight = pixels.weight
-    n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, weight)
-    return {
-        **row, "star_list": path.name, "n_stars": len(stars), "qfit": _median_qfit(stars, bright),
-        "n_bright": int(bright.sum()), "n_cores": len(cores),
-        "n_high": int(high.sum()),
-        "n_peaks": n_peaks, "n_lost_peaks": n_lost_peaks,
-        "n_lost_core": int(lost_core(cores, weight).sum()), "bad_pixels": float(np.mean(weight <= 0)),
-        "charge_unknown": bool(library.brighter_fatter and image.charge is None),
-        "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
-        "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
-        "central_value": float(local.central_value(*middle)),
-        "wavefront_drift": float(np.linalg.norm(drift)) if drift is not None else 0.0,
-    }  # fmt: skip
-
-
-def _high_snr(stars, snr=100.0):
-    """Stars with S/N above ``snr``."""
-    return np.asarray(stars["snr"]) > snr
-
-
-def _bright(stars):
-    """Clean ones of them."""
-    return _high_snr(stars) & (np.asarray(stars["flags"]) & ~int(Flag.SUBTRACTED) == 0)
-
-
-def _median_qfit(stars, bright):
-    """Median QFIT of the bright stars, of all stars where there are none."""
-    return float(np.nanmedian(stars["qfit"][bright] if bright.any() else stars["qfit"]))

@@ -24,7 +24,7 @@ from jwst_hpastrom.io.calibrations.by_detector import file_for, group_name, is_s
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures.beams import read_beam
-from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.exposures.exposure import exposure_root, read_image
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
@@ -198,7 +198,7 @@ class MasterFrameStep(HPStep):
         images = {}
         for name, member in self.each_member(inputs):
             root = exposure_root(name)
-            image = partial(_image, os.path.abspath(name), self.reading())
+            image = partial(read_image, os.path.abspath(name), self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
         with self.store(1 - OF_LISTS) as store, self.executor() as executor:
             result = measure_many(
@@ -251,7 +251,3 @@ class MasterFrameStep(HPStep):
         log.info("using %d exposures' own ePSF libraries, the given one for the rest", sum(there))
         each = zip(own, there, strict=True)
         return [read_epsf(p).shifted(-x0, -y0) if mine else library for p, mine in each]
-
-
-def _image(path, reading):
-    return read_exposure(path, **reading).image

@@ -13,6 +13,7 @@ from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
 from jwst_hpastrom.distortion.published import simulated_errors
 from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial
+from jwst_hpastrom.distortion.solve.quality import quality_table
 from jwst_hpastrom.errors import (
     DegenerateSolutionError,
     HPAstromError,
@@ -22,7 +23,6 @@ from jwst_hpastrom.errors import (
     NotEnoughStarsError,
     ParameterError,
 )
-from jwst_hpastrom.steps.distortion_refine_step import quality_table
 
 SMALL = {"polynomial_cells": 12, "table_cells": 12, "n_nearest": 40}
 

@@ -1,11 +1,12 @@
 """Numbers that tell whether a distortion solution holds."""
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.distortion.solve.iterative import reference_variance
 from jwst_hpastrom.geometry import robust_sigma
 
-__all__ = ["borrowed_share", "halves_pull", "held_out_pull"]
+__all__ = ["borrowed_share", "halves_pull", "held_out_pull", "quality_table"]
 
 
 def borrowed_share(correction):
@@ -81,3 +82,37 @@ def halves_pull(pairs, dx, dy, *, n_cells=8, least=8):
     if len(pulls) < 8:
         return np.nan
     return float(np.sqrt(np.mean(np.square(pulls))))
+
+
+def quality_table(solution):
+    """Held-out residuals by stage, and in the metadata everything else that tells a solution's quality.
+
+    Parameters
+    ----------
+    solution : `~jwst_hpastrom.distortion.solution.Solution`
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``PRODUCT_distortion_refine_quality.ecsv``.
+    """
+    table = Table(solution.ladder, copy=True) if solution.ladder is not None else Table({"stage": ["none"]})
+    correction = solution.correction
+    table.meta["method"] = solution.method
+    table.meta["pairs"] = len(solution.pairs)
+    table.meta["pointing_offset_arcsec"] = [float(np.hypot(*s)) for s in solution.pairs.shift]
+    table.meta["held_out_pull"] = held_out_pull(solution.pairs, *solution.residuals)
+    table.meta["halves_pull"] = halves_pull(solution.pairs, *solution.residuals)
+    table.meta.update(solution.convergence | solution.drift)
+    table.meta["borrowed_cells"] = borrowed_share(correction)
+    if correction.uncertainty is not None:
+        table.meta["error_reach_px"] = correction.uncertainty.reach
+    x, y = np.meshgrid(*[np.linspace(0, n - 1, 64) for n in correction.shape[::-1]])
+    ex, ey = correction.error(x, y)
+    table.meta["stated_error_px"] = float(np.sqrt(np.mean(ex**2 + ey**2) / 2))
+    if solution.pixel_scale is not None:
+        table.meta.update(solution.pixel_scale.meta)
+    table.meta["parameters"] = {
+        k: (list(v) if isinstance(v, tuple) else v) for k, v in solution.parameters.items() if k != "progress"
+    }
+    return table

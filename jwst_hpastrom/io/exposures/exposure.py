@@ -26,7 +26,7 @@ from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits
 from jwst_hpastrom.io.files.manifest import array_hash
 from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
 
-__all__ = ["Exposure", "exposure_root", "read_exposure"]
+__all__ = ["Exposure", "exposure_root", "read_exposure", "read_image"]
 
 # metadata key -> (FITS keyword, path in a data model, needed)
 _META = {
@@ -378,3 +378,8 @@ def read_exposure(
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
     image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
+
+
+def read_image(path: Any, reading: dict[str, Any]) -> Image:
+    """Return the pixels of an exposure alone, read with the parameters of `read_exposure`."""
+    return read_exposure(path, **reading).image

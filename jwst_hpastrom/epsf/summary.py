@@ -1,0 +1,56 @@
+"""What the fits of an exposure's stars say of it in a few numbers."""
+
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.epsf.fit import Pixels
+from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.quality import lost_core, lost_peaks
+
+__all__ = ["summarize_fit"]
+
+#: signal-to-noise ratio of bright stars
+BRIGHT = 100.0
+
+
+def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str, Any]:
+    """Summarize the fits of an exposure's stars.
+
+    Parameters
+    ----------
+    stars : `~astropy.table.Table`
+        Of `~jwst_hpastrom.epsf.measure_stars`, one or more.
+
+    image : `~jwst_hpastrom.epsf.Image`
+
+    library : `~jwst_hpastrom.epsf.EPSFLibrary`
+        That they were fitted with.
+
+    Returns
+    -------
+    dict
+        Medians of QFIT, chi2 and sky, numbers of stars, of bright ones and of those that lack their cores,
+        share of bad pixels, the ePSF's central value: columns of ``PRODUCT_epsf_fit_quality.ecsv``.
+    """
+    high, flags = np.asarray(stars["snr"]) > BRIGHT, np.asarray(stars["flags"])
+    bright = high & (flags & ~int(Flag.SUBTRACTED) == 0)
+    qfit = stars["qfit"]
+    cores = stars[high & (flags & int(Flag.SATURATED) == 0)]
+    middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
+    pixels = Pixels.of(image)
+    n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, pixels.weight)
+    return {
+        "n_stars": len(stars), "qfit": float(np.nanmedian(qfit[bright] if bright.any() else qfit)),
+        "n_bright": int(bright.sum()), "n_cores": len(cores), "n_high": int(high.sum()),
+        "n_peaks": n_peaks, "n_lost_peaks": n_lost_peaks,
+        "n_lost_core": int(lost_core(cores, pixels.weight).sum()),
+        "bad_pixels": float(np.mean(pixels.weight <= 0)),
+        "charge_unknown": bool(library.brighter_fatter and image.charge is None),
+        "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
+        "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
+        "central_value": float(library.central_value(*middle)),
+    }  # fmt: skip

@@ -1,0 +1,80 @@
+"""What a build of ePSFs needs of its exposures beside their pixels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from jwst_hpastrom.errors import MixedExposuresError
+from jwst_hpastrom.io.files.checkpoint import fingerprint
+from jwst_hpastrom.io.identity import exposure_entry
+
+__all__ = ["Seen", "common_meta"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is kept of an exposure.
+
+    Attributes
+    ----------
+    name, content : str
+        Its name, and the hash of its pixels.
+
+    meta : dict
+
+    shape : tuple of int
+
+    entry : tuple
+        In manifests.
+
+    grid, sky : tuple of ndarray
+        Pixels, and where its WCS has them.
+
+    image : callable
+        Returns the pixels.
+    """
+
+    name: str
+    content: str
+    meta: dict
+    shape: tuple
+    entry: tuple
+    grid: tuple
+    sky: tuple
+    image: Callable
+
+    @classmethod
+    def of(cls, exposure, image):
+        """Look at an exposure."""
+        ny, nx = exposure.image.shape
+        y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
+        return cls(
+            exposure.name, fingerprint(exposure.image), exposure.meta, (ny, nx), exposure_entry(exposure),
+            (x, y), exposure.to_sky(x, y), image,
+        )  # fmt: skip
+
+
+def common_meta(exposures):
+    """Return the metadata shared by all exposures, and their names.
+
+    Parameters
+    ----------
+    exposures : sequence of `Seen`
+
+    Raises
+    ------
+    MixedExposuresError
+        They differ in instrument, detector, filter, origin or shape.
+    """
+    metas = [e.meta | {"shape": e.shape} for e in exposures]
+    MixedExposuresError.unless_same(metas, "instrument", "detector", "filter", "xstart", "ystart", "shape")
+    epochs = [e.meta["epoch"] for e in exposures if e.meta["epoch"] is not None]
+    first = exposures[0].meta
+    return {
+        "instrument": first["instrument"],
+        "detector": first["detector"],
+        "filter": first["filter"],
+        "epoch": float(np.mean(epochs)) if epochs else None,
+        "exposures": [e.name for e in exposures],
+    }

@@ -1,0 +1,45 @@
+"""The few numbers that stand for the fits of an exposure."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.epsf import Image
+from jwst_hpastrom.epsf.summary import summarize_fit
+from tests.epsf.conftest import make_library
+
+
+def fits(snr, flags=0):
+    n = len(snr)
+    table = Table({"snr": snr, "flags": np.broadcast_to(flags, n), "qfit": 0.01 * np.arange(1, n + 1)})
+    table["x"] = table["y"] = np.linspace(20.0, 40.0, n)
+    table["chi2"], table["sky"] = np.arange(n) + 1.0, 0.5
+    return table
+
+
+@pytest.fixture(scope="module")
+def image():
+    bad = np.zeros((64, 64), bool)
+    bad[:2] = True
+    none = np.zeros((64, 64), bool)
+    return Image(np.ones((64, 64), np.float32), np.ones((64, 64), np.float32), bad, none, "a_cal.fits")
+
+
+def test_medians_are_of_bright_clean_stars(image):
+    library = make_library(0.8, np.array([32.0]))
+    flags = [0, int(Flag.SUBTRACTED), int(Flag.SATURATED), 0]
+    found = summarize_fit(fits([200.0, 300.0, 150.0, 10.0], flags), image, library)
+    assert (found["n_stars"], found["n_bright"], found["n_cores"], found["n_lost_core"]) == (4, 2, 2, 0)
+    assert found["qfit"] == pytest.approx(0.015)
+    assert (found["chi2_bright"], found["chi2"], found["sky"]) == (1.5, 2.5, 0.5)
+    assert found["bad_pixels"] == pytest.approx(2 / 64)
+    assert found["central_value"] == pytest.approx(library.central_value(31.5, 31.5))
+    assert found["charge_unknown"] is False
+
+
+def test_of_all_stars_where_none_is_bright(image):
+    found = summarize_fit(fits([20.0, 30.0, 40.0]), image, make_library(0.8, np.array([32.0])))
+    assert found["qfit"] == pytest.approx(0.02)
+    assert found["n_bright"] == 0
+    assert np.isnan(found["chi2_bright"])
