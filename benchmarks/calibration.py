@@ -1,19 +1,23 @@
 """Claim: what the catalogs print as errors are errors: pulls of every column near 1, in all regimes.
 
-    python benchmarks/calibration.py [--parts master two_epoch many_epoch kinematics] [--seeds 3]
+    python benchmarks/calibration.py [--parts master two_epoch many_epoch ...] [--seeds 3]
                                      [--out calibration.json]
 
-Simulated catalogs with known truth, no pixels: stars, exposures, pointings and depths of master frames;
-references and dispersions of two epochs; epochs, offsets between position angles, their coincidence with time
-and outliers of many; dispersions of few stars. Every regime is written to ``--out`` when it is done; what is
-there already is not made again. Prints root mean square and robust width of (found - true) / error, and the
-share beyond 3. ``ratio``, ``cover``, ``ambiguous``, ``unchecked`` and ``limit`` rows are no pulls but mean
-ratios to the truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out
-(``_of_limit``: theirs).
+Simulated catalogs with known truth: stars, exposures, pointings and depths of master frames; references and
+dispersions of two epochs; epochs, offsets between position angles, their coincidence with time, drifts and
+outliers of many; dispersions of few stars. In files of their own: transformations of pairs that are
+wrong alike, mosaics, patterns of the detector, faint magnitudes, ties to stars without motions, fast stars,
+clusters (`calibration_lists`), distortions (`calibration_distortion`), and with pixels star fits and ePSF
+builds (`calibration_pixels`). Every regime is written to ``--out`` when it is done; what is there already is
+not made again. Prints root mean square and robust width of (found - true) / error, and the share beyond 3.
+``ratio``, ``cover``, ``ambiguous``, ``unchecked``, ``limit`` and the like are no pulls but mean ratios to the
+truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``:
+theirs); ``bias_`` rows are biases with their standard errors.
 """
 
 import argparse
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -27,6 +31,13 @@ from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest, robu
 from jwst_hpastrom.kinematics import bulk_motion, fit_dispersion
 from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import calibration_distortion
+import calibration_lists
+import calibration_pixels
+
+MORE = calibration_lists, calibration_pixels, calibration_distortion
 PLANE = TangentPlane(80.4875, -69.4975)
 PIXEL = 65.6  # mas
 
@@ -97,12 +108,13 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0):
 # two epochs
 
 
-def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False):
-    """Columns of two-epoch motions; the brightest ``references`` hold the frame."""
+def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False, of_references=None):
+    """Columns of two-epoch motions; the brightest ``references``, of some dispersion, hold the frame."""
     rng = np.random.default_rng(seed)
     t1, t2, e1, e2, epm = 2006.4, 2022.3, 0.4, 0.15, 0.06
     xi, eta = rng.uniform(-80, 80, (2, n))
     pm, mag = rng.normal(0, dispersion, (2, n)), np.sort(rng.uniform(-8, -3, n))
+    pm[:, :references] *= 1.0 if of_references is None else of_references / dispersion
     now = [c + p * (t2 - t1) / 1e3 + rng.normal(0, e2, n) / 1e3 for c, p in zip((xi, eta), pm, strict=True)]
     x, y = PLANE.to_pixels(*now)
     ra, dec = PLANE.to_sky(*now)
@@ -143,9 +155,11 @@ def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False):
 
 
 def many_epoch(
-    seed, epochs=8, offset=0.0, split=False, models="auto", outliers=0.0, wrong=12.0, gaia=40, n=250
+    seed, epochs=8, offset=0.0, split=False, models="auto", outliers=0.0, wrong=12.0, gaia=40, n=250, walk=0.0
 ):
-    """Columns of many-epoch motions; offsets between two position angles in units of the errors."""
+    """Columns of many-epoch motions; offsets between two position angles, and drifts of two years' memory
+    (``walk``), in units of the errors.
+    """
     rng = np.random.default_rng(seed)
     times = np.sort(rng.uniform(2010.0, 2024.0, epochs)) if epochs > 2 else np.array([2010.0, 2023.0])
     times[[0, -1]] = 2010.0, 2023.5
@@ -154,11 +168,18 @@ def many_epoch(
     pm, mag, sigma, scale = rng.normal((-3.0, -5.0), 2.0, (n, 2)), rng.uniform(14, 18, n), 0.2, 100.0
     mag[:gaia] = rng.uniform(14, 16, gaia)
     shift = rng.normal(0, offset * sigma, (2, 2, n)) * (np.arange(n) >= gaia)  # angle, axis
+    memory = np.exp(-0.5 * ((times[:, None] - times) / 2.0) ** 2) + 1e-9 * np.eye(epochs)
+    drift = walk and walk * sigma * np.linalg.cholesky(memory) @ rng.normal(size=(2, epochs, n))
     lists = []
     for k, t in enumerate(times):
         a = np.deg2rad(135.0 if angle[k] else -45.0)
         east = e + pm[:, 0] * (t - 2016) + shift[int(angle[k]), 0]
         north = h + pm[:, 1] * (t - 2016) + shift[int(angle[k]), 1]
+        if walk:
+            east, north = (
+                east + drift[0, k] * (np.arange(n) >= gaia),
+                north + drift[1, k] * (np.arange(n) >= gaia),
+            )
         x, y = -east * np.cos(a) + north * np.sin(a), east * np.sin(a) + north * np.cos(a)
         bad = (rng.uniform(size=n) < outliers) & (np.arange(n) >= gaia)
         noise = rng.normal(0, sigma, (2, n)) + bad * rng.choice((-1, 1), (2, n)) * wrong * sigma
@@ -241,23 +262,27 @@ PARTS = {
     + [(master, {"depth": 100.0, "exposures": 4, "flat": 0.001})],
     "two_epoch": [(two_epoch, {"references": k}) for k in (6, 10, 30, 100, 400)]
     + [(two_epoch, {"dispersion": s}) for s in (0.05, 0.3, 3.0, 5.0)]
+    + [(two_epoch, {"dispersion": 3.0, "references": k, "of_references": 0.3}) for k in (7, 10, 30, 100)]
     + [(two_epoch, {"absolute": True}), (two_epoch, {"n": 10000, "references": 5000})],
     "many_epoch": [(many_epoch, {"epochs": k}) for k in (2, 3, 4, 6, 14)]
     + [(many_epoch, {"epochs": 11, "offset": 2.0, "split": s}) for s in (False, True)]
+    + [(many_epoch, {"epochs": 11, "walk": 2.0})]
     + [(many_epoch, {"epochs": 11, "split": True}), (many_epoch, {"epochs": 11, "models": "h25"})]
     + [(many_epoch, {"epochs": 4, "outliers": 0.1, "wrong": w}) for w in (4.0, 6.0, 12.0, 30.0)]
     + [(many_epoch, {"epochs": k, "outliers": 0.1}) for k in (2, 3, 5, 6, 8)],
     "kinematics": [(few_stars, {"n": n}) for n in (5, 10, 30, 300)]
-    + [(bulk, {"sigma": s}) for s in (0.02, 0.05, 0.3, 3.0)],
+    + [(bulk, {"sigma": s}) for s in (0.02, 0.05, 0.3, 0.6, 3.0)],
 }  # fmt: skip
 
 
 #: fields a seed: of two epochs, and of the tie, all stars share one draw of the frame's error
 FIELDS = {two_epoch: 10}
-
-
 #: rows that are means, not pulls
-SHARES = ("ratio", "cover", "ambiguous", "unchecked", "limit")
+SHARES = {"ratio", "cover", "ambiguous", "unchecked", "limit"}
+for module in MORE:
+    PARTS.update(module.PARTS)
+    FIELDS.update(module.FIELDS)
+    SHARES.update(module.SHARES)
 
 
 def name_of(regime):
@@ -283,6 +308,8 @@ def summary(regime, seeds):
         z = z[np.isfinite(z)]
         if column in SHARES:
             rows[column] = [int(z.size), float(np.mean(z)), None, None]
+        elif column.startswith("bias_"):
+            rows[column] = [int(z.size), float(np.mean(z)), float(np.std(z) / np.sqrt(max(z.size, 1))), None]
         elif z.size:
             width = float(robust_sigma(np.r_[z, -z]))
             rows[column] = [
@@ -303,6 +330,8 @@ def show(name, rows):
             print(f"    {row}")
         elif row[2] is None:
             print(f"    {column:24s} {row[0]:7d}  {row[1]:5.2f}")
+        elif row[3] is None:
+            print(f"    {column:24s} {row[0]:7d}  {row[1]:5.2f} ± {row[2]:.2f}")
         else:
             print(f"    {column:24s} {row[0]:7d}  {row[1]:5.2f}  {row[2]:5.2f}  {row[3]:5.1f} %")
 

@@ -13,6 +13,7 @@ __all__ = [
     "MissingDataError",
     "MissingMemberError",
     "MixedExposuresError",
+    "NoBaselineError",
     "NoOverlapError",
     "NotEnoughStarsError",
     "ParameterError",
@@ -142,6 +143,12 @@ class MixedExposuresError(HPAstromError):
         cls.unless_same(metas, "instrument")
         for detector in {meta.get("detector") for meta in metas}:
             cls.unless_same([meta for meta in metas if meta.get("detector") == detector], "filter")
+
+
+class NoBaselineError(BadCatalogError):
+    """Two epochs are the same: no motions can be had from them."""
+
+    __module__ = "builtins"
 
 
 class NoOverlapError(HPAstromError):

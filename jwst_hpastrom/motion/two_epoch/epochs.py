@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
-from jwst_hpastrom.errors import BadCatalogError, HPAstromError
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoBaselineError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.frame.transforms.tie import reference_positions
@@ -149,9 +149,10 @@ def check_epochs(master, first_epoch):
             whose.meta.get("catalog", default),
         )  # fmt: skip
     if (near := np.abs(t2 - t1[sky]) < 0.02).any():
-        raise BadCatalogError(
+        raise NoBaselineError(
             f"{near.sum()} rows of epoch {t1[sky][near][0]}, which is the master frame's ({t2})",
-            "epochs that differ", "", first_epoch.meta.get("catalog", "first epoch"),
+            "epochs that differ", "for motions, give a catalog of another epoch",
+            first_epoch.meta.get("catalog", "first epoch"),
         )  # fmt: skip
     typical = float(np.median(t1[sky])) if sky.any() else np.nan
     return np.where(np.isfinite(t1), t1, typical), t2

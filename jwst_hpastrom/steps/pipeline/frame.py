@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import NoBaselineError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.steps.pipeline.fields import stars_in_field
@@ -23,7 +23,7 @@ def frame_and_motions(run, distortion):
         pipe.hp_proper_motion.first_epoch = pipe.reference_catalog
         try:
             run.motions(str(run.path("master.ecsv")))
-        except (NoOverlapError, NotEnoughStarsError) as err:
+        except (NoBaselineError, NoOverlapError, NotEnoughStarsError) as err:
             log.warning("no motions: %s", err)
             pipe.choices.note("motions", "none", f"{err.found}; {err.do}")
         else:

@@ -13,6 +13,7 @@ from jwst_hpastrom.errors import (
     HPAstromError,
     MissingDataError,
     MixedExposuresError,
+    NoBaselineError,
     NotEnoughStarsError,
 )
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
@@ -168,5 +169,8 @@ def _check_catalog(reference, metas, corners):
         raise MissingDataError(
             "no epoch", "EXPMID, for motions from a reference catalog", "add it", unknown[0]
         )
-    check_epochs(Table(meta={"epoch": float(np.mean(epochs))}), reference)
+    try:
+        check_epochs(Table(meta={"epoch": float(np.mean(epochs))}), reference)
+    except NoBaselineError as err:
+        log.warning("no motions can be had; frame and distortion are made: %s", err)
     check_catalog_field(reference, corners)

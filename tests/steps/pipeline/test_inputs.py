@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.errors import HPAstromError, NoBaselineError, NotEnoughStarsError
 from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.gaia import archive
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import HPAstromPipeline
+from jwst_hpastrom.steps.pipeline import frame
 from jwst_hpastrom.steps.pipeline.inputs import check_inputs
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -58,7 +60,6 @@ def same_epoch(table):
         (lambda f, e, d: {"reference_catalog": catalog(f, d / "c.ecsv", without_positions)},
          "c.ecsv: found columns"),
         (lambda f, e, d: {"reference_catalog": catalog(f, d / "c.ecsv", no_epoch)}, "c.ecsv: found no epoch"),
-        (lambda f, e, d: {"reference_catalog": catalog(f, d / "c.ecsv", same_epoch)}, "epochs that differ"),
         (lambda f, e, d: {"reference_catalog": catalog(f, d / "c.ecsv", elsewhere)},
          "where the exposures look"),
         (lambda f, e, d: {"epsf_file": str(d / "gone_epsf.fits")}, "gone_epsf.fits: found"),
@@ -80,6 +81,31 @@ def test_an_input_that_is_wrong_stops_it_before_any_work(small, tmp_path, monkey
         HPAstromPipeline.call(files.association, output_dir=str(out), **given)
     assert sorted(out.iterdir()) == sorted(kept)
     assert {p.read_text() for p in kept} == {"a good product"}
+
+
+def test_a_catalog_of_the_exposures_own_epoch_is_good_for_frame_and_distortion(small, tmp_path, caplog):
+    files, _ = small
+    own = catalog(files, tmp_path / "c.ecsv", same_epoch)
+    assert check_inputs([str(p) for p in files.exposures], reading={}, catalog=own)
+    assert "no motions can be had" in caplog.text
+    assert "epochs that differ" in caplog.text
+
+
+@pytest.mark.parametrize("error", [NoBaselineError, NotEnoughStarsError])
+def test_frames_are_made_without_motions(monkeypatch, error, tmp_path):
+    noted = []
+
+    def motions(*_):
+        raise error("rows of one epoch", "epochs that differ")
+
+    pipe = SimpleNamespace(
+        reference_catalog="c.ecsv", hp_proper_motion=SimpleNamespace(),
+        choices=SimpleNamespace(note=lambda *what: noted.append(what)),
+    )  # fmt: skip
+    run = SimpleNamespace(pipeline=pipe, motions=motions, path=lambda name: tmp_path / name)
+    monkeypatch.setattr(frame, "_tied", lambda *_: True)
+    frame.frame_and_motions(run, None)
+    assert noted[0][:2] == ("motions", "none")
 
 
 def test_members_are_opened_first(small, tmp_path, monkeypatch):
