@@ -19,6 +19,7 @@ __all__ = [
 
 MOTION, AXES = "hp_proper_motion", ("pmra", "pmdec")
 LATE = "a wrong epoch of this list"
+OTHER_LATE = "a wrong epoch of this list, or of another of the three"
 ALL_LATE = "epochs of all lists that are wrong alike, or another reference epoch of Gaia's table"
 REFERENCE = "errors of the reference catalog that are too small"
 LISTS = f"{SMALL} for bright stars"
@@ -28,10 +29,14 @@ FEW_EPOCHS = 5
 ENOUGH = 20
 #: years that look wrong, and are; and errors of the time beyond which they do
 TIME, SIGMA = (0.1, 0.25), (5.0, 8.0)
+#: the same of one list's time among the others', which good lists are off by 3.3 errors at most
+LIST_SIGMA = (4.5, 6.0)
+#: epochs of which a wrong time does not say which list's it is
+UNTOLD = 3
 
 
-def _time(name, about, value, error, cause, rank):
-    ok, bad = (max(years, n * error) for years, n in zip(TIME, SIGMA, strict=True))
+def _time(name, about, value, error, cause, rank, sigma=SIGMA):
+    ok, bad = (max(years, n * error) for years, n in zip(TIME, sigma, strict=True))
     return judge(
         MOTION,
         name,
@@ -53,15 +58,16 @@ def list_times(epochs):
             str(row["list"]),
             float(row["time_error"]),
             float(row["time_error_error"]),
-            LATE,
-            2,
+            LATE if len(epochs) > UNTOLD else OTHER_LATE,
+            1,
+            LIST_SIGMA,
         )
 
 
 def list_use(epochs):
     """Share of each list's measurements that the motions were made from."""
     time, error = values(epochs, "time_error"), values(epochs, "time_error_error")
-    for row, late in zip(epochs, np.abs(time) > np.maximum(TIME[0], SIGMA[0] * error), strict=True):
+    for row, late in zip(epochs, np.abs(time) > np.maximum(TIME[0], LIST_SIGMA[0] * error), strict=True):
         yield judge(
             MOTION,
             "share of measurements that were not rejected",
@@ -147,7 +153,7 @@ def all_times(references):
         references.meta.get("time_error", np.nan),
         references.meta.get("time_error_error", np.nan),
         ALL_LATE,
-        1,
+        2,
     )
 
 

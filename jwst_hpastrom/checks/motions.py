@@ -317,6 +317,6 @@ def unchecked(motions):
     share = float(np.mean(np.asarray(motions["flags"]) & int(Flag.UNCHECKED) != 0))
     yield judge(
         MOTION, "share of stars without an epoch to spare", share, (None, 0.5), (None, None), rank=30,
-        causes=("two epochs, whose wrong measurements nothing shows",),
+        causes=("two epochs, whose wrong measurements and dates nothing shows",),
         remedy="take another epoch, or compare positions of several exposures of each",
     )  # fmt: skip

@@ -4,6 +4,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.motion.star_fits.list_times import list_times
 from jwst_hpastrom.numerics.groups import larger_half
 
 __all__ = ["epoch_quality", "reference_motions", "time_error"]
@@ -81,7 +82,8 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
         half's residuals from the motions over the lists' errors; loo_pull, the same of the leave-one-out
         predictions over their errors; small_over_large, of stars with small over that of stars with large
         errors, at one magnitude (NaN where errors are alike); time_error and time_error_error, years by
-        which the stars are ahead of the epoch (NaN where motions tell no time).
+        which the stars are ahead of the epoch (`~jwst_hpastrom.motion.star_fits.list_times.list_times`; NaN
+        where motions tell no time).
     """
     motion, spread = fits.motion, fits.motion_error
     fitted = (fits.model >= 0) & np.isfinite(spread).all(1) & (fits.used.sum(1) >= EPOCHS)
@@ -91,7 +93,7 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
     tells = best.any() and np.hypot(*[robust_sigma(m) for m in moving[best].T]) > MOVING * np.median(
         size[best]
     )
-    rows = []
+    rows, late = [], list_times(epochs, position, error, fits, usable)
     for k, epoch in enumerate(epochs):
         here = fitted & usable[:, k]
         share = float(fits.used[here, k].mean()) if here.any() else np.nan
@@ -106,6 +108,8 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
             parts = np.nan if mag is None else _parts(ahead[here], e[here], mag[here, k])
             if tells:
                 time = time_error(d[bright], moving[bright], e[bright] ** -2.0)
+        if np.isfinite(late[0][k]):
+            time = float(late[0][k]), float(late[1][k])
         rows.append((str(names[k]), float(epoch), int(here.sum()), share, scatter, pull, parts, *time))
     names = ("list", "epoch", "n_stars", "share_used", "scatter_over_error", "loo_pull", "small_over_large",
              "time_error", "time_error_error")  # fmt: skip
@@ -116,7 +120,7 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
 
 def _scatter(d, error, fits, epochs, k, rows):
     """Width of residuals over errors, with what a straight line of the star's own epochs takes of it."""
-    w = np.where(fits.used, 1.0 / np.nanmean(error, axis=0) ** 2, 0.0)[rows]
+    w = np.where(fits.used, 1.0 / np.mean(error, axis=0) ** 2, 0.0)[rows]
     w = np.where(np.isfinite(w), w, 0.0)
     total = np.maximum(w.sum(1), 1e-300)
     dt = epochs[None, :] - (w @ epochs / total)[:, None]

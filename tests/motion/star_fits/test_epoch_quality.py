@@ -27,6 +27,7 @@ def made(seed=1, n=600, late=(0, 0.0), factor=1.0, one=1.0, part=1.0, dispersion
     used = np.ones((n, EPOCHS.size), bool)
     used[:, late[0]] = late[1] == 0
     fits = SimpleNamespace(
+        position=rng.uniform(-1e4, 1e4, (n, 2)),
         motion=motion, motion_error=true[:, :2] / 12, model=np.zeros(n, int), used=used, loo_mean=path,
         loo_error=np.sqrt(error**2 + np.mean(error**2, 1, keepdims=True) / 4)[:, None] + 0 * path,
         at=lambda epoch: (motion * (epoch - 2016), None),
