@@ -27,7 +27,7 @@ from jwst_hpastrom.epsf.fit import (
 )
 from jwst_hpastrom.epsf.kernels import crowded, star_fit
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
-from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_shapes
+from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_crowded, mark_shapes, useless
 from jwst_hpastrom.epsf.star_config import StarFitConfig
 from jwst_hpastrom.epsf.wavefront import LINEAR, follow
 from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
@@ -113,9 +113,9 @@ def measure_stars(
     table = table[np.argsort(-table["flux"], kind="stable")]
     mark_shapes(table)
     mark_cosmic_rays(table, field.pixels, library)
-    _mark_crowded(table, config.isolation_radius)
+    mark_crowded(table, config.isolation_radius)
     if config.drop_cosmic_rays:
-        table = table[~_useless(table)]
+        table = table[~useless(table)]
     table["id"] = np.arange(len(table))
     _tell_origin(table, given)
     if drift is not None and drift.found:
@@ -131,23 +131,6 @@ def _tell_origin(table, given):
     if given.wcs is not None:
         table["ra"], table["dec"] = given.to_sky(table["x"], table["y"])
         table["ra"].unit = table["dec"].unit = "deg"
-
-
-def _mark_crowded(table, radius):
-    """Set CROWDED where a star within ``radius`` has at least a tenth of the light (2.5 mag fainter)."""
-    if len(table) < 2:
-        return
-    x, y, flux = (np.asarray(table[c], float) for c in ("x", "y", "flux"))
-    pairs = cKDTree(np.c_[x, y]).query_pairs(radius, output_type="ndarray")
-    for a, b in (pairs.T, pairs.T[::-1]):
-        hit = a[flux[b] > 0.1 * flux[a]]
-        table["flags"][np.unique(hit)] |= int(Flag.CROWDED)
-
-
-def _useless(table):
-    """Detections that are no stars: sharper than any, with residuals like their flux."""
-    cosmic = (np.asarray(table["flags"]) & int(Flag.COSMIC_RAY)) > 0
-    return cosmic & (np.asarray(table["qfit"]) > 0.5)
 
 
 def _radial_maximum(library):

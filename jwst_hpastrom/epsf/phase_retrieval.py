@@ -14,6 +14,7 @@ FLOOR = 0.02  # of the peak: light below it weighs like that much
 STARTS = ((30.0, 20.0, 20.0), (30.0, -20.0, 20.0), (30.0, 20.0, -20.0), (30.0, -20.0, -20.0))  # nm
 FIRST_STEPS, STEPS, FIELD_STEPS = 3, 12, 2
 WEAK, STRONG = 1e-9, 1e-6  # of the light per nm²: what keeps coefficients near where they start
+NEAR = 0.03  # of the light: a start that comes so near is not in a wrong valley
 SETTLED = 1e-3  # of the χ²: smaller gains end the search
 INWARD = 0.8  # of the way from the field's middle to its corners
 DIFFUSION = (0.02, 0.8)  # pixels: limits
@@ -78,6 +79,8 @@ def retrieve(library, wavelength, width, pixel):
         nm[: len(start)] = start
         found = _search(optics, target, weight, _State(nm, np.zeros(2), optics.diffusion), WEAK, FIRST_STEPS)
         best = found if best is None or found[1] < best[1] else best
+        if best[1] < NEAR**2 * total:
+            break
     state, cost = _search(optics, target, weight, best[0], WEAK, STEPS)
     nm, optics = state.nm, optics.blurred(state.diffusion)
     places, each = [(0.0, 0.0)], [nm]

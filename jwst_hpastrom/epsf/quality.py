@@ -7,7 +7,10 @@ from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.kernels import detection
 from jwst_hpastrom.numerics import sigma_about_zero
 
-__all__ = ["least_widths", "lost_core", "lost_peaks", "mark_cosmic_rays", "mark_shapes", "radxs_band"]
+__all__ = [
+    "least_widths", "lost_core", "lost_peaks", "mark_cosmic_rays", "mark_crowded", "mark_shapes", "radxs_band",
+    "useless",
+]  # fmt: skip
 
 N_SIGMA = 3.0
 N_SIGMA_SHARP = 5.0  # of 36 pairs of pixels a source (this project's choice)
@@ -185,3 +188,20 @@ def lost_peaks(stars, pixels, weight):
         return len(peaks), len(peaks)
     distance, _ = cKDTree(place).query(np.array(peaks, float))
     return len(peaks), int(np.sum(distance > NEAR))
+
+
+def mark_crowded(table, radius):
+    """Set CROWDED where a star within ``radius`` has at least a tenth of the light (2.5 mag fainter)."""
+    if len(table) < 2:
+        return
+    x, y, flux = (np.asarray(table[c], float) for c in ("x", "y", "flux"))
+    pairs = cKDTree(np.c_[x, y]).query_pairs(radius, output_type="ndarray")
+    for a, b in (pairs.T, pairs.T[::-1]):
+        hit = a[flux[b] > 0.1 * flux[a]]
+        table["flags"][np.unique(hit)] |= int(Flag.CROWDED)
+
+
+def useless(table):
+    """Detections that are no stars: sharper than any, with residuals like their flux."""
+    cosmic = (np.asarray(table["flags"]) & int(Flag.COSMIC_RAY)) > 0
+    return cosmic & (np.asarray(table["qfit"]) > 0.5)

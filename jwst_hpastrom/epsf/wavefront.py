@@ -16,6 +16,7 @@ from jwst_hpastrom.epsf.image import boxes
 from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
 from jwst_hpastrom.epsf.optics import MODES, Optics
 from jwst_hpastrom.epsf.phase_retrieval import Wavefront, retrieve
+from jwst_hpastrom.epsf.weights import BRIGHT_PIXEL, MEAN_ABSOLUTE, MOST_STARS, NO_STAR
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.instrument import filter_of, nominal_scale
 
@@ -25,8 +26,6 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 POOR_OPTICS = 0.05  # of the light: a model further off has no derivatives to tell of
 REACH = 2  # pixels: half the box around a star that tells
-BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that tells of errors of 0.3 %
-MOST_STARS = 600  # the brightest ones; more add nothing
 LEAST_STARS = 20
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
 AMPLITUDES = np.geomspace(0.1, 100.0, 25)  # nm: standard deviations of the drift that are tried
@@ -251,6 +250,10 @@ def drift_of(modes, library, x, y, flux, left, weight, i, j):
     `Drift`
     """
     none = np.zeros(MODES)
+    noise = np.where(weight > 0, MEAN_ABSOLUTE / np.sqrt(np.maximum(weight, 1e-30)), 0)
+    off = np.sum(np.where(weight > 0, np.abs(left), 0) - noise, axis=(1, 2))
+    star = off < NO_STAR * np.asarray(flux, float)
+    x, y, flux, left, weight, i, j = (a[star] for a in (x, y, flux, left, weight, i, j))
     n = x.size
     if n < LEAST_STARS:
         return Drift(none, n_stars=n)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.epsf.wavefront import MOST_STARS, REACH, Modes, drift_of
+from jwst_hpastrom.epsf.wavefront import REACH, Modes, drift_of
+from jwst_hpastrom.epsf.weights import MOST_STARS
 
 __all__ = ["Drifts", "drift_in_stamps"]
 
