@@ -30,6 +30,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 )
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
+from jwst_hpastrom.numerics.groups import without_linear
 
 __all__ = ["FineStructure", "SplineBase", "build_fine_map"]
 
@@ -217,7 +218,12 @@ class FineStructure:
         at = self.grid.bilinear(pairs.x, pairs.y)
         left = self.raw[0] - np.stack([at @ v.ravel() for v in prior.total(found)])
         test = HeldOutStars(pairs, result.transforms, left, prior=self.prior)
-        drawn = [test.covariance(np.stack([at @ v.ravel() for v in self.grid.upright(e)])) for e in samples]
+        drawn = []
+        for sample in samples:
+            e = np.stack([at @ v.ravel() for v in self.grid.upright(sample)])
+            # what the exposures' transformations take of a trend tells nothing of structure
+            without_linear(e, pairs.exposure, pairs.x, pairs.y)
+            drawn.append(test.covariance(e))
         structure = test.covariance(left) - np.mean(drawn)
         log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
         if not structure > 0:

@@ -27,7 +27,9 @@ SCALES = (np.array([5.0, 12.0]), np.array([30.0, 75.0]))
 SHORT = (2, 1)
 #: no short scale has less than this share of the short ones' variance anywhere, no long one of the long
 #: ones': structure is not as smooth as Gaussians
-LEAST = 0.02
+LEAST = 0.01
+#: lengths over which strengths are averaged: with 4 a void spreads to where none is
+REACH = 2.5
 #: standard deviations after which a covariance may begin again
 _PAD = 4.0
 #: share of the scales' variance that either kind of waves has before the data tell
@@ -191,7 +193,7 @@ class Level:
         """Return the deviations as the data want them, see `RandomField.improved`."""
         out = np.empty(self.deviation.shape, np.float32)
         for new, old, f, e, length in zip(out, self.deviation, found, error, self.lengths, strict=True):
-            width = max(4.0 * length, 24.0)
+            width = max(REACH * length, 24.0)
             for k in (0, 1):
                 before = np.asarray(old[k], float) ** 2
                 share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)

@@ -16,8 +16,9 @@ __all__ = ["Trend", "Waves"]
 
 #: shortest period, pixels: a few bins, and stars are too few for shorter ones
 SHORTEST = 32.0
-#: deviation of each of the trend's terms, pixels: more than a polynomial is off by
-OFF = 0.01
+#: deviation of each of the trend's terms, pixels: together 0.004, what polynomials solved before the fine
+#: structure was known were off by (0.003). Constant and linear terms are the exposures' transformations'
+OFF = 0.001
 #: power over the noise's below which a frequency is taken for noise (one in fifty of pure noise is above)
 LINE = 4.0
 #: variance of a frequency that is taken for noise, of the noise's: it may still come back
@@ -47,7 +48,7 @@ class Trend:
         ]
         order = np.add.outer(np.arange(n), np.arange(n))
         object.__setattr__(self, "_bases", [b.astype(np.float32) for b in bases])
-        object.__setattr__(self, "_sigma", np.where((order > 0) & (order < n), OFF, 0.0).astype(np.float32))
+        object.__setattr__(self, "_sigma", np.where((order > 1) & (order < n), OFF, 0.0).astype(np.float32))
 
     @property
     def white(self):
