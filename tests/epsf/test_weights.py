@@ -49,8 +49,8 @@ def test_fluxes_have_no_bias(field, way):
     ratio = np.concatenate(found) / FLUX
     assert ratio.size > 6000
     error = ratio.std() / np.sqrt(ratio.size)
-    best = ratio.std() ** 2  # the flux at the best position is a little higher than at the true one
-    assert abs(ratio.mean() - 1 - best) < 3 * error
+    # the flux at the best position is higher than at the true one, by the square of this scatter: taken out
+    assert abs(ratio.mean() - 1) < 3 * error
 
 
 def test_errors_that_do_not_follow_the_noise_stay(field):
