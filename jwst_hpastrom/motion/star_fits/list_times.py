@@ -13,8 +13,6 @@ LEAST, EPOCHS = 30, 3
 SHIFTS = np.r_[-np.geomspace(4.0, 0.01, 24), 0.0, np.geomspace(0.01, 4.0, 24)]
 #: squared dispersion of the motions over the spread that is measured, and factors on squared errors
 DISPERSIONS, FACTORS = np.r_[np.geomspace(1e-3, 1.0, 8), 1.5], np.geomspace(0.1, 10.0, 17)
-#: the motions' spread over their errors below which they tell no time
-MOVING = 1.2
 #: widths beyond which a motion, and multiples of the typical chi-square beyond which a star, takes no part
 FAST, WILD = 5.0, 9.0
 #: logarithm of the likelihood by which a list's time must be better for the next one to be sought, 4.5 sigma
@@ -59,6 +57,8 @@ def list_times(epochs, position, error, fits, usable):
     data = [_displacements(epochs, position[a], error[a], fits, usable, a) for a in (0, 1)]
     if min(len(y) for y, _ in data) < LEAST:
         return time, sigma
+    if _likelihood(data, epochs) - _likelihood(data, epochs, DISPERSIONS[:1]) < SEEN:
+        return time, sigma  # no motions beyond the errors
     known, baseline = np.zeros(n_epochs), float(np.ptp(epochs))
     left = list(range(n_epochs))
     for _ in range(max((n_epochs - 1) // 2, 1)):
@@ -79,25 +79,22 @@ def _displacements(epochs, position, error, fits, usable, axis):
     """Displacements of the stars that tell, about each list's mean, and inverse variances; (m, n_epochs)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.where(usable & np.isfinite(position) & (error > 0), error**-2.0, 0.0)
-    motion, spread = fits.motion[:, axis], fits.motion_error[:, axis]
-    rows = np.flatnonzero((fits.model >= 0) & np.isfinite(motion + spread) & ((weight > 0).sum(1) >= EPOCHS))
+    rows = np.flatnonzero((fits.model >= 0) & ((weight > 0).sum(1) >= EPOCHS))
     if rows.size < LEAST:
         return _no_stars(epochs)
-    rows = rows[np.argsort(spread[rows])[:ENOUGH]]
+    # lines through all epochs: fits have left out, or doubt, the list that is wrong
+    motion, spread = _lines(epochs, position[rows], weight[rows])[1:]
+    best = np.argsort(spread)[:ENOUGH]
+    rows, motion = rows[best], motion[best]
     weight = weight[rows]
     seen = weight > 0
-    line = np.stack([fits.at(t)[0][rows, axis] for t in epochs], -1)
-    residual = np.where(seen, position[rows] - line, 0.0)
+    moving = motion - np.median(motion)
+    residual = _lines(epochs, position[rows], weight)[0]
+    residual = np.where(seen, residual - np.nanmedian(np.where(seen, residual, np.nan), axis=0), 0.0)
     chi2 = np.sum(residual**2 * weight, 1) / np.maximum(seen.sum(1) - 2, 1)
-    moving = motion[rows] - np.median(motion[rows])
-    if robust_sigma(moving) < MOVING * np.median(spread[rows]):
-        return _no_stars(epochs)
     good = (chi2 < WILD * np.median(chi2)) & (np.abs(moving) < FAST * robust_sigma(moving))
-    y, weight, seen = (
-        (residual + moving[:, None] * (epochs - np.mean(epochs)))[good],
-        weight[good],
-        seen[good],
-    )
+    y = (residual + moving[:, None] * (epochs - np.mean(epochs)))[good]
+    weight, seen = weight[good], seen[good]
     place = fits.position[rows[good]]
     place = (place - place.mean(0)) / np.abs(place - place.mean(0)).max()
     degree = MOST_DEGREE if len(y) > STARS_PER_TERM * len(polynomial_terms(MOST_DEGREE)) else 1
@@ -108,11 +105,21 @@ def _displacements(epochs, position, error, fits, usable, axis):
     return np.where(seen, y, 0.0), weight
 
 
+def _lines(epochs, position, weight):
+    """Residuals of weighted lines in time, their slopes and the slopes' errors."""
+    y, total = np.where(weight > 0, position, 0.0), weight.sum(1)[:, None]
+    dt = epochs - weight @ epochs[:, None] / total
+    y = y - np.sum(weight * y, 1)[:, None] / total
+    power = np.maximum(np.sum(weight * dt**2, 1), 1e-300)
+    slope = np.sum(weight * dt * y, 1) / power
+    return y - slope[:, None] * dt, slope, power**-0.5
+
+
 def _no_stars(epochs):
     return np.zeros((0, len(epochs))), np.zeros((0, len(epochs)))
 
 
-def _likelihood(data, times):
+def _likelihood(data, times, dispersions=DISPERSIONS):
     """Logarithm of the likelihood of all displacements at given times, best dispersion and error factor."""
     total = 0.0
     for y, w in data:
@@ -122,7 +129,7 @@ def _likelihood(data, times):
         c, q, r = c - b**2 / a, q - b * p / a, np.maximum(r - p**2 / a, 0.0)
         n = (w > 0).sum(1) - 1
         spread = np.median((q / np.maximum(c, 1e-300)) ** 2) / 0.455  # of a normal distribution
-        v = (DISPERSIONS * spread)[:, None, None]
+        v = (dispersions * spread)[:, None, None]
         f = FACTORS[None, :, None]
         chi2 = r / f - (q / f) ** 2 / (c / f + 1 / v)
         total += np.max(-0.5 * np.sum(chi2 + n * np.log(f) + np.log1p(v * c / f), axis=-1))

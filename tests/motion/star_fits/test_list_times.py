@@ -67,4 +67,4 @@ def test_the_verdict_names_the_list(models):
     )[0]
     assert first.verdict == "bad"
     assert first.causes[0] == "a wrong epoch of this list"
-    assert first.about == out.names[1]
+    assert first.about == "visit1"
