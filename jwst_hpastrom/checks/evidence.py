@@ -71,7 +71,7 @@ CHECKS = {
     "master": (sc.list_errors, sc.bright_scatter),
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter, mo.own_scatter,
-        mo.pattern, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice, ca.magnitudes,
+        mo.pattern, mo.linear, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice, ca.magnitudes,
         ca.stated_errors, ca.unknown, mo.magnitude_trend, mo.chi2_loo, mo.frame_bias, mo.unchecked,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),

@@ -9,13 +9,15 @@ from jwst_hpastrom.columns import Flag, values
 
 __all__ = [
     "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "correlation", "crossed",
-    "frame_bias", "magnitude_trend", "own_scatter", "pattern", "pull", "slope", "unchecked",
+    "frame_bias", "linear", "magnitude_trend", "own_scatter", "pattern", "pull", "slope", "unchecked",
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"
 AXES = ("pmra", "pmdec")
 #: errors beyond which the two axes are no more of one factor
 DIFFERENT = 4.0
+#: correlation with the catalog's motions that the errors leave, below which they hide what is common
+HIDDEN = 0.6
 #: factor that no error of an epoch makes
 OTHER_UNITS = 20.0
 EPOCH = "a wrong epoch of the catalog or of the exposures"
@@ -74,7 +76,12 @@ def _n_pulls(found):
 def slope(motions):
     """Factor by which the measured motions are the catalog's, whatever either's errors."""
     found = _numbers(motions)
-    axes = {c: (found[f"factor_{c}"], found[f"factor_error_{c}"]) for c in AXES if f"factor_{c}" in found}
+    axes = {
+        c: (found[f"factor_{c}"], found[f"factor_error_{c}"])
+        for c in AXES
+        # errors that hide the motions hide a factor
+        if f"factor_{c}" in found and not found.get(f"expected_correlation_{c}", np.nan) < HIDDEN
+    }
     alike = len(axes) == 2 and not _differ(*axes.values(), DIFFERENT)
     if alike and min(v for v, _ in axes.values()) > 0:
         value, error = np.array(list(axes.values())).T
@@ -141,7 +148,7 @@ def correlation(motions):
     found = _numbers(motions)
     for c in ("pmra", "pmdec"):
         expected = found.get(f"expected_correlation_{c}", np.nan)
-        if not expected > 0.5:
+        if not expected > HIDDEN:
             continue  # the catalog's errors hide the motions
         value, scatter = found[f"correlation_{c}"] / expected, abs(found.get(f"slope_{c}", np.nan))
         causes = (PART_OFF, "stars matched to others: another field or a wrong epoch",
@@ -236,6 +243,16 @@ def pattern(motions):
         (None, 1.0), (None, None if limited else 2.0), rank=4,
         causes=_known(motions, (FAR_OFF, "a distortion of the catalog itself")),
         remedy="solve the distortion from these exposures; a zero_point_degree of 2 or 3 takes the rest out",
+    )  # fmt: skip
+
+
+def linear(motions):
+    """What differences from the catalog have of a linear function of the place, over the stated errors."""
+    yield judge(
+        MOTION, "linear pattern over the field of the differences from the catalog's motions, errors",
+        _numbers(motions).get("linear_ratio", np.nan), (None, 1.0), (None, 3.0), rank=16,
+        causes=("a tie of the epochs that rests on few stars that move", "motions of a turned catalog"),
+        remedy="give zero_point_degree=1: the catalog's motions take it out",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.analysis.field_pattern import field_pattern
 
 
-def judged(spoil=lambda catalog, rng: None, seed=1, n=600, bend=0.0):
+def judged(spoil=lambda catalog, rng: None, seed=1, n=600, bend=0.0, tilt=0.0):
     """Checks of motions against a catalog that may be spoiled, of a frame that may be bent (mas/yr)."""
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(-1000, 1000, (2, n))
@@ -24,6 +24,7 @@ def judged(spoil=lambda catalog, rng: None, seed=1, n=600, bend=0.0):
     spoil(catalog, rng)
     error = 0.03 * growth
     found = true + rng.normal(0, error, (2, n)) + bend * np.stack([(x / 1000) ** 2, x * y / 1e6])
+    found += tilt * np.stack([x, -y]) / 1000
     data = {"pmra": found[0], "pmdec": found[1], "pmra_error": error, "pmdec_error": error, "mag": mag,
             "dec": np.full(n, -69.0), "x": x, "y": y, "first_epoch_row": np.arange(n)}  # fmt: skip
     motions = make_table(MOTION, data, {"baseline": 16.0})
@@ -105,6 +106,12 @@ def test_a_bent_frame_blames_the_distortion(bend):
     first = judged(bend=bend)[0]
     assert first.verdict == "bad"
     assert first.causes[0].startswith("a distortion that does not fit"), str(first)
+
+
+def test_a_tie_that_is_tilted_blames_no_catalog():
+    noted = [c for c in judged(tilt=0.15) if c.verdict != "ok"]
+    assert [c.verdict for c in noted] == ["look"], [str(c) for c in noted]
+    assert noted[0].causes[0].startswith("a tie of the epochs")
 
 
 def test_a_linear_pattern_is_none():

@@ -15,6 +15,8 @@ __all__ = ["compare_with_catalog"]
 AXES = ("pmra", "pmdec")
 #: fewest stars with motions of both
 LEAST = 30
+#: stated errors from which on a linear pattern is taken out: what is smaller is as well noise
+MATTERS = 0.5
 #: widths of the better two fifths beyond which a star is apart from the rest: one in 8,000 by chance
 APART = 3 * np.sqrt(2.0)
 
@@ -39,18 +41,19 @@ def compare_with_catalog(motions, first_epoch, master=None):
     dict
         n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); factor_* and
         factor_error_*, by which the motions are the catalog's, whatever the errors (``common_scale``), and
-        cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the catalog;
-        pull, the robust width of the differences over both errors, pull_scatter the same with the scatter for
-        the errors, and pull_scaled, of motions divided by their factor; pull_small, pull_large, of the half
-        with the smaller and the larger errors of the catalog at each magnitude; outliers, the share of stars
-        that differ by more than four sigma, and core, the
-        width of the best fifth; apart, the share beyond three times the width of the better two fifths, of
-        n_pulls; position_ratio, of the motions' errors to the part that the catalog's stated positions have
-        in them; trend_mas, trend_sigma, the difference between faint and bright stars (at the exposures'
-        epoch) and how many times its error it is; pattern_mas, pattern_ratio, pattern_sigma, what the
-        differences have in common over the field (`field_pattern`), at the exposures' epoch and over the
-        median error; and what the catalog's columns tell (``catalog_columns``). Only the last where fewer
-        than 30 stars have both motions.
+        cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the
+        catalog; pull, the robust width of the differences over both errors, pull_scatter the same with the
+        scatter for the errors, and pull_scaled, of motions divided by their factor; pull_small, pull_large,
+        of the half with the smaller and the larger errors of the catalog at each magnitude; outliers, the
+        share of stars that differ by more than four sigma, and core, the width of the best fifth; apart,
+        the share beyond three times the width of the better two fifths, of n_pulls; position_ratio, of the
+        motions' errors to the part that the catalog's stated positions have in them; trend_mas,
+        trend_sigma, the difference between faint and bright stars (at the exposures' epoch) and how many
+        times its error it is; linear_ratio, what the differences have of a linear function of the place,
+        over the stated errors, which is taken out, above one half, before all others; pattern_mas,
+        pattern_ratio, pattern_sigma, what the differences have in common over the field (`field_pattern`),
+        at the exposures' epoch and over the median error; and what the catalog's columns tell
+        (``catalog_columns``). Only the last where fewer than 30 stars have both motions.
     """
     row = np.asarray(motions["first_epoch_row"], int)
     ours = np.stack([values(motions, c) for c in AXES])
@@ -66,7 +69,13 @@ def compare_with_catalog(motions, first_epoch, master=None):
     both = (v[..., ok] for v in (ours, own, error, own_error, mag, scatter))
     ours, own, error, own_error, mag, scatter = both
     shown = np.where(np.isfinite(scatter), scatter, error)
-    out = {"n": int(ok.sum())} | _alike(ours, own, own_error) | _factors(ours, shown, own, own_error, mag)
+    ours, out = _without_line(motions[ok], ours, own, error)
+    out = (
+        {"n": int(ok.sum())}
+        | out
+        | _alike(ours, own, own_error, shown)
+        | _factors(ours, shown, own, own_error, mag)
+    )
     out |= columns
     known = np.isfinite(own_error).all(0)
     if known.sum() < LEAST:
@@ -116,11 +125,34 @@ def _tails(pull):
     }
 
 
+def _without_line(motions, ours, own, error):
+    """Measured motions without what their differences from the catalog's have of a linear function of place.
+
+    The tie of two epochs finds it from stars that move: with few of them it is off for all alike.
+    """
+    x, y = (values(motions, c) for c in "xy")
+    if not np.isfinite(x + y).all() or np.ptp(x) == 0 or np.ptp(y) == 0 or x.size < 2 * LEAST:
+        return ours, {}
+    design = np.stack([np.ones_like(x), *((c - c.mean()) / c.std() for c in (x, y))], 1)
+    out, size = ours.copy(), []
+    for k, d in enumerate(ours - own):
+        keep = np.abs(d - np.median(d)) <= 4 * max(robust_sigma(d), 1e-30)
+        for _ in range(4):
+            c, *_ = np.linalg.lstsq(design[keep], d[keep], rcond=None)
+            left = d - design @ c
+            keep = np.abs(left) <= 4 * max(robust_sigma(left), 1e-30)
+        out[k] -= design[:, 1:] @ c[1:]
+        noise = robust_sigma(left) ** 2 / keep.sum()
+        size.append(np.sqrt(max(float(c[1:] @ c[1:]) - 2 * noise, 0.0)) / float(np.median(error[k])))
+    found = {"linear_ratio": float(max(size))}
+    return (out if found["linear_ratio"] > MATTERS else ours), found
+
+
 def _width(pull):
     return float(np.mean([robust_sigma(p) for p in pull])) if pull.shape[1] >= 10 else np.nan
 
 
-def _alike(ours, own, own_error):
+def _alike(ours, own, own_error, error):
     """Slopes and correlations, by the stars whose motions the catalog knows best."""
     stated = np.hypot(*own_error)
     best = np.ones(stated.size, bool)
@@ -138,10 +170,11 @@ def _alike(ours, own, own_error):
         out[f"correlation_{c}"] = rho
         out[f"crossed_{c}"] = _correlation(a[k], b[1 - k])
         out[f"slope_{c}"] = float(np.copysign(a[k].std() / max(b[k].std(), 1e-12), rho))
-        noise = float(np.mean(own_error[k, best][good] ** 2))
-        spread = float(np.var(b[k]))
-        # what the catalog's own errors leave of a perfect correlation
-        out[f"expected_correlation_{c}"] = float(np.sqrt(max(1 - noise / max(spread, 1e-30), 0.0)))
+        # what both errors leave of a perfect correlation
+        out[f"expected_correlation_{c}"] = float(np.sqrt(np.prod([
+            max(1 - float(np.mean(e[k, best][good] ** 2)) / max(float(np.var(v[k])), 1e-30), 0.0)
+            for v, e in ((b, own_error), (a, error))
+        ])))  # fmt: skip
     return out
 
 
