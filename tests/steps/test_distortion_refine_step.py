@@ -117,10 +117,10 @@ def test_refusals(lists, tmp_path):
     [(None, ["stdgdc", "gdc"]), (["asdf"], []), (["stdgdc"], ["stdgdc"]), (["GDC", " asdf"], ["gdc"])],
 )
 def test_only_the_formats_asked_for_are_written(formats, wanted, tmp_path, monkeypatch):
-    module, written = "jwst_hpastrom.steps.distortion_refine_step", []
+    module, written = "jwst_hpastrom.io.calibrations.layouts", []
     monkeypatch.setattr(f"{module}.write_stdgdc", lambda path, *_, **__: written.append(Path(path).name))
     monkeypatch.setattr(f"{module}.forward_layers", lambda correction: None)
-    DistortionRefineStep(output_dir=str(tmp_path), formats=formats)._write_layers("one", None, {})
+    DistortionRefineStep(output_dir=str(tmp_path), formats=formats)._write_layouts("one", None, {})
     assert written == [f"one_{suffix}.fits" for suffix in wanted]
 
 

@@ -89,7 +89,7 @@ def quality_table(solution):
 
     Parameters
     ----------
-    solution : `~jwst_hpastrom.distortion.solution.Solution`
+    solution : `~jwst_hpastrom.distortion.DistortionSolution`
 
     Returns
     -------

@@ -39,14 +39,14 @@ def divide(inputs, *, force=False):
 
     Parameters
     ----------
-    inputs : `~jwst_hpastrom.steps._base.Inputs`
+    inputs : `~jwst_hpastrom.steps._inputs.Inputs`
 
     force : bool
         As of `~jwst_hpastrom.instrument.identify`.
 
     Returns
     -------
-    list of (dict, `~jwst_hpastrom.steps._base.Inputs`)
+    list of (dict, `~jwst_hpastrom.steps._inputs.Inputs`)
         What each group was taken with, and its inputs; the inputs themselves where there is one group. A
         library in memory is not divided.
     """
