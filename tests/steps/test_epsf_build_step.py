@@ -48,6 +48,7 @@ def test_every_parameter_of_the_builder_is_one_of_the_step():
         if p.kind is p.KEYWORD_ONLY and p.name not in (
             "correction",
             "start",
+            "made_for",
             "checkpoint",
             "store",
             "executor",

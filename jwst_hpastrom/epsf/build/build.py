@@ -100,6 +100,7 @@ def build_library(
     oversampling: int = 4,
     band_limit: float | None = None,
     brighter_fatter: float | None = None,
+    follow_wavefront: bool = True,
     made_for: dict | None = None,
     checkpoint: Any = None,
     store: Store | None = None,
@@ -190,6 +191,10 @@ def build_library(
         `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
         switches it off.
 
+    follow_wavefront : bool
+        Let the ePSF follow the exposures' wavefronts about their mean, where bright stars show a drift beyond
+        doubt (this project's choice).
+
     made_for : dict, optional
         INSTRUME, detector and filter, as in a library's metadata (keys ``instrument``, ``detector``,
         ``filter``): what a model of the optics needs, with which the ePSF follows the wavefront from exposure
@@ -245,6 +250,7 @@ def build_library(
         oversampling=oversampling,
         band_limit=band_limit,
         brighter_fatter=brighter_fatter,
+        follow_wavefront=follow_wavefront,
         made_for=made_for,
     )
     if start is not None:

@@ -37,6 +37,7 @@ class BuildConfig:
     oversampling: int = 4
     band_limit: float | None = None
     brighter_fatter: float | None = None
+    follow_wavefront: bool = True
     made_for: dict | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class BuildConfig:
     @property
     def followed_at(self) -> range:
         """Iterations in which the exposures' wavefronts are measured anew."""
-        return range(min(self.retrieved_at), self.n_iterations)
+        return range(min(self.retrieved_at), self.n_iterations if self.follow_wavefront else 0)
 
     @property
     def refresh_at(self) -> list[int]:
