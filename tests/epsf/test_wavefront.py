@@ -121,11 +121,9 @@ def test_stars_are_fitted_with_the_exposure_s_own_wavefront():
     for follow in (False, True):
         table = measure_stars(image, library, follow_wavefront=follow)
         off, err = pulls(table, x[bright], y[bright])
-        scatter.append(robust_sigma(off / err))
-        absolute = robust_sigma(off)
-        scatter.append(absolute)
-    assert scatter[3] < 0.5 * scatter[1]
-    assert 0.75 < scatter[2] < 1.25  # the stated errors follow
+        scatter.append(robust_sigma(off))
+    assert scatter[1] < 0.5 * scatter[0]
+    assert 0.75 < robust_sigma(off / err) < 1.25  # the stated errors follow
     assert np.linalg.norm(table.meta["wavefront_nm"]) == pytest.approx(np.linalg.norm(DRIFT), rel=0.35)
 
 
@@ -133,6 +131,8 @@ def test_without_drift_nothing_changes():
     rng = np.random.default_rng(6)
     library, x, y, flux = sampled(BASE), *stars(rng)
     image = exposure(library, x, y, flux, rng)
+    j, i = rng.integers(5, SIDE - 5, (2, 80))  # hot pixels tell nothing
+    image.data[j, i] += 10 ** rng.uniform(0, 1.5, 80)
     plain, followed = (measure_stars(image, library, follow_wavefront=f) for f in (False, True))
     assert "wavefront_nm" not in followed.meta
     np.testing.assert_array_equal(plain["x"], followed["x"])

@@ -49,6 +49,7 @@ def test_every_parameter_of_the_builder_is_one_of_the_step():
             "config",
             "correction",
             "start",
+            "made_for",
             "checkpoint",
             "store",
             "executor",

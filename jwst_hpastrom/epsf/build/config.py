@@ -84,6 +84,11 @@ class BuildConfig(Configuration):
         `jwst_hpastrom.epsf.brighter_fatter`); learned from the stars, where they pay for it, if not given. 0
         switches it off.""",
     )  # fmt: skip
+    follow_wavefront: bool = parameter(
+        default=True, kind="bool",
+        text="""Let the ePSF follow the exposures' wavefronts about their mean, where bright stars show a drift
+        beyond doubt (this project's choice).""",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,7 +115,7 @@ class BuildConfig(Configuration):
     @property
     def followed_at(self) -> range:
         """Iterations in which the exposures' wavefronts are measured anew."""
-        return range(min(self.retrieved_at), self.n_iterations)
+        return range(min(self.retrieved_at), self.n_iterations if self.follow_wavefront else 0)
 
     @property
     def refresh_at(self) -> list[int]:

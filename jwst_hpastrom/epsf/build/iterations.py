@@ -147,7 +147,7 @@ def _fit(job, run, config):
                 _learn_charge(job, run)
             stars.refresh(job, library, detect=again, mesh=config.mesh)
         stars.fit(job, library)
-        if it in config.followed_at or (it == 0 and run.difference is not None):
+        if it in config.followed_at or (it == 0 and config.follow_wavefront):
             library = _follow(job, run, library, config)
     return library
 
