@@ -162,20 +162,34 @@ class Level:
         qx = 2 * np.pi * np.fft.rfftfreq(size[1])
         sy, sx = (self.lengths / self.grid.bin).T[:, :, None, None, None]
         root = np.sqrt(2 * np.pi * sx * sy) * np.exp(-0.25 * ((qx * sx) ** 2 + (qy * sy) ** 2))
+        # waves that stand for two, their complex conjugates, and the norm of white noise
+        twice = np.where((np.arange(qx.size) == 0) | (2 * np.arange(qx.size) == size[1]), 1.0, 2.0)
+        norm = np.sqrt(twice / np.prod(size))
         object.__setattr__(self, "_size", size)
         # single precision: half the time, and 1e-6 of the field is nothing
-        object.__setattr__(self, "_root", root.astype(np.float32))
+        object.__setattr__(self, "_norm", norm.astype(np.float32))
+        object.__setattr__(self, "_synthesis", (root / norm).astype(np.float32))
+        object.__setattr__(self, "_analysis", (root * norm).astype(np.float32))
 
     @property
     def white(self):
         """Shape of the white noise."""
         return (len(self.lengths), 2, self.grid.bands, *self._size)
 
+    @property
+    def waves(self):
+        """Shape of the white noise's waves."""
+        return (*self.white[:-1], self._size[1] // 2 + 1)
+
+    def waves_of(self, z):
+        """Waves of white noise: other coordinates of it, in which lengths and products are the same."""
+        return self._norm * rfft2(z)
+
     def parts(self, z):
-        """The field of white noise at each scale, shape (n, 2, ny, nx)."""
+        """The field of white noise, given by its waves, at each scale, shape (n, 2, ny, nx)."""
         out = np.empty(self.deviation.shape, np.float32)
         for b, s in enumerate(self.grid.slices):
-            band = irfft2(self._root * rfft2(z[:, :, b]), self._size)
+            band = irfft2(self._synthesis * z[:, :, b], self._size)
             out[:, :, s] = band[..., : s.stop - s.start, : self.grid.size[1]]
         out *= self.deviation
         return out
@@ -183,9 +197,9 @@ class Level:
     def transposed(self, field):
         """The transpose of `parts` for a field (n, 2, ny, nx)."""
         field = field * self.deviation
-        out = np.empty(self.white, np.float32)
+        out = np.empty(self.waves, np.complex64)
         for b, s in enumerate(self.grid.slices):
-            out[:, :, b] = irfft2(self._root * rfft2(field[:, :, s], self._size), self._size)
+            out[:, :, b] = self._analysis * rfft2(field[:, :, s], self._size)
         return out
 
     def improved(self, found, error):
@@ -219,7 +233,7 @@ class RandomField:
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
         self.up, self.across = grid.spread()
         self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
-        self.bounds = np.cumsum([0] + [int(np.prod(level.white)) for level in self.levels])
+        self.bounds = np.cumsum([0] + [int(np.prod(level.waves)) for level in self.levels])
 
     @classmethod
     def stationary(cls, grid, power):
@@ -231,19 +245,21 @@ class RandomField:
             first += len(lengths)
         return cls(grid, out)
 
-    @property
-    def white(self):
-        """Number of the white noise's values."""
-        return int(self.bounds[-1])
+    def noise(self, rng):
+        """Draw white noise; return its waves."""
+        size = [int(np.prod(level.white)) for level in self.levels]
+        z = np.split(rng.standard_normal(sum(size), np.float32), np.cumsum(size)[:-1])
+        each = zip(self.levels, z, strict=True)
+        return np.concatenate([level.waves_of(v.reshape(level.white)).ravel() for level, v in each])
 
     def typical(self):
         """Root mean square of each scale's standard deviation, (n, 2), pixels."""
         return np.concatenate([np.sqrt(np.mean(v.deviation**2, axis=(2, 3))) for v in self.levels])
 
     def parts(self, z):
-        """The field of white noise at each scale of each level, list of (n, 2, ny, nx)."""
+        """The field of noise, given by its waves, at each scale of each level, list of (n, 2, ny, nx)."""
         pieces = zip(self.levels, self.bounds, self.bounds[1:], strict=False)
-        return [level.parts(z[a:b].reshape(level.white)) for level, a, b in pieces]
+        return [level.parts(z[a:b].reshape(level.waves)) for level, a, b in pieces]
 
     def total(self, parts, short=False):
         """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
@@ -339,11 +355,14 @@ def fit_power(distance, product, weight, *, least=LEAST):
 
 
 def _dot(a, b):
-    return np.float32(np.vdot(a, b))
+    return np.float32(np.vdot(a, b).real)
 
 
-def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_iterations=120):
+def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_iterations=120, start=None):
     """Return the posterior mean of the field.
+
+    The unknowns are the waves of the white noise, which have its products: each step needs one transformation
+    either way.
 
     Parameters
     ----------
@@ -359,11 +378,14 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_it
     tolerance : float
         Of the residual of the normal equations, relative.
     max_iterations : int
+    start : ndarray, optional
+        Waves to begin with, those of a solution with much the same prior and residuals.
 
     Returns
     -------
-    list of ndarray
+    parts : list of ndarray
         By level and scale, see `RandomField.parts`.
+    waves : ndarray
     """
     n_all = r.shape[1] if n_all is None else n_all
     groups = [evaluate[:n_all], evaluate[n_all:]][: 1 if n_all == r.shape[1] else 2]
@@ -384,8 +406,11 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_it
         return z + down(weigh(np.concatenate(at, axis=1)))
 
     left = down(weigh(r))
-    z, p = np.zeros_like(left), left.copy()
-    old = first = _dot(left, left)
+    first = _dot(left, left)
+    z = np.zeros_like(left) if start is None else start.copy()
+    if start is not None:
+        left -= normal(z)
+    p, old = left.copy(), _dot(left, left)
     for _ in range(max_iterations):
         if not old > tolerance**2 * first:
             break
@@ -396,4 +421,4 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=2e-3, max_it
         new = _dot(left, left)
         p = left + np.float32(new / old) * p
         old = new
-    return prior.parts(z)
+    return prior.parts(z), z
