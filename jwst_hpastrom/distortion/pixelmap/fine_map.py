@@ -119,19 +119,15 @@ class FineStructure:
         return out
 
     def solve(self, prior, r, **options):
-        """Posterior mean of the field, see `solve_field`."""
+        """Posterior mean of the field and its coordinates, see `solve_field`."""
         n_all = int(self.bounds[1])
         return solve_field(prior, self.evaluate, lambda v: self.w * self.about(v), r, n_all=n_all, **options)
 
-    def drawn(self, prior, rng):
-        """Draw a field, see `RandomField.parts`."""
-        return prior.parts(rng.standard_normal(prior.white, np.float32))
-
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return what comes out too much, scale by scale."""
-        parts = self.drawn(prior, rng)
+        parts = prior.parts(prior.noise(rng))
         noise = self.gather([f.simulate(rng) for f in self.frames])
-        found = self.solve(prior, noise + self.at_pairs(prior, parts), **options)
+        found, _ = self.solve(prior, noise + self.at_pairs(prior, parts), **options)
         return [f - p for f, p in zip(found, parts, strict=True)]
 
     def sample_all(self, prior, rng, **options):
@@ -144,7 +140,7 @@ class FineStructure:
         own : ndarray, shape (2, 2, n)
             Errors of the corrected positions of its pairs, and of these the measurements'.
         """
-        parts = self.drawn(prior, rng)
+        parts = prior.parts(prior.noise(rng))
         total, left, bases, own = prior.total(parts), [], [], None
         for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
@@ -156,7 +152,7 @@ class FineStructure:
             # the exposures' transformations, which own errors are taken about, are no part of them
             own = np.stack([left[0] + moved - stars, noise]) if own is None else own
         along = [(np.arange(n // self.grid.bin) + 0.5) * self.grid.bin - 0.5 for n in self.grid.shape[::-1]]
-        found = prior.total(self.solve(prior, self.gather(left), **options))
+        found = prior.total(self.solve(prior, self.gather(left), **options)[0])
         pairs = self.solved[0][0]
         at = self.grid.bilinear(pairs.x, pairs.y)
         own[0] -= np.stack([at @ v.ravel() for v in found])
@@ -276,9 +272,9 @@ def build_fine_map(
     shape = solved[0][1].correction.shape
     data = FineStructure(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands, axis), prior=prior)
     bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
-    field = data.first_prior()
+    field, z = data.first_prior(), None
     for turn in range(n_turns):
-        found = data.solve(field, data.gather(data.raw), tolerance=ROUGH)
+        found, z = data.solve(field, data.gather(data.raw), tolerance=ROUGH)
         bar.update()
         if turn == 0:
             data.reweigh(field, found)
@@ -290,7 +286,7 @@ def build_fine_map(
             [[round(float(v), 4) for v in row] for row in field.typical()],
         )  # fmt: skip
         log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
-    found = data.solve(field, data.gather(data.raw))
+    found, _ = data.solve(field, data.gather(data.raw), start=z)
     bar.update()
     samples = []
     for _ in range(n_samples):

@@ -8,14 +8,12 @@ by conjugate gradients (Methods §2).
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from scipy import sparse
 from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.optimize import nnls
 
+from jwst_hpastrom.distortion.pixelmap.grid import Grid
 from jwst_hpastrom.distortion.pixelmap.waves import Trend, Waves
 
 __all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_power", "solve_field"]
@@ -34,107 +32,6 @@ REACH = 2.5
 _PAD = 4.0
 #: share of the scales' variance that either kind of waves has before the data tell
 WAVY = 0.25
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Square bins over the detector, in bands along one axis across which nothing is continuous.
-
-    Images of the bins have the bands along their first axis; `upright` turns them to (y, x) and back.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Detector (ny, nx).
-    bin : int
-        Pixels per bin.
-    bands : int
-    axis : {"y", "x"}
-        Along which the bands follow each other.
-    """
-
-    shape: tuple
-    bin: int
-    bands: int
-    axis: str = "y"
-
-    def upright(self, image):
-        """Turn images of the bins to (y, x), or back."""
-        return np.swapaxes(image, -1, -2) if self.axis == "x" else image
-
-    @property
-    def size(self):
-        """Bins across and along the bands."""
-        ny, nx = (n // self.bin for n in self.shape)
-        return (nx, ny) if self.axis == "x" else (ny, nx)
-
-    @property
-    def slices(self):
-        """Rows of bins of each band."""
-        edges = np.linspace(0, self.size[0], self.bands + 1).astype(int)
-        return [slice(a, b) for a, b in pairwise(edges)]
-
-    def bilinear(self, x, y):
-        """Matrix that evaluates a field at raw positions, within their own band."""
-        if self.axis == "x":
-            x, y = y, x
-        ny, nx = self.size
-        fx = np.clip((x + 0.5) / self.bin - 0.5, 0, nx - 1)
-        fy = (y + 0.5) / self.bin - 0.5
-        row = np.clip((y + 0.5) / self.bin, 0, ny - 1).astype(int)
-        low, high = np.empty(row.size), np.empty(row.size)
-        for s in self.slices:
-            k = (row >= s.start) & (row < s.stop)
-            low[k], high[k] = s.start, s.stop - 1
-        fy = np.clip(fy, low, high)
-        i, j = np.minimum(fx.astype(int), nx - 2), np.minimum(fy, high - 1).astype(int)
-        f, g = fx - i, fy - j
-        column = np.stack([j * nx + i, j * nx + i + 1, (j + 1) * nx + i, (j + 1) * nx + i + 1], 1)
-        weight = np.stack([(1 - g) * (1 - f), (1 - g) * f, g * (1 - f), g * f], 1)
-        start = np.arange(0, 4 * x.size + 1, 4)
-        return sparse.csr_array((weight.ravel().astype(np.float32), column.ravel(), start), (x.size, ny * nx))
-
-    def full(self, image, order=3):
-        """Blow an image of the bins up to pixels (y, x), band by band."""
-        shape = self.shape[::-1] if self.axis == "x" else self.shape
-        out = np.empty(shape)
-        fx = (np.arange(shape[1]) + 0.5) / self.bin - 0.5
-        for s in self.slices:
-            rows = np.arange(s.start * self.bin, s.stop * self.bin)
-            fy = (rows + 0.5) / self.bin - 0.5 - s.start
-            places = np.meshgrid(fy, fx, indexing="ij")
-            out[rows] = map_coordinates(image[s], places, order=order, mode="nearest")
-        return self.upright(out)
-
-    def coarser(self):
-        """The grid of bins twice as large."""
-        return Grid(self.shape, 2 * self.bin, self.bands, self.axis)
-
-    def spread(self):
-        """Matrices that interpolate an image of the coarser bins along either axis, within bands."""
-        coarse = self.coarser()
-        rows = list(zip(self.slices, coarse.slices, strict=True))
-        whole = [(slice(0, self.size[1]), slice(0, coarse.size[1]))]
-        return _interpolation(rows, self.size[0], coarse.size[0]), _interpolation(
-            whole, self.size[1], coarse.size[1]
-        )
-
-    def smooth(self, image, width):
-        """Average an image of the bins with a Gaussian of ``width`` pixels."""
-        return gaussian_filter(image, width / self.bin, mode="reflect", truncate=3.0)
-
-
-def _interpolation(parts, n, n_coarse):
-    """Sparse matrix (n, n_coarse) that interpolates linearly from bins twice as large, part by part."""
-    out = sparse.lil_array((n, n_coarse), dtype=np.float32)
-    for fine, coarse in parts:
-        for row in range(fine.start, fine.stop):
-            at = np.clip((row + 0.5) / 2 - 0.5, coarse.start, coarse.stop - 1)
-            low = min(int(at), max(coarse.stop - 2, coarse.start))
-            out[row, low] = 1.0 - (at - low)
-            if low + 1 < coarse.stop:
-                out[row, low + 1] = at - low
-    return out.tocsr()
 
 
 @dataclass(frozen=True)
@@ -163,20 +60,34 @@ class Level:
         qx = 2 * np.pi * np.fft.rfftfreq(size[1])
         length = (self.lengths / self.grid.bin)[:, None, None, None]
         root = np.sqrt(2 * np.pi) * length * np.exp(-0.25 * length**2 * (qx**2 + qy**2))
+        # waves that stand for two, their complex conjugates, and the norm of white noise
+        twice = np.where((np.arange(qx.size) == 0) | (2 * np.arange(qx.size) == size[1]), 1.0, 2.0)
+        norm = np.sqrt(twice / np.prod(size))
         object.__setattr__(self, "_size", size)
         # single precision: half the time, and 1e-6 of the field is nothing
-        object.__setattr__(self, "_root", root.astype(np.float32))
+        object.__setattr__(self, "_norm", norm.astype(np.float32))
+        object.__setattr__(self, "_synthesis", (root / norm).astype(np.float32))
+        object.__setattr__(self, "_analysis", (root * norm).astype(np.float32))
 
     @property
     def white(self):
         """Shape of the white noise."""
         return (len(self.lengths), 2, self.grid.bands, *self._size)
 
+    @property
+    def spectrum(self):
+        """Shape of the white noise's spectrum."""
+        return (*self.white[:-1], self._size[1] // 2 + 1)
+
+    def spectrum_of(self, z):
+        """Spectrum of white noise: other coordinates of it, in which lengths and products are the same."""
+        return self._norm * rfft2(z)
+
     def parts(self, z):
-        """The field of white noise at each scale, shape (n, 2, ny, nx)."""
+        """The field of white noise, given by its spectrum, at each scale, shape (n, 2, ny, nx)."""
         out = np.empty(self.deviation.shape, np.float32)
         for b, s in enumerate(self.grid.slices):
-            band = irfft2(self._root * rfft2(z[:, :, b]), self._size)
+            band = irfft2(self._synthesis * z[:, :, b], self._size)
             out[:, :, s] = band[..., : s.stop - s.start, : self.grid.size[1]]
         out *= self.deviation
         return out
@@ -184,9 +95,9 @@ class Level:
     def transposed(self, field):
         """The transpose of `parts` for a field (n, 2, ny, nx)."""
         field = field * self.deviation
-        out = np.empty(self.white, np.float32)
+        out = np.empty(self.spectrum, np.complex64)
         for b, s in enumerate(self.grid.slices):
-            out[:, :, b] = irfft2(self._root * rfft2(field[:, :, s], self._size), self._size)
+            out[:, :, b] = self._analysis * rfft2(field[:, :, s], self._size)
         return out
 
     def improved(self, found, error):
@@ -221,7 +132,7 @@ class RandomField:
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
         self.up, self.across = grid.spread()
         self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
-        sizes = [int(np.prod(level.white)) for level in self.levels]
+        sizes = [int(np.prod(level.spectrum)) for level in self.levels]
         self.trend = Trend(grid)
         self.bounds = np.cumsum([0, *sizes, waves.white, self.trend.white])
 
@@ -235,21 +146,24 @@ class RandomField:
             first += len(lengths)
         return cls(grid, out, Waves.flat(grid, WAVY * np.sum(power, axis=1)))
 
-    @property
-    def white(self):
-        """Number of the white noise's values."""
-        return int(self.bounds[-1])
+    def noise(self, rng):
+        """Draw white noise; return its coordinates: the spectra of the levels', that of waves and trend."""
+        size = [int(np.prod(level.white)) for level in self.levels]
+        size.append(self.waves.white + self.trend.white)
+        *z, rest = np.split(rng.standard_normal(sum(size), np.float32), np.cumsum(size)[:-1])
+        each = zip(self.levels, z, strict=True)
+        return np.concatenate([*(v.spectrum_of(n.reshape(v.white)).ravel() for v, n in each), rest])
 
     def typical(self):
         """Root mean square of each scale's standard deviation, (n, 2), pixels."""
         return np.concatenate([np.sqrt(np.mean(v.deviation**2, axis=(2, 3))) for v in self.levels])
 
     def parts(self, z):
-        """The field of white noise at each scale of each level, list of (n, 2, ny, nx); waves, trend."""
+        """The field of coordinates, see `noise`: each scale of each level, (n, 2, ny, nx); waves, trend."""
         pieces = zip(self.levels, self.bounds, self.bounds[1:], strict=False)
-        out = [level.parts(z[a:b].reshape(level.white)) for level, a, b in pieces]
+        out = [level.parts(z[a:b].reshape(level.spectrum)) for level, a, b in pieces]
         a, b = self.bounds[-3:-1]
-        return out + self.waves.parts(z[a:b]) + self.trend.parts(z[b:])
+        return out + self.waves.parts(z[a:b].real) + self.trend.parts(z[b:].real)
 
     def total(self, parts, short=False):
         """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
@@ -266,7 +180,8 @@ class RandomField:
             if short is not None:
                 each[: SHORT[k]] += images[1]
             out.append(level.transposed(each).ravel())
-        return np.concatenate([*out, self.waves.transposed(field), self.trend.transposed(field)])
+        rest = self.waves.transposed(field), self.trend.transposed(field)
+        return np.concatenate([*out, *rest]).astype(np.complex64, copy=False)
 
     def _gathered(self, field):
         return np.stack([(self.down @ v) @ self.across for v in field])
@@ -343,11 +258,14 @@ def fit_power(distance, product, weight, *, least=LEAST):
 
 
 def _dot(a, b):
-    return np.float32(np.vdot(a, b))
+    return np.float32(np.vdot(a, b).real)
 
 
-def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_iterations=200):
+def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_iterations=200, start=None):
     """Return the posterior mean of the field.
+
+    The unknowns are the spectrum of the white noise, which has its products: each step needs one transformation
+    either way.
 
     Parameters
     ----------
@@ -363,11 +281,15 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_it
     tolerance : float
         Of the residual of the normal equations, relative.
     max_iterations : int
+    start : ndarray, optional
+        Coordinates to begin with, those of a solution with much the same prior and residuals.
 
     Returns
     -------
-    list of ndarray
+    parts : list of ndarray
         By level and scale, see `RandomField.parts`.
+    z : ndarray
+        Its coordinates.
     """
     n_all = r.shape[1] if n_all is None else n_all
     groups = [evaluate[:n_all], evaluate[n_all:]][: 1 if n_all == r.shape[1] else 2]
@@ -388,8 +310,11 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_it
         return z + down(weigh(np.concatenate(at, axis=1)))
 
     left = down(weigh(r))
-    z, p = np.zeros_like(left), left.copy()
-    old = first = _dot(left, left)
+    first = _dot(left, left)
+    z = np.zeros_like(left) if start is None else start.copy()
+    if start is not None:
+        left -= normal(z)
+    p, old = left.copy(), _dot(left, left)
     for _ in range(max_iterations):
         if not old > tolerance**2 * first:
             break
@@ -400,4 +325,4 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_it
         new = _dot(left, left)
         p = left + np.float32(new / old) * p
         old = new
-    return prior.parts(z)
+    return prior.parts(z), z
