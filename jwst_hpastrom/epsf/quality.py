@@ -8,8 +8,8 @@ from jwst_hpastrom.epsf.kernels import detection
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = [
-    "least_widths", "lost_core", "lost_peaks", "mark_cosmic_rays", "mark_crowded", "mark_shapes", "radxs_band",
-    "useless",
+    "least_widths", "lost_core", "lost_peaks", "mark_cosmic_rays", "mark_crowded", "mark_shapes",
+    "radxs_band", "useless",
 ]  # fmt: skip
 
 N_SIGMA = 3.0

@@ -1,10 +1,9 @@
 """A Gaussian random field on the detector: the prior of the finest structure, and its posterior from pairs.
 
-The field is a sum over a few scales, each stationary but for a slowly varying amplitude, and independent from
-amplifier to amplifier; of rows and columns (`Waves`); and of what the polynomial is off by (`Trend`). With
-z white noise it is f = L z, of the scales L = Σ U A F⁻¹ S F, where U interpolates what is coarser from larger
-bins; the stars' positions are eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved
-by conjugate gradients (Methods §2).
+The field is a sum over a few scales, each stationary but for a slowly varying amplitude and independent from
+amplifier to amplifier, of rows and columns (`Waves`), and of what the polynomial is off by (`Trend`). With
+z white noise f = L z, of scales L = Σ U A F⁻¹ S F, where U interpolates from larger bins; the stars are
+eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients.
 """
 
 from dataclasses import dataclass
@@ -21,12 +20,12 @@ __all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_pow
 #: scales of each level, pixels: the covariance of each is a Gaussian of this standard deviation. From the
 #: finest that stars are dense enough to show to what a polynomial of fifth degree follows
 SCALES = (np.array([5.0, 12.0]), np.array([30.0, 75.0]))
-#: of each level, how many scales are finer than a cell of the default look-up table
+#: of each level, how many scales are finer than a cell of the default table
 SHORT = (2, 1)
 #: no short scale has less than this share of the short ones' variance anywhere, no long one of the long
 #: ones': structure is not as smooth as Gaussians
 LEAST = 0.01
-#: lengths over which strengths are averaged: with 4 a void spreads to where none is
+#: lengths over which strengths are averaged: more spread a void to where none is
 REACH = 2.5
 #: standard deviations after which a covariance may begin again
 _PAD = 4.0
@@ -101,7 +100,7 @@ class Level:
         return out
 
     def improved(self, found, error):
-        """Return the deviations as the data want them, see `RandomField.improved`."""
+        """Return the variances as the data want them, see `RandomField.improved`."""
         out = np.empty(self.deviation.shape, np.float32)
         for new, old, f, e, length in zip(out, self.deviation, found, error, self.lengths, strict=True):
             width = max(REACH * length, 24.0)
@@ -246,8 +245,7 @@ def autocorrelation(values, weights, grid, reach=160.0):
 def fit_power(distance, product, weight, *, least=LEAST):
     """Variances of the scales (`SCALES`) that add up to a measured covariance, which has no direction.
 
-    None gets less than the share ``least`` of the short or the long ones: what the average does not show may
-    be there in places.
+    None gets less than the share ``least`` of the short or the long ones.
     """
     root = np.sqrt(weight / weight.max())
     design = np.exp(-0.5 * (distance[:, None] / np.concatenate(SCALES)) ** 2)
@@ -258,14 +256,14 @@ def fit_power(distance, product, weight, *, least=LEAST):
 
 
 def _dot(a, b):
-    return np.float32(np.vdot(a, b).real)
+    return np.vdot(a, b).real
 
 
 def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_iterations=200, start=None):
     """Return the posterior mean of the field.
 
-    The unknowns are the spectrum of the white noise, which has its products: each step needs one transformation
-    either way.
+    The unknowns are the spectrum of the white noise, which has its products: each step needs one
+    transformation either way.
 
     Parameters
     ----------

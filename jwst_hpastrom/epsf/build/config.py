@@ -86,8 +86,8 @@ class BuildConfig(Configuration):
     )  # fmt: skip
     follow_wavefront: bool = parameter(
         default=True, kind="bool",
-        text="""Let the ePSF follow the exposures' wavefronts about their mean, where bright stars show a drift
-        beyond doubt (this project's choice).""",
+        text="""Let the ePSF follow the exposures' wavefronts about their mean, where bright stars show a
+        drift beyond doubt (this project's choice).""",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
