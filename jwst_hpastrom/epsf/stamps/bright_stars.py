@@ -7,11 +7,11 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell
-from jwst_hpastrom.epsf.optics import MODES
 from jwst_hpastrom.epsf.stamps.drifts import Drifts, drift_in_stamps
 from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
+from jwst_hpastrom.epsf.wavefront import MODES
 from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
 from jwst_hpastrom.storage import in_memory
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.epsf.optics import MODES, Optics
+from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 
 __all__ = ["Wavefront", "retrieve"]
 
@@ -32,7 +32,7 @@ class Wavefront:
     middle, span : ndarray, shape (2,)
         Of the field positions, pixels.
 
-    optics : `~jwst_hpastrom.epsf.optics.Optics`
+    optics : `~jwst_hpastrom.epsf.wavefront.optics.Optics`
 
     misfit : float
         RMS of the ePSF less the model in units of the ePSF's, weighted by its noise.

@@ -14,8 +14,8 @@ import numpy as np
 
 from jwst_hpastrom.epsf.image import boxes
 from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
-from jwst_hpastrom.epsf.optics import MODES, Optics
-from jwst_hpastrom.epsf.phase_retrieval import Wavefront, retrieve
+from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
+from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront, retrieve
 from jwst_hpastrom.epsf.weights import BRIGHT_PIXEL, MEAN_ABSOLUTE, MOST_STARS, NO_STAR
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.instrument import filter_of, nominal_scale
@@ -41,10 +41,10 @@ class Modes:
 
     Attributes
     ----------
-    wavefront : `~jwst_hpastrom.epsf.phase_retrieval.Wavefront`
+    wavefront : `~jwst_hpastrom.epsf.wavefront.phase_retrieval.Wavefront`
         Of the library's optics.
 
-    optics : `~jwst_hpastrom.epsf.optics.Optics`
+    optics : `~jwst_hpastrom.epsf.wavefront.optics.Optics`
         On the library's grid.
 
     x, y : ndarray

@@ -8,9 +8,9 @@ import pytest
 from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars, perturb_library
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.build.smoothing import recenter
-from jwst_hpastrom.epsf.optics import MODES, Optics, zernike
-from jwst_hpastrom.epsf.phase_retrieval import retrieve
 from jwst_hpastrom.epsf.wavefront import modes_of
+from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics, zernike
+from jwst_hpastrom.epsf.wavefront.phase_retrieval import retrieve
 from jwst_hpastrom.instrument import filter_of
 from jwst_hpastrom.numerics import robust_sigma
 

@@ -64,7 +64,7 @@ def zernike(noll, x, y):
     Examples
     --------
     >>> import numpy as np
-    >>> from jwst_hpastrom.epsf.optics import zernike
+    >>> from jwst_hpastrom.epsf.wavefront.optics import zernike
     >>> zernike(4, np.array([0.0, 1.0]), np.zeros(2)).round(3).tolist()
     [-1.732, 1.732]
     """

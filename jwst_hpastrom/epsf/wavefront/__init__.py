@@ -1,0 +1,15 @@
+"""What a drift of the telescope's wavefront does to effective PSFs, and how far it has drifted."""
+
+from jwst_hpastrom.epsf.wavefront.drift import (
+    LINEAR,
+    MOST_STARS,
+    REACH,
+    Drift,
+    Modes,
+    drift_of,
+    follow,
+    modes_of,
+)
+from jwst_hpastrom.epsf.wavefront.optics import MODES
+
+__all__ = ["LINEAR", "MODES", "MOST_STARS", "REACH", "Drift", "Modes", "drift_of", "follow", "modes_of"]
