@@ -87,7 +87,7 @@ def shortest_half(values: ArrayLike) -> tuple[float, float]:
     >>> sample = np.random.default_rng(1).normal(0, 1, 10000)
     >>> sample[:4500] += 20
     >>> middle, sigma = shortest_half(sample)
-    >>> abs(middle) < 0.1, 2 < sigma < 3, robust_sigma(sample) > 3.5
+    >>> bool(abs(middle) < 0.1), bool(2 < sigma < 3), bool(robust_sigma(sample) > 3.5)
     (True, True, True)
     """
     values = np.sort(np.asarray(values, float))

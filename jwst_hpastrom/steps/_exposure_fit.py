@@ -89,7 +89,7 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         drift = stars.meta.get("wavefront_nm")
         if drift is not None:
             local = modes_of(local).change(np.array(drift), local)
-    if local.data is not library.data:
+    if perturbation["zones"] != "none" or drift is not None:
         write_stdpsf(local.shifted(x0, y0), folder / f"{exposure.name}_pepsf.fits")
     if len(stars) == 0:
         raise NotEnoughStarsError("no star", "at least one", "check the exposure and the threshold")

@@ -10,6 +10,7 @@ import pytest
 from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
+from jwst_hpastrom.storage import Store
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
 
@@ -146,7 +147,7 @@ def test_a_missing_star_list_is_named(tmp_path):
     step = ToyStep(output_dir=str(tmp_path))
     step.run(make_association(tmp_path))
     with pytest.raises(MissingDataError, match="jw1_nis_cal.fits: found no star list"):
-        step.star_lists(step.seen)
+        step.star_lists(step.seen, columns=("x", "y"), store=Store())
 
 
 def test_own_suffixes_are_stripped():

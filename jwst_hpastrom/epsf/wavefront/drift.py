@@ -24,7 +24,7 @@ __all__ = ["Drift", "Modes", "drift_of", "follow", "modes_of"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-POOR_OPTICS = 0.05  # of the light: a model further off has no derivatives to tell of
+POOR_OPTICS = 0.03  # of the light: with a model that is 4 % off, drifts are followed that are none
 REACH = 2  # pixels: half the box around a star that tells
 LEAST_STARS = 20
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
