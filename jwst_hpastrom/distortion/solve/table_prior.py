@@ -1,0 +1,89 @@
+"""What is known of the look-up table beforehand: it is small, and has nothing that the polynomial has."""
+
+import numpy as np
+
+from jwst_hpastrom.distortion.model.parts import table_nodes
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
+
+__all__ = ["TablePrior"]
+
+#: deviation of the table's share of each polynomial, pixels: a tenth of what solutions agree to, so that
+#: polynomial and table cannot grow against each other
+HELD = 1e-5
+#: relative size below which a polynomial at the nodes is a sum of others: a table of few cells
+SAME = 1e-9
+
+
+class TablePrior:
+    """Normal prior of a table's nodes: none of the polynomials, and of all else as much as is found.
+
+    A table of few cells follows a polynomial well. Were it free to, structure finer than its cells, which
+    looks like the kinks of such a table, would drive both apart by pixels, and where no star holds the
+    sum, or the table alone is replaced, they would stay apart.
+
+    Parameters
+    ----------
+    layout : `~jwst_hpastrom.distortion.solve.design.Layout`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.distortion.solve.design import Layout
+    >>> from jwst_hpastrom.distortion.solve.table_prior import TablePrior
+    >>> layout = Layout(1, 4, 1, False, (256, 256))
+    >>> prior = TablePrior(layout)
+    >>> prior.held.shape, prior.free
+    ((16, 3), 13)
+    """
+
+    def __init__(self, layout):
+        self.layout, n = layout, layout.n_cells
+        self.held, self.free = np.zeros((n * n, 0)), 0
+        if n:
+            nodes = np.meshgrid(table_nodes(n, layout.shape[1]), table_nodes(n, layout.shape[0]))
+            p, q = (
+                (v.ravel() - c) / layout.half_width for v, c in zip(nodes, layout.center, strict=True)
+            )
+            u, size, _ = np.linalg.svd(
+                polynomial_basis(p, q, polynomial_terms(layout.degree)), full_matrices=False
+            )
+            self.held = u[:, size > SAME * size[0]]
+            self.free = n * n - self.held.shape[1]
+
+    @property
+    def _tables(self):
+        """The unknowns of the tables of x and y."""
+        first, n = self.layout.n_polynomial, self.layout.n_cells**2
+        return slice(first, first + n), slice(first + n, first + 2 * n)
+
+    def add_to(self, matrix, sigma):
+        """Add the inverse covariance to a normal matrix of all unknowns, in place.
+
+        Parameters
+        ----------
+        matrix : ndarray, shape (layout.n, layout.n)
+        sigma : float
+            Deviation of a node, pixels.
+        """
+        n = self.layout.n_cells
+        for k in self._tables:
+            # some rows at a time: of a second matrix there is no room
+            for first in range(0, n * n, max(n, 1)):
+                rows = slice(k.start + first, k.start + first + n)
+                matrix[rows, k] += self.held[first : first + n] @ self.held.T / HELD**2
+            matrix[range(k.start, k.stop), range(k.start, k.stop)] += sigma**-2.0
+
+    def improved(self, theta, covariance, sigma):
+        """Deviation of a node that a solution tells; the one before where the table has none of its own.
+
+        Parameters
+        ----------
+        theta : ndarray
+        covariance : ndarray, shape (layout.n_distortion, layout.n_distortion)
+        sigma : float
+            Before.
+        """
+        if not self.free:
+            return sigma
+        k = slice(self._tables[0].start, self._tables[1].stop)
+        return float(np.sqrt(np.sum(theta[k] ** 2 + np.diag(covariance)[k]) / (2 * self.free)))
