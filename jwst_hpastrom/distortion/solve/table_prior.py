@@ -41,9 +41,7 @@ class TablePrior:
         self.held, self.free = np.zeros((n * n, 0)), 0
         if n:
             nodes = np.meshgrid(table_nodes(n, layout.shape[1]), table_nodes(n, layout.shape[0]))
-            p, q = (
-                (v.ravel() - c) / layout.half_width for v, c in zip(nodes, layout.center, strict=True)
-            )
+            p, q = ((v.ravel() - c) / layout.half_width for v, c in zip(nodes, layout.center, strict=True))
             u, size, _ = np.linalg.svd(
                 polynomial_basis(p, q, polynomial_terms(layout.degree)), full_matrices=False
             )
@@ -65,12 +63,7 @@ class TablePrior:
         sigma : float
             Deviation of a node, pixels.
         """
-        n = self.layout.n_cells
         for k in self._tables:
-            # some rows at a time: of a second matrix there is no room
-            for first in range(0, n * n, max(n, 1)):
-                rows = slice(k.start + first, k.start + first + n)
-                matrix[rows, k] += self.held[first : first + n] @ self.held.T / HELD**2
             matrix[range(k.start, k.stop), range(k.start, k.stop)] += sigma**-2.0
 
     def improved(self, theta, covariance, sigma):
@@ -85,5 +78,9 @@ class TablePrior:
         """
         if not self.free:
             return sigma
-        k = slice(self._tables[0].start, self._tables[1].stop)
-        return float(np.sqrt(np.sum(theta[k] ** 2 + np.diag(covariance)[k]) / (2 * self.free)))
+        total, held = 0.0, self.held
+        for k in self._tables:
+            own = covariance[k, k]
+            total += np.sum(theta[k] ** 2) - np.sum((held.T @ theta[k]) ** 2)
+            total += np.trace(own) - np.sum(held * (own @ held))
+        return float(np.sqrt(total / (2 * self.free)))
