@@ -3,9 +3,9 @@
 Beyond L23's median of the nearest residuals: a residual about a star's own mean position has lost the part of
 the structure that the star's exposures share, so the stars are eliminated together with the map; the
 residuals count with their weights; how strong the structure is, how far it reaches and where, is taken from
-the residuals themselves. The field has all that the first filter's polynomial does not follow, and replaces
-the table, whose cells know nothing of their neighbors and whose bilinear interpolation has kinks. Other
-filters' tables, which are their own, are followed by a spline, and their residuals tell of what is finer.
+the residuals themselves. The field has all that a polynomial does not follow of the first filter's, and
+replaces the table, whose cells know nothing of their neighbors and whose bilinear interpolation has kinks.
+Other filters' tables, which are their own, are followed by a spline; their residuals tell of what is finer.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What is known of the look-up table beforehand: it is small, and has nothing that the polynomial has."""
+"""What is known of the look-up table beforehand: it is as small as its part that no polynomial follows."""
 
 import numpy as np
 
@@ -7,19 +7,17 @@ from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["TablePrior"]
 
-#: deviation of the table's share of each polynomial, pixels: a tenth of what solutions agree to, so that
-#: polynomial and table cannot grow against each other
-HELD = 1e-5
 #: relative size below which a polynomial at the nodes is a sum of others: a table of few cells
 SAME = 1e-9
 
 
 class TablePrior:
-    """Normal prior of a table's nodes: none of the polynomials, and of all else as much as is found.
+    """Normal prior of a table's nodes: all of one deviation, that of what no polynomial follows.
 
-    A table of few cells follows a polynomial well. Were it free to, structure finer than its cells, which
-    looks like the kinks of such a table, would drive both apart by pixels, and where no star holds the
-    sum, or the table alone is replaced, they would stay apart.
+    A table of few cells follows a polynomial well. Structure finer than its cells looks like the kinks of
+    such a table, and would drive polynomial and table apart by pixels, were that part of the table to say how
+    wide the prior is: in corners, where few stars hold their sum, and in the field that takes the table's
+    place, they would not meet again.
 
     Parameters
     ----------
@@ -32,21 +30,21 @@ class TablePrior:
     >>> from jwst_hpastrom.distortion.solve.table_prior import TablePrior
     >>> layout = Layout(1, 4, 1, False, (256, 256))
     >>> prior = TablePrior(layout)
-    >>> prior.held.shape, prior.free
+    >>> prior.followed.shape, prior.free
     ((16, 3), 13)
     """
 
     def __init__(self, layout):
-        self.layout, n = layout, layout.n_cells
-        self.held, self.free = np.zeros((n * n, 0)), 0
+        self.layout, self.free, n = layout, 0, layout.n_cells
+        self.followed = np.zeros((n * n, 0))
         if n:
             nodes = np.meshgrid(table_nodes(n, layout.shape[1]), table_nodes(n, layout.shape[0]))
             p, q = ((v.ravel() - c) / layout.half_width for v, c in zip(nodes, layout.center, strict=True))
             u, size, _ = np.linalg.svd(
                 polynomial_basis(p, q, polynomial_terms(layout.degree)), full_matrices=False
             )
-            self.held = u[:, size > SAME * size[0]]
-            self.free = n * n - self.held.shape[1]
+            self.followed = u[:, size > SAME * size[0]]
+            self.free = n * n - self.followed.shape[1]
 
     @property
     def _tables(self):
@@ -78,9 +76,9 @@ class TablePrior:
         """
         if not self.free:
             return sigma
-        total, held = 0.0, self.held
+        total, followed = 0.0, self.followed
         for k in self._tables:
             own = covariance[k, k]
-            total += np.sum(theta[k] ** 2) - np.sum((held.T @ theta[k]) ** 2)
-            total += np.trace(own) - np.sum(held * (own @ held))
+            total += np.sum(theta[k] ** 2) - np.sum((followed.T @ theta[k]) ** 2)
+            total += np.trace(own) - np.sum(followed * (own @ followed))
         return float(np.sqrt(total / (2 * self.free)))
