@@ -35,7 +35,7 @@ LISTED = [
      "models of reference files, written and read"),
     ("distortion/pixelmap", "_kernels", "distortion/pixelmap/test_pixel_map.py", SHELLS),
     ("distortion/pixelmap", "grid", "distortion/pixelmap/test_random_field.py", "the bins of that field"),
-    ("distortion/pixelmap", "fine_map held_out", "distortion/test_solution.py", STAGES),
+    ("distortion/pixelmap", "held_out", "distortion/test_solution.py", STAGES),
     ("distortion/products", "official", "io/calibrations/test_distortion_reference.py",
      "models of reference files, written and read"),
     ("distortion/solve", "design pairs problem", "distortion/solve/test_joint.py", STAGES),

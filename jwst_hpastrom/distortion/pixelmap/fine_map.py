@@ -3,9 +3,9 @@
 Beyond L23's median of the nearest residuals: a residual about a star's own mean position has lost the part of
 the structure that the star's exposures share, so the stars are eliminated together with the map; the
 residuals count with their weights; how strong the structure is, how far it reaches and where, is taken from
-the residuals themselves. The field has all that the first filter's polynomial does not follow, and replaces
-the table, whose cells know nothing of their neighbors and whose bilinear interpolation has kinks. Other
-filters' tables, which are their own, are followed by a spline, and their residuals tell of what is finer.
+the residuals themselves. The field has all that a polynomial does not follow of the first filter's, and
+replaces the table, whose cells know nothing of their neighbors and whose bilinear interpolation has kinks.
+Other filters' tables, which are their own, are followed by a spline; their residuals tell of what is finer.
 """
 
 import logging
@@ -30,6 +30,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 )
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 from jwst_hpastrom.numerics.groups import without_linear
 
 __all__ = ["FineStructure", "SplineBase", "build_fine_map"]
@@ -38,6 +39,8 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
+#: places along either axis at which the smooth part of a table is taken: four in a cell of the default one
+SAMPLED = 128
 
 
 class SplineBase:
@@ -46,11 +49,13 @@ class SplineBase:
     Parameters
     ----------
     correction : `DistortionCorrection`
+    offset : tuple of float
+        Added to x and y, pixels.
     """
 
-    def __init__(self, correction):
+    def __init__(self, correction, offset=(0.0, 0.0)):
         self.polynomial = DistortionCorrection(correction.polynomial, shape=correction.shape)
-        self.table, self.splines = correction.table, None
+        self.table, self.splines, self.offset = correction.table, None, offset
         if self.table is not None:
             nodes_x, nodes_y = self.table.nodes
             self.splines = [RectBivariateSpline(nodes_y, nodes_x, t) for t in (self.table.dx, self.table.dy)]
@@ -58,10 +63,10 @@ class SplineBase:
     def fine(self, x, y):
         """The table's part, pixels."""
         if self.splines is None:
-            return np.zeros_like(x), np.zeros_like(x)
+            return self.offset
         ny, nx = self.table.shape
         x, y = np.clip(x, 0, nx - 1), np.clip(y, 0, ny - 1)
-        return tuple(s.ev(y, x) for s in self.splines)
+        return tuple(s.ev(y, x) + v for s, v in zip(self.splines, self.offset, strict=True))
 
     def forward(self, x, y):
         """Corrected positions."""
@@ -75,8 +80,36 @@ class SplineBase:
 
 
 def _base(correction, *, first):
-    """What the field is about: the first filter's polynomial, another one's polynomial and table."""
-    return SplineBase(replace(correction, table=None) if first else correction)
+    """What the field is about: the first filter's smooth part, another one's polynomial and table."""
+    if not first or correction.table is None:
+        return SplineBase(correction)
+    return SplineBase(*smooth_part(correction))
+
+
+def smooth_part(correction):
+    """What a polynomial of the same degree follows of polynomial and table together.
+
+    The stars tell the sum of both; which of them has what of it is told by the kinks of the table alone.
+
+    Parameters
+    ----------
+    correction : `DistortionCorrection`
+        With a table.
+
+    Returns
+    -------
+    correction : `DistortionCorrection`
+        Polynomial alone.
+    offset : ndarray, shape (2,)
+        The table's constant part, pixels.
+    """
+    p, (ny, nx) = correction.polynomial, correction.shape
+    x, y = (v.ravel() for v in np.meshgrid(*(np.linspace(0.0, n - 1.0, SAMPLED) for n in (nx, ny))))
+    u, v = ((w - c) / p.half_width for w, c in zip((x, y), p.center, strict=True))
+    basis = polynomial_basis(u, v, polynomial_terms(p.degree))
+    offset, *more = np.linalg.lstsq(basis, np.stack(correction.table.delta(x, y), 1), rcond=None)[0]
+    a, b = np.transpose(more)
+    return replace(correction, polynomial=replace(p, a=p.a + a, b=p.b + b), table=None), offset
 
 
 class FineStructure:
@@ -298,9 +331,8 @@ def build_fine_map(
     errors = with_own_stars(errors, solved[0][0], own, data.keep[0])
     out = np.stack([data.grid.full(v) for v in field.total(found)], -1)
     x, y = np.meshgrid(np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float))
-    table = solved[0][1].correction.table
-    if table is not None:
-        out -= np.stack(table.delta(x, y), -1)
+    solution = solved[0][1].correction
+    out += np.stack(data.bases[0].forward(x, y), -1) - np.stack(solution.forward(x, y), -1)
     stated = np.stack(errors.error(x, y), -1).astype(np.float32)
     # residuals within a circle of 10 pixels
     number = np.asarray(data.evaluate.T @ np.ones(data.w.size)).reshape(data.grid.size)

@@ -21,6 +21,7 @@ from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorr
 from jwst_hpastrom.distortion.solve.design import Layout, distortion_rows
 from jwst_hpastrom.distortion.solve.iterative import fit_exposures, fix_gauge
 from jwst_hpastrom.distortion.solve.problem import Problem
+from jwst_hpastrom.distortion.solve.table_prior import TablePrior
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.numerics import cell_index, robust_sigma
 from jwst_hpastrom.storage import Store
@@ -123,14 +124,6 @@ def tukey(z2):
     return np.where(t < 1, (1 - t) ** 2, 0.0)
 
 
-def table_prior(layout, sigma):
-    """Diagonal of the inverse prior covariance: the table is zero within sigma, all else is free."""
-    out = np.zeros(layout.n)
-    if layout.n_cells:
-        out[layout.n_polynomial : layout.n_distortion] = 1.0 / sigma**2
-    return out
-
-
 def solve_joint(
     pairs,
     start,
@@ -195,12 +188,14 @@ def solve_joint(
     star_weight = np.zeros_like(problem.star_variance) + 1e-8 if free_stars else 1.0 / problem.star_variance
     robust, weights = store.copy(_first_weights(problem)), store.array(errors2.shape)
     prior_factor, factor = np.ones(problem.stars.size), None
+    table_prior = TablePrior(layout)
     for _ in tqdm(range(n_iterations), desc="joint solution", disable=None if progress else True):
         _divide(robust, errors2, noise2, weights)
         factor = None  # of two matrices there is room for one
         matrix = problem.normal(weights, star_weight * prior_factor[:, None])
         rhs = problem.right_side(problem.r, weights)
-        matrix[np.diag_indices(layout.n)] += table_prior(layout, table_sigma) + 1e-9
+        table_prior.add_to(matrix, table_sigma)
+        matrix[np.diag_indices(layout.n)] += 1e-9
         factor = cho_factor(matrix.T, lower=True, overwrite_a=True)  # symmetric
         del matrix
         theta = cho_solve(factor, rhs)
@@ -219,9 +214,7 @@ def solve_joint(
             z2 = np.sum(displacement[:, :2] ** 2 / problem.star_variance, 1)
             prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)
         covariance = _inverse(factor, layout.n_distortion)
-        if n_cells:
-            k = slice(layout.n_polynomial, layout.n_distortion)
-            table_sigma = float(np.sqrt(np.mean(theta[k] ** 2 + np.diag(covariance)[k])))
+        table_sigma = table_prior.improved(theta, covariance, table_sigma)
 
     def response(r):
         return cho_solve(factor, problem.right_side(r, weights))
