@@ -9,7 +9,7 @@ from jwst_hpastrom.geometry import robust_sigma
 __all__ = ["ReferenceLines", "reference_time", "time_error"]
 
 #: fewest stars that tell
-LEAST = 30
+LEAST = 20
 #: clipping of the fit of the time, in robust widths, and its iterations
 CLIP, ROUNDS = 4.0, 6
 #: share of all that the time was made from beyond which one star's residual says nothing
@@ -57,7 +57,7 @@ def time_error(residual, motion, weight):
     Returns
     -------
     time, error : float
-        Years by which the measurements are later than their time says; NaN for fewer than 30 stars.
+        Years by which the measurements are later than their time says; NaN for fewer than 20 stars.
 
     Notes
     -----
@@ -110,7 +110,7 @@ def reference_time(stars):
     Returns
     -------
     time, error : float
-        NaN for fewer than 30 stars, and where no motions are larger than their errors.
+        NaN for fewer than 20 stars, and where no motions are larger than their errors.
 
     Notes
     -----

@@ -63,7 +63,7 @@ def test_a_wrong_measurement_moves_position_and_motion():
 
 
 def test_nothing_to_tell():
-    assert np.isnan(reference_time(stars(1, n=20))).all()
+    assert np.isnan(reference_time(stars(1, n=15))).all()
     unknown = stars(1)._replace(theirs=np.full((60, 2, 3), np.nan))
     assert np.isnan(reference_time(unknown)).all()
     assert np.isnan(reference_time(stars(1, dispersion=0.0, single=1.0))).all()
