@@ -257,7 +257,7 @@ def choose_reference(candidates, *, plates, limit, kinematics, group, factors=No
         rows = np.flatnonzero(kept)
         part = candidates.take(rows)
         fits = _settle(part, rows, known, covariances[rows], degree, small, group, factors, bar)
-        _, d, e, ok = compare_with_reference(part.reference, fits)
+        epoch, d, e, ok = compare_with_reference(part.reference, fits)
         with np.errstate(invalid="ignore"):
             z = np.where(ok, np.max(np.abs(d) / e, axis=1), np.inf)
         z_out[rows], d_out[rows] = z, d
@@ -275,7 +275,7 @@ def choose_reference(candidates, *, plates, limit, kinematics, group, factors=No
     n_bootstrap = plates.n_bootstrap if plates.transformation_errors == "bootstrap" else 0
     counts = resamples(rows.size, n_bootstrap, n_terms, rng) if n_bootstrap else None
     ties = tie_all(*part, degree=degree, counts=counts, **known.of(rows))
-    return kept, ties, _candidate_table(candidates, kept, z_out, d_out)
+    return kept, ties, _candidate_table(candidates, kept, z_out, d_out, epoch)
 
 
 def _settle(part, rows, known, covariances, degree, kinematics, group, factors, bar):
@@ -307,7 +307,7 @@ def _settle(part, rows, known, covariances, degree, kinematics, group, factors, 
     return fits
 
 
-def _candidate_table(candidates, kept, significance, difference):
+def _candidate_table(candidates, kept, significance, difference, epoch):
     return Table(
         {
             "gaia_row": candidates.reference.row,
@@ -319,5 +319,8 @@ def _candidate_table(candidates, kept, significance, difference):
             "d_pm_xi": difference[:, 2],
             "d_pm_eta": difference[:, 3],
         },
-        meta={"units": "fit without the star − Gaia at the common epoch: mas, mas/yr; significance in σ"},
+        meta={
+            "units": "fit without the star − Gaia at the common epoch: mas, mas/yr; significance in σ",
+            "compared_at": epoch,
+        },
     )

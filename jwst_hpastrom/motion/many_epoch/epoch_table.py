@@ -16,6 +16,7 @@ from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
 from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, reference_motions
 from jwst_hpastrom.motion.star_fits.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.star_fits.models import MotionFits
+from jwst_hpastrom.motion.star_fits.reference_times import ReferenceLines, lines, reference_time
 
 __all__ = ["EpochMotions"]
 
@@ -52,6 +53,9 @@ class EpochMotions(Tabular):
     references : `~astropy.table.Table`
         All candidate reference stars: star, differences from Gaia, whether kept.
 
+    candidates : `ReferenceStars`, optional
+        The same in the catalog.
+
     plane : `~jwst_hpastrom.geometry.TangentPlane`
 
     settings : dict
@@ -85,6 +89,7 @@ class EpochMotions(Tabular):
     position_angles: np.ndarray
     names: tuple = ()
     shift: Any = None
+    candidates: ReferenceStars | None = None
 
     def expected_chi2(self, **kwargs: Any) -> np.ndarray:
         """Leave-one-out chi-squares as the models expect them: `expected_chi2_loo` with this run's data.
@@ -158,8 +163,25 @@ class EpochMotions(Tabular):
                 for kind in ("d", "d_pm")
             )
             cos_dec = float(np.cos(np.deg2rad(self.plane.dec)))
-            table.meta |= reference_motions(d, change, fits.motion[rows], fits.motion_error[rows], cos_dec)
+            error = 0.0 if self.candidates is None else np.sqrt(self.candidates.covariance[:, 2, 2])
+            table.meta |= reference_motions(change, fits.motion[rows], cos_dec, error)
+            if self.candidates is not None:
+                late = reference_time(self._reference_lines(d, change, rows))
+                table.meta |= dict(zip(("time_error", "time_error_error"), late, strict=True))
         return table
+
+    def _reference_lines(self, d, change, rows):
+        catalog = self.candidates
+        error = np.stack([self.settings["x_err"][rows], self.settings["y_err"][rows]], 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = np.where(self.fits.used[rows][:, None] & (error > 0), error**-2.0, 0.0)
+        c = [catalog.covariance[:, (0, 1), (0, 1)], catalog.covariance[:, (0, 1), (2, 3)],
+             catalog.covariance[:, (2, 3), (2, 3)]]  # fmt: skip
+        # the epoch at which the catalog's position and motion have no error in common
+        theirs = np.stack([catalog.epoch[:, None] - c[1] / c[2], c[0] - c[1] ** 2 / c[2], c[2]], -1)
+        motion = np.stack([catalog.pm_xi, catalog.pm_eta], 1)
+        epoch = self.references.meta.get("compared_at", catalog.epoch)
+        return ReferenceLines(d, change, epoch, motion, lines(self.epochs, weight), theirs)
 
     def residuals(self) -> Table:
         """Every measurement and its leave-one-out prediction, as a table, one row a star and epoch."""

@@ -141,6 +141,7 @@ def fit_epochs(
         settings=fitted.inputs,
         position_angles=np.array(angles, float),
         shift=None if frame.offsets is None else frame.offsets.shift,
+        candidates=sky.reference,
         names=tuple(str(t.meta.get("filename") or f"{e:.4f}") for t, e in zip(lists, epochs, strict=True)),
     )
 

@@ -5,55 +5,19 @@ from astropy.table import Table
 
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.star_fits.list_times import list_times
+from jwst_hpastrom.motion.star_fits.reference_times import time_error
 from jwst_hpastrom.numerics.groups import larger_half
 
-__all__ = ["epoch_quality", "reference_motions", "time_error"]
+__all__ = ["epoch_quality", "reference_motions"]
 
 #: fewest stars of a list, and fewest epochs of a star, that its numbers are made from
 LEAST, EPOCHS = 30, 4
 #: share of the variance of a residual that must be left after the star's own fit
 FREE = 0.2
-#: clipping of the fit of the time, in robust widths, and its iterations
-CLIP, ROUNDS = 4.0, 6
 #: the motions' dispersion over their errors below which they tell no time
 MOVING = 3.0
 #: ratio of large to small errors at one magnitude from which the two are compared
 UNLIKE = 1.5
-
-
-def time_error(residual, motion, weight):
-    """Fit residuals = time × motion.
-
-    Parameters
-    ----------
-    residual, motion, weight : ndarray, shape (n, 2)
-        Measured minus expected positions, mas, motions about their mean, mas/yr, and inverse variances.
-
-    Returns
-    -------
-    time, error : float
-        Years by which the measurements are later than their time says; NaN for fewer than 30 stars.
-
-    Examples
-    --------
-    >>> motion = np.random.default_rng(1).normal(0, 2, (100, 2))
-    >>> [round(v, 3) + 0.0 for v in time_error(3 * motion, motion, np.ones((100, 2)))]
-    [3.0, 0.0]
-    """
-    good = np.isfinite(residual + motion + weight) & (weight > 0)
-    if good.all(1).sum() < LEAST:
-        return np.nan, np.nan
-    r, v, root = residual[good], motion[good], np.sqrt(weight[good])
-    # the median of the ratios first: as many wrong as right ones do not turn it
-    far = np.abs(v) > np.median(np.abs(v))
-    time, keep = float(np.median(r[far] / v[far])), np.ones(r.size, bool)
-    for _ in range(ROUNDS):
-        pull = (r - time * v) * root
-        width = max(robust_sigma(pull), 1e-12)
-        keep = np.abs(pull) < CLIP * width
-        power = np.sum((v * root)[keep] ** 2)
-        time = float(np.sum((r * v * root**2)[keep]) / power)
-    return time, float(max(width, 1.0) / np.sqrt(power)) if width > 1e-11 else 0.0
 
 
 def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
@@ -135,6 +99,11 @@ def _scatter(d, error, fits, epochs, k, rows):
 
 #: cos(dec) above which nobody can tell whether it is in pmra; share of the differences that is left if it is
 NEAR_EQUATOR, EXPLAINED = 0.95, 0.6
+#: motions' dispersion over the catalog's errors from which on these tell a factor
+KNOWN = 1.5
+#: drop of chi-square beyond that of chance, 5 sigma; widths at which a star's share of it ends; median
+#: absolute value of a normal distribution
+CHANCE, CLIP, HALF = 25.0, 4.0, 0.6745
 
 
 def _width(pull):
@@ -155,48 +124,60 @@ def _parts(ahead, error, mag):
     return _width(ahead[~large] / error[~large]) / _width(ahead[large] / error[large])
 
 
-def reference_motions(d, change, motion, error, cos_dec=1.0):
-    """What reference stars tell of the time of all lists, and of the columns of their catalog.
+def reference_motions(change, motion, cos_dec=1.0, error=0.0):
+    """What reference stars tell of the columns of their catalog.
 
     Parameters
     ----------
-    d, change : ndarray, shape (n, 2)
-        Measured minus catalog's positions, mas, and motions, mas/yr.
+    change : ndarray, shape (n, 2)
+        Measured minus catalog's motions, mas/yr.
 
-    motion, error : ndarray, shape (n, 2)
+    motion : ndarray, shape (n, 2)
         Motions measured.
 
     cos_dec : float
         Of the field's middle.
 
+    error : ndarray, shape (n,), or float
+        Of the catalog's pmra.
+
     Returns
     -------
     dict
-        time_error, time_error_error, years; correlation_pmra, correlation_pmdec, crossed_pmra, crossed_pmdec
-        with the catalog's; cos_dec_power, that of cos(dec) that the catalog's pmra is to be multiplied by.
+        correlation_pmra, correlation_pmdec, crossed_pmra, crossed_pmdec with the catalog's; cos_dec_power,
+        that of cos(dec) that the catalog's pmra is to be multiplied by.
         NaN for fewer than ten stars.
     """
     names = [f"{kind}_{c}" for kind in ("correlation", "crossed") for c in ("pmra", "pmdec")]
-    out = dict.fromkeys(("time_error", "time_error_error", "cos_dec_power", *names), np.nan)
-    ok = np.isfinite(d + change + motion).all(1)
+    out = dict.fromkeys(("cos_dec_power", *names), np.nan)
+    ok = np.isfinite(change + motion).all(1)
     if ok.sum() < 10:
         return out
-    d, ours = (a[ok] - np.median(a[ok], axis=0) for a in (d, motion))
-    weight = np.full_like(d, max(float(np.nanmedian(error[ok])), 1e-9) ** -2.0)
-    out |= dict(zip(("time_error", "time_error_error"), time_error(d, ours, weight), strict=True))
-    theirs = (motion - change)[ok]
-    theirs = theirs - np.median(theirs, axis=0)
-    out["cos_dec_power"] = _cos_dec_power(ours[:, 0], theirs[:, 0], cos_dec)
+    ours, theirs = (a[ok] - np.median(a[ok], axis=0) for a in (motion, motion - change))
+    out["cos_dec_power"] = _cos_dec_power(
+        ours[:, 0], theirs[:, 0], cos_dec, float(np.median(np.broadcast_to(error, ok.shape)[ok]))
+    )
     rank = [np.argsort(np.argsort(a, axis=0), axis=0) for a in (ours, theirs)]  # outliers count as one
     table = np.corrcoef(rank[0].T, rank[1].T)[:2, 2:]
     found = (table[0, 0], table[1, 1], table[0, 1], table[1, 0])
     return out | dict(zip(names, map(float, found), strict=True))
 
 
-def _cos_dec_power(ours, theirs, cos_dec):
-    """Power of cos(dec) by which pmra is off, where that explains its differences; 0 where none does."""
-    if not 0 < cos_dec < NEAR_EQUATOR:
+def _cos_dec_power(ours, theirs, cos_dec, error):
+    """Power of cos(dec) by which pmra is off, where that explains its differences; 0 where none does.
+
+    The catalog's motions count by what is expected of ours, given their error: else a factor below one would
+    explain errors as large as the motions.
+    """
+    if not 0 < cos_dec < NEAR_EQUATOR or robust_sigma(ours) < KNOWN * error:
         return 0
-    left = {p: float(np.median(np.abs(ours - theirs * cos_dec**p))) for p in (0, 1, -1)}
-    best = min(left, key=left.get)
-    return best if left[best] < EXPLAINED * left[0] else 0
+    left = {}
+    for p in (0, 1, -1):
+        right = theirs * cos_dec**p
+        share = max(1 - error**2 / max(robust_sigma(right) ** 2, 1e-300), 0.0)
+        left[p] = np.abs(ours - share * right)
+    best = min(left, key=lambda p: np.median(left[p]))
+    width = max(float(np.median(left[best])) / HALF, 1e-12)
+    chi2 = {p: np.sum(np.minimum(left[p] / width, CLIP) ** 2) for p in (0, best)}
+    explains = np.median(left[best]) < EXPLAINED * np.median(left[0])
+    return best if explains and chi2[0] - chi2[best] > CHANCE else 0
