@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from stdatamodels.jwst.datamodels import ImageModel
+from stdatamodels.schema import merge_property_trees
 
 from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
 from jwst_hpastrom.instrument import (
@@ -43,9 +45,6 @@ def test_rows_are_siaf():
 
 
 def test_names_are_those_of_the_data_models():
-    from stdatamodels.jwst.datamodels import ImageModel
-    from stdatamodels.schema import merge_property_trees
-
     meta = merge_property_trees(ImageModel().schema)["properties"]["meta"]["properties"]
     known = {k: set(v["enum"]) for k, v in meta["instrument"]["properties"].items() if "enum" in v}
     for name, instrument in INSTRUMENTS.items():
@@ -131,20 +130,49 @@ def test_what_is_not_an_image_through_one_filter_is_refused_by_name(header, text
         identify(*header)
 
 
-def test_every_kind_of_exposure_but_imaging_is_refused_by_name():
-    from stdatamodels.jwst.datamodels import ImageModel
-    from stdatamodels.schema import merge_property_trees
-
+def kinds():
     meta = merge_property_trees(ImageModel().schema)["properties"]["meta"]["properties"]
-    owners = {"NIS": "NIRISS", "NRC": "NIRCAM", "FGS": "FGS", "MIR": "MIRI"}
-    for kind in meta["exposure"]["properties"]["type"]["enum"]:
-        instrument = owners.get(kind[:3])
-        if instrument is None or kind in (i.exp_type for i in INSTRUMENTS.values()):
-            continue
-        row = INSTRUMENTS[instrument]
-        band = next(iter(row.filters.values()), (None, None))
-        with pytest.raises(UnsupportedExposureError, match=rf"{kind} \("):
-            identify(instrument, next(iter(row.detectors)), kind, *band[:2], force=True)
+    return meta["exposure"]["properties"]["type"]["enum"]
+
+
+OWNERS = {"NIS": "NIRISS", "NRC": "NIRCAM", "FGS": "FGS", "MIR": "MIRI", "NRS": "NIRSPEC"}
+IMAGING = [i.exp_type for i in INSTRUMENTS.values()]
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_of_exposure_is_taken_or_refused_by_name(kind, force):
+    instrument = OWNERS.get(kind[:3], "NIRCAM")
+    row = INSTRUMENTS.get(instrument, INSTRUMENTS["NIRCAM"])
+    wheel, pupil = next(iter(row.filters.values()), (None, None))[:2]
+    header = instrument, next(iter(row.detectors)), kind, wheel, pupil
+    if kind in IMAGING:
+        assert identify(*header, force=force).instrument == instrument
+        return
+    named = rf"EXP_TYPE {kind}" + (r" \([a-z -]+\)," if kind[:3] in OWNERS else ",")
+    with pytest.raises(UnsupportedExposureError, match=named):
+        identify(*header, force=force)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("NRC_TSIMAGE", "a time series"), ("NRC_TACQ", "a target acquisition"), ("NIS_FOCUS", "a focus test"),
+        ("NRC_WFSC", "a wavefront test"), ("MIR_TACONFIRM", "a target acquisition"), ("NRS_IFU", "an integ"),
+        ("NRS_IMAGE", "imaging of another instrument"), ("NRS_MSASPEC", "a spectrum"),
+    ],
+)  # fmt: skip
+def test_images_that_are_no_imaging_say_what_they_are(kind, what):
+    with pytest.raises(UnsupportedExposureError, match=rf"{kind} \({what}"):
+        identify(OWNERS[kind[:3]], None, kind, "CLEAR", "CLEAR")
+
+
+@pytest.mark.parametrize("kind", IMAGING)
+def test_imaging_of_another_instrument_contradicts_the_header(kind):
+    others = [n for n, i in INSTRUMENTS.items() if i.exp_type != kind]
+    for other in others:
+        with pytest.raises(UnsupportedExposureError, match=f"EXP_TYPE {kind} of {other}, "):
+            identify(other, None, kind, None, None, force=True)
 
 
 def test_a_detector_has_one_name():
