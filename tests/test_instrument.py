@@ -1,12 +1,15 @@
 """The table of instruments: against pysiaf and the data models, and what `identify` accepts and refuses."""
 
 import re
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from stdatamodels.jwst.datamodels import ImageModel
 from stdatamodels.schema import merge_property_trees
 
+from jwst_hpastrom.distortion import solution
 from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
 from jwst_hpastrom.instrument import (
     INSTRUMENTS,
@@ -17,6 +20,7 @@ from jwst_hpastrom.instrument import (
     nominal_scale,
     pixel_mas,
     shape_of,
+    stripes,
     wheels,
 )
 
@@ -208,3 +212,52 @@ def test_facts_by_metadata():
     assert detector_of({"instrument": "NIRISS"}).scale == 0.0656
     assert nominal_scale({}) is None
     assert wheels({"instrument": "NIRCAM", "filter": "F405N"}) == ("F444W", "F405N")
+
+
+#: FASTAXIS and SLOWAXIS of the detectors, in the science frame of `_cal` images
+AXES = {
+    "NRCA1": (-1, 2), "NRCA2": (1, -2), "NRCA3": (-1, 2), "NRCA4": (1, -2), "NRCALONG": (-1, 2),
+    "NRCB1": (1, -2), "NRCB2": (-1, 2), "NRCB3": (1, -2), "NRCB4": (-1, 2), "NRCBLONG": (1, -2),
+    "NIS": (-2, -1), "GUIDER1": (-2, -1), "GUIDER2": (2, -1), "MIRIMAGE": (1, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_stripes_lie_as_the_header_says_and_the_row_where_it_does_not(instrument):
+    for name, row in INSTRUMENTS[instrument].detectors.items():
+        meta = {"instrument": instrument, "detector": name}
+        fast, slow = AXES[name]
+        assert {abs(fast), abs(slow)} == {1, 2}
+        if row.stripes is None:  # four outputs, column by column
+            assert stripes(meta) is stripes(meta | {"fastaxis": fast}) is None
+            continue
+        assert stripes(meta) == stripes(meta | {"fastaxis": fast}) == row.stripes
+        for other in (slow, float(slow), str(slow)):
+            assert stripes(meta | {"fastaxis": other}) != row.stripes
+        for nothing in (None, 0, "", "N/A", float("nan"), 7):
+            assert stripes(meta | {"fastaxis": nothing}) == row.stripes
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({"instrument": "NIRCAM", "detector": "NRCB1", "fastaxis": 1}, ("x", 4)),
+        ({"instrument": "NIRCAM", "detector": "NRCA1", "fastaxis": -1}, ("x", 4)),
+        ({"instrument": "NIRCAM", "detector": "NRCB1", "fastaxis": -2}, ("y", 4)),
+        ({"instrument": "NIRISS", "detector": "NIS"}, ("y", 4)),
+        ({"instrument": "MIRI", "detector": "MIRIMAGE", "fastaxis": 1}, ("y", 1)),
+    ],
+)
+def test_the_distortion_map_keeps_the_stripes_of_the_header_apart(monkeypatch, meta, expected):
+    @dataclass
+    class Anything:
+        pixel_map: object = None
+        uncertainty: object = None
+
+    solved = SimpleNamespace(metas=[meta]), SimpleNamespace(correction=Anything()), None
+    asked = {}
+    monkeypatch.setattr(solution, "_one_filter", lambda *_: solved)
+    monkeypatch.setattr(solution, "_yearly", lambda _: None)
+    monkeypatch.setattr(solution, "build_fine_map", lambda *_, **given: asked.update(given) or (None, None))
+    solution._jointly([[]], None, solution.DistortionConfig(), None, None, False)
+    assert (asked["axis"], asked["bands"]) == expected

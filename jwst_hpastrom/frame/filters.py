@@ -79,7 +79,7 @@ def join_filters(
     tied = [t.meta.get("tied_to") == "reference" for t in masters]
     limits = {"max_shift": 1e3 * max_shift / plane.scale_mas, "max_rotation": max_rotation}
     for k, own in enumerate(rows[1:], 1):
-        start = LinearTransform() if tied[0] and tied[k] else out.offset(own, limits)
+        start = LinearTransform() if tied[0] and tied[k] else out.offset(own, limits, names[k])
         transform, pulls[names[k]] = out.add(k, own, radius_mas / plane.scale_mas, min_stars, names[k], start)
         transforms.append(transform)
     return _table(out, names, plane, masters, pulls), transforms
@@ -103,12 +103,13 @@ class _Sky:
         for c, values in self.single.items():
             values[0] = first[c]
 
-    def offset(self, own, limits):
+    def offset(self, own, limits, name):
         """Transformation of another frame to this one by the stars' pattern; none where it does not tell."""
         x, y = self.mean["x"], self.mean["y"]
         try:
             return align(own["x"], own["y"], own["mag"], x, y, self.magnitudes()[0], **limits).transform
-        except HPAstromError:
+        except HPAstromError as error:
+            log.warning("%s: the WCS alone say where its stars are among the others', %s", name, error)
             return LinearTransform()
 
     def magnitudes(self):

@@ -83,3 +83,20 @@ def test_filters_of_two_visits_join_without_a_catalog(shift):
     assert np.median(color[both]) == pytest.approx(0.7, abs=2 * photometry.CALIBRATION)
     assert np.std(color[both]) < 0.02
     assert len(table) < 1.1 * len(frames[1])
+
+
+def test_chance_does_not_join_filters_of_a_dense_field():
+    rng = np.random.default_rng(25)
+    tilt = np.deg2rad(35.0)
+    x, y = rng.uniform(-5, 75, (2, 5000)) - [[0], [70]]  # about NRCB4
+    truth = {
+        "xi": np.cos(tilt) * x - np.sin(tilt) * y, "eta": np.sin(tilt) * x + np.cos(tilt) * y,
+        "mag": rng.uniform(-8, -4, x.size),
+    }  # fmt: skip
+    frames = [
+        build_master(visit(rng, truth, (d,), shifts=np.full((4, 2), s), filter=f), plane=PLANE).table
+        for d, s, f in (("NRCB4", 0.0, "F200W"), ("NRCBLONG", 0.6, "F277W"))
+    ]
+    table, transforms = join_filters(frames)
+    assert np.isfinite(table["mag_f200w"] - table["mag_f277w"]).sum() > 0.85 * len(frames[0])
+    np.testing.assert_allclose(transforms[1].matrix, np.eye(2), atol=1e-4)
