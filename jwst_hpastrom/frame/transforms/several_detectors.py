@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from jwst_hpastrom.errors import HPAstromError, NoOverlapError
 from jwst_hpastrom.frame.systematics import (
@@ -21,6 +22,10 @@ from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 
 __all__ = ["ErrorsByDetector", "SeveralDetectors"]
+
+#: part of a detector that two of its exposures share if they are to be registered to each other; tiles of a
+#: mosaic share less
+OVERLAP = 0.1
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
@@ -69,7 +74,7 @@ class SeveralDetectors:
             self.catalog = [c[ok] for c in (x, y, ex, ey, mag)]
 
     def register(self, order, *, max_shift, max_rotation, names):
-        """First transformations: detector by detector, and these to the catalog or by their pointings.
+        """First transformations: of each detector's tiles, and these to the catalog or by their pointings.
 
         Parameters
         ----------
@@ -85,8 +90,9 @@ class SeveralDetectors:
         """
         limits = {"max_shift": max_shift, "max_rotation": max_rotation}
         groups, transforms = {}, [None] * self.m.n_exposures
-        for d in dict.fromkeys(self.which[k] for k in order):
-            own = [k for k in order if self.which[k] == d]
+        tiles = self._tiles()
+        for d in dict.fromkeys(tiles[k] for k in order):
+            own = [k for k in order if tiles[k] == d]
             # of the first one's pointing, whose error they then share
             own.sort(key=lambda k: self.pointing[k] != self.pointing[order[0]])
             for k, t in enumerate(first_transforms(self.m, self.plane, own, names=names, **limits)):
@@ -96,8 +102,22 @@ class SeveralDetectors:
         self.first = list(transforms)
         return transforms
 
+    def _tiles(self):
+        """Number the exposures' groups: of one detector, and overlapping by their WCS, maybe in a chain."""
+        m = self.m
+        n = m.n_exposures
+        boxes = [[(c[m.of(k)].min(), c[m.of(k)].max()) for c in (m.x, m.y)] for k in range(n)]
+        center, size = np.mean(boxes, axis=2), np.maximum(np.ptp(boxes, axis=2), 1e-9)
+        wcs = [through_wcs(m, k, self.plane).transform for k in range(n)]
+        linked = self.which[:, None] == self.which
+        for k in range(n):
+            there = np.array([wcs[k].inverse(*wcs[j].forward(*center[j])) for j in range(n)])
+            shared = np.prod(np.clip(1 - np.abs(there - center[k]) / size[k], 0, 1), axis=1)
+            linked[k] &= shared > OVERLAP
+        return connected_components(linked, directed=False)[1]
+
     def _place(self, groups, transforms, limits, names):
-        """Move each detector's exposures, as one, to the catalog or to what is placed already."""
+        """Move each group of a detector's exposures, as one, to the catalog or to what is placed already."""
         placed, waiting = [], dict(groups)
 
         def place(d, move):
