@@ -1,10 +1,15 @@
 """The table of instruments: against pysiaf and the data models, and what `identify` accepts and refuses."""
 
 import re
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stdatamodels.jwst.datamodels import ImageModel
+from stdatamodels.schema import merge_property_trees
 
+from jwst_hpastrom.distortion import solution
 from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
 from jwst_hpastrom.instrument import (
     INSTRUMENTS,
@@ -15,6 +20,7 @@ from jwst_hpastrom.instrument import (
     nominal_scale,
     pixel_mas,
     shape_of,
+    stripes,
     wheels,
 )
 
@@ -43,9 +49,6 @@ def test_rows_are_siaf():
 
 
 def test_names_are_those_of_the_data_models():
-    from stdatamodels.jwst.datamodels import ImageModel
-    from stdatamodels.schema import merge_property_trees
-
     meta = merge_property_trees(ImageModel().schema)["properties"]["meta"]["properties"]
     known = {k: set(v["enum"]) for k, v in meta["instrument"]["properties"].items() if "enum" in v}
     for name, instrument in INSTRUMENTS.items():
@@ -131,20 +134,49 @@ def test_what_is_not_an_image_through_one_filter_is_refused_by_name(header, text
         identify(*header)
 
 
-def test_every_kind_of_exposure_but_imaging_is_refused_by_name():
-    from stdatamodels.jwst.datamodels import ImageModel
-    from stdatamodels.schema import merge_property_trees
-
+def kinds():
     meta = merge_property_trees(ImageModel().schema)["properties"]["meta"]["properties"]
-    owners = {"NIS": "NIRISS", "NRC": "NIRCAM", "FGS": "FGS", "MIR": "MIRI"}
-    for kind in meta["exposure"]["properties"]["type"]["enum"]:
-        instrument = owners.get(kind[:3])
-        if instrument is None or kind in (i.exp_type for i in INSTRUMENTS.values()):
-            continue
-        row = INSTRUMENTS[instrument]
-        band = next(iter(row.filters.values()), (None, None))
-        with pytest.raises(UnsupportedExposureError, match=rf"{kind} \("):
-            identify(instrument, next(iter(row.detectors)), kind, *band[:2], force=True)
+    return meta["exposure"]["properties"]["type"]["enum"]
+
+
+OWNERS = {"NIS": "NIRISS", "NRC": "NIRCAM", "FGS": "FGS", "MIR": "MIRI", "NRS": "NIRSPEC"}
+IMAGING = [i.exp_type for i in INSTRUMENTS.values()]
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_of_exposure_is_taken_or_refused_by_name(kind, force):
+    instrument = OWNERS.get(kind[:3], "NIRCAM")
+    row = INSTRUMENTS.get(instrument, INSTRUMENTS["NIRCAM"])
+    wheel, pupil = next(iter(row.filters.values()), (None, None))[:2]
+    header = instrument, next(iter(row.detectors)), kind, wheel, pupil
+    if kind in IMAGING:
+        assert identify(*header, force=force).instrument == instrument
+        return
+    named = rf"EXP_TYPE {kind}" + (r" \([a-z -]+\)," if kind[:3] in OWNERS else ",")
+    with pytest.raises(UnsupportedExposureError, match=named):
+        identify(*header, force=force)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("NRC_TSIMAGE", "a time series"), ("NRC_TACQ", "a target acquisition"), ("NIS_FOCUS", "a focus test"),
+        ("NRC_WFSC", "a wavefront test"), ("MIR_TACONFIRM", "a target acquisition"), ("NRS_IFU", "an integ"),
+        ("NRS_IMAGE", "imaging of another instrument"), ("NRS_MSASPEC", "a spectrum"),
+    ],
+)  # fmt: skip
+def test_images_that_are_no_imaging_say_what_they_are(kind, what):
+    with pytest.raises(UnsupportedExposureError, match=rf"{kind} \({what}"):
+        identify(OWNERS[kind[:3]], None, kind, "CLEAR", "CLEAR")
+
+
+@pytest.mark.parametrize("kind", IMAGING)
+def test_imaging_of_another_instrument_contradicts_the_header(kind):
+    others = [n for n, i in INSTRUMENTS.items() if i.exp_type != kind]
+    for other in others:
+        with pytest.raises(UnsupportedExposureError, match=f"EXP_TYPE {kind} of {other}, "):
+            identify(other, None, kind, None, None, force=True)
 
 
 def test_a_detector_has_one_name():
@@ -180,3 +212,52 @@ def test_facts_by_metadata():
     assert detector_of({"instrument": "NIRISS"}).scale == 0.0656
     assert nominal_scale({}) is None
     assert wheels({"instrument": "NIRCAM", "filter": "F405N"}) == ("F444W", "F405N")
+
+
+#: FASTAXIS and SLOWAXIS of the detectors, in the science frame of `_cal` images
+AXES = {
+    "NRCA1": (-1, 2), "NRCA2": (1, -2), "NRCA3": (-1, 2), "NRCA4": (1, -2), "NRCALONG": (-1, 2),
+    "NRCB1": (1, -2), "NRCB2": (-1, 2), "NRCB3": (1, -2), "NRCB4": (-1, 2), "NRCBLONG": (1, -2),
+    "NIS": (-2, -1), "GUIDER1": (-2, -1), "GUIDER2": (2, -1), "MIRIMAGE": (1, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_stripes_lie_as_the_header_says_and_the_row_where_it_does_not(instrument):
+    for name, row in INSTRUMENTS[instrument].detectors.items():
+        meta = {"instrument": instrument, "detector": name}
+        fast, slow = AXES[name]
+        assert {abs(fast), abs(slow)} == {1, 2}
+        if row.stripes is None:  # four outputs, column by column
+            assert stripes(meta) is stripes(meta | {"fastaxis": fast}) is None
+            continue
+        assert stripes(meta) == stripes(meta | {"fastaxis": fast}) == row.stripes
+        for other in (slow, float(slow), str(slow)):
+            assert stripes(meta | {"fastaxis": other}) != row.stripes
+        for nothing in (None, 0, "", "N/A", float("nan"), 7):
+            assert stripes(meta | {"fastaxis": nothing}) == row.stripes
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({"instrument": "NIRCAM", "detector": "NRCB1", "fastaxis": 1}, ("x", 4)),
+        ({"instrument": "NIRCAM", "detector": "NRCA1", "fastaxis": -1}, ("x", 4)),
+        ({"instrument": "NIRCAM", "detector": "NRCB1", "fastaxis": -2}, ("y", 4)),
+        ({"instrument": "NIRISS", "detector": "NIS"}, ("y", 4)),
+        ({"instrument": "MIRI", "detector": "MIRIMAGE", "fastaxis": 1}, ("y", 1)),
+    ],
+)
+def test_the_distortion_map_keeps_the_stripes_of_the_header_apart(monkeypatch, meta, expected):
+    @dataclass
+    class Anything:
+        pixel_map: object = None
+        uncertainty: object = None
+
+    solved = SimpleNamespace(metas=[meta]), SimpleNamespace(correction=Anything()), None
+    asked = {}
+    monkeypatch.setattr(solution, "_one_filter", lambda *_: solved)
+    monkeypatch.setattr(solution, "_yearly", lambda _: None)
+    monkeypatch.setattr(solution, "build_fine_map", lambda *_, **given: asked.update(given) or (None, None))
+    solution._jointly([[]], None, solution.DistortionConfig(), None, None, False)
+    assert (asked["axis"], asked["bands"]) == expected

@@ -7,7 +7,8 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import MASTER, make_table
-from jwst_hpastrom.errors import MixedExposuresError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear, match_nearest, robust_sigma
 
 __all__ = ["join_filters"]
@@ -22,8 +23,9 @@ _ERRORS = ("err", "err_empirical", "err_formal", "err_systematic")
 
 
 def join_filters(
-    masters: Sequence[Table], *, radius_mas: float = 40.0, min_stars: int = 6
-) -> tuple[Table, list]:
+    masters: Sequence[Table], *, radius_mas: float = 40.0, min_stars: int = 6,
+    max_shift: float = 5.0, max_rotation: float = 1.0,
+) -> tuple[Table, list]:  # fmt: skip
     """Join master frames of several filters.
 
     The first one's system is kept; the others are brought to it by a six-parameter transformation from the
@@ -39,6 +41,10 @@ def join_filters(
 
     min_stars : int
         Fewest stars in common.
+
+    max_shift, max_rotation : float
+        Largest offset (arcsec) and turn (degrees) between frames that no catalog ties: filters of different
+        visits differ by the errors of their guide stars.
 
     Returns
     -------
@@ -70,8 +76,11 @@ def join_filters(
     plane = planes[0] or TangentPlane(0.0, 0.0)
     rows = [_columns(t) for t in masters]
     out, transforms, pulls = _Sky(rows[0], len(masters)), [LinearTransform()], {}
+    tied = [t.meta.get("tied_to") == "reference" for t in masters]
+    limits = {"max_shift": 1e3 * max_shift / plane.scale_mas, "max_rotation": max_rotation}
     for k, own in enumerate(rows[1:], 1):
-        transform, pulls[names[k]] = out.add(k, own, radius_mas / plane.scale_mas, min_stars, names[k])
+        start = LinearTransform() if tied[0] and tied[k] else out.offset(own, limits, names[k])
+        transform, pulls[names[k]] = out.add(k, own, radius_mas / plane.scale_mas, min_stars, names[k], start)
         transforms.append(transform)
     return _table(out, names, plane, masters, pulls), transforms
 
@@ -94,11 +103,23 @@ class _Sky:
         for c, values in self.single.items():
             values[0] = first[c]
 
-    def add(self, k, own, radius, min_stars, name):
+    def offset(self, own, limits, name):
+        """Transformation of another frame to this one by the stars' pattern; none where it does not tell."""
+        x, y = self.mean["x"], self.mean["y"]
+        try:
+            return align(own["x"], own["y"], own["mag"], x, y, self.magnitudes()[0], **limits).transform
+        except HPAstromError as error:
+            log.warning("%s: the WCS alone say where its stars are among the others', %s", name, error)
+            return LinearTransform()
+
+    def magnitudes(self):
+        """Magnitudes and errors on the first filter's system."""
+        return _common_magnitudes(self.single["mag"], self.single["mag_err"])
+
+    def add(self, k, own, radius, min_stars, name, transform):
         """Bring another frame to this one and join it; returns its transformation, and the median pull."""
         x, y = self.mean["x"], self.mean["y"]
         u, v = np.array(own["x"], float), np.array(own["y"], float)
-        transform = LinearTransform()
         for reach in (4 * radius, radius, radius):
             i, j, _ = match_nearest(x, y, *transform.forward(u, v), reach)
             if i.size < min_stars:
@@ -173,7 +194,7 @@ def _common_magnitudes(mag, err):
 
 def _table(sky, names, plane, masters, pulls):
     mean = sky.mean
-    mean["mag"], mean["mag_err"] = _common_magnitudes(sky.single["mag"], sky.single["mag_err"])
+    mean["mag"], mean["mag_err"] = sky.magnitudes()
     mean["xi"], mean["eta"] = plane.from_pixels(mean["x"], mean["y"])
     mean["ra"], mean["dec"] = plane.to_sky(mean["xi"], mean["eta"])
     order = np.argsort(mean["mag"], kind="stable")

@@ -1,17 +1,24 @@
 """Photometric zero points of the exposures, and mean magnitudes."""
 
+import logging
+
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
 from jwst_hpastrom.numerics import rows_by_group
 
 __all__ = ["mean_magnitudes", "zero_points"]
 
+log = logging.getLogger("stpipe.hpastrom.frame")
+
 PER_MAG = 2.5 / np.log(10)
 #: mag: error of a measurement that its noise does not hold. Flat fields are known to no better than a few
 #: thousandths, and only exposures as deep as each other can show it: else one would outweigh all others
 FLAT = 1e-3
+#: mag: how well the flux calibration compares exposures without a star in common, of detectors far apart say
+CALIBRATION = 0.02
 MODERATE = (8.0, 60.0)  # S/N in which the variance is linear in the flux: flat-field errors do not count yet
 
 
@@ -105,9 +112,10 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
 
     covariance : ndarray, shape (n_exposures, n_exposures)
         Theirs; the central exposure's is zero. All exposures and stars are solved for at
-        once, so that chains of little overlap hold.
+        once, so that chains of little overlap hold. Exposures that no chain connects to the central one (the
+        other module of NIRCam) keep their calibration, and err by `CALIBRATION` together.
     """
-    zero, covariance = np.zeros(m.n_exposures), np.zeros((m.n_exposures, m.n_exposures))
+    zero = np.zeros(m.n_exposures)
     count = np.bincount(star[star >= 0], minlength=n_stars)
     use = (star >= 0) & (count[star] > 1) & m.reference
     if not use.any():
@@ -131,14 +139,40 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
         normal = np.diag(np.bincount(exposure, w, m.n_exposures)) - (design.T @ share).toarray()
         right = design.T @ (np.bincount(who, w * mag, n_stars) / total)
         right = right - np.bincount(exposure, w * mag, m.n_exposures)
-        others = np.arange(m.n_exposures) != central
-        inverse = np.linalg.pinv(normal[np.ix_(others, others)], hermitian=True)
-        zero[others] = inverse @ right[others]
+        groups = connected_components(normal < 0, directed=False)[1]
+        zero, inverse = _solve(normal, right, groups, central)
         zeroed = mag + zero[exposure]
         off = (zeroed - (np.bincount(who, w * zeroed, n_stars) / total)[who]) / np.sqrt(variance)
         telling = keep & (np.bincount(who[keep], minlength=n_stars)[who] > 1)
         scale = max(robust_sigma(off[telling]) if telling.any() else 0.0, 1e-9)
         last, keep = keep, np.abs(off - np.median(off[keep])) <= sigma * scale
     dof = max(last.sum() - np.unique(who[last]).size - m.n_exposures + 1, 1)
-    covariance[np.ix_(others, others)] = inverse * np.sum(off[last] ** 2) / dof
-    return zero, covariance
+    apart = groups != groups[central]
+    if apart.any():
+        log.warning(
+            "%d of %d exposures have no star in common with the central one: their magnitudes rest on "
+            "the flux calibration, %.2f mag", apart.sum(), apart.size, CALIBRATION,
+        )  # fmt: skip
+    between = apart[:, None] & (groups[:, None] == groups)
+    return zero, inverse * np.sum(off[last] ** 2) / dof + CALIBRATION**2 * between
+
+
+def _solve(normal, right, groups, central):
+    """Zero points and the inverse of their normal matrix, group by group of exposures with common stars.
+
+    Nothing compares the groups but the calibration: on average they have the central one's zero points.
+    """
+    zero, inverse = np.zeros(right.size), np.zeros(normal.shape)
+    mine = groups == groups[central]
+    others = mine & (np.arange(right.size) != central)
+    part = np.ix_(others, others)
+    inverse[part] = np.linalg.pinv(normal[part], hermitian=True)
+    zero[others] = inverse[part] @ right[others]
+    for g in np.unique(groups[~mine]):
+        own = np.flatnonzero(groups == g)
+        part = np.ix_(own, own)
+        # one equation more: no change of their mean
+        mean = np.full((own.size, own.size), max(np.trace(normal[part]), 1.0) / own.size**2)
+        inverse[part] = np.linalg.inv(normal[part] + mean) - 1.0 / np.sum(mean)
+        zero[own] = inverse[part] @ right[own] + np.mean(zero[mine])
+    return zero, inverse

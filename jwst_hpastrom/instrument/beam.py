@@ -37,7 +37,11 @@ _MODES = {
     "TACQ": "a target acquisition", "TACONFIRM": "a target acquisition", "TSIMAGE": "a time series",
     "FOCUS": "a focus test", "WFSC": "a wavefront test", "EXTCAL": "a calibration",
     "ID-IMAGE": "guiding", "ID-STACK": "guiding", "ACQ1": "guiding", "ACQ2": "guiding", "TRACK": "guiding",
-    "FINEGUIDE": "guiding",
+    "FINEGUIDE": "guiding", "AUTOFLAT": "a flat field", "AUTOWAVE": "a lamp", "BRIGHTOBJ": "a spectrum",
+    "FIXEDSLIT": "a spectrum", "MSASPEC": "a spectrum", "IFU": "an integral-field unit",
+    "MIMF": "a wavefront test", "MSATA": "a target acquisition", "TASLIT": "a target acquisition",
+    "WATA": "a target acquisition", "CONFIRM": "a target acquisition", "VERIFY": "a calibration",
+    "IMAGE": "imaging of another instrument",
 }  # fmt: skip
 
 
@@ -90,7 +94,8 @@ def identify(
         mode = _MODES.get(exp_type.partition("_")[2])
         other = exp_type in kinds
         raise UnsupportedExposureError(
-            f"EXP_TYPE {exp_type}" + (f" ({mode})" if mode else "") + (f" of {instrument}" if other else ""),
+            f"EXP_TYPE {exp_type or given[2]}"
+            + (f" of {instrument}" if other else f" ({mode})" if mode else ""),
             known.exp_type if known else ", ".join(kinds),
             "correct the header" if other else "only imaging can be measured", file,
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """Facts of an imager by the metadata of an exposure or a star list."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,8 +98,8 @@ def pixel_mas(meta: Mapping[str, Any]) -> float:
 def stripes(meta: Mapping[str, Any]) -> str | None:
     """Axis along which the amplifiers' stripes follow each other, "x" or "y": that of the fast read-out.
 
-    From FASTAXIS where the metadata have it, else from the detector's row ("y" without one); None where the
-    outputs are interleaved.
+    From FASTAXIS (±1: along rows, ±2: along columns) where the metadata have it, else from the detector's row
+    ("y" without one); None where the outputs are interleaved. A mirrored read-out has the same stripes.
 
     Examples
     --------
@@ -109,8 +110,9 @@ def stripes(meta: Mapping[str, Any]) -> str | None:
     row = detector_of(meta)
     if row and row.stripes is None:
         return None
-    if meta.get("fastaxis"):
-        return "x" if abs(int(meta["fastaxis"])) == 1 else "y"
+    fast = re.fullmatch(r"[+-]?([12])(?:\.0*)?", str(meta.get("fastaxis") or "").strip())
+    if fast:
+        return "x" if fast[1] == "1" else "y"
     return row.stripes if row else "y"
 
 

@@ -169,7 +169,8 @@ class MasterFrameStep(HPStep):
         for frame in frames:
             name = f"{product}_{frame.table.meta['filter'].lower()}"
             write_table(frame.table, self.output_path(name, "master", "ecsv"))
-        return join_filters([f.table for f in frames], radius_mas=self.match_radius)
+        limits = {"max_shift": self.max_shift, "max_rotation": self.max_rotation}
+        return join_filters([f.table for f in frames], radius_mas=self.match_radius, **limits)
 
     def _place(self, product, frames, joins, lists, corrections, absolute):
         """Write where the detectors lie relative to each other, and their distortions with these places."""

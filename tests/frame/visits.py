@@ -4,6 +4,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.instrument import INSTRUMENTS
 
 PLANE = TangentPlane(80.4875, -69.4975)
 SCALE = 31.1  # mas a pixel
@@ -14,12 +15,23 @@ LAYOUT = {"NRCB1": (-34.2, 33.8, 0.4, 1.0), "NRCB2": (-34.0, -33.9, 0.85, 1.004)
 #: what the WCS mistakes of that: shift (arcsec), turn (degrees), scale
 WRONG = {"NRCB1": (0.0, 0.0, 0.0, 0.0), "NRCB2": (0.006, -0.004, 0.001, 1e-5),
          "NRCB3": (-0.008, 0.003, -0.0015, -1e-5), "NRCB4": (0.004, 0.007, 0.001, 2e-5)}  # fmt: skip
+#: other detectors, by the instrument table, from the same middle: the other module, and the long wave of both
+FARTHER = {n: (d.v2 + 88.0, d.v3 + 491.5, d.angle, d.scale / 0.0311)
+           for n, d in INSTRUMENTS["NIRCAM"].detectors.items() if n not in LAYOUT}  # fmt: skip
+MISTAKES = {n: (0.005 * np.cos(k), 0.005 * np.sin(2 * k), 0.001 * np.cos(3 * k), 1e-5 * np.sin(k))
+            for k, n in enumerate(FARTHER)}  # fmt: skip
 EPOCH = 2022.33
 
 
 def stars_of(rng, density=0.25, half=90.0):
     n = int(density * 4 * half**2)
     xi, eta = rng.uniform(-half, half, (2, n))
+    return {"xi": xi, "eta": eta, "mag": rng.uniform(-8, -4, n)}
+
+
+def stars_of_both_modules(rng, density=0.06, roll=35.0):
+    n = int(density * 360 * 170)
+    xi, eta = _turned(rng.uniform(-90, 270, n), rng.uniform(-85, 85, n), roll)
     return {"xi": xi, "eta": eta, "mag": rng.uniform(-8, -4, n)}
 
 
@@ -30,14 +42,14 @@ def _turned(x, y, degrees, scale=1.0):
 
 def star_list(rng, truth, detector, dither, roll, *, k=0, shift=(0.0, 0.0), error=0.01, zero=0.0, **meta):
     """One detector's list in one pointing: East and North turn by ``roll``, the WCS errs by ``shift``."""
-    middle_x, middle_y, turn, scale = LAYOUT[detector]
+    middle_x, middle_y, turn, scale = (LAYOUT | FARTHER)[detector]
     east, north = truth["xi"] - dither[0], truth["eta"] - dither[1]
     cx, cy = _turned(east, north, -roll)  # the camera's axes, arcsec
     px, py = _turned(cx - middle_x, cy - middle_y, -turn, 1e3 / (SCALE * scale))
     x, y = SIZE / 2 - px, SIZE / 2 + py
     inside = (x > 0) & (x < SIZE) & (y > 0) & (y < SIZE)
     n = inside.sum()
-    dx, dy, dturn, dscale = WRONG[detector]
+    dx, dy, dturn, dscale = (WRONG | MISTAKES)[detector]
     wx, wy = _turned(cx[inside] - middle_x, cy[inside] - middle_y, dturn, 1 + dscale)
     sx, sy = _turned(wx + middle_x + dx, wy + middle_y + dy, roll)
     ra, dec = PLANE.to_sky(sx + dither[0] + shift[0], sy + dither[1] + shift[1])

@@ -1,4 +1,4 @@
-"""Distortion references of NIRCam and MIRI in the official Steps: assign_wcs, tweakreg, resample."""
+"""Distortion references of NIRCam, FGS and MIRI in the official Steps: assign_wcs, tweakreg, resample."""
 
 import json
 from types import SimpleNamespace
@@ -34,6 +34,8 @@ SIZE, START = 160, 401  # of the subarray, and its first pixel (1-based)
 CASES = {
     "NRCB1": ("NIRCAM", "F200W", "CLEAR"),
     "NRCBLONG": ("NIRCAM", "F444W", "F405N"),
+    "GUIDER1": ("FGS", None, None),
+    "GUIDER2": ("FGS", None, None),
     "MIRIMAGE": ("MIRI", "F560W", None),
 }
 
@@ -71,7 +73,7 @@ def case(request, small, tmp_path_factory):
         MODULE=row.keywords.get("module"), CHANNEL=row.keywords.get("channel"),
         SUBSTRT1=START, SUBSTRT2=START, SUBARRAY="GENERIC",
     )  # fmt: skip
-    band = pupil if pupil and pupil.startswith("F") else wheel
+    band = pupil if pupil and pupil.startswith("F") else wheel or INSTRUMENTS[instrument].unfiltered
     meta = {"instrument": instrument, "detector": detector, "filter": band, "pupil": pupil}
     correction, placement = a_distortion(meta)
     path = write_distortion(folder / "own_distortion.asdf", correction, placement, meta)
@@ -140,5 +142,6 @@ def test_an_official_filter_offset_would_count_twice(case, assigned, tmp_path):
     meta = {"reftype": "filteroffset", "instrument": {"name": case.meta["instrument"]}}
     asdf.AsdfFile({"filters": [row], "meta": meta}).write_to(path)
     (moved, *_) = assign(case, override_filteroffset=str(path))
-    half = np.stack(moved.meta.wcs(80.0, 80.0)) - np.stack(assigned[0].meta.wcs(80.5, 80.0))
+    pixels = 0.5 if INSTRUMENTS[case.meta["instrument"]].filters else 0.0  # assign_wcs asks for none of FGS's
+    half = np.stack(moved.meta.wcs(80.0, 80.0)) - np.stack(assigned[0].meta.wcs(80.0 + pixels, 80.0))
     assert np.abs(half).max() * 3600 < 0.02 * detector_of(case.meta).scale

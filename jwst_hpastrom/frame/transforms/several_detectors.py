@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from jwst_hpastrom.errors import HPAstromError, NoOverlapError
 from jwst_hpastrom.frame.systematics import (
@@ -16,11 +17,15 @@ from jwst_hpastrom.frame.systematics import (
     shared_weight,
 )
 from jwst_hpastrom.frame.transforms.mosaic import simultaneous, solve_mosaic
-from jwst_hpastrom.frame.transforms.registration import align, first_transforms
+from jwst_hpastrom.frame.transforms.registration import align, first_transforms, through_wcs
 from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 
 __all__ = ["ErrorsByDetector", "SeveralDetectors"]
+
+#: part of a detector that two of its exposures share if they are to be registered to each other; tiles of a
+#: mosaic share less
+OVERLAP = 0.1
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
@@ -69,7 +74,7 @@ class SeveralDetectors:
             self.catalog = [c[ok] for c in (x, y, ex, ey, mag)]
 
     def register(self, order, *, max_shift, max_rotation, names):
-        """First transformations: detector by detector, and these to the catalog or by their pointings.
+        """First transformations: of each detector's tiles, and these to the catalog or by their pointings.
 
         Parameters
         ----------
@@ -84,45 +89,97 @@ class SeveralDetectors:
         list of `~jwst_hpastrom.geometry.LinearTransform`
         """
         limits = {"max_shift": max_shift, "max_rotation": max_rotation}
-        transforms, moves = [None] * self.m.n_exposures, {}
-        for d in dict.fromkeys(self.which[k] for k in order):
-            own = [k for k in order if self.which[k] == d]
+        groups, transforms = {}, [None] * self.m.n_exposures
+        tiles = self._tiles()
+        for d in dict.fromkeys(tiles[k] for k in order):
+            own = [k for k in order if tiles[k] == d]
             # of the first one's pointing, whose error they then share
             own.sort(key=lambda k: self.pointing[k] != self.pointing[order[0]])
-            found = first_transforms(self.m, self.plane, own, names=names, **limits)
-            for k in own:
-                transforms[k] = found[k]
-            moves[d] = self._to_the_others(own, order[0], limits, names)
-        known = [t for t in moves.values() if t is not None]
-        if self.catalog is not None and not known:
-            raise NoOverlapError(
-                "no detector with stars of the reference catalog", "one", "check that it covers the field"
-            )
-        for k, t in enumerate(transforms):
-            move = moves[self.which[k]]
-            # pointing errors are those of all detectors
-            transforms[k] = t.then(move or (known[0] if known else LinearTransform()))
-            self.m.apply(k, transforms[k])
+            for k, t in enumerate(first_transforms(self.m, self.plane, own, names=names, **limits)):
+                transforms[k] = t if k in own else transforms[k]
+            groups[d] = own
+        self._place(groups, transforms, {k: 1.5 * v for k, v in limits.items()}, names)
         self.first = list(transforms)
         return transforms
 
-    def _to_the_others(self, own, central, limits, names):
-        """Transformation of one detector's stars to the catalog or to other pointings; None if unknown."""
+    def _tiles(self):
+        """Number the exposures' groups: of one detector, and overlapping by their WCS, maybe in a chain."""
         m = self.m
-        rows = np.flatnonzero(np.isin(m.exposure, own))
-        if self.catalog is not None:
-            x, y, mag = self.catalog[0], self.catalog[1], self.catalog[4]
-        elif self.pointing[own[0]] == self.pointing[central]:
-            return LinearTransform()
+        n = m.n_exposures
+        boxes = [[(c[m.of(k)].min(), c[m.of(k)].max()) for c in (m.x, m.y)] for k in range(n)]
+        center, size = np.mean(boxes, axis=2), np.maximum(np.ptp(boxes, axis=2), 1e-9)
+        wcs = [through_wcs(m, k, self.plane).transform for k in range(n)]
+        linked = self.which[:, None] == self.which
+        for k in range(n):
+            there = np.array([wcs[k].inverse(*wcs[j].forward(*center[j])) for j in range(n)])
+            shared = np.prod(np.clip(1 - np.abs(there - center[k]) / size[k], 0, 1), axis=1)
+            linked[k] &= shared > OVERLAP
+        return connected_components(linked, directed=False)[1]
+
+    def _place(self, groups, transforms, limits, names):
+        """Move each group of a detector's exposures, as one, to the catalog or to what is placed already."""
+        placed, waiting = [], dict(groups)
+
+        def place(d, move):
+            own = waiting.pop(d)
+            for k in own:
+                transforms[k] = transforms[k].then(move)
+                self.m.apply(k, transforms[k])
+            placed.extend(own)
+
+        if self.catalog is None:
+            place(next(iter(waiting)), LinearTransform())
         else:
-            others = np.flatnonzero(np.isfinite(m.u) & ~np.isin(m.exposure, own))
-            x, y, mag = m.u[others], m.v[others], m.mag[others]
-        first = m.of(own[0]) if self.catalog is not None else rows
-        wide = {k: 1.5 * v for k, v in limits.items()}
+            for d, own in groups.items():
+                move = self._aligned(self.m.of(own[0]), self.catalog, limits, names[own[0]])
+                if move is not None:
+                    place(d, move)
+            if not placed:
+                raise NoOverlapError(
+                    "no detector with stars of the reference catalog", "one", "check that it covers the field"
+                )
+        while waiting:
+            d, move = self._next(waiting, placed, transforms, limits, names)
+            place(d, move)
+
+    def _next(self, waiting, placed, transforms, limits, names):
+        """Return a detector whose place the placed exposures tell, and its move: by a pointing, by stars."""
+        for d, own in waiting.items():
+            move = self._by_pointing(own, placed, transforms)
+            if move is not None:
+                return d, move
+        m = self.m
+        if self.catalog is None:
+            there = np.isin(m.exposure, placed)
+            known = m.u[there], m.v[there], None, None, m.mag[there]
+            for d, own in waiting.items():
+                rows = np.flatnonzero(np.isin(m.exposure, own))
+                move = self._aligned(rows, known, limits, names[own[0]])
+                if move is not None:
+                    return d, move
+        d = next(iter(waiting))
+        log.warning(
+            "%s: placed by its WCS alone, no pointing is shared with the others", names[waiting[d][0]]
+        )
+        return d, LinearTransform()
+
+    def _by_pointing(self, own, placed, transforms):
+        """Move of a detector that was exposed together with a placed one: pointing errors are of both."""
+        for k in own:
+            for j in placed:
+                if self.pointing[j] == self.pointing[k]:
+                    wcs = [through_wcs(self.m, i, self.plane).transform for i in (j, k)]
+                    error = wcs[0].inverted().then(transforms[j])
+                    return transforms[k].inverted().then(wcs[1]).then(error)
+        return None
+
+    def _aligned(self, rows, known, limits, name):
+        """Transformation of detections to stars of known places by their pattern; None if not found."""
+        m, (x, y, _, _, mag) = self.m, known
         try:
-            return align(m.u[first], m.v[first], m.mag[first], x, y, mag, **wide).transform
+            return align(m.u[rows], m.v[rows], m.mag[rows], x, y, mag, **limits).transform
         except HPAstromError as error:
-            log.warning("%s: placed by its pointing, %s", names[own[0]], error)
+            log.warning("%s: not placed by its stars, %s", name, error)
             return None
 
     def refit(self, star, averages, transforms, floor):

@@ -7,7 +7,7 @@ from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.frame.transforms.mosaic import detector_names, simultaneous
 from jwst_hpastrom.geometry import fit_linear, match_nearest
-from tests.frame.visits import EPOCH, LAYOUT, PLANE, catalog_of, stars_of, visit
+from tests.frame.visits import EPOCH, LAYOUT, PLANE, catalog_of, star_list, stars_of, visit
 
 PIXEL = 50.0  # mas, of the master frame
 
@@ -88,6 +88,26 @@ def test_a_detector_off_the_catalog_follows_its_pointings():
     far = np.setdiff1d(np.arange(truth["xi"].size), np.concatenate([t["true"] for t in lists]))
     with pytest.raises(NoOverlapError, match="catalog"):
         build_master(lists, reference=catalog[far[:3]])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_tiles_of_a_mosaic_that_a_detector_has_nothing_in_common_in(tied):
+    rng = np.random.default_rng(6)
+    truth = stars_of(rng, density=0.06, half=130.0)
+    places = [(40.0 * side + 6.0 * (k % 2), 6.0 * (k // 2)) for side in (-1, 1) for k in range(4)]
+    shifts = rng.normal(0, 0.3, (8, 2))
+    lists = [
+        star_list(rng, truth, d, place, 35.0, k=k, shift=shifts[k])
+        for k, place in enumerate(places) for d in LAYOUT
+    ]  # fmt: skip
+    catalog = catalog_of(rng, truth)
+    frame = build_master(lists, reference=catalog) if tied else build_master(lists, plane=PLANE)
+    i, _, dx, dy = residuals(frame.table, truth, own_system=not tied)
+    assert i.size == len(frame.table) > 1200
+    for d, axis in ((dx, "x"), (dy, "y")):
+        pull = d / (np.hypot(*(frame.table[f"{axis}_{c}"] for c in ("err", "err_tie"))) if tied else
+                    frame.table[f"{axis}_err"])[i]  # fmt: skip
+        assert (0.9 if tied else 0.2) < np.std(pull) < 1.15
 
 
 def test_one_detector_solved_together_is_as_one_averaged():
