@@ -10,9 +10,9 @@ import pytest
 from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
-from jwst_hpastrom.storage import Store
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.storage import Store
 
 
 def science(
