@@ -1,6 +1,5 @@
 """Manifests in files: those of FITS stand in an extension, of which other readers see nothing."""
 
-import hashlib
 import io
 import json
 import warnings
@@ -13,13 +12,12 @@ from asdf.util import load_yaml
 from astropy.io import fits
 from astropy.table.meta import get_header_from_yaml
 
-from jwst_hpastrom.io.files.manifest import DIGEST, KEY, parse_manifest, stamp
+from jwst_hpastrom.io.files.manifest import BLOCK, KEY, SUMS, fits_hash, parse_manifest, stamp
 from jwst_hpastrom.io.files.seals import check_seal, has_seal
 
 __all__ = ["append_manifest", "read_manifest"]
 
 EXTENSION = "MANIFEST"
-BLOCK, CARD = 2880, 80
 COMMENT = b"# manifest "  # begins the line of text files
 
 
@@ -32,23 +30,11 @@ def append_manifest(path):
     width = max(map(len, lines))
     column = fits.Column("JSON", f"{width}A", array=np.array(lines, f"S{width}"))
     hdu = fits.BinTableHDU.from_columns([column], name=EXTENSION)
-    hdu.header["HPHASH"] = (_hash(content), "of all before this extension")
+    hdu.header["HPHASH"] = (fits_hash(content, SUMS), "of all before this extension")
     out = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out, checksum=True)
     with open(path, "ab") as file:
         file.write(out.getvalue()[BLOCK:])
-
-
-def _hash(content):
-    """Hash of FITS content but for its checksums, which whoever rewrites it may renew."""
-    digest = hashlib.blake2b(digest_size=DIGEST)
-    for k in range(0, len(content), BLOCK):
-        block = content[k : k + BLOCK]
-        if b"CHECKSUM" in block or b"DATASUM" in block:
-            cards = (block[i : i + CARD] for i in range(0, len(block), CARD))
-            block = b"".join(c for c in cards if not c.startswith((b"CHECKSUM=", b"DATASUM =")))
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def read_manifest(path: str | PathLike[str], *, unchanged: bool = True) -> dict[str, Any] | None:
@@ -111,4 +97,4 @@ def _in_fits(content):
         hdu = hdus[EXTENSION]
         text = "\n".join(str(line) for line in hdu.data["JSON"])
         begin, stated = hdu.fileinfo()["hdrLoc"], hdu.header["HPHASH"]
-    return text, lambda: _hash(content[:begin]) == stated
+    return text, lambda: fits_hash(content[:begin], SUMS) == stated

@@ -8,7 +8,13 @@ from jwst.stpipe import Step
 
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.io.calibrations.by_detector import file_for, is_several
-from jwst_hpastrom.io.files.manifest import compare_manifests, file_hash, in_one_line, make_manifest, making
+from jwst_hpastrom.io.files.manifest import (
+    compare_manifests,
+    in_one_line,
+    make_manifest,
+    making,
+    product_hash,
+)
 from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.identity import exposure_entry, input_entry
 from jwst_hpastrom.io.tables.reading import read_table
@@ -81,7 +87,7 @@ class Manifests:
         for name, digest in old.get("products", {}).items():
             stale = Path(path).parent / Path(name).name
             if name not in run.products and stale != Path(path) and stale.is_file():
-                if file_hash(stale) == digest:
+                if product_hash(stale) == digest:
                     log.info("%s: of an earlier run, removed", stale)
                     stale.unlink()
                 else:
@@ -150,7 +156,7 @@ def why_not(path, manifest, checks):
         other = path.parent / Path(name).name
         if not other.is_file():
             return f"there is no {name}"
-        if file_hash(other) != digest:
+        if product_hash(other) != digest:
             return f"{name} is of another run, or was changed"
         taken = find_star_list(name, [path.parent]) if "_stars." in name else None
         if taken and Path(taken).name != name and other.suffix != ".reg":

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from jwst_hpastrom.io.calibrations.epsf_reference import (
     write_epsf_reference,
 )
 from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf, write_stdpsf
+from jwst_hpastrom.io.files.manifest import make_manifest, making, product_hash
 
 DATA = Path(os.environ.get("HPASTROM_DATA", Path(__file__).parents[4] / "shared" / "data")) / "psfstd_hst"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no real STDPSF files ($HPASTROM_DATA)")
@@ -177,3 +179,17 @@ def test_brighter_fatter_is_kept(tmp_path, side):
         assert "brighter_fatter" not in found.meta
         np.testing.assert_array_equal(found.borrowed, borrowed)
     assert (tmp_path / "x_epsf.fits").read_bytes()[2880:2884] == data[0, 0, :1].astype(">f4").tobytes()
+
+
+def test_a_product_has_one_hash_whenever_it_is_written(library, tmp_path):
+    """Tables that name an exposure's own library are those of an undisturbed run after a resume, too."""
+    hashes = []
+    for k, factor in enumerate((1.0, 1.0, 1.001)):
+        path = tmp_path / f"{k}.fits"
+        with making(make_manifest("hp_epsf_fit", {}, {})):
+            write_stdpsf(replace(library, data=factor * library.data), path)
+        content = path.read_bytes()
+        at = content.index(b"TIME    = '") + 11
+        path.write_bytes(content[:at] + b"0%d" % k + content[at + 2 :])
+        hashes.append(product_hash(path))
+    assert hashes[0] == hashes[1] != hashes[2]
