@@ -8,7 +8,7 @@ import numpy as np
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
 
-__all__ = ["Image", "boxes"]
+__all__ = ["Image", "boxes", "bright_boxes"]
 
 
 def boxes(x, y, half, shape):
@@ -41,6 +41,42 @@ def boxes(x, y, half, shape):
         for c, n in zip((j, i), shape, strict=True)
     )
     return j[:, :, None], i[:, None, :], inside
+
+
+def bright_boxes(weight, x, y, flux, peak, half, least):
+    """Pixels of the boxes around bright stars that lack none of them.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (ny, nx)
+        Inverse variances, 0 for pixels that do not count.
+
+    x, y, flux : ndarray, shape (n,)
+        Positions, 0-based pixels, and fluxes; NaN is no star.
+
+    peak : float
+        Share of a star's light in its central pixel.
+
+    half : int
+        As in `boxes`.
+
+    least : float
+        Signal-to-noise ratio of the central pixel above which a star is bright.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (m,)
+        The stars, brightest first.
+
+    j, i : ndarray of int, shapes (m, 2 half + 1, 1) and (m, 1, 2 half + 1)
+        As of `boxes`.
+    """
+    j, i, inside = boxes(x, y, half, weight.shape)
+    rows = np.flatnonzero(inside & (flux > 0) & np.isfinite(flux))
+    rows = rows[flux[rows] * peak * np.sqrt(weight[j[rows, half, 0], i[rows, 0, half]]) > least]
+    rows = rows[np.argsort(-flux[rows], kind="stable")]
+    rows = rows[(weight[j[rows], i[rows]] > 0).all((1, 2))]
+    return rows, j[rows], i[rows]
 
 
 @dataclass(frozen=True, eq=False)

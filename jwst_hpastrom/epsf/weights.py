@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.epsf.image import boxes
+from jwst_hpastrom.epsf.image import bright_boxes
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.kernels.light_errors import light_variances
 from jwst_hpastrom.numerics import sigma_about_zero
@@ -125,14 +125,8 @@ def model_error(pixels, residual, library, x, y, flux, sky):
         rest is the ePSF's, which moves light within a star and is not in its flux.
     """
     peak = library.central_value(library.x.mean(), library.y.mean())
-    j, i, inside = boxes(x, y, REACH, residual.shape)
-    rows = np.flatnonzero(inside & (flux > 0) & np.isfinite(flux + sky))
-    middle = pixels.weight[j[rows, REACH, 0], i[rows, 0, REACH]]
-    rows = rows[np.abs(flux[rows]) * peak * np.sqrt(middle) > BRIGHT_PIXEL]
-    rows = rows[np.argsort(-flux[rows], kind="stable")]
-    j, i = j[rows], i[rows]
-    whole = (pixels.weight[j, i] > 0).all((1, 2))
-    rows, j, i = rows[whole], j[whole], i[whole]
+    known = np.where(np.isfinite(sky), flux, np.nan)
+    rows, j, i = bright_boxes(pixels.weight, x, y, known, peak, REACH, BRIGHT_PIXEL)
     sigma = 1 / np.sqrt(pixels.weight[j, i])
     off = np.abs(residual[j, i] - sky[rows][:, None, None]) - MEAN_ABSOLUTE * sigma
     star = off.sum((1, 2)) < NO_STAR * flux[rows]

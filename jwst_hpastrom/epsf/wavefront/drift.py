@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from jwst_hpastrom.epsf.image import boxes
+from jwst_hpastrom.epsf.image import bright_boxes
 from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront, retrieve
@@ -327,7 +327,8 @@ def follow(library, pixels, residual, x, y, flux, sky, since=None):
         The same where there is none.
     """
     peak = library.central_value(library.x.mean(), library.y.mean())
-    rows, j, i = _bright(pixels, x, y, flux, peak)
+    rows, j, i = bright_boxes(pixels.weight, x, y, flux, peak, REACH, BRIGHT_PIXEL)
+    rows, j, i = rows[:MOST_STARS], j[:MOST_STARS], i[:MOST_STARS]
     modes = modes_of(library) if rows.size >= LEAST_STARS else None
     if modes is None:
         return Drift(np.zeros(MODES)), library
@@ -337,14 +338,3 @@ def follow(library, pixels, residual, x, y, flux, sky, since=None):
     if since is not None:
         drift = replace(drift, nm=since.nm + drift.nm, evidence=since.evidence, gain=since.gain)
     return drift, modes.change(drift.nm, library)
-
-
-def _bright(pixels, x, y, flux, peak):
-    """Bright whole stars of an image, brightest first, and the rows and columns of the pixels around them."""
-    j, i, inside = boxes(x, y, REACH, pixels.data.shape)
-    rows = np.flatnonzero(inside & (flux > 0) & np.isfinite(flux))
-    middle = pixels.weight[j[rows, REACH, 0], i[rows, 0, REACH]]
-    rows = rows[flux[rows] * peak * np.sqrt(middle) > BRIGHT_PIXEL]
-    rows = rows[np.argsort(-flux[rows], kind="stable")]
-    rows = rows[(pixels.weight[j[rows], i[rows]] > 0).all((1, 2))][:MOST_STARS]
-    return rows, j[rows], i[rows]
