@@ -4,7 +4,7 @@ import numpy as np
 
 from jwst_hpastrom.checks.verdict import judge
 
-__all__ = ["catalog_twice", "magnitudes", "no_motions", "stated_errors", "unknown"]
+__all__ = ["against_catalog", "catalog_twice", "magnitudes", "no_motions", "stated_errors", "unknown"]
 
 MOTION = "hp_proper_motion"
 UNITS = "errors of the catalog in other units: arcsec or degrees as mas, or the reverse"
@@ -17,13 +17,14 @@ FLUXES = "fluxes, or magnitudes with another sign, as the catalog's magnitudes"
 ENOUGH = 3.0
 
 
-def _numbers(motions):
+def against_catalog(motions):
+    """Numbers of the comparison with the catalog, by name."""
     return motions.meta.get("against_catalog") or {}
 
 
 def stated_errors(motions):
     """Median errors that the catalog states, mas and mas/yr."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     for name, what in (("position_error_mas", "positions, mas"), ("motion_error_mas_yr", "motions, mas/yr")):
         low, high = USUAL[name]
         yield judge(
@@ -36,7 +37,7 @@ def stated_errors(motions):
 
 def unknown(motions):
     """Shares of the catalog's rows with errors of their positions, and with motions; where it has columns."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     yield judge(
         MOTION, "share of the catalog's rows that state errors of their positions",
         found.get("with_errors", np.nan), (0.1, None), (None, None), rank=28,
@@ -55,7 +56,7 @@ def no_motions(motions):
     """Share of the catalog's motions that are one and the same: zeros that stand for unknown ones."""
     yield judge(
         MOTION, "share of the catalog's motions that are one and the same",
-        _numbers(motions).get("alike", np.nan), (None, 0.1), (None, 0.5), rank=2,
+        against_catalog(motions).get("alike", np.nan), (None, 0.1), (None, 0.5), rank=2,
         causes=("a catalog whose motions are all zero, or one constant",),
         remedy="leave the columns of motions out: relative motions are measured then",
     )  # fmt: skip
@@ -64,15 +65,15 @@ def no_motions(motions):
 def catalog_twice(motions):
     """Share of the catalog's rows that lie where another one does."""
     yield judge(
-        MOTION, "share of the catalog's rows at the place of another", _numbers(motions).get("twice", np.nan),
-        (None, 0.01), (None, 0.1), rank=2,
+        MOTION, "share of the catalog's rows at the place of another",
+        against_catalog(motions).get("twice", np.nan), (None, 0.01), (None, 0.1), rank=2,
         causes=("stars that the catalog has twice",), remedy="take each star once",
     )  # fmt: skip
 
 
 def magnitudes(motions):
     """Correlation of the ranks of the catalog's and the exposures' magnitudes."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     value = found.get("mag_correlation", np.nan)
     chance = ENOUGH / np.sqrt(found.get("n_mag", 1))
     other = "magnitudes of other stars: a column that was sorted or shuffled"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jwst_hpastrom.checks.catalogs import against_catalog
 from jwst_hpastrom.checks.causes import COS_DEC
 from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
@@ -34,10 +35,6 @@ ALL_OFF = 2.4
 #: share of stars apart from the rest up to which differences are those of one law, and width of the best
 #: fifth over that of all from which on they are
 ONE_LAW, ONE_WIDTH = 0.012, 0.88
-
-
-def _numbers(motions):
-    return motions.meta.get("against_catalog") or {}
 
 
 def _known(motions, causes):
@@ -75,7 +72,7 @@ def _n_pulls(found):
 
 def slope(motions):
     """Factor by which the measured motions are the catalog's, whatever either's errors."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     axes = {
         c: (found[f"factor_{c}"], found[f"factor_error_{c}"])
         for c in AXES
@@ -132,7 +129,7 @@ def _slope_causes(axis, axes, cos_dec):
 
 def crossed(motions):
     """Correlation of each motion with the catalog's other one."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     both = [found.get(f"crossed_{c}", np.nan) for c in ("pmra", "pmdec")]
     direct = [found.get(f"correlation_{c}", np.nan) for c in ("pmra", "pmdec")]
     excess = float(np.min(np.abs(both)) - np.max(np.abs(direct)))
@@ -145,7 +142,7 @@ def crossed(motions):
 
 def correlation(motions):
     """Correlation of the motions with the catalog's, over what the catalog's errors leave of it."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     for c in ("pmra", "pmdec"):
         expected = found.get(f"expected_correlation_{c}", np.nan)
         if not expected > HIDDEN:
@@ -165,7 +162,7 @@ def correlation(motions):
 
 def pull(motions):
     """Width of the differences from the catalog's motions over the exposures' scatter and its errors."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     value = found.get("pull_scatter", found.get("pull", np.nan))
     causes = ("errors of the catalog that are too large", "errors of the master frame that are too large")
     if value > 1:
@@ -182,7 +179,7 @@ def pull(motions):
 
 def catalog_errors(motions):
     """Pulls of the stars with the smaller and the larger stated errors of their magnitude."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     small, large = found.get("pull_small", np.nan), found.get("pull_large", np.nan)
     if not found.get("error_ratio", 0.0) > 1.5:
         return
@@ -196,7 +193,7 @@ def catalog_errors(motions):
 
 def catalog_scatter(motions):
     """Factor on the catalog's errors that the motions show, however large the exposures' own errors are."""
-    if (found := _weighted(_numbers(motions), "their_error_factor")) is None:
+    if (found := _weighted(against_catalog(motions), "their_error_factor")) is None:
         return
     factor, reach = found
     # real catalogs are off by a third; less than this many errors is chance
@@ -209,7 +206,7 @@ def catalog_scatter(motions):
 
 def own_scatter(motions):
     """Factor on the measured motions' errors, of which the catalog's positions have their part."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     both = _weighted(found, "error_factor")
     if both is None or _unstated(found):  # nothing tells the one scatter from the other
         return
@@ -232,7 +229,7 @@ def own_scatter(motions):
 
 def pattern(motions):
     """What differences from the catalog have in common over the field, over the motions' errors."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     if not found.get("pattern_sigma", -1.0) > 6:
         value = 0.0 if "pattern_sigma" in found else np.nan
     else:
@@ -250,7 +247,7 @@ def linear(motions):
     """What differences from the catalog have of a linear function of the place, over the stated errors."""
     yield judge(
         MOTION, "linear pattern over the field of the differences from the catalog's motions, errors",
-        _numbers(motions).get("linear_ratio", np.nan), (None, 1.0), (None, 3.0), rank=16,
+        against_catalog(motions).get("linear_ratio", np.nan), (None, 1.0), (None, 3.0), rank=16,
         causes=("a tie of the epochs that rests on few stars that move", "motions of a turned catalog"),
         remedy="give zero_point_degree=1: the catalog's motions take it out",
     )  # fmt: skip
@@ -258,7 +255,7 @@ def linear(motions):
 
 def apart(motions):
     """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     ok, bad = (share + 2 * np.sqrt(share / _n_pulls(found)) for share in (0.012, 0.022))
     yield judge(
         MOTION, "share of stars that differ from the catalog by far more than the rest",
@@ -270,7 +267,7 @@ def apart(motions):
 
 def catalog_outliers(motions):
     """Share of stars that differ from the catalog by more than four sigma."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     causes = (PART_OFF, TOO_SMALL, "blends and wrong matches")
     if found.get("core", 0.0) > 1.7:  # even those that agree best do not
         causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
@@ -283,7 +280,7 @@ def catalog_outliers(motions):
 
 def magnitude_trend(motions):
     """Difference from the catalog between faint and bright stars, mas at the exposures' epoch."""
-    found = _numbers(motions)
+    found = against_catalog(motions)
     value = abs(found.get("trend_mas", np.nan)) if found.get("trend_sigma", np.nan) > 4 else 0.0
     yield judge(
         MOTION, "magnitude trend of the positions, mas", value if "trend_mas" in found else np.nan,
