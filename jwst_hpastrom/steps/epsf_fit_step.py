@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit, lost_cores
 from jwst_hpastrom.epsf import measure_stars, perturb_library
+from jwst_hpastrom.epsf.wavefront import modes_of
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
@@ -70,6 +71,8 @@ class EPSFFitStep(HPStep):
         with self.executor() as executor:
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
+                if self.follow_wavefront:
+                    modes_of(library)  # found here, once, and sent along
                 members = [(n, executor.submit(fit_exposure, os.path.abspath(m), **task)) for n, m in members]
             bar = {"total": len(inputs.members), "desc": "star fits", "unit": "exposure", "disable": None}
             for name, member in tqdm(members, **bar):
