@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table, vstack
+from scipy.linalg import block_diag
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from jwst_hpastrom.frame.transforms.mosaic import simultaneous
 from jwst_hpastrom.frame.transforms.placement import affine_changes, solve_placement
@@ -118,7 +121,7 @@ def _changes(fits, sightings, which):
             middles.append(s.expected.forward(*fit.center[k]))
             common.append(by @ fit.shared[k] @ by.T)
         blocks.append(np.einsum("iaj,ajk,lak->il", jacobian, fit.covariance, jacobian))
-    covariance = _block_diagonal(blocks)
+    covariance = block_diag(*blocks)
     for d in np.unique(which):  # the correction of a detector errs in all its exposures alike
         rows = np.flatnonzero(which == d)
         index = (4 * rows[:, None] + np.arange(4)).ravel()
@@ -134,26 +137,10 @@ def _moved(placement, k):
     return LinearTransform(matrix, center + shift, center)
 
 
-def _block_diagonal(blocks):
-    n = sum(len(b) for b in blocks)
-    out, first = np.zeros((n, n)), 0
-    for b in blocks:
-        out[first : first + len(b), first : first + len(b)] = b
-        first += len(b)
-    return out
-
-
 def _connected(which, pointing):
     """Detectors that pointings connect: only their relative places mean something."""
-    left, parts = set(which.tolist()), []
-    while left:
-        part = {min(left)}
-        while True:
-            shots = set(pointing[np.isin(which, list(part))].tolist())
-            more = set(which[np.isin(pointing, list(shots))].tolist())
-            if more <= part:
-                break
-            part |= more
-        parts.append(np.array(sorted(part)))
-        left -= part
-    return parts
+    n = which.max() + 1
+    shape = (n + pointing.max() + 1,) * 2
+    label = connected_components(coo_array((np.ones(which.size), (which, n + pointing)), shape))[1]
+    seen = np.unique(which)
+    return [seen[label[seen] == k] for k in np.unique(label[seen])]

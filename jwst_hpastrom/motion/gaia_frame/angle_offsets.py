@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 __all__ = ["AngleOffsets", "OwnOffsets", "learn_offsets", "magnitude_basis"]
 
@@ -273,7 +273,9 @@ def _learn_axis(stars, basis, bins):
     values = _first_curves(stars, basis, widths[bins], bins)
     for _ in range(ROUNDS):
         offset = basis @ values.T
-        like = np.stack([_total(stars.likelihood(offset, (s * typical)[bins], weights)) for s in SPREADS], 1)
+        like = np.stack(
+            [logsumexp(stars.likelihood(offset, (s * typical)[bins], weights), axis=1) for s in SPREADS], 1
+        )
         of_bin = np.stack([like[bins == b].sum(0) for b in range(typical.size)])
         widths = typical * np.sqrt(_shares(of_bin) @ SPREADS**2)
         weights = softmax(stars.likelihood(offset, widths[bins], weights), axis=1).mean(0) + 1e-6
@@ -307,11 +309,6 @@ def _first_curves(stars, basis, spread, bins):
         share = (FREEDOM + 1) / (FREEDOM + chi2 / np.maximum(usual, 1e-300))
         values = _curves(stars, basis, spread, share, 1)[0]
     return values
-
-
-def _total(log_likelihood):
-    top = log_likelihood.max(1)
-    return top + np.log(np.exp(log_likelihood - top[:, None]).sum(1))
 
 
 def _curves(stars, basis, spread, share, steps):
