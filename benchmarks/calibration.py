@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import MASTER, Flag, make_table
+from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest, robust_sigma
@@ -116,16 +116,7 @@ def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False, of_re
     pm, mag = rng.normal(0, dispersion, (2, n)), np.sort(rng.uniform(-8, -3, n))
     pm[:, :references] *= 1.0 if of_references is None else of_references / dispersion
     now = [c + p * (t2 - t1) / 1e3 + rng.normal(0, e2, n) / 1e3 for c, p in zip((xi, eta), pm, strict=True)]
-    x, y = PLANE.to_pixels(*now)
-    ra, dec = PLANE.to_sky(*now)
-    err = np.full(n, e2 / PLANE.scale_mas)
-    data = {
-        "id": np.arange(n), "x": x, "y": y, "ra": ra, "dec": dec, "x_err": err, "y_err": err,
-        "x_err_formal": err, "y_err_formal": err, "mag": mag, "mag_err": np.full(n, 0.01),
-        "qfit": np.full(n, 0.02), "n_found": np.full(n, 12), "n_used": np.full(n, 12),
-        "flags": np.zeros(n, int),
-    }  # fmt: skip
-    frame = make_table(MASTER, data, {"epoch": t2, "filter": "F150W", **PLANE.to_meta()})
+    frame = calibration_lists.frame_of(now, mag, e2, t2)
     ra, dec = PLANE.to_sky(*(c + rng.normal(0, e1, n) / 1e3 for c in (xi, eta)))
     first = Table({"ra": ra, "dec": dec, "ra_error": np.full(n, e1), "dec_error": np.full(n, e1)})
     first["mag"] = mag + 30

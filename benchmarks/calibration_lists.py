@@ -206,6 +206,19 @@ def unknown_motions(seed, n=12, unknown=0.2, dispersion=3.0, years=7.5):
 # motions
 
 
+def frame_of(place, mag, error, epoch):
+    """Master frame of stars at places (2, n) in the plane, arcsec, with one error, mas."""
+    n, (x, y), (ra, dec) = mag.size, PLANE.to_pixels(*place), PLANE.to_sky(*place)
+    err = np.full(n, error / PLANE.scale_mas)
+    data = {
+        "id": np.arange(n), "x": x, "y": y, "ra": ra, "dec": dec, "x_err": err, "y_err": err,
+        "x_err_formal": err, "y_err_formal": err, "mag": mag, "mag_err": np.full(n, 0.01),
+        "qfit": np.full(n, 0.02), "n_found": np.full(n, 12), "n_used": np.full(n, 12),
+        "flags": np.zeros(n, int),
+    }  # fmt: skip
+    return make_table(MASTER, data, {"epoch": epoch, "filter": "F150W", **PLANE.to_meta()})
+
+
 def fast_two(seed, n=800, n_fast=6, speed=120.0, lost=0.05):
     """Fast stars without known motions in two epochs: share found, false ones and their stated number."""
     rng = np.random.default_rng([seed, 17])
@@ -217,16 +230,7 @@ def fast_two(seed, n=800, n_fast=6, speed=120.0, lost=0.05):
     now = [c + (p * (t2 - t1) + rng.normal(0, e2, n)) / 1e3 for c, p in zip((xi, eta), pm, strict=True)]
     keep1, keep2 = rng.random((2, n)) > lost
     keep1[:n_fast] = keep2[:n_fast] = True
-    x, y = PLANE.to_pixels(*now)
-    ra, dec = PLANE.to_sky(*now)
-    err = np.full(n, e2 / PLANE.scale_mas)
-    data = {
-        "id": np.arange(n), "x": x, "y": y, "ra": ra, "dec": dec, "x_err": err, "y_err": err,
-        "x_err_formal": err, "y_err_formal": err, "mag": mag, "mag_err": np.full(n, 0.01),
-        "qfit": np.full(n, 0.02), "n_found": np.full(n, 12), "n_used": np.full(n, 12),
-        "flags": np.zeros(n, int),
-    }  # fmt: skip
-    frame = make_table(MASTER, data, {"epoch": t2, "filter": "F150W", **PLANE.to_meta()})[keep1]
+    frame = frame_of(now, mag, e2, t2)[keep1]
     ra, dec = PLANE.to_sky(*(c + rng.normal(0, e1, n) / 1e3 for c in (xi, eta)))
     first = Table({"ra": ra, "dec": dec, "ra_error": np.full(n, e1), "dec_error": np.full(n, e1)})
     first["mag"], first["star"] = mag + 30 + rng.normal(0, 0.1, n), np.arange(n)
