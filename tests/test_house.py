@@ -7,24 +7,22 @@ from pathlib import Path
 import jwst_hpastrom
 
 PACKAGE = Path(jwst_hpastrom.__file__).parent
-#: of functions: arguments and lines of code, docstring not counted, and how many may have more
+#: of functions: arguments and lines, docstring included, and how many may have more: two kernels, whose loops
+#: would be slower apart, and `build_library`, of which the docstring is most
 MOST_ARGUMENTS, MANY = 10, 14
-MOST_LINES, LONG = 80, 2
+MOST_LINES, LONG = 80, 3
 #: of files and folders, and how many files may be longer
 MOST_LINES_OF_FILE, LONG_FILES = 400, 0
 MOST_FILES = 14
 
 
 def functions():
-    """Place, number of arguments and of code lines of every function."""
+    """Place, number of arguments and of lines of every function."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                a, first = node.args, node.body[0]
-                text = isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str)
-                doc = first.end_lineno - first.lineno + 1 if text else 0
-                place = f"{path.relative_to(PACKAGE)}:{node.name}"
-                lines = node.end_lineno - node.lineno + 1 - doc
+                a, place = node.args, f"{path.relative_to(PACKAGE)}:{node.name}"
+                lines = node.end_lineno - node.lineno + 1
                 yield place, len(a.posonlyargs + a.args + a.kwonlyargs), lines
 
 

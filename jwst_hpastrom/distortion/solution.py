@@ -229,29 +229,23 @@ def solve_distortion(
         known = reference if config.method == "joint" else None
         cells, convergence = {}, {}
         pairs, correction, drift = _jointly(filters, known, config, rng, store, progress)
+    parameters = {
+        **config.model.keywords(), "progress": progress, **config.matching.keywords(),
+        "method": config.method, "n_nearest": config.n_nearest, "n_filters": 1 + len(void_lists),
+    }  # fmt: skip
+    found = {"cells": cells, "method": config.method, "convergence": convergence, "drift": drift}
+    return _judged(pairs, correction, config, reference is not None, parameters=parameters, **found)
+
+
+def _judged(pairs, correction, config, has_reference, **found):
+    """The solution with what is known of its quality: residuals, held-out stars, pixel scale."""
     transforms = exposure_transforms(pairs, correction)
     dx, dy = residuals(pairs, correction, transforms)
-    scale, model = None, config.model
-    if reference is not None:
-        scale = pixel_scale(pairs, correction, transforms, dx, dy, degree=model.degree)
-    parameters = {
-        **model.keywords(), "progress": progress, **config.matching.keywords(), "method": config.method,
-        "n_nearest": config.n_nearest, "n_filters": 1 + len(void_lists),
-    }  # fmt: skip
+    scale = None
+    if has_reference:
+        scale = pixel_scale(pairs, correction, transforms, dx, dy, degree=config.model.degree)
     ladder = _ladder(pairs, correction) if config.matching.held_out else None
-    return DistortionSolution(
-        correction,
-        ladder,
-        scale,
-        transforms,
-        pairs,
-        (dx, dy),
-        cells,
-        config.method,
-        parameters,
-        convergence,
-        drift,
-    )
+    return DistortionSolution(correction, ladder, scale, transforms, pairs, (dx, dy), **found)
 
 
 def _check(star_lists, reference, config):

@@ -14,7 +14,16 @@ from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.ranges import in_range
 
-__all__ = ["Detections", "SkyMap", "find_stars", "peaks", "saturated_cores", "sky_map"]
+__all__ = [
+    "Detections",
+    "SkyMap",
+    "find_stars",
+    "peaks",
+    "saturated_cores",
+    "saturated_counts",
+    "saturation_radii",
+    "sky_map",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,3 +297,27 @@ def saturated_cores(saturated):
     group = label[jj, ii] - 1
     size = np.bincount(group, minlength=n)
     return np.bincount(group, ii, n) / size, np.bincount(group, jj, n) / size, np.sqrt(size / np.pi) + 0.5
+
+
+def saturated_counts(saturated, x, y, half_box):
+    """Saturated pixels in each star's box."""
+    if not saturated.any():
+        return np.zeros(x.size, int)
+    centers = np.rint(np.nan_to_num(np.c_[x, y], nan=-1e6))
+    return cKDTree(np.argwhere(saturated)[:, ::-1]).query_ball_point(
+        centers, half_box + 0.1, p=np.inf, return_length=True
+    )
+
+
+def saturation_radii(saturated, x, y, within=1.5):
+    """Radius of the saturated core that each position lies in or beside, 0 where there is none."""
+    radius = np.zeros(x.size)
+    sx, sy, sr = saturated_cores(saturated)
+    if sx.size and x.size:
+        for star, near in zip(
+            range(sx.size), cKDTree(np.c_[x, y]).query_ball_point(np.c_[sx, sy], sr + within), strict=True
+        ):
+            if near:
+                best = near[np.argmin((x[near] - sx[star]) ** 2 + (y[near] - sy[star]) ** 2)]
+                radius[best] = max(radius[best], sr[star])
+    return radius

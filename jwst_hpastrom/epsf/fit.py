@@ -1,16 +1,15 @@
 """Least-squares fits of an ePSF library to stars."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
-from jwst_hpastrom.epsf.detect import saturated_cores, sky_map
+from jwst_hpastrom.epsf.detect import saturated_counts, saturation_radii, sky_map
 from jwst_hpastrom.epsf.flux_bias import without_position_gain
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.kernels import crowded, detection, render, star_fit
@@ -180,16 +179,6 @@ def local_sky(pixels, x, y, sky_mesh, *, inner=8.0, outer=12.0, sigma=3.0, least
     return sky, err, count < least
 
 
-def saturated_counts(saturated, x, y, half_box):
-    """Saturated pixels in each star's box."""
-    if not saturated.any():
-        return np.zeros(x.size, int)
-    centers = np.rint(np.nan_to_num(np.c_[x, y], nan=-1e6))
-    return cKDTree(np.argwhere(saturated)[:, ::-1]).query_ball_point(
-        centers, half_box + 0.1, p=np.inf, return_length=True
-    )
-
-
 def half_boxes(saturation_radius, half_box):
     """Half width of each star's box: three rings of pixels more than a saturated core."""
     grown = np.ceil(np.asarray(saturation_radius, float)).astype(int) + RINGS
@@ -344,28 +333,53 @@ def fit_stars(
     >>> stars["x"].round(2).tolist(), stars["y"].round(2).tolist()
     ([20.3], [12.1])
     """
-    x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
-    if x.shape != y.shape or x.ndim != 1:
-        raise ParameterError(f"positions of shapes {x.shape} and {y.shape}", "one-dimensional, equal ones")
+    x, y = _positions(x, y)
     half = check_fit_box(fit_box)
     image = without_charge(image, library.brighter_fatter)
     pixels = Pixels.of(image)
     mesh = sky_map(image) if sky_mesh is None else sky_mesh
     radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius
+    under = _Sky(sky, sky_inner, sky_outer, mesh)
+    pixels, fit, flags = _fit_twice(pixels, library, x, y, radius, half, under)
+    return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
+
+
+class _Sky(NamedTuple):
+    """Where the sky under a star comes from: "annulus" or "fit", the annulus's radii, the mesh's sky."""
+
+    source: str
+    inner: float
+    outer: float
+    mesh: Any
+
+
+def _fit_twice(pixels, library, x, y, radius, half, sky):
+    """Fit with the mesh's sky; again with the annulus's, and with weights that the first residuals tell.
+
+    Returns the pixels with these weights, the fit, and the flags of the stars that kept the mesh's sky.
+    """
     halves = half_boxes(radius, half)
-    level, scatter = mesh.at(x, y)
-    shift, free = 2.0 + np.asarray(radius).max(initial=0.0) * 0.5, {"fit_sky": sky == "fit"}
+    level, scatter = sky.mesh.at(x, y)
+    shift, free = 2.0 + np.asarray(radius).max(initial=0.0) * 0.5, {"fit_sky": sky.source == "fit"}
     fit = fit_positions(pixels, library, x, y, level, scatter / 8, halves, max_shift=shift, **free)
-    flags = np.zeros(x.size, np.int64)
     residual = subtract(pixels, library, fit)
-    pixels, err = learned_weights(pixels, residual.data, mesh.image(image.shape)), scatter / 8
-    if sky == "annulus":
-        level, err, fallback = local_sky(residual, fit.x, fit.y, mesh, inner=sky_inner, outer=sky_outer)
-        flags[fallback] |= int(Flag.SKY_FALLBACK)
+    pixels = learned_weights(pixels, residual.data, sky.mesh.image(pixels.data.shape))
+    err, fallback = scatter / 8, np.zeros(x.size, bool)
+    if sky.source == "annulus":
+        radii = {"inner": sky.inner, "outer": sky.outer}
+        level, err, fallback = local_sky(residual, fit.x, fit.y, sky.mesh, **radii)
     shares = model_error(pixels, residual.data, library, fit.x, fit.y, fit.flux, level)
     fit = fit_positions(pixels, library, fit.x, fit.y, level, err, halves, max_shift=shift, **free)
     fit = with_model_error(fit, pixels, residual.data, library, shares)
-    return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
+    return pixels, fit, np.where(fallback, int(Flag.SKY_FALLBACK), 0)
+
+
+def _positions(x, y):
+    """Return starting positions as arrays of one length, or raise `ParameterError`."""
+    x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+    if x.shape != y.shape or x.ndim != 1:
+        raise ParameterError(f"positions of shapes {x.shape} and {y.shape}", "one-dimensional, equal ones")
+    return x, y
 
 
 def subtract(pixels, library, fit, *, radius=np.inf, sign=-1.0):
@@ -381,17 +395,3 @@ def add_models(data, library, x, y, flux, sign, radius):
         data, *crowded.PSFGrid.of(library), x, y, flux, float(sign),
         np.array(np.broadcast_to(np.asarray(radius, float), x.shape)),
     )  # fmt: skip
-
-
-def saturation_radii(saturated, x, y, within=1.5):
-    """Radius of the saturated core that each position lies in or beside, 0 where there is none."""
-    radius = np.zeros(x.size)
-    sx, sy, sr = saturated_cores(saturated)
-    if sx.size and x.size:
-        for star, near in zip(
-            range(sx.size), cKDTree(np.c_[x, y]).query_ball_point(np.c_[sx, sy], sr + within), strict=True
-        ):
-            if near:
-                best = near[np.argmin((x[near] - sx[star]) ** 2 + (y[near] - sy[star]) ** 2)]
-                radius[best] = max(radius[best], sr[star])
-    return radius

@@ -1,8 +1,10 @@
 """Averages -> the columns of the master frame."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
+from astropy.table import Table
 
 from jwst_hpastrom.columns import AVERAGED, MASTER, Flag, make_table
 from jwst_hpastrom.frame.errors import combine_errors
@@ -10,7 +12,9 @@ from jwst_hpastrom.frame.photometry import mean_magnitudes
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.numerics.groups import quadratic_sums
 
-__all__ = ["master_table"]
+__all__ = ["Asked", "Zeros", "master_table", "measurement_table", "warn_of_limits", "with_tie_errors"]
+
+log = logging.getLogger("stpipe.hpastrom.frame")
 
 
 def _mean_over(star, values, use, n):
@@ -45,6 +49,47 @@ class Asked(NamedTuple):
     plane: TangentPlane
     n_min: int
     min_exposures: int
+
+
+def _magnitudes(m, star, use, n, zeroed, zero_covariance):
+    """Mean magnitudes at the zero points, and their errors, those of the zero points included."""
+    mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
+    scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
+    weight = np.nan_to_num(1.0 / m.mag_var[use], nan=1.0, posinf=1.0)
+    total = np.maximum(np.bincount(star[use], weight, n), 1e-300)
+    common = quadratic_sums(star[use], m.exposure[use], weight, n, zero_covariance)
+    common = np.sqrt(np.maximum(common, 0.0)) / total
+    return mags, combine_errors(scatter, mags.formal, mags.n_used, mags.mean, common)
+
+
+def _flags(m, star, averages, asked, in_transform):
+    """Flags of the stars by their measurements, their number, and their part in the transformations."""
+    n = averages.n_used.size
+    flags = _common_flags(star, m.flags, averages.used, n)
+    flags[averages.n_used < averages.n_found] |= int(Flag.CLIPPED)
+    if asked.n_min < asked.min_exposures:
+        flags[averages.n_found < asked.min_exposures] |= int(Flag.FEW_EXPOSURES)
+    flags[np.bincount(star[(star >= 0) & in_transform], minlength=n) > 0] |= int(Flag.REFERENCE)
+    return flags
+
+
+def _position_errors(averages, mag, systematic, flags):
+    """Empirical, whole and systematic errors (2, n); stars whose error is a limit are flagged in place."""
+    root = np.sqrt(averages.n_used)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        empirical = (averages.rms / root).T
+    common = systematic(*averages.mean.T, mag, flags)
+    error = [
+        combine_errors(
+            empirical[k], averages.expected[:, k], averages.n_used, mag, common[k],
+            absorbed=systematic.stated,
+        )
+        for k in (0, 1)
+    ]  # fmt: skip
+    # the limit is more than half of the error's square
+    limited = (systematic.limit & (2 * common**2 > np.square(error))).any(0)
+    flags[limited] |= int(Flag.SYSTEMATIC_LIMIT)
+    return empirical, error, np.where(systematic.unknown, np.nan, common)
 
 
 def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta):
@@ -87,44 +132,14 @@ def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta
     """
     n = averages.n_used.size
     use = averages.used
-    zero, zero_covariance = zeros
-    plane, n_min, min_exposures = asked
-    zeroed = m.mag + zero[m.exposure]
-    mags = mean_magnitudes(np.where(use, star, -1), zeroed, m.mag_var, n, exposure=m.exposure)
-    scatter = np.where(mags.n_used > 1, mags.rms / np.sqrt(np.maximum(mags.n_used, 1)), np.nan)
-    weight = np.nan_to_num(1.0 / m.mag_var[use], nan=1.0, posinf=1.0)
-    total = np.maximum(np.bincount(star[use], weight, n), 1e-300)
-    common = quadratic_sums(star[use], m.exposure[use], weight, n, zero_covariance)
-    common = np.sqrt(np.maximum(common, 0.0)) / total
-    mag_err = combine_errors(scatter, mags.formal, mags.n_used, mags.mean, common)
-    root = np.sqrt(averages.n_used)[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        empirical = (averages.rms / root).T
     mine = star >= 0
-    flags = _common_flags(star, m.flags, use, n)
-    flags[averages.n_used < averages.n_found] |= int(Flag.CLIPPED)
-    if n_min < min_exposures:
-        flags[averages.n_found < min_exposures] |= int(Flag.FEW_EXPOSURES)
-    flags[np.bincount(star[mine & in_transform], minlength=n) > 0] |= int(Flag.REFERENCE)
+    zeroed = m.mag + zeros.points[m.exposure]
+    mags, mag_err = _magnitudes(m, star, use, n, zeroed, zeros.covariance)
+    flags = _flags(m, star, averages, asked, in_transform)
+    empirical, error, common = _position_errors(averages, mags.mean, systematic, flags)
     u, v = averages.mean.T
-    common = systematic(u, v, mags.mean, flags)
-    error = [
-        combine_errors(
-            empirical[k],
-            averages.expected[:, k],
-            averages.n_used,
-            mags.mean,
-            common[k],
-            absorbed=systematic.stated,
-        )
-        for k in (0, 1)
-    ]
-    # the limit is more than half of the error's square
-    limited = (systematic.limit & (2 * common**2 > np.square(error))).any(0)
-    flags[limited] |= int(Flag.SYSTEMATIC_LIMIT)
-    common = np.where(systematic.unknown, np.nan, common)
-    xi, eta = plane.from_pixels(u, v)
-    ra, dec = plane.to_sky(xi, eta)
+    xi, eta = asked.plane.from_pixels(u, v)
+    ra, dec = asked.plane.to_sky(xi, eta)
     order = np.argsort(mags.mean, kind="stable")
     data = {
         "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec,
@@ -145,3 +160,31 @@ def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta
     dmag = np.where(mine, zeroed - mags.mean[g], np.nan)
     star[mine] = rank[star[mine]]
     return table, residuals, dmag
+
+
+def warn_of_limits(table):
+    """Warn where errors are mostly limits, and say what is without them."""
+    limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
+    if limited.any():
+        log.warning(
+            "x_err of %d of %d stars is mostly a limit (flag SYSTEMATIC_LIMIT), of a pattern of the detector "
+            "that few stars cannot tell from noise, or that dithers do not show and no catalog or given "
+            "distortion tells; x_err_formal is without it",
+            limited.sum(), len(table),
+        )  # fmt: skip
+
+
+def with_tie_errors(table, errors):
+    """Return the table with the errors of the transformation to the catalog, star by star."""
+    errors = dict(zip(("x_err_tie", "y_err_tie"), errors, strict=True))
+    return make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
+
+
+def measurement_table(m, star, averages, residuals, dmag, store):
+    """Return the table of all detections of the frame's stars."""
+    mine = star >= 0
+    columns = {
+        "star": star, "exposure": m.exposure, "row": m.row, "x": m.x, "y": m.y,
+        "dx": residuals[0], "dy": residuals[1], "dmag": dmag, "used": averages.used,
+    }  # fmt: skip
+    return Table({name: store.copy(column[mine]) for name, column in columns.items()}, copy=False)

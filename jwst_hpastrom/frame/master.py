@@ -11,10 +11,16 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
-from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.frame.assemble import Asked, Zeros, master_table
+from jwst_hpastrom.frame.assemble import (
+    Asked,
+    Zeros,
+    master_table,
+    measurement_table,
+    warn_of_limits,
+    with_tie_errors,
+)
 from jwst_hpastrom.frame.averages import Averages, Averaging, average
 from jwst_hpastrom.frame.config import FrameConfig
 from jwst_hpastrom.frame.measurements import collect
@@ -177,7 +183,60 @@ def build_master(
     without one, of the exposures' pointing (the scatter of their WCS, and 70 mas an axis for guide stars).
     Errors of absolute positions are both in quadrature.
     """
-    star_lists = list(star_lists)
+    star_lists, store = list(star_lists), store or Store()
+    field = _collected(star_lists, correction, reference, plane, config, store)
+    found = _registered(field, star_lists, config, progress)
+    tie = _Tie(*_tie(field, found, config))
+    frame = _averaged(field, found, tie, star_lists[found.central].meta, config, store)
+    log.info("master frame: %d stars from %d exposures", len(frame.table), len(star_lists))
+    return frame
+
+
+class _Field(NamedTuple):
+    """What is averaged, and where."""
+
+    m: Any
+    names: list
+    corrections: list
+    #: whether an exposure's distortion is what its WCS knows of it; the plane of lists without sky, or None
+    by_wcs: bool
+    nowhere: Any
+    plane: TangentPlane
+    reference: Table | None
+    #: of the exposures, and their mean
+    epochs: np.ndarray
+    epoch: float
+    #: exposures that a star needs
+    n_min: int
+
+
+class _Found(NamedTuple):
+    """Stars and transformations after the iterations, in the plane of the WCS or of the first list."""
+
+    #: star of each detection, and how many there are
+    star: np.ndarray
+    n_stars: int
+    averages: Averages
+    extra: Any
+    transforms: list
+    #: detections that the transformations are fitted to
+    in_transform: np.ndarray
+    several: SeveralDetectors | None
+    central: int
+    wcs_uv: tuple
+
+
+class _Tie(NamedTuple):
+    """Transformation to the catalog's frame, what is known of it, its stars' weights, and its errors."""
+
+    transform: LinearTransform
+    meta: dict
+    weights: Any
+    errors: Any
+
+
+def _collected(star_lists, correction, reference, plane, config, store):
+    """Return the measurements of the lists, checked, and the plane of the frame."""
     if not star_lists:
         raise NotEnoughStarsError("no star list", "at least one")
     check_no_list_twice(star_lists)
@@ -188,60 +247,50 @@ def build_master(
             "stars are flagged FEW_EXPOSURES",
             names[0],
         )
-    store, rows = store or Store(), sum(map(len, star_lists))
+    rows = sum(map(len, star_lists))
     store.require(WORK * rows, f"the frame of {rows} measurements in {len(star_lists)} exposures")
     m, corrections = collect(
         star_lists, correction, qfit_max=config.qfit_max, pixel_area=config.pixel_area, store=store
     )
+    by_wcs = any(c is None for c in (correction if isinstance(correction, list | tuple) else [correction]))
     nowhere = give_sky(m, names, plane=plane, reference=reference, scale_mas=config.scale_mas)
     plane = nowhere or choose_plane(plane, reference, m.ra, m.dec, config.scale_mas)
-    shown = _bar(config.n_iterations + 1, progress)
-    epochs, epoch = _epochs(star_lists)
     n_min = min(config.min_exposures, m.n_exposures)
-    field = _Field(m, names, plane, reference, epochs, epoch, n_min)
-    state, several, central, wcs_uv = _registered(field, star_lists, config, shown)
-    star, n_stars, averages, extra, transforms, in_transform = state
-    final, tie_meta, tie, tie_error = _tie(field, star, averages, several, config, wcs_uv)
-    transforms = [t.then(final) for t in transforms]
+    return _Field(m, names, corrections, by_wcs, nowhere, plane, reference, *_epochs(star_lists), n_min)
+
+
+def _averaged(field, found, tie, of_list, config, store):
+    """Return the frame of what was registered and tied."""
+    m, names, plane, several, central = field.m, field.names, field.plane, found.several, found.central
+    transforms = [t.then(tie.transform) for t in found.transforms]
     for k in range(m.n_exposures):
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
-    zero, zero_covariance = zero_points(m, star, n_stars, central)
-    star, n_stars = _keep(star, averages, field.n_min, names[central])
-    averages = Averages(m, star, n_stars, config.sigma, extra)
-    meta = _meta(star_lists[central].meta, field, names[central]) | tie_meta
-    unseen = None if nowhere else _unseen(correction, meta["instrument"], plane)
-    shared = _shared(m, star, averages, transforms, corrections, meta, several, tie, names, unseen)
-    zeros = Zeros(zero, zero_covariance)
+    zeros = Zeros(*zero_points(m, found.star, found.n_stars, central))
+    star, n_stars = _keep(found.star, found.averages, field.n_min, names[central])
+    averages = Averages(m, star, n_stars, config.sigma, found.extra)
+    meta = _meta(of_list, field, names[central]) | tie.meta
+    unseen = _unseen(field, meta["instrument"])
+    shared = _shared(
+        m, star, averages, transforms, field.corrections, meta, several, tie.weights, names, unseen
+    )
     asked = Asked(plane, field.n_min, config.min_exposures)
-    table, residuals, dmag = master_table(m, star, averages, zeros, asked, in_transform, shared, meta)
-    _warn_of_limits(table)
-    if several is not None and reference is not None:
-        table = _with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
-    elif tie_error is not None and not nowhere:
-        table = _with_tie_errors(table, tie_error(table["x"].value, table["y"].value))
-    zero_error = np.sqrt(np.diag(zero_covariance))
-    exposures = exposure_table(m, star, averages.used, residuals, transforms, zero, zero_error, names, plane)
-    if nowhere:
-        without_sky(table, exposures, nowhere)
-    measurements = _measurements(m, star, averages, residuals, dmag, store)
-    shown.close()
-    log.info("master frame: %d stars from %d exposures", len(table), m.n_exposures)
-    fit = several and with_corrections(several.fit, m, corrections, several.which)
-    return MasterFrame(table, transforms, corrections, plane, measurements, exposures, central, fit)
-
-
-class _Field(NamedTuple):
-    """What is averaged, and where: measurements, lists' names, plane, catalog, times, least exposures."""
-
-    m: Any
-    names: list
-    plane: TangentPlane
-    reference: Table | None
-    epochs: np.ndarray
-    epoch: float
-    n_min: int
+    table, residuals, dmag = master_table(m, star, averages, zeros, asked, found.in_transform, shared, meta)
+    warn_of_limits(table)
+    if several is not None and field.reference is not None:
+        table = with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
+    elif tie.errors is not None and not field.nowhere:
+        table = with_tie_errors(table, tie.errors(table["x"].value, table["y"].value))
+    zero_error = np.sqrt(np.diag(zeros.covariance))
+    exposures = exposure_table(
+        m, star, averages.used, residuals, transforms, zeros.points, zero_error, names, plane
+    )
+    if field.nowhere:
+        without_sky(table, exposures, field.nowhere)
+    measurements = measurement_table(m, star, averages, residuals, dmag, store)
+    fit = several and with_corrections(several.fit, m, field.corrections, several.which)
+    return MasterFrame(table, transforms, field.corrections, plane, measurements, exposures, central, fit)
 
 
 def _epochs(star_lists):
@@ -250,9 +299,11 @@ def _epochs(star_lists):
     return epochs, float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
 
 
-def _registered(field, star_lists, config, shown):
-    """Return the averages' state, several detectors' solution, the central exposure, the WCS's places."""
+def _registered(field, star_lists, config, progress):
+    """Return the stars and transformations that averaging and transforming in turn comes to."""
     m, names, plane = field.m, field.names, field.plane
+    total = config.n_iterations + 1
+    shown = tqdm(total=total, desc="master frame", disable=None if progress else True)
     radius, limits = config.match_radius / plane.scale_mas, config.limits(plane)
     centers = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
     order = _central(centers)
@@ -270,18 +321,18 @@ def _registered(field, star_lists, config, shown):
     shown.update()
     settings = Averaging(config.n_iterations, int(config.parameters), config.sigma, radius, field.n_min)
     state = average(m, order, star, n_stars, several, transforms, names, settings, shown)
-    return state, several, int(order[0]), wcs_uv
+    shown.close()
+    return _Found(*state, several, int(order[0]), wcs_uv)
 
 
-def _unseen(correction, instrument, plane):
+def _unseen(field, instrument):
     """Return the error, master pixels, of a distortion that only the exposures' WCS know; 0: not known.
 
-    None where a correction is given.
+    None where a correction is given, or no exposure has a WCS.
     """
-    corrections = correction if isinstance(correction, list | tuple) else [correction]
-    if all(c is not None for c in corrections):
+    if field.nowhere or not field.by_wcs:
         return None
-    return WCS_ERROR / plane.scale_mas if instrument.strip().upper() in INSTRUMENTS else 0.0
+    return WCS_ERROR / field.plane.scale_mas if instrument.strip().upper() in INSTRUMENTS else 0.0
 
 
 def _shared(m, star, averages, transforms, corrections, meta, several, tie, names, unseen):
@@ -302,31 +353,20 @@ def _shared(m, star, averages, transforms, corrections, meta, several, tie, name
     return shared
 
 
-def _warn_of_limits(table):
-    limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
-    if limited.any():
-        log.warning(
-            "x_err of %d of %d stars is mostly a limit (flag SYSTEMATIC_LIMIT), of a pattern of the detector "
-            "that few stars cannot tell from noise, or that dithers do not show and no catalog or given "
-            "distortion tells; x_err_formal is without it",
-            limited.sum(), len(table),
-        )  # fmt: skip
-
-
-def _tie(field, star, averages, several, config, wcs_uv):
-    """Return the transformation to the catalog's frame, what is known of it, its weights and its errors.
+def _tie(field, found, config):
+    """Return the parts of `_Tie`.
 
     The averages' own frame is that of the central exposure's WCS so far, or, where several detectors were
     solved for with the catalog, that of the catalog.
     """
-    m, _, plane, reference, _, epoch, n_min = field
-    if several is not None and reference is not None:
-        return LinearTransform(), several.tie_meta(wcs_uv), None, None
+    m, plane, reference, averages = field.m, field.plane, field.reference, found.averages
+    if found.several is not None and reference is not None:
+        return LinearTransform(), found.several.tie_meta(found.wcs_uv), None, None
     if reference is not None:
-        solid = averages.n_used >= n_min
+        solid = averages.n_used >= field.n_min
         limits = config.limits(plane).values()
-        return tie_to_reference(m, star, averages, solid, reference, plane, epoch, *limits)
-    return tie_to_wcs(m, wcs_uv, plane.scale_mas, config.pointing_error)
+        return tie_to_reference(m, found.star, averages, solid, reference, plane, field.epoch, *limits)
+    return tie_to_wcs(m, found.wcs_uv, plane.scale_mas, config.pointing_error)
 
 
 def _keep(star, averages, n_min, name):
@@ -357,23 +397,3 @@ def _error_meta(shared):
             meta[f"{c}_{name}_error"] = float(np.sqrt(np.mean(profile.error[k] ** 2)))
         meta[f"{c}_local_error"] = float(shared.detector.local[k])
     return meta
-
-
-def _with_tie_errors(table, errors):
-    """Return the table with the errors of the transformation to the catalog, star by star."""
-    errors = dict(zip(("x_err_tie", "y_err_tie"), errors, strict=True))
-    return make_table(MASTER, {**{c: table[c] for c in table.colnames}, **errors}, table.meta)
-
-
-def _measurements(m, star, averages, residuals, dmag, store):
-    """Return the table of all detections of the frame's stars."""
-    mine = star >= 0
-    columns = {
-        "star": star, "exposure": m.exposure, "row": m.row, "x": m.x, "y": m.y,
-        "dx": residuals[0], "dy": residuals[1], "dmag": dmag, "used": averages.used,
-    }  # fmt: skip
-    return Table({name: store.copy(column[mine]) for name, column in columns.items()}, copy=False)
-
-
-def _bar(total, show):
-    return tqdm(total=total, desc="master frame", disable=None if show else True)

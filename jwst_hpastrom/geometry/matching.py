@@ -198,26 +198,12 @@ def match_blind(
     (100, [12.0, -7.0])
     """
     x1, y1, x2, y2 = (np.asarray(a, float) for a in (x1, y1, x2, y2))
-    min_stars, n_bright = config.min_stars, config.n_bright
     k1, k2 = _overlap(x1 * config.parity, y1, x2, y2, config.scale, config.aligned_within)
-    if min(k1.size, k2.size) < min_stars:
-        raise NotEnoughStarsError(f"lists of {k1.size} and {k2.size} stars", f"{min_stars} stars in each")
-    best, tried = None, 0
-    # A few decide quickly where they can; lists of different depth or color share few of their brightest.
-    for n in (max(n_bright // 4, min_stars), n_bright, 4 * n_bright):
-        b1, b2 = _brightest(k1, mag1, n), _brightest(k2, mag2, n)
-        starts, n_cells = _vote(x1[b1], y1[b1], x2[b2], y2[b2], config)
-        tried += n_cells
-        for start, first_radius in starts:
-            found = _refine_bright(start, x1[b1], y1[b1], x2[b2], y2[b2], first_radius, min_stars)
-            if found is not None and (best is None or found.log_p < best.log_p):
-                best = found
-                if best.log_p < -50.0 - np.log(tried):
-                    break
-        if best is not None and best.log_p < np.log(1e-4 / tried):
-            break
-        if max(k1.size, k2.size) <= n or (n >= n_bright and min(b1.size, b2.size) < n):
-            break
+    if min(k1.size, k2.size) < config.min_stars:
+        raise NotEnoughStarsError(
+            f"lists of {k1.size} and {k2.size} stars", f"{config.min_stars} stars in each"
+        )
+    best, tried = _search_bright((x1, y1, mag1, k1), (x2, y2, mag2, k2), config)
     few = None
     if best is None or best.log_p > np.log(1e-4 / tried):
         few = _few((x1[k1], y1[k1]), (x2[k2], y2[k2]), config)
@@ -231,10 +217,33 @@ def match_blind(
         )
         raise NoOverlapError(
             f"{seen} offset that stands out from chance",
-            f"{min_stars} stars in common",
+            f"{config.min_stars} stars in common",
             "do both lists show the same field, at this scale and orientation, and are their entries stars?",
         )
     return _refine_all(best, x1, y1, x2, y2, config, few is not None)
+
+
+def _search_bright(first, second, search):
+    """Best match of the bright stars of two lists (x, y, mag, rows), and how many places were tried."""
+    (x1, y1, mag1, k1), (x2, y2, mag2, k2) = first, second
+    min_stars, n_bright = search.min_stars, search.n_bright
+    best, tried = None, 0
+    # A few decide quickly where they can; lists of different depth or color share few of their brightest.
+    for n in (max(n_bright // 4, min_stars), n_bright, 4 * n_bright):
+        b1, b2 = _brightest(k1, mag1, n), _brightest(k2, mag2, n)
+        starts, n_cells = _vote(x1[b1], y1[b1], x2[b2], y2[b2], search)
+        tried += n_cells
+        for start, first_radius in starts:
+            found = _refine_bright(start, x1[b1], y1[b1], x2[b2], y2[b2], first_radius, min_stars)
+            if found is not None and (best is None or found.log_p < best.log_p):
+                best = found
+                if best.log_p < -50.0 - np.log(tried):
+                    break
+        if best is not None and best.log_p < np.log(1e-4 / tried):
+            break
+        if max(k1.size, k2.size) <= n or (n >= n_bright and min(b1.size, b2.size) < n):
+            break
+    return best, tried
 
 
 def _few(xy1, xy2, search):

@@ -80,10 +80,7 @@ def match_shift(
     k1, k2 = (np.flatnonzero(np.isfinite(p).all(1)) for p in (a, b))
     if min(k1.size, k2.size) < min_stars:
         raise NotEnoughStarsError(f"lists of {k1.size} and {k2.size} stars", f"{min_stars} stars in each")
-    near = cKDTree(a[k1]).query_ball_point(b[k2], max_shift)
-    j = np.repeat(np.arange(k2.size), [len(n) for n in near])
-    i = np.concatenate([np.asarray(n, int) for n in near]) if j.size else np.zeros(0, int)
-    offset = b[k2][j] - a[k1][i]
+    offset, j = _offsets(a[k1], b[k2], max_shift)
     best, n, expected = _peak(offset, j, radius, max_shift, _density(a[k1]))
     trials = max((max_shift / radius) ** 2, 1.0)
     if n < min_stars or trials * poisson.sf(n - 2, expected) > CHANCE:  # one pair makes the offset
@@ -93,7 +90,24 @@ def match_shift(
             f"{min_stars} stars in common",
             "do both lists show the same field? if so, allow a larger max_shift",
         )  # fmt: skip
-    u, v = (a + best).T
+    transform, rms = _refined(a, b, best, radius)
+    i, j, _ = match_nearest(*transform.forward(*a.T), b[:, 0], b[:, 1], radius)
+    if i.size < min_stars:
+        raise NotEnoughStarsError(f"{i.size} pairs", f"{min_stars}")
+    return BlindMatch(transform, i, j, max(rms, 1e-6), (n - expected) / np.sqrt(max(expected, 1.0)))
+
+
+def _offsets(a, b, max_shift):
+    """Offsets of all pairs that lie within the largest one, and the star of ``b`` of each."""
+    near = cKDTree(a).query_ball_point(b, max_shift)
+    j = np.repeat(np.arange(len(b)), [len(n) for n in near])
+    i = np.concatenate([np.asarray(n, int) for n in near]) if j.size else np.zeros(0, int)
+    return b[j] - a[i], j
+
+
+def _refined(a, b, offset, radius):
+    """Transformation of ``a`` to ``b`` by the pairs that an offset brings together, and their scatter."""
+    u, v = (a + offset).T
     for _ in range(3):
         i, j, _ = match_nearest(u, v, b[:, 0], b[:, 1], radius)
         if i.size >= TURNS:
@@ -103,10 +117,7 @@ def match_shift(
             d = b[j] - a[i]
             transform, rms = LinearTransform(offset=d.mean(0)), float(np.sqrt(np.mean((d - d.mean(0)) ** 2)))
         u, v = transform.forward(*a.T)
-    i, j, _ = match_nearest(u, v, b[:, 0], b[:, 1], radius)
-    if i.size < min_stars:
-        raise NotEnoughStarsError(f"{i.size} pairs", f"{min_stars}")
-    return BlindMatch(transform, i, j, max(rms, 1e-6), (n - expected) / np.sqrt(max(expected, 1.0)))
+    return transform, rms
 
 
 def _density(points):

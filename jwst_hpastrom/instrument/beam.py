@@ -50,6 +50,39 @@ def _element(name):
     return f"{name} ({kind})" if kind else name
 
 
+def _imager(instrument, exp_type, force, file):
+    """The instrument's row, or one without detectors and filters; what is no imaging is refused."""
+    known = INSTRUMENTS.get(instrument)
+    kinds = [i.exp_type for i in INSTRUMENTS.values()]
+    if exp_type != known.exp_type if known else exp_type not in kinds:
+        mode = _MODES.get(str(exp_type).partition("_")[2])
+        other = exp_type in kinds
+        raise UnsupportedExposureError(
+            f"EXP_TYPE {exp_type}" + (f" of {instrument}" if other else f" ({mode})" if mode else ""),
+            known.exp_type if known else ", ".join(kinds),
+            "correct the header" if other else "only imaging can be measured", file,
+        )  # fmt: skip
+    if known is None:
+        if not force:
+            raise UnsupportedExposureError(
+                f"imaging of {instrument}", " or ".join(INSTRUMENTS),
+                "use --force=true to try it all the same", file,
+            )  # fmt: skip
+        known = Instrument(exp_type, {})
+    return known
+
+
+def _detector(known, instrument, detector, force, file):
+    """The detector's row; None for one that may be the instrument's all the same."""
+    row = known.detectors.get(ALIASES.get(detector, detector))
+    elsewhere = any(detector in i.detectors for i in INSTRUMENTS.values())
+    if row is None and known.detectors and (elsewhere or not force):
+        raise UnsupportedExposureError(
+            f"DETECTOR {detector} of {instrument}", " or ".join(known.detectors), "correct the header", file
+        )
+    return row
+
+
 def identify(
     instrument: str | None, detector: str | None, exp_type: str | None, wheel: str | None, pupil: str | None,
     *, force: bool = False, file: str | None = None,
@@ -88,30 +121,8 @@ def identify(
     """
     given = instrument, detector, exp_type, wheel, pupil
     instrument, detector, exp_type, wheel, pupil = map(keyword, given)
-    known = INSTRUMENTS.get(instrument)
-    kinds = [i.exp_type for i in INSTRUMENTS.values()]
-    if exp_type != known.exp_type if known else exp_type not in kinds:
-        mode = _MODES.get(exp_type.partition("_")[2])
-        other = exp_type in kinds
-        raise UnsupportedExposureError(
-            f"EXP_TYPE {exp_type or given[2]}"
-            + (f" of {instrument}" if other else f" ({mode})" if mode else ""),
-            known.exp_type if known else ", ".join(kinds),
-            "correct the header" if other else "only imaging can be measured", file,
-        )  # fmt: skip
-    if known is None:
-        if not force:
-            raise UnsupportedExposureError(
-                f"imaging of {instrument}", " or ".join(INSTRUMENTS),
-                "use --force=true to try it all the same", file,
-            )  # fmt: skip
-        known = Instrument(exp_type, {})
-    row = known.detectors.get(ALIASES.get(detector, detector))
-    elsewhere = any(detector in i.detectors for i in INSTRUMENTS.values())
-    if row is None and known.detectors and (elsewhere or not force):
-        raise UnsupportedExposureError(
-            f"DETECTOR {detector} of {instrument}", " or ".join(known.detectors), "correct the header", file
-        )
+    known = _imager(instrument, exp_type or given[2], force, file)
+    row = _detector(known, instrument, detector, force, file)
     if known.filters and not wheel:
         raise MissingDataError(
             "no keyword FILTER", "the header of a JWST exposure", "correct the header", file

@@ -135,8 +135,7 @@ def cluster_motion(
     DegenerateSolutionError
         The likelihood still rises at ``most``.
     """
-    x = ((np.asarray(table["ra"], float) - ra + 180.0) % 360.0 - 180.0) * np.cos(np.deg2rad(dec)) * 3600.0
-    r = np.hypot(x, (np.asarray(table["dec"], float) - dec) * 3600.0)
+    r = _distance(table, ra, dec)
     v = np.stack([np.asarray(table[c], float) for c in ("pmra", "pmdec")])
     e = np.stack([np.asarray(table[f"{c}_error"], float) for c in ("pmra", "pmdec")])
     ok = np.all(np.isfinite(v) & np.isfinite(e) & (e > 0), axis=0)
@@ -152,21 +151,32 @@ def cluster_motion(
     half = np.full(n_rings, 0.5)
 
     typical = float(np.median(e[:, near]))
-    if most is None:
-        most = max(2.0 * max(robust_sigma(c) for c in v[:, near]), 2.0 * typical)
+    most = 2.0 * max(*(robust_sigma(c) for c in v[:, near]), typical) if most is None else most
     sigma, sigma_error, upper = _dispersion(
         lambda s: mixture.fit(s * s, start, half)[0], 0.05 * typical, most, 0.5 * ndtri(confidence) ** 2
     )
     mean = mixture.fit(sigma * sigma, start, half)[1]
-    error = np.sqrt(np.diag(mixture.covariance)[:2])
-    for k, name in enumerate(("pmra_error_systematic", "pmdec_error_systematic")):
-        if name in table.colnames:
-            error[k] = np.hypot(error[k], np.nanmedian(np.asarray(table[name], float)[near]))
+    error = _with_systematic(np.sqrt(np.diag(mixture.covariance)[:2]), table[near])
     membership = np.where(ok, 0.0, np.nan)
     membership[near] = mixture.member
     n = round(mixture.member.sum())
     dispersion = Dispersion(mean, error, float(sigma), float(sigma_error), float(upper), n)
     return ClusterMotion(mean, error, dispersion, membership, mixture.fraction)
+
+
+def _distance(table, ra, dec):
+    """Distances of the stars from a place, arcsec."""
+    x = ((np.asarray(table["ra"], float) - ra + 180.0) % 360.0 - 180.0) * np.cos(np.deg2rad(dec)) * 3600.0
+    return np.hypot(x, (np.asarray(table["dec"], float) - dec) * 3600.0)
+
+
+def _with_systematic(error, stars):
+    """Errors of the mean motion with those that the stars have in common, in quadrature."""
+    error = error.copy()
+    for k, name in enumerate(("pmra_error_systematic", "pmdec_error_systematic")):
+        if name in stars.colnames:
+            error[k] = np.hypot(error[k], np.nanmedian(np.asarray(stars[name], float)))
+    return error
 
 
 def _dispersion(profile, least, most, drop):

@@ -195,9 +195,7 @@ def fit_projected_groups(
     if start is None:
         best = min((_solve(counts, edges, p) for p in _starts(along, n_groups, rng)), key=lambda r: r[1])[0]
     else:
-        s = np.asarray(start, float)
-        p = np.stack([np.log(s[:, 0] * along.size), s[:, 1], np.log(s[:, 2])], 1).ravel()
-        best = _solve(counts, edges, p)[0]
+        best = _solve(counts, edges, _given(start, along.size))[0]
     best = _sorted(best)
     samples = []
     for _ in range(n_bootstrap):
@@ -214,6 +212,12 @@ def fit_projected_groups(
         fraction, spread[0], mean, spread[1], width, spread[2], sigma, spread[2] * width / sigma,
         0.5 * (edges[1:] + edges[:-1]), counts, scatter, float(angle),
     )  # fmt: skip
+
+
+def _given(start, n):
+    """Parameters of `_model` for a starting point of ``n`` stars."""
+    s = np.asarray(start, float)
+    return np.stack([np.log(s[:, 0] * n), s[:, 1], np.log(s[:, 2])], 1).ravel()
 
 
 def _edges(along, error, bin_width):

@@ -210,12 +210,7 @@ def study_field(
             motions, ra=place[0], dec=place[1], radius=radius, motion=cluster.motion
         )
 
-    groups, along, origin = None, np.zeros(0), (0.0, 0.0)
-    if young.sum() >= 30 * n_groups:
-        along, error, angle, origin, start = _axis(motions[young], cluster, n_groups)
-        groups = fit_projected_groups(
-            along, error, rng=rng, n_groups=n_groups, n_realizations=n_realizations, start=start, angle=angle
-        )
+    groups, along, origin = _groups(motions[young], cluster, rng, n_groups, n_realizations)
     found = dispersion(old), dispersion(young)
     rows = _summary(split, *found, cluster, groups, distance_kpc, distance_error)
     return Study(
@@ -234,6 +229,17 @@ def _cluster(stars, center, radius):
     except NotEnoughStarsError:
         pass
     return cluster, place
+
+
+def _groups(stars, cluster, rng, n_groups, n_realizations):
+    """Groups of motions along the axis of the largest scatter, and that axis; None of too few stars."""
+    if len(stars) < 30 * n_groups:
+        return None, np.zeros(0), (0.0, 0.0)
+    along, error, angle, origin, start = _axis(stars, cluster, n_groups)
+    groups = fit_projected_groups(
+        along, error, rng=rng, n_groups=n_groups, n_realizations=n_realizations, start=start, angle=angle
+    )
+    return groups, along, origin
 
 
 def _axis(stars, cluster, n_groups):

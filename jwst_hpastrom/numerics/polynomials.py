@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["polynomial_basis", "polynomial_slopes", "polynomial_terms"]
+__all__ = ["cubic_of_inverse", "polynomial_basis", "polynomial_slopes", "polynomial_terms"]
 
 
 def polynomial_terms(degree: int, lowest: int = 0) -> list[tuple[int, int]]:
@@ -68,3 +68,27 @@ def polynomial_slopes(
     by_p = np.stack([i * p ** max(i - 1, 0) * q**j for i, j in terms], -1)
     by_q = np.stack([j * p**i * q ** max(j - 1, 0) for i, j in terms], -1)
     return by_p, by_q
+
+
+def cubic_of_inverse(coefficients: np.ndarray) -> np.ndarray:
+    """Cubic terms of the inverse of a quadratic map, from its terms up to the second order.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (2, 6) or more
+        1, p, q, p², pq, q² of u and v, where (p, q) is a polynomial of second degree in (u, v).
+
+    Returns
+    -------
+    ndarray, shape (2, 4)
+        p³, p²q, pq², q³.
+
+    Notes
+    -----
+    With u = L p + Q(p, p) + C(p, p, p) + …, Q bilinear: C(p, p, p) = 2 Q(p, L⁻¹ Q(p, p)).
+    """
+    quadratic = coefficients[:, 3:6]
+    back = np.linalg.solve(coefficients[:, 1:3], quadratic)  # L⁻¹ Q: its p² , pq and q² by row
+    by_p, by_q = (np.pad(back, ((0, 0), pad)) for pad in ((0, 1), (1, 0)))  # times p, times q
+    a, b, c = (quadratic[:, k, None] for k in range(3))
+    return 2 * a * by_p[0] + b * (by_p[1] + by_q[0]) + 2 * c * by_q[1]

@@ -175,6 +175,39 @@ def _gaia(config, stars, plane, rng):
     return table
 
 
+def _on_detector(config, east, north, position_angle, depth, rng):
+    """Pixels of places (mas), each list with an origin, a scale and a distortion of its own; the origin."""
+    c, s = np.cos(np.deg2rad(position_angle)), np.sin(np.deg2rad(position_angle))
+    # +y is position_angle East of North, x to the right: at 0, x = -East
+    x, y = -east * c + north * s, east * s + north * c
+    x, y = x + config.angle_offset_mas * depth, y + 0.6 * config.angle_offset_mas * depth
+    u, v = (w / (1e3 * config.radius_arcsec) for w in (x, y))
+    bend = rng.normal(0, 0.01, (2, 3))
+    scale = config.scale_mas * (1 + rng.normal(0, 1e-5))
+    origin = 500 + rng.uniform(-20, 20, 2)
+    x = x / scale + bend[0, 0] * u * u + bend[0, 1] * u * v + bend[0, 2] * v * v + origin[0]
+    y = y / scale + bend[1, 0] * u * u + bend[1, 1] * u * v + bend[1, 2] * v * v + origin[1]
+    return x, y, origin
+
+
+def _star_list(config, columns, epoch, position_angle, origin):
+    """The list of an epoch, with its units and metadata."""
+    meta = {
+        "epoch": float(epoch),
+        "position_angle": float(position_angle),
+        "pixel_scale_mas": config.scale_mas,
+        "ra_ref": config.target[0],
+        "dec_ref": config.target[1],
+        "x_ref": float(origin[0]),
+        "y_ref": float(origin[1]),
+    }
+    table = Table(columns, meta=meta)
+    for name in ("x", "y", "x_err", "y_err"):
+        table[name].unit = "pix"
+    table["mag"].unit = "mag"
+    return table
+
+
 def simulate_epochs(
     config: EpochConfig | None = None, *, rng: np.random.Generator | None = None, **changes: Any
 ) -> SimulatedEpochs:
@@ -225,43 +258,20 @@ def simulate_epochs(
         pull = np.where(stars["confused"], 0.06 * np.exp(-(away**2).sum(1) / (2 * 80.0**2)), 0.0)
         east, north = east + pull * away[:, 0], north + pull * away[:, 1]
         position_angle = config.position_angles[k % len(config.position_angles)]
-        c, s = np.cos(np.deg2rad(position_angle)), np.sin(np.deg2rad(position_angle))
-        # +y is position_angle East of North, x to the right: at 0, x = -East
-        x, y = -east * c + north * s, east * s + north * c
-        x, y = x + config.angle_offset_mas * depth, y + 0.6 * config.angle_offset_mas * depth
-        u, v = (w / (1e3 * config.radius_arcsec) for w in (x, y))
-        bend = rng.normal(0, 0.01, (2, 3))
-        scale = config.scale_mas * (1 + rng.normal(0, 1e-5))
-        origin = 500 + rng.uniform(-20, 20, 2)
-        x = x / scale + bend[0, 0] * u * u + bend[0, 1] * u * v + bend[0, 2] * v * v + origin[0]
-        y = y / scale + bend[1, 0] * u * u + bend[1, 1] * u * v + bend[1, 2] * v * v + origin[1]
+        x, y, origin = _on_detector(config, east, north, position_angle, depth, rng)
         sigma = error / config.scale_mas
         wrong = rng.uniform(size=n) < config.outliers
         noise = rng.normal(0, 1, (2, n)) * sigma * np.where(wrong, 30, 1)
         seen = np.flatnonzero(rng.uniform(size=n) < np.where(mag < 19, 0.98, 0.85))
         seen = rng.permutation(seen)
-        table = Table(
-            {
-                "x": (x + noise[0])[seen],
-                "y": (y + noise[1])[seen],
-                "x_err": sigma[seen],
-                "y_err": sigma[seen],
-                "mag": mag[seen] + rng.normal(0, 0.02, seen.size),
-            },
-            meta={
-                "epoch": float(epoch),
-                "position_angle": float(position_angle),
-                "pixel_scale_mas": config.scale_mas,
-                "ra_ref": config.target[0],
-                "dec_ref": config.target[1],
-                "x_ref": float(origin[0]),
-                "y_ref": float(origin[1]),
-            },
-        )
-        for name in ("x", "y", "x_err", "y_err"):
-            table[name].unit = "pix"
-        table["mag"].unit = "mag"
-        lists.append(table)
+        columns = {
+            "x": (x + noise[0])[seen],
+            "y": (y + noise[1])[seen],
+            "x_err": sigma[seen],
+            "y_err": sigma[seen],
+            "mag": mag[seen] + rng.normal(0, 0.02, seen.size),
+        }
+        lists.append(_star_list(config, columns, epoch, position_angle, origin))
         rows.append(seen)
         outliers.append(wrong[seen])
     return SimulatedEpochs(config, lists, gaia, stars, rows, outliers)

@@ -6,7 +6,8 @@ from scipy.optimize import least_squares
 
 from jwst_hpastrom.columns import STAR_LIST, Flag
 from jwst_hpastrom.epsf import Image, fit_stars, sky_map
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions, local_sky, saturated_counts
+from jwst_hpastrom.epsf.detect import saturated_counts
+from jwst_hpastrom.epsf.fit import Pixels, fit_positions, local_sky
 from jwst_hpastrom.errors import ParameterError
 from tests.epsf.conftest import make_field, make_library
 

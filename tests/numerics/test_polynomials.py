@@ -4,6 +4,7 @@ import numpy as np
 from numpy.polynomial.polynomial import polyval2d
 
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_slopes, polynomial_terms
+from jwst_hpastrom.numerics.polynomials import cubic_of_inverse
 
 
 def test_terms_by_rising_order_then_rising_j():
@@ -31,3 +32,14 @@ def test_slopes_equal_differences():
     np.testing.assert_allclose(by_p, (up - down) / (2 * h), atol=1e-8)
     up, down = polynomial_basis(p, q + h, terms), polynomial_basis(p, q - h, terms)
     np.testing.assert_allclose(by_q, (up - down) / (2 * h), atol=1e-8)
+
+
+def test_cubic_terms_of_an_inverse():
+    rng = np.random.default_rng(0)
+    u, v = rng.uniform(-1, 1, (2, 2000))
+    forward = np.array([[1.1, 0.2], [-0.3, 0.9]])
+    second = rng.normal(0, 1e-3, (2, 3))
+    p = forward @ np.stack([u, v]) + second @ np.stack([u * u, u * v, v * v])
+    design = np.stack([p[0] ** i * p[1] ** j for i, j in polynomial_terms(5)], -1)
+    inverse = np.linalg.lstsq(design, np.stack([u, v], -1), rcond=None)[0].T
+    np.testing.assert_allclose(cubic_of_inverse(inverse), inverse[:, 6:10], atol=1e-12)

@@ -22,6 +22,26 @@ def _rows(y0, y1, nx, data, start, bins, bin_size, k, sigma, block):
     return y0, out, err, count
 
 
+def _binned(x, y, dx, dy, shape):
+    """Residuals sorted by square bins, where each bin starts, the numbers of bins, and their size."""
+    ny, nx = shape
+    # about four residuals a bin
+    bin_size = float(max(np.sqrt(4.0 * nx * ny / x.size), 1.0))
+    n_bin_x, n_bin_y = int(np.ceil(nx / bin_size)), int(np.ceil(ny / bin_size))
+    bins = bin_index(y, bin_size, n_bin_y) * n_bin_x + bin_index(x, bin_size, n_bin_x)
+    order, start = sort_into_groups(bins, n_bin_x * n_bin_y)
+    data = tuple(v[order].astype(np.float32) for v in (x, y, dx, dy))
+    return data, start, (n_bin_x, n_bin_y), bin_size
+
+
+def _parts(tasks, common, executor):
+    """The map's rows, task by task, from this process or from the executor's."""
+    if executor is None:
+        return (_rows(*t, *common) for t in tasks)
+    futures = [executor.submit(_rows, *t, *common) for t in tasks]
+    return (f.result() for f in futures)
+
+
 def build_pixel_map(
     x: np.ndarray,
     y: np.ndarray,
@@ -89,21 +109,12 @@ def build_pixel_map(
         raise NotEnoughStarsError(f"{good.sum()} residuals for the pixel map", f"{n_nearest}")
     x, y, dx, dy = x[good], y[good], dx[good], dy[good]
     ny, nx = shape
-    # about four residuals a bin
-    bin_size = float(max(np.sqrt(4.0 * nx * ny / x.size), 1.0))
-    n_bin_x, n_bin_y = int(np.ceil(nx / bin_size)), int(np.ceil(ny / bin_size))
-    bins = bin_index(y, bin_size, n_bin_y) * n_bin_x + bin_index(x, bin_size, n_bin_x)
-    order, start = sort_into_groups(bins, n_bin_x * n_bin_y)
-    data = tuple(v[order].astype(np.float32) for v in (x, y, dx, dy))
+    data, start, n_bins, bin_size = _binned(x, y, dx, dy, shape)
     radius = np.sqrt(n_nearest * nx * ny / (np.pi * x.size))
     block = int(np.clip(radius / 3.0, 2, 12))
     tasks = [(y0, min(y0 + rows, ny)) for y0 in range(0, ny, rows)]
-    common = (nx, data, start, (n_bin_x, n_bin_y), bin_size, n_nearest, float(sigma), block)
-    if executor is None:
-        parts = (_rows(*t, *common) for t in tasks)
-    else:
-        futures = [executor.submit(_rows, *t, *common) for t in tasks]
-        parts = (f.result() for f in futures)
+    common = (nx, data, start, n_bins, bin_size, n_nearest, float(sigma), block)
+    parts = _parts(tasks, common, executor)
     out = np.empty((ny, nx, 2), np.float32)
     err = np.empty((ny, nx, 2), np.float32)
     count = np.empty((ny, nx), np.int16)

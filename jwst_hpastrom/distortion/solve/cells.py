@@ -1,13 +1,14 @@
 """Residuals averaged in square cells of the detector."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.numerics import cell_index, clipped_median, sort_into_groups
 
-__all__ = ["CellGrid", "fill_cells"]
+__all__ = ["CellGrid", "CellMeans", "fill_cells"]
 
 
 @dataclass
@@ -65,6 +66,33 @@ class CellGrid:
             _, _, keep = clipped_median(out[k], sigma=sigma)
             out[k[~keep]] = np.nan
         return out
+
+
+class CellMeans(NamedTuple):
+    """Mean residual of one coordinate in every cell, its error, and the number of stars."""
+
+    mean: np.ndarray
+    error: np.ndarray
+    count: np.ndarray
+
+    @property
+    def filled(self):
+        """Cells of so many stars that their mean has an error."""
+        return self.count >= 3
+
+    def through(self, design):
+        """Coefficients of the polynomial through the means; the first one is the constant."""
+        good = self.filled
+        w = np.sqrt(self.count[good])
+        return np.linalg.lstsq(design[good] * w[:, None], self.mean[good] * w, rcond=None)[0]
+
+    def covariance(self, design):
+        """Covariance of the coefficients but the constant, by the means' errors and what they leave."""
+        g = self.filled & (self.error > 0)
+        m, e = self.mean[g], self.error[g]
+        d = design[g] / e[:, None]
+        left = (m - design[g] @ np.linalg.lstsq(design[g], m, rcond=None)[0]) / e
+        return (np.linalg.pinv(d.T @ d) * max(np.mean(left**2), 1.0))[1:, 1:]
 
 
 def fill_cells(values, count, minimum=3):

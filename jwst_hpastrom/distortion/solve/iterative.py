@@ -4,11 +4,12 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import block_diag
 from tqdm.auto import tqdm
 
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection, TableCorrection
-from jwst_hpastrom.distortion.solve.cells import CellGrid, fill_cells
+from jwst_hpastrom.distortion.solve.cells import CellGrid, CellMeans, fill_cells
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.instrument import FRAME
@@ -17,6 +18,9 @@ from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_si
 __all__ = ["IterativeResult", "fix_gauge", "residuals", "solve_polynomial", "solve_table"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+
+#: pixels^2 added to the stated errors' squares: a few stars of tiny errors are not to decide a cell
+FLOOR = 1e-5
 
 
 @dataclass
@@ -221,8 +225,7 @@ def solve_polynomial(
     design = polynomial_basis(p, q, [(0, 0), *terms])
     part = PolynomialCorrection(degree, np.zeros(len(terms)), np.zeros(len(terms)), center, half, gauge)
     correction = DistortionCorrection(part, shape=shape)
-    weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)
-    keep = None
+    weights = _weights(pairs)
     increment, iteration = np.inf, 0
     bar = tqdm(total=max_iterations, desc="polynomial", disable=None if progress else True)
     for iteration in range(1, max_iterations + 1):
@@ -234,18 +237,11 @@ def solve_polynomial(
             keep = _clip_pairs(pairs, dx, dy, use, 5.0 if iteration == 1 else sigma)
             fitter = _Similarities(pairs, transforms, np.where(keep, weights, 0.0))
         dx, dy = fitter.residuals(*corrected)
-        steps, means, errors, counts = [], [], [], []
-        for r in (dx, dy):
-            mean, error, count = grid.means(r[use], weights[use], sigma=sigma)
-            good = count >= 3
-            w = np.sqrt(count[good])
-            c = np.linalg.lstsq(design[good] * w[:, None], mean[good] * w, rcond=None)[0]
-            steps.append(c[1:] * step)
-            means.append(mean)
-            errors.append(error)
-            counts.append(count)
+        axes = [CellMeans(*grid.means(r[use], weights[use], sigma=sigma)) for r in (dx, dy)]
+        steps = [cells.through(design)[1:] * step for cells in axes]
         old = correction.polynomial
         a, b = fix_gauge(old.a + steps[0], old.b + steps[1], gauge)
+        good = axes[1].filled
         increment = max(
             np.abs(design[good, 1:] @ (a - old.a)).max(), np.abs(design[good, 1:] @ (b - old.b)).max()
         )
@@ -255,28 +251,21 @@ def solve_polynomial(
             break
     bar.close()
     # cells whose clipping goes to and fro keep it from vanishing; below a cell's own error that is no matter
-    own = np.median(np.concatenate(errors)[np.concatenate(counts) >= 3])
+    own = np.median(np.concatenate([cells.error[cells.filled] for cells in axes]))
     converged = _converged("polynomial", increment, tolerance, own, iteration)
-    cells = {
-        "dx": means[0],
-        "dy": means[1],
-        "dx_err": errors[0],
-        "dy_err": errors[1],
-        "count": np.minimum(*counts),
-    }
-    covariance = np.zeros((2 * len(terms), 2 * len(terms)))
-    for k, (m, e, n) in enumerate(zip(means, errors, counts, strict=True)):
-        g = (n >= 3) & (e > 0)
-        d = design[g] / e[g, None]
-        left = (m[g] - design[g] @ np.linalg.lstsq(design[g], m[g], rcond=None)[0]) / e[g]
-        full = np.linalg.pinv(d.T @ d) * max(np.mean(left**2), 1.0)
-        s = slice(k * len(terms), (k + 1) * len(terms))
-        covariance[s, s] = full[1:, 1:]
+    covariance = block_diag(*[cells.covariance(design) for cells in axes])
     correction = replace(correction, polynomial=replace(correction.polynomial, covariance=covariance))
-    return IterativeResult(
-        correction, iteration, float(increment), {k: v.reshape(n_cells, n_cells) for k, v in cells.items()},
-        converged,
-    )  # fmt: skip
+    in_cells = {
+        "dx": axes[0].mean, "dy": axes[1].mean, "dx_err": axes[0].error, "dy_err": axes[1].error,
+        "count": np.minimum(axes[0].count, axes[1].count),
+    }  # fmt: skip
+    in_cells = {name: v.reshape(n_cells, n_cells) for name, v in in_cells.items()}
+    return IterativeResult(correction, iteration, float(increment), in_cells, converged)
+
+
+def _weights(pairs):
+    """Of the pairs in cells' means: pixels^-2, by both lists' errors and what small ones leave out."""
+    return 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + FLOOR)
 
 
 def solve_table(
@@ -312,7 +301,7 @@ def solve_table(
     base = correction.forward(pairs.x, pairs.y)
     transforms = fit_exposures(pairs, base, use)
     dx, dy = residuals(pairs, correction, transforms)
-    weights = 1.0 / (0.5 * (pairs.x_err**2 + pairs.y_err**2) + reference_variance(pairs) + 1e-5)
+    weights = _weights(pairs)
     keep = _clip_pairs(pairs, dx, dy, use, sigma)
     fitter = _Similarities(pairs, transforms, np.where(keep, weights, 0.0))
     grid = CellGrid(pairs.x[use], pairs.y[use], n_cells, shape)
@@ -331,19 +320,12 @@ def solve_table(
                 for v, w in zip(r, values, strict=True)
             )
             clip = np.inf
-        new, errors, counts = [], [], []
-        for value, w, old in zip(r, values, (table.dx, table.dy), strict=True):
-            mean, error, count = (
-                c.reshape(n_cells, n_cells)
-                for c in grid.means(np.where(w > 0, value[use], np.nan), w, sigma=clip)
-            )
-            new.append(old + step * np.where(count >= min_count, mean, 0.0))
-            errors.append(error)
-            counts.append(count)
-        count = np.where(np.minimum(*counts) >= min_count, np.minimum(*counts), 0)
-        new = _without_similarity(*[fill_cells(v, count, min_count) for v in new], table.nodes)
-        increment = max(np.abs(new[0] - table.dx).max(), np.abs(new[1] - table.dy).max())
-        table = replace(table, dx=new[0], dy=new[1])
+        means = [
+            grid.means(np.where(w > 0, v[use], np.nan), w, sigma=clip) for v, w in zip(r, values, strict=True)
+        ]
+        new, errors, count = _stepped(table, means, step, min_count)
+        increment = max(np.abs(new.dx - table.dx).max(), np.abs(new.dy - table.dy).max())
+        table = new
         bar.update()
         if increment < tolerance:
             break
@@ -363,6 +345,19 @@ def solve_table(
         {"dx": table.dx, "dy": table.dy, "dx_err": errors[0], "dy_err": errors[1], "count": count},
         converged,
     )  # fmt: skip
+
+
+def _stepped(table, means, step, min_count):
+    """The table a step on by the cells' (mean, error, count) of both axes, with the errors and counts."""
+    new, errors, counts = [], [], []
+    for cells, old in zip(means, (table.dx, table.dy), strict=True):
+        mean, error, count = (c.reshape(old.shape) for c in cells)
+        new.append(old + step * np.where(count >= min_count, mean, 0.0))
+        errors.append(error)
+        counts.append(count)
+    count = np.where(np.minimum(*counts) >= min_count, np.minimum(*counts), 0)
+    dx, dy = _without_similarity(*[fill_cells(v, count, min_count) for v in new], table.nodes)
+    return replace(table, dx=dx, dy=dy), errors, count
 
 
 def _converged(part, increment, tolerance, own, iteration):

@@ -173,16 +173,9 @@ def solve_joint(
     -------
     `JointResult`
     """
-    base = replace(start, table=None, pixel_map=None)
-    degree, shape = base.polynomial.degree, base.shape
-    layout = Layout(
-        degree, n_cells, len(pairs.planes), free_stars, shape, drift and free_stars and pairs.motion > 0
-    )
-    use = pairs.fitted
-    transforms = starting_transforms(pairs, base, use, free_stars)
-    scale = float(np.mean([1.0 / t.scale for t in transforms]))
-    store = store or Store()
-    problem = Problem(pairs, base, transforms, layout, use, scale, store)
+    base, store = replace(start, table=None, pixel_map=None), store or Store()
+    problem, scale = _posed(pairs, base, n_cells, free_stars, drift, store)
+    layout = problem.layout
     errors2 = store.copy(np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2]))
     noise2 = 0.01**2
     star_weight = np.zeros_like(problem.star_variance) + 1e-8 if free_stars else 1.0 / problem.star_variance
@@ -192,21 +185,10 @@ def solve_joint(
     for _ in tqdm(range(n_iterations), desc="joint solution", disable=None if progress else True):
         _divide(robust, errors2, noise2, weights)
         factor = None  # of two matrices there is room for one
-        matrix = problem.normal(weights, star_weight * prior_factor[:, None])
-        rhs = problem.right_side(problem.r, weights)
-        table_prior.add_to(matrix, table_sigma)
-        matrix[np.diag_indices(layout.n)] += 1e-9
-        factor = cho_factor(matrix.T, lower=True, overwrite_a=True)  # symmetric
-        del matrix
-        theta = cho_solve(factor, rhs)
-        left = problem.of_unknowns(theta)
-        np.subtract(problem.r, left, out=left)
-        displacement = problem.stars_of(left, weights)
-        left -= problem.of_stars(displacement)
-        # noise beyond the stated errors: structure finer than the table, and whatever the errors do not know
-        good = robust.min(0) > 0.1
-        share = 1.0 - problem.improve_motion(displacement) * problem.stars.size / max(good.sum(), 1)
-        noise2 = excess_variance(left[:, good] / np.sqrt(max(share, 0.1)), errors2[:, good])
+        factor = _factored(problem, weights, star_weight * prior_factor[:, None], table_prior, table_sigma)
+        theta = cho_solve(factor, problem.right_side(problem.r, weights))
+        left, displacement = _left(problem, theta, weights)
+        noise2 = _noise2(problem, displacement, left, errors2, robust.min(0) > 0.1)
         z2 = _divide(np.square(left, out=left), errors2, noise2, np.empty_like(left)).sum(0)
         robust[:] = tukey(0.5 * z2)
         del left
@@ -220,11 +202,51 @@ def solve_joint(
         return cho_solve(factor, problem.right_side(r, weights))
 
     final = _divide(robust, errors2, noise2, store.array(errors2.shape))
+    solved = _Solved(theta, displacement, covariance, noise2, final, _drift(layout, factor, theta))
+    return _finish(pairs, base, problem, response, solved, gauge, scale)
+
+
+def _posed(pairs, base, n_cells, free_stars, drift, store):
+    """The problem at the starting polynomial, and the mean pixel scale, arcsec."""
+    drift = drift and free_stars and pairs.motion > 0
+    layout = Layout(base.polynomial.degree, n_cells, len(pairs.planes), free_stars, base.shape, drift)
+    use = pairs.fitted
+    transforms = starting_transforms(pairs, base, use, free_stars)
+    scale = float(np.mean([1.0 / t.scale for t in transforms]))
+    return Problem(pairs, base, transforms, layout, use, scale, store), scale
+
+
+def _factored(problem, weights, star_weight, table_prior, table_sigma):
+    """Cholesky factor of the normal matrix, in the matrix's memory."""
+    matrix = problem.normal(weights, star_weight)
+    table_prior.add_to(matrix, table_sigma)
+    matrix[np.diag_indices(problem.layout.n)] += 1e-9
+    return cho_factor(matrix.T, lower=True, overwrite_a=True)  # symmetric
+
+
+def _left(problem, theta, weights):
+    """Residuals of the pairs after unknowns and stars, and the stars' displacements."""
+    left = problem.of_unknowns(theta)
+    np.subtract(problem.r, left, out=left)
+    displacement = problem.stars_of(left, weights)
+    left -= problem.of_stars(displacement)
+    return left, displacement
+
+
+def _noise2(problem, displacement, left, errors2, good):
+    """Variance beyond the stated errors, by the good pairs; the stars' motions are improved, too.
+
+    It is of structure finer than the table, and of whatever the errors do not know.
+    """
+    share = 1.0 - problem.improve_motion(displacement) * problem.stars.size / max(good.sum(), 1)
+    return excess_variance(left[:, good] / np.sqrt(max(share, 0.1)), errors2[:, good])
+
+
+def _drift(layout, factor, theta):
+    """Change with time, and its standard errors; empty where it is no unknown."""
     last = slice(layout.n - layout.n_drift, layout.n)
     own = cho_solve(factor, np.eye(layout.n)[:, last])[last]
-    found = theta[last], np.sqrt(np.diag(own))
-    solved = _Solved(theta, displacement, covariance, noise2, final, found)
-    return _finish(pairs, base, problem, response, solved, gauge, scale)
+    return theta[last], np.sqrt(np.diag(own))
 
 
 def _divide(values, errors2, noise2, out):

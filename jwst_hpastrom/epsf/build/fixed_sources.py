@@ -97,12 +97,17 @@ def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING)
             a[~defect] for a in (frame.x, frame.y, frame.flux, frame.half_box)
         )
         if len(fixed):
-            own = frame if frame.pixels is None else frame.pixels()
-            own.bad |= hot
-            own.data[hot] = 0.0
-            if frame.pixels is not None:
-                frame.pixels = store.keep(own, instead=frame.pixels)
+            _mask(frame, hot, store)
     return fixed, left_out
+
+
+def _mask(frame, hot, store):
+    """Take the hot pixels' weight away, in memory or in the store."""
+    own = frame if frame.pixels is None else frame.pixels()
+    own.bad |= hot
+    own.data[hot] = 0.0
+    if frame.pixels is not None:
+        frame.pixels = store.keep(own, instead=frame.pixels)
 
 
 def _some(exposures):

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -118,57 +119,76 @@ def perturb_library(
     NotEnoughStarsError
         Fewer than ``min_zone_stars`` stars to perturb with.
     """
-    flags = np.asarray(stars["flags"], np.int64) if "flags" in stars.colnames else np.zeros(len(stars), int)
+    good = _good_stars(stars, perturb_sn, max(min_zone_stars, 10), image.name)
     x, y, flux = (np.asarray(stars[c], float) for c in ("x", "y", "flux"))
-    sn = values(stars, "snr") if "snr" in stars.colnames else flux / np.asarray(stars["flux_err"], float)
-    good = np.flatnonzero((flags & int(UNFIT) == 0) & (sn >= perturb_sn) & np.isfinite(x + y + flux))
-    if good.size < max(min_zone_stars, 10):
-        raise NotEnoughStarsError(
-            f"{good.size} isolated stars of S/N >= {perturb_sn:g}",
-            f"{max(min_zone_stars, 10)} to perturb the ePSF",
-            "lower perturb_sn or min_zone_stars, or use perturb=none",
-            image.name or None,
-        )
     image = without_charge(image, library.brighter_fatter)
     finite = np.isfinite(x + y + flux) & (flux > 0)
     frame = frame_from_list(image, x[finite], y[finite], flux[finite], (np.cumsum(finite) - 1)[good])
     nodes = _zone_nodes(frame, zones, min_zone_stars, max_zones)
-    start = refresh_stamps(frame, library, detect=False, passes=1, mesh=64)
-    (cx, cy, cf, *_), stamps = start
+    (cx, cy, cf, *_), stamps = refresh_stamps(frame, library, detect=False, passes=1, mesh=64)
     n = good.size
     begin = np.stack([cx[:n], cy[:n], cf[:n]])
-    half = np.arange(n) % 2 == 0
-    given, before = library, _qfit(library, stamps, frame.slope, begin)
-    library = _followed(library, stamps, frame.slope, begin, image.name)
-    followed = before if library is given else _qfit(library, stamps, frame.slope, begin)
-    halves, perturbed, gain = [library, library], library, 0.0
+    seen = _Seen(stamps, frame.slope, begin)
+    given, before = library, _qfit(library, *seen)
+    library = _followed(library, *seen, image.name)
+    followed = before if library is given else _qfit(library, *seen)
     steps = [_zone_nodes(frame, "global", 0, 1)] + ([nodes] if nodes[0].size > 1 else [])
-    for one in steps:  # the whole detector first, what the zones differ by on top of it
-        parts = [
-            _iterate(old, stamps, frame.slope, begin, k, one, n_iterations)
-            for old, k in zip((perturbed, perturbed), (half, ~half), strict=True)
-        ]
-        first, second = (p - perturbed.data for p in parts)
-        share = _shared(first, second, library.oversampling)
-        halves = [_finish(h, h.data + share * d) for h, d in zip(halves, (first, second), strict=True)]
-        perturbed = _finish(perturbed, perturbed.data + share * 0.5 * (first + second))
-        gain = share if np.isscalar(gain) else gain
-    after = np.full(n, np.nan)
-    for k, others in ((half, halves[1]), (~half, halves[0])):  # each star with the perturbation of the others
-        after[k] = _qfit(others, stamps, frame.slope, begin)[k]
+    perturbed, after, gain = _perturbed(library, seen, steps, n_iterations)
     if library is not given and np.nanmedian(after) >= np.nanmedian(followed):
         log.info("%s: what the ePSF changes by beyond the wavefront is not known well enough", image.name)
         perturbed, after, gain = library, followed, 0 * gain
     table = _zone_table(given, perturbed, nodes, begin, before, after, gain)
     log.info(
         "perturbed with %d stars, %d zones: median QFIT %.4f -> %.4f",
-        n,
-        nodes[0].size * nodes[1].size,
-        np.nanmedian(before),
-        np.nanmedian(after),
-    )
+        n, len(table), np.nanmedian(before), np.nanmedian(after),
+    )  # fmt: skip
     meta = dict(library.meta, perturbed_to=image.name, perturbed_stars=int(n), perturbed_zones=nodes[0].size)
     return PerturbResult(replace(perturbed, meta=meta), table, True)
+
+
+class _Seen(NamedTuple):
+    """What the stars show: stamps, slope of the noise, and their positions and fluxes to begin with."""
+
+    stamps: Any
+    slope: Any
+    begin: np.ndarray
+
+
+def _good_stars(stars, least_sn, least, name):
+    """Rows of the stars to perturb with."""
+    flags = np.asarray(stars["flags"], np.int64) if "flags" in stars.colnames else np.zeros(len(stars), int)
+    x, y, flux = (np.asarray(stars[c], float) for c in ("x", "y", "flux"))
+    sn = values(stars, "snr") if "snr" in stars.colnames else flux / np.asarray(stars["flux_err"], float)
+    good = np.flatnonzero((flags & int(UNFIT) == 0) & (sn >= least_sn) & np.isfinite(x + y + flux))
+    if good.size < least:
+        raise NotEnoughStarsError(
+            f"{good.size} isolated stars of S/N >= {least_sn:g}",
+            f"{least} to perturb the ePSF",
+            "lower perturb_sn or min_zone_stars, or use perturb=none",
+            name or None,
+        )
+    return good
+
+
+def _perturbed(library, seen, steps, n_iterations):
+    """The library perturbed by what two halves of the stars have in common.
+
+    Returns it, every star's QFIT with the perturbation that the other half gives, and the share of the
+    perturbation that was kept.
+    """
+    half = np.arange(seen.begin.shape[1]) % 2 == 0
+    halves, perturbed, gain = [library, library], library, 0.0
+    for one in steps:  # the whole detector first, what the zones differ by on top of it
+        parts = [_iterate(perturbed, *seen, k, one, n_iterations) for k in (half, ~half)]
+        first, second = (p - perturbed.data for p in parts)
+        share = _shared(first, second, library.oversampling)
+        halves = [_finish(h, h.data + share * d) for h, d in zip(halves, (first, second), strict=True)]
+        perturbed = _finish(perturbed, perturbed.data + share * 0.5 * (first + second))
+        gain = share if np.isscalar(gain) else gain
+    after = np.full(half.size, np.nan)
+    for k, others in ((half, halves[1]), (~half, halves[0])):
+        after[k] = _qfit(others, *seen)[k]
+    return perturbed, after, gain
 
 
 def _followed(library, stamps, slope, begin, name):

@@ -204,24 +204,11 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog
     -------
     `MosaicFit`
     """
-    n_stars, n = averages.n_used.size, 3 * m.n_exposures
+    n_stars = averages.n_used.size
     center, half = _normalized(m)
-    use = averages.used & (star >= 0)
-    clean = use & m.reference
-    use = clean if np.bincount(m.exposure[clean], minlength=m.n_exposures).min() >= 50 else use
-    known = np.zeros(n_stars, bool)
-    if catalog is not None:
-        known[catalog[0]] = True
-    rows = np.flatnonzero(use)
-    count = np.bincount(star[rows], minlength=n_stars)
-    rows = rows[(count[star[rows]] > 1) | known[star[rows]]]
+    rows = _detections(m, star, averages.used & (star >= 0), n_stars, catalog)
     own, exposure = star[rows], m.exposure[rows]
-    p, q = ((c[rows] - center[exposure, a]) / half[exposure] for a, c in enumerate((m.x, m.y)))
-    columns = (3 * exposure[:, None] + np.arange(3)).ravel()
-    design = csr_array(
-        (np.stack([np.ones_like(p), p, q], 1).ravel(), (np.repeat(np.arange(rows.size), 3), columns)),
-        shape=(rows.size, n),
-    )
+    design = _design(m, rows, center, half)
     sums = csr_array((np.ones(rows.size), (own, np.arange(rows.size))), shape=(n_stars, rows.size))
     common = floor**2 * np.array([t.scale**2 for t in transforms])[exposure]
     moved = np.array(
@@ -244,14 +231,41 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog
         step = np.stack([found[0][k], found[1][k]])
         here = _parameters(t, center[k], half[k]) + step
         new.append(LinearTransform(here[:, 1:] / half[k], here[:, 0].copy(), center[k].copy()))
-    if catalog is not None:
-        detection = np.full(n_stars, -1)
-        detection[own] = rows
-        detection = detection[catalog[0]]
-        keep = (tie[0][1] > 0) & (tie[1][1] > 0) & (detection >= 0)
-        tie = (detection[keep], tie[0][0][keep], tie[1][0][keep], (tie[0][1][keep], tie[1][1][keep]))
-    tie = tie if catalog is not None else None
+    tie = None if catalog is None else _tie(tie, catalog[0], own, rows, n_stars)
     return MosaicFit(new, np.array(covariance), center, half, rows, tie, np.zeros((len(new), 6, 6)))
+
+
+def _detections(m, star, use, n_stars, catalog):
+    """Detections of stars that tie exposures to each other or to the catalog, clean ones where they do."""
+    clean = use & m.reference
+    use = clean if np.bincount(m.exposure[clean], minlength=m.n_exposures).min() >= 50 else use
+    known = np.zeros(n_stars, bool)
+    if catalog is not None:
+        known[catalog[0]] = True
+    rows = np.flatnonzero(use)
+    count = np.bincount(star[rows], minlength=n_stars)
+    return rows[(count[star[rows]] > 1) | known[star[rows]]]
+
+
+def _design(m, rows, center, half):
+    """Derivatives of detections' places by the offsets and slopes of all exposures, sparse."""
+    exposure = m.exposure[rows]
+    p, q = ((c[rows] - center[exposure, a]) / half[exposure] for a, c in enumerate((m.x, m.y)))
+    columns = (3 * exposure[:, None] + np.arange(3)).ravel()
+    return csr_array(
+        (np.stack([np.ones_like(p), p, q], 1).ravel(), (np.repeat(np.arange(rows.size), 3), columns)),
+        shape=(rows.size, 3 * m.n_exposures),
+    )
+
+
+def _tie(by_axis, stars, own, rows, n_stars):
+    """`MosaicFit.tie` of the catalog's stars, from both axes' residuals and weights."""
+    detection = np.full(n_stars, -1)
+    detection[own] = rows
+    detection = detection[stars]
+    (u, u_weight), (v, v_weight) = by_axis
+    keep = (u_weight > 0) & (v_weight > 0) & (detection >= 0)
+    return detection[keep], u[keep], v[keep], (u_weight[keep], v_weight[keep])
 
 
 def _solve_axis(design, sums, own, values, variance, given, prior, target, iterations):

@@ -13,7 +13,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
-from stdatamodels.jwst.datamodels import dqflags
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
@@ -22,7 +21,7 @@ from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExpo
 from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, detector_of, identify
 from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
-from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, dq_bits
+from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, bad_pixels, dq_bits
 from jwst_hpastrom.io.files.manifest import array_hash
 from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
 
@@ -66,6 +65,7 @@ EXPOSURE_NAME = re.compile(rf"jw\d{{11}}_\d{{5}}_\d{{5}}(-seg\d+)?_({_DETECTORS}
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 WCS_POINTS = 17  # a side, where a WCS is looked at
 LAUNCH = 59573.0  # of JWST, MJD
+LATEST = 88069.0  # 2100 January 1: later MJDs are wrong keywords
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,9 +243,19 @@ def _place(meta, shape, path):
     return int(start[0]), int(start[1])
 
 
-def _check_wcs(wcs, shape, path):
+def _mjd(times, path):
+    """EXPMID, or EXPSTART where there is none; None without either."""
+    mjd = times[0] or times[1]
+    if mjd is not None and not LAUNCH < mjd < LATEST:
+        raise MissingDataError(f"EXPMID = {mjd}", "an MJD of JWST's exposures", "correct the header", path)
+    return mjd
+
+
+def _check_wcs(wcs, shape, path, needed):
     """Raise where a WCS cannot be called: tags of a newer gwcs become plain dictionaries, anywhere within."""
     if wcs is None:
+        if needed:
+            raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
         return
     try:
         with np.errstate(all="ignore"):
@@ -273,6 +283,34 @@ def _parts(data, err, dq, variance, meta, times, wcs):
     if variance is not None:  # tells how many groups a pixel used
         parts["VAR_POISSON"] = (variance,)
     return {name: array_hash(*arrays) for name, arrays in parts.items()}
+
+
+def _beam(meta, force, path):
+    """What the exposure was taken with; the keywords that only tell this leave the metadata."""
+    beam = identify(
+        meta["instrument"], meta["detector"], meta.pop("exp_type"), meta.pop("filter_wheel"), meta["pupil"],
+        force=force, file=path,
+    )  # fmt: skip
+    if meta.pop("resampled") == "COMPLETE":
+        raise UnsupportedExposureError(
+            "a resampled image", "a _cal or _crf file", "its pixels have no ePSF of their own", path
+        )
+    return beam
+
+
+def _images(arrays, path):
+    """SCI, ERR and DQ, of one shape."""
+    for name in ("SCI", "ERR"):
+        if arrays.get(name) is None:
+            raise MissingDataError(f"no {name} array", "SCI and ERR", "use a level-2 _cal or _crf file", path)
+    data, err = (np.asarray(arrays[n], dtype=np.float32) for n in ("SCI", "ERR"))
+    if data.ndim != 2 or err.shape != data.shape:
+        raise MissingDataError(f"SCI {data.shape}, ERR {err.shape}", "two images of one shape", "", path)
+    dq = arrays.get("DQ")
+    dq = np.zeros(data.shape, np.uint32) if dq is None else np.asarray(dq).astype(np.uint32)
+    if dq.shape != data.shape:
+        raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
+    return data, err, dq
 
 
 def read_exposure(
@@ -330,41 +368,18 @@ def read_exposure(
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
     arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
     meta = _metadata(get, path)
-    beam = identify(
-        meta["instrument"], meta["detector"], meta.pop("exp_type"), meta.pop("filter_wheel"), meta["pupil"],
-        force=force, file=path,
-    )  # fmt: skip
-    if meta.pop("resampled") == "COMPLETE":
-        raise UnsupportedExposureError(
-            "a resampled image", "a _cal or _crf file", "its pixels have no ePSF of their own", path
-        )
-    for name in ("SCI", "ERR"):
-        if arrays.get(name) is None:
-            raise MissingDataError(f"no {name} array", "SCI and ERR", "use a level-2 _cal or _crf file", path)
-    data, err = (np.asarray(arrays[n], dtype=np.float32) for n in ("SCI", "ERR"))
-    if data.ndim != 2 or err.shape != data.shape:
-        raise MissingDataError(f"SCI {data.shape}, ERR {err.shape}", "two images of one shape", "", path)
-    dq = arrays.get("DQ")
-    dq = np.zeros(data.shape, np.uint32) if dq is None else np.asarray(dq).astype(np.uint32)
-    if dq.shape != data.shape:
-        raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
-    bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
-    _check_wcs(wcs, data.shape, path)
-    if need_wcs and wcs is None:
-        raise MissingDataError("no WCS", "an exposure that assign_wcs has run on", "run assign_wcs", path)
+    beam = _beam(meta, force, path)
+    data, err, dq = _images(arrays, path)
+    _check_wcs(wcs, data.shape, path, need_wcs)
     times = meta.pop("epoch"), meta.pop("epoch_start")
-    mjd = times[0] or times[1]
-    if mjd is not None and not LAUNCH < mjd < 88069:
-        raise MissingDataError(f"EXPMID = {mjd}", "the MJD of an exposure of JWST", "mend the header", path)
+    mjd = _mjd(times, path)
     meta["instrument"] = beam.instrument
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
-    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
     variance = arrays.get("VAR_POISSON")
     found = _parts(data, err, dq, variance, meta, times, wcs) if parts else None
-    if detector_mask:
-        bad |= read_detector_mask(detector_mask, meta, data.shape)
-    bad &= ~saturated
-    if not np.any(~bad & ~saturated):
+    mask = read_detector_mask(detector_mask, meta, data.shape) if detector_mask else False
+    bad, saturated = bad_pixels(data, err, dq, bits, mask)
+    if np.all(bad | saturated):
         raise MissingDataError(
             "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
         )

@@ -1,11 +1,12 @@
 """Bits of DQ by their names."""
 
+import numpy as np
 from astropy.nddata.bitmask import extend_bit_flag_map, interpret_bit_flags
 from stdatamodels.jwst.datamodels import dqflags
 
 from jwst_hpastrom.errors import ParameterError
 
-__all__ = ["BAD_BITS", "dq_bits"]
+__all__ = ["BAD_BITS", "bad_pixels", "dq_bits"]
 
 #: DQ bits that take a pixel's weight away, by their names. JUMP_DET and SATURATED say that some group was
 #: left out of the ramp's fit: with a slope such a pixel is a measurement, and ERR knows how good a one.
@@ -46,3 +47,26 @@ def dq_bits(flags: str | int | None) -> int:
             f"bad_bits={flags!r}", "names of JWST's DQ bits joined by +, as DO_NOT_USE+JUMP_DET, or a number"
         ) from err
     return (bits or 0) & 0xFFFFFFFF
+
+
+def bad_pixels(data, err, dq, bits, mask=False):
+    """Which pixels have no weight, and which belong to saturated cores; a pixel is one of them at most.
+
+    Parameters
+    ----------
+    data, err, dq : ndarray, shape (ny, nx)
+        SCI, ERR and DQ.
+
+    bits : int
+        From `dq_bits`.
+
+    mask : ndarray of bool, shape (ny, nx), or bool
+        More pixels without weight.
+
+    Returns
+    -------
+    bad, saturated : ndarray of bool, shape (ny, nx)
+    """
+    bad = ((dq & bits) > 0) | ~np.isfinite(data) | ~np.isfinite(err) | ~(err > 0)
+    saturated = bad & ((dq & dqflags.pixel["SATURATED"]) > 0)
+    return (bad | mask) & ~saturated, saturated

@@ -84,18 +84,7 @@ def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None =
         )
     if len(table) == 0:
         raise BadCatalogError("an empty table", "Gaia stars in the field", "", path)
-    out = Table(meta=dict(table.meta))
-    for name, unit in GAIA_UNITS.items():
-        if name in names:
-            if name == "ref_epoch":
-                out[name] = row_years(table, names[name], path)
-            else:
-                out[name] = numbers(table, names[name], path, unit)
-            if unit:
-                out[name].unit = unit
-    lower = {n.lower(): n for n in table.colnames}
-    ids = next((lower[n] for n in ("source_id", "source", "designation", "id") if n in lower), None)
-    out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)
+    out = _columns(table, names, path)
     clean_columns(out, path)
     refuse_single_precision(out, path)
     if not (np.isfinite(out["pmra"]) & np.isfinite(out["pmdec"])).any():
@@ -110,6 +99,30 @@ def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None =
         ruwe = ruwe_by_parameters(table, np.full(len(out), np.nan) if solved is None else solved, path)
         if ruwe is not None:
             out["ruwe"] = ruwe
+    _date(out, table, path)
+    out.meta["catalog"] = path.name
+    return out
+
+
+def _columns(table, names, path):
+    """Return the columns that are used, in their units, under Gaia's names."""
+    out = Table(meta=dict(table.meta))
+    for name, unit in GAIA_UNITS.items():
+        if name in names:
+            if name == "ref_epoch":
+                out[name] = row_years(table, names[name], path)
+            else:
+                out[name] = numbers(table, names[name], path, unit)
+            if unit:
+                out[name].unit = unit
+    lower = {n.lower(): n for n in table.colnames}
+    ids = next((lower[n] for n in ("source_id", "source", "designation", "id") if n in lower), None)
+    out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)
+    return out
+
+
+def _date(out, table, path):
+    """Give the columns taken from a table its epoch, or its release's; raise where there is none."""
     if out.meta.get("epoch") is None:
         out.meta["epoch"] = epoch_of_meta(table, path)
     release = release_of(table)
@@ -121,8 +134,6 @@ def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None =
         raise BadCatalogError(
             "no ref_epoch", "the epoch of the Gaia positions", "add a column ref_epoch", path
         )
-    out.meta["catalog"] = path.name
-    return out
 
 
 def convert_flystar_gaia(

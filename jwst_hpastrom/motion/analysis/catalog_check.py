@@ -84,12 +84,7 @@ def compare_with_catalog(motions, first_epoch, master=None):
     difference, mag = (ours - own)[:, known], mag[known]
     difference = difference - np.median(difference, axis=1)[:, None]
     pull = difference / total
-    stated = np.hypot(*own_error[:, known])
-    large = larger_half(mag, stated)
-    tied = [_width((difference / shown)[:, rows]) for rows in (large, ~large)]
-    # none is larger than the median where the catalog states one error for all
-    ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
-    out |= {"pull": _width(pull), "pull_large": tied[0], "pull_small": tied[1], "error_ratio": ratio}
+    out |= {"pull": _width(pull)} | _halves(difference / shown, mag, np.hypot(*own_error[:, known]))
     out |= _tails(difference / shown)
     years = abs(float(motions.meta.get("baseline", np.nan)))
     ours_alone = np.where(np.isfinite(scatter), scatter, error)[:, known]
@@ -98,9 +93,7 @@ def compare_with_catalog(motions, first_epoch, master=None):
         out["position_ratio"] = float(np.median(ours_alone)) * years / stated_mas
     factor = np.array([out.get(f"factor_{c}", np.nan) for c in AXES])
     if (factor > 0).all():
-        scaled = ours[:, known] / factor[:, None] - own[:, known]
-        scaled -= np.median(scaled, axis=1)[:, None]
-        out["pull_scaled"] = _width(scaled / shown)
+        out["pull_scaled"] = _scaled_width(ours[:, known], own[:, known], factor, shown)
     return out | _trend(difference, total, mag, years)
 
 
@@ -110,6 +103,23 @@ def _pattern(motions, difference, error, ours, years):
         return {}
     size = found.pop("pattern")
     return found | {"pattern_mas": size * years, "pattern_ratio": size / float(np.median(ours))}
+
+
+def _halves(pull, mag, stated):
+    """Widths in the halves of larger and smaller errors of the catalog, and the ratio of their errors."""
+    large = larger_half(mag, stated)
+    # none is larger than the median where the catalog states one error for all
+    ratio = float(np.median(stated[large]) / np.median(stated[~large])) if large.any() else 1.0
+    return {
+        "pull_large": _width(pull[:, large]), "pull_small": _width(pull[:, ~large]), "error_ratio": ratio,
+    }  # fmt: skip
+
+
+def _scaled_width(ours, own, factor, error):
+    """Width of the differences over their errors, of measured motions divided by a factor an axis."""
+    scaled = ours / factor[:, None] - own
+    scaled -= np.median(scaled, axis=1)[:, None]
+    return _width(scaled / error)
 
 
 def _tails(pull):

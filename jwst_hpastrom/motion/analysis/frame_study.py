@@ -195,16 +195,7 @@ def study_frame(
         terms = [] if own is None else [own, GAIA_TO_ICRS]
     points = points_near(motions) if points is None else points
     totals = _totals(terms)
-    first = next(iter(points.values()), None)
-    # H25's offsets of all three frames of SgrA* are about one fiducial point
-    fiducial = None if first is None or first in RADIO_SGRA.values() else (first.ra, first.dec)
-    about = {
-        name: at_rest_table(
-            motions, point, fiducial=fiducial,
-            frame_motion_error=totals[0], frame_position_error=totals[1],
-        )
-        for name, point in points.items()
-    }  # fmt: skip
+    about = _at_rest(motions, points, totals)
     comparison = differences = None
     if other is not None:
         comparison, differences = _compare(
@@ -214,6 +205,20 @@ def study_frame(
     return FrameStudy(
         motions, cut_table(failed), _budget(terms, points), about, comparison, differences, forecast
     )
+
+
+def _at_rest(motions, points, totals):
+    """The catalog about each point, with the frame's errors of motion and position in its errors."""
+    first = next(iter(points.values()), None)
+    # H25's offsets of all three frames of SgrA* are about one fiducial point
+    fiducial = None if first is None or first in RADIO_SGRA.values() else (first.ra, first.dec)
+    return {
+        name: at_rest_table(
+            motions, point, fiducial=fiducial,
+            frame_motion_error=totals[0], frame_position_error=totals[1],
+        )
+        for name, point in points.items()
+    }  # fmt: skip
 
 
 def _totals(terms):

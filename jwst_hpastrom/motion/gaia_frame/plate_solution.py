@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -27,6 +28,7 @@ from jwst_hpastrom.motion.gaia_frame.reference_choice import measured
 from jwst_hpastrom.motion.gaia_frame.reference_mixture import BAD_FACTORS, solve_mixture
 from jwst_hpastrom.motion.gaia_frame.reference_terms import reference_table, weighted_terms
 from jwst_hpastrom.motion.star_fits.models import MODEL_CODES, fit_motions
+from jwst_hpastrom.numerics.polynomials import cubic_of_inverse
 
 __all__ = ["PlateSolution", "add_frame_errors", "solve_plates"]
 
@@ -77,30 +79,6 @@ def _raised(tie, degree):
     coefficients = np.zeros((2, len(polynomial_terms(degree))))
     coefficients[:, : tie.coefficients.shape[1]] = tie.coefficients
     return replace(tie, degree=degree, coefficients=coefficients)
-
-
-def cubic_of_inverse(coefficients):
-    """Cubic terms of the inverse of a quadratic map, from its terms up to the second order.
-
-    Parameters
-    ----------
-    coefficients : ndarray, shape (2, 6) or more
-        1, p, q, p², pq, q² of u and v, where (p, q) is a polynomial of second degree in (u, v).
-
-    Returns
-    -------
-    ndarray, shape (2, 4)
-        p³, p²q, pq², q³.
-
-    Notes
-    -----
-    With u = L p + Q(p, p) + C(p, p, p) + …, Q bilinear: C(p, p, p) = 2 Q(p, L⁻¹ Q(p, p)).
-    """
-    quadratic = coefficients[:, 3:6]
-    back = np.linalg.solve(coefficients[:, 1:3], quadratic)  # L⁻¹ Q: its p² , pq and q² by row
-    by_p, by_q = (np.pad(back, ((0, 0), pad)) for pad in ((0, 1), (1, 0)))  # times p, times q
-    a, b, c = (quadratic[:, k, None] for k in range(3))
-    return 2 * a * by_p[0] + b * (by_p[1] + by_q[0]) + 2 * c * by_q[1]
 
 
 @configured(PlateSettings)
@@ -160,66 +138,134 @@ def solve_plates(
     rows = best_stars(links, star, config.max_stars)
     links, star = links.take(rows), np.arange(star.size)
     offsets = None if offsets is None else offsets.take(rows)
-    kinematics = {"outlier_sigma": config.outlier_sigma}
-    n, n_epochs = links.index.shape
-    group = np.zeros(n_epochs, int) if group is None else np.asarray(group)
-    has_group = 1 < np.unique(group).size < n_epochs
-    group = group if has_group else np.zeros(n_epochs, int)
-    models, n_groups = ("poly", "group") if has_group else ("poly",), np.unique(group).size
-    terms = polynomial_terms(max(config.regularised_degree, ties[0].degree))
-    soft = np.tile([i + j > ties[0].degree for i, j in terms], n_epochs)
-    n_hard = ties[0].coefficients.shape[1]
+    unknowns = _Unknowns.of(links, star, ties, group, config.regularised_degree)
     ties = [_raised(tie, max(config.regularised_degree, tie.degree)) for tie in ties]
-    field = np.ones(n, bool)
-    field[star] = False
-    states, center, width, table = np.ones((star.size, 1)), 0.0, None, None
+    catalog, solved = _Catalog(reference, star, log_odds), _Solved(ties, np.ones((star.size, 1)))
     for step in range(config.n_iterations):
-        position, error = measured(links, ties, n_epochs)
-        if offsets is not None:
-            position = position - offsets.shift
-        fits = fit_motions(
-            epochs, position[0], position[1], error[0], error[1],
-            models=models, group=group, use=links.usable, executor=executor, **kinematics,
-        )  # fmt: skip
-        own = None if offsets is None else offsets.spread
-        now = Epochs(ties, links, epochs, group, fits, position, error, own)
-        share = star_weights(fits, position, error, epochs)
-        rows = np.flatnonzero(field & (share > 0) & (fits.used.sum(1) > 2))
-        _unless_enough(fits.used[rows].sum(0) + fits.used[star].sum(0), n_hard, epochs)
-        normal, right = np.zeros((2, soft.size, soft.size)), np.zeros((2, soft.size))
-        for first in range(0, rows.size, 5000):
-            part = rows[first : first + 5000]
-            field_stars(normal, right, part, share[part], now)
-        told = reference_stars_terms(normal, right, reference, star, now)
-        old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
-        start = 3 * float(np.nanmedian(error))
-        width = start if width is None else width
-        if n_epochs == 2:
-            held, pulled, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
-            prior = soft / width**2
-            others = held + np.diag(prior), pulled - prior * (old - center)
-            hold_by_motions(normal, right, now, np.flatnonzero(field & (fits.model >= 0)), others)
-        if log_odds is not None:
-            states = _mixture(normal, right, old, soft, width, center, told, log_odds, **ROUGH).states
-        catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
-        total = normal + catalog_normal, right + catalog_right
-        solutions = [(*_solve(*total, old, soft, c, start), c) for c in _centers(ties, soft)]
-        new, covariance, width, center = min(solutions, key=lambda solution: solution[2])
-        if log_odds is not None and step == config.n_iterations - 1:
-            mixture = _mixture(normal, right, old, soft, width, center, told, log_odds)
-            new, covariance = old + mixture.change, mixture.covariance
-            table = reference_table(
-                reference, star, told, mixture.change, covariance, mixture.states, FACTORS
-            )
-        ties = [
-            replace(t, coefficients=c)
-            for t, c in zip(ties, np.swapaxes(new.reshape(2, n_epochs, -1), 0, 1), strict=True)
-        ]
+        now = _followed(solved.ties, links, epochs, unknowns, offsets, config.outlier_sigma, executor)
+        solved = _solve_once(now, unknowns, catalog, solved, last=step == config.n_iterations - 1)
     log.info(
         "%d stars and %d reference stars hold %d epochs of %d groups; regularised terms have %.3f mas",
-        rows.size, star.size, n_epochs, n_groups, width,
+        solved.n_field, star.size, len(solved.ties), np.unique(unknowns.group).size, solved.prior.width,
     )  # fmt: skip
-    return PlateSolution(ties, covariance, width, table)
+    return PlateSolution(solved.ties, solved.covariance, solved.prior.width, solved.references)
+
+
+class _Unknowns(NamedTuple):
+    """What the plates are solved for."""
+
+    #: of every epoch, one where no groups have offsets of their own; models of the stars' fits
+    group: np.ndarray
+    models: tuple
+    #: of all epochs' terms, those above the degree; terms of an epoch up to it
+    soft: np.ndarray
+    n_hard: int
+    #: stars that are no reference stars
+    field: np.ndarray
+
+    @classmethod
+    def of(cls, links, star, ties, group, regularised_degree):
+        n, n_epochs = links.index.shape
+        has_group = group is not None and 1 < np.unique(group).size < n_epochs
+        group = np.asarray(group) if has_group else np.zeros(n_epochs, int)
+        models = ("poly", "group") if has_group else ("poly",)
+        degree = ties[0].degree
+        terms = polynomial_terms(max(regularised_degree, degree))
+        soft = np.tile([i + j > degree for i, j in terms], n_epochs)
+        field = np.ones(n, bool)
+        field[star] = False
+        return cls(group, models, soft, ties[0].coefficients.shape[1], field)
+
+
+class _Catalog(NamedTuple):
+    """The reference stars, their stars in the lists, and the odds that they are bad."""
+
+    reference: Any
+    star: np.ndarray
+    log_odds: np.ndarray | None
+
+
+class _Prior(NamedTuple):
+    """On the terms above the degree: which they are, what is expected of them, and its standard deviation."""
+
+    soft: np.ndarray
+    center: Any
+    width: float
+
+    def terms(self, old):
+        """Diagonal of its normal matrix, and its right-hand side for changes of the coefficients ``old``."""
+        precision = self.soft / self.width**2 if self.soft.any() else np.zeros(self.soft.size)
+        return precision, -precision * (old - self.center)
+
+
+class _Solved(NamedTuple):
+    """Transformations so far, the reference stars' memberships, and what went with them."""
+
+    ties: list
+    states: np.ndarray
+    prior: _Prior | None = None
+    covariance: np.ndarray | None = None
+    n_field: int = 0
+    references: Table | None = None
+
+
+def _followed(ties, links, epochs, unknowns, offsets, outlier_sigma, executor):
+    """All stars at the epochs by the current transformations, with fits of their paths."""
+    position, error = measured(links, ties, len(ties))
+    if offsets is not None:
+        position = position - offsets.shift
+    fits = fit_motions(
+        epochs, position[0], position[1], error[0], error[1], models=unknowns.models, group=unknowns.group,
+        use=links.usable, executor=executor, outlier_sigma=outlier_sigma,
+    )  # fmt: skip
+    own = None if offsets is None else offsets.spread
+    return Epochs(ties, links, epochs, unknowns.group, fits, position, error, own)
+
+
+def _by_field(now, unknowns, star):
+    """Normal matrix and right-hand side by the field stars' paths, and how many stars these are."""
+    fits, size = now.fits, unknowns.soft.size
+    share = star_weights(fits, now.position, now.error, now.epochs)
+    rows = np.flatnonzero(unknowns.field & (share > 0) & (fits.used.sum(1) > 2))
+    _unless_enough(fits.used[rows].sum(0) + fits.used[star].sum(0), unknowns.n_hard, now.epochs)
+    normal, right = np.zeros((2, size, size)), np.zeros((2, size))
+    for first in range(0, rows.size, 5000):
+        part = rows[first : first + 5000]
+        field_stars(normal, right, part, share[part], now)
+    return normal, right, rows.size
+
+
+def _solve_once(now, unknowns, catalog, solved, last):
+    """Coefficients by all stars, given their paths; the last time with the memberships' own uncertainty."""
+    ties, states, soft, references = solved.ties, solved.states, unknowns.soft, None
+    normal, right, n_field = _by_field(now, unknowns, catalog.star)
+    told = reference_stars_terms(normal, right, catalog.reference, catalog.star, now)
+    old = np.stack([t.coefficients for t in ties], 1).reshape(2, -1)
+    start = 3 * float(np.nanmedian(now.error))
+    prior = solved.prior or _Prior(soft, 0.0, start)
+    if len(ties) == 2:
+        held, pulled, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
+        precision, pull = prior.terms(old)
+        movers = np.flatnonzero(unknowns.field & (now.fits.model >= 0))
+        hold_by_motions(normal, right, now, movers, (held + np.diag(precision), pulled + pull))
+    if catalog.log_odds is not None:
+        states = _mixture(normal, right, old, prior, told, catalog.log_odds, **ROUGH).states
+    catalog_normal, catalog_right, _ = weighted_terms(told, states, FACTORS[: states.shape[1]])
+    total = normal + catalog_normal, right + catalog_right
+    solutions = [(*_solve(*total, old, soft, c, start), c) for c in _centers(ties, soft)]
+    new, covariance, width, center = min(solutions, key=lambda solution: solution[2])
+    prior = _Prior(soft, center, width)
+    if catalog.log_odds is not None and last:
+        mixture = _mixture(normal, right, old, prior, told, catalog.log_odds)
+        new, covariance = old + mixture.change, mixture.covariance
+        references = reference_table(
+            catalog.reference, catalog.star, told, mixture.change, covariance, mixture.states, FACTORS
+        )
+    ties = [
+        replace(t, coefficients=c)
+        for t, c in zip(ties, np.swapaxes(new.reshape(2, len(ties), -1), 0, 1), strict=True)
+    ]
+    return _Solved(ties, states, prior, covariance, n_field, references)
 
 
 def _unless_enough(n_linked, n_terms, epochs):
@@ -232,14 +278,14 @@ def _unless_enough(n_linked, n_terms, epochs):
         )  # fmt: skip
 
 
-def _mixture(normal, right, old, soft, width, center, told, log_odds, **sampling):
+def _mixture(normal, right, old, prior, told, log_odds, **sampling):
     """Memberships and frame, given the width of the terms above the degree."""
-    prior = soft / width**2 if soft.any() else np.zeros(soft.size)
-    base = normal + np.diag(prior)
+    precision, pull = prior.terms(old)
+    base = normal + np.diag(precision)
     # what nothing but the catalog determines
     scale = np.maximum(np.diagonal(base, axis1=1, axis2=2), 1e-300)
-    base = base + 1e-11 * scale[:, :, None] * np.eye(soft.size)
-    return solve_mixture(base, right - prior * (old - center), told, log_odds, **sampling)
+    base = base + 1e-11 * scale[:, :, None] * np.eye(precision.size)
+    return solve_mixture(base, right + pull, told, log_odds, **sampling)
 
 
 def _centers(ties, soft):

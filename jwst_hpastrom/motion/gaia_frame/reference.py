@@ -247,23 +247,30 @@ def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, d
     """
     xi, eta, _ = reference.at(epoch)
     u, v = mapping.forward(x, y)
+    best = _best_match((xi, eta, reference.mag), (u, v, mag), oriented, scaled)
+    to_plane, i, j = best.transform.inverted(), best.i1, best.i2
+    for _ in range(4):
+        n_terms = (degree + 1) * (degree + 2) // 2
+        fit = fit_polynomial(u[j], v[j], xi[i], eta[i], degree if i.size >= 2 * n_terms else 1, sigma=4.0)
+        to_plane = fit.transform
+        limit = max(5 * fit.rms, radius_mas)
+        i, j, _ = match_nearest(xi, eta, *to_plane.forward(u, v), limit)
+    log.info("%d Gaia stars found at epoch %.3f, %.3f mas rms per axis", i.size, epoch, fit.rms)
+    return i, j, CompositeMapping((mapping, to_plane))
+
+
+def _best_match(gaia, entries, oriented, scaled):
+    """Match of Gaia's stars with a list's entries, both (x, y, mag): the most pairs of all trials."""
+    xi, eta, g_mag = gaia
+    u, v, mag = entries
     best, problem = None, None
     for turn, scale, tolerance, n_bright in _trials(oriented, scaled, (u, v), (xi, eta)):
         try:
             # From the sparse list to the dense one: the voting cells then suit the denser.
             found = match_blind(
-                xi,
-                eta,
-                u,
-                v,
-                mag1=reference.mag,
-                mag2=mag,
-                max_rotation=turn,
-                scale=1 / scale,
-                scale_tolerance=tolerance,
-                n_bright=n_bright,
-                parameters=6 if len(xi) > 12 else 4,
-            )
+                xi, eta, u, v, mag1=g_mag, mag2=mag, max_rotation=turn, scale=1 / scale,
+                scale_tolerance=tolerance, n_bright=n_bright, parameters=6 if len(xi) > 12 else 4,
+            )  # fmt: skip
         except (NoOverlapError, NotEnoughStarsError) as err:
             problem = err
             continue
@@ -278,15 +285,7 @@ def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, d
             "Gaia stars in the field",
             "check the field, the epochs and position_angle and pixel_scale_mas of the lists",
         )
-    to_plane, i, j = best.transform.inverted(), best.i1, best.i2
-    for _ in range(4):
-        n_terms = (degree + 1) * (degree + 2) // 2
-        fit = fit_polynomial(u[j], v[j], xi[i], eta[i], degree if i.size >= 2 * n_terms else 1, sigma=4.0)
-        to_plane = fit.transform
-        limit = max(5 * fit.rms, radius_mas)
-        i, j, _ = match_nearest(xi, eta, *to_plane.forward(u, v), limit)
-    log.info("%d Gaia stars found at epoch %.3f, %.3f mas rms per axis", i.size, epoch, fit.rms)
-    return i, j, CompositeMapping((mapping, to_plane))
+    return best
 
 
 def _trials(oriented, scaled, a, b):

@@ -156,16 +156,12 @@ def solve_mixture(base, right, terms, log_odds, *, n_chains=8, n_sweeps=150, n_b
     n, n_states = terms.difference.shape[1], factors.size
     reduced = [_reduced(base[a], right[a], terms, a) for a in (0, 1)]
     laws = [_likelihoods(terms, a, *reduced[a], factors) for a in (0, 1)]
-    tables = []
-    for h, e, inverse, _ in laws:
-        hs = np.einsum("nir,nkij->nkrj", h, inverse)
-        normal = np.einsum("nkrj,njs->nkrs", hs, h).reshape(n * n_states, -1)
-        tables.append((normal, np.einsum("nkrj,nj->nkr", hs, e).reshape(n * n_states, -1)))
+    tables = [_normal_terms(h, e, inverse) for h, e, inverse, _ in laws]
     prior = np.r_[GOOD_COUNT, np.full(n_states - 1, BAD_COUNT)]
     state = np.where(rng.uniform(size=(n_chains, n)) < np.linspace(0, 0.6, n_chains)[:, None], 3, 0)
     weights = np.tile(prior / prior.sum(), (n_chains, 1))
     states, total = np.zeros((n, n_states)), 0
-    sums = [[np.zeros(h.shape[2]), np.zeros((h.shape[2],) * 2), 0.0] for h, *_ in laws]
+    sums = [[np.zeros(h.shape[2]), np.zeros((h.shape[2],) * 2)] for h, *_ in laws]
     odds = log_odds[:, None] * (factors > 1)
     for sweep in range(n_sweeps):
         one = np.zeros((n_chains, n, n_states))
@@ -194,10 +190,21 @@ def solve_mixture(base, right, terms, log_odds, *, n_chains=8, n_sweeps=150, n_b
         if sweep >= n_burn:
             states += chance.sum(0)
             total += n_chains
-    change, covariance = np.empty(right.shape), np.empty(base.shape)
-    for axis, (start, kept, rest) in enumerate(reduced):
-        mean = sums[axis][0] / total
-        spread = sums[axis][1] / total - np.outer(mean, mean)
-        change[axis] = start + kept @ mean
-        covariance[axis] = kept @ spread @ kept.T + rest @ rest.T
+    found = [_moments(*axis, first / total, second / total)
+             for axis, (first, second) in zip(reduced, sums, strict=True)]  # fmt: skip
+    change, covariance = (np.array(part) for part in zip(*found, strict=True))
     return FrameMixture(change, covariance, states / total)
+
+
+def _normal_terms(h, e, inverse):
+    """What each star in each state adds to normal matrix and right-hand side, first axis n n_states."""
+    hs = np.einsum("nir,nkij->nkrj", h, inverse)
+    n, n_states = inverse.shape[:2]
+    normal = np.einsum("nkrj,njs->nkrs", hs, h).reshape(n * n_states, -1)
+    return normal, np.einsum("nkrj,nj->nkr", hs, e).reshape(n * n_states, -1)
+
+
+def _moments(start, kept, rest, mean, square):
+    """Mean and covariance of the coefficients, from those of what was sampled (mean, and mean square)."""
+    spread = square - np.outer(mean, mean)
+    return start + kept @ mean, kept @ spread @ kept.T + rest @ rest.T

@@ -75,34 +75,15 @@ def join_fast(
         return index, none
     found = (index >= 0).sum(1)
     left = found <= PIECES * n
-    rows = [np.flatnonzero(left & (index[:, k] >= 0)) for k in range(n)]
-    entries = []
-    for k, r in enumerate(rows):
-        e = index[r, k]
-        ok = np.isfinite(uv[k][0][e] + uv[k][1][e])
-        rows[k], e = r[ok], e[ok]
-        entries.append((uv[k][0][e], uv[k][1][e], np.hypot(err[k][e], floor), mags[k][e]))
+    rows, entries = _left_over(index, left, uv, err, mags, floor)
     fast = min(fast, _affordable(entries, epochs, uv))
     search = {"slow": slow, "fast": fast, "max_mag_difference": max_mag_difference}
     tracks = _tracks(entries, epochs, **search) if fast > slow else []
     tracks = [t for t in tracks if all(found[rows[k][i]] < len(t) for k, i in t)]
     if not tracks:
         return index, none
-    rng, path = np.random.default_rng(SEED), fast * np.ptp(epochs)
-    chance = np.zeros(n + 1)
-    for _ in range(N_CONTROL):
-        a, r = rng.uniform(0, 2 * np.pi, n), path * rng.uniform(*DISPLACED, n)
-        moved = [
-            (e[0] + r[k] * np.cos(a[k]), e[1] + r[k] * np.sin(a[k]), *e[2:]) for k, e in enumerate(entries)
-        ]
-        for t in _tracks(moved, epochs, **search):
-            chance[: len(t) + 1] += 1
-    sizes = np.array([len(t) for t in tracks])
-    taken = np.inf
-    for m in range(n, FEWEST - 1, -1):
-        count, false = np.sum(sizes >= m), (chance[m] + 1) / N_CONTROL
-        if count and false <= max(false_share * count, 1 / N_CONTROL):
-            taken = m if poisson.sf(count - 1, false) < max(IMPROBABLE, 1 / N_CONTROL) else taken
+    chance = _by_chance(entries, epochs, search)
+    taken = _fewest_entries(np.array([len(t) for t in tracks]), chance, false_share)
     tracks = [t for t in tracks if len(t) >= taken]
     log.info(
         "fast stars: %d tracks of %s or more entries; chance brings %.1f",
@@ -116,6 +97,43 @@ def join_fast(
             index[rows[k][i], k] = -1
     keep = (index >= 0).any(1)
     return np.vstack([index[keep], new]), np.r_[none[keep], np.ones(len(new), bool)]
+
+
+def _left_over(index, left, uv, err, mags, floor):
+    """Rows of the stars in pieces in every list, and their entries there: u, v, error, magnitude."""
+    rows, entries = [], []
+    for k in range(index.shape[1]):
+        r = np.flatnonzero(left & (index[:, k] >= 0))
+        e = index[r, k]
+        ok = np.isfinite(uv[k][0][e] + uv[k][1][e])
+        rows.append(r[ok])
+        e = e[ok]
+        entries.append((uv[k][0][e], uv[k][1][e], np.hypot(err[k][e], floor), mags[k][e]))
+    return rows, entries
+
+
+def _by_chance(entries, epochs, search):
+    """Tracks of so many entries or more (the index) in all copies of the lists displaced at random."""
+    n, rng, path = len(entries), np.random.default_rng(SEED), search["fast"] * np.ptp(epochs)
+    chance = np.zeros(n + 1)
+    for _ in range(N_CONTROL):
+        a, r = rng.uniform(0, 2 * np.pi, n), path * rng.uniform(*DISPLACED, n)
+        moved = [
+            (e[0] + r[k] * np.cos(a[k]), e[1] + r[k] * np.sin(a[k]), *e[2:]) for k, e in enumerate(entries)
+        ]
+        for t in _tracks(moved, epochs, **search):
+            chance[: len(t) + 1] += 1
+    return chance
+
+
+def _fewest_entries(sizes, chance, false_share):
+    """Entries from which tracks are taken: the fewest of which chance brings few enough; inf for none."""
+    taken = np.inf
+    for m in range(chance.size - 1, FEWEST - 1, -1):
+        count, false = np.sum(sizes >= m), (chance[m] + 1) / N_CONTROL
+        if count and false <= max(false_share * count, 1 / N_CONTROL):
+            taken = m if poisson.sf(count - 1, false) < max(IMPROBABLE, 1 / N_CONTROL) else taken
+    return taken
 
 
 def _affordable(entries, epochs, uv):

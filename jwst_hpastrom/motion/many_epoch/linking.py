@@ -188,6 +188,24 @@ def _adopt(index, k, predicted, mag, u, v, list_mag, max_mag_difference):
             index[old, k], index[new, k] = -1, entry[a]
 
 
+def _placed(table, mapping, unit_mas, floor):
+    """Positions (u, v) of a list in the common frame, their errors, mas, and magnitudes."""
+    u, v = mapping.forward(values(table, "x"), values(table, "y"))
+    scale = pixel_size(mapping, table) * unit_mas / np.sqrt(2)
+    e = np.hypot(values(table, "x_err"), values(table, "y_err")) * scale
+    bad = ~(np.isfinite(e) & (e > 0))
+    e[bad] = np.median(e[~bad]) if np.any(~bad) else floor
+    uv = np.asarray(u) * unit_mas, np.asarray(v) * unit_mas
+    return uv, np.maximum(e, 1e-3 * floor), values(table, "mag")
+
+
+def _in_order(index):
+    """Stars that have entries, in the order of the first list that has them."""
+    index = index[(index >= 0).any(1)]
+    first = np.argmax(index >= 0, axis=1)
+    return index[np.lexsort((index[np.arange(len(index)), first], first))]
+
+
 def link_by_position(
     lists, epochs, mappings, anchor, unit_mas, *, max_motion=15.0, position_floor=3.0, max_mag_difference=1.0,
     fast_motion=200.0, fast_false_share=0.2,
@@ -233,16 +251,8 @@ def link_by_position(
     """
     order = np.argsort(np.abs(epochs - epochs[anchor]), kind="stable")
     t0, n = float(np.mean(epochs)), len(lists)
-    uv, err, mags = [], [], []
-    for table, mapping in zip(lists, mappings, strict=True):
-        u, v = mapping.forward(values(table, "x"), values(table, "y"))
-        uv.append((np.asarray(u) * unit_mas, np.asarray(v) * unit_mas))
-        scale = pixel_size(mapping, table) * unit_mas / np.sqrt(2)
-        e = np.hypot(values(table, "x_err"), values(table, "y_err")) * scale
-        bad = ~(np.isfinite(e) & (e > 0))
-        e[bad] = np.median(e[~bad]) if np.any(~bad) else position_floor
-        err.append(np.maximum(e, 1e-3 * position_floor))
-        mags.append(values(table, "mag"))
+    placed = [_placed(t, m, unit_mas, position_floor) for t, m in zip(lists, mappings, strict=True)]
+    uv, err, mags = (list(part) for part in zip(*placed, strict=True))
     tracks = _Tracks(t0, max_motion / 2.5)
     index = np.full((0, n), -1)
     for again in (False, True):
@@ -257,18 +267,8 @@ def link_by_position(
             predicted, variance, mag = tracks.predict(epochs[k])
             predicted[~alive] = np.nan
             radius = max_motion * np.max(np.abs(epochs[k] - epochs)) + 6 * position_floor
-            i, j = _pair(
-                predicted,
-                np.abs(variance),
-                mag,
-                u,
-                v,
-                err[k],
-                mags[k],
-                position_floor,
-                radius,
-                max_mag_difference,
-            )
+            stars, entries = (predicted, np.abs(variance), mag), (u, v, err[k], mags[k])
+            i, j = _pair(*stars, *entries, position_floor, radius, max_mag_difference)
             fresh = np.setdiff1d(np.flatnonzero(np.isfinite(u + v)), j)
             rows = tracks.grow(fresh.size)
             index = np.vstack([index, np.full((fresh.size, n), -1)])
@@ -277,11 +277,8 @@ def link_by_position(
             tracks.add(i, epochs[k], u[j], v[j], np.hypot(err[k][j], position_floor), mags[k][j])
     for k in order:
         _adopt(index, k, *tracks.predict(epochs[k])[::2], *uv[k], mags[k], max_mag_difference)
-    index = index[(index >= 0).any(1)]
-    first = index[np.arange(len(index)), np.argmax(index >= 0, axis=1)]
-    order = np.lexsort((first, np.argmax(index >= 0, axis=1)))
     index, fast = join_fast(
-        index[order], epochs, uv, err, mags, slow=max_motion, fast=fast_motion, floor=position_floor,
+        _in_order(index), epochs, uv, err, mags, slow=max_motion, fast=fast_motion, floor=position_floor,
         max_mag_difference=max_mag_difference, false_share=fast_false_share,
     )  # fmt: skip
     return _gather(lists, index, fast)

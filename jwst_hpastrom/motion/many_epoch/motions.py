@@ -121,11 +121,18 @@ def fit_epochs(
     frame = realize(sky, gaia, config, rng=rng, executor=executor, progress=progress)
     fitted = _fit(sky, frame, config.kinematics, executor, progress)
     _log_bias(fitted.bias, np.asarray(frame.candidates["kept"]))
+    table = motion_table(sky, frame, fitted, gaia, config.kinematics.models)
+    return _result(table, lists, sky, frame, fitted)
+
+
+def _result(table, lists, sky, frame, fitted):
+    """The motions with all that led to them."""
+    epochs = sky.epochs
     xi, eta = frame.position
     xi_error, eta_error = fitted.error
     angles = [np.nan if (a := t.meta.get("position_angle")) is None else a for t in lists]
     return EpochMotions(
-        table=motion_table(sky, frame, fitted, gaia, config.kinematics.models),
+        table=table,
         epochs=epochs,
         xi=xi,
         eta=eta,

@@ -90,6 +90,21 @@ def _bins(brightness, n):
     return np.searchsorted(edges, known, side="right").astype(np.int64)
 
 
+def _typical(error, used, bins):
+    """Median over the stars of each bin of their used epochs' median error."""
+    with np.errstate(invalid="ignore"):
+        typical = np.nanmedian(np.where(used, error, np.nan), axis=1)
+    return [np.median(typical[bins == b]) if (bins == b).any() else 1.0 for b in range(bins.max() + 1)]
+
+
+def _weights(like, bins, start):
+    """Each star's probabilities over the grid, with the prior that the stars of its bin tell together."""
+    weight = np.zeros(like.shape)
+    for b in np.unique(bins):
+        weight[bins == b] = _posterior(like[bins == b], field_prior(like[bins == b], start))
+    return np.nan_to_num(weight)
+
+
 def _mapped(function, jobs, executor):
     if executor is None:
         return [function(*job) for job in jobs]
@@ -165,12 +180,7 @@ def marginalize(
     none, slices = np.zeros((0, 1, 1)), [slice(i, i + CHUNK) for i in range(0, rows.size, CHUNK)]
     for axis in (0, 1):
         y, e = (np.ascontiguousarray(a[axis][rows]) for a in (position, error))
-        with np.errstate(invalid="ignore"):
-            typical = np.nanmedian(np.where(used, e, np.nan), axis=1)
-        bin_errors = [
-            np.median(typical[bins == b]) if (bins == b).any() else 1.0 for b in range(bins.max() + 1)
-        ]
-        squares = np.outer(bin_errors, AMPLITUDES) ** 2
+        squares = np.outer(_typical(e, used, bins), AMPLITUDES) ** 2
         x = none if extra is None else np.ascontiguousarray(extra[rows, axis])
         jobs = [
             (
@@ -180,10 +190,7 @@ def marginalize(
             for s in slices
         ]
         like = np.concatenate(_mapped(_likelihoods, jobs, executor))
-        weight = np.zeros(like.shape)
-        for b in np.unique(bins):
-            weight[bins == b] = _posterior(like[bins == b], field_prior(like[bins == b], start))
-        weight = np.nan_to_num(weight)
+        weight = _weights(like, bins, start)
         parts = _mapped(_means, [(*j, weight[s]) for j, s in zip(jobs, slices, strict=True)], executor)
         beta, cov = (np.concatenate(c) for c in zip(*parts, strict=True))
         done = np.isfinite(beta).all(1)

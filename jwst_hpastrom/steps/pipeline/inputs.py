@@ -125,6 +125,25 @@ def check_inputs(
     check_names(members)
     asked = str(catalog or "").lower() == GAIA
     reference = read_catalog(catalog) if catalog and not asked else None  # first: these are quick
+    checked, fields = _opened(members, reading, skip)
+    metas = [c.meta for c in checked.values()]
+    check_one_field(np.array(fields), [meta["filename"] for meta in metas])
+    if several_filters:
+        MixedExposuresError.unless_same(metas, "instrument", "detector")
+    else:
+        MixedExposuresError.unless_one_filter_a_detector(metas)
+    _check_files(metas, epsf_file, distortion_file)
+    if asked:
+        path = gaia_product(folder, product)
+        circle = circle_around(*np.moveaxis(np.array(fields), 1, 0))
+        reference = read_catalog(gaia_file(*circle, cache_dir=path.parent, name=path.name))
+    if reference is not None:
+        _check_catalog(reference, metas, np.array(fields))
+    return checked
+
+
+def _opened(members, reading, skip):
+    """Every exposure that can be read, by member, and the corners of each on the sky."""
     checked, fields = {}, []
     for member in members:
         try:
@@ -137,14 +156,13 @@ def check_inputs(
         checked[member] = Checked(exposure.meta, *exposure_entry(exposure))
         ny, nx = exposure.image.shape
         fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
-    metas = [c.meta for c in checked.values()]
-    if not metas:
+    if not checked:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
-    check_one_field(np.array(fields), [meta["filename"] for meta in metas])
-    if several_filters:
-        MixedExposuresError.unless_same(metas, "instrument", "detector")
-    else:
-        MixedExposuresError.unless_one_filter_a_detector(metas)
+    return checked, fields
+
+
+def _check_files(metas, epsf_file, distortion_file):
+    """Open the ePSF and the distortion of every detector and filter."""
     for meta in {(m["detector"], m["filter"]): m for m in metas}.values():
         if epsf_file:
             try:
@@ -153,13 +171,6 @@ def check_inputs(
                 raise err.about(epsf_file) from None
         if distortion_file:
             read_distortion(distortion_file, exposures=meta)
-    if asked:
-        path = gaia_product(folder, product)
-        circle = circle_around(*np.moveaxis(np.array(fields), 1, 0))
-        reference = read_catalog(gaia_file(*circle, cache_dir=path.parent, name=path.name))
-    if reference is not None:
-        _check_catalog(reference, metas, np.array(fields))
-    return checked
 
 
 def _check_catalog(reference, metas, corners):

@@ -6,7 +6,7 @@ import pytest
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, polynomial_terms
 from jwst_hpastrom.motion.gaia_frame.frame_tie import EpochTie
-from jwst_hpastrom.motion.gaia_frame.plate_solution import add_frame_errors, cubic_of_inverse, solve_plates
+from jwst_hpastrom.motion.gaia_frame.plate_solution import add_frame_errors, solve_plates
 from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.gaia_frame.reference_choice import measured
 from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
@@ -112,17 +112,6 @@ def test_errors_of_stars_and_frame_are_those_found():
     assert np.std(frame) == pytest.approx(1.0, abs=0.3)
     found, expected = np.mean(bends, axis=0)
     assert found == pytest.approx(expected, rel=0.4)
-
-
-def test_cubic_terms_of_an_inverse():
-    rng = np.random.default_rng(0)
-    u, v = rng.uniform(-1, 1, (2, 2000))
-    forward = np.array([[1.1, 0.2], [-0.3, 0.9]])
-    second = rng.normal(0, 1e-3, (2, 3))
-    p = forward @ np.stack([u, v]) + second @ np.stack([u * u, u * v, v * v])
-    design = np.stack([p[0] ** i * p[1] ** j for i, j in polynomial_terms(5)], -1)
-    inverse = np.linalg.lstsq(design, np.stack([u, v], -1), rcond=None)[0].T
-    np.testing.assert_allclose(cubic_of_inverse(inverse), inverse[:, 6:10], atol=1e-12)
 
 
 def test_reference_stars_alone_hold_the_epochs():

@@ -114,8 +114,7 @@ def average_over_bad_epochs(
         if rows.size:
             log.warning("no star has an epoch to spare (flag UNCHECKED): bad measurements cannot be seen")
         return fits, found
-    telling = telling[np.linspace(0, telling.size - 1, min(MOST_STARS, telling.size)).astype(int)]
-    share, widths = _learn(np.concatenate([star.likelihoods(r)[0] for r in _chunks(telling)]), star, telling)
+    share, widths = _learn(star, telling)
     prior = star.prior(share, widths)
     mean, covariance = fits.coefficients.copy(), fits.covariance.copy()
     tail = np.zeros((n_used.size, 2))
@@ -129,8 +128,7 @@ def average_over_bad_epochs(
     )  # fmt: skip
     t0 = fits.t0
     fits = _without(fits, bad, epochs, position, error, extra, factors, executor)
-    shift = _shift(fits.t0 - t0, fits.degree, mean.shape[1])
-    mean, covariance = np.einsum("nij,nj->ni", shift, mean), shift @ covariance @ np.swapaxes(shift, 1, 2)
+    mean, covariance = _carried(mean, covariance, fits.t0 - t0, fits.degree)
     return replace(fits, coefficients=mean, covariance=covariance), replace(found, share=float(share))
 
 
@@ -185,8 +183,10 @@ class _Stars:
         return mean, total, probability, np.einsum("nc,nci->ni", weight, beyond)
 
 
-def _learn(loglik, star, rows, iterations=200):
-    """Share of bad measurements and the weights of their factors, most likely for these stars."""
+def _learn(star, rows, iterations=200):
+    """Share of bad measurements and the weights of their factors, most likely for some of these stars."""
+    rows = rows[np.linspace(0, rows.size - 1, min(MOST_STARS, rows.size)).astype(int)]
+    loglik = np.concatenate([star.likelihoods(r)[0] for r in _chunks(rows)])
     n = star.fits.used[rows].sum()
     share, widths = PRIOR[0] / sum(PRIOR), np.full(FACTORS.size, 1.0 / FACTORS.size)
     before = PRIOR[0] * WIDTHS
@@ -240,6 +240,12 @@ def _shift(dt, degree, q):
         if degree == 2:
             out[:, axis, axis + 2], out[:, axis + 1, axis + 2] = 0.5 * dt**2, dt
     return out
+
+
+def _carried(mean, covariance, dt, degree):
+    """Coefficients and their covariances at a reference epoch later by dt."""
+    shift = _shift(dt, degree, mean.shape[1])
+    return np.einsum("nij,nj->ni", shift, mean), shift @ covariance @ np.swapaxes(shift, 1, 2)
 
 
 def _chunks(rows):
