@@ -91,7 +91,8 @@ def match_shift(
             "do both lists show the same field? if so, allow a larger max_shift",
         )  # fmt: skip
     transform, rms = _refined(a, b, best, radius)
-    i, j, _ = match_nearest(*transform.forward(*a.T), b[:, 0], b[:, 1], radius)
+    u, v = transform.forward(*a.T)
+    i, j, _ = match_nearest(u, v, b[:, 0], b[:, 1], radius)
     if i.size < min_stars:
         raise NotEnoughStarsError(f"{i.size} pairs", f"{min_stars}")
     return BlindMatch(transform, i, j, max(rms, 1e-6), (n - expected) / np.sqrt(max(expected, 1.0)))

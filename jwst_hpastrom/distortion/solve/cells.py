@@ -1,7 +1,6 @@
 """Residuals averaged in square cells of the detector."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -68,7 +67,8 @@ class CellGrid:
         return out
 
 
-class CellMeans(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class CellMeans:
     """Mean residual of one coordinate in every cell, its error, and the number of stars."""
 
     mean: np.ndarray

@@ -247,11 +247,11 @@ def _mjd(times, path):
     """EXPMID, or EXPSTART where there is none; None without either."""
     mjd = times[0] or times[1]
     if mjd is not None and not LAUNCH < mjd < LATEST:
-        raise MissingDataError(f"EXPMID = {mjd}", "an MJD of JWST's exposures", "correct the header", path)
+        raise MissingDataError(f"EXPMID = {mjd}", "the MJD of a JWST exposure", "correct the header", path)
     return mjd
 
 
-def _check_wcs(wcs, shape, path, needed):
+def _check_wcs(wcs, shape, path, needed=False):
     """Raise where a WCS cannot be called: tags of a newer gwcs become plain dictionaries, anywhere within."""
     if wcs is None:
         if needed:
