@@ -1,44 +1,31 @@
-"""What all Steps share: common parameters, inputs, names of products, workers."""
+"""What all Steps share: common parameters, the order of a run, names of products."""
 
 import functools
 import inspect
 import logging
 import os
 import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from astropy.table import Column
 from jwst.stpipe import Step
 from threadpoolctl import threadpool_limits
 
-from jwst_hpastrom.errors import HPAstromError, MissingDataError
-from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
+from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.io.files.writing import write_table
-from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, read_star_list
-from jwst_hpastrom.ranges import memory_bytes
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._inputs import Inputs, Members
 from jwst_hpastrom.steps._spec import PROVIDED
+from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.steps.execution.bars import logs_above_bars
-from jwst_hpastrom.steps.execution.cluster import cluster
-from jwst_hpastrom.steps.execution.workers import worker_pool
+from jwst_hpastrom.steps.execution.resources import Resources
 from jwst_hpastrom.steps.products.groups import divide
 from jwst_hpastrom.steps.products.manifests import Manifests
 from jwst_hpastrom.steps.products.verdicts import Verdicts
-from jwst_hpastrom.storage import Store
 
 __all__ = ["HPStep", "Inputs"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
-
-#: bytes that a process takes beside what a store holds: programs, and the work on one full frame
-PROCESS = 1.0e9
-#: bytes of that for programs alone; workers are idle, or not there, where `Store.require` is asked
-PROGRAMS = 0.4e9
-#: share of the budget that lists' columns may be held in: the rest is for the work on them
-OF_LISTS = 0.25
 
 SUFFIXES = (
     "epsf",
@@ -55,17 +42,7 @@ SUFFIXES = (
 )
 
 
-def _kept(table, columns, store):
-    """Return some columns of a list, in a store."""
-    table = table[[name for name in table.colnames if name in columns]]
-    for name in table.colnames:
-        old = table[name]
-        if not hasattr(old, "mask"):
-            table[name] = Column(store.copy(old), unit=old.unit, description=old.description, copy=False)
-    return table
-
-
-class HPStep(Members, Verdicts, Manifests, ErrorsByCause, Step):
+class HPStep(Members, StarLists, Resources, Verdicts, Manifests, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None
@@ -126,77 +103,6 @@ class HPStep(Members, Verdicts, Manifests, ErrorsByCause, Step):
         return write_table(
             table, self.output_path(root, f"{self.class_alias.removeprefix('hp_')}_quality", "ecsv")
         )
-
-    def star_lists(self, inputs, epsf_file=None, *, columns, store):
-        """Return the star lists of all members; make the missing ones where an ``epsf_file`` is given.
-
-        Parameters
-        ----------
-        inputs : `Inputs`
-        epsf_file : path-like, optional
-        columns : sequence of str
-            What is kept of them.
-        store : `~jwst_hpastrom.storage.Store`
-            Has it.
-
-        Raises
-        ------
-        MissingDataError
-            A list is missing and no ePSF was given to make it with.
-        """
-        tables = []
-        for name, member in self.each_member(inputs):
-            try:
-                tables.append(_kept(self._star_list(name, member, epsf_file), columns, store))
-            except HPAstromError as err:
-                self.failed(err.about(name))
-        return tables
-
-    def _star_list(self, name, member, epsf_file):
-        if isinstance(member, str) and is_star_list(member):
-            return read_star_list(member)
-        path = find_star_list(name, [self.output_folder()])
-        if path is None:
-            if not epsf_file:
-                raise MissingDataError(
-                    "no star list",
-                    f"{exposure_root(name)}_stars.ecsv",
-                    "run hp_epsf_fit first, or give epsf_file",
-                    name,
-                )
-            from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
-
-            fit = EPSFFitStep(parent=self, epsf_file=epsf_file, **self.reading())
-            fit.run(member)
-            path = find_star_list(name, [self.output_folder()])
-        return read_star_list(path, exposure=name)
-
-    @contextmanager
-    def executor(self):
-        """Yield a `concurrent.futures.Executor`, or None to work in this process."""
-        if self.scheduler:
-            with cluster(self.scheduler) as executor:
-                yield executor
-        elif self.workers > 1:
-            with worker_pool(self.workers) as pool:
-                yield pool
-        else:
-            yield None
-
-    def store(self, share=1.0):
-        """Return the store of large arrays, whose files end with the ``with`` block that it opens.
-
-        Parameters
-        ----------
-        share : float
-            Of the budget, that may be held in memory.
-        """
-        busy, memory = (
-            1 if self.scheduler or self.workers == 1 else 1 + self.workers,
-            memory_bytes(self.memory),
-        )
-        budget = share * max(memory - busy * PROCESS, 0.0)
-        return Store(budget, self.output_folder(), memory - PROGRAMS)
 
     def parameters_of(self, function, exclude=()):
         """Return the Step's values of a science function's keyword-only parameters."""

@@ -17,8 +17,9 @@ from jwst_hpastrom.io.calibrations.refined_wcs import refine_exposure_wcs
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.identity import copied_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
-from jwst_hpastrom.steps._base import OF_LISTS, HPStep, Inputs
+from jwst_hpastrom.steps._base import HPStep, Inputs
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.execution.resources import OF_LISTS
 
 __all__ = ["DistortionRefineStep"]
 

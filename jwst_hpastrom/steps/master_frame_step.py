@@ -9,31 +9,30 @@ import numpy as np
 from astropy.table import vstack
 
 from jwst_hpastrom.columns import AVERAGED
-from jwst_hpastrom.distortion import FramePlacement
-from jwst_hpastrom.errors import (
-    BadReferenceFileError,
-    MissingDataError,
-    MixedExposuresError,
-    NotEnoughStarsError,
-    ParameterError,
-)
+from jwst_hpastrom.errors import MissingDataError, MixedExposuresError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.frame import build_master, join_filters
 from jwst_hpastrom.frame.diagnostics import add_diagnostics
 from jwst_hpastrom.geometry import LinearTransform
-from jwst_hpastrom.io.calibrations.by_detector import file_for, group_name, is_several
-from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
-from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
+from jwst_hpastrom.io.calibrations.by_detector import file_for, is_several
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.exposures.beams import read_beam
 from jwst_hpastrom.io.exposures.exposure import exposure_root, read_image
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
-from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, star_list_path
+from jwst_hpastrom.io.tables.star_lists import is_star_list
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
-from jwst_hpastrom.steps._base import OF_LISTS, HPStep
+from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
-from jwst_hpastrom.steps.products.manifests import made_by
-from jwst_hpastrom.steps.products.places import beam_of, by_filter, corrections_of, place_detectors
+from jwst_hpastrom.steps.execution.resources import OF_LISTS
+from jwst_hpastrom.steps.products.libraries import libraries_of
+from jwst_hpastrom.steps.products.places import (
+    beam_of,
+    by_filter,
+    corrections_of,
+    place_detectors,
+    write_placed,
+)
 
 __all__ = ["MasterFrameStep"]
 
@@ -76,24 +75,27 @@ class MasterFrameStep(HPStep):
         with self.store(OF_LISTS) as store:
             return self._build(inputs, store)
 
-    def _build(self, inputs, store):
-        many = self.mode == "many"
-        if many and not self.epsf_file:
-            raise ParameterError("mode many without an ePSF library", "epsf_file", "give --epsf_file")
-        lists = [m for m in inputs.members if isinstance(m, str) and is_star_list(m)]
-        if many and lists:
-            raise ParameterError(
-                "mode=many with star lists", "exposures, whose stars are measured anew", "", lists[0]
-            )
-        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None  # before any fit
+    def _check(self, inputs):
+        """Raise before any work where parameters do not go together, or the distortion cannot be read."""
+        if self.mode == "many":
+            if not self.epsf_file:
+                raise ParameterError("mode many without an ePSF library", "epsf_file", "give --epsf_file")
+            if lists := [m for m in inputs.members if isinstance(m, str) and is_star_list(m)]:
+                raise ParameterError(
+                    "mode=many with star lists", "exposures, whose stars are measured anew", "", lists[0]
+                )
         given = str(self.distortion_file or "")
         if given and "{" not in given and not Path(given).is_dir():
             read_distortion(given)
+
+    def _build(self, inputs, store):
+        self._check(inputs)
+        reference = read_catalog(self.reference_catalog) if self.reference_catalog else None  # before any fit
         tables = self.star_lists(inputs, self.epsf_file, columns=COLUMNS, store=store)
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
         MixedExposuresError.unless_one_filter_a_detector([t.meta for t in tables])
-        if many:
+        if self.mode == "many":
             MixedExposuresError.unless_same([t.meta for t in tables], "detector", "filter")
         lists = by_filter(tables)
         corrections = corrections_of(tables, self.distortion_file, self.uncorrected)
@@ -114,7 +116,7 @@ class MasterFrameStep(HPStep):
             )
         with self.making(self.sources(inputs)) as run:
             table, joins = self._joined(inputs.product, frames)
-            if many:
+            if self.mode == "many":
                 table = self._measure_many(inputs, tables, frames[0])
             table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
             if self.distortion_limited_by:
@@ -181,21 +183,14 @@ class MasterFrameStep(HPStep):
             return
         write_table(places.table, self.output_path(product, "detectors", "ecsv"))
         self.evidence["detectors"] = places.table
-        for beam, place in places.transforms.items():
-            if corrections[beam] is None:
-                continue
-            meta = next(t.meta for own in lists for t in own if beam_of(t) == beam)
-            name = group_name(product, {"detector": beam[0], "filter": beam[1]})
-            write_distortion(
-                self.output_path(f"{name}_placed", "distortion", "asdf"), corrections[beam],
-                FramePlacement(place, 0.0, 0.0), meta, place_errors=places.errors[beam],
-            )  # fmt: skip
+        write_placed(places, lists, corrections, product, self.output_path)
 
     def _measure_many(self, inputs, tables, frame):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
         metas = [t.meta for t in tables]
         MixedExposuresError.unless_same(metas, "xstart", "ystart")
         wanted = [exposure_root(meta["filename"]) for meta in metas]
+        libraries = libraries_of(wanted, self.epsf_file, metas[0], self.output_folder())
         images = {}
         for name, member in self.each_member(inputs):
             root = exposure_root(name)
@@ -204,7 +199,7 @@ class MasterFrameStep(HPStep):
         with self.store(1 - OF_LISTS) as store, self.executor() as executor:
             result = measure_many(
                 [images[root] for root in wanted],
-                self._libraries(wanted, metas[0]),
+                libraries,
                 frame,
                 store=store,
                 executor=executor,
@@ -224,31 +219,3 @@ class MasterFrameStep(HPStep):
                 summary = summarise_artificial(made)
                 write_table(summary, self.output_path(inputs.product, "completeness", "ecsv"))
         return result.table
-
-    def _of_its_list(self, path):
-        """Whether a perturbed library is there, and was made with the star list that it lies beside."""
-        stars = find_star_list(path.name.removesuffix("_pepsf.fits"), [self.output_folder()])
-        if path.exists() and made_by(path) != made_by(stars):
-            log.warning("%s is of another run than its star list, and not used", path)
-            return False
-        return path.exists()
-
-    def _libraries(self, roots, meta):
-        """Each exposure's perturbed library where it is beside the products, the one given for the others."""
-        x0, y0 = (int(meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
-        own = [star_list_path(r, self.output_folder()).with_name(f"{r}_pepsf.fits") for r in roots]
-        there = [self._of_its_list(p) for p in own]
-        if own and all(there):
-            log.info("using the exposures' own ePSF libraries")
-            return [read_epsf(p).shifted(-x0, -y0) for p in own]
-        library = read_epsf(self.epsf_file, meta)
-        try:
-            library.check_made_for(meta)
-        except BadReferenceFileError as err:
-            raise err.about(self.epsf_file) from None
-        library = library.shifted(-x0, -y0)
-        if not any(there):
-            return library
-        log.info("using %d exposures' own ePSF libraries, the given one for the rest", sum(there))
-        each = zip(own, there, strict=True)
-        return [read_epsf(p).shifted(-x0, -y0) if mine else library for p, mine in each]

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from jwst_hpastrom.distortion import place_frame
+from jwst_hpastrom.distortion import FramePlacement, place_frame
 from jwst_hpastrom.distortion.model.ideal import IdealPlane, v2v3_from_ideal
 from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.frame.transforms.detector_places import Sighting, solve_places
 from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.instrument import INSTRUMENTS
-from jwst_hpastrom.io.calibrations.by_detector import file_for
-from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
+from jwst_hpastrom.io.calibrations.by_detector import file_for, group_name
+from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion, write_distortion
 from jwst_hpastrom.io.exposures.beams import read_beam
 
-__all__ = ["beam_of", "by_filter", "corrections_of", "place_detectors"]
+__all__ = ["beam_of", "by_filter", "corrections_of", "place_detectors", "write_placed"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
@@ -122,6 +122,34 @@ def place_detectors(frames, joins, lists, corrections, *, absolute_scale):
             seen.append(Sighting(beam_of(table), float(table.meta.get("epoch") or np.nan), now, expected))
         sightings.append(seen)
     return solve_places([f.mosaic for f in frames], sightings, before, absolute_scale=absolute_scale)
+
+
+def write_placed(places, lists, corrections, product, output_path):
+    """Write the corrected detectors' distortions with their places.
+
+    Parameters
+    ----------
+    places
+        Of `place_detectors`.
+
+    lists, corrections
+        As it takes them.
+
+    product : str
+        Root of the names.
+
+    output_path : callable
+        (root, suffix, extension) -> path.
+    """
+    for beam, place in places.transforms.items():
+        if corrections[beam] is None:
+            continue
+        meta = next(t.meta for own in lists for t in own if beam_of(t) == beam)
+        name = group_name(product, {"detector": beam[0], "filter": beam[1]})
+        write_distortion(
+            output_path(f"{name}_placed", "distortion", "asdf"), corrections[beam],
+            FramePlacement(place, 0.0, 0.0), meta, place_errors=places.errors[beam],
+        )  # fmt: skip
 
 
 def _expected(correction, tables):

@@ -1,0 +1,48 @@
+"""What a Step works with: processes, and memory within a budget."""
+
+from contextlib import contextmanager
+
+from jwst_hpastrom.ranges import memory_bytes
+from jwst_hpastrom.steps.execution.cluster import cluster
+from jwst_hpastrom.steps.execution.workers import worker_pool
+from jwst_hpastrom.storage import Store
+
+__all__ = ["OF_LISTS", "Resources"]
+
+#: bytes that a process takes beside what a store holds: programs, and the work on one full frame
+PROCESS = 1.0e9
+#: bytes of that for programs alone; workers are idle, or not there, where `Store.require` is asked
+PROGRAMS = 0.4e9
+#: share of the budget that lists' columns may be held in: the rest is for the work on them
+OF_LISTS = 0.25
+
+
+class Resources:
+    """Mixin: a Step's worker processes, and its store of large arrays."""
+
+    @contextmanager
+    def executor(self):
+        """Yield a `concurrent.futures.Executor`, or None to work in this process."""
+        if self.scheduler:
+            with cluster(self.scheduler) as executor:
+                yield executor
+        elif self.workers > 1:
+            with worker_pool(self.workers) as pool:
+                yield pool
+        else:
+            yield None
+
+    def store(self, share=1.0):
+        """Return the store of large arrays, whose files end with the ``with`` block that it opens.
+
+        Parameters
+        ----------
+        share : float
+            Of the budget, that may be held in memory.
+        """
+        busy, memory = (
+            1 if self.scheduler or self.workers == 1 else 1 + self.workers,
+            memory_bytes(self.memory),
+        )
+        budget = share * max(memory - busy * PROCESS, 0.0)
+        return Store(budget, self.output_folder(), memory - PROGRAMS)
