@@ -215,8 +215,9 @@ def annulus_sky(data, weight, x, y, ring, sigma, fallback, least, out):
     values = np.empty((2 * reach + 1) ** 2, np.float32)
     work = np.empty_like(values)
     for s in range(x.size):
-        py = int(np.floor(y[s] + 0.5))
         n = np.int64(0)
+        known = np.isfinite(x[s] + y[s])  # else there is no pixel number to convert it to
+        py = int(np.floor(y[s] + 0.5)) if known else -reach - 1
         for j in range(max(py - reach, 0), min(py + reach, ny - 1) + 1):
             dy2 = (j - y[s]) ** 2
             far = np.sqrt(max(outer * outer - dy2, 0.0)) if dy2 <= outer * outer else -1.0
