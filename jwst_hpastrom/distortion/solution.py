@@ -43,7 +43,7 @@ class DistortionSolution(Displayed):
     correction : `DistortionCorrection`
         Raw to corrected pixels.
 
-    ladder : `~astropy.table.Table`
+    stages : `~astropy.table.Table`
         Residuals of stars held out of the fit, before and after each part: stage, n, rms_x, rms_y (against
         the reference: its own errors included) and internal_x, internal_y (about each star's mean over the
         exposures), pixels, 4σ-clipped.
@@ -79,7 +79,7 @@ class DistortionSolution(Displayed):
     """
 
     correction: DistortionCorrection
-    ladder: Table
+    stages: Table
     pixel_scale: Table | None
     transforms: list
     pairs: object
@@ -139,7 +139,7 @@ def held_out_row(stage: str, pairs: Pairs, correction: DistortionCorrection) -> 
     return (stage, int(test.sum()), *(_clipped_rms(v) for v in (dx[test], dy[test], ix[good], iy[good])))
 
 
-def make_ladder(rows: list[tuple[Any, ...]]) -> Table:
+def stage_table(rows: list[tuple[Any, ...]]) -> Table:
     """Make the table of held-out residuals by stage from the rows of `held_out_row`."""
     names = ("stage", "n", "rms_x", "rms_y", "internal_x", "internal_y")
     table = Table(rows=rows, names=names)
@@ -244,8 +244,8 @@ def _judged(pairs, correction, config, has_reference, **found):
     scale = None
     if has_reference:
         scale = pixel_scale(pairs, correction, transforms, dx, dy, degree=config.model.degree)
-    ladder = _ladder(pairs, correction) if config.matching.held_out else None
-    return DistortionSolution(correction, ladder, scale, transforms, pairs, (dx, dy), **found)
+    stages = _held_out_stages(pairs, correction) if config.matching.held_out else None
+    return DistortionSolution(correction, stages, scale, transforms, pairs, (dx, dy), **found)
 
 
 def _check(star_lists, reference, config):
@@ -322,12 +322,12 @@ def _one_filter(star_lists, reference, config, rng, store, progress):
     return replace(pairs, motion=joint.motion), joint
 
 
-def _ladder(pairs, correction):
+def _held_out_stages(pairs, correction):
     """Held-out residuals by stage, told to the log too."""
-    ladder = make_ladder([held_out_row(s, pairs, c) for s, c in _stages(correction)])
-    for row in ladder:
+    table = stage_table([held_out_row(s, pairs, c) for s, c in _stages(correction)])
+    for row in table:
         log.info(
             "held-out stars, %s: %.4f %.4f px against the reference, %.4f %.4f px among the exposures",
-            row["stage"], *(row[c] for c in ladder.colnames[2:]),
+            row["stage"], *(row[c] for c in table.colnames[2:]),
         )  # fmt: skip
-    return ladder
+    return table

@@ -94,7 +94,7 @@ class DistortionRefineStep(HPStep):
         self.chosen = f"solved, {solution.method}", f"{n} reference stars"
         with self.making(self.sources(inputs)) as run:
             self._write(inputs, solution, lists, run)
-        return solution.ladder if inputs.returned is None else inputs.returned
+        return solution.stages if inputs.returned is None else inputs.returned
 
     def _refine(self, inputs, lists, reference):
         """Add to the given distortion, or the WCS's, what the reference stars pay for."""

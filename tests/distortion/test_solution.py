@@ -92,11 +92,11 @@ def test_errors_that_are_no_numbers_are_refused(solution):
         simulated_errors(solved, solution.correction, broken, np.random.default_rng(1))
 
 
-def test_the_ladder_goes_down(solution):
-    ladder = solution.ladder
-    assert list(ladder["stage"]) == ["before", "polynomial", "table", "pixel map"]
-    assert ladder["rms_x"][0] > 0.2 > 0.04 > ladder["rms_x"][1] > ladder["rms_x"][2]
-    assert ladder["internal_x"][1] > 1.3 * ladder["internal_x"][2] > 0.006
+def test_residuals_get_smaller_stage_by_stage(solution):
+    stages = solution.stages
+    assert list(stages["stage"]) == ["before", "polynomial", "table", "pixel map"]
+    assert stages["rms_x"][0] > 0.2 > 0.04 > stages["rms_x"][1] > stages["rms_x"][2]
+    assert stages["internal_x"][1] > 1.3 * stages["internal_x"][2] > 0.006
 
 
 def test_held_out_stars_are_not_fitted(scene, tools, solution):

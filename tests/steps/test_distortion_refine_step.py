@@ -53,11 +53,11 @@ def lists(tmp_path_factory):
 
 def test_products_with_other_filters_in_the_map(lists, tmp_path):
     sky, main, others, catalog = lists
-    ladder = DistortionRefineStep(
+    stages = DistortionRefineStep(
         output_dir=str(tmp_path), reference_catalog=catalog, void_asn=others, **FEW
     ).run(main)
-    assert list(ladder["stage"]) == ["before", "polynomial", "table", "pixel map"]
-    assert ladder["internal_x"][-1] < ladder["internal_x"][1]
+    assert list(stages["stage"]) == ["before", "polynomial", "table", "pixel map"]
+    assert stages["internal_x"][-1] < stages["internal_x"][1]
     correction = read_distortion(tmp_path / "one_distortion.asdf")
     assert correction.uncertainty is not None
     # the shape of the truth, a six-parameter transformation being free

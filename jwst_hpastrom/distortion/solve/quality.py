@@ -96,7 +96,7 @@ def quality_table(solution):
     `~astropy.table.Table`
         ``PRODUCT_distortion_refine_quality.ecsv``.
     """
-    table = Table(solution.ladder, copy=True) if solution.ladder is not None else Table({"stage": ["none"]})
+    table = Table(solution.stages, copy=True) if solution.stages is not None else Table({"stage": ["none"]})
     correction = solution.correction
     table.meta["method"] = solution.method
     table.meta["pairs"] = len(solution.pairs)
