@@ -1,4 +1,4 @@
-"""What stands under each figure: what it shows, what good looks like, what was published."""
+"""Captions of the figures: what each shows, what to expect of good data, what was published."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ __all__ = ["Shown", "shown"]
 
 
 class Shown(NamedTuple):
-    """A figure of the page and what stands under it."""
+    """A figure of the page and its caption."""
 
     figure: object
     title: str

@@ -1,4 +1,4 @@
-"""Star lists with an invented distortion: known truth for every test of this room."""
+"""Star lists with an invented distortion: known truth for every test of this folder."""
 
 import numpy as np
 import pytest

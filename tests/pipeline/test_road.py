@@ -1,4 +1,4 @@
-"""The whole road through real strun, judged against the truth."""
+"""The whole pipeline through real strun, judged against the truth."""
 
 import shutil
 from pathlib import Path

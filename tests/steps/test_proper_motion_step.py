@@ -1,4 +1,4 @@
-"""ProperMotionStep on the many-epoch road; the two-epoch road is run by tests/pipeline."""
+"""ProperMotionStep with many epochs; with two it is run by tests/pipeline."""
 
 import inspect
 import json

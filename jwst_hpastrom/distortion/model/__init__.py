@@ -1,1 +1,1 @@
-"""The correction, its parts and its error, and the frames that it stands between."""
+"""The correction, its parts and its error, and the frames that it connects."""

@@ -194,7 +194,7 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
     way = {"n_cells": n_cells, "free_stars": True, "gauge": gauge, "n_iterations": 5, "progress": progress}
     result = solve_joint(pairs, start, **way)
     if np.any(result.drift_error > TOLD):
-        log.info("these epochs do not tell a change of scale and skew: the detector stands still")
+        log.info("these epochs do not determine a change of scale and skew: both are taken as constant")
         result = solve_joint(pairs, start, drift=False, **way)
     if pairs.motion > 0:
         log.info("motions about the common one have a dispersion of %.3f mas/yr", 1e3 * result.motion)

@@ -121,7 +121,7 @@ def _narrowing(u, v, x, y, max_shift, **kwargs):
 
 
 def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
-    """Transform all exposures to the frame of the first in ``order``, whose WCS is believed.
+    """Transform all exposures to the frame of the first in ``order``, whose WCS is taken as right.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def _pair(predicted, variance, mag, u, v, error, list_mag, floor, radius, max_ma
     i, j, cost = i[fits], j[fits], (d / scale)[fits] + np.nan_to_num(dm[fits] / max_mag_difference)
     order = np.argsort(cost, kind="stable")
     i, j = i[order], j[order]
-    # Best first: a pair stands where neither partner has a better one that stands.
+    # Best first: a pair is taken where neither partner has a better one that is taken.
     taken_i, taken_j, out = set(), set(), []
     for a, b in zip(i.tolist(), j.tolist(), strict=True):
         if a not in taken_i and b not in taken_j:
@@ -244,7 +244,7 @@ def link_by_position(
     Notes
     -----
     The lists join in order of their distance in time from the anchor; a second pass along the fitted motions
-    mends early mistakes. Pairs are taken best first, in units of the predicted error, so that a star with a
+    corrects early mistakes. Pairs are taken best first, in units of the predicted error, so that a star with a
     well known motion is not lost to a chance neighbor. The search radius is six predicted errors. Last,
     strays on a star that is missing in their list become the star's, for its fit to judge as outliers: left
     alone they would join to stars of two or three epochs with motions wrong by any amount.

@@ -1,4 +1,4 @@
-"""Exposures of several epochs: which belong together, and the pipeline's road with them."""
+"""Exposures of several epochs: which belong together, and the pipeline's run on them."""
 
 import logging
 from dataclasses import dataclass

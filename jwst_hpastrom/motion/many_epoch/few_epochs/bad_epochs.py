@@ -16,7 +16,7 @@ log = logging.getLogger("stpipe.hpastrom.motion")
 #: errors of bad measurements in units of the stated ones, besides these: steps of two, from where they differ
 #: from good ones to a wrong star at the edge of the search
 FACTORS = 3.0 * 2.0 ** np.arange(8)
-#: what is believed before the field is seen: bad and good measurements. One in a hundred, given up readily;
+#: prior counts of bad and good measurements. One in a hundred, given up readily;
 #: among the bad ones each factor adds as much to the variance, so that unseen ones do not decide it
 PRIOR = 1.0, 99.0
 WIDTHS = FACTORS**-2.0 / np.sum(FACTORS**-2.0)
@@ -60,7 +60,7 @@ def average_over_bad_epochs(
     (most likely ones, by expectation maximization). A star's motion is the mean over all choices of bad
     epochs, its error their standard deviation, the differences between the choices included (a mixture, as in
     Hogg, Bovy & Lang 2010 §3, but with the choices summed instead of sampled). Where the choices are so far
-    apart that the errors do not tell the truth's whereabouts, the star is ambiguous.
+    apart that no single error describes them, the star is ambiguous.
 
     Parameters
     ----------
