@@ -244,8 +244,8 @@ def link_by_position(
     Notes
     -----
     The lists join in order of their distance in time from the anchor; a second pass along the fitted motions
-    corrects early mistakes. Pairs are taken best first, in units of the predicted error, so that a star with a
-    well known motion is not lost to a chance neighbor. The search radius is six predicted errors. Last,
+    corrects early mistakes. Pairs are taken best first, in units of the predicted error, so that a star with
+    a well known motion is not lost to a chance neighbor. The search radius is six predicted errors. Last,
     strays on a star that is missing in their list become the star's, for its fit to judge as outliers: left
     alone they would join to stars of two or three epochs with motions wrong by any amount.
     """
