@@ -12,7 +12,7 @@ __all__ = [
     "radxs_band", "useless",
 ]  # fmt: skip
 
-N_SIGMA = 3.0
+N_SIGMA = 3.0  # of RADXS about its band: one star in 370 by chance
 N_SIGMA_SHARP = 5.0  # of 36 pairs of pixels a source (this project's choice)
 PEAK, BOX, NEAR = 50.0, 10, 2.0  # errors of a bright peak; pixels around it that are lower; to its star
 LEAST_ERROR = 0.1  # relative, of the least widths: the library's error and the offsets between those tried

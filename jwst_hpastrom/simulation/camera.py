@@ -13,7 +13,7 @@ __all__ = ["FineStructure", "OfficialDistortion", "Pointing", "TrueDistortion"]
 
 _NIS = INSTRUMENTS["NIRISS"].detectors["NIS"]
 DETECTOR = _NIS.shape[0]
-CENTER = 1023.5
+CENTER = 1023.5  # 0-based, of 2048 pixels
 SCALE = _NIS.scale  # arcsec per pixel
 #: the simulated observatory's own: reference point of the aperture (arcsec), angle of its y axis (degrees)
 V2_REF, V3_REF, V3_ANGLE, PARITY = -291.1, -698.0, 0.56, -1

@@ -33,7 +33,7 @@ __all__ = ["PerturbResult", "perturb_library"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-CLIP = 4.0
+CLIP = 4.0  # standard deviations of a ring's samples: one in 16,000 by chance
 RIDGE = 0.1  # as in `build.RIDGE`, larger: one exposure has fewer samples
 UNFIT = (
     Flag.SATURATED | Flag.BAD_PIXELS | Flag.NEAR_EDGE | Flag.CROWDED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS

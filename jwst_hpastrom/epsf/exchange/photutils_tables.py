@@ -13,7 +13,7 @@ from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = ["ab_magnitudes", "from_photutils", "to_init_params", "to_photutils"]
 
-AB_ZERO_JY = 3631.0
+AB_ZERO_JY = 3631.0  # flux density of AB magnitude 0 (Oke & Gunn 1983)
 
 # photutils' flags that mean something else than that the fit did not converge
 OTHERS = {

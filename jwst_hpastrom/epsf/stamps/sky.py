@@ -8,7 +8,7 @@ from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = ["level_at", "mesh_sky", "sky_between_stars", "sky_image", "variance_law"]
 
-SKY_CLIP = 3.0
+SKY_CLIP = 3.0  # scatters: residuals of stars that were subtracted are farther out
 
 
 def variance_law(data, err, good):

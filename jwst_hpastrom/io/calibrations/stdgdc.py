@@ -31,6 +31,7 @@ from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["convert_distortion", "forward_layers", "read_stdgdc", "write_stdgdc"]
 
+#: steps of the integers that STDGDC holds, pixels and magnitudes, and what it has where there is no value
 QUANTUM, MAG_QUANTUM, OUTSIDE = 1e-5, 1e-4, -20000.0
 
 

@@ -32,10 +32,11 @@ HARMLESS, RATIO, LARGEST = 32 << 20, 100, 400 << 20
 ARRAY = 512 << 20  # bytes of one array
 BLOCK, CARD = 2880, 80
 SEAL = b"jwst_hpastrom-seal"
+#: blocks of one FITS header, HDUs and axes: tens of times those of any JWST product
 HEADER_BLOCKS, HDUS, AXES = 1000, 1000, 20
 #: nodes of a YAML tree as written, and those that its aliases add
 NODES, ALIASED, DEPTH = 300_000, 100_000, 100
-ASDF_HEADER = 32 << 20
+ASDF_HEADER = 32 << 20  # bytes of the YAML, far above that of any exposure or reference file
 #: bytes of a table of text, of its header, and its columns
 TEXT, WIDEST, COLUMNS = 1 << 30, 4 << 20, 5000
 _DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)

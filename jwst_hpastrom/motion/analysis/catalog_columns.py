@@ -19,7 +19,7 @@ LEAST = 30
 SAME_MAG, SAME_SIGMA = 0.5, 3.0
 #: mas: no two stars that a catalog tells apart are so near, whatever their errors
 NEAREST = 30.0
-MAS = 3.6e6
+MAS = 3.6e6  # in a degree
 
 
 def catalog_columns(motions, catalog, row):

@@ -46,16 +46,6 @@ class FrameBias(Displayed):
     epoch: float
     n: int
 
-    @property
-    def total_motion_error(self) -> float:
-        """√(σ_x² + σ_y²), mas/yr."""
-        return float(np.hypot(*self.motion_error))
-
-    @property
-    def total_position_error(self) -> float:
-        """√(σ_x² + σ_y²), mas."""
-        return float(np.hypot(*self.position_error))
-
 
 def weighted_bias(difference, error):
     """Error-weighted mean difference and its error (H25 eq. 10, 11).

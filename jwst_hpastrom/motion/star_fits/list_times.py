@@ -54,7 +54,7 @@ def list_times(epochs, position, error, fits, usable):
     time, sigma = np.full(n_epochs, np.nan), np.full(n_epochs, np.nan)
     if n_epochs < EPOCHS:
         return time, sigma
-    data = [_displacements(epochs, position[a], error[a], fits, usable, a) for a in (0, 1)]
+    data = [_displacements(epochs, position[a], error[a], fits, usable) for a in (0, 1)]
     if min(len(y) for y, _ in data) < LEAST:
         return time, sigma
     if _likelihood(data, epochs) - _likelihood(data, epochs, DISPERSIONS[:1]) < SEEN:
@@ -75,7 +75,7 @@ def list_times(epochs, position, error, fits, usable):
     return time, sigma
 
 
-def _displacements(epochs, position, error, fits, usable, axis):
+def _displacements(epochs, position, error, fits, usable):
     """Displacements of the stars that tell, about each list's mean, and inverse variances; (m, n_epochs)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.where(usable & np.isfinite(position) & (error > 0), error**-2.0, 0.0)
