@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from jwst_hpastrom.numerics import bin_index, cell_index, group_means, groups, sort_into_groups
+from jwst_hpastrom.numerics import bin_index, cell_index, group_means, groups, rows_by_group, sort_into_groups
+from jwst_hpastrom.numerics.groups import larger_half, without_linear
 
 
 def group_means_twin(group, values, weights, n_groups, sigma):
@@ -69,6 +70,41 @@ def test_sorting_into_groups_keeps_their_order():
     order, start = sort_into_groups(group, 5)
     found = [order[a:b].tolist() for a, b in pairwise(start)]
     assert found == [[1, 4], [], [0, 3], [5], []]
+
+
+def test_rows_of_groups_leave_none_out():
+    group = np.array([2, -1, 0, 2, 1, 2, 0, 3, -5])
+    found = rows_by_group(group, 3)
+    assert [rows.tolist() for rows in found] == [np.flatnonzero(group == g).tolist() for g in range(3)]
+    assert [rows.tolist() for rows in rows_by_group(np.array([-1, 3]), 3)] == [[], [], []]
+
+
+def test_the_larger_half_is_that_of_each_magnitude():
+    rng = np.random.default_rng(4)
+    mag = rng.uniform(14, 22, 600)
+    excess = rng.uniform(1, 2, mag.size)
+    large = larger_half(mag, excess * 10 ** (0.4 * (mag - 18)), n_bins=12)
+    assert large.sum() == 300
+    for rows in np.array_split(np.argsort(mag), 12):
+        assert large[rows].sum() == rows.size // 2  # not the faint ones: each bin has its own median
+    few = larger_half(mag[:39], mag[:39])  # too few for two bins
+    assert few.tolist() == (mag[:39] > np.median(mag[:39])).tolist()
+    assert larger_half(mag[:40], mag[:40])[np.argsort(mag[:40])[:20]].sum() == 10
+
+
+def test_what_is_linear_goes_group_by_group():
+    rng = np.random.default_rng(5)
+    x, y, bent = rng.uniform(-3, 3, (3, 300))
+    group = rng.integers(0, 2, 300)
+    left = [bent.copy(), 2 * bent]
+    added = np.where(group == 0, 4 + 2 * x - y, -7 + 0.5 * x + 9 * y)
+    both = [bent + added, 2 * bent - added]
+    without_linear(left, group, x, y)
+    without_linear(both, group, x, y)
+    np.testing.assert_allclose(both, left, atol=1e-12)
+    for g in (0, 1):
+        mine = group == g
+        assert np.abs([left[0][mine].sum(), left[0][mine] @ x[mine], left[0][mine] @ y[mine]]).max() < 1e-9
 
 
 @pytest.mark.parametrize("rows", [7, 1000])

@@ -8,8 +8,10 @@ from jwst_hpastrom.numerics import (
     MAD_TO_SIGMA,
     clipped_mean,
     clipped_median,
+    median_chi2,
     robust_limits,
     robust_sigma,
+    shortest_half,
     sigma_about_zero,
     weighted_median,
 )
@@ -23,11 +25,30 @@ def test_robust_sigma_is_scipys():
 
 def test_clipping_removes_outliers():
     rng = np.random.default_rng(3)
-    x = np.r_[rng.normal(0, 1, 500), np.full(40, 50.0), np.nan]
+    x = np.r_[rng.normal(7, 1, 500), np.full(40, 50.0), np.nan]
     for function in (clipped_mean, clipped_median):
         value, error, keep = function(x)
-        assert abs(value) < 4 * error
+        assert abs(value - 7) < 4 * error
+        assert keep[:500].mean() > 0.98
         assert not keep[500:].any()
+
+
+def test_shortest_half_against_all_halves():
+    rng = np.random.default_rng(6)
+    for n in (1, 2, 7, 60):
+        x = rng.normal(3, 1, n) + 10 * (np.arange(n) < 0.4 * n)
+        s = np.sort(x)
+        # more than half of the values
+        halves = [s[k : k + n // 2 + 1] for k in range(n - n // 2)]
+        best = min(halves, key=np.ptp)
+        middle, sigma = shortest_half(x)
+        assert middle == pytest.approx((best[0] + best[-1]) / 2)
+        assert sigma == pytest.approx(np.ptp(best) / 2 * 1.4826, rel=1e-4)
+
+
+def test_median_chi2_against_scipy():
+    for dof in (1, 2, 5, 60):
+        assert median_chi2(dof) == pytest.approx(stats.chi2.median(dof) / dof, rel=0.04)
 
 
 def test_weighted_mean_and_its_error():
