@@ -87,6 +87,14 @@ def test_the_middle_of_a_field_at_0h_at_a_pole_and_in_any_order():
         np.testing.assert_allclose(sky_middle(ra[turned], dec[turned]), sky_middle(ra, dec), atol=1e-11)
 
 
+def test_the_middle_of_a_wide_field_is_the_mean_direction():
+    rng = np.random.default_rng(6)
+    ra, dec = rng.uniform(-30, 50, 300) % 360, rng.uniform(-20, 60, 300)
+    mean = SkyCoord(ra * u.deg, dec * u.deg).cartesian.mean()
+    expected = SkyCoord(mean, frame="icrs").spherical
+    np.testing.assert_allclose(sky_middle(ra, dec), (expected.lon.deg, expected.lat.deg), atol=1e-9)
+
+
 @pytest.mark.parametrize("n", [0, 3])
 def test_middle_of_no_position_is_a_named_error(n):
     with pytest.raises(NotEnoughStarsError, match=f"{n} rows"):
