@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
-from jwst_hpastrom.frame import combine_errors
+from jwst_hpastrom.errors import BadCatalogError, ParameterError
+from jwst_hpastrom.frame import combine_errors, position_errors
 
 N = 4
 
@@ -45,3 +47,24 @@ def test_no_magnitude_and_no_scatter_are_no_trouble():
     assert np.isfinite(combine_errors([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [4, 4, 4], nan, absorbed=True)).all()
     n, zero = np.full(50, 4), np.zeros(50)
     assert np.isfinite(combine_errors(zero, zero + 1.0, n, np.arange(50.0), absorbed=True)).all()
+
+
+def test_each_kind_of_error_is_its_column():
+    n = np.array([4, 1, 4])
+    table = Table({"mag": [-8.0, -7.0, -6.0], "n_used": n})
+    for k, axis in enumerate("xy"):
+        table[f"{axis}_err"] = [1.0 + k, 2.0, 3.0]
+        table[f"{axis}_err_empirical"] = [0.1 + k, 0.2, np.nan]
+        table[f"{axis}_err_formal"] = [0.3 + k, 0.4, 0.5]
+    np.testing.assert_array_equal(position_errors(table, "combined"), [[1, 2, 3], [2, 2, 3]])
+    np.testing.assert_array_equal(position_errors(table, "formal"), [[0.3, 0.4, 0.5], [1.3, 0.4, 0.5]])
+    # one measurement has no scatter
+    np.testing.assert_array_equal(position_errors(table, "empirical"), [[0.1, 0.4, 0.5], [1.1, 0.4, 0.5]])
+    table.remove_columns(["x_err_empirical", "y_err_empirical"])
+    np.testing.assert_array_equal(position_errors(table, "empirical")[0], [1.0, 0.4, 3.0])
+    expected = combine_errors(table["x_err"], table["x_err_formal"], n, table["mag"])
+    np.testing.assert_array_equal(position_errors(table, "combined")[0], expected)
+    with pytest.raises(ParameterError, match="errors=guess"):
+        position_errors(table, "guess")
+    with pytest.raises(BadCatalogError, match="no column n_used"):
+        position_errors(table["mag", "x_err", "y_err"], "formal")

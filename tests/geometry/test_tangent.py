@@ -6,7 +6,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate, sky_middle
+from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
 
 
 @pytest.fixture
@@ -85,6 +85,17 @@ def test_the_middle_of_a_field_at_0h_at_a_pole_and_in_any_order():
         assert np.hypot(xi, eta) < 5  # arcsec: three standard errors of the middle
         turned = rng.permutation(ra.size)
         np.testing.assert_allclose(sky_middle(ra[turned], dec[turned]), sky_middle(ra, dec), atol=1e-11)
+
+
+def test_axes_of_the_sky_against_astropys_offsets(plane):
+    xi, eta = np.array([0.0, 200.0, -150.0]), np.array([0.0, -100.0, 250.0])
+    axes = sky_axes(plane, xi, eta)
+    np.testing.assert_allclose(axes[0], np.eye(2), atol=1e-6)
+    here = SkyCoord(*plane.to_sky(xi, eta), unit="deg")
+    for k, angle in enumerate((90, 0)):  # East, North
+        there = here.directional_offset_by(angle * u.deg, 0.1 * u.arcsec)
+        step = np.stack(plane.from_sky(there.ra.deg, there.dec.deg), -1) - np.stack([xi, eta], -1)
+        np.testing.assert_allclose(axes[:, :, k], step / 0.1, atol=1e-5)
 
 
 def test_the_middle_of_a_wide_field_is_the_mean_direction():
