@@ -28,3 +28,7 @@ def test_free_positions_do_not_brighten_faint_stars(sky):
 def test_bright_and_unknown_ones_stay():
     np.testing.assert_allclose(without_position_gain([5.0, 1e4], [1e3, np.inf]), [5.0, 1e4], rtol=2e-6)
     np.testing.assert_array_equal(without_position_gain([5.0, -1.0], [np.nan, 0.0]), [5.0, -1.0])
+
+
+def test_the_gain_is_one_over_the_square():
+    np.testing.assert_allclose(without_position_gain([101.0, 104.0, 200.0], [10.0, 5.0, 1.0]), 100.0)
