@@ -8,10 +8,10 @@ from jwst_hpastrom.instrument import nominal_scale
 from jwst_hpastrom.plot.drawing import new_figure
 from jwst_hpastrom.report.captions import shown
 
-__all__ = ["motion_diagram", "motion_errors", "rms_against_magnitude", "sections"]
+__all__ = ["frame_scatter", "motion_diagram", "motion_errors", "sections"]
 
 
-def rms_against_magnitude(master, scale_mas=None, pixel_mas=None):
+def frame_scatter(master, scale_mas=None, pixel_mas=None):
     """One-dimensional RMS of the master frame's positions against magnitude; L23 Fig. 16.
 
     Parameters
@@ -75,7 +75,7 @@ def sections(products):
     """The report's sections on master frame and motions, see `~jwst_hpastrom.report.page.write_page`."""
     found = []
     if products.master is not None:
-        figure = rms_against_magnitude(products.master)
+        figure = frame_scatter(products.master)
         found.append(
             (
                 "Master frame",

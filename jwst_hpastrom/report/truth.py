@@ -8,7 +8,7 @@ import numpy as np
 from jwst_hpastrom.numerics import robust_sigma
 from jwst_hpastrom.plot.drawing import new_figure, points, symmetric_limit
 
-__all__ = ["distortion_errors", "motion_truth", "position_errors", "write_truth_plots"]
+__all__ = ["distortion_errors", "motion_truth", "star_list_errors", "write_truth_plots"]
 
 
 def _binned(mag, step=0.5, least=8):
@@ -32,7 +32,7 @@ def _pull_panel(axis, pulls, title):
     axis.legend(fontsize=8, loc="upper right")
 
 
-def position_errors(stars):
+def star_list_errors(stars):
     """Errors of star positions against magnitude, with the Cramér–Rao bound, and their pulls.
 
     Parameters
@@ -160,7 +160,7 @@ def write_truth_plots(details: Any, folder: Any) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     figures = {}
     if "stars" in details:
-        figures["positions"] = position_errors(details["stars"])
+        figures["positions"] = star_list_errors(details["stars"])
     if "official" in details and "distortion" in details:
         figures["distortion"] = distortion_errors(details["official"], details["distortion"])
     if "motions" in details:

@@ -33,7 +33,7 @@ from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 from jwst_hpastrom.numerics.groups import without_linear
 
-__all__ = ["FineStructure", "SplineBase", "build_fine_map"]
+__all__ = ["FineResiduals", "SplineBase", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
@@ -112,7 +112,7 @@ def smooth_part(correction):
     return replace(correction, polynomial=replace(p, a=p.a + a, b=p.b + b), table=None), offset
 
 
-class FineStructure:
+class FineResiduals:
     """Pairs of all filters about one random field.
 
     Parameters
@@ -303,7 +303,7 @@ def build_fine_map(
     """
     rng = np.random.default_rng(0) if rng is None else rng
     shape = solved[0][1].correction.shape
-    data = FineStructure(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands, axis), prior=prior)
+    data = FineResiduals(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands, axis), prior=prior)
     bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
     for turn in range(n_turns):

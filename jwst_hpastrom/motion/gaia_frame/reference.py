@@ -21,7 +21,7 @@ from jwst_hpastrom.geometry import (
 from jwst_hpastrom.motion.gaia_frame.config import GaiaCuts
 from jwst_hpastrom.motion.star_fits.parallax import parallax_factors
 
-__all__ = ["ReferenceStars", "match_reference", "reference_stars", "select_gaia"]
+__all__ = ["ReferenceStars", "find_reference", "reference_stars", "select_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 
@@ -206,7 +206,7 @@ def reference_stars(gaia, keep, plane, *, use_parallax=False, l2=()):
     )  # fmt: skip
 
 
-def match_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, degree=2, radius_mas=30.0):
+def find_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, degree=2, radius_mas=30.0):
     """Find the reference stars among the entries of one list.
 
     Parameters

@@ -12,7 +12,7 @@ from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.motion.gaia_frame.reference import (
     ReferenceStars,
-    match_reference,
+    find_reference,
     reference_stars,
     select_gaia,
 )
@@ -147,7 +147,7 @@ def _link(lists, epochs, reference, config):
     rule, linking, degree = config.rule, config.linking, config.plates.degree
     mappings, anchor, _ = register_lists(lists, degree=degree, pixel_scale_mas=linking.pixel_scale_mas)
     table = lists[anchor]
-    i, j, to_plane = match_reference(
+    i, j, to_plane = find_reference(
         reference, epochs[anchor], mappings[anchor],
         values(table, "x"), values(table, "y"), values(table, "mag") if "mag" in table.colnames else None,
         oriented=table.meta.get("position_angle") is not None,

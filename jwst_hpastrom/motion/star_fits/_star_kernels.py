@@ -377,7 +377,7 @@ def _fit_star(s, idx, data, settings, out):
 
 
 @njit(cache=True, nogil=True)
-def fit_stars(data, settings, out):
+def fit_paths(data, settings, out):
     """Fit all stars into ``out``; ``data.use`` loses the rejected epochs, worst first."""
     fewest = 2 * (settings.degree + 1) + (1 if settings.parallax else 0)
     for s in range(data.x.shape[0]):

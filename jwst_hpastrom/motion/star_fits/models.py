@@ -10,7 +10,7 @@ from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
-from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, Measurements, Results, fit_stars
+from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, Measurements, Results, fit_paths
 from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
 from jwst_hpastrom.motion.star_fits.marginal import marginalize
 
@@ -142,7 +142,7 @@ def _run(data, settings):
         loo_error=np.full((n, 2, n_epochs), np.nan),
     )
     data = data._replace(use=data.use.copy())
-    fit_stars(data, settings, out)
+    fit_paths(data, settings, out)
     return out._asdict() | {"used": data.use}
 
 

@@ -18,7 +18,7 @@ from jwst_hpastrom.geometry import LinearTransform, TangentPlane
 from jwst_hpastrom.motion.analysis.catalog_comparison import compare_catalogs
 from jwst_hpastrom.motion.analysis.catalog_cuts import apply_quality_cuts
 from jwst_hpastrom.motion.analysis.group_systematics import group_motions, group_offsets
-from jwst_hpastrom.motion.gaia_frame.reference import match_reference, reference_stars, select_gaia, sky_axes
+from jwst_hpastrom.motion.gaia_frame.reference import find_reference, reference_stars, select_gaia, sky_axes
 from jwst_hpastrom.motion.many_epoch.identified import tangent_plane
 from jwst_hpastrom.motion.many_epoch.motions import fit_epochs
 from jwst_hpastrom.motion.many_epoch.registration import at_l2
@@ -184,7 +184,7 @@ def test_gaia_stars_fainter_than_a_thousand_others_are_found():
     gaia["phot_g_mean_mag"], gaia["ref_epoch"] = mag[:n] + 2, 2016.0
     reference = reference_stars(gaia, np.ones(n, bool), plane)
     mapping = LinearTransform(100.0 * np.eye(2), np.zeros(2), np.full(2, 600.0))
-    i, j, to_plane = match_reference(reference, 2016.0, mapping, x, y, mag, oriented=True, scaled=True)
+    i, j, to_plane = find_reference(reference, 2016.0, mapping, x, y, mag, oriented=True, scaled=True)
     np.testing.assert_array_equal(np.sort(j[i]), np.arange(n))
     np.testing.assert_allclose(to_plane.forward(600.0, 600.0), [300, -200], atol=1e-3)
 
