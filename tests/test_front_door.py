@@ -59,6 +59,19 @@ def test_what_is_offered_is_there(package):
         _ = module.no_such_name
 
 
+#: measures the sky level, and draws motions on the sky
+TWO_THINGS = {"sky_map"}
+
+
+def test_a_name_is_one_thing_in_all_packages():
+    found = {}
+    for package in PACKAGES:
+        module = import_module(f"jwst_hpastrom.{package}")
+        for name in module.__all__:
+            found.setdefault(name, set()).add(id(getattr(module, name)))
+    assert {name for name, things in found.items() if len(things) > 1} <= TWO_THINGS
+
+
 def test_every_package_is_offered_and_has_a_page(public_names):
     assert {*PACKAGES} <= {*hpa.__all__}
     assert {f"jwst_hpastrom.{p}" for p in PACKAGES} <= {*public_names.modules()}

@@ -14,7 +14,7 @@ from jwst_hpastrom.distortion.products.official import FramePlacement, place_fra
 from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale, pixel_scale_history
 from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
 from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference, select_stars
-from jwst_hpastrom.distortion.solve.settings import DistortionConfig, Matching, Model
+from jwst_hpastrom.distortion.solve.settings import DistortionConfig, Model, PairMatching
 
 __all__ = [
     "DistortionConfig",
@@ -22,8 +22,8 @@ __all__ = [
     "DistortionSolution",
     "ErrorModel",
     "FramePlacement",
-    "Matching",
     "Model",
+    "PairMatching",
     "Pairs",
     "PixelMapCorrection",
     "PolynomialCorrection",

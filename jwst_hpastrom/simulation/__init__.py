@@ -5,7 +5,7 @@ from jwst_hpastrom.simulation.camera import FineStructure, OfficialDistortion, P
 from jwst_hpastrom.simulation.comparison import (
     compare,
     compare_master,
-    compare_motions,
+    compare_proper_motions,
     compare_stars,
     distortion_residuals,
     format_summary,
@@ -36,7 +36,7 @@ __all__ = [
     "TrueEPSF",
     "compare",
     "compare_master",
-    "compare_motions",
+    "compare_proper_motions",
     "compare_stars",
     "cramer_rao",
     "demo_config",

@@ -18,7 +18,7 @@ from jwst_hpastrom.simulation.sky import positions_at
 __all__ = [
     "compare",
     "compare_master",
-    "compare_motions",
+    "compare_proper_motions",
     "compare_stars",
     "distortion_residuals",
     "format_summary",
@@ -201,7 +201,7 @@ def compare_master(field: Any, master: Table) -> Table:
     return out
 
 
-def compare_motions(field: Any, motions: Table) -> Table:
+def compare_proper_motions(field: Any, motions: Table) -> Table:
     """Proper motions against the truth.
 
     Parameters
@@ -305,7 +305,9 @@ def compare(
         ]
     motions = folder / f"{product}_pm.ecsv"
     if motions.exists():
-        p = details["motions"] = compare_motions(field, _with(read_table(motions), MOTIONS_NEEDED, motions))
+        p = details["motions"] = compare_proper_motions(
+            field, _with(read_table(motions), MOTIONS_NEEDED, motions)
+        )
         s = p[_bright(p)]
         rows += [
             _row(name, "mas / yr", s[f"d{name}"], s[f"{name}_error"], s["bound"])

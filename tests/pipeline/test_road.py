@@ -11,7 +11,7 @@ from astropy.units import Unit
 from jwst_hpastrom.checks import check_folder
 from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
-from jwst_hpastrom.simulation.comparison import compare_motions
+from jwst_hpastrom.simulation.comparison import compare_proper_motions
 
 
 def matched(table, truth, radius=0.5):
@@ -110,7 +110,7 @@ def test_positions_are_near_the_cramer_rao_bound(products, field):
 
 
 def test_motions_agree_with_the_truth(products, field):
-    pairs = compare_motions(field[1], Table.read(products / "field_pm.ecsv"))
+    pairs = compare_proper_motions(field[1], Table.read(products / "field_pm.ecsv"))
     good = pairs["isolated"] & (pairs["mag"] > -6.5) & (pairs["mag"] < -4.5)
     assert good.sum() > 100
     for name in ("pmra", "pmdec"):

@@ -13,7 +13,7 @@ from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
-from jwst_hpastrom.distortion.solve.settings import Matching
+from jwst_hpastrom.distortion.solve.settings import PairMatching
 from jwst_hpastrom.errors import (
     BadCatalogError,
     HPAstromError,
@@ -233,12 +233,12 @@ def _prepare(star_lists, reference, config):
     return _Reference(plane, xi, eta, (pm[0], pm[1]), dts, sigma, values(reference, "mag"))
 
 
-@configured(Matching)
+@configured(PairMatching)
 def match_reference(
     star_lists: list[Table],
     reference: Table,
     *,
-    config: Matching,
+    config: PairMatching,
     rng: np.random.Generator | None = None,
     store: Store | None = None,
 ) -> Pairs:

@@ -3,11 +3,11 @@
 from jwst_hpastrom.configuration import Configuration, configuration, parameter
 from jwst_hpastrom.instrument import FRAME
 
-__all__ = ["DistortionConfig", "Matching", "Model"]
+__all__ = ["DistortionConfig", "Model", "PairMatching"]
 
 
 @configuration
-class Matching(Configuration):
+class PairMatching(Configuration):
     """How star lists and reference become pairs; see `~jwst_hpastrom.distortion.match_reference`."""
 
     qfit_max: float = parameter(default=0.1, kind="float", text="Largest QFIT of the stars used.")
@@ -76,4 +76,4 @@ class DistortionConfig(Configuration):
         default=4, kind="int",
         text="Amplifiers' stripes, which the map does not average across (joint, self).",
     )  # fmt: skip
-    matching: Matching = Matching()
+    matching: PairMatching = PairMatching()

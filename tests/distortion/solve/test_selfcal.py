@@ -11,7 +11,7 @@ from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_
 from jwst_hpastrom.distortion.solve.pairs import match_reference
 from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
-from jwst_hpastrom.distortion.solve.settings import Matching
+from jwst_hpastrom.distortion.solve.settings import PairMatching
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.errors import MissingDataError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
@@ -57,7 +57,7 @@ def of_one_time(lists):
 
 
 def solved(lists, tools):
-    matching = Matching(0.1, 0.05, 10.0, 0.1, 50, 0.2, 0.3).keywords()
+    matching = PairMatching(0.1, 0.05, 10.0, 0.1, 50, 0.2, 0.3).keywords()
     return solve_self(
         lists, rng=np.random.default_rng(0), degree=5, gauge="center", n_cells=12, shape=tools.shape,
         matching=matching,

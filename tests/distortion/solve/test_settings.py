@@ -6,12 +6,12 @@ from dataclasses import fields
 import pytest
 
 from jwst_hpastrom.distortion import match_reference, solve_distortion
-from jwst_hpastrom.distortion.solve.settings import Matching, Model
+from jwst_hpastrom.distortion.solve.settings import Model, PairMatching
 
 
 @pytest.mark.parametrize(
     ("settings", "function"),
-    [(Matching, match_reference), (Matching, solve_distortion), (Model, solve_distortion)],
+    [(PairMatching, match_reference), (PairMatching, solve_distortion), (Model, solve_distortion)],
 )
 def test_names_and_defaults_are_the_functions(settings, function):
     parameters = inspect.signature(function).parameters
