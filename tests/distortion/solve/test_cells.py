@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.distortion.solve.cells import CellGrid, fill_cells
+from jwst_hpastrom.distortion.solve.cells import CellGrid, CellMeans, fill_cells
 
 
 @pytest.fixture
@@ -31,3 +31,27 @@ def test_empty_cells_borrow_from_their_neighbors():
     values, count = np.full((5, 5), 2.0), np.full((5, 5), 9)
     values[:2, :2], count[:2, :2] = np.nan, 0
     assert (fill_cells(values, count) == 2.0).all()
+
+
+@pytest.mark.parametrize("excess", [0.0, 3.0])
+def test_polynomial_through_cells_against_normal_equations(excess):
+    """Where the polynomial leaves more than the means' errors, its own errors grow by as much."""
+    rng = np.random.default_rng(7)
+    p, q = rng.uniform(-1, 1, (2, 100))
+    design = np.stack([np.ones(100), p, q, p * q], 1)
+    count = rng.integers(1, 60, 100)
+    error = 0.02 / np.sqrt(count)
+    error[5] = 0.0  # of stars that are all alike
+    mean = design @ [0.1, 1.0, -2.0, 0.5] + excess * error * rng.choice([-1, 1], 100)
+    mean[count < 3] += 50.0
+    cells = CellMeans(mean, error, count)
+    good = count >= 3
+    normal = (design[good].T * count[good]) @ design[good]
+    expected = np.linalg.solve(normal, (design[good].T * count[good]) @ mean[good])
+    np.testing.assert_allclose(cells.through(design), expected, rtol=1e-10)
+    good[5] = False
+    full = np.linalg.inv((design[good].T / error[good] ** 2) @ design[good])
+    found = cells.covariance(design)
+    assert found.shape == (3, 3)
+    np.testing.assert_allclose(found, full[1:, 1:] * (found[0, 0] / full[1, 1]), rtol=1e-9)
+    assert found[0, 0] / full[1, 1] == pytest.approx(max(excess**2, 1.0), rel=0.1)
