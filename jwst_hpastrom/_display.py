@@ -68,7 +68,7 @@ class Tabular(Displayed):
     @property
     def qtable(self):
         """The table as `~astropy.table.QTable`, see `~jwst_hpastrom.geometry.as_qtable`."""
-        from jwst_hpastrom.geometry import as_qtable
+        from jwst_hpastrom.geometry.sky_coords import as_qtable
 
         return as_qtable(self.table)
 

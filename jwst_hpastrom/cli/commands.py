@@ -326,7 +326,7 @@ def _convert(args):
     if "psf" in (source.name + target.name).lower():
         print(_convert_epsf(source, target))
     elif target.stem.endswith("gdc") or target.suffix == ".asdf":
-        from jwst_hpastrom.io.calibrations.stdgdc import convert_distortion
+        from jwst_hpastrom.io.calibrations.conversion import convert_distortion
 
         print(convert_distortion(source, target, like=args.like))
     elif target.suffix in (".ecsv", ".fits", ".parquet"):

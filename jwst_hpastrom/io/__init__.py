@@ -64,8 +64,8 @@ __getattr__, __dir__, __all__ = lazy(
             "read_star_list",
             "star_list_path",
         ),
+        "calibrations.conversion": ("convert_distortion",),
         "calibrations.stdgdc": (
-            "convert_distortion",
             "read_stdgdc",
             "write_stdgdc",
         ),

@@ -16,7 +16,6 @@ from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps._inputs import Inputs, Members
 from jwst_hpastrom.steps._spec import PROVIDED
-from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.steps.execution.bars import logs_above_bars
 from jwst_hpastrom.steps.execution.resources import Resources
 from jwst_hpastrom.steps.products.groups import divide
@@ -42,7 +41,7 @@ SUFFIXES = (
 )
 
 
-class HPStep(Members, StarLists, Resources, Verdicts, Manifests, ErrorsByCause, Step):
+class HPStep(Members, Resources, Verdicts, Manifests, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
     class_alias = None

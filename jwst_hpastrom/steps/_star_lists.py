@@ -5,12 +5,13 @@ from astropy.table import Column
 from jwst_hpastrom.errors import HPAstromError, MissingDataError
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, read_star_list
+from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
 
 __all__ = ["StarLists"]
 
 
 class StarLists:
-    """Mixin: the star lists of a Step's exposures."""
+    """Mixin of Steps that work on the star lists of exposures."""
 
     def star_lists(self, inputs, epsf_file=None, *, columns, store):
         """Return the star lists of all members; make the missing ones where an ``epsf_file`` is given.
@@ -49,8 +50,6 @@ class StarLists:
                     "run hp_epsf_fit first, or give epsf_file",
                     name,
                 )
-            from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
-
             fit = EPSFFitStep(parent=self, epsf_file=epsf_file, **self.reading())
             fit.run(member)
             path = find_star_list(name, [self.output_folder()])

@@ -19,6 +19,7 @@ from jwst_hpastrom.io.identity import copied_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.steps._base import HPStep, Inputs
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.steps.execution.resources import OF_LISTS
 
 __all__ = ["DistortionRefineStep"]
@@ -29,7 +30,7 @@ COLUMNS = ("x", "y", "x_err", "y_err", "mag", "qfit", "flags", "ra", "dec")
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
-class DistortionRefineStep(HPStep):
+class DistortionRefineStep(StarLists, HPStep):
     """Solve polynomial, look-up table and pixel map; write them for assign_wcs, hst1pass and FITS readers."""
 
     class_alias = "hp_distortion_refine"

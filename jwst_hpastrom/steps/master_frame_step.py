@@ -24,6 +24,7 @@ from jwst_hpastrom.io.tables.star_lists import is_star_list
 from jwst_hpastrom.measure import artificial_stars, measure_many, summarise_artificial
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.steps.execution.resources import OF_LISTS
 from jwst_hpastrom.steps.products.libraries import libraries_of
 from jwst_hpastrom.steps.products.places import (
@@ -47,7 +48,7 @@ COLUMNS = (
 SHARED = ("min_exposures", "pixel_area", "executor", "progress")
 
 
-class MasterFrameStep(HPStep):
+class MasterFrameStep(StarLists, HPStep):
     """Transform the star lists of all exposures to one frame and average them (L23 §4.4).
 
     With ``mode = many`` the stars are then found and measured again in all exposures at once. Members may be

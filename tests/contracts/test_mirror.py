@@ -68,6 +68,7 @@ LISTED = [
     ("geometry", "mapping", "contracts/test_mapping_contract.py", "the contract of all mappings"),
     ("geometry", "transform_fits", "geometry/test_transform.py", "fits of the transformations tested there"),
     ("io", "identity", "steps/products/test_manifests.py", "what manifests hold of each file"),
+    ("io/calibrations", "conversion", "io/calibrations/test_stdgdc.py", "from that format and back"),
     ("io", "products", "report/test_report.py", "folders of products as the report finds them"),
     ("io/calibrations", "epsf_reference", "io/calibrations/test_stdpsf.py", "one library in two formats"),
     ("io/calibrations", "psf_models", "peers/test_photutils.py", "read and written as photutils' models are"),

@@ -12,6 +12,7 @@ from stdatamodels.jwst.datamodels import ImageModel
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.storage import Store
 
 
@@ -67,7 +68,7 @@ def test_a_spec_is_made_from_the_signature():
     ]
 
 
-class ToyStep(HPStep):
+class ToyStep(StarLists, HPStep):
     class_alias = "hp_toy"
     spec = spec_from(science)
     trouble = None

@@ -15,7 +15,8 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "refined_wcs": ("refine_exposure_wcs",),
         "epsf_reference": ("EPSFModel", "read_epsf", "read_epsf_reference", "write_epsf_reference"),
-        "stdgdc": ("convert_distortion", "read_stdgdc", "write_stdgdc"),
+        "conversion": ("convert_distortion",),
+        "stdgdc": ("read_stdgdc", "write_stdgdc"),
         "stdpsf": ("check_normalization", "read_stdpsf", "write_stdpsf"),
     },
 )

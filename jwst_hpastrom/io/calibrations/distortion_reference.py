@@ -27,6 +27,7 @@ from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
 from jwst_hpastrom.io.calibrations.by_detector import file_for
+from jwst_hpastrom.io.calibrations.stdgdc import header_meta, read_stdgdc
 from jwst_hpastrom.io.files.manifest import stamp
 from jwst_hpastrom.io.files.opening import check_asdf, require_file
 from jwst_hpastrom.io.files.seals import BLANK, put_seal
@@ -276,8 +277,6 @@ def read_distortion(
     path = Path(path if exposures is None else file_for(path, exposures, "a distortion"))
     require_file(path, "a distortion reference")
     if path.suffix in (".fits", ".gz", ".fit"):
-        from jwst_hpastrom.io.calibrations.stdgdc import header_meta, read_stdgdc
-
         correction = read_stdgdc(path)
         _check_made_for(path, header_meta(path), exposures)
         return correction

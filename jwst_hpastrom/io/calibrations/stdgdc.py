@@ -29,7 +29,7 @@ from jwst_hpastrom.io.files.opening import check_fits, require_file, unpacked
 from jwst_hpastrom.io.files.writing import atomic_path
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
-__all__ = ["convert_distortion", "forward_layers", "read_stdgdc", "write_stdgdc"]
+__all__ = ["forward_layers", "header_meta", "read_stdgdc", "write_stdgdc"]
 
 #: steps of the integers that STDGDC holds, pixels and magnitudes, and what it has where there is no value
 QUANTUM, MAG_QUANTUM, OUTSIDE = 1e-5, 1e-4, -20000.0
@@ -323,48 +323,8 @@ def _from_layers(a, b, layout, path):
     )
 
 
-def convert_distortion(source: Any, target: Any, *, like: Any = None) -> str:
-    """Convert a distortion between ASDF reference and STDGDC formats, by the files' names.
-
-    Parameters
-    ----------
-    source : path-like
-        ASDF reference, or STDGDC of either format.
-
-    target : path-like
-        ``.asdf``, ``*_gdc.fits`` (format #2) or any other ``.fits`` (format #1).
-
-    like : path-like, optional
-        ASDF distortion reference of the detector, needed to write ASDF: the converted correction takes over
-        its place in V2V3 (least-squares similarity over the detector).
-
-    Returns
-    -------
-    str
-        The target's path.
-    """
-    from jwst_hpastrom.io.calibrations.distortion_reference import (
-        placement_like,
-        read_distortion,
-        reference_meta,
-        write_distortion,
-    )
-
-    correction = read_distortion(source)
-    target = Path(target)
-    if target.suffix == ".asdf":
-        like = like or (source if Path(source).suffix == ".asdf" else None)
-        if like is None:
-            raise BadReferenceFileError(
-                "an STDGDC file, which does not say where its frame lies in V2V3", "a distortion reference",
-                "give one by --like", source,
-            )  # fmt: skip
-        return write_distortion(target, correction, placement_like(correction, like), reference_meta(like))
-    meta = reference_meta(source) if Path(source).suffix == ".asdf" else header_meta(source)
-    return write_stdgdc(target, correction, layout=2 if target.stem.endswith("_gdc") else 1, meta=meta)
-
-
 def header_meta(path):
+    """What an STDGDC file was made for: instrument, detector, filter, epoch, as far as it says."""
     with fits.open(path) as hdus:
         header = hdus[0].header
     keys = {"instrument": "INSTRUME", "detector": "DETECTOR", "filter": "FILTER", "epoch": "EPOCH"}

@@ -16,7 +16,8 @@ from jwst_hpastrom.distortion import (
     pixel_area_magnitude,
 )
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError
-from jwst_hpastrom.io.calibrations.stdgdc import convert_distortion, read_stdgdc, write_stdgdc
+from jwst_hpastrom.io.calibrations.conversion import convert_distortion
+from jwst_hpastrom.io.calibrations.stdgdc import read_stdgdc, write_stdgdc
 
 SHAPE = (96, 128)
 
