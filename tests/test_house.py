@@ -7,8 +7,9 @@ from pathlib import Path
 import jwst_hpastrom
 
 PACKAGE = Path(jwst_hpastrom.__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 #: of functions: arguments and lines, docstring included, and how many may have more: two kernels, whose loops
-#: would be slower apart, and `build_library`, of which the docstring is most
+#: share a dozen work arrays, and `build_library`, of which the docstring is most
 MOST_ARGUMENTS, MANY = 10, 14
 MOST_LINES, LONG = 80, 3
 #: of files and folders, and how many files may be longer
@@ -45,3 +46,9 @@ def test_long_files():
 def test_full_folders():
     count = Counter(p.parent.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py"))
     assert not {str(folder): n for folder, n in count.items() if n > MOST_FILES}
+
+
+def test_the_architecture_page_names_every_folder():
+    text = (DOCS / "architecture.rst").read_text()
+    assert not [str(p.parent.relative_to(PACKAGE)) for p in PACKAGE.glob("**/__init__.py")
+                if p.parent != PACKAGE and f" {p.parent.name}/ " not in text]  # fmt: skip
