@@ -131,7 +131,7 @@ def main():
     parser.add_argument("--steps", nargs="+", default=STEPS, choices=STEPS)
     parser.add_argument("--folder", help="where the exposures are kept from run to run")
     args = parser.parse_args()
-    if args.size < FRAME:
+    if args.size < FRAME:  # the others go without
         args.steps = [step for step in args.steps if step != "distortion"]
     work = Path(args.folder or tempfile.mkdtemp())
     try:
@@ -151,6 +151,8 @@ def main():
             for step in args.steps:
                 alias, *more = COMMANDS[step]
                 more = [m.format(**names) for m in more]
+                if not (folder / names["distortion"]).exists():
+                    more = [m for m in more if not m.startswith("--distortion_file")]
                 peak, cpu, wall = run(["strun", alias, "f_asn.json", *more, *common], folder)
                 rows[step].append((n, peak, cpu, wall))
                 print(f"{step:12s} {n:6d} exposures: peak {peak / 1e9:6.3f} GB, "

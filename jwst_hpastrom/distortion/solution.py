@@ -32,6 +32,8 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 
 #: bytes of memory that the pixel map takes, and for each pair (450 MB and 740 bytes were measured)
 MAP, MAP_PAIR = 0.5e9, 800.0
+#: the same of solutions other than the joint one
+WHOLE, PAIR = 0.25e9, 1100.0
 
 
 @dataclass
@@ -223,7 +225,7 @@ def solve_distortion(
     drift: dict[str, Any] = {}
     if config.method == "iterative":
         pairs, correction, cells, convergence = _as_published(
-            filters, reference, config, rng, executor=executor, progress=progress
+            filters, reference, config, rng, store, executor=executor, progress=progress
         )
     else:
         known = reference if config.method == "joint" else None
@@ -266,10 +268,14 @@ def _check(star_lists, reference, config):
         )
 
 
-def _as_published(filters, reference, config, rng, **way):
+def _as_published(filters, reference, config, rng, store, **way):
     """Half step by half step: pairs of the first filter, correction with its errors, cells, convergence."""
-    pairs = [match_reference(lists, reference, rng=rng, config=config.matching) for lists in filters]
+    matching = config.matching
+    pairs = [match_reference(lists, reference, rng=rng, config=matching, store=store) for lists in filters]
     n_nearest = config.n_nearest if config.pixel_map else 0
+    if store is not None:
+        number = sum(map(len, pairs))
+        store.require(WHOLE + PAIR * number, f"the solution of {number} stars in all exposures")
     solved, correction = solve_published(pairs, config.model, n_nearest=n_nearest, **way)
     quick = {**way, "n_nearest": n_nearest, "map_step": 4, "progress": False}
 
@@ -311,7 +317,12 @@ def _one_filter(star_lists, reference, config, rng, store, progress):
     model, matching = config.model, config.matching
     one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
     if reference is None:
-        return solve_self(star_lists, rng=rng, n_cells=model.table_cells, matching=matching.keywords(), **one)
+        number = sum(map(len, star_lists))
+        if store is not None:
+            work = max(PAIR, MAP_PAIR) * number + MAP * config.pixel_map
+            store.require(work, f"the self-calibration of {number} stars in all exposures")
+        one |= {"rng": rng, "matching": matching.keywords(), "store": store}
+        return solve_self(star_lists, n_cells=model.table_cells, **one)
     pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching, store=store))
     if store is not None and config.pixel_map:
         store.require(MAP + MAP_PAIR * len(pairs), f"the pixel map of {len(pairs)} stars in all exposures")

@@ -1,6 +1,6 @@
 """The distortion correction: polynomial, look-up table and pixel map of the raw position, added."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,11 @@ class DistortionCorrection(Displayed, Part):
     def parts(self) -> list[PolynomialCorrection | TableCorrection | PixelMapCorrection]:
         """The parts that are there."""
         return [p for p in (self.polynomial, self.table, self.pixel_map) if p is not None]
+
+    def without_errors(self) -> "DistortionCorrection":
+        """Return the same without its errors: a third of the bytes, for who needs the positions only."""
+        bare = self.pixel_map and PixelMapCorrection(self.pixel_map.data)
+        return replace(self, pixel_map=bare, uncertainty=None)
 
     def jacobian(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Return ∂corrected/∂raw: analytic for the polynomial, the mean over the pixel for the tables."""

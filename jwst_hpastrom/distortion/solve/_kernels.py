@@ -62,6 +62,43 @@ class Rows(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
+def fill_rows(place, terms, node, weight, exposure, arm, years, sizes, columns, values):
+    """Write the columns and values (2, n, width) of the rows of `design.pair_rows`.
+
+    ``place`` (2, n) are positions about the detector's center, ``terms`` the polynomial's exponents,
+    ``sizes`` how many unknowns there are: polynomial, table of an axis, an exposure, all but drift, drift.
+    """
+    n_polynomial, n_table, per_exposure, end, n_drift = sizes
+    for i in range(place.shape[1]):
+        p, q = place[0, i], place[1, i]
+        own = n_polynomial + 2 * n_table + exposure[i] * per_exposure
+        for axis in range(2):
+            c, v = columns[axis, i], values[axis, i]
+            c[0], c[1] = 0, 1
+            v[0], v[1] = (p, q) if axis == 0 else (-q, p)
+            k = 2
+            for t in range(terms.shape[0]):
+                c[k] = 2 + 2 * t + axis
+                v[k] = p ** terms[t, 0] * q ** terms[t, 1]
+                k += 1
+            for t in range(node.shape[1]):
+                c[k] = n_polynomial + axis * n_table + node[i, t]
+                v[k] = weight[i, t]
+                k += 1
+            # offset, rotation and scale: the transformation is taken from the correction
+            c[k], v[k] = own + axis, -1.0
+            c[k + 1], v[k + 1] = own + 2, arm[1, i] if axis == 0 else -arm[0, i]
+            k += 2
+            if per_exposure > 3:
+                c[k], v[k] = own + 3, -arm[axis, i]
+                k += 1
+            if n_drift:
+                c[k], c[k + 1], c[k + 2] = end, end + 1, end + 2
+                v[k], v[k + 1], v[k + 2] = (p, p, q) if axis == 0 else (q, -q, p)
+                v[k : k + 3] *= years[i]
+
+
+@njit(cache=True, nogil=True)
 def add_gram(rows, weights, matrix):
     """Add Σ w zᵀz of sparse rows z to the lower triangle of a dense matrix."""
     start, column, values = rows
@@ -119,6 +156,21 @@ def eliminate_stars(bounds, rows_x, rows_y, weights, arms, root, matrix):
             z0, z1, z2, z3 = z[a, 0], z[a, 1], z[a, 2], z[a, 3]
             for b in range(a + 1):
                 row[column[b]] -= z0 * z[b, 0] + z1 * z[b, 1] + z2 * z[b, 2] + z3 * z[b, 3]
+
+
+@njit(cache=True, nogil=True)
+def cross_of_stars(bounds, rows_x, rows_y, weights, arms, out):
+    """Add Σ w aᵀz of the stars' rows, ``a`` (``arms``) by their own unknowns, to ``out`` (n_stars, k, n)."""
+    own = arms.shape[2]
+    for s in range(bounds.size - 1):
+        for axis in range(2):
+            start, columns, values = rows_x if axis == 0 else rows_y
+            for i in range(bounds[s], bounds[s + 1]):
+                for q in range(own):
+                    w = weights[axis, i] * arms[axis, i, q]
+                    row = out[s, q]
+                    for t in range(start[i], start[i + 1]):
+                        row[columns[t]] += w * values[t]
 
 
 @njit(cache=True, nogil=True)

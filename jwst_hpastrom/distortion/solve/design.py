@@ -6,9 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from jwst_hpastrom.distortion.model.parts import table_nodes
+from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
-__all__ = ["Layout", "distortion_rows", "drift_rows", "exposure_rows", "table_weights"]
+__all__ = ["Layout", "distortion_rows", "pair_rows", "table_weights"]
 
 
 @dataclass(frozen=True)
@@ -137,47 +138,39 @@ def distortion_rows(layout, x, y):
     return out
 
 
-def exposure_rows(layout, exposure, bx, by):
-    """Derivatives (negative: residual = correction - transformation) by the exposures' unknowns.
+def pair_rows(layout, x, y, exposure, arm, years):
+    """Derivatives of pairs' residuals (correction - transformation) by all unknowns but the stars'.
 
-    Parameters
-    ----------
-    exposure : ndarray of int
-    bx, by : ndarray
-        Position about the exposure's center over the polynomial's half-width.
-
-    Returns
-    -------
-    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, per_exposure * n_exposures)
-    """
-    n, m = exposure.size, layout.per_exposure
-    one, zero = np.ones(n), np.zeros(n)
-    # offset x, offset y, rotation[, scale]
-    values = [np.stack([one, zero, -by, bx][:m], 1), np.stack([zero, one, bx, by][:m], 1)]
-    rows = np.repeat(np.arange(n), m)
-    columns = (exposure[:, None] * m + np.arange(m)).ravel()
-    shape = (n, m * layout.n_exposures)
-    out = [sparse.csr_array((-v.ravel(), (rows, columns)), shape=shape) for v in values]
-    for r in out:
-        r.eliminate_zeros()
-    return out
-
-
-def drift_rows(layout, x, y, years):
-    """Derivatives of the correction by the yearly changes of scale and skew.
+    All rows have as many values, so that they are written where they belong at once.
 
     Parameters
     ----------
     x, y : ndarray, shape (n,)
         Raw positions.
+    exposure : ndarray of int, shape (n,)
+    arm : ndarray, shape (2, n)
+        Positions about the exposure's center over the polynomial's half-width.
     years : ndarray, shape (n,)
-        Times of the positions' exposures.
+        Times of the exposures.
 
     Returns
     -------
-    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, n_drift)
+    rows_x, rows_y : `scipy.sparse.csr_array`, shape (n, layout.n)
     """
-    if not layout.drift:
-        return [sparse.csr_array((x.size, 0))] * 2
-    p, q = ((v - c) / layout.half_width * years for v, c in zip((x, y), layout.center, strict=True))
-    return [sparse.csr_array(np.stack(v, 1)) for v in ((p, p, q), (q, -q, p))]
+    n, m, size = x.size, layout.per_exposure, layout.n_cells**2
+    p, q = ((v - c) / layout.half_width for v, c in zip((x, y), layout.center, strict=True))
+    node, weight = np.zeros((n, 0), int), np.zeros((n, 0))
+    if layout.n_cells:
+        node, weight = table_weights(x, y, layout.n_cells, layout.shape)
+    width = 2 + len(layout.terms) + node.shape[1] + m - 1 + layout.n_drift
+    columns, values = np.empty((2, n, width), np.int32), np.empty((2, n, width))
+    sizes = np.array([layout.n_polynomial, size, m, layout.n - layout.n_drift, layout.n_drift])
+    _kernels.fill_rows(
+        np.stack([p, q]), np.array(layout.terms, int).reshape(-1, 2), node, weight, exposure, arm, years,
+        sizes, columns, values,
+    )  # fmt: skip
+    start = np.arange(n + 1, dtype=np.int32) * width
+    return [
+        sparse.csr_array((v.ravel(), c.ravel(), start), shape=(n, layout.n))
+        for v, c in zip(values, columns, strict=True)
+    ]

@@ -6,10 +6,10 @@ It is never there as a whole: the rows of a block of stars are made, added up an
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
+from scipy.linalg import blas
 
 from jwst_hpastrom.distortion.solve import _kernels
-from jwst_hpastrom.distortion.solve.design import distortion_rows, drift_rows, exposure_rows
+from jwst_hpastrom.distortion.solve.design import pair_rows
 from jwst_hpastrom.numerics import rows_by_group
 from jwst_hpastrom.storage import Store
 
@@ -18,10 +18,12 @@ __all__ = ["Problem"]
 #: share of the dispersion's square below which a star's own error tells of it, stars that it takes,
 #: and the least dispersion, pixels a year
 TOLD, FEW, STILL = 0.5, 50, 1e-5
-#: pairs of a block, whose rows take 3 kB each while they are made, and blocks whose rows (0.7 kB) are kept
-BLOCK, KEPT = 1 << 13, 16
-#: bytes of memory that the work takes at most: copies of the matrix; a pair; a pair whose rows are kept
-MATRICES, WORK, ROWS = 2, 160.0, 900.0
+#: pairs of a block, whose rows take 2 kB each while they are made
+BLOCK = 1 << 13
+#: share of the unknowns that a star's pairs reach from which on products of dense rows are faster
+DENSE = 0.25
+#: bytes of memory that the work takes at most: copies of the matrix; a pair
+MATRICES, WORK = 2, 160.0
 
 
 class Part(NamedTuple):
@@ -59,7 +61,7 @@ class Problem:
     def __init__(self, pairs, correction, transforms, layout, use, scale, store=None):
         store = store or Store()
         store.require(
-            MATRICES * 8.0 * layout.n**2 + WORK * len(pairs) + ROWS * min(KEPT * BLOCK, len(pairs)),
+            MATRICES * 8.0 * layout.n**2 + WORK * len(pairs),
             f"the equations of {layout.n_exposures} exposures with {len(pairs)} stars of the reference",
         )
         self.layout = layout
@@ -91,7 +93,7 @@ class Problem:
         self.motion = pairs.motion / scale  # of a star about the common one, pixels a year
         self.years = pairs.years
         self.own = 4 if self.motion > 0 else 2  # unknowns of a star
-        self.star_covariance, self._rows = None, {}
+        self.star_covariance = None
         self.parts = self._divide()
         variance = (pairs.sigma[self.stars] / scale) ** 2
         typical = np.nanmedian(variance) if np.isfinite(variance).any() else np.inf
@@ -109,20 +111,9 @@ class Problem:
 
     def rows_of(self, number):
         """Return the derivatives of a block's residuals by all unknowns but the stars', x and y."""
-        if number in self._rows:
-            return self._rows[number]
-        k, layout = self.parts[number].pairs, self.layout
-        kinds = (
-            distortion_rows(layout, self.x[k], self.y[k]),
-            exposure_rows(layout, self.exposure[k], *self.arm[:, k]),
-            drift_rows(layout, self.x[k], self.y[k], self.years[self.exposure[k]]),
-        )
-        rows = [sparse.hstack(v, "csr") for v in zip(*kinds, strict=True)]
-        for j in rows:
-            j.sort_indices()
-        if number < KEPT:
-            self._rows[number] = rows
-        return rows
+        k = self.parts[number].pairs
+        exposure = self.exposure[k]
+        return pair_rows(self.layout, self.x[k], self.y[k], exposure, self.arm[:, k], self.years[exposure])
 
     def arms_of(self, number):
         """Return the pixels, x and y, of a block's pairs per unit of each of their stars' unknowns."""
@@ -150,12 +141,25 @@ class Problem:
                         c[first:last, a, d] += self._sums(number, v * m[:, a] * m[:, d])
             root = np.linalg.inv(np.linalg.cholesky(c[first:last]))
             c[first:last] = np.swapaxes(root, 1, 2) @ root
-            bounds = self.bounds[first : last + 1] - self.bounds[first]
-            _kernels.eliminate_stars(bounds, *rows, w, arms, root, matrix)
+            self._eliminate(self.parts[number], rows, w, arms, root, matrix)
         self.star_covariance = c
         for i in range(n):  # one triangle was written only
             matrix[i, i + 1 :] = matrix[i + 1 :, i]
         return matrix
+
+    def _eliminate(self, part, rows, weights, arms, root, matrix):
+        """Subtract what the own unknowns of a block's stars take from the lower triangle of the matrix."""
+        k, first, last = part
+        bounds, n, layout = self.bounds[first : last + 1] - self.bounds[first], self.layout.n, self.layout
+        of_pair = layout.per_exposure + (4 if layout.n_cells else 0)
+        reached = layout.n_polynomial + of_pair * (k.stop - k.start) / (last - first)
+        if reached < DENSE * n:
+            _kernels.eliminate_stars(bounds, *rows, weights, arms, root, matrix)
+            return
+        cross = np.zeros((last - first, self.own, n))
+        _kernels.cross_of_stars(bounds, *rows, weights, arms, cross)
+        cross = (root @ cross).reshape(-1, n)
+        blas.dsyrk(-1.0, cross.T, beta=1.0, c=matrix.T, overwrite_c=True)  # upper triangle of the transposed
 
     def _sums(self, number, values):
         """Sums of a block's values over each star's pairs, which lie side by side."""

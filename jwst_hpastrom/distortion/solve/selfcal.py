@@ -107,7 +107,7 @@ def _check_times(star_lists):
         )  # fmt: skip
 
 
-def undetermined_terms(pairs, correction, *, limit=0.05):
+def undetermined_terms(pairs, correction, *, limit=0.05, store=None):
     """Find combinations of polynomial terms that the exposures do not determine.
 
     Parameters
@@ -116,6 +116,8 @@ def undetermined_terms(pairs, correction, *, limit=0.05):
     correction : `DistortionCorrection`
     limit : float
         Standard error, in pixels at the detector's edge, above which a combination counts as undetermined.
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has what is kept of each pair.
 
     Returns
     -------
@@ -125,9 +127,8 @@ def undetermined_terms(pairs, correction, *, limit=0.05):
     layout = Layout(correction.polynomial.degree, 0, len(pairs.planes), True, correction.shape)
     use = pairs.fitted
     transforms = starting_transforms(pairs, correction, use, True)
-    problem = Problem(
-        pairs, correction, transforms, layout, use, float(np.mean([1 / t.scale for t in transforms]))
-    )
+    scale = float(np.mean([1 / t.scale for t in transforms]))
+    problem = Problem(pairs, correction, transforms, layout, use, scale, store)
     weights = 1.0 / (np.stack([pairs.x_err[problem.use] ** 2, pairs.y_err[problem.use] ** 2]) + 0.005**2)
     matrix = problem.normal(weights, np.full_like(problem.star_variance, 1e-8))
     matrix[np.diag_indices(layout.n)] += 1e-6
@@ -145,7 +146,7 @@ def undetermined_terms(pairs, correction, *, limit=0.05):
     return out
 
 
-def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, progress=False):
+def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, store=None, progress=False):
     """Solve polynomial and table from the exposures alone.
 
     Parameters
@@ -156,6 +157,8 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
         See `~jwst_hpastrom.distortion.solve_distortion`.
     matching : dict
         Parameters of `~jwst_hpastrom.distortion.match_reference`.
+    store : `~jwst_hpastrom.storage.Store`, optional
+        Has what is kept of each star of each exposure.
 
     Returns
     -------
@@ -177,11 +180,11 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
         raise MissingDataError("star lists without pointing keywords", "v2_ref ... roll_ref in meta")
     _check_times(star_lists)
     merged = common_list(star_lists, qfit_max=matching["qfit_max"], error_max=matching["error_max"])
-    pairs = match_reference(star_lists, merged, rng=rng, **matching)
+    pairs = match_reference(star_lists, merged, rng=rng, store=store, **matching)
     pairs = with_motions(pairs)
     start = solve_polynomial(pairs, degree=degree, shape=shape, tolerance=START, progress=progress).correction
     # without the table, which would share the smooth terms with the polynomial
-    lost = undetermined_terms(pairs, start)
+    lost = undetermined_terms(pairs, start, store=store)
     if lost:
         terms = sorted({name for _, parts in lost for name in parts})
         rolls = [float(t.meta["roll_ref"]) for t in star_lists]
@@ -191,7 +194,8 @@ def solve_self(star_lists, *, rng, degree, gauge, n_cells, shape, matching, prog
             "exposures at several rolls and pointings",
             "add rolls, or use a reference catalog (method=joint)",
         )
-    way = {"n_cells": n_cells, "free_stars": True, "gauge": gauge, "n_iterations": 5, "progress": progress}
+    way = {"n_cells": n_cells, "free_stars": True, "gauge": gauge, "n_iterations": 5, "store": store}
+    way["progress"] = progress
     result = solve_joint(pairs, start, **way)
     if np.any(result.drift_error > TOLD):
         log.info("these epochs do not determine a change of scale and skew: both are taken as constant")
