@@ -82,7 +82,7 @@ def run_tiles(field, cores, settings, executor, progress, change=None):
             return core, job.result() if hasattr(job, "result") else job
 
         for core in cores:
-            stack = field.stack(core)
+            stack = field.stack(core, settings.min_exposures)  # stars of fewer are not listed
             if stack is None or not (stack.weight > 0).any():
                 bar.update()
                 continue

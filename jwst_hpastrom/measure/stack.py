@@ -1,14 +1,16 @@
 """All exposures of a field, and the cut-outs of its tiles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.distortion import DistortionCorrection
 from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import LinearTransform, Mapping
 from jwst_hpastrom.measure.bundles import Exposures
+from jwst_hpastrom.measure.tile import envelope
 from jwst_hpastrom.measure.wings import far_wings
 from jwst_hpastrom.storage import Store
 
@@ -66,6 +68,10 @@ class Stack:
         Library of each exposure among ``libraries``.
 
     libraries : list of `~jwst_hpastrom.epsf.EPSFLibrary`
+        With the field positions around the tile only.
+
+    profile : tuple of ndarray
+        `~jwst_hpastrom.measure.tile.envelope` of the whole of the first of them.
 
     core : tuple of float
         x_min, x_max, y_min, y_max in the common frame: stars in here belong to this tile.
@@ -88,6 +94,7 @@ class Stack:
     slope: np.ndarray
     lib: np.ndarray
     libraries: list
+    profile: tuple
     core: tuple
     halo: float
     given: np.ndarray
@@ -147,10 +154,12 @@ class Field:
         self.lib = np.arange(n) if own else np.zeros(n, np.int64)
         self.frame, self.pixel_area = frame, pixel_area
         self.to_master = frame.transforms[frame.central]
+        bare = {id(c): _without_errors(c) for c in frame.corrections}
         self.to_raw = [
-            ToRaw(self.to_master.then(t.inverted()), c)
+            ToRaw(self.to_master.then(t.inverted()), bare[id(c)])
             for t, c in zip(frame.transforms, frame.corrections, strict=True)
         ]
+        self.profiles = [envelope(library) for library in self.libraries]
         zero = np.asarray(frame.exposures["zero_point"], float)
         self.zp = 10 ** (0.4 * np.nan_to_num(zero))
         store = store or Store()
@@ -189,12 +198,12 @@ class Field:
         xs, ys = (np.linspace(low[k], high[k], n[k] + 1) for k in range(2))
         return [(xs[i], xs[i + 1], ys[j], ys[j + 1]) for j in range(ys.size - 1) for i in range(xs.size - 1)]
 
-    def stack(self, core):
-        """Cut out the exposures of one tile; None where there are none."""
+    def _boxes(self, core, around):
+        """Columns and rows (i0, i1, j0, j1) of the exposures that reach a core and its surroundings."""
         a, b, c, d = core
         t = np.linspace(0, 1, 5)
-        gx, gy = np.meshgrid(a - HALO + t * (b - a + 2 * HALO), c - HALO + t * (d - c + 2 * HALO))
-        boxes, chosen = [], []
+        gx, gy = np.meshgrid(a - around + t * (b - a + 2 * around), c - around + t * (d - c + 2 * around))
+        out = {}
         for e, (ny, nx) in enumerate(self.shapes):
             x, y = self.to_raw[e](gx.ravel(), gy.ravel())
             ok = np.isfinite(x + y)
@@ -203,10 +212,16 @@ class Field:
             i0, i1 = int(max(x[ok].min() - MARGIN, 0)), int(min(x[ok].max() + MARGIN, nx - 1)) + 1
             j0, j1 = int(max(y[ok].min() - MARGIN, 0)), int(min(y[ok].max() + MARGIN, ny - 1)) + 1
             if i1 - i0 > 5 and j1 - j0 > 5:
-                boxes.append((i0, i1, j0, j1))
-                chosen.append(e)
-        if not chosen:
+                out[e] = (i0, i1, j0, j1)
+        return out
+
+    def stack(self, core, least=1):
+        """Cut out the exposures of one tile; None where its core has fewer than ``least``."""
+        if len(self._boxes(core, 0.0)) < least:
             return None
+        a, b, c, d = core
+        found = self._boxes(core, HALO)
+        chosen, boxes = list(found), list(found.values())
         shape = (len(chosen), max(q[3] - q[2] for q in boxes), max(q[1] - q[0] for q in boxes))
         pixels, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k, (e, (i0, i1, j0, j1)) in enumerate(zip(chosen, boxes, strict=True)):
@@ -220,8 +235,8 @@ class Field:
         return Stack(
             pixels, weight, np.array([(q[0], q[2]) for q in boxes], float), [self.to_raw[e] for e in chosen],
             self.zp[chosen] / self._area(chosen, core), self.slope[chosen], lib.astype(np.int64),
-            [self.libraries[k] for k in own], core, HALO, np.ascontiguousarray(self.given[near]),
-            self.wings,
+            _around([self.libraries[k] for k in own], boxes), self.profiles[own[0]], core, HALO,
+            np.ascontiguousarray(self.given[near]), self.wings,
         )  # fmt: skip
 
     def _area(self, chosen, core, h=32.0):
@@ -246,6 +261,33 @@ class _Pixels:
 
     data: np.ndarray
     weight: np.ndarray
+
+
+def _without_errors(correction):
+    """Return what positions need of a correction, a third of the bytes of one with a pixel map."""
+    return correction.without_errors() if isinstance(correction, DistortionCorrection) else correction
+
+
+def _around(libraries, boxes):
+    """Return ePSF libraries with no more field positions than are read within boxes (i0, i1, j0, j1)."""
+    i0, _, j0, _ = np.min(boxes, axis=0) - MARGIN
+    _, i1, _, j1 = np.max(boxes, axis=0) + MARGIN
+    x, y = (
+        slice(min(k.start for k in own), max(k.stop for k in own))
+        for own in zip(*((_nodes(v.x, i0, i1), _nodes(v.y, j0, j1)) for v in libraries), strict=True)
+    )
+    out = []
+    for v in libraries:
+        data = v.data.reshape(v.y.size, v.x.size, *v.data.shape[1:])[y, x]
+        cut = {"data": data.reshape(-1, *v.data.shape[1:]), "x": v.x[x], "y": v.y[y], "borrowed": None}
+        out.append(replace(v, **cut, meta={}))
+    return out
+
+
+def _nodes(nodes, low, high):
+    """Nodes between which values from ``low`` to ``high`` lie."""
+    first = max(np.searchsorted(nodes, low, "right") - 1, 0)
+    return slice(min(first, max(nodes.size - 2, 0)), max(np.searchsorted(nodes, high) + 1, 2))
 
 
 def _small_enough(tile_size, n):

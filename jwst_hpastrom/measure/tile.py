@@ -53,7 +53,7 @@ class Tile:
         self.exposures = stack.exposures()
         self.half = settings.fit_box // 2
         self.bank = self._kernel_bank()
-        self.profile = envelope(stack.libraries[0])
+        self.profile = stack.profile
         self.noise = self._noise()
         self.sky, self.far = np.zeros_like(self.data), np.zeros_like(self.data)
         self.x = self.y = self.flux = self.radius = np.zeros(0)

@@ -1,19 +1,23 @@
 """Stars measured in many exposures at once, against the truth and the single exposures."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from jwst_hpastrom.columns import MASTER
+from jwst_hpastrom.distortion import DistortionCorrection, PixelMapCorrection
 from jwst_hpastrom.epsf.image import Image
+from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import IdentityMapping, fit_linear, match_nearest
 from jwst_hpastrom.measure import measure_many
-from jwst_hpastrom.measure.stack import HALO, LEAST_TILE, MARGIN, _small_enough
+from jwst_hpastrom.measure.stack import HALO, LEAST_TILE, MARGIN, Field, _small_enough
+from jwst_hpastrom.measure.tile import envelope
 from jwst_hpastrom.storage import Store
-from tests.measure.conftest import GAIN, PLANE
+from tests.measure.conftest import GAIN, PLANE, SIZE
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +125,24 @@ def test_many_exposures_have_smaller_tiles():
         assert n * (_small_enough(512, n) + more) ** 2 == pytest.approx(100 * (512 + more) ** 2)
     assert _small_enough(512, 100_000) == LEAST_TILE
     assert _small_enough(48, 100_000) == 48
+
+
+def test_tiles_take_what_they_read(scene):
+    """Of the ePSFs those around, of the distortion no errors; nothing where no star can be listed."""
+    nodes, rng = np.linspace(0, SIZE - 1.0, 7), np.random.default_rng(5)
+    data = np.repeat(scene.library.data[:1], 49, axis=0) * rng.uniform(0.9, 1.1, (49, 1, 1))
+    library = EPSFLibrary(data, nodes, nodes, scene.library.oversampling)
+    shape = (SIZE, SIZE)
+    map_ = PixelMapCorrection(np.zeros((*shape, 2), np.float32), np.ones((*shape, 2)))
+    frame = replace(scene.frame, corrections=[DistortionCorrection(pixel_map=map_, shape=shape)] * 6)
+    field = Field(scene.images, library, frame, 30, True)
+    stack = field.stack(field.cores[0])
+    (part,) = stack.libraries
+    assert len(part.data) <= 25
+    for (i, j), (ny, nx) in zip(stack.origin, [stack.data.shape[1:]] * 6, strict=True):
+        where = rng.normal(0, 1, (2, 50)), rng.uniform((i, j), (i + nx, j + ny), (50, 2)).T
+        np.testing.assert_array_equal(*(v.evaluate(*where[0], *where[1]) for v in (part, library)))
+    np.testing.assert_array_equal(stack.profile[1], envelope(library)[1])
+    assert stack.to_raw[0].correction.pixel_map.errors is None
+    assert len({id(t.correction) for t in stack.to_raw}) == 1
+    assert field.stack(field.cores[0], 7) is None
