@@ -3,7 +3,7 @@
 Claims: the Steps hold at most ``--memory``, workers included, however many the exposures; and their CPU time
 an exposure at the largest number is within 15 % of that at the smallest. A few simulated exposures are
 repeated under other names and pointings. Memory is the largest sum of the processes' proportional shares
-(PSS) of what no file backs, looked at ten times a second: pages of mapped files the system takes when it
+(PSS) of what no file backs, looked at four times a second: pages of mapped files the system takes when it
 needs them. Small frames (``--size 256 --stars 250``) show the same laws in a tenth of the time, but for the
 distortion, which stars have to cover the whole detector for.
 
@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 
-BASE = 18  # exposures that are simulated
 FRAME = 2048  # pixels on a side of the whole detector
 STEPS = ("build", "fit", "distortion", "average", "many")
 COMMANDS = {
@@ -36,13 +35,13 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def simulate(folder, size, stars):
+def simulate(folder, size, stars, n):
     """Write the exposures that are repeated; return their paths and the catalog's."""
     from jwst_hpastrom.simulation import simulate_field, write_field
     from jwst_hpastrom.simulation.optics import OpticsConfig
 
     field = simulate_field(
-        size=size, n_exposures=BASE, n_stars=stars, mag_faint=-4.5, seed=7,
+        size=size, n_exposures=n, n_stars=stars, mag_faint=-4.5, seed=7,
         optics=OpticsConfig(n_field=3, n_wavelengths=3),
     )  # fmt: skip
     files = write_field(field, folder, truth=False)
@@ -106,7 +105,7 @@ def run(command, folder):
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
         while process.poll() is None:
             peak = max(peak, sum(resident(p) for p in family(process.pid)))
-            time.sleep(0.1)
+            time.sleep(0.25)
     if process.returncode:
         sys.exit("".join((folder / "log").read_text().splitlines(True)[-30:]))
     after = os.times()
@@ -125,6 +124,7 @@ def main():
     parser.add_argument("--numbers", type=int, nargs="+", default=[18, 72, 200])
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--stars", type=int, default=6000)
+    parser.add_argument("--base", type=int, default=18, help="exposures that are simulated")
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--memory", default="4GB", help="none: the Steps' parameter is not given")
     parser.add_argument("--workers", type=int, default=2)
@@ -137,7 +137,7 @@ def main():
     try:
         base = work / "base"
         if not base.exists():
-            simulate(base, args.size, args.stars)
+            simulate(base, args.size, args.stars, args.base)
         paths, catalog = sorted(base.glob("*_cal.fits")), base / "first_epoch.ecsv"
         rows = {step: [] for step in args.steps}
         for n in args.numbers:
