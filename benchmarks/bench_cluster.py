@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from distributed import LocalCluster
+from kills import different
 from many_exposures import family
 
 os.environ["STPIPE_DISABLE_CRDS_STEPPARS"] = "true"
@@ -64,23 +65,6 @@ def work(step, folder, out, **how):
     return cpu() - start[0], time.monotonic() - start[1]
 
 
-def different(one, two):
-    """Names of products that are not the same."""
-    from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
-
-    out = sorted({p.name for p in one.iterdir()} ^ {p.name for p in two.iterdir()})
-    for path in sorted(one.iterdir()):
-        other = two / path.name
-        if path.name in out or path.name.endswith("_mask.fits"):
-            continue
-        if path.suffix == ".ecsv":
-            same = path.read_bytes() == other.read_bytes()
-        else:
-            same = np.array_equal(read_epsf(path).data, read_epsf(other).data)
-        out += [] if same else [path.name]
-    return out
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=512)
@@ -111,7 +95,7 @@ def main():
                         print(f"{step:6s} {way:8s} {took[0]:7.1f} CPU s {took[1]:7.1f} s", flush=True)
                         if repeat:
                             found.setdefault((step, way), []).append(took)
-        for step in ("build", "many"):
+        for step in ("build", "many") if args.repeats else ():
             best = [np.min(found[step, way], axis=0) for way in ("dask", "workers")]
             ratio = best[0] / best[1]
             print(f"{step}: Dask over workers {ratio[0]:.2f} of CPU time, {ratio[1]:.2f} of wall time")

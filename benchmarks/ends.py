@@ -105,7 +105,7 @@ def without_scheduler(folder):
     file, quiet = folder / "scheduler.json", {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     own = ["--scheduler-file", str(file), "--no-dashboard"]
     scheduler = subprocess.Popen(["dask", "scheduler", *own, "--port=0", "--host=127.0.0.1"], **quiet)
-    while not file.exists():
+    while not (file.exists() and file.read_text().endswith("}")):
         time.sleep(0.2)
     worker = subprocess.Popen(["dask", "worker", *own, "--nthreads=1", "--no-nanny"], **quiet)
     run = begin(folder, "build", f"--scheduler={json.loads(file.read_text())['address']}")

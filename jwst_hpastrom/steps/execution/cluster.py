@@ -22,6 +22,7 @@ SMALL = 1 << 16  # bytes: a smaller array goes with its task
 TASK = 1 << 20  # bytes of a task, at most: beyond it its small arrays, together, are a large one
 KEPT = 2 << 30  # bytes of arrays kept on the cluster for later tasks
 RETRIES = 3  # of a task whose worker was lost
+GONE = "no Dask scheduler any more", "one to the end", "what was finished is kept"
 
 
 @contextmanager
@@ -43,6 +44,7 @@ def cluster(address):
     """
     try:
         from distributed import Client
+        from distributed.comm import CommClosedError
     except ImportError as err:
         raise ParameterError(
             f"scheduler={address} without the package distributed",
@@ -57,7 +59,10 @@ def cluster(address):
         ) from err  # fmt: skip
     with client:
         executor = ClusterExecutor(client)
-        yield executor
+        try:
+            yield executor
+        except CommClosedError as err:
+            raise WorkerLostError(*GONE) from err
         log.info(
             "%d tasks of up to %d kB, %d MB of arrays", executor.n_tasks, executor.largest >> 10,
             executor.arrays >> 20,
@@ -126,9 +131,7 @@ class ClusterExecutor:
         try:
             there = bool(self.client.nthreads())
         except Exception as err:
-            raise WorkerLostError(
-                f"no Dask scheduler any more ({type(err).__name__})", "one", "what was finished is kept"
-            ) from err
+            raise WorkerLostError(*GONE) from err
         self._alone = None if there else self._alone or time.monotonic()
         if self._alone and time.monotonic() - self._alone > PATIENCE:
             raise WorkerLostError(

@@ -13,6 +13,7 @@ from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError, WorkerLostError
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.simulation import simulate_field, write_field
+from jwst_hpastrom.simulation.optics import OpticsConfig
 from jwst_hpastrom.steps import EPSFBuildStep, EPSFFitStep, MasterFrameStep
 from jwst_hpastrom.steps.execution.cluster import CONNECT, ClusterExecutor, cluster
 
@@ -38,7 +39,10 @@ def address():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("field")
-    sky = simulate_field(size=256, n_exposures=3, n_stars=200, mag_faint=-4.0, filter="F200W", seed=3)
+    sky = simulate_field(
+        size=200, n_exposures=3, n_stars=130, mag_faint=-4.0, filter="F200W", seed=3,
+        optics=OpticsConfig(n_field=2, n_wavelengths=1),
+    )  # fmt: skip
     write_field(sky, folder)
     write_epsf_reference(
         EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized(), folder / "true_epsf.asdf"
@@ -140,6 +144,12 @@ def test_a_wrong_address_is_said_soon(monkeypatch):
     for address in ("tcp://127.0.0.1:1", "nonsense", "nohost.invalid:8786"):
         with pytest.raises(ParameterError, match="the address of a Dask scheduler"), cluster(address):
             pass
+
+
+def test_a_scheduler_that_is_gone_is_named(address):
+    gone = pytest.raises(WorkerLostError, match="no Dask scheduler any more")
+    with gone, cluster(address):
+        raise distributed.comm.CommClosedError("Stream is closed")
 
 
 def test_no_workers_are_an_error(monkeypatch):
