@@ -31,6 +31,7 @@ from jwst_hpastrom.io.files.manifest import file_hash
 from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.simulation import simulate_field, write_field
+from jwst_hpastrom.simulation.optics import OpticsConfig
 from jwst_hpastrom.steps import HPAstromPipeline
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.usefixtures("offline")
 QUICK = {
     "n_iterations": 2, "n_global": 1, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50,
 }  # fmt: skip
+SIZE = 200  # pixels
 STEPS = tuple(HPAstromPipeline.step_defs)
 NAME = "jw09999001001_02101_0000{}_nis"
 
@@ -46,19 +48,40 @@ class StoppedError(Exception):
     """A Step began."""
 
 
+_known = {}
+
+
+def read_once(path, **reading):
+    """Read exposures of the same content to the byte once in all tests: a WCS takes a third of a second."""
+    mask = reading.get("detector_mask")
+    how = {**reading, "detector_mask": mask and file_hash(mask)}
+    key = file_hash(path), Path(path).name, tuple(sorted((k, str(v)) for k, v in how.items()))
+    if key not in _known:
+        _known[key] = read_exposure(path, **reading)
+    return replace(_known[key], path=str(path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reading():
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("pipeline.inputs", "_exposure_fit"):
+            patch.setattr(f"jwst_hpastrom.steps.{module}.read_exposure", read_once)
+        yield
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """Folder with exposures, catalogs, a distortion, and the products of one run."""
     folder = tmp_path_factory.mktemp("done")
     sky = simulate_field(
-        size=256, n_exposures=3, dither_arcsec=3.0, n_stars=200, mag_faint=-4.0, filter="F200W", seed=3
-    )
+        size=SIZE, n_exposures=3, dither_arcsec=3.0, n_stars=130, mag_faint=-4.0, filter="F200W", seed=3,
+        optics=OpticsConfig(n_field=2, n_wavelengths=1),
+    )  # fmt: skip
     write_field(sky, folder)
     library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized()
     write_epsf_reference(library, folder / "start_epsf.asdf")
     exposure = sky.exposures[0]
-    shape = (256, 256)
-    write_detector_mask(folder / "mask.fits", np.array([[3, 4]]), shape, exposure.meta)
+    write_detector_mask(folder / "mask.fits", np.array([[3, 4]]), (SIZE, SIZE), exposure.meta)
     write_small_distortion(folder)
     run(folder)
     return folder
@@ -94,28 +117,14 @@ def run(folder, *, build=None, steps=None, **parameters):
     pipeline.run(str(folder / "field_asn.json"))
 
 
-_known = {}
-
-
-def read_once(path, **reading):
-    key = file_hash(path), Path(path).name, tuple(sorted((k, str(v)) for k, v in reading.items()))
-    if key not in _known:
-        _known[key] = read_exposure(path, **reading)
-    return replace(_known[key], path=str(path))
-
-
 def first_redone(folder, monkeypatch, caplog, **parameters):
-    """The first Step that a resumed run begins, and why; it is not let work.
-
-    An exposure of the same content to the byte is read once by all tests: its WCS takes a third of a second.
-    """
+    """The first Step that a resumed run begins, and why; it is not let work."""
 
     def began(step, inputs):
         raise StoppedError(step.class_alias)
 
     for step in HPAstromPipeline.step_defs.values():
         monkeypatch.setattr(step, "run_step", began)
-    monkeypatch.setattr("jwst_hpastrom.steps.pipeline.inputs.read_exposure", read_once)
     caplog.clear()
     with caplog.at_level("INFO", "stpipe.hpastrom"), suppress(UnexpectedError):  # StoppedError
         run(folder, resume=True, **parameters)
@@ -204,7 +213,22 @@ def other_mask(folder):
     with fits.open(folder / "mask.fits") as hdus:
         meta = {"instrument": "NIRISS", "detector": "NIS", "xstart": hdus[0].header["SUBSTRT1"],
                 "ystart": hdus[0].header["SUBSTRT2"]}  # fmt: skip
-    write_detector_mask(folder / "mask.fits", np.array([[3, 5]]), (256, 256), meta)
+    write_detector_mask(folder / "mask.fits", np.array([[3, 5]]), (SIZE, SIZE), meta)
+
+
+def linked_catalog(folder):
+    """The same name stands for another file."""
+    path = folder / "first_epoch.ecsv"
+    path.rename(folder / "a.ecsv")
+    rewrite(folder / "a.ecsv", shift)
+    path.symlink_to("a.ecsv")
+
+
+def other_name(folder):
+    path = folder / "field_asn.json"
+    association = json.loads(path.read_text())
+    association["products"][0]["name"] = "other"
+    path.write_text(json.dumps(association))
 
 
 INPUTS = {
@@ -235,6 +259,16 @@ INPUTS = {
         lambda d: rewrite(d / "first_epoch.ecsv", shift),
         "hp_distortion_refine", "reference_catalog: ra changed",
     ),
+    "catalog's rows": (
+        lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.remove_row(5)),
+        "hp_distortion_refine", "reference_catalog: rows",
+    ),
+    "link": (linked_catalog, "hp_distortion_refine", "reference_catalog: ra changed"),
+    "ERR scaled": (
+        exposure(2, "ERR", lambda h: np.multiply(h.data, 1.0001, out=h.data)),
+        "hp_epsf_build", f"exposure {NAME.format(2)}: ERR changed",
+    ),
+    "name of the product": (other_name, "hp_epsf_build", "there is no other_epsf.fits"),
     "catalog's epoch": (
         lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.meta.update(epoch=2007.0)),
         "hp_distortion_refine", "reference_catalog: metadata changed",
@@ -255,6 +289,8 @@ def test_a_changed_input_is_noticed_and_named(folder, monkeypatch, caplog, name)
     ("parameters", "step", "reason"),
     [
         ({"build": {"clip": 4.0}}, "hp_epsf_build", "clip is 4, was"),
+        ({"build": {"clip": 3.5 + 1e-9}}, "hp_epsf_build", "clip is 3.500000001, was"),
+        ({"steps": {"hp_distortion_refine": {"formats": ["asdf"]}}}, "hp_distortion_refine", "formats is"),
         ({"bad_bits": "DO_NOT_USE"}, "hp_epsf_build", "bad_bits is DO_NOT_USE, was DO_NOT_USE+NON_SCIENCE"),
         ({"start_epsf": None}, "hp_epsf_build", "start_epsf is not given, was"),
         ({"distortion_file": None, "reference_catalog": None}, "hp_epsf_build", "distortion_file is not"),
@@ -276,12 +312,16 @@ def damage(path):
     path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
 
 
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
 def test_every_product_counts(folder, monkeypatch, caplog):
     kept = folder / "kept"
     shutil.copytree(folder / "out", kept)
     names = sorted(p.name for p in kept.iterdir() if not p.name.endswith("_choices_quality.ecsv"))
     assert len(names) == 18
-    for name, how in zip(names, itertools.cycle((Path.unlink, damage)), strict=False):
+    for name, how in zip(names, itertools.cycle((Path.unlink, damage, cut_short)), strict=False):
         how(folder / "out" / name)
         found = first_redone(folder, monkeypatch, caplog)
         assert found[0] in STEPS, name
@@ -290,14 +330,21 @@ def test_every_product_counts(folder, monkeypatch, caplog):
 
 
 def test_what_changes_no_result_makes_nothing_anew(folder, monkeypatch, caplog):
+    (folder / "out" / "notes.txt").write_text("mine")
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (folder / "out").iterdir()}
     for path in folder.glob("*.*"):
         os.utime(path)
     change(folder / f"{NAME.format(1)}_cal.fits", 0, lambda h: h.header.add_history("looked at"))
+    change(folder / f"{NAME.format(2)}_cal.fits", 0, lambda h: h.header.set("DATE", "2030-01-01T00:00:00"))
     rewrite(folder / "first_epoch.ecsv", lambda t: t.meta.update(comments=["a word"]))
-    found = first_redone(folder, monkeypatch, caplog, workers=2, on_error="skip")
-    assert found == (None, "")
+    rewrite(folder / "start_epsf.asdf", lambda library: None, read_epsf, write_epsf_reference)
+    how = {"workers": 2, "on_error": "skip", "memory": "2GB"}
+    assert first_redone(folder, monkeypatch, caplog, **how) == (None, "")
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (folder / "out").iterdir()} == before
+    (folder / "first_epoch.ecsv").rename(folder / "same.ecsv")
+    (folder / "linked.ecsv").symlink_to("same.ecsv")
+    found = first_redone(folder, monkeypatch, caplog, reference_catalog=folder / "linked.ecsv")
+    assert found == (None, "")
 
 
 def test_every_product_names_what_made_it(done):
@@ -353,7 +400,7 @@ def same(one, two):
 def content(path):
     """Arrays of a file."""
     if path.name.endswith("_distortion.asdf"):
-        x, y = np.meshgrid(np.linspace(0, 255, 7), np.linspace(0, 255, 7))
+        x, y = np.meshgrid(*2 * [np.linspace(0, SIZE - 1, 7)])
         return read_distortion(path).forward(x, y)
     if path.name.endswith("_epsf.asdf"):
         return [read_epsf(path).data]
