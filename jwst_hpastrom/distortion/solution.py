@@ -19,7 +19,7 @@ from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residuals, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
 from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference
-from jwst_hpastrom.distortion.solve.selfcal import solve_self, with_motions
+from jwst_hpastrom.distortion.solve.selfcal import self_memory, solve_self, with_motions
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
@@ -32,9 +32,8 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 
 #: bytes of memory that the pixel map takes, and for each pair (450 MB and 740 bytes were measured)
 MAP, MAP_PAIR = 0.5e9, 800.0
-#: the same of the iterative solution, its map included (360 MB and 430 bytes); a measurement of
-#: self-calibration (1030 bytes)
-ITERATIVE, ITERATIVE_PAIR, SELF = 0.4e9, 500.0, 1100.0
+#: the same of the iterative solution, its map included (360 MB and 430 bytes)
+ITERATIVE, ITERATIVE_PAIR = 0.4e9, 500.0
 
 
 @dataclass
@@ -318,12 +317,10 @@ def _one_filter(star_lists, reference, config, rng, store, progress):
     model, matching = config.model, config.matching
     one = {"degree": model.degree, "gauge": model.gauge, "shape": model.shape, "progress": progress}
     if reference is None:
-        number = sum(map(len, star_lists))
         if store is not None:
-            store.require(
-                SELF * number + MAP * config.pixel_map,
-                f"the self-calibration of {number} stars in all exposures",
-            )
+            number = sum(map(len, star_lists))
+            work = self_memory(number, len(star_lists), model.table_cells) + MAP * config.pixel_map
+            store.require(work, f"the self-calibration of {number} stars in all exposures")
         one |= {"rng": rng, "matching": matching.keywords(), "store": store}
         return solve_self(star_lists, n_cells=model.table_cells, **one)
     pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching, store=store))

@@ -12,11 +12,11 @@ from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint, starting_transforms
 from jwst_hpastrom.distortion.solve.pairs import match_reference, select_stars
-from jwst_hpastrom.distortion.solve.problem import Problem
+from jwst_hpastrom.distortion.solve.problem import MATRICES, Problem
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle
 
-__all__ = ["common_list", "solve_self", "undetermined_terms", "with_motions"]
+__all__ = ["common_list", "self_memory", "solve_self", "undetermined_terms", "with_motions"]
 
 #: years between exposures from which the stars' motions are unknowns
 APART = 0.08
@@ -26,10 +26,18 @@ TOLD = 0.01
 #: first guess of their dispersion about the common motion, arcsec/yr; the solution finds it
 MOTION = 0.3e-3
 
+#: bytes of memory for each measurement of a star (1030 were measured)
+ROW = 1100.0
 #: increment of the polynomial that the solution starts from, pixels: stars that move keep it from less
 START = 0.01
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+
+
+def self_memory(n_measurements, n_exposures, n_cells):
+    """Return the bytes of memory that `solve_self` takes at most, its equations included."""
+    unknowns = Layout(9, n_cells, n_exposures, True, (1, 1), True).n
+    return ROW * n_measurements + MATRICES * 8.0 * unknowns**2
 
 
 def common_list(star_lists, *, qfit_max=0.1, error_max=0.05, match_radius=0.3):
