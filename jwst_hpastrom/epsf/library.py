@@ -27,10 +27,10 @@ class EPSFLibrary(Displayed):
     """Effective PSFs at the nodes of a rectangular grid of detector positions (Methods §1).
 
     An effective PSF already holds the pixel's response: it is sampled at pixel offsets from the star, never
-    integrated. Values between the samples come from an interpolating cubic spline, through twice as many points
-    where images are narrower than a pixel (see `jwst_hpastrom.epsf.resampling`); values between the field
-    positions from the bilinear mean of the four nearest ones; outside the outermost nodes the nearest edge is
-    used. Offsets beyond the grid give 0.
+    integrated. Values between the samples come from an interpolating cubic spline, through twice as many
+    points where images are narrower than a pixel (see `jwst_hpastrom.epsf.resampling`); those between the
+    field positions from the bilinear mean of the four nearest ones; outside the outermost nodes the nearest
+    edge is used. Offsets beyond the grid give 0.
 
     Parameters
     ----------

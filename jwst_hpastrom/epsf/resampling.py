@@ -1,10 +1,10 @@
 """Effective PSFs between their samples: band-limited interpolation where a cubic spline is not enough.
 
 An ePSF's waves end where those of the telescope do (D/λ) and four samples a pixel catch nearly all of them,
-but a cubic spline through the samples damps those that are shorter than four samples. In filters whose images
-are narrower than a pixel that moves stars by a thousandth of a pixel, by their pixel phase. So the samples are
-first brought to twice as fine a grid by the cosine series that goes through them, and the spline is put through
-those (this project's choice; `benchmarks/undersampled.py` has the figures).
+but a cubic spline through the samples damps those that are shorter than four samples. In filters whose
+images are narrower than a pixel that moves stars by a thousandth of a pixel, by their pixel phase. So the
+samples are first brought to twice as fine a grid by the cosine series that goes through them, and the spline
+is put through those (this project's choice; `benchmarks/undersampled.py` has the figures).
 """
 
 import numpy as np

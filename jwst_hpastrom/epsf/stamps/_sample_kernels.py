@@ -175,7 +175,8 @@ def grid_samples(
     """Grid the residuals of all samples about the interpolated model.
 
     The grid has ``os`` points a pixel, the model's spline ``knots``. Every good pixel within ``reach``
-    (square) of a star gives the residual of (P - s)/z about the model at its own offset, with weight z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
+    (square) of a star gives the residual of (P - s)/z about the model at its own offset, with weight
+    z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
     grid points, and among the four nearest of the field positions (ax, ay): sum_wr, sum_w (field, n, n).
     overlap (rings, field, field): weights times the products of the field positions' bilinear weights.
     Samples farther than limit[ring] (in their own sigmas) are left out; ring = integer part of the radius in
