@@ -33,7 +33,9 @@ def make_frame(library, n, rng):
     slope = 0.28 * np.log(10)
     mag = -8 + np.log1p(rng.uniform(0, 1, n) * np.expm1(slope * 6.5)) / slope
     model = np.full((SIZE, SIZE), SKY)
-    add_stars(model, library.coefficients, library.x, library.y, 4, x, y, 10 ** (-0.4 * mag), 1.0, 12.0)
+    add_stars(
+        model, library.coefficients, library.x, library.y, library.knots, x, y, 10 ** (-0.4 * mag), 1.0, 12.0
+    )
     err = np.sqrt(NOISE**2 + model / 300)
     bad = rng.uniform(size=model.shape) < 0.003
     data = np.where(bad, 0, model + rng.normal(0, err))

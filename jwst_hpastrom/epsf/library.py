@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import spline_filter
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.epsf import resampling
 from jwst_hpastrom.epsf.kernels import spline
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import detector_of
@@ -27,9 +27,10 @@ class EPSFLibrary(Displayed):
     """Effective PSFs at the nodes of a rectangular grid of detector positions (Methods §1).
 
     An effective PSF already holds the pixel's response: it is sampled at pixel offsets from the star, never
-    integrated. Values between the samples come from an interpolating cubic spline, values between the
-    field positions from the bilinear mean of the four nearest ones; outside the outermost nodes the
-    nearest edge is used. Offsets beyond the grid give 0.
+    integrated. Values between the samples come from an interpolating cubic spline, through twice as many
+    points where images are narrower than a pixel (see `jwst_hpastrom.epsf.resampling`); those between the
+    field positions from the bilinear mean of the four nearest ones; outside the outermost nodes the nearest
+    edge is used. Offsets beyond the grid give 0.
 
     Parameters
     ----------
@@ -116,9 +117,18 @@ class EPSFLibrary(Displayed):
     @cached_property
     def coefficients(self):
         """Cubic B-spline coefficients, mirrored at the border; what the kernels read."""
-        filtered = [spline_filter(psf, order=3, mode="mirror") for psf in self.data]
-        pad = spline.PAD
-        return np.ascontiguousarray(np.pad(filtered, ((0, 0), (pad, pad), (pad, pad)), mode="reflect"))
+        return resampling.spline_coefficients(self.data, self.knots // self.oversampling, spline.PAD)
+
+    @cached_property
+    def knots(self) -> int:
+        """Knots of the spline per pixel: the samples, or twice as many where the image is that narrow."""
+        return self.oversampling * resampling.refinement(self.data, self.oversampling)
+
+    def with_knots(self, knots: int) -> np.ndarray:
+        """Return the `coefficients` for so many knots per pixel, a multiple of the samples."""
+        if knots == self.knots:
+            return self.coefficients
+        return resampling.spline_coefficients(self.data, knots // self.oversampling, spline.PAD)
 
     @cached_property
     def single(self):
@@ -158,7 +168,7 @@ class EPSFLibrary(Displayed):
         shape = np.broadcast_shapes(dx.shape, dy.shape, x.shape, y.shape)
         args = [np.array(np.broadcast_to(a, shape)).ravel() for a in (dx, dy, x, y)]
         out = np.empty((3, args[0].size))
-        spline.evaluate(self.coefficients, self.x, self.y, self.oversampling, *args, *out)
+        spline.evaluate(self.coefficients, self.x, self.y, self.knots, *args, *out)
         values = out.reshape(3, *shape)
         return tuple(values) if gradient else values[0]
 

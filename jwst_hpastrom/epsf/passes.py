@@ -30,7 +30,7 @@ from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_crowded, mark_shapes, useless
 from jwst_hpastrom.epsf.star_config import StarFitConfig
 from jwst_hpastrom.epsf.wavefront import LINEAR, follow
-from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
+from jwst_hpastrom.epsf.weights import learned_weights, model_error, warn_of_epsf, with_model_error
 
 __all__ = ["measure_stars"]
 
@@ -38,7 +38,6 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 MODEL_ERROR = 0.03  # share of the subtracted light that a residual may be wrong by, at most
 CAUTION = 2.0  # times the share that bright stars show: an ePSF's errors are alike in neighboring pixels
-POOR_MODEL = 0.03  # of the light; six times what 0.3 % of flat field and unseen neighbors leave
 SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
 REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbors be fitted again
 SETTLED = 0.05  # standard errors: smaller changes count as none
@@ -377,14 +376,9 @@ class _Field:
             pairs = cKDTree(np.c_[self.x, self.y]).query_pairs(self.half + self.outer, output_type="ndarray")
             flags[np.unique(pairs)] |= int(Flag.SUBTRACTED)
         shares = self.learn_shares()
-        if shares[0] > POOR_MODEL:
-            log.warning(
-                "%s: the light of bright stars differs from the ePSF's by %.1f %% a pixel; the stated errors "
-                "hold it; an ePSF of these exposures, or perturbed, is better",
-                self.image.name, 100 * shares[0],
-            )  # fmt: skip
         snr = fit.snr  # stars are bright by their photons, however wrong the ePSF may be
         image = self.pixels, self.residual.data, self.library
+        warn_of_epsf(self.image.name, fit, *image, shares)
         fit = calibrate_cores(with_model_error(fit, *image, shares), fit, *image, self.image.name)
         return star_table(
             self.pixels,

@@ -1,5 +1,6 @@
 """What pixels weigh in the last fit of stars, and what the exposure shows beyond its stated errors."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,11 @@ from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.kernels.light_errors import light_variances
 from jwst_hpastrom.numerics import sigma_about_zero
 
-__all__ = ["expected_weights", "learned_weights", "model_error", "sky_excess", "with_model_error"]
+__all__ = [
+    "expected_weights", "learned_weights", "model_error", "sky_excess", "warn_of_epsf", "with_model_error",
+]  # fmt: skip
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
 
 FAINT = 0.3  # standard errors: starlight in pixels that tell how errors follow noise
 STRIDE = 3  # every third pixel in x and y tells how errors follow noise
@@ -24,6 +29,10 @@ BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that te
 NO_STAR = 0.2  # of the flux: larger sums of residuals are those of hot pixels, cosmic rays and galaxies
 MEAN_ABSOLUTE = 0.8  # of a standard normal deviate
 LARGEST_ERROR = 0.2  # of the light; more than any library of the right filter errs by
+POOR_MODEL = 0.03  # of the light; six times what 0.3 % of flat field and unseen neighbors leave
+BRIGHT_STAR = 300.0  # signal-to-noise ratio from which an ePSF's errors are to be feared
+FEW_BRIGHT = 10  # stars whose median tells
+LIMITING = 1.2  # times the error by photons: beyond, the ePSF decides what bright stars are good for
 CLIPPED = 2.5  # standard deviations beyond which a pixel tells no more than that
 CLIPPED_MEAN = 0.9776  # mean of min(z², CLIPPED²) of a standard normal z
 
@@ -222,3 +231,49 @@ def with_model_error(fit, pixels, residual, library, shares):
     x, y, xy = total**2 * more.T[:3]
     flux_var = fit.flux_var + of_pixels**2 * more[:, 3]
     return replace(fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=flux_var)
+
+
+def warn_of_epsf(name, fit, pixels, residual, library, shares):
+    """Warn where the ePSF's own errors, and not photons, limit the positions of bright stars.
+
+    The part of the light's error that stars at the same pixel phase have in common is the ePSF's; that of the
+    flat field and of neighbors, which no other library would change, is left out.
+
+    Parameters
+    ----------
+    name : str
+        Of the exposure.
+
+    fit : `~jwst_hpastrom.epsf.fit.FitResult`
+        Its variances are the photons'.
+
+    pixels, residual, library, shares
+        As in `with_model_error`.
+
+    Returns
+    -------
+    float
+        Median ratio of the position errors of stars with a signal-to-noise ratio above 300, with the ePSF's
+        errors to without; 1 where nothing tells.
+    """
+    total, of_pixels = shares
+    bright = np.flatnonzero(fit.fitted & (fit.snr > BRIGHT_STAR))
+    ratio = 1.0
+    if total > of_pixels and bright.size >= FEW_BRIGHT:
+        light, more = (pixels.data - residual).astype(np.float32), np.empty((bright.size, 4))
+        stars = (np.ascontiguousarray(a[bright]) for a in (fit.x, fit.y, fit.flux, fit.half_box))
+        light_variances(pixels.weight, light, PSFGrid.of(library), *stars, fit.n_parameters, more)
+        own = (total**2 - of_pixels**2) * (more[:, 0] + more[:, 1])
+        ratio = float(np.sqrt(1 + np.nanmedian(own / (fit.x_var + fit.y_var)[bright])))
+    if total > POOR_MODEL:
+        log.warning(
+            "%s: the light of bright stars differs from the ePSF's by %.1f %% a pixel; the stated errors "
+            "hold it; an ePSF of these exposures, or perturbed, is better", name, 100 * total,
+        )  # fmt: skip
+    elif ratio > LIMITING:
+        log.warning(
+            "%s: the ePSF limits the positions of bright stars (signal-to-noise ratio above %.0f): their "
+            "errors are %.1f times those by photons, and the stated errors hold it; more dithers, more stars "
+            "or a given ePSF (start_epsf) help", name, BRIGHT_STAR, ratio,
+        )  # fmt: skip
+    return ratio

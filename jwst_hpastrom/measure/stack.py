@@ -126,10 +126,11 @@ class Stack:
 
     def exposures(self):
         """Libraries, shifted field positions, Jacobians and flux scales as the kernels want them."""
-        coeff = np.stack([library.coefficients for library in self.libraries])
+        knots = max(library.knots for library in self.libraries)
+        coeff = np.stack([library.with_knots(knots) for library in self.libraries])
         gx = np.stack([self.libraries[k].x - o[0] for k, o in zip(self.lib, self.origin, strict=True)])
         gy = np.stack([self.libraries[k].y - o[1] for k, o in zip(self.lib, self.origin, strict=True)])
-        return Exposures(self.lib, coeff, gx, gy, self.libraries[0].oversampling, self.jacobians(), self.zp)
+        return Exposures(self.lib, coeff, gx, gy, knots, self.jacobians(), self.zp)
 
 
 class Field:

@@ -125,7 +125,7 @@ class Tile:
         node, known = np.zeros((self.data.shape[0], 1)), np.isfinite(px + py)
         exposures = self.exposures._replace(
             lib=np.zeros(len(node), np.int64), coeff=wings.coefficients[None], gx=node, gy=node,
-            os=wings.oversampling,
+            os=wings.knots,
         )  # fmt: skip
         stars = Stars(px, py, flux, known, known, radius)
         _kernels.add_models(self.far, exposures, stars, 1.0, radius > self.half + 1.0)

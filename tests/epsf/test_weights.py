@@ -7,7 +7,14 @@ import pytest
 
 from jwst_hpastrom.epsf import Image, fit_stars, measure_stars
 from jwst_hpastrom.epsf.fit import Pixels, fit_positions, subtract
-from jwst_hpastrom.epsf.weights import expected_weights, model_error, sky_excess, with_model_error
+from jwst_hpastrom.epsf.weights import (
+    LIMITING,
+    expected_weights,
+    model_error,
+    sky_excess,
+    warn_of_epsf,
+    with_model_error,
+)
 
 from .conftest import make_field, make_library, psi
 
@@ -160,3 +167,26 @@ def test_hot_pixels_do_not_count_as_bright_stars():
     fit = fit_positions(pixels, library, *found, np.full(found[0].size, 0.3), np.zeros(found[0].size), 2)
     left = subtract(pixels, library, fit).data
     assert model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky)[0] < 0.002
+
+
+@pytest.mark.parametrize(
+    ("flat", "wider", "said"),
+    [(0.0, 1.0, ""), (0.01, 1.0, ""), (0.0, 1.005, "limits"), (0.0, 1.02, "differs from")],
+)
+def test_an_epsf_that_limits_bright_stars_is_named(flat, wider, said, caplog):
+    x, y, image = flat_field(flat)
+    pixels, library = Pixels.of(image), make_library(sigma=wider * SIGMA)
+    fit = fit_positions(pixels, library, x, y, np.full(x.size, 0.3), np.zeros(x.size), 2)
+    left = subtract(pixels, library, fit).data
+    shares = model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky)
+    ratio = warn_of_epsf("made.fits", fit, pixels, left, library, shares)
+    assert said in caplog.text
+    assert bool(said) == (ratio > LIMITING) == ("made.fits" in caplog.text)
+
+
+def test_few_bright_stars_tell_nothing_of_the_epsf():
+    x, y, image = flat_field(0.0)
+    pixels, library = Pixels.of(image), make_library(sigma=1.02 * SIGMA)
+    fit = fit_positions(pixels, library, x[:5], y[:5], np.full(5, 0.3), np.zeros(5), 2)
+    assert warn_of_epsf("made.fits", fit, pixels, pixels.data, library, (0.02, 0.0)) == 1
+    assert warn_of_epsf("made.fits", fit, pixels, pixels.data, library, (np.nan, np.nan)) == 1

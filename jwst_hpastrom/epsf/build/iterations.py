@@ -28,6 +28,7 @@ HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 FEWEST_STARS = 20  # measurements to build from
 GOOD_OPTICS = 0.02  # of the light: what few stars tell better than a model
+OPTICS_ROUNDS = 3  # that the model of the optics is fitted to the stars: its derivatives change on the way
 GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
@@ -158,7 +159,7 @@ def _follow(job, run, library, config):
     if given or run.it in config.retrieved_at:
         run.modes = modes_of(replace(library, meta=dict(run.made_for or library.meta)))
         if not given and run.it == max(config.retrieved_at):
-            library = _from_optics(run, library, config)
+            library = _from_optics(job, run, library, config)
     if run.modes is None or (len(stars.frames) == 1 and not given):
         return library
     for _ in range(GIVEN_ROUNDS if given else 1):
@@ -175,7 +176,7 @@ def _follow(job, run, library, config):
     return library
 
 
-def _from_optics(run, library, config):
+def _from_optics(job, run, library, config):
     """Return a model of the optics in place of the library, to learn the difference from it, if it is good.
 
     Errors of an ePSF that follow the stars' pixel phases hide in their positions, and few stars leave much of
@@ -185,7 +186,15 @@ def _from_optics(run, library, config):
     if run.modes is None or run.modes.wavefront.misfit > GOOD_OPTICS or not sparse:
         return library
     later = tuple(run.it + k for k in JUDGED_AT)
-    run.difference = Difference(run.modes.model(library), config.band_limit, judged_at=later)
+    library, change = run.modes.model(library), np.zeros(1)
+    for _ in range(OPTICS_ROUNDS):  # the stars tell the optics better than the library that they made
+        run.stars.fit(job, library)
+        nm = run.stars.over_field(job, library, run.modes)
+        change, run.modes = change + nm, run.modes.moved(nm)
+        library = run.modes.model(library)
+    moved = np.sqrt(np.square(change).sum(-1))
+    log.info("the optics' wavefront, in the middle and over the field: %s nm RMS more", moved.round(1))
+    run.difference = Difference(library, config.band_limit, judged_at=later)
     log.info("the ePSF is learned as a difference from the model of the optics")
     return run.difference.start
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 from scipy.fft import fft2, fftfreq, ifft2
-from scipy.ndimage import convolve1d, map_coordinates, shift, spline_filter
+from scipy.ndimage import convolve1d, map_coordinates, spline_filter
+
+from jwst_hpastrom.epsf.resampling import FINER, moved, upsampled
 
 __all__ = ["center_offsets", "low_pass", "recenter", "smooth_update", "within_band"]
 
@@ -120,11 +122,11 @@ def center_offsets(psf, oversampling):
     dx, dy : float
         Position of the center, pixels (Anderson & King 2000).
     """
-    coeff = spline_filter(psf, order=3, mode="mirror")
-    c, dx, dy = psf.shape[0] // 2, 0.0, 0.0
+    coeff, step = spline_filter(upsampled(psf, FINER), order=3, mode="mirror"), FINER * oversampling
+    c, dx, dy = coeff.shape[0] // 2, 0.0, 0.0
 
     def value(x, y):
-        at = [[c + y * oversampling], [c + x * oversampling]]
+        at = [[c + y * step], [c + x * step]]
         return map_coordinates(coeff, at, order=3, mode="mirror", prefilter=False)[0]
 
     h = 0.05
@@ -164,5 +166,5 @@ def recenter(data, oversampling):
     for k, psf in enumerate(data):
         offsets[k] = dx, dy = center_offsets(psf, oversampling)
         if max(abs(dx), abs(dy)) > 1e-6:
-            out[k] = shift(psf, (-dy * oversampling, -dx * oversampling), order=3, mode="mirror")
+            out[k] = moved(psf, -dx * oversampling, -dy * oversampling)
     return out, offsets

@@ -26,12 +26,12 @@ class PSFGrid(NamedTuple):
     coeff: np.ndarray
     gx: np.ndarray
     gy: np.ndarray
-    os: int  # samples per pixel
+    os: int  # knots per pixel
 
     @classmethod
     def of(cls, library):
         """Return a library as kernels want it."""
-        return cls(library.coefficients, library.x, library.y, library.oversampling)
+        return cls(library.coefficients, library.x, library.y, library.knots)
 
 
 class Stars(NamedTuple):

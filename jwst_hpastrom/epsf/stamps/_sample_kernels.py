@@ -49,7 +49,7 @@ def corners(gx, gy, x, y, share):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def row_residuals(d, base, line, wx, os, noise, x, dy2, residual, weight, chi, radius):
+def row_residuals(d, base, line, wx, knots, noise, x, dy2, residual, weight, chi, radius):
     """Residuals of a row of pixels, their weights, sizes in sigmas and distances from the star.
 
     ``noise``: 1/z, slope/z and the floor's square. Variances are above zero: without the test for it the
@@ -58,7 +58,7 @@ def row_residuals(d, base, line, wx, os, noise, x, dy2, residual, weight, chi, r
     w0, w1, w2, w3 = np.float32(wx[0]), np.float32(wx[1]), np.float32(wx[2]), np.float32(wx[3])
     back, slope, floor2 = noise[0], noise[1], noise[2]
     for i in range(d.size):
-        k = i * os
+        k = i * knots
         m = w0 * line[k] + w1 * line[k + 1] + w2 * line[k + 2] + w3 * line[k + 3]
         mp = max(m, np.float32(0.0))
         r = d[i] * back - m
@@ -158,6 +158,7 @@ def grid_samples(
     coeff,
     gx,
     gy,
+    knots,
     os,
     reach,
     slope,
@@ -173,8 +174,9 @@ def grid_samples(
 ):
     """Grid the residuals of all samples about the interpolated model.
 
-    Every good pixel within ``reach`` (square) of a star gives the residual of (P - s)/z about the model at
-    its own offset, with weight z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
+    The grid has ``os`` points a pixel, the model's spline ``knots``. Every good pixel within ``reach``
+    (square) of a star gives the residual of (P - s)/z about the model at its own offset, with weight
+    z²/(variance + (floor z ψ)²). It is shared bilinearly among the four nearest
     grid points, and among the four nearest of the field positions (ax, ay): sum_wr, sum_w (field, n, n).
     overlap (rings, field, field): weights times the products of the field positions' bilinear weights.
     Samples farther than limit[ring] (in their own sigmas) are left out; ring = integer part of the radius in
@@ -185,7 +187,8 @@ def grid_samples(
     n = sum_w.shape[1]
     half = (n - 1) / 2.0
     side = clean.shape[1]
-    line, noise = np.empty((side + 1) * os + 4, np.float32), np.empty(3, np.float32)
+    line, noise = np.empty((side + 1) * knots + 4, np.float32), np.empty(3, np.float32)
+    middle = (coeff.shape[1] - 2 * PAD - 1) / 2.0
     sums = np.zeros(
         (n, os, 8, (n - 1) // os + 1), np.float32
     )  # of a cell's stars: no more digits than they have
@@ -221,8 +224,10 @@ def grid_samples(
             u0, v0 = (i0 + ox[s] - x[s]) * os + half, (j0 + oy[s] - y[s]) * os + half
             iu0, jv0 = int(np.floor(u0)), int(np.floor(v0))
             fu, fv = u0 - iu0, v0 - jv0
-            spline_weights(fu, wx, ux)
-            spline_weights(fv, wy, uy)
+            um, vm = (i0 + ox[s] - x[s]) * knots + middle, (j0 + oy[s] - y[s]) * knots + middle
+            im, jm = int(np.floor(um)), int(np.floor(vm))
+            spline_weights(um - im, wx, ux)
+            spline_weights(vm - jm, wy, uy)
             r, w, chi, rad = work[0, :width], work[1, :width], work[2, :width], work[3, :width]
             weighted = work[4, :width]
             k00, k01, k10, k11 = corners(gx, gy, x[s], y[s], in_model)
@@ -230,9 +235,10 @@ def grid_samples(
             noise[0], noise[1], noise[2] = 1.0 / z, slope / z, floor2
             for j in range(j0, j1 + 1):
                 jv = jv0 + (j - j0) * os
-                model_line(models, in_model, jv + PAD - 1, wy, iu0 + PAD - 1, (width - 1) * os + 4, line)
+                row = jm + (j - j0) * knots + PAD - 1
+                model_line(models, in_model, row, wy, im + PAD - 1, (width - 1) * knots + 4, line)
                 row_residuals(
-                    clean[s, j, i0 : i1 + 1], base[s, j, i0 : i1 + 1], line, wx, os, noise,
+                    clean[s, j, i0 : i1 + 1], base[s, j, i0 : i1 + 1], line, wx, knots, noise,
                     np.float32(x[s] - i0 - ox[s]), np.float32((j + oy[s] - y[s]) ** 2), r, w, chi, rad,
                 )  # fmt: skip
                 u, d = judge_row(r, w, chi, rad, limit, histogram, star_misfit[number], ring_weight)

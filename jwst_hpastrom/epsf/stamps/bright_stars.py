@@ -7,11 +7,11 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell
-from jwst_hpastrom.epsf.stamps.drifts import Drifts, drift_in_stamps
+from jwst_hpastrom.epsf.stamps.drifts import Drifts, drift_in_stamps, field_in_stamps
 from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
-from jwst_hpastrom.epsf.wavefront import MODES
+from jwst_hpastrom.epsf.wavefront import MODES, most_likely
 from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
 from jwst_hpastrom.storage import in_memory
 
@@ -147,6 +147,18 @@ class BrightStars:
         mean = nm.mean(0)
         self.drifts = Drifts(modes, nm - mean)
         return mean
+
+    def over_field(self, job, library, modes):
+        """Return the wavefront's change from the library over the field, nm, shape (3, modes).
+
+        Of all exposures together, each about its own drift.
+        """
+        at = self.split(self.x, self.y, self.flux, self.ok)
+        slopes = [f.slope for f in self.frames]
+        each = self._on_stamps(job, field_in_stamps, self._each(library), [modes] * len(slopes), *at, slopes)
+        normal, right = (sum(part) for part in zip(*each, strict=True))
+        nm, _ = most_likely(normal, right)
+        return nm.reshape(3, MODES)
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]

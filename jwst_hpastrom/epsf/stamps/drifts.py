@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jwst_hpastrom.epsf.wavefront import REACH, Modes, drift_of
+from jwst_hpastrom.epsf.wavefront import REACH, Modes, drift_of, field_equations
 from jwst_hpastrom.epsf.weights import MOST_STARS
 
-__all__ = ["Drifts", "drift_in_stamps"]
+__all__ = ["Drifts", "drift_in_stamps", "field_in_stamps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,25 @@ def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope):
     -------
     `~jwst_hpastrom.epsf.wavefront.Drift`
     """
+    return drift_of(modes, library, *_bright(stamps, library, x, y, flux, use, slope))
+
+
+def field_in_stamps(stamps, library, modes, x, y, flux, use, slope):
+    """Find the equations of the wavefront over an exposure's field, as `field_equations` does.
+
+    Parameters are those of `drift_in_stamps`.
+
+    Returns
+    -------
+    normal : ndarray, shape (3 modes, 3 modes)
+
+    right : ndarray, shape (3 modes,)
+    """
+    return field_equations(modes, library, *_bright(stamps, library, x, y, flux, use, slope))
+
+
+def _bright(stamps, library, x, y, flux, use, slope):
+    """Brightest stars, the pixels around them less their light, weights, and the pixels' columns and rows."""
     rows = np.flatnonzero(use & np.isfinite(x + y + flux))
     rows = rows[np.argsort(-flux[rows], kind="stable")][:MOST_STARS]
     x, y, flux = x[rows], y[rows], flux[rows]
@@ -67,4 +86,4 @@ def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope):
     light = flux[:, None, None] * library.evaluate(i - a, j - b, a, b)
     known = np.isfinite(data) & (base > 0)
     weight = np.where(known, 1 / np.maximum(base + slope * np.maximum(light, 0), 1e-30), 0)
-    return drift_of(modes, library, x, y, flux, np.where(known, data - light, 0), weight, i, j)
+    return x, y, flux, np.where(known, data - light, 0), weight, i, j

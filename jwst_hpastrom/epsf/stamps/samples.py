@@ -140,8 +140,8 @@ def collect_samples(stamps, library, x, y, flux, use, slope, limit, nodes=None):
     part = np.zeros((k.size, 2))
     used, dropped = _sample_kernels.grid_samples(
         stamps.clean, stamps.base, stamps.ox, stamps.oy, k, x, y, flux, library.single, library.x, library.y,
-        library.oversampling, library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr, sum_w, overlap,
-        histogram, part,
+        library.knots, library.oversampling, library.half_width, slope, MISFIT_FLOOR, limit, *nodes, sum_wr,
+        sum_w, overlap, histogram, part,
     )  # fmt: skip
     misfit = np.full(x.size, np.nan)
     misfit[k] = part[:, 0] / np.maximum(part[:, 1], 1.0)

@@ -7,9 +7,14 @@ from jwst_hpastrom.epsf.wavefront.drift import (
     Drift,
     Modes,
     drift_of,
+    field_equations,
     follow,
     modes_of,
+    most_likely,
 )
 from jwst_hpastrom.epsf.wavefront.optics import MODES
 
-__all__ = ["LINEAR", "MODES", "MOST_STARS", "REACH", "Drift", "Modes", "drift_of", "follow", "modes_of"]
+__all__ = [
+    "LINEAR", "MODES", "MOST_STARS", "REACH", "Drift", "Modes", "drift_of", "field_equations", "follow",
+    "modes_of", "most_likely",
+]  # fmt: skip

@@ -20,7 +20,7 @@ from jwst_hpastrom.epsf.weights import BRIGHT_PIXEL, MEAN_ABSOLUTE, MOST_STARS, 
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.instrument import filter_of, nominal_scale
 
-__all__ = ["Drift", "Modes", "drift_of", "follow", "modes_of"]
+__all__ = ["Drift", "Modes", "drift_of", "field_equations", "follow", "modes_of", "most_likely"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -32,6 +32,7 @@ AMPLITUDES = np.geomspace(0.1, 100.0, 25)  # nm: standard deviations of the drif
 LINEAR = 6.0  # nm RMS: up to here the change of the ePSF follows from its derivatives
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
+WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
 CACHED = "_wavefront_modes"  # name under which a library keeps them
 
 
@@ -84,6 +85,10 @@ class Modes:
         data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
         return replace(library, data=np.array(data))
 
+    def moved(self, nm):
+        """Return those about a wavefront changed by coefficients (3, modes), linear over the field."""
+        return replace(self, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
+
     def _image(self, k, nm):
         """Centered and normalized ePSF of a changed wavefront at a field position."""
         base, _, inverse = self._bases[k]
@@ -108,7 +113,7 @@ class Modes:
         """Coefficients, ePSF, and shift for what the center is off, at each field position."""
         step, out = self.optics.oversampling, []
         for nm, images in self._derivatives:
-            inverse = np.linalg.inv(_off_center(images[-3:-1], step))
+            inverse = np.linalg.inv(_off_center(images[SHIFT], step))
             shift = -inverse @ _off_center(images[0], step)
             out.append((nm, _normalized(self.optics.image(nm, shift), step), inverse))
         return out
@@ -160,7 +165,7 @@ def _modes_of(library):
 
 def _gauged(images, step):
     """Derivatives by the wavefront that keep the ePSF's center and its sum within 5 pixels."""
-    psi, by_nm, by_shift = images[0], images[1:-3], images[-3:-1]
+    psi, by_nm, by_shift = images[0], images[WAVES], images[SHIFT]
     shifts = np.linalg.solve(_off_center(by_shift, step), _off_center(by_nm, step))
     kept = by_nm - np.tensordot(shifts.T, by_shift, 1)
     inside = _inside(psi.shape[-1], step)
@@ -249,14 +254,61 @@ def drift_of(modes, library, x, y, flux, left, weight, i, j):
     -------
     `Drift`
     """
-    none = np.zeros(MODES)
+    free = _free_residuals(modes, library, x, y, flux, left, weight, i, j)
+    if free is None:
+        return Drift(np.zeros(MODES), n_stars=len(x))
+    residual, changes, keep, _ = free
+    n = len(residual)
+    nm, evidence = _solve(residual, changes, keep)
+    half = np.arange(n) % 2 == 0
+    before = after = 0.0
+    for one in (half, ~half):
+        told, _ = _solve(residual[one], changes[one], keep[one])
+        other = residual[~one], changes[~one], keep[~one]
+        before += np.sum(other[2] * other[0] ** 2)
+        after += np.sum(other[2] * (other[0] - other[1] @ told) ** 2)
+    gain = 1 - after / max(before, 1e-300)
+    sure = evidence > SURE and before - after > SURE
+    return Drift(nm if sure else np.zeros(MODES), float(evidence), float(gain), n)
+
+
+def field_equations(modes, library, x, y, flux, left, weight, i, j):
+    """Normal equations of a change of the wavefront that is linear over the field.
+
+    Parameters
+    ----------
+    modes, library, x, y, flux, left, weight, i, j
+        As in `drift_of`.
+
+    Returns
+    -------
+    normal : ndarray, shape (3 modes, 3 modes)
+        Of the changes in the middle, and from there to half a span in x and in y.
+
+    right : ndarray, shape (3 modes,)
+        Both zero where too few stars tell.
+    """
+    free = _free_residuals(modes, library, x, y, flux, left, weight, i, j)
+    if free is None:
+        return np.zeros((3 * MODES, 3 * MODES)), np.zeros(3 * MODES)
+    residual, changes, keep, (x, y) = free
+    u, v = (np.stack([x, y]) - modes.wavefront.middle[:, None]) / modes.wavefront.span[:, None]
+    over_field = np.stack([np.ones(x.size), u, v], 1)[:, None, :, None] * changes[:, :, None]
+    return _normal(residual, over_field.reshape(*residual.shape, -1), keep)
+
+
+def _free_residuals(modes, library, x, y, flux, left, weight, i, j):
+    """Residuals and their changes by the modes in units of the errors, free of position and flux.
+
+    Also the weights that pixels keep, and where the stars are; None where there are too few.
+    """
     noise = np.where(weight > 0, MEAN_ABSOLUTE / np.sqrt(np.maximum(weight, 1e-30)), 0)
     off = np.sum(np.where(weight > 0, np.abs(left), 0) - noise, axis=(1, 2))
     star = off < NO_STAR * np.asarray(flux, float)
     x, y, flux, left, weight, i, j = (a[star] for a in (x, y, flux, left, weight, i, j))
     n = x.size
     if n < LEAST_STARS:
-        return Drift(none, n_stars=n)
+        return None
     at = [np.asarray(p, float)[:, None, None] for p in (x, y)]
     psi, by_x, by_y = library.evaluate(i - at[0], j - at[1], *at, gradient=True)
     z = np.asarray(flux, float)[:, None, None]
@@ -274,24 +326,21 @@ def drift_of(modes, library, x, y, flux, left, weight, i, j):
         off = np.abs(residual - changes @ nm)
         noise = max(1.0, np.median(off[root.reshape(n, -1) > 0]) / 0.6745)
         keep = np.minimum(1.0, CLIP * noise / np.maximum(off, 1e-30)) / noise**2
-    nm, evidence = _solve(residual, changes, keep)
-    half = np.arange(n) % 2 == 0
-    before = after = 0.0
-    for one in (half, ~half):
-        told, _ = _solve(residual[one], changes[one], keep[one])
-        other = residual[~one], changes[~one], keep[~one]
-        before += np.sum(other[2] * other[0] ** 2)
-        after += np.sum(other[2] * (other[0] - other[1] @ told) ** 2)
-    gain = 1 - after / max(before, 1e-300)
-    sure = evidence > SURE and before - after > SURE
-    return Drift(nm if sure else none, float(evidence), float(gain), n)
+    return residual, changes, keep, (np.asarray(x, float), np.asarray(y, float))
+
+
+def _normal(residual, changes, keep):
+    changes = changes.reshape(-1, changes.shape[-1])
+    weighted = changes * keep.reshape(-1, 1)
+    return weighted.T @ changes, weighted.T @ residual.ravel()
 
 
 def _solve(residual, changes, keep):
+    return most_likely(*_normal(residual, changes, keep))
+
+
+def most_likely(normal, right):
     """Coefficients with the prior that has the largest evidence, and the logarithm of its odds to none."""
-    weighted = changes * keep[..., None]
-    normal = np.einsum("npk,npl->kl", weighted, changes)
-    right = np.einsum("npk,np->k", weighted, residual)
     value, vector = np.linalg.eigh(normal)
     value, turned = np.maximum(value, 0), vector.T @ right
     prior = 1 / AMPLITUDES[:, None] ** 2

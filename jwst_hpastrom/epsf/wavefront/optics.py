@@ -1,8 +1,8 @@
 """A small model of the telescope's optics: what the wavefront does to an effective PSF.
 
 The effective PSF is the Fourier transform of the pupil's autocorrelation times the transfer functions of the
-pixel and of the charge's diffusion (Goodman, Introduction to Fourier Optics, chapter 6). The pupil is that of
-JWST: 18 hexagons, the missing one in the middle, three struts.
+pixel, of the charge's diffusion and of the pixels' coupling (Goodman, Introduction to Fourier Optics, chapter
+6). The pupil is that of JWST: 18 hexagons, the missing one in the middle, three struts.
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ FIRST, LAST = 4, 15  # Noll's indices of the Zernikes: defocus to the fourth ord
 MODES = LAST - FIRST + 1
 WAVELENGTHS = 3  # that stand for a band
 DIFFUSION = 0.2  # pixels: standard deviation of the charge's diffusion and of the pointing's jitter
+COUPLING = 0.005  # of a pixel's signal that each of its four neighbors reads (interpixel capacitance)
 
 
 @cache
@@ -92,6 +93,12 @@ def _modes():
     return np.array([zernike(j, x / RADIUS, y / RADIUS) for j in range(FIRST, LAST + 1)])
 
 
+def _neighbors(f):
+    """Transfer function of a pixel's four neighbors less four times its own."""
+    fy, fx = f
+    return 2 * (np.cos(2 * np.pi * fx) + np.cos(2 * np.pi * fy)) - 4
+
+
 @dataclass(frozen=True)
 class Optics:
     """Effective PSFs of one filter and pixel, on a grid around the star.
@@ -112,6 +119,9 @@ class Optics:
 
     diffusion : float
         Standard deviation of what blurs the image besides the pixel, pixels.
+
+    coupling : float
+        Share of a pixel's signal that each of its four neighbors reads.
     """
 
     wavelength: float
@@ -120,10 +130,11 @@ class Optics:
     half_width: float
     oversampling: int = 4
     diffusion: float = DIFFUSION
+    coupling: float = COUPLING
 
-    def blurred(self, diffusion):
-        """Return the optics with another diffusion."""
-        new = replace(self, diffusion=float(diffusion))
+    def blurred(self, diffusion, coupling):
+        """Return the optics with another diffusion and coupling."""
+        new = replace(self, diffusion=float(diffusion), coupling=float(coupling))
         new.__dict__["_bands"] = self._bands
         return new
 
@@ -147,7 +158,8 @@ class Optics:
 
     def _blur(self, f):
         fy, fx = f
-        return np.sinc(fx) * np.sinc(fy) * np.exp(-2 * (np.pi * self.diffusion) ** 2 * (fx**2 + fy**2))
+        pixel = np.sinc(fx) * np.sinc(fy) * np.exp(-2 * (np.pi * self.diffusion) ** 2 * (fx**2 + fy**2))
+        return pixel * (1 + self.coupling * _neighbors(f))
 
     def image(self, nm, shift=(0.0, 0.0), derivatives=False):
         """Effective PSF of a wavefront, of sum 1 over all pixels.
@@ -161,12 +173,12 @@ class Optics:
             Of the star, pixels (x, y).
 
         derivatives : bool
-            Return those by each coefficient (1/nm), by the shift in x and y, and by the diffusion (1/pixel),
-            too.
+            Return those by each coefficient (1/nm), by the shift in x and y (1/pixel), by the diffusion
+            (1/pixel) and by the coupling, too.
 
         Returns
         -------
-        ndarray, shape (n, n) or (1 + modes + 3, n, n)
+        ndarray, shape (n, n) or (1 + modes + 4, n, n)
         """
         transmission, *_ = _pupil()
         modes = _modes()
@@ -188,6 +200,7 @@ class Optics:
             otf = otf * (turn * self._blur(f) * (cell / light / WAVELENGTHS))
             if derivatives:
                 more = [-2j * np.pi * fx, -2j * np.pi * fy, -4 * np.pi**2 * self.diffusion * (fx**2 + fy**2)]
+                more.append(_neighbors(f) / (1 + self.coupling * _neighbors(f)))
                 otf = np.concatenate([otf, otf[0] * np.array([m + 0 * otf[0] for m in more])])
             total = total + ((by_y @ otf) @ by_x).real
         return total if derivatives else total[0]

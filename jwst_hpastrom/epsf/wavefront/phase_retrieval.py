@@ -18,6 +18,7 @@ NEAR = 0.03  # of the light: a start that comes so near is not in a wrong valley
 SETTLED = 1e-3  # of the χ²: smaller gains end the search
 INWARD = 0.8  # of the way from the field's middle to its corners
 DIFFUSION = (0.02, 0.8)  # pixels: limits
+COUPLING = (0.0, 0.03)  # limits; 0.005 to 0.008 in JWST's detectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +75,19 @@ def retrieve(library, wavelength, width, pixel):
     weight = 1 / np.sqrt(np.maximum(target, 0) + FLOOR * target.max())
     total = np.sum(np.square(weight * target))
     best = None
+
+    def begin(nm):
+        return _State(nm, np.zeros(2), optics.diffusion, optics.coupling)
+
     for start in STARTS:
         nm = np.zeros(MODES)
         nm[: len(start)] = start
-        found = _search(optics, target, weight, _State(nm, np.zeros(2), optics.diffusion), WEAK, FIRST_STEPS)
+        found = _search(optics, target, weight, begin(nm), WEAK, FIRST_STEPS)
         best = found if best is None or found[1] < best[1] else best
         if best[1] < NEAR**2 * total:
             break
     state, cost = _search(optics, target, weight, best[0], WEAK, STEPS)
-    nm, optics = state.nm, optics.blurred(state.diffusion)
+    nm, optics = state.nm, optics.blurred(state.diffusion, state.coupling)
     places, each = [(0.0, 0.0)], [nm]
     for u in (-INWARD, INWARD) if library.x.size > 1 else ():
         for v in (-INWARD, INWARD) if library.y.size > 1 else ():
@@ -103,10 +108,12 @@ class _State:
     nm: np.ndarray
     shift: np.ndarray
     diffusion: float
+    coupling: float
 
     def moved(self, step):
         diffusion = float(np.clip(self.diffusion + step[MODES + 2], *DIFFUSION))
-        return _State(self.nm + step[:MODES], self.shift + step[MODES : MODES + 2], diffusion)
+        coupling = float(np.clip(self.coupling + step[MODES + 3], *COUPLING))
+        return _State(self.nm + step[:MODES], self.shift + step[MODES : MODES + 2], diffusion, coupling)
 
 
 def _inner(library, x, y, optics):
@@ -120,7 +127,7 @@ def _search(optics, target, weight, start, prior, steps):
     prior = prior * np.sum(np.square(weight * target))
 
     def images(state, derivatives=False):
-        return optics.blurred(state.diffusion).image(state.nm, state.shift, derivatives)
+        return optics.blurred(state.diffusion, state.coupling).image(state.nm, state.shift, derivatives)
 
     def judge(state):
         model = weight * images(state)

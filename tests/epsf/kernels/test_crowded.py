@@ -12,7 +12,7 @@ RING = (1.0, 2.5)
 
 
 def lib(library):
-    return library.coefficients, library.x, library.y, library.oversampling
+    return library.coefficients, library.x, library.y, library.knots
 
 
 def test_residual_statistics(grid_field, library):

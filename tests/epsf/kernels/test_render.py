@@ -7,7 +7,7 @@ from jwst_hpastrom.epsf.kernels import render
 
 
 def lib(library):
-    return library.coefficients, library.x, library.y, library.oversampling
+    return library.coefficients, library.x, library.y, library.knots
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The builder's cores against slow, obvious twins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ SIDE = 2 * HALF + 1
 
 
 def library_args(library):
-    return library.coefficients, library.x, library.y, library.oversampling
+    return library.coefficients, library.x, library.y, library.knots
 
 
 @pytest.fixture
@@ -77,15 +79,18 @@ def slow_samples(library, clean, base, ox, oy, x, y, flux, slope, limit, nodes):
 
 
 @pytest.mark.parametrize("nodes", [(np.array([60.0]), np.array([60.0])), (np.array([0.0, 127.0]),) * 2])
-def test_grid_samples(library, stamps, nodes):
+@pytest.mark.parametrize("knots", [4, 8])
+def test_grid_samples(library, stamps, nodes, knots):
+    library = replace(library)
+    library.__dict__["knots"] = knots
     stamps = tuple(a[:2] for a in stamps)
     limit = np.full(RINGS, 3.0)
     expected = slow_samples(library, *stamps, 0.01, limit, nodes)
     sums = [np.zeros_like(a) for a in expected[:4]]
     clean, base, ox, oy, x, y, flux = stamps
     tally = grid_samples(
-        clean, base, ox, oy, np.arange(2), x, y, flux, *library_args(library), library.half_width, 0.01,
-        MISFIT_FLOOR, limit, *nodes, *sums, np.zeros((2, 2)),
+        clean, base, ox, oy, np.arange(2), x, y, flux, *library_args(library), library.oversampling,
+        library.half_width, 0.01, MISFIT_FLOOR, limit, *nodes, *sums, np.zeros((2, 2)),
     )  # fmt: skip
     assert tally == expected[4:]
     if nodes[0].size == 1:  # one field position has nothing to overlap with
