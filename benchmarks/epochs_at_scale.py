@@ -26,6 +26,7 @@ FIRST, LAST = 2022.3, 2025.2
 
 def make_lists(rng, n_epochs, n_exposures, n_stars):
     """Star lists by epoch, the truth, and a catalog like Gaia's of the 200 brightest stars."""
+    from jwst_hpastrom.columns import Flag
     from jwst_hpastrom.geometry import TangentPlane, propagate
     from jwst_hpastrom.simulation import simulate_field
 
@@ -44,7 +45,8 @@ def make_lists(rng, n_epochs, n_exposures, n_stars):
             x, y = (v + rng.normal(size=v.size) * error for v in (x, y))
             table = Table({"x": x, "y": y, "x_err": error, "y_err": error}, meta=dict(exposure.meta))
             table["mag"] = mag + rng.normal(0, 0.004, mag.size)
-            table["mag_err"], table["qfit"], table["flags"] = 0.004, 0.02, 0
+            # these positions have nothing of their neighbors' light, as where fits subtract them
+            table["mag_err"], table["qfit"], table["flags"] = 0.004, 0.02, int(Flag.SUBTRACTED)
             table["ra"], table["dec"] = exposure.to_sky(x, y)
             lists.append(table)
         epochs.append(lists)
