@@ -133,7 +133,8 @@ def solve_plates(
     has Gaia's, with Gaia's covariance as prior, and offsets by group as large as its own fit found, or as a
     measurement's error. What the field stars leave undetermined, a polynomial that is linear in time, is
     the frame: only the reference stars determine it, each with one weight at all epochs. Two epochs are held
-    by the reference stars alone; from three on all stars help, those of few epochs with Student's weights.
+    by the reference stars, and by all others as far as their motions stream no more over the field than the
+    catalog needs; from three on all stars help, those of few epochs with Student's weights.
     """
     rows = best_stars(links, star, config.max_stars)
     links, star = links.take(rows), np.arange(star.size)

@@ -1,6 +1,10 @@
 """Which list of several epochs has a wrong time: what the stars' motions say of all times together."""
 
+from typing import NamedTuple
+
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -9,18 +13,30 @@ __all__ = ["list_times"]
 
 #: fewest stars and measurements of each that tell
 LEAST, EPOCHS = 30, 3
-#: shifts of a list's time that are tried, in units of the baseline: fine about none
+#: shifts of a list's time that are tried, in units of the baseline: fine about none; and how well it is found
 SHIFTS = np.r_[-np.geomspace(4.0, 0.01, 24), 0.0, np.geomspace(0.01, 4.0, 24)]
-#: squared dispersion of the motions over the spread that is measured, and factors on squared errors
-DISPERSIONS, FACTORS = np.r_[np.geomspace(1e-3, 1.0, 8), 1.5], np.geomspace(0.1, 10.0, 17)
-#: widths beyond which a motion, and multiples of the typical chi-square beyond which a star, takes no part
+PRECISE = 1e-4
+#: squared dispersion of the motions over the spread that is measured, and least and largest factor on squared
+#: errors
+DISPERSIONS, FACTORS = np.geomspace(1e-3, 10.0, 13), (0.1, 10.0)
+#: widths beyond which a motion, and multiples of the typical chi-square beyond which a star, is odd
 FAST, WILD = 5.0, 9.0
+#: of odd stars: shares of fast ones over slow ones and of wrong measurements, and widths of these in those of
+#: motions and of errors. A wrong measurement is more likely than a fast star, or wrong ones would look like
+#: fast stars of another time
+FAST_SHARE, WRONG = 0.01, 0.02
+FAST_WIDTHS, WIDE = (5.0, 25.0, 125.0, 625.0), 30.0
+#: years of their motion that odd stars may be off by: fast ones are near, with parallaxes of a tenth of what
+#: they move in a year, and more than one measurement of others may be wrong
+PARALLAX = 0.1
 #: logarithm of the likelihood by which a list's time must be better for the next one to be sought, 4.5 sigma
 SEEN = 10.0
+#: and by which it is better at one standard error
+ONE_SIGMA = 0.5
 #: degree of the polynomials over the field that each list's transformation may be off by; stars a term
 MOST_DEGREE, STARS_PER_TERM = 3, 15
 #: stars that tell as well as more would, those of smallest errors
-ENOUGH = 1500
+ENOUGH = 800
 
 
 def list_times(epochs, position, error, fits, usable):
@@ -40,48 +56,60 @@ def list_times(epochs, position, error, fits, usable):
     Returns
     -------
     time, sigma : ndarray, shape (n_epochs,)
-        NaN where stars are too few, or no time would be better.
+        NaN where stars are too few or do not move.
 
     Notes
     -----
     A star's displacements are its motion times the epochs' times; motions are normal about the field's, with
     a dispersion that is sought, and errors right up to a factor that is sought. Where a time is wrong, the
     displacements lie along another vector of times: no star's own motion is needed, so that a dispersion of
-    the size of the errors tells as well as a larger one. What lists' transformations may be off by, a
-    polynomial over the field, is left out. Three epochs only tell that one time is wrong, not which.
+    the size of the errors tells as well as a larger one. Stars of outstanding motion or misfit tell most, or
+    have a wrong measurement: each is a mixture, of slow and fast ones, with all measurements or without one.
+    What lists' transformations may be off by, a polynomial over the field, is left out. Three epochs only
+    tell that one time is wrong, not which: each is given as if the other two were right.
     """
     n_epochs = len(epochs)
     time, sigma = np.full(n_epochs, np.nan), np.full(n_epochs, np.nan)
     if n_epochs < EPOCHS:
         return time, sigma
     data = [_displacements(epochs, position[a], error[a], fits, usable) for a in (0, 1)]
-    if min(len(y) for y, _ in data) < LEAST:
+    if min(np.sum(~axis.odd) for axis in data) < LEAST:
         return time, sigma
-    if _likelihood(data, epochs) - _likelihood(data, epochs, DISPERSIONS[:1]) < SEEN:
-        return time, sigma  # no motions beyond the errors
-    known, baseline = np.zeros(n_epochs), float(np.ptp(epochs))
-    left = list(range(n_epochs))
-    for _ in range(max((n_epochs - 1) // 2, 1)):
-        found = {k: _best(data, epochs + known, k, baseline) for k in left}
-        k = max(found, key=lambda i: found[i][2])
-        if found[k][2] < SEEN:
+    baseline, known, found = float(np.ptp(epochs)), np.zeros(n_epochs), {}
+    most = max((n_epochs - 1) // 2, 1)
+    for done in range(most + 1):
+        left = np.flatnonzero(known == 0)
+        found |= {k: _best(data, epochs + known, k, baseline) for k in left}
+        k = max(left, key=lambda i: found[i].gain)
+        # which of three is not told: each as if the others were right
+        if found[k].gain < SEEN or done == most or n_epochs == EPOCHS:
             break
-        time[k], sigma[k] = found[k][:2]
-        known[k] = time[k]
-        left.remove(k)
-    if n_epochs > EPOCHS or len(left) == n_epochs:  # of three, one put right leaves nothing to tell
-        for k in left:
-            time[k], sigma[k] = _best(data, epochs + known, k, baseline)[:2]
-    return time, sigma
+        known[k] = found[k].time
+    if not known.any() and found[k].gain < SEEN and not _moving(data, epochs):
+        return time, sigma
+    return tuple(np.array([found[k][i] for k in range(n_epochs)]) for i in (0, 1))
+
+
+def _moving(data, epochs):
+    """Whether motions are beyond the errors."""
+    return _likelihood(data, epochs) - _likelihood(data, epochs, still=True) > SEEN
+
+
+class _Displacements(NamedTuple):
+    """Displacements of stars on one axis about each list's mean, inverse variances, and which are odd."""
+
+    y: np.ndarray
+    weight: np.ndarray
+    odd: np.ndarray
 
 
 def _displacements(epochs, position, error, fits, usable):
-    """Displacements of the stars that tell, about each list's mean, and inverse variances; (m, n_epochs)."""
+    """`_Displacements` of the stars that tell; (m, n_epochs)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.where(usable & np.isfinite(position) & (error > 0), error**-2.0, 0.0)
     rows = np.flatnonzero((fits.model >= 0) & ((weight > 0).sum(1) >= EPOCHS))
     if rows.size < LEAST:
-        return _no_stars(epochs)
+        return _Displacements(*np.zeros((2, 0, len(epochs))), np.zeros(0, bool))
     # lines through all epochs: fits have left out, or doubt, the list that is wrong
     motion, spread = _lines(epochs, position[rows], weight[rows])[1:]
     best = np.argsort(spread)[:ENOUGH]
@@ -93,16 +121,17 @@ def _displacements(epochs, position, error, fits, usable):
     residual = np.where(seen, residual - np.nanmedian(np.where(seen, residual, np.nan), axis=0), 0.0)
     chi2 = np.sum(residual**2 * weight, 1) / np.maximum(seen.sum(1) - 2, 1)
     good = (chi2 < WILD * np.median(chi2)) & (np.abs(moving) < FAST * robust_sigma(moving))
-    y = (residual + moving[:, None] * (epochs - np.mean(epochs)))[good]
-    weight, seen = weight[good], seen[good]
-    place = fits.position[rows[good]]
+    y = residual + moving[:, None] * (epochs - np.mean(epochs))
+    place = fits.position[rows]
     place = (place - place.mean(0)) / np.abs(place - place.mean(0)).max()
-    degree = MOST_DEGREE if len(y) > STARS_PER_TERM * len(polynomial_terms(MOST_DEGREE)) else 1
+    degree = MOST_DEGREE if good.sum() > STARS_PER_TERM * len(polynomial_terms(MOST_DEGREE)) else 1
     terms = polynomial_basis(*place.T, polynomial_terms(degree))
     for k in range(len(epochs)):
-        here = seen[:, k]
-        y[here, k] -= terms[here] @ np.linalg.lstsq(terms[here], y[here, k], rcond=None)[0]
-    return np.where(seen, y, 0.0), weight
+        here = seen[:, k] & good
+        y[:, k] -= terms @ np.linalg.lstsq(terms[here], y[here, k], rcond=None)[0]
+    near = np.where(good, 0.0, PARALLAX * moving)[:, None]
+    weight = np.where(seen, 1 / (1 / np.where(seen, weight, 1.0) + near**2), 0.0)
+    return _Displacements(np.where(seen, y, 0.0), weight, ~good)
 
 
 def _lines(epochs, position, weight):
@@ -115,43 +144,77 @@ def _lines(epochs, position, weight):
     return y - slope[:, None] * dt, slope, power**-0.5
 
 
-def _no_stars(epochs):
-    return np.zeros((0, len(epochs))), np.zeros((0, len(epochs)))
+def _sums(y, w, t):
+    """Sums over the epochs that a line needs, less the mean: weight, power of time, cross term, squares."""
+    a, b, p = w.sum(-1), w @ t, np.sum(w * y, -1)
+    a = np.maximum(a, 1e-300)
+    c, q, r = w @ t**2 - b**2 / a, (w * y) @ t - b * p / a, np.sum(w * y**2, -1) - p**2 / a
+    return a, np.maximum(c, 0.0), q, np.maximum(r, 0.0)
 
 
-def _likelihood(data, times, dispersions=DISPERSIONS):
+def _likelihood(data, times, *, still=False):
     """Logarithm of the likelihood of all displacements at given times, best dispersion and error factor."""
-    total = 0.0
-    for y, w in data:
-        t = times - times.mean()
-        a, b, c = w.sum(1), w @ t, w @ t**2
-        p, q, r = np.sum(w * y, 1), (w * y) @ t, np.sum(w * y**2, 1)
-        c, q, r = c - b**2 / a, q - b * p / a, np.maximum(r - p**2 / a, 0.0)
-        n = (w > 0).sum(1) - 1
-        spread = np.median((q / np.maximum(c, 1e-300)) ** 2) / 0.455  # of a normal distribution
-        v = (dispersions * spread)[:, None, None]
-        f = FACTORS[None, :, None]
-        chi2 = r / f - (q / f) ** 2 / (c / f + 1 / v)
-        total += np.max(-0.5 * np.sum(chi2 + n * np.log(f) + np.log1p(v * c / f), axis=-1))
+    total, t = 0.0, times - times.mean()
+    for y, w, odd in data:
+        _, c, q, r = _sums(y[~odd], w[~odd], t)
+        freedom = np.sum(w[~odd] > 0) - len(c)
+        spread = max(np.median((q / np.maximum(c, 1e-300)) ** 2) / 0.455, 1e-300)  # of a normal distribution
+        v = (DISPERSIONS[:1] if still else DISPERSIONS)[:, None] * spread
+        # at a given dispersion over the errors the factor on squared errors has its best value in closed form
+        chi2 = np.sum(r - q**2 / (c + 1 / v), axis=1)
+        factor = np.clip(chi2 / freedom, *FACTORS)
+        value = -0.5 * (chi2 / factor + freedom * np.log(factor) + np.sum(np.log1p(v * c), axis=1))
+        k = int(np.argmax(value))
+        total += value[k] + _beside(value, k) + _odd_stars(y[odd], w[odd], t, (v[k, 0], spread), factor[k])
     return float(total)
 
 
+def _beside(value, k):
+    """Height above its highest point of the parabola through it and those beside it."""
+    if not 0 < k < len(value) - 1:
+        return 0.0
+    low, top, high = value[k - 1 : k + 2]
+    return (low - high) ** 2 / max(8 * (2 * top - low - high), 1e-300)
+
+
+def _odd_stars(y, w, t, speed, factor):
+    """Logarithm of the likelihood of stars that move fast or have a wrong measurement."""
+    kept = np.vstack([np.ones(len(t)), 1.0 - np.eye(len(t))])
+    seen = (w > 0).astype(float)
+    a, c, q, r = _sums(y[:, None], w[:, None] * kept, t)  # (n, 1 + n_epochs): all, and without each one
+    share = np.where(np.arange(len(kept)) > 0, np.log(WRONG / WIDE), 0.0)
+    share = np.where(np.c_[np.ones(len(y)), seen] > 0, share, -np.inf) - 0.5 * np.log(a / a[:, :1])
+    parts = []
+    fast = [(FAST_SHARE / len(FAST_WIDTHS), speed[1] * f**2) for f in FAST_WIDTHS]
+    for weight, u in ((1.0, speed[0]), *fast):
+        chi2 = (r - q**2 / (c + 1 / u)) / factor
+        parts.append(np.log(weight) + share - 0.5 * (chi2 + np.log1p(u * c)))
+    freedom = seen.sum() - len(y)
+    return float(np.sum(logsumexp(np.concatenate(parts, axis=1), axis=1)) - 0.5 * freedom * np.log(factor))
+
+
+class _Shift(NamedTuple):
+    """Shift of a list's time that is most likely, its error, and the gain in likelihood over none."""
+
+    time: float
+    error: float
+    gain: float
+
+
 def _best(data, epochs, k, baseline):
-    """Shift of list k's time that is most likely, its error, and the gain in likelihood."""
+    """`_Shift` of list k. The likelihood is flat far from its maximum: a grid finds where that lies."""
     unit = np.eye(len(epochs))[k]
-    none = _likelihood(data, epochs)
-    coarse = [_likelihood(data, epochs + s * baseline * unit) for s in SHIFTS]
-    i = int(np.argmax(coarse))
-    shift, step = SHIFTS[i], max(abs(SHIFTS[i]) * 0.2, 0.01)
-    for _ in range(12):  # parabolas through three points
-        values = [_likelihood(data, epochs + (shift + d) * baseline * unit) for d in (-step, 0.0, step)]
-        bend = values[0] - 2 * values[1] + values[2]
-        if not bend < 0:
-            return np.nan, np.nan, 0.0
-        move = 0.5 * step * (values[0] - values[2]) / bend
-        shift += float(np.clip(move, -step, step))
-        if abs(move) < 0.1 * step:
-            break
-        step = max(step / 2, 1e-3)
-    gain = max(values[1] - none, 1e-6)
-    return shift * baseline, abs(shift) * baseline / np.sqrt(2 * gain), gain
+
+    def loss(shift):
+        return -_likelihood(data, epochs + shift * unit)
+
+    none, shifts = loss(0.0), SHIFTS * baseline
+    i = int(np.clip(np.argmin([loss(s) for s in shifts]), 1, len(shifts) - 2))
+    way = {"method": "bounded", "options": {"xatol": PRECISE * baseline}}
+    best = minimize_scalar(loss, bounds=(shifts[i - 1], shifts[i + 1]), **way)
+    gain, step = none - best.fun, PRECISE * baseline
+    if gain > ONE_SIGMA:
+        return _Shift(float(best.x), float(abs(best.x) / np.sqrt(2 * gain)), gain)
+    while step < shifts[-1] and (lower := loss(best.x + step) - best.fun) < ONE_SIGMA:
+        step *= 2
+    return _Shift(float(best.x), float(step * np.sqrt(ONE_SIGMA / max(lower, 1e-3))), 0.0)
