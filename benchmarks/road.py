@@ -3,7 +3,9 @@
 Claims nothing: a profile. Yardsticks of the same run: the bytes read and written at the speed of a plain copy
 of a file, and a triad a = b + s c of numba. The field is the simulation's own, with a fixed seed.
 
-    python benchmarks/road.py [--dense] [--warm-only]
+    python benchmarks/road.py [--dense] [--warm-only] [--kernels]
+
+With --kernels: what is compiled, each function's own seconds, and in how many kinds of arguments.
 """
 
 import argparse
@@ -103,13 +105,26 @@ def watch(clock):
                 setattr(module, name, timed[id(value)][1])
 
     class Compiling(event.Listener):
+        def __init__(self):
+            self.open, self.own = [], {}
+
         def on_start(self, event):
             clock.enter("compile")
+            self.open.append([time.process_time(), 0.0])
 
         def on_end(self, event):
             clock.leave()
+            start, inner = self.open.pop()
+            spent = time.process_time() - start
+            if self.open:
+                self.open[-1][1] += spent
+            function = event.data["dispatcher"].py_func
+            name = f"{function.__module__.removeprefix('jwst_hpastrom.')}.{function.__name__}"
+            self.own.setdefault(name, []).append(spent - inner)
 
-    event.register("numba:compile", Compiling())
+    listener = Compiling()
+    event.register("numba:compile", listener)
+    return listener.own
 
 
 def child(folder, out):
@@ -126,12 +141,13 @@ def child(folder, out):
     )
 
     assert all((DistortionRefineStep, EPSFBuildStep, EPSFFitStep, MasterFrameStep, ProperMotionStep))
-    watch(clock)
+    compiled = watch(clock)
     clock.leave()
     files = json.loads((Path(folder) / "files.json").read_text())
     HPAstromPipeline(output_dir=out, reference_catalog=files["catalog"]).run(files["association"])
     clock.turn()
     (Path(out) / "seconds.json").write_text(json.dumps(clock.seconds))
+    (Path(folder) / f"{Path(out).name}_kernels.json").write_text(json.dumps(compiled))
 
 
 def triad(n=1 << 22, repeat=20):
@@ -167,10 +183,22 @@ def size_of(folder):
     return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file() and p.name != "seconds.json")
 
 
+def list_kernels(compiled, shown=0.3):
+    """Print the functions that took longest to compile, and those compiled more than once."""
+    own = {name: (sum(v), len(v)) for name, v in compiled.items()}
+    again = sum(sum(sorted(v)[:-1]) for n, v in compiled.items() if not n.startswith("numba."))
+    print(f"\n{len(own)} functions compiled, {sum(s for s, _ in own.values()):.1f} s; "
+          f"kinds of arguments beyond one, of ours: {again:.1f} s")  # fmt: skip
+    for name, (spent, kinds) in sorted(own.items(), key=lambda item: -item[1][0]):
+        if spent > shown or (kinds > 1 and not name.startswith("numba.")):
+            print(f"{name:60s} {spent:6.2f} s {kinds:2d}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dense", action="store_true", help="18 exposures of 20,000 stars, not 4 of 1,200")
     parser.add_argument("--warm-only", action="store_true", help="with the compiled functions that are there")
+    parser.add_argument("--kernels", action="store_true", help="list what is compiled, too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -208,6 +236,8 @@ def main():
             for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
                 print(f"{part:28s} {spent:8.2f} {spent / total:6.1%} {spent / (data * byte):8.2f} "
                       f"{spent / flop:11.1f}")  # fmt: skip
+            if args.kernels:
+                list_kernels(json.loads(Path(folder, f"{state}_kernels.json").read_text()))
     return 0
 
 

@@ -43,7 +43,7 @@ class DistortionRefineStep(StarLists, HPStep):
     few_stars = option('fail', 'refine', default='fail')  # too few to solve it: refine that of the WCS, too
     void_asn = force_list(default=None)  # associations of other filters for the pixel map; no commas in paths
     save_exposures = boolean(default=False)  # write copies with the refined WCS, x_hpcal.fits
-    formats = force_list(default=None)  # files of the distortion: asdf, stdgdc, gdc (default: all three)
+    formats = force_list(default=None)  # files of the distortion: asdf, stdgdc, gdc (default: asdf)
     seed = integer(default=0)  # draws the stars that are held out of the fit
     """ + spec_from(solve_distortion, exclude=("void_lists", "shape"))
 

@@ -24,7 +24,7 @@ from jwst_hpastrom.errors import (
     ParameterError,
 )
 
-SMALL = {"polynomial_cells": 12, "table_cells": 12, "n_nearest": 40}
+SMALL = {"method": "iterative", "polynomial_cells": 12, "table_cells": 12, "n_nearest": 40}
 
 
 @pytest.fixture(scope="module")

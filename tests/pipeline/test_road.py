@@ -58,8 +58,6 @@ def test_all_products_are_there(products, field):
             "epsf.asdf",
             "catfile.txt",
             "distortion.asdf",
-            "stdgdc.fits",
-            "gdc.fits",
             "master.ecsv",
             "pm.ecsv",
         )

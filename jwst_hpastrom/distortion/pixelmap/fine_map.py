@@ -36,6 +36,10 @@ from jwst_hpastrom.numerics.groups import without_linear
 __all__ = ["FineResiduals", "SplineBase", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+#: detectors smaller than this have bins of 2 pixels, others of 4
+SMALL = 256
+#: bins, pixels, where there is not one pair in each: what is finer than these cannot be told from noise
+LARGE = 8
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
@@ -262,6 +266,28 @@ class FineResiduals:
         return errors.with_structure(structure, 10.0, self.grid.upright(strength))
 
 
+def bin_for(pairs, shape, bands):
+    """Pixels of the grid's bins: the fewer stars, the larger, which are a quarter of the work each time.
+
+    Parameters
+    ----------
+    pairs : int
+        Measured stars of all filters.
+    shape : tuple of int
+        Detector (ny, nx).
+    bands : int
+
+    Returns
+    -------
+    int
+    """
+    if min(shape) < SMALL:
+        return 2
+    # whole bins, and whole ones of twice the size, in each band
+    divisible = all(n % (2 * LARGE * bands) == 0 for n in shape)
+    return LARGE if divisible and pairs * LARGE**2 < shape[0] * shape[1] else 4
+
+
 def build_fine_map(
     solved, *, bands=4, axis="y", prior=True, rng=None, n_turns=5, n_samples=2, progress=False
 ):
@@ -303,7 +329,8 @@ def build_fine_map(
     """
     rng = np.random.default_rng(0) if rng is None else rng
     shape = solved[0][1].correction.shape
-    data = FineResiduals(solved, Grid(tuple(shape), 4 if min(shape) >= 256 else 2, bands, axis), prior=prior)
+    size = bin_for(sum(len(p) for p, _ in solved), shape, bands)
+    data = FineResiduals(solved, Grid(tuple(shape), size, bands, axis), prior=prior)
     bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
     for turn in range(n_turns):

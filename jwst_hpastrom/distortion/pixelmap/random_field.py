@@ -25,6 +25,8 @@ SHORT = (2, 1)
 #: no short scale has less than this share of the short ones' variance anywhere, no long one of the long
 #: ones': structure is not as smooth as Gaussians
 LEAST = 0.01
+#: largest correlation, at distances that tell, below which a scale's variance cannot be told from noise
+SEEN = 0.05
 #: lengths over which strengths are averaged: more spread a void to where none is
 REACH = 2.5
 #: standard deviations after which a covariance may begin again
@@ -245,10 +247,12 @@ def autocorrelation(values, weights, grid, reach=160.0):
 def fit_power(distance, product, weight, *, least=LEAST):
     """Variances of the scales (`SCALES`) that add up to a measured covariance, which has no direction.
 
-    None gets less than the share ``least`` of the short or the long ones.
+    None gets less than the share ``least`` of the short or the long ones; those too short for the given
+    distances get that.
     """
     root = np.sqrt(weight / weight.max())
     design = np.exp(-0.5 * (distance[:, None] / np.concatenate(SCALES)) ** 2)
+    design[:, design.max(0) < SEEN] = 0.0
     power, _ = nnls(design * root[:, None], product * root)
     is_short = np.concatenate([np.arange(len(v)) < n for v, n in zip(SCALES, SHORT, strict=True)])
     total = np.where(is_short, power[is_short].sum(), power[~is_short].sum())

@@ -61,7 +61,7 @@ class DistortionConfig(Configuration):
     """All parameters of `~jwst_hpastrom.distortion.solve_distortion`."""
 
     method: str = parameter(
-        default="iterative", kind='{"iterative", "joint", "self"}',
+        default="joint", kind='{"iterative", "joint", "self"}',
         text=""""iterative": as published, half step by half step; "joint": all at once, the stars'
         positions being unknowns and the catalog their prior; "self": so, too, but without a
         catalog.""",

@@ -16,10 +16,12 @@ LAYOUTS = {"stdgdc": 1, "gdc": 2}
 def wanted_formats(formats: Iterable[Any] | None) -> tuple[str, ...]:
     """Return which of asdf, stdgdc and gdc to write; asdf, which the Steps read, always is.
 
+    The others are large, 120 and 50 MB of a full detector, and take seconds.
+
     Parameters
     ----------
     formats : sequence of str or None
-        All three where it names none.
+        Asdf alone where it names none.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def wanted_formats(formats: Iterable[Any] | None) -> tuple[str, ...]:
     known = ("asdf", *LAYOUTS)
     if wrong := [name for name in given if name not in known and name != "none"]:
         raise ParameterError(f"formats={','.join(wrong)}", f"some of {','.join(known)}", "correct it")
-    return given if set(given) & set(known) else known
+    return given if set(given) & set(known) else ("asdf",)
 
 
 def write_layouts(paths: Mapping[str, Path], correction: Any, meta: Mapping, wanted: Iterable[str]) -> None:

@@ -1,9 +1,10 @@
 """What the field of the finest structure is about."""
 
 import numpy as np
+import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection, TableCorrection
-from jwst_hpastrom.distortion.pixelmap.fine_map import SplineBase, smooth_part
+from jwst_hpastrom.distortion.pixelmap.fine_map import SplineBase, bin_for, smooth_part
 
 
 def test_the_smooth_part_is_that_of_polynomial_and_table_together():
@@ -31,3 +32,16 @@ def test_the_smooth_part_is_that_of_polynomial_and_table_together():
     assert abs(left.mean()) < 1e-9
     assert np.abs(np.mean(left * (grid[0] - 255.5), axis=(1, 2))).max() < 1e-6
     assert np.abs(np.mean(left * (grid[1] - 127.5) ** 3, axis=(1, 2))).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("pairs", "shape", "bands", "size"),
+    [
+        (4 * 1200, (2048, 2048), 4, 8),
+        (18 * 9900, (2048, 2048), 4, 4),
+        (4 * 1200, (1024, 1032), 1, 4),  # its bins would not end with the detector
+        (4 * 1200, (128, 128), 1, 2),
+    ],
+)
+def test_bins_are_large_where_stars_are_few(pairs, shape, bands, size):
+    assert bin_for(pairs, shape, bands) == size

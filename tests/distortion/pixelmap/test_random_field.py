@@ -143,3 +143,12 @@ def test_a_solution_goes_on_from_one_of_much_the_same():
     warm, _ = solve_field(prior, evaluate, weigh, 1.01 * r, tolerance=1e-3, start=z)
     assert len(steps) - n < 0.8 * n
     np.testing.assert_allclose(prior.total(warm), 1.01 * prior.total(cold), atol=5e-3)
+
+
+def test_a_scale_shorter_than_the_distances_is_not_taken_from_noise():
+    distance = 8.0 * np.arange(2, 20)  # bins of 8 pixels: of a scale of 5, nothing is left at 16
+    product = 1e-6 * np.exp(-0.5 * (distance / 30) ** 2)
+    product[0] += 1e-7  # of noise
+    found = fit_power(distance, product, np.ones(distance.size))
+    assert found[0] < 0.05 * found.sum()
+    np.testing.assert_allclose(found[2], 1e-6, rtol=0.2)
