@@ -30,7 +30,7 @@ from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_crowded, mark_shapes, useless
 from jwst_hpastrom.epsf.star_config import StarFitConfig
 from jwst_hpastrom.epsf.wavefront import LINEAR, follow
-from jwst_hpastrom.epsf.weights import learned_weights, model_error, with_model_error
+from jwst_hpastrom.epsf.weights import learned_weights, model_error, sky_ratio, with_model_error
 
 __all__ = ["measure_stars"]
 
@@ -360,6 +360,7 @@ class _Field:
         """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
         level = self.mesh.image(self.image.shape)
+        ratio = sky_ratio(self.pixels, self.residual.data, level)
         self.pixels = learned_weights(self.pixels, self.residual.data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
@@ -386,13 +387,7 @@ class _Field:
         snr = fit.snr  # stars are bright by their photons, however wrong the ePSF may be
         image = self.pixels, self.residual.data, self.library
         fit = calibrate_cores(with_model_error(fit, *image, shares), fit, *image, self.image.name)
-        return star_table(
-            self.pixels,
-            self.library,
-            fit,
-            statistics=statistics,
-            flags=flags,
-            box=self.half,
-            outer=self.outer,
-            snr=snr,
-        )
+        how = {"flags": flags, "box": self.half, "outer": self.outer, "snr": snr}
+        table = star_table(self.pixels, self.library, fit, statistics=statistics, **how)
+        table.meta["sky_noise_ratio"] = ratio
+        return table

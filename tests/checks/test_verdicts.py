@@ -136,6 +136,13 @@ def test_large_errors_of_the_exposures_alone_blame_no_catalog(seed, n):
     assert overall(run_checks(Evidence(motions=made(seed, n, mas=1.2)))) == "ok"
 
 
+@pytest.mark.parametrize(("held", "verdict"), [(0.8, "ok"), (0.2, "look"), (0.0, "look")])
+def test_a_tilt_that_the_stated_errors_of_the_tie_hold_is_none(held, verdict):
+    motions = made()
+    motions.meta["against_catalog"] |= {"linear_ratio": 1.5, "linear_held": held}
+    assert overall(c for c in run_checks(Evidence(motions=motions)) if "linear" in c.name) == verdict
+
+
 def test_too_few_stars_are_not_judged():
     checks = run_checks(Evidence(motions=made(n=20)))
     assert not {"motions over the catalog's", "pull of the motions against the catalog's"} & {

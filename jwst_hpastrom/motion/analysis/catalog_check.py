@@ -50,7 +50,8 @@ def compare_with_catalog(motions, first_epoch, master=None):
         motions' errors to the part that the catalog's stated positions have in them; trend_mas,
         trend_sigma, the difference between faint and bright stars (at the exposures' epoch) and how many
         times its error it is; linear_ratio, what the differences have of a linear function of the place,
-        over the stated errors, which is taken out, above one half, before all others; pattern_mas,
+        over the stated errors, which is taken out, above one half, before all others, and linear_held, the
+        tie's part in these; pattern_mas,
         pattern_ratio, pattern_sigma, what the differences have in common over the field (`field_pattern`),
         at the exposures' epoch and over the median error; and what the catalog's columns tell
         (``catalog_columns``). Only the last where fewer than 30 stars have both motions.
@@ -154,7 +155,8 @@ def _without_line(motions, ours, own, error):
         out[k] -= design[:, 1:] @ c[1:]
         noise = robust_sigma(left) ** 2 / keep.sum()
         size.append(np.sqrt(max(float(c[1:] @ c[1:]) - 2 * noise, 0.0)) / float(np.median(error[k])))
-    found = {"linear_ratio": float(max(size))}
+    tie = float(motions.meta.get("tie_error_mas_yr", 0.0))
+    found = {"linear_ratio": float(max(size)), "linear_held": tie / float(np.median(error))}
     return (out if found["linear_ratio"] > MATTERS else ours), found
 
 
