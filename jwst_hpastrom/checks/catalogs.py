@@ -46,12 +46,12 @@ def stated_errors(motions):
 def roundings(motions):
     """Errors that the catalog's rounded numbers make, over those that it states."""
     found = against_catalog(motions)
-    for name in ("position", "motion"):
+    for what in ("positions", "motions"):
         yield judge(
-            MOTION, f"rounding of the catalog's {name}s over their stated errors",
-            found.get(f"{name}_rounding", np.nan), (None, 0.5), (None, 1.0), rank=2,
-            causes=(f"{name}s of the catalog with too few digits, or in single precision",),
-            remedy="write ra and dec with 9 digits after the point or more, in double precision",
+            MOTION, f"rounding of the catalog's {what} over their stated errors",
+            found.get(f"{what[:-1]}_rounding", np.nan), (None, 0.5), (None, 1.0), rank=1,
+            causes=(f"{what} of the catalog with too few digits",),
+            remedy="write ra and dec with 9 digits after the point, motions with 3, or more",
         )  # fmt: skip
 
 

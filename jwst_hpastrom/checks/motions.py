@@ -174,7 +174,7 @@ def pull(motions):
         causes = _known(motions, causes)
     yield judge(
         MOTION, "pull of the motions against the catalog's", value, (0.6, _gate(found, 1.15)),
-        (0.45, _gate(found, 1.5)), rank=11,
+        (0.5, _gate(found, 1.5)), rank=11,
         causes=causes, remedy="compare the catalog's errors with its scatter about Gaia",
     )  # fmt: skip
 

@@ -100,3 +100,22 @@ def test_a_missing_distortion_is_the_first_cause():
     bad = [c for c in run_checks(Evidence(motions=motions)) if c.verdict == "bad"]
     assert len(bad) > 1
     assert all(c.causes[0].startswith("no distortion correction") for c in bad)
+
+
+@pytest.mark.parametrize(
+    ("columns", "digits", "cause"),
+    [
+        (("ra", "dec"), 9, ""),
+        (("ra", "dec"), 5, "positions of the catalog with too few digits"),
+        (("dec",), 6, "positions of the catalog with too few digits"),
+        (("pmra", "pmdec"), 3, ""),
+        (("pmra", "pmdec"), 0, "motions of the catalog with too few digits"),
+    ],
+)
+def test_numbers_with_too_few_digits(columns, digits, cause):
+    def rounded(catalog):
+        for c in columns:
+            catalog[c] = np.round(catalog[c], digits)
+
+    noted = [c for c in run_checks(Evidence(motions=measured(5, 1500, change=rounded))) if c.verdict != "ok"]
+    assert (noted[0].causes[0] if noted else "") == cause

@@ -89,12 +89,14 @@ def _roundings(catalog, known):
 
 def _step(numbers):
     """Step that neighboring numbers are multiples of; 0 where there is none, NaN where too few tell."""
-    gaps = np.diff(np.unique(numbers[np.isfinite(numbers)]))
-    if gaps.size < LEAST:
+    known = numbers[np.isfinite(numbers)]
+    gaps = np.diff(np.unique(known))
+    if known.size < LEAST or not gaps.size:
         return np.nan
     step = gaps.min()
     near = gaps[gaps < REACH * step] / step
-    return float(step) if near.size >= MULTIPLES and np.ptp(near - np.round(near)) < 0.05 else 0.0
+    told = near.size >= MULTIPLES or gaps.size < known.size / MULTIPLES
+    return float(step) if told and np.ptp(near - np.round(near)) < 0.05 else 0.0
 
 
 def _twice(catalog):
