@@ -368,7 +368,7 @@ CATALOGS |= {
     "ra_dec_exchanged": (NONE, lambda c: exchange(c, "ra", "dec")),
     "ra_negative": ((None, "row"), lambda c: put(c, ra=c["ra"] - 360)),
     "equinox_of_date": (("shifted", *NONE), of_date),
-    "two_epochs_in_one": (("wrong positions", "epoch"), lambda c: half_carried(c, 9.7)),
+    "two_epochs_in_one": (("two epochs",), lambda c: half_carried(c, 9.7)),
     "epoch_mjd": (("epoch",), lambda c: c.meta.update(epoch=53844.0)),
     "epoch_of_dr2": ((None, *EPOCHS), lambda c: later(c, -0.5)),
     "magnitudes_other_system": ((None,), lambda c: put(c, mag=1.04 * c["mag"] - 0.8)),

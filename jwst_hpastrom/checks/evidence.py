@@ -71,9 +71,9 @@ CHECKS = {
     "master": (sc.list_errors, sc.bright_scatter),
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter, mo.own_scatter,
-        mo.pattern, mo.linear, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice, ca.magnitudes,
-        ca.stated_errors, ca.roundings, ca.unknown, mo.magnitude_trend, mo.chi2_loo, mo.frame_bias,
-        mo.unchecked,
+        mo.pattern, mo.linear, mo.clumps, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice,
+        ca.magnitudes, ca.stated_errors, ca.roundings, ca.unknown, mo.magnitude_trend, mo.chi2_loo,
+        mo.frame_bias, mo.unchecked,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
     "references": (ep.all_times, ep.reference_columns, ep.reference_share, ep.reference_pulls),

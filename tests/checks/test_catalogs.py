@@ -102,6 +102,17 @@ def test_a_missing_distortion_is_the_first_cause():
     assert all(c.causes[0].startswith("no distortion correction") for c in bad)
 
 
+@pytest.mark.parametrize("part", [0.15, 0.5])
+def test_two_epochs_in_one_catalog(part):
+    def mixed(catalog):
+        rows = np.random.default_rng(1).random(len(catalog)) < part
+        catalog["pmra"][rows] += 1.0
+
+    first = run_checks(Evidence(motions=measured(6, 1500, change=mixed)))[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith("two epochs")
+
+
 @pytest.mark.parametrize(
     ("columns", "digits", "cause"),
     [
