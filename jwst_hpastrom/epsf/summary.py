@@ -66,8 +66,10 @@ def _follows(pixels: Pixels, sky: float, ratio: float) -> float:
     """Rank correlation of lit pixels' light with their errors; 0 of errors that are all alike."""
     good = pixels.weight > 0
     light, err = pixels.data[good] - sky, 1 / np.sqrt(pixels.weight[good])
-    rows = np.flatnonzero(light > LIT * np.nanmax([ratio, 1.0]) * np.median(err)) if err.size else ()
-    if len(rows) < LEAST_LIT:
+    if err.size < LEAST_LIT:
+        return np.nan
+    rows = np.flatnonzero(light > LIT * np.nanmax([ratio, 1.0]) * np.median(err))
+    if rows.size < LEAST_LIT:
         return np.nan
     rows = rows[:: -(-rows.size // MOST_LIT)]
     if np.ptp(err[rows]) == 0:
