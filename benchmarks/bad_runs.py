@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import FK5, SkyCoord
 from astropy.table import Table, vstack
 
 from jwst_hpastrom.checks import Evidence, check_folder, condense, overall, run_checks
@@ -241,6 +242,55 @@ def every(function):
     return lambda lists, catalog, correction: [function(t) for t in lists] and None
 
 
+def filled(table, value, *columns, part=0.3):
+    """Masked values that somebody filled."""
+    rows = np.random.default_rng(6).random(len(table)) < part
+    for c in columns:
+        table[c][rows] = value
+
+
+def at_random(catalog):
+    """Motions of no star, drawn from their distribution."""
+    rng = np.random.default_rng(7)
+    put(catalog, **{c: rng.normal(np.median(catalog[c]), np.std(catalog[c]), len(catalog)) for c in MOTIONS})
+
+
+def of_date(catalog):
+    """Coordinates of the equinox of date."""
+    sky = SkyCoord(catalog["ra"], catalog["dec"], unit="deg").transform_to(FK5(equinox="J2006.3"))
+    put(catalog, ra=sky.ra.deg, dec=sky.dec.deg)
+
+
+def half_carried(catalog, years):
+    """Rows of two surveys, of which one has another epoch."""
+    later_on, rows = catalog.copy(), np.random.default_rng(5).random(len(catalog)) < 0.5
+    carried(later_on, years)
+    for c in ("ra", "dec"):
+        catalog[c][rows] = later_on[c][rows]
+
+
+def as_strings(table, *columns):
+    for c in columns:
+        text = [f"{v:.10f}" for v in table[c]]
+        table[c] = text
+
+
+def of_another_field(t):
+    """The list of another field, brought to this one's place."""
+    other = simulate(Field(seed=900))[0][1]
+    rows = slice(0, min(len(t), len(other)))
+    for c in ("x", "y", "ra", "dec", "mag", "flux"):
+        t[c][rows] = other[c][rows]
+
+
+def cut(n, c, d, rows):
+    n[1] = n[1][rows(n[1])]
+
+
+def twice_corrected(t, correction):
+    t["x"], t["y"] = correction.forward(np.asarray(t["x"]), np.asarray(t["y"]))
+
+
 SMALL, PART = ("too small",), ("errors of the catalog that are wrong for a part", "too small")
 OTHERS, EPOCHS, BENT = ("other stars'",), ("epoch",), ("distortion",)
 NONE = ("stars in common", "coinciding", "covers the field")
@@ -298,6 +348,37 @@ CATALOGS = {
     "motions_nan": (("without values",), lambda c: put(c, pmra=np.nan)),
     "motions_nan_of_half": ((None,), lambda c: times(c, np.nan, MOTIONS, 0.5)),
 }  # fmt: skip
+CATALOGS |= {
+    "motions_at_random": (OTHERS, at_random),
+    "motions_zero_of_third": ((None,), lambda c: filled(c, 0.0, *MOTIONS)),
+    "motions_99_of_third": ((None,), lambda c: filled(c, 99.0, *MOTIONS)),
+    "motions_-999_of_third": ((None,), lambda c: filled(c, -999.0, *MOTIONS)),
+    "errors_99_of_third": ((None, *PART), lambda c: filled(c, 99.0, *POS, *PM)),
+    "errors_-999_of_third": ((None, "errors without"), lambda c: filled(c, -999.0, *POS, *PM)),
+    "errors_zero_of_third": ((None, "errors without"), lambda c: filled(c, 0.0, *POS, *PM)),
+    "positions_zero_of_third": ((None, "row"), lambda c: filled(c, 0.0, "ra", "dec")),
+    "positions_-999_of_third": ((None, "row"), lambda c: filled(c, -999.0, "ra", "dec")),
+    "magnitudes_99_of_third": ((None, "mag"), lambda c: filled(c, 99.0, "mag")),
+    "motion_errors_as_variances": (SMALL, lambda c: put(c, **{n: c[n] ** 2 for n in PM})),
+    "errors_as_variances": ((*SMALL, "errors"), lambda c: put(c, **{n: c[n] ** 2 for n in POS + PM})),
+    "errors_as_fwhm": (("too large",), lambda c: times(c, 2.355, POS + PM)),
+    "positions_single": (("single precision",), lambda c: put(c, ra=c["ra"].astype("f4"))),
+    "positions_rounded": (("digits",), lambda c: put(c, ra=np.round(c["ra"], 5), dec=np.round(c["dec"], 5))),
+    "motions_rounded": (("digits",), lambda c: put(c, **{n: np.round(c[n]) for n in MOTIONS})),
+    "ra_dec_exchanged": (NONE, lambda c: exchange(c, "ra", "dec")),
+    "ra_negative": ((None, "row"), lambda c: put(c, ra=c["ra"] - 360)),
+    "equinox_of_date": (("shifted", *NONE), of_date),
+    "two_epochs_in_one": (("two epochs",), lambda c: half_carried(c, 9.7)),
+    "epoch_mjd": (("epoch",), lambda c: c.meta.update(epoch=53844.0)),
+    "epoch_of_dr2": ((None, *EPOCHS), lambda c: later(c, -0.5)),
+    "magnitudes_other_system": ((None,), lambda c: put(c, mag=1.04 * c["mag"] - 0.8)),
+    "bright_faint_exchanged": (("fluxes",), lambda c: put(c, mag=50 - c["mag"])),
+    "half_of_the_field": ((None,), lambda c: c[np.argsort(c["ra"])[: len(c) // 2]]),
+    "half_of_the_stars": ((None,), lambda c: c[::2]),
+    "positions_as_strings": ((None, "column"), lambda c: as_strings(c, "ra", "dec")),
+    "motions_as_strings": ((None, "column"), lambda c: as_strings(c, *MOTIONS, *PM)),
+    "of_another_field": (NONE, lambda c: simulate(Field(seed=900))[1]),
+}  # fmt: skip
 LISTS = {
     "one_exchanged": (("x and y",), lambda t: exchange(t, "x", "y")),
     "one_mirrored": (("x and y",), lambda t: put(t, x=2047 - t["x"])),
@@ -319,6 +400,18 @@ LISTS = {
     "one_rolled": (("roll",), rolled),
     "one_elsewhere": (("guide star",), lambda t: put(t, ra=t["ra"] + 12 / 3600)),
 }
+LISTS |= {
+    "one_turned_by_180": (("x and y", "turned"), lambda t: put(t, x=2047 - t["x"], y=2047 - t["y"])),
+    "one_of_another_field": (("stars", "does not fit"), of_another_field),
+    "one_moved_by_200": (("does not fit this exposure",), lambda t: put(t, x=t["x"] + 200)),
+    "one_from_1": ((None,), lambda t: put(t, x=t["x"] + 1, y=t["y"] + 1)),
+    "one_binned": (("scale", "does not fit"), lambda t: put(t, x=t["x"] / 2, y=t["y"] / 2)),
+    "one_errors_as_variances": (("errors of this list",), lambda t: put(t, **{c: t[c] ** 2 for c in XY})),
+    "one_errors_-999_of_third": ((None, "errors"), lambda t: filled(t, -999.0, *XY)),
+    "one_positions_-999_of_third": ((None, "stars"), lambda t: filled(t, -999.0, "x", "y")),
+    "one_x_sorted": (("stars", "does not fit"), lambda t: put(t, x=np.sort(t["x"]))),
+    "one_magnitudes_99_of_third": ((None, "mag"), lambda t: filled(t, 99.0, "mag")),
+}
 RUNS = {
     **{name: (words, lambda n, c, d, f=f: f(c)) for name, (words, f) in CATALOGS.items()},
     **{f"list_{name}": (words, lambda n, c, d, f=f: f(n[1])) for name, (words, f) in LISTS.items()},
@@ -337,6 +430,22 @@ RUNS = {
     "list_for_another": (("same stars",), lambda n, c, d: [*n[:-1], renamed(n[0])]),
     "list_alone": (("one exposure alone",), lambda n, c, d: n[:1]),
     "no_dithers": (("not dithered",), lambda n, c, d: stay(n)),
+    "list_half_of_its_stars": ((None,), lambda n, c, d: cut(n, c, d, lambda t: slice(None, None, 2))),
+    "list_half_of_the_field": ((None,), lambda n, c, d: cut(n, c, d, lambda t: np.asarray(t["x"]) < 1024)),
+    "list_without_bright": ((None,), lambda n, c, d: cut(n, c, d, lambda t: np.asarray(t["mag"]) > -6)),
+    "lists_binned": ((*BENT, "scale"), every(lambda t: put(t, x=t["x"] / 2, y=t["y"] / 2))),
+    "lists_from_1": ((None,), every(lambda t: put(t, x=t["x"] + 1, y=t["y"] + 1))),
+    "lists_single": (
+        (None,),
+        every(lambda t: put(t, **{c: t[c].astype("f4") for c in (*"xy", "ra", "dec")})),
+    ),
+    "lists_errors_as_variances": (("star lists",), every(lambda t: put(t, **{c: t[c] ** 2 for c in XY}))),
+    "epochs_exchanged": (
+        ("epoch", "sign"),
+        lambda n, c, d: [later(t, s * (EPOCH - FIRST)) for t, s in [(c, 1), *((t, -1) for t in n)]] and None,
+    ),
+    "distortion_twice": (BENT, lambda n, c, d: [twice_corrected(t, d) for t in n] and None),
+    "distortion_twice_in_one": (("does not fit this exposure",), lambda n, c, d: twice_corrected(n[1], d)),
     "no_distortion": (BENT, lambda n, c, d: "none"),
     "distortion_identity": (BENT, lambda n, c, d: bent(d, lambda p: {"a": 0 * p.a, "b": 0 * p.b})),
     "distortion_of_another": (BENT, lambda n, c, d: distortion(np.random.default_rng(98))),

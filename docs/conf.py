@@ -27,6 +27,7 @@ extensions = [
     "landing_picture",
     "public_names",
     "step_parameters",
+    "verdict_names",
 ]
 sphinx_gallery_conf = {
     "examples_dirs": ["tutorials", "gallery"],

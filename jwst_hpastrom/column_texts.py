@@ -34,6 +34,8 @@ OTHERS = parse_columns("""
     chi2_bright      |           | f8 | median reduced chi-square of the bright stars
     sky              | MJy/sr    | f8 | median sky
     chi2             |           | f8 | median reduced chi-square
+    sky_noise_ratio  |           | f8 | scatter of pixels without stars over their ERR
+    err_follows_light |          | f8 | rank correlation of bright pixels' ERR with their light
     central_value    |           | f8 | part of the light in the ePSF's central pixel
     wavefront_drift  | nm        | f8 | RMS by which the exposure's wavefront is off the ePSF's, followed
     central_before   |           | f8 | central value of the library

@@ -56,6 +56,30 @@ def test_every_error_has_a_remedy():
     assert not missing
 
 
+def test_every_verdict_has_its_causes_and_a_remedy():
+    """The page has the table of all, which the code makes; the page of ranges has a row for each."""
+    pytest.importorskip("docutils")
+    rows = extension("verdict_names").rows()
+    code = "".join(p.read_text() for p in (DOCS.parent / "jwst_hpastrom" / "checks").glob("*.py"))
+    assert len(rows) > code.count(" judge(") - 5  # one of them is the definition, some judge for others
+    assert all(name and causes and all(causes) and remedy for name, causes, remedy in rows)
+    assert {"QFIT of bright stars", "years by which the stars are ahead of all epochs"} < {r[0] for r in rows}
+    assert "verdict-names::" in (DOCS / "troubleshooting.rst").read_text()
+    cells = re.findall(r"^   \* - (.*?)^     - ", (DOCS / "verdicts.rst").read_text(), re.M | re.S)
+    ranges = [significant(c) for c in cells]
+    missing = [n for n in (r[0] for r in rows) if max(len(significant(n) & c) for c in ranges) < likeness(n)]
+    assert not missing
+
+
+def significant(text):
+    return {w for w in re.findall(r"[\wχ²-]+", text.lower().replace("chi-square", "χ²")) if len(w) > 3}
+
+
+def likeness(name):
+    """Words of a name that a row about it has, at the least."""
+    return 0.5 * len(significant(name))
+
+
 @pytest.mark.parametrize("word", ["ePSF", "QFIT", "RADXS", "pull", "gauge", "Cramér–Rao bound", "RUWE"])
 def test_glossary(word):
     assert re.search(rf"^   {word}$", (DOCS / "glossary.rst").read_text(), re.M)

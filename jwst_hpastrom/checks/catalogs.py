@@ -4,7 +4,15 @@ import numpy as np
 
 from jwst_hpastrom.checks.verdict import judge
 
-__all__ = ["against_catalog", "catalog_twice", "magnitudes", "no_motions", "stated_errors", "unknown"]
+__all__ = [
+    "against_catalog",
+    "catalog_twice",
+    "magnitudes",
+    "no_motions",
+    "roundings",
+    "stated_errors",
+    "unknown",
+]
 
 MOTION = "hp_proper_motion"
 UNITS = "errors of the catalog in other units: arcsec or degrees as mas, or the reverse"
@@ -32,6 +40,18 @@ def stated_errors(motions):
             (low, high), (low / FAR, high * FAR), rank=2 if name.startswith("position") else 5,
             causes=(UNITS,),
             remedy="give the columns their units, or convert them to mas and mas/yr",
+        )  # fmt: skip
+
+
+def roundings(motions):
+    """Errors that the catalog's rounded numbers make, over those that it states."""
+    found = against_catalog(motions)
+    for what in ("positions", "motions"):
+        yield judge(
+            MOTION, f"rounding of the catalog's {what} over their stated errors",
+            found.get(f"{what[:-1]}_rounding", np.nan), (None, 0.5), (None, 1.0), rank=1,
+            causes=(f"{what} of the catalog with too few digits",),
+            remedy="write ra and dec with 9 digits after the point, motions with 3, or more",
         )  # fmt: skip
 
 

@@ -61,8 +61,8 @@ NEEDED = {
 #: the evidence, and the checks that are made of it
 CHECKS = {
     "build": (ex.build_phase, ex.epsf_borrowed, ex.brighter_fatter, ex.hot_pixels),
-    "fit": (ex.bright_qfit, ex.bright_chi2, ex.all_chi2, ex.lost_cores, ex.lost_peaks, ex.saturated,
-            ex.charge, ex.star_counts),
+    "fit": (ex.bright_qfit, ex.bright_chi2, ex.all_chi2, ex.sky_noise, ex.light_noise, ex.lost_cores,
+            ex.lost_peaks, ex.saturated, ex.charge, ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
     "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.overlap, fr.frame_phase, re.used_share,
                   re.exposure_scatter, re.bright_stars, re.list_rows, re.exposure_errors, re.twice,
@@ -71,8 +71,9 @@ CHECKS = {
     "master": (sc.list_errors, sc.bright_scatter),
     "motions": (
         mo.slope, mo.crossed, mo.correlation, mo.pull, mo.catalog_errors, mo.catalog_scatter, mo.own_scatter,
-        mo.pattern, mo.linear, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice, ca.magnitudes,
-        ca.stated_errors, ca.unknown, mo.magnitude_trend, mo.chi2_loo, mo.frame_bias, mo.unchecked,
+        mo.pattern, mo.linear, mo.clumps, mo.apart, mo.catalog_outliers, ca.no_motions, ca.catalog_twice,
+        ca.magnitudes, ca.stated_errors, ca.roundings, ca.unknown, mo.magnitude_trend, mo.chi2_loo,
+        mo.frame_bias, mo.unchecked,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
     "references": (ep.all_times, ep.reference_columns, ep.reference_share, ep.reference_pulls),

@@ -7,7 +7,8 @@ from jwst_hpastrom.columns import BAD_QFIT
 
 __all__ = [
     "EPSF_CAUSE", "all_chi2", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge",
-    "epsf_borrowed", "hot_pixels", "lost_cores", "lost_peaks", "saturated", "star_counts",
+    "epsf_borrowed", "hot_pixels", "light_noise", "lost_cores", "lost_peaks", "saturated", "sky_noise",
+    "star_counts",
 ]  # fmt: skip
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
@@ -19,6 +20,8 @@ CORES = ("jumps that calwebb_detector1 found in the cores of stars", "saturation
 MISFIT, SURE_QFIT = 8.0, 0.045
 #: fewest bright stars that a median is judged by
 LEAST = 10
+#: scatter of pixels without stars over their ERR; what ERR leaves out, as 1/f noise and faint stars, is in it
+SKY_NOISE, FAR_SKY_NOISE = (0.6, 1.8), (0.4, 2.6)
 #: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
 BOUNDARY = (0.0, 2.0)
 
@@ -69,6 +72,35 @@ def all_chi2(fit):
             causes=("the errors of the pixels are too large", "images that were resampled or smoothed") if low
             else ("the errors of the pixels are too small", EPSF_CAUSE),
             remedy="check the ERR extension",
+        )  # fmt: skip
+
+
+def sky_noise(fit):
+    """Scatter of pixels without stars over their ERR, exposure by exposure; larger, it stands in for ERR."""
+    if "sky_noise_ratio" not in fit.colnames:
+        return
+    for row in fit:
+        value = float(row["sky_noise_ratio"])
+        causes = ("the errors of the pixels are too small", "a sky with structure: stripes, nebula, stars")
+        if value < 1:
+            causes = ("the errors of the pixels are too large", "images that were resampled or smoothed")
+        yield judge(
+            FIT, "scatter of pixels without stars over their ERR", value, SKY_NOISE, FAR_SKY_NOISE,
+            about=_name(row), rank=3, causes=causes,
+            remedy="check the ERR extension; positions' errors are from the scatter where that is larger",
+        )  # fmt: skip
+
+
+def light_noise(fit):
+    """Whether bright pixels' ERR go with their light, exposure by exposure."""
+    if "err_follows_light" not in fit.colnames:
+        return
+    for row in fit:
+        yield judge(
+            FIT, "correlation of bright pixels' ERR with their light", float(row["err_follows_light"]),
+            (0.6, None), (0.3, None), about=_name(row), rank=1,
+            causes=("errors of the pixels that are not of this exposure, or one and the same for all",),
+            remedy="give the exposure its own ERR extension",
         )  # fmt: skip
 
 

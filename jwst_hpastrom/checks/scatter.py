@@ -21,6 +21,8 @@ ALIKE = 1.2
 BIN, BINS = 20, 12
 #: detector pixels of scatter that only a missing distortion correction makes; well below, none is missing
 EXCESS = 0.02
+#: pixels of scatter of bright stars that good exposures have
+USUAL = 0.01
 #: relative error of the square of a factor on the errors that says nothing of it
 DOUBT = 1.0
 #: variances beyond the median's that count as this many
@@ -127,10 +129,12 @@ def bright_scatter(master):
     known = float(master.meta.get("correction_error_pix") or 0.0) * pixel
     limited = master.meta.get("distortion_limited_by")
     causes, top, worst = (DISTORTION_OFF, "an ePSF that does not fit"), (6.0, 2.0), (8.0, 3.0)
+    excess = np.sqrt(max(float(np.median(empirical) - np.median(formal)), 0.0)) / pixel
+    if excess < USUAL:  # whatever the errors say: stars scatter as good ones do
+        causes = (SMALL, *causes)
     if limited:  # nobody could do better with these data, and the stated errors hold it
         causes, worst = (f"no distortion could be solved: {limited}",), (None, None)
     elif no_distortion(master.meta):  # a known reason: less is needed to blame it
-        excess = np.sqrt(max(float(np.median(empirical) - np.median(formal)), 0.0)) / pixel
         causes, top = (UNCORRECTED, "a focus or ePSF that changed"), (2.0 if excess > EXCESS else 3.5, 2.0)
         worst = (3.0 if excess > EXCESS else 5.0, 3.0)
     name, stated = "empirical over formal errors of bright stars", known > 0

@@ -30,7 +30,13 @@ from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_crowded, mark_shapes, useless
 from jwst_hpastrom.epsf.star_config import StarFitConfig
 from jwst_hpastrom.epsf.wavefront import LINEAR, follow
-from jwst_hpastrom.epsf.weights import learned_weights, model_error, warn_of_epsf, with_model_error
+from jwst_hpastrom.epsf.weights import (
+    learned_weights,
+    model_error,
+    sky_ratio,
+    warn_of_epsf,
+    with_model_error,
+)
 
 __all__ = ["measure_stars"]
 
@@ -359,6 +365,7 @@ class _Field:
         """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
         level = self.mesh.image(self.image.shape)
+        ratio = sky_ratio(self.pixels, self.residual.data, level)
         self.pixels = learned_weights(self.pixels, self.residual.data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
@@ -380,13 +387,7 @@ class _Field:
         image = self.pixels, self.residual.data, self.library
         warn_of_epsf(self.image.name, fit, *image, shares)
         fit = calibrate_cores(with_model_error(fit, *image, shares), fit, *image, self.image.name)
-        return star_table(
-            self.pixels,
-            self.library,
-            fit,
-            statistics=statistics,
-            flags=flags,
-            box=self.half,
-            outer=self.outer,
-            snr=snr,
-        )
+        how = {"flags": flags, "box": self.half, "outer": self.outer, "snr": snr}
+        table = star_table(self.pixels, self.library, fit, statistics=statistics, **how)
+        table.meta["sky_noise_ratio"] = ratio
+        return table

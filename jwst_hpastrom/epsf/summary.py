@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
+from scipy.stats import rankdata
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.fit import Pixels
@@ -15,6 +16,8 @@ __all__ = ["summarize_fit"]
 
 #: signal-to-noise ratio of bright stars
 BRIGHT = 100.0
+#: signal-to-noise ratio of pixels whose errors are their light's; the fewest that tell, the most that count
+LIT, LEAST_LIT, MOST_LIT = 30.0, 200, 20_000
 
 
 def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str, Any]:
@@ -34,7 +37,8 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     -------
     dict
         Medians of QFIT, chi2 and sky, numbers of stars, of bright ones and of those that lack their cores,
-        share of bad pixels, the ePSF's central value: columns of ``PRODUCT_epsf_fit_quality.ecsv``.
+        share of bad pixels, the ePSF's central value, how the errors of dark and of lit pixels are: columns
+        of ``PRODUCT_epsf_fit_quality.ecsv``.
     """
     high, flags = np.asarray(stars["snr"]) > BRIGHT, np.asarray(stars["flags"])
     bright = high & (flags & ~int(Flag.SUBTRACTED) == 0)
@@ -42,6 +46,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     cores = stars[high & (flags & int(Flag.SATURATED) == 0)]
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     pixels = Pixels.of(image)
+    ratio = float(stars.meta.get("sky_noise_ratio", np.nan))
     n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, pixels.weight)
     return {
         "n_stars": len(stars), "qfit": float(np.nanmedian(qfit[bright] if bright.any() else qfit)),
@@ -52,5 +57,21 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
-        "central_value": float(library.central_value(*middle)),
+        "central_value": float(library.central_value(*middle)), "sky_noise_ratio": ratio,
+        "err_follows_light": _follows(pixels, float(np.median(stars["sky"])), ratio),
     }  # fmt: skip
+
+
+def _follows(pixels: Pixels, sky: float, ratio: float) -> float:
+    """Rank correlation of lit pixels' light with their errors; 0 of errors that are all alike."""
+    good = pixels.weight > 0
+    light, err = pixels.data[good] - sky, 1 / np.sqrt(pixels.weight[good])
+    if err.size < LEAST_LIT:
+        return np.nan
+    rows = np.flatnonzero(light > LIT * np.nanmax([ratio, 1.0]) * np.median(err))
+    if rows.size < LEAST_LIT:
+        return np.nan
+    rows = rows[:: -(-rows.size // MOST_LIT)]
+    if np.ptp(err[rows]) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(light[rows]), rankdata(err[rows]))[0, 1])

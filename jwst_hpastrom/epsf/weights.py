@@ -12,7 +12,8 @@ from jwst_hpastrom.epsf.kernels.light_errors import light_variances
 from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = [
-    "expected_weights", "learned_weights", "model_error", "sky_excess", "warn_of_epsf", "with_model_error",
+    "expected_weights", "learned_weights", "model_error", "sky_excess", "sky_ratio", "warn_of_epsf",
+    "with_model_error",
 ]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
@@ -97,13 +98,34 @@ def sky_excess(pixels, residual, level):
     float
         0 where there is none beyond doubt.
     """
+    found, stated, n = _scatter(pixels, residual, level)
+    # the variance of a normal scatter's robust estimate is 2.7 times that of the best one
+    return found - stated if found - stated > SURE * found * np.sqrt(2 * 2.7 / max(n, 1)) else 0.0
+
+
+def sky_ratio(pixels, residual, level):
+    """Scatter of pixels without stars over their stated errors.
+
+    Parameters
+    ----------
+    pixels, residual, level
+        As in `expected_weights`.
+
+    Returns
+    -------
+    float
+        1 where the errors are right; NaN where too few pixels are without stars.
+    """
+    found, stated, _ = _scatter(pixels, residual, level)
+    return float(np.sqrt(found / stated))
+
+
+def _scatter(pixels, residual, level):
+    """Variance of pixels without stars, found and stated, and their number; NaN where they are few."""
     v, r = _starless(pixels, residual, level)
     if v.size < LEAST_PIXELS:
-        return 0.0
-    found = sigma_about_zero(r - np.median(r)) ** 2
-    excess = found - np.median(v)
-    # the variance of a normal scatter's robust estimate is 2.7 times that of the best one
-    return float(excess) if excess > SURE * found * np.sqrt(2 * 2.7 / v.size) else 0.0
+        return np.nan, np.nan, v.size
+    return float(sigma_about_zero(r - np.median(r)) ** 2), float(np.median(v)), v.size
 
 
 def model_error(pixels, residual, library, x, y, flux, sky):

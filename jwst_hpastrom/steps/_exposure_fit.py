@@ -93,6 +93,7 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         write_stdpsf(local.shifted(x0, y0), folder / f"{exposure.name}_pepsf.fits")
     if len(stars) == 0:
         raise NotEnoughStarsError("no star", "at least one", "check the exposure and the threshold")
+    summary = summarize_fit(stars, image, local)
     stars["ra"], stars["dec"] = exposure.to_sky(stars["x"], stars["y"])
     stars["ra"].unit = stars["dec"].unit = "deg"
     stars.meta = {
@@ -106,4 +107,4 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
     if regions:
         write_regions(stars, path.with_suffix(".reg"))
     off = float(np.linalg.norm(drift)) if drift is not None else 0.0
-    return {**row, "star_list": path.name, **summarize_fit(stars, image, local), "wavefront_drift": off}
+    return {**row, "star_list": path.name, **summary, "wavefront_drift": off}

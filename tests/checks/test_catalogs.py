@@ -100,3 +100,33 @@ def test_a_missing_distortion_is_the_first_cause():
     bad = [c for c in run_checks(Evidence(motions=motions)) if c.verdict == "bad"]
     assert len(bad) > 1
     assert all(c.causes[0].startswith("no distortion correction") for c in bad)
+
+
+@pytest.mark.parametrize("part", [0.15, 0.5])
+def test_two_epochs_in_one_catalog(part):
+    def mixed(catalog):
+        rows = np.random.default_rng(1).random(len(catalog)) < part
+        catalog["pmra"][rows] += 1.0
+
+    first = run_checks(Evidence(motions=measured(6, 1500, change=mixed)))[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith("two epochs")
+
+
+@pytest.mark.parametrize(
+    ("columns", "digits", "cause"),
+    [
+        (("ra", "dec"), 9, ""),
+        (("ra", "dec"), 5, "positions of the catalog with too few digits"),
+        (("dec",), 6, "positions of the catalog with too few digits"),
+        (("pmra", "pmdec"), 3, ""),
+        (("pmra", "pmdec"), 0, "motions of the catalog with too few digits"),
+    ],
+)
+def test_numbers_with_too_few_digits(columns, digits, cause):
+    def rounded(catalog):
+        for c in columns:
+            catalog[c] = np.round(catalog[c], digits)
+
+    noted = [c for c in run_checks(Evidence(motions=measured(5, 1500, change=rounded))) if c.verdict != "ok"]
+    assert (noted[0].causes[0] if noted else "") == cause

@@ -94,6 +94,24 @@ def test_errors_of_the_pixels(chi2, cause):
     assert first.causes[0] == cause
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "verdict", "cause"),
+    [
+        ("sky_noise_ratio", 1.2, "ok", ""),
+        ("sky_noise_ratio", 2.1, "look", "the errors of the pixels are too small"),
+        ("sky_noise_ratio", 10.0, "bad", "the errors of the pixels are too small"),
+        ("sky_noise_ratio", 0.33, "bad", "the errors of the pixels are too large"),
+        ("err_follows_light", 0.99, "ok", ""),
+        ("err_follows_light", 0.01, "bad", "errors of the pixels that are not of this exposure"),
+        ("err_follows_light", np.nan, "ok", ""),
+    ],
+)
+def test_pixel_errors_against_what_pixels_show(column, value, verdict, cause):
+    found = fitted(**{column: [value]})
+    assert [c.verdict for c in found] == [verdict] * (verdict != "ok")
+    assert all(c.causes[0].startswith(cause) for c in found)
+
+
 def test_saturated_stars_alone():
     assert fitted(n_high=[300], n_cores=[260], n_lost_core=[3]) == []
     first = fitted(n_high=[300], n_cores=[20], n_lost_core=[1])[0]

@@ -75,6 +75,11 @@ def mirror(catalog, rng):
     catalog["pmra"] = -catalog["pmra"]
 
 
+def both_signs(catalog, rng):
+    for c in ("pmra", "pmdec"):
+        catalog[c] = -catalog[c]
+
+
 def cos_dec(power):
     def spoil(catalog, rng):
         catalog["pmra"] *= np.cos(np.deg2rad(60.0)) ** -power
@@ -102,6 +107,7 @@ def test_good_motions_raise_nothing(seed, n, dispersion):
         (moved(25), 0, "wrong positions"),
         (exchange, 0, "pmra and pmdec of the catalog exchanged"),
         (mirror, 0, "pmra of the catalog with the other sign"),
+        (both_signs, 0, "epochs of catalog and exposures exchanged"),
         (times(1), 10, "a wrong epoch"),
         (times(1), -10, "a wrong epoch"),
         (times(1), 5, "a wrong epoch"),
@@ -134,6 +140,13 @@ def test_small_errors_of_a_catalog_are_seen_beside_larger_ones_of_the_exposures(
 @pytest.mark.parametrize("n", [300, 1500])
 def test_large_errors_of_the_exposures_alone_blame_no_catalog(seed, n):
     assert overall(run_checks(Evidence(motions=made(seed, n, mas=1.2)))) == "ok"
+
+
+@pytest.mark.parametrize(("held", "verdict"), [(0.8, "ok"), (0.2, "look"), (0.0, "look")])
+def test_a_tilt_that_the_stated_errors_of_the_tie_hold_is_none(held, verdict):
+    motions = made()
+    motions.meta["against_catalog"] |= {"linear_ratio": 1.5, "linear_held": held}
+    assert overall(c for c in run_checks(Evidence(motions=motions)) if "linear" in c.name) == verdict
 
 
 def test_too_few_stars_are_not_judged():
@@ -190,10 +203,10 @@ def test_one_exposure_alone_and_two():
     assert overall(two) == "look"
 
 
-def scattered(meta, *, bright=1.0, faint=1.0, shared=0.0, n_used=5, seed=3):
+def scattered(meta, *, bright=1.0, faint=1.0, shared=0.0, n_used=5, seed=3, stated=0.01):
     """Checks of a frame whose stars scatter by so many times their formal errors, and by what all share."""
     n, rng = 400, np.random.default_rng(seed)
-    formal = 0.01 * 10 ** (0.2 * np.linspace(-1, 5, n))
+    formal = stated * 10 ** (0.2 * np.linspace(-1, 5, n))
     size = np.hypot(formal * np.where(np.arange(n) < 200, bright, faint), shared)
     data = {"mag": np.linspace(-8, -3, n), "n_used": np.full(n, n_used)}
     for c in "xy":
@@ -256,6 +269,15 @@ def test_scatter_of_bright_stars_is_that_of_their_errors_and_the_distortion(shar
     assert check.verdict == verdict
     assert faint.verdict == "ok"
     assert cause is None or check.causes[0].startswith(cause)
+
+
+def test_bright_stars_that_scatter_as_good_ones_do_blame_the_errors():
+    small, large = (
+        scattered({"distortion": "a.asdf"}, bright=20, faint=20, stated=s)[0] for s in (2e-4, 1e-2)
+    )
+    assert {small.verdict, large.verdict} == {"bad"}
+    assert small.causes[0] == "errors of the star lists that are too small"
+    assert large.causes[0].startswith("a distortion that does not fit")
 
 
 def test_exposures_of_several_detectors_at_once_are_one_pointing():

@@ -43,3 +43,18 @@ def test_of_all_stars_where_none_is_bright(image):
     assert found["qfit"] == pytest.approx(0.02)
     assert found["n_bright"] == 0
     assert np.isnan(found["chi2_bright"])
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("own", 0.95, 1.0), ("other", -0.2, 0.2), ("alike", 0, 0)])
+def test_errors_follow_the_light_of_their_own_exposure(kind, low, high):
+    rng = np.random.default_rng(3)
+    light = np.where(rng.random((64, 64)) < 0.3, rng.uniform(60, 1e4, (64, 64)), 0.0)
+    err = np.sqrt(1 + light / 50)
+    err = {"own": err, "other": rng.permutation(err.ravel()).reshape(err.shape), "alike": np.ones((64, 64))}
+    none = np.zeros((64, 64), bool)
+    made = Image((0.5 + light).astype("f4"), err[kind].astype("f4"), none, none, "a_cal.fits")
+    found = summarize_fit(fits([200.0]), made, make_library(0.8, np.array([32.0])))
+    assert low <= found["err_follows_light"] <= high
+    assert np.isnan(
+        summarize_fit(fits([200.0]), made, make_library(0.8, np.array([32.0])))["sky_noise_ratio"]
+    )

@@ -12,6 +12,7 @@ from jwst_hpastrom.epsf.weights import (
     expected_weights,
     model_error,
     sky_excess,
+    sky_ratio,
     warn_of_epsf,
     with_model_error,
 )
@@ -88,6 +89,18 @@ def test_noise_that_errors_leave_out_is_found(field):
     assert np.sqrt(sky_excess(replace(pixels, data=pixels.data + more), left + more, level)) == pytest.approx(
         0.02, rel=0.05
     )
+
+
+@pytest.mark.parametrize("factor", [0.1, 1 / 3, 1.0, 3.0])
+def test_a_common_factor_on_the_errors_is_found(field, factor):
+    _, _, light, rng = field
+    image = exposure(light, rng, noisy=False)
+    image = replace(image, err=factor * image.err)
+    table = measure_stars(image, make_library(sigma=SIGMA))
+    assert table.meta["sky_noise_ratio"] == pytest.approx(1 / factor, rel=0.15)
+    few = replace(image, data=image.data[:24, :24], err=image.err[:24, :24], bad=image.bad[:24, :24])
+    pixels = Pixels.of(replace(few, saturated=image.saturated[:24, :24]))
+    assert np.isnan(sky_ratio(pixels, pixels.data, np.full((24, 24), SKY, "f4")))
 
 
 def flat_field(flat, seed=3, flux=4000.0):

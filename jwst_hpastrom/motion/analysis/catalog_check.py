@@ -19,6 +19,8 @@ LEAST = 30
 MATTERS = 0.5
 #: widths of the better two fifths beyond which a star is apart from the rest: one in 8,000 by chance
 APART = 3 * np.sqrt(2.0)
+#: smallest share of the stars that is a clump
+CLUMP = 0.1
 
 
 def compare_with_catalog(motions, first_epoch, master=None):
@@ -46,11 +48,13 @@ def compare_with_catalog(motions, first_epoch, master=None):
         scatter for the errors, and pull_scaled, of motions divided by their factor; pull_small, pull_large,
         of the half with the smaller and the larger errors of the catalog at each magnitude; outliers, the
         share of stars that differ by more than four sigma, and core, the width of the best fifth; apart,
-        the share beyond three times the width of the better two fifths, of n_pulls; position_ratio, of the
+        the share beyond three times the width of the better two fifths, of n_pulls; clumps, the share of the
+        differences' variance that two clumps of stars explain; position_ratio, of the
         motions' errors to the part that the catalog's stated positions have in them; trend_mas,
         trend_sigma, the difference between faint and bright stars (at the exposures' epoch) and how many
         times its error it is; linear_ratio, what the differences have of a linear function of the place,
-        over the stated errors, which is taken out, above one half, before all others; pattern_mas,
+        over the stated errors, which is taken out, above one half, before all others, and linear_held, the
+        tie's part in these; pattern_mas,
         pattern_ratio, pattern_sigma, what the differences have in common over the field (`field_pattern`),
         at the exposures' epoch and over the median error; and what the catalog's columns tell
         (``catalog_columns``). Only the last where fewer than 30 stars have both motions.
@@ -85,7 +89,7 @@ def compare_with_catalog(motions, first_epoch, master=None):
     difference = difference - np.median(difference, axis=1)[:, None]
     pull = difference / total
     out |= {"pull": _width(pull)} | _halves(difference / shown, mag, np.hypot(*own_error[:, known]))
-    out |= _tails(difference / shown)
+    out |= _tails(difference / shown) | {"clumps": _clumps(difference)}
     years = abs(float(motions.meta.get("baseline", np.nan)))
     ours_alone = np.where(np.isfinite(scatter), scatter, error)[:, known]
     out |= _pattern(motions[ok][known], difference, shown, ours_alone, years)
@@ -135,6 +139,17 @@ def _tails(pull):
     }
 
 
+def _clumps(difference):
+    """Share of the variance that two clumps explain: 0.64 of a normal distribution, 1 of two points."""
+    offset = difference - difference.mean(1)[:, None]
+    along = np.linalg.svd(offset, full_matrices=False)[2][0]
+    along = np.sort(along)
+    n, total = np.arange(1, along.size), np.cumsum(along)
+    between = total[:-1] ** 2 / (n * (along.size - n) / along.size)
+    enough = np.minimum(n, along.size - n) >= max(CLUMP * along.size, LEAST / 2)
+    return float(np.max(between[enough], initial=0.0) / np.sum(along**2)) if enough.any() else 0.0
+
+
 def _without_line(motions, ours, own, error):
     """Measured motions without what their differences from the catalog's have of a linear function of place.
 
@@ -154,7 +169,8 @@ def _without_line(motions, ours, own, error):
         out[k] -= design[:, 1:] @ c[1:]
         noise = robust_sigma(left) ** 2 / keep.sum()
         size.append(np.sqrt(max(float(c[1:] @ c[1:]) - 2 * noise, 0.0)) / float(np.median(error[k])))
-    found = {"linear_ratio": float(max(size))}
+    tie = float(motions.meta.get("tie_error_mas_yr", 0.0))
+    found = {"linear_ratio": float(max(size)), "linear_held": tie / float(np.median(error))}
     return (out if found["linear_ratio"] > MATTERS else ours), found
 
 

@@ -20,6 +20,8 @@ SAME_MAG, SAME_SIGMA = 0.5, 3.0
 #: mas: no two stars that a catalog tells apart are so near, whatever their errors
 NEAREST = 30.0
 MAS = 3.6e6  # in a degree
+#: steps within which neighboring numbers must be multiples of one, to be rounded to it; and fewest of them
+REACH, MULTIPLES = 20, 10
 
 
 def catalog_columns(motions, catalog, row):
@@ -42,7 +44,8 @@ def catalog_columns(motions, catalog, row):
         mag_correlation, of the ranks of both magnitudes, and n_mag; twice, the share of catalog rows that are
         another row's star; position_error_mas, motion_error_mas_yr, the medians of the stated errors, and
         with_errors, the share of rows that state errors of their positions, and with_motions, that of rows
-        that have motions, where there are columns of them.
+        that have motions, where there are columns of them; position_rounding, motion_rounding, the errors
+        that rounded numbers make over the stated ones.
     """
     out = {"cos_dec": float(np.cos(np.deg2rad(np.median(values(motions, "dec")))))} if len(motions) else {}
     theirs = _column(catalog, "mag", np.nan)[row]
@@ -60,6 +63,7 @@ def catalog_columns(motions, catalog, row):
             out[name] = float(np.nanmedian(error))
         if name.startswith("position") and set(columns) & set(catalog.colnames):
             out["with_errors"] = float(np.isfinite(error).mean())
+    out |= _roundings(catalog, out)
     return out | _twice(catalog)
 
 
@@ -68,6 +72,31 @@ def _magnitudes(ours, theirs):
     if ok.sum() < LEAST or np.ptp(ours[ok]) == 0 or np.ptp(theirs[ok]) == 0:
         return {}
     return {"mag_correlation": float(spearmanr(ours[ok], theirs[ok]).statistic), "n_mag": int(ok.sum())}
+
+
+def _roundings(catalog, known):
+    """Errors of numbers with too few digits, over those that are stated."""
+    out = {}
+    for name, columns, unit in (("position", ("ra", "dec"), MAS), ("motion", AXES, 1.0)):
+        stated = known.get("position_error_mas" if name == "position" else "motion_error_mas_yr", np.nan)
+        sizes = [unit * _step(_column(catalog, c, np.nan)) for c in columns]
+        if name == "position":
+            sizes[0] *= known.get("cos_dec", 1.0)
+        if stated > 0 and np.isfinite(sizes).all():
+            out[f"{name}_rounding"] = float(max(sizes) / np.sqrt(12) / stated)
+    return out
+
+
+def _step(numbers):
+    """Step that neighboring numbers are multiples of; 0 where there is none, NaN where too few tell."""
+    known = numbers[np.isfinite(numbers)]
+    gaps = np.diff(np.unique(known))
+    if known.size < LEAST or not gaps.size:
+        return np.nan
+    step = gaps.min()
+    near = gaps[gaps < REACH * step] / step
+    told = near.size >= MULTIPLES or gaps.size < known.size / MULTIPLES
+    return float(step) if told and np.ptp(near - np.round(near)) < 0.05 else 0.0
 
 
 def _twice(catalog):

@@ -71,7 +71,7 @@ def _meta(epochs, tie, pairs, displaced, moved, config):
         "motions": "absolute" if moved.absolute else "relative",
         "zero_point_pmra": float(zero[0]), "zero_point_pmdec": float(zero[1]),
         "zero_point_pmra_error": float(zero_error[0]), "zero_point_pmdec_error": float(zero_error[1]),
-        "n_zero_point": moved.n_zero,
+        "n_zero_point": moved.n_zero, "tie_error_mas_yr": moved.tie_error,
         "zero_point_degree": int(config.zero_point_degree),
         "n_reference": int(tie.rows[0].size), "local_gain": displaced.gain,
         "n_fast": int(n_fast), "n_fast_false": float(chance * n_fast),

@@ -109,6 +109,8 @@ class Moved:
         Stars of the zero point.
     per_pixel : ndarray, shape (n,)
         mas/yr of a displacement of one pixel.
+    tie_error : float
+        RMS of what the transformation's error has in the errors; 0 where a surface took it out.
     """
 
     relative: np.ndarray
@@ -118,6 +120,7 @@ class Moved:
     zero_error: np.ndarray
     n_zero: int
     per_pixel: np.ndarray
+    tie_error: float
 
     @property
     def absolute(self):
@@ -216,10 +219,11 @@ def _motions(epochs, tie, pairs, displaced, config):
     zero, zero_error, n_zero = zero_point(relative, error, absolute, absolute_error, sigma=sigma)
     has_zero = np.isfinite(zero).all()
     # a varying zero point takes the transformation's error out, and has its own
-    varying = config.zero_point_degree > 0 and has_zero
+    varying, tie_error = config.zero_point_degree > 0 and has_zero, 0.0
     if config.errors != "l23" and not varying:
         common = np.isfinite(absolute).all(0) if has_zero else None
-        error = _with_transformation(epochs, tie, i, displaced, common) * abs(f)
+        error, tied = (v * abs(f) for v in _with_transformation(epochs, tie, i, displaced, common))
+        tie_error = float(np.sqrt(np.mean(tied**2)))
     check_baseline(relative, error, absolute, first.meta.get("catalog"), epochs.t1, epochs.t2)
     pm = relative + zero[:, None] if has_zero else relative
     if varying:
@@ -228,11 +232,11 @@ def _motions(epochs, tie, pairs, displaced, config):
             degree=config.zero_point_degree, sigma=sigma,
         )  # fmt: skip
         pm, error = pm + surface, np.hypot(error, surface_error)
-    return Moved(relative, pm, error, zero, zero_error, n_zero, f)
+    return Moved(relative, pm, error, zero, zero_error, n_zero, f, tie_error)
 
 
 def _with_transformation(epochs, tie, i, displaced, common):
-    """Errors of the displacements with the transformation's, beyond its mean at ``common`` stars; pixels."""
+    """Errors of displacements with the transformation's, beyond its mean at ``common`` stars, and these."""
     shared = tie.fit.variance(epochs.uv[0][i], epochs.uv[1][i], common)
     if displaced.local is not None:  # the local offsets took it out
         shared = np.where(displaced.local, 0.0, shared)
@@ -241,4 +245,4 @@ def _with_transformation(epochs, tie, i, displaced, common):
     with np.errstate(invalid="ignore", divide="ignore"):
         own_share = own / (own + tie.intrinsic**2)
         shared = np.where(displaced.reference, shared * (1 - 2 * own_share), shared)
-    return np.sqrt(np.maximum(own + shared, LEAST_OWN * own))
+    return np.sqrt(np.maximum(own + shared, LEAST_OWN * own)), np.sqrt(np.maximum(shared, 0.0))

@@ -48,14 +48,20 @@ def precision(products):
     list of str
     """
     out, scale = [], pixel_scale(products)
-    if products.residuals is not None:
+    master, single = products.master, np.nan
+    if master is not None and {"x_rms", "y_rms"} <= set(master.colnames) and scale:
+        # residuals about a mean of few are smaller than what a single position scatters
+        single = _median_of_bright(master, "x_rms", "y_rms") / scale
+        single *= float(master.meta.get("scale_mas") or 50.0)
+    if not np.isfinite(single) and products.residuals is not None:
         r = products.residuals[bright_rows(products.residuals)]
-        rms = np.sqrt(0.5 * (robust_sigma(r["dx"]) ** 2 + robust_sigma(r["dy"]) ** 2))
-        mas = f" = {rms * scale:.2f} mas" if scale else ""
-        out.append(f"single positions {rms:.4f} pixel{mas} per axis (published: 0.01 pixel)")
-    if products.master is not None and {"x_err", "y_err"} <= set(products.master.colnames):
-        error = _median_of_bright(products.master, "x_err", "y_err")
-        mas = error * float(products.master.meta.get("scale_mas") or 50.0)
+        single = np.sqrt(0.5 * (robust_sigma(r["dx"]) ** 2 + robust_sigma(r["dy"]) ** 2))
+    if np.isfinite(single):
+        mas = f" = {single * scale:.2f} mas" if scale else ""
+        out.append(f"single positions {single:.4f} pixel{mas} per axis (published: 0.01 pixel)")
+    if master is not None and {"x_err", "y_err"} <= set(master.colnames):
+        error = _median_of_bright(master, "x_err", "y_err")
+        mas = error * float(master.meta.get("scale_mas") or 50.0)
         pixel = f" = {mas / scale:.4f} pixel" if scale else ""
         if np.isfinite(mas):
             out.append(f"mean positions {mas:.2f} mas{pixel} per axis")

@@ -13,7 +13,7 @@ figcaption { color: #333; font-size: 0.9em; max-width: 60em; }
 table { border-collapse: collapse; font-size: 0.85em; }
 div.table { overflow: auto; max-height: 30em; margin: 0.5em 0; }
 td, th { padding: 0.15em 0.7em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-td:first-child, th:first-child { text-align: left; }
+td:first-child, th:first-child, td.words, th.words { text-align: left; }
 th { vertical-align: bottom; } table.data th { cursor: pointer; position: sticky; top: 0; background: #fff; }
 th .unit { font-weight: normal; color: #555; display: block; }
 th[aria-sort=ascending]::after { content: " ↑"; } th[aria-sort=descending]::after { content: " ↓"; }

@@ -64,7 +64,12 @@ def _cells(table, name):
 def _head(name, column):
     unit = f'<span class="unit">{html.escape(str(column.unit))}</span>' if column.unit else ""
     title = html.escape(getattr(column, "description", None) or name, quote=True)
-    return f'<th title="{title}">{html.escape(name)}{unit}</th>'
+    return f'<th{_side(column)} title="{title}">{html.escape(name)}{unit}</th>'
+
+
+def _side(column):
+    """Class of a column of words, which begin at the left."""
+    return ' class="words"' if column.dtype.kind in "OSU" else ""
 
 
 def table_html(table, most=MOST_ROWS):
@@ -91,7 +96,7 @@ def table_html(table, most=MOST_ROWS):
     shown = table[:most]
     plain = [c for c in shown.colnames if len(shown[c].shape) == 1]
     head = "".join(_head(c, shown[c]) for c in plain)
-    columns = [[f'<td data-v="{k}">{t}</td>' for t, k in _cells(shown, c)] for c in plain]
+    columns = [[f'<td{_side(shown[c])} data-v="{k}">{t}</td>' for t, k in _cells(shown, c)] for c in plain]
     rows = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
     body = f'<table class="data"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     rest = f"<p>… and {len(table) - most} more rows.</p>" if len(table) > most else ""

@@ -59,6 +59,9 @@ def test_head_says_precision_in_pixels_and_mas():
     head = dict(facts(Products(Path(), "f", master=make_table(MASTER, data, meta))))
     assert re.search(r"mean positions 1\.00 mas = 0\.015\d pixel", head["Precision (bright stars)"])
     assert head["Camera, filters"] == "NIRISS NIS"
+    scatter = make_table(MASTER, data | {c: np.full(n, 0.013) for c in ("x_rms", "y_rms")}, meta)
+    head = dict(facts(Products(Path(), "f", master=scatter)))
+    assert re.search(r"single positions 0\.009\d pixel = 0\.65 mas", head["Precision (bright stars)"])
 
 
 def test_tables_have_units_digits_and_keys_to_sort_by():
@@ -68,7 +71,7 @@ def test_tables_have_units_digits_and_keys_to_sort_by():
     assert '<th title="scatter">rms<span class="unit">pix</span></th>' in text
     assert "10.1234568" in text
     assert 'data-v="12.0"' in text
-    assert "&lt;a&gt;" in text
+    assert '<td class="words" data-v="&lt;a&gt;">&lt;a&gt;</td>' in text  # words begin at the left
     assert "nan" not in text
     assert "… and 300 more rows" in table_html(Table({"a": np.arange(500)}))
     scale = Table({"scale": [65.57, 65.5702543], "scale_error": [2e-4, 3e-4], "value": [109.0, 0.25]})
