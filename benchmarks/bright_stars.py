@@ -2,10 +2,11 @@
 
     python benchmarks/bright_stars.py OUT TRUTH [--detector D]
 
-OUT has star lists (``*_stars.ecsv``), TRUTH a table of the true raw positions for each, ``*_truth.fits`` or
-``.ecsv`` of the same root name, with columns x, y, mag. By magnitude, the scatter in units of the stated errors
-is printed: of all isolated stars; without a cubic of the place on the detector (what a distortion takes up: the
-ePSFs' middles by place are a convention); without two harmonics of the place in the pixel; without both.
+OUT has star lists (``*_stars.ecsv``), TRUTH a table of the true raw positions for each, ``*_truth.fits``
+or ``.ecsv`` of the same root name, with columns x, y, mag. By magnitude, the scatter in units of the
+stated errors is printed: of all isolated stars; without a cubic of the place on the detector (what a
+distortion takes up: where an ePSF has its middle is a convention); without two harmonics of the place in
+the pixel; without both.
 """
 
 import argparse
