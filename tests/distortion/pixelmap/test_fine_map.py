@@ -3,7 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection, TableCorrection
-from jwst_hpastrom.distortion.pixelmap.fine_map import SplineBase, smooth_part
+from jwst_hpastrom.distortion.pixelmap.fine_map import FineStructure, SplineBase, smooth_part
 
 
 def test_the_smooth_part_is_that_of_polynomial_and_table_together():
@@ -31,3 +31,9 @@ def test_the_smooth_part_is_that_of_polynomial_and_table_together():
     assert abs(left.mean()) < 1e-9
     assert np.abs(np.mean(left * (grid[0] - 255.5), axis=(1, 2))).max() < 1e-6
     assert np.abs(np.mean(left * (grid[1] - 127.5) ** 3, axis=(1, 2))).max() < 1e-3
+
+
+def test_no_rims_are_looked_for_where_other_filters_have_their_own_tables():
+    structure = object.__new__(FineStructure)
+    structure.solved = [None, None]
+    assert structure.rims(None) == ()
