@@ -142,7 +142,7 @@ class Waves:
         ]
 
     def columns(self, axis, x, y):
-        """The stronger frequencies in one axis's corrections at raw pixels (n,), times their deviations, (n, m)."""
+        """The stronger frequencies of one axis at raw pixels (n,), times their deviations, (n, m)."""
         along, across = _in_bins(self.grid, x, y)
         starts = [s.start for s in self.grid.slices]
         band = np.clip(np.searchsorted(starts, across + 0.5, side="right") - 1, 0, len(starts) - 1)
