@@ -3,7 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection, TableCorrection
-from jwst_hpastrom.distortion.pixelmap.fine_map import FineStructure, SplineBase, smooth_part
+from jwst_hpastrom.distortion.pixelmap.fine_map import FineResiduals, SplineBase, smooth_part
 
 
 def test_the_smooth_part_is_that_of_polynomial_and_table_together():
@@ -34,6 +34,6 @@ def test_the_smooth_part_is_that_of_polynomial_and_table_together():
 
 
 def test_no_rims_are_looked_for_where_other_filters_have_their_own_tables():
-    structure = object.__new__(FineStructure)
+    structure = object.__new__(FineResiduals)
     structure.solved = [None, None]
     assert structure.rims(None) == ()
