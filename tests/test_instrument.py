@@ -13,11 +13,13 @@ from jwst_hpastrom.distortion import solution
 from jwst_hpastrom.errors import MissingDataError, ParameterError, UnsupportedExposureError
 from jwst_hpastrom.instrument import (
     INSTRUMENTS,
+    amplifiers,
     detector_of,
     filter_of,
     identify,
     instrument_of,
     nominal_scale,
+    outputs,
     pixel_mas,
     shape_of,
     stripes,
@@ -238,9 +240,57 @@ def test_stripes_lie_as_the_header_says_and_the_row_where_it_does_not(instrument
             assert stripes(meta | {"fastaxis": nothing}) == row.stripes
 
 
+def _sections():
+    """The pixels of each output, as the pipeline's own reference pixel correction has them."""
+    refpix = pytest.importorskip("jwst.refpix.reference_pixels")
+    return refpix.NIR_reference_sections, refpix.MIR_reference_sections
+
+
+def test_outputs_read_the_pixels_that_the_reference_pixel_correction_has():
+    nir, mir = _sections()
+    column = np.arange(2048)
+    for name, axis in (("NRCB1", "x"), ("NIS", "y"), ("GUIDER2", "y")):
+        which = amplifiers({"detector": name}, *((column, 7.0) if axis == "x" else (7.0, column)))
+        for k, section in enumerate(nir.values()):
+            low, high = section["data"][2:]
+            assert np.array_equal(np.flatnonzero(which == k), np.arange(low, high))
+    which = amplifiers({"instrument": "MIRI"}, np.arange(1032), 100.0)
+    for k, section in enumerate(mir.values()):
+        assert np.array_equal(np.flatnonzero(which == k), np.arange(*section["data"][2:]))
+    # positions within a pixel are the pixel's
+    assert amplifiers({"instrument": "MIRI"}, [0.49, 0.51, 3.6], 0.0).tolist() == [0, 1, 0]
+    assert amplifiers({"detector": "NRCA1"}, [511.49, 511.51, -0.9, 2049.0], 0.0).tolist() == [0, 1, 0, 3]
+
+
 @pytest.mark.parametrize(
     ("meta", "expected"),
     [
+        ({"detector": "NRCB1"}, 4),
+        ({"detector": "NRCB1", "noutputs": 1}, 1),
+        ({"detector": "NRCB1", "noutputs": 1.0, "xstart": 1, "ystart": 1}, 1),
+        ({"detector": "NRCB1", "noutputs": "4", "xstart": 1, "ystart": 1985}, 4),
+        ({"detector": "NRCB1", "xstart": 705, "ystart": 705}, 1),
+        ({"detector": "NRCB1", "xstart": 1, "ystart": 1985}, 4),
+        ({"detector": "NIS", "xstart": 1025, "ystart": 1}, 4),
+        ({"detector": "NIS", "xstart": 993, "ystart": 1985}, 1),
+        ({"detector": "NIS", "noutputs": 4, "ystart": 1985}, 4),
+        ({"detector": "MIRIMAGE", "xstart": 457, "noutputs": 4}, 4),
+        ({"detector": "MIRIMAGE", "xstart": 457}, 4),
+        *(({"detector": "GUIDER1", "noutputs": n}, 4) for n in (None, 0, "", "N/A", float("nan"), -1)),
+    ],
+)
+def test_number_of_outputs(meta, expected):
+    assert outputs(meta) == expected
+    if expected == 1:
+        assert not amplifiers(meta, np.arange(2048.0), np.arange(2048.0)).any()
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({"instrument": "NIRCAM", "detector": "NRCB1", "noutputs": 1}, ("x", 1)),
+        ({"instrument": "NIRISS", "detector": "NIS", "noutputs": 1, "fastaxis": -2}, ("y", 1)),
+        ({"instrument": "NIRCAM", "detector": "NRCB1", "noutputs": 4, "ystart": 1985}, ("x", 4)),
         ({"instrument": "NIRCAM", "detector": "NRCB1", "fastaxis": 1}, ("x", 4)),
         ({"instrument": "NIRCAM", "detector": "NRCA1", "fastaxis": -1}, ("x", 4)),
         ({"instrument": "NIRCAM", "detector": "NRCB1", "fastaxis": -2}, ("y", 4)),

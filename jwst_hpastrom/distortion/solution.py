@@ -23,7 +23,7 @@ from jwst_hpastrom.distortion.solve.selfcal import self_memory, solve_self, with
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
-from jwst_hpastrom.instrument import stripes
+from jwst_hpastrom.instrument import outputs, stripes
 from jwst_hpastrom.storage import Store
 
 __all__ = ["DistortionSolution", "solve_distortion"]
@@ -292,8 +292,9 @@ def _jointly(filters, reference, config, rng, store, progress):
     pairs, correction, errors = solved[0][0], solved[0][1].correction, None
     if config.pixel_map:
         axis = stripes(pairs.metas[0])
+        several = axis and max(map(outputs, pairs.metas)) > 1  # what any exposure has a border at, has one
         found, errors = build_fine_map(
-            solved, bands=config.amplifiers if axis else 1, axis=axis or "y", prior=reference is not None,
+            solved, bands=config.amplifiers if several else 1, axis=axis or "y", prior=reference is not None,
             rng=rng, progress=progress,
         )  # fmt: skip
         correction = replace(correction, pixel_map=found)

@@ -3,10 +3,12 @@
 from jwst_hpastrom.instrument.beam import Beam, identify
 from jwst_hpastrom.instrument.imagers import ALIASES, FRAME, INSTRUMENTS, Detector, Filter, Instrument
 from jwst_hpastrom.instrument.metadata import (
+    amplifiers,
     detector_of,
     filter_of,
     instrument_of,
     nominal_scale,
+    outputs,
     pixel_mas,
     shape_of,
     stripes,
@@ -21,11 +23,13 @@ __all__ = [
     "Detector",
     "Filter",
     "Instrument",
+    "amplifiers",
     "detector_of",
     "filter_of",
     "identify",
     "instrument_of",
     "nominal_scale",
+    "outputs",
     "pixel_mas",
     "shape_of",
     "stripes",

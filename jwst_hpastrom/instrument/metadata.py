@@ -4,20 +4,28 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.instrument.imagers import ALIASES, FRAME, INSTRUMENTS, Detector, Filter
 
 __all__ = [
+    "amplifiers",
     "detector_of",
     "filter_of",
     "instrument_of",
     "keyword",
     "nominal_scale",
+    "outputs",
     "pixel_mas",
     "shape_of",
     "stripes",
     "wheels",
 ]
+
+
+#: outputs of each of the detectors, read in full (MIRI's fifth, the reference output, has no pixels)
+OUTPUTS = 4
 
 
 def keyword(value):
@@ -114,6 +122,63 @@ def stripes(meta: Mapping[str, Any]) -> str | None:
     if fast:
         return "x" if fast[1] == "1" else "y"
     return row.stripes if row else "y"
+
+
+def outputs(meta: Mapping[str, Any]) -> int:
+    """Number of outputs that an exposure was read through.
+
+    From NOUTPUTS where the metadata have it. Else those of the full detector; one for a subarray that does
+    not begin at the detector's edge where stripes follow each other: four outputs read its whole width.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.instrument import outputs
+    >>> nircam = {"instrument": "NIRCAM", "detector": "NRCB1"}
+    >>> outputs(nircam), outputs(nircam | {"noutputs": 1}), outputs(nircam | {"xstart": 705, "ystart": 705})
+    (4, 1, 1)
+    """
+    said = re.fullmatch(r"\+?(\d+)(?:\.0*)?", str(meta.get("noutputs") or "").strip())
+    if said and int(said[1]) in (1, OUTPUTS):
+        return int(said[1])
+    axis = stripes(meta)
+    return 1 if axis and int(meta.get(f"{axis}start") or 1) > 1 else OUTPUTS
+
+
+def amplifiers(meta: Mapping[str, Any], x: Any, y: Any, shape: Any = None) -> np.ndarray:
+    """Which output read a place of the detector: 0, 1, … along the axis that they follow each other.
+
+    Stripes of equal width, columns in turn where the outputs are interleaved, and all the same of an exposure
+    that was read through one output (the sections that ``jwst.refpix`` has).
+
+    Parameters
+    ----------
+    meta : mapping
+        Of an exposure or star list.
+    x, y : array_like
+        Raw full-frame positions, 0-based pixels.
+    shape : tuple of int, optional
+        Detector (ny, nx); the row's by default.
+
+    Returns
+    -------
+    ndarray of int
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.instrument import amplifiers
+    >>> amplifiers({"instrument": "NIRISS"}, [5.0, 5.0], [511.0, 512.0])
+    array([0, 1])
+    >>> amplifiers({"instrument": "MIRI"}, [6.2, 7.2, 8.2], 9.0)
+    array([2, 3, 0])
+    """
+    x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+    count, axis = outputs(meta), stripes(meta)
+    if count == 1:
+        return np.zeros(x.shape, int)
+    if axis is None:
+        return np.floor(x + 0.5).astype(int) % count
+    place, size = (x if axis == "x" else y), (shape or shape_of(meta))["yx".index(axis)]
+    return np.clip(np.floor((place + 0.5) * count / size), 0, count - 1).astype(int)
 
 
 def filter_of(name: str, instrument: str = "NIRISS") -> Filter:

@@ -180,9 +180,9 @@ def frame_residuals(products: Products, *, qfit_max: float = 0.1) -> Table | Non
     Returns
     -------
     `~astropy.table.Table` or None
-        ``x y mag`` (raw pixels) ``dx dy`` (corrected minus master frame carried back by a six-parameter
-        transformation, pixels) ``dx_raw dy_raw`` (the same of the raw positions, four parameters); None
-        where star lists or master frame are missing.
+        ``x y mag`` (raw full-frame pixels) ``dx dy`` (corrected minus master frame carried back by a
+        six-parameter transformation, pixels) ``dx_raw dy_raw`` (the same of the raw positions, four
+        parameters); None where star lists or master frame are missing.
     """
     master = products.master
     plane = None if master is None else TangentPlane.from_meta(master.meta)
@@ -195,7 +195,7 @@ def frame_residuals(products: Products, *, qfit_max: float = 0.1) -> Table | Non
             continue
         good = np.isfinite(stars["ra"]) & (np.asarray(stars["qfit"], float) < qfit_max)
         stars = stars[good]
-        x, y = (np.asarray(stars[c], float) for c in "xy")
+        x, y = (np.asarray(stars[c], float) + int(stars.meta.get(f"{c}start") or 1) - 1 for c in "xy")
         u, v = plane.to_pixels(*plane.from_sky(np.asarray(stars["ra"]), np.asarray(stars["dec"])))
         # the header's pointing is good to a fraction of an arcsecond: match twice, the second time tightly
         i, j, _ = match_nearest(u, v, mx, my, 8.0)
@@ -217,5 +217,5 @@ def frame_residuals(products: Products, *, qfit_max: float = 0.1) -> Table | Non
     if not parts:
         return None
     first = next(iter(products.stars.values())).meta
-    meta = {k: first.get(k) for k in ("instrument", "detector", "fastaxis")}
+    meta = {k: first.get(k) for k in ("instrument", "detector", "fastaxis", "noutputs", "xstart", "ystart")}
     return Table({c: np.concatenate([p[c] for p in parts]) for c in parts[0]}, meta=meta)

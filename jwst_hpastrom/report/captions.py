@@ -70,8 +70,8 @@ CAPTIONS = {
         "A floor of about 0.01 pixel for bright stars (L23 Fig. 16), then a rise with photon noise.",
     ),
     "amplifiers": (
-        "Residuals in the stripes of the amplifiers, with the polynomial alone and with all parts; red:"
-        " running median.",
+        "Residuals by amplifier (stripes, or columns in turn), with the polynomial alone and with all parts;"
+        " red: running median.",
         "Waves on the left, none on the right.",
     ),
     "fine_maps": (

@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom import plot
 from jwst_hpastrom.distortion import filter_differences, pixel_scale_history
-from jwst_hpastrom.instrument import nominal_scale, stripes
+from jwst_hpastrom.instrument import amplifiers, nominal_scale, outputs, stripes
 from jwst_hpastrom.numerics import robust_sigma
 from jwst_hpastrom.plot.drawing import bright_rows, new_figure, points, running_median, symmetric_limit
 from jwst_hpastrom.report.captions import shown
@@ -91,41 +91,50 @@ def _scale(residuals):
     return None if scale is None else 1e3 * scale
 
 
-def amplifier_panels(residuals, correction, bands=4):
-    """Residuals along the amplifiers' stripes, with the polynomial alone and with all parts; L23 Fig. 10.
+def _amplifier_rows(meta, shape, x, y):
+    """Which stars each output read, and what it is: the last stripe first, or column by column."""
+    which, n, axis = amplifiers(meta, x, y, shape), outputs(meta), stripes(meta)
+    if n == 1:
+        return [(which == 0, "one output")]
+    if axis is None:
+        return [(which == k, f"columns {k + 1}, {k + 1 + n}, …") for k in range(n)]
+    edges = np.linspace(0, shape["yx".index(axis)], n + 1)
+    return [(which == k, f"{axis} {edges[k]:.0f} to {edges[k + 1]:.0f}") for k in range(n - 1, -1, -1)]
+
+
+def amplifier_panels(residuals, correction):
+    """Residuals by amplifier, with the polynomial alone and with all parts; L23 Fig. 10.
 
     Parameters
     ----------
     residuals : `~astropy.table.Table`
-        The metadata say which way the stripes lie, see `~jwst_hpastrom.instrument.stripes`.
+        The metadata say how the detector was read, see `~jwst_hpastrom.instrument.amplifiers`: Δx against x
+        where stripes follow each other along y, and of interleaved outputs; Δy against y where along x.
 
     correction : `~jwst_hpastrom.distortion.DistortionCorrection`
         The one that the residuals are with.
-
-    bands : int
-        Stripes; Δx against x where they follow each other along y, Δy against y along x.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
     """
     r = residuals[bright_rows(residuals)]
-    along, across = ("y", "x") if stripes(residuals.meta) == "x" else ("x", "y")
-    x, y, dx = (np.asarray(r[c], float) for c in (along, across, f"d{along}"))
+    along = "y" if stripes(residuals.meta) == "x" else "x"
+    x, dx = (np.asarray(r[c], float) for c in (along, f"d{along}"))
+    rows = _amplifier_rows(residuals.meta, correction.shape, *(np.asarray(r[c], float) for c in "xy"))
     fine = replace(correction, polynomial=None).delta(*(np.asarray(r[c], float) for c in "xy"))
     fine = fine["xy".index(along)]
     length = dict(zip("yx", correction.shape, strict=True))
-    edges = np.linspace(0, length[across], bands + 1)
-    figure, axes = new_figure(11, 2.1 * bands, bands, 2, sharex=True, sharey=True)
+    figure, axes = new_figure(11, max(2.1 * len(rows), 3.0), len(rows), 2, sharex=True, sharey=True)
     limit = 4 * robust_sigma(dx - fine)
     # ten stars of a band a bin, and no finer than the structure
-    bins = np.linspace(0, length[along], int(np.clip(len(r) / bands / 10, 8, 64)) + 1)
-    for row, (low, high) in zip(axes, zip(edges[::-1][1:], edges[::-1][:-1], strict=True), strict=True):
-        k = np.flatnonzero((y >= low) & (y < high))
+    bins = np.linspace(0, length[along], int(np.clip(len(r) / len(rows) / 10, 8, 64)) + 1)
+    for row, (read, name) in zip(axes, rows, strict=True):
+        k = np.flatnonzero(read)
         for axis, value, title in zip(row, (dx - fine, dx), ("polynomial", "all parts"), strict=True):
             points(axis, x[k], value[k], most=6000, color="0.5")
             axis.plot(*running_median(x[k], value[k], bins), color="C3", lw=1)
-            axis.set_title(f"{title}, {across} {low:.0f} to {high:.0f}", fontsize=9)
+            axis.set_title(f"{title}, {name}", fontsize=9)
         row[0].set_ylabel(f"Δ{along} (pixel)")
     axes[0][0].set_ylim(-limit, limit)
     for axis in axes[-1]:

@@ -54,6 +54,21 @@ def test_amplifiers_along_x(residuals):
     assert np.nanmax(np.abs(medians[1])) < 0.01
 
 
+def test_amplifiers_of_one_output_and_of_interleaved_ones(correction, residuals):
+    one, miri = residuals.copy(), residuals.copy()
+    one.meta = {"instrument": "NIRISS", "noutputs": 1}
+    assert [a.get_title() for a in figures.amplifier_panels(one, correction).axes] == [
+        "polynomial, one output",
+        "all parts, one output",
+    ]
+    miri.meta = {"instrument": "MIRI", "detector": "MIRIMAGE"}
+    miri["dx"] = np.where(np.round(miri["x"]) % 4 == 2, 0.02, 0.0)
+    axes = figures.amplifier_panels(miri, correction).axes
+    assert "columns 3, 7, …" in axes[5].get_title()
+    level = [np.nanmedian(a.lines[-1].get_ydata()) for a in axes[1::2]]
+    assert level == pytest.approx([0.0, 0.0, 0.02, 0.0], abs=1e-6)
+
+
 def test_maps_of_the_finest_structure(correction, residuals):
     images = [
         axis.images[0].get_array()

@@ -79,6 +79,17 @@ def test_residuals_about_the_master_frame(folder):
     assert abs(shape[0] - 3e-6) < 3e-7
 
 
+def test_residuals_of_a_subarray_are_at_its_place(folder):
+    whole, part = find_products(folder), find_products(folder)
+    for stars in part.stars.values():
+        stars["x"] -= 300.0
+        stars["y"] -= 100.0
+        stars.meta |= {"xstart": 301, "ystart": 101}
+    expected, found = frame_residuals(whole), frame_residuals(part)
+    for c in ("x", "y", "dx", "dx_raw"):
+        np.testing.assert_allclose(found[c], expected[c], atol=1e-9)
+
+
 def test_page(folder):
     path = write_report(folder)
     text = Path(path).read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
     fit_power,
     solve_field,
 )
+from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims, without
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -43,6 +44,10 @@ LARGE = 8
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
+#: the same with rims, whose share of the residuals is large: with the former the other scales died out
+ROUGH_WITH_RIMS = 1e-3
+#: turns after which rims are looked for: when the waves are known, and when the rims are
+RIM_TURNS = (1, 3)
 #: places along either axis at which the smooth part of a table is taken: four in a cell of the default one
 SAMPLED = 128
 
@@ -157,8 +162,11 @@ class FineResiduals:
 
     def solve(self, prior, r, **options):
         """Posterior mean of the field and its coordinates, see `solve_field`."""
-        n_all = int(self.bounds[1])
-        return solve_field(prior, self.evaluate, lambda v: self.w * self.about(v), r, n_all=n_all, **options)
+        return solve_field(prior, self.evaluate, self.weigh, r, n_all=int(self.bounds[1]), **options)
+
+    def weigh(self, r):
+        """Residuals (2, n) about the stars' own positions times their weights."""
+        return self.w * self.about(r)
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return what comes out too much, scale by scale."""
@@ -222,6 +230,20 @@ class FineResiduals:
             # not the first two: one residual is spread over four bins
             power.append(fit_power(distance[2:], product[2:] / kept, norm[2:]))
         return RandomField.stationary(self.grid, power)
+
+    def rims(self, prior):
+        """Rims of voids beside waves and trend; other filters' tables have followed parts of them."""
+        if len(self.solved) > 1:
+            return ()
+        pairs, k = self.solved[0][0], self.keep[0]
+        x, y = pairs.x[k], pairs.y[k]
+        single = np.stack([self.w * (1 - self.frames[0].share[k])] * 2)
+        wide = [prior.wide(axis, x, y) for axis in (0, 1)]
+        found = find_rims(
+            x, y, self.gather(self.raw), without(self.weigh, wide), single, self.grid.shape, prior.rims.rims
+        )
+        log.info("rims of voids: %d", len(found))
+        return found
 
     def reweigh(self, prior, found):
         """Estimate noise and outliers anew, now that the structure is known."""
@@ -334,13 +356,16 @@ def build_fine_map(
     bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
     for turn in range(n_turns):
-        found, z = data.solve(field, data.gather(data.raw), tolerance=ROUGH)
+        rough = ROUGH_WITH_RIMS if field.rims.rims else ROUGH
+        found, z = data.solve(field, data.gather(data.raw), tolerance=rough)
         bar.update()
         if turn == 0:
             data.reweigh(field, found)
-        error = data.sample(field, rng, tolerance=ROUGH)
+        error = data.sample(field, rng, tolerance=rough)
         bar.update()
         field = field.improved(found, error)
+        if turn in RIM_TURNS:
+            field, z = field.with_rims(data.rims(field)), None
         log.info(
             "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
             [[round(float(v), 4) for v in row] for row in field.typical()],

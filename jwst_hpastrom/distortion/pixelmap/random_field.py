@@ -13,6 +13,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.optimize import nnls
 
 from jwst_hpastrom.distortion.pixelmap.grid import Grid
+from jwst_hpastrom.distortion.pixelmap.rims import Rims
 from jwst_hpastrom.distortion.pixelmap.waves import Trend, Waves
 
 __all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_power", "solve_field"]
@@ -116,7 +117,7 @@ class Level:
 
 
 class RandomField:
-    """The prior: levels of scales, the second on bins twice as large; waves; a trend.
+    """The prior: levels of scales, the second on bins twice as large; waves; a trend; rims of voids.
 
     Parameters
     ----------
@@ -125,17 +126,18 @@ class RandomField:
     deviations : sequence of ndarray
         Of each level, see `Level`.
     waves : `Waves`
+    rims : `~jwst_hpastrom.distortion.pixelmap.rims.Rims`, optional
     """
 
-    def __init__(self, grid, deviations, waves):
-        self.grid, self.waves = grid, waves
+    def __init__(self, grid, deviations, waves, rims=None):
+        self.grid, self.waves, self.rims = grid, waves, rims or Rims(grid)
         grids = (grid, grid.coarser())
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
         self.up, self.across = grid.spread()
         self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
         sizes = [int(np.prod(level.spectrum)) for level in self.levels]
         self.trend = Trend(grid)
-        self.bounds = np.cumsum([0, *sizes, waves.white, self.trend.white])
+        self.bounds = np.cumsum([0, *sizes, waves.white, self.trend.white, self.rims.white])
 
     @classmethod
     def stationary(cls, grid, power):
@@ -150,7 +152,7 @@ class RandomField:
     def noise(self, rng):
         """Draw white noise; return its coordinates: the spectra of the levels', that of waves and trend."""
         size = [int(np.prod(level.white)) for level in self.levels]
-        size.append(self.waves.white + self.trend.white)
+        size.append(self.waves.white + self.trend.white + self.rims.white)
         *z, rest = np.split(rng.standard_normal(sum(size), np.float32), np.cumsum(size)[:-1])
         each = zip(self.levels, z, strict=True)
         return np.concatenate([*(v.spectrum_of(n.reshape(v.white)).ravel() for v, n in each), rest])
@@ -160,17 +162,30 @@ class RandomField:
         return np.concatenate([np.sqrt(np.mean(v.deviation**2, axis=(2, 3))) for v in self.levels])
 
     def parts(self, z):
-        """The field of coordinates, see `noise`: each scale of each level, (n, 2, ny, nx); waves, trend."""
+        """The field of coordinates, see `noise`: scales of each level, (n, 2, ny, nx); waves, trend, rims."""
         pieces = zip(self.levels, self.bounds, self.bounds[1:], strict=False)
         out = [level.parts(z[a:b].reshape(level.spectrum)) for level, a, b in pieces]
-        a, b = self.bounds[-3:-1]
-        return out + self.waves.parts(z[a:b].real) + self.trend.parts(z[b:].real)
+        waves, trend, rims = np.split(z[self.bounds[-4] :].real, self.bounds[-3:-1] - self.bounds[-4])
+        return out + self.waves.parts(waves) + self.trend.parts(trend) + self.rims.parts(rims)
 
     def total(self, parts, short=False):
         """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
         fine, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts[:2], SHORT, strict=True))
         out = fine + np.stack([(self.up @ v) @ self.back for v in coarse])
-        return out if short else out + self.waves.total(parts[2:4]) + self.trend.total(parts[4:])
+        return (
+            out
+            if short
+            else out
+            + (self.waves.total(parts[2:4]) + self.trend.total(parts[4:5]) + self.rims.total(parts[5:]))
+        )
+
+    def wide(self, axis, x, y):
+        """What spans the detector, waves and trend, in the corrections of one axis at raw pixels, (n, m)."""
+        return np.hstack([self.waves.columns(axis, x, y), self.trend.columns(x, y)])
+
+    def with_rims(self, rims):
+        """The same prior with other rims."""
+        return RandomField(self.grid, [v.deviation for v in self.levels], self.waves, Rims(self.grid, rims))
 
     def transposed(self, field, short=None):
         """The transpose of `total` of `parts`; ``short`` is a field of which the short scales only count."""
@@ -181,7 +196,7 @@ class RandomField:
             if short is not None:
                 each[: SHORT[k]] += images[1]
             out.append(level.transposed(each).ravel())
-        rest = self.waves.transposed(field), self.trend.transposed(field)
+        rest = (v.transposed(field) for v in (self.waves, self.trend, self.rims))
         return np.concatenate([*out, *rest]).astype(np.complex64, copy=False)
 
     def _gathered(self, field):
@@ -206,6 +221,7 @@ class RandomField:
             self.grid,
             [np.sqrt(np.maximum(v, LEAST * m)) for v, m in zip(new, (short, coarse), strict=True)],
             self.waves.improved(found[2:4], error[2:4]),
+            self.rims,
         )
 
 

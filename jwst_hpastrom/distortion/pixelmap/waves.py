@@ -25,6 +25,14 @@ LINE = 4.0
 FAINT = 0.1
 #: factor by which a variance may change in a turn
 GROWTH = 10.0
+#: share of the strongest frequency's variance below which one is left out where columns are asked for
+WEAK = 0.01
+
+
+def _in_bins(grid, x, y):
+    """Places along and across the bands, in bins."""
+    along, across = ((np.asarray(v, float) + 0.5) / grid.bin - 0.5 for v in (x, y))
+    return (across, along) if grid.axis == "x" else (along, across)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,15 @@ class Trend:
     def parts(self, z):
         """Coefficients of Legendre polynomials of variance one, list of (2, n, n)."""
         return [self._sigma * z.reshape(2, self.degree + 1, -1)]
+
+    def columns(self, x, y):
+        """The terms at raw pixels (n,), times their deviations, (n, m)."""
+        along, across = (
+            legvander((2 * v + 1.0) / m - 1.0, self.degree) * np.sqrt(2 * np.arange(self.degree + 1) + 1)
+            for v, m in zip(_in_bins(self.grid, x, y), self.grid.size[::-1], strict=True)
+        )
+        j, i = np.nonzero(self._sigma)
+        return self._sigma[j, i] * across[:, j] * along[:, i]
 
     def total(self, parts):
         """The trend on the grid's bins, (2, ny, nx)."""
@@ -123,6 +140,25 @@ class Waves:
             irfft(root * rfft(piece.reshape(shape)), n).astype(np.float32)
             for root, piece, shape, n in zip(self._roots, pieces, self._shapes, self._sizes, strict=True)
         ]
+
+    def columns(self, axis, x, y):
+        """The stronger frequencies of one axis at raw pixels (n,), times their deviations, (n, m)."""
+        along, across = _in_bins(self.grid, x, y)
+        starts = [s.start for s in self.grid.slices]
+        band = np.clip(np.searchsorted(starts, across + 0.5, side="right") - 1, 0, len(starts) - 1)
+        out = []
+        for place, power, size, parts in zip(
+            (along, across),
+            self.power,
+            self._sizes,
+            (band[:, None] == np.arange(len(starts)), None),
+            strict=True,
+        ):
+            k = np.flatnonzero(power[axis] > WEAK * power[axis].max())
+            turn = np.sqrt(power[axis][k]) * np.exp(2j * np.pi * k * place[:, None] / size)
+            both = np.hstack([turn.real, turn.imag])
+            out += [both] if parts is None else [both * p[:, None] for p in parts.T]
+        return np.hstack(out)
 
     def total(self, parts):
         """Sum of both on the grid's bins, (2, ny, nx)."""

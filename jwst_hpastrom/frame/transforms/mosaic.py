@@ -19,9 +19,6 @@ from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
 __all__ = ["MosaicFit", "detector_names", "simultaneous", "solve_mosaic"]
 
-#: a detector's place in the WCS is good to the radius of the match, its scale and skew to this part of it,
-#: at the detector's edge
-LINEAR = 0.1
 #: years: exposures whose middles differ by less were taken at once (one second)
 AT_ONCE = 3e-8
 #: a star's largest distance from its catalog position, in units of its error
@@ -170,7 +167,7 @@ def _parameters(transform, center, half):
     return np.c_[transform.forward(*center), transform.matrix * half]
 
 
-def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog=None, iterations=4):
+def solve_mosaic(m, star, averages, transforms, first, *, floor, trust, catalog=None, iterations=4):
     """Solve for the transformations of all exposures together.
 
     Parameters
@@ -186,13 +183,13 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog
 
     transforms, first : list of `~jwst_hpastrom.geometry.LinearTransform`
         Current ones, and those by the WCS and the first registration, from which the solution may differ by
-        about ``radius``.
+        about ``trust``.
 
     floor : float
         Error that every measurement has in common when it is weighted, corrected pixels.
 
-    radius : float
-        Of the match, master pixels.
+    trust : ndarray, shape (2, n_exposures)
+        Deviations of place, and of scale and skew at the detector's edge, of ``first``, master pixels.
 
     catalog : tuple of ndarray, optional
         star, x, y, x_err, y_err: catalog positions of stars, master pixels.
@@ -215,7 +212,7 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, radius, catalog
         [_parameters(a, c, h) - _parameters(b, c, h)
          for a, b, c, h in zip(first, transforms, center, half, strict=True)]
     )  # fmt: skip
-    prior = np.tile([1.0, LINEAR**-2, LINEAR**-2], m.n_exposures) / radius**2
+    prior = trust[[0, 1, 1]].T.ravel() ** -2.0
     found, covariance, tie = [], [], []
     for axis, (values, variance) in enumerate(((m.u[rows], m.vu[rows]), (m.v[rows], m.vv[rows]))):
         variance = variance + common

@@ -17,7 +17,8 @@ from jwst_hpastrom.frame.systematics import (
     shared_weight,
 )
 from jwst_hpastrom.frame.transforms.mosaic import simultaneous, solve_mosaic
-from jwst_hpastrom.frame.transforms.registration import align, first_transforms, through_wcs
+from jwst_hpastrom.frame.transforms.pointings import Pointings
+from jwst_hpastrom.frame.transforms.registration import align, first_transforms
 from jwst_hpastrom.frame.transforms.tie import reference_positions
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 
@@ -65,6 +66,8 @@ class SeveralDetectors:
     def __init__(self, m, detectors, which, epochs, plane, reference, epoch, radius):
         self.m, self.detectors, self.which, self.plane, self.radius = m, detectors, which, plane, radius
         self.pointing = simultaneous(np.asarray(epochs, float), which)
+        self.wcs = Pointings(m, plane, which, self.pointing)
+        self.known = []  # exposures that the catalog itself has placed
         self.catalog = self.first = self.fit = None
         self.reach = radius
         if reference is not None:
@@ -108,7 +111,7 @@ class SeveralDetectors:
         n = m.n_exposures
         boxes = [[(c[m.of(k)].min(), c[m.of(k)].max()) for c in (m.x, m.y)] for k in range(n)]
         center, size = np.mean(boxes, axis=2), np.maximum(np.ptp(boxes, axis=2), 1e-9)
-        wcs = [through_wcs(m, k, self.plane).transform for k in range(n)]
+        wcs = self.wcs.transforms
         linked = self.which[:, None] == self.which
         for k in range(n):
             there = np.array([wcs[k].inverse(*wcs[j].forward(*center[j])) for j in range(n)])
@@ -134,6 +137,7 @@ class SeveralDetectors:
                 move = self._aligned(self.m.of(own[0]), self.catalog, limits, names[own[0]])
                 if move is not None:
                     place(d, move)
+            self.known = list(placed)
             if not placed:
                 raise NoOverlapError(
                     "no detector with stars of the reference catalog", "one", "check that it covers the field"
@@ -145,7 +149,7 @@ class SeveralDetectors:
     def _next(self, waiting, placed, transforms, limits, names):
         """Return a detector whose place the placed exposures tell, and its move: by a pointing, by stars."""
         for d, own in waiting.items():
-            move = self._by_pointing(own, placed, transforms)
+            move = self.wcs.move(own, placed, transforms)
             if move is not None:
                 return d, move
         m = self.m
@@ -163,16 +167,6 @@ class SeveralDetectors:
         )
         return d, LinearTransform()
 
-    def _by_pointing(self, own, placed, transforms):
-        """Move of a detector that was exposed together with a placed one: pointing errors are of both."""
-        for k in own:
-            for j in placed:
-                if self.pointing[j] == self.pointing[k]:
-                    wcs = [through_wcs(self.m, i, self.plane).transform for i in (j, k)]
-                    error = wcs[0].inverted().then(transforms[j])
-                    return transforms[k].inverted().then(wcs[1]).then(error)
-        return None
-
     def _aligned(self, rows, known, limits, name):
         """Transformation of detections to stars of known places by their pattern; None if not found."""
         m, (x, y, _, _, mag) = self.m, known
@@ -186,8 +180,9 @@ class SeveralDetectors:
         """Transformations of all exposures from the current averages, and the detections they rest on."""
         catalog = None if self.catalog is None else self._matched(averages)
         self.fit = solve_mosaic(
-            self.m, star, averages, transforms, self.first, floor=floor, radius=self.radius, catalog=catalog
-        )
+            self.m, star, averages, transforms, self.first, floor=floor, catalog=catalog,
+            trust=self.wcs.trust(self.known, transforms, self.radius),
+        )  # fmt: skip
         for k, t in enumerate(self.fit.transforms):
             self.m.apply(k, t)
         return self.fit.transforms, self.fit.rows

@@ -48,6 +48,7 @@ _META = {
     "xstart": ("SUBSTRT1", "subarray.xstart", False),
     "ystart": ("SUBSTRT2", "subarray.ystart", False),
     "fastaxis": ("FASTAXIS", "subarray.fastaxis", False),
+    "noutputs": ("NOUTPUTS", "exposure.noutputs", False),
     "v2_ref": ("V2_REF", "wcsinfo.v2_ref", False),
     "v3_ref": ("V3_REF", "wcsinfo.v3_ref", False),
     "v3yangle": ("V3I_YANG", "wcsinfo.v3yangle", False),
@@ -85,7 +86,7 @@ class Exposure(Displayed):
     meta : dict
         filename, instrument, detector, filter (the one in the beam), pupil, epoch (Julian year of
         mid-exposure; TDB and UTC are not told apart), exposure_time (s), va_scale, pixel_area_sr, xstart,
-        ystart (1-based), fastaxis, v2_ref, v3_ref, v3yangle, vparity, ra_ref, dec_ref, roll_ref.
+        ystart (1-based), fastaxis, noutputs, v2_ref, v3_ref, v3yangle, vparity, ra_ref, dec_ref, roll_ref.
 
     wcs : `~gwcs.WCS` or None
 

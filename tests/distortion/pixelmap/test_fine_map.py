@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection, TableCorrection
-from jwst_hpastrom.distortion.pixelmap.fine_map import SplineBase, bin_for, smooth_part
+from jwst_hpastrom.distortion.pixelmap.fine_map import FineResiduals, SplineBase, bin_for, smooth_part
 
 
 def test_the_smooth_part_is_that_of_polynomial_and_table_together():
@@ -45,3 +45,9 @@ def test_the_smooth_part_is_that_of_polynomial_and_table_together():
 )
 def test_bins_are_large_where_stars_are_few(pairs, shape, bands, size):
     assert bin_for(pairs, shape, bands) == size
+
+
+def test_no_rims_are_looked_for_where_other_filters_have_their_own_tables():
+    structure = object.__new__(FineResiduals)
+    structure.solved = [None, None]
+    assert structure.rims(None) == ()

@@ -71,6 +71,23 @@ def test_a_trend_is_found():
     assert (left.std((1, 2)) < 0.0005).all()  # of 0.0016 and 0.0009
 
 
+@pytest.mark.parametrize("axis", ["y", "x"])
+def test_columns_have_the_covariance_of_what_is_drawn(axis):
+    grid, rng = Grid((96, 128), 4, 2, axis), np.random.default_rng(8)
+    waves = Waves.flat(grid, [1.0, 2.0])
+    for kind in (0, 1):
+        waves.power[kind][1, 2:] = 0.0  # one long wave each for the corrections of y
+    trend = Trend(grid)
+    x, y = np.array([10.0, 30.0, 10.0, 70.0]), np.array([5.0, 5.0, 80.0, 40.0])
+    at = grid.bilinear(x, y).toarray()
+    waves = Waves(grid, waves.power)
+    for part, columns in ((waves, waves.columns(1, x, y)), (trend, trend.columns(x, y))):
+        drawn = [part.total(part.parts(rng.normal(size=part.white).astype("f4")))[1] for _ in range(4000)]
+        values = np.array([at @ v.ravel() for v in drawn])
+        size = np.mean(values**2)
+        np.testing.assert_allclose(columns @ columns.T, values.T @ values / 4000, atol=0.1 * size)
+
+
 def test_transposes():
     rng = np.random.default_rng(4)
     grid = Grid((64, 48), 2, 2)

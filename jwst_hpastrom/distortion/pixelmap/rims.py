@@ -1,0 +1,146 @@
+"""Rims of voids in the epoxy: closed curves along which positions are displaced.
+
+Where the epoxy between detector and multiplexer has a hole, L23 (§4.3) finds an oval in the residuals, as
+large as a sixth of the detector, with displacements up to 0.05 pixel that change their sign across it, and
+smaller ones elsewhere. A stationary field knows nothing of such curves: it sees each piece of a rim anew.
+Here a rim is an ellipse, with a Gaussian profile across it and a short Fourier series along it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["Rim", "Rims", "profile"]
+
+#: deviation of each coefficient of the Fourier series, pixels: L23 has displacements up to 0.05
+COEFFICIENT = 0.02
+#: deviations within which an ellipse's own numbers are left free in the field's solution: middle (pixels),
+#: logarithms of size and shape, angle (rad), logarithm of the width. What the residuals tell is better
+FREE = (6.0, 6.0, 0.08, 0.08, 0.2, 0.2)
+#: widths of the profile within which a rim is
+ACROSS = 4.0
+
+
+def profile(shape, x, y, orders):
+    """Profile times each term of the Fourier series along an ellipse.
+
+    Parameters
+    ----------
+    shape : sequence of float
+        Middle x, y (pixels); mean logarithm of the half-axes, half the difference of their logarithms; angle
+        of the first one (rad); logarithm of the profile's standard deviation in units of the half-axes.
+    x, y : ndarray, shape (n,)
+        Raw pixels.
+    orders : sequence of int
+
+    Returns
+    -------
+    ndarray, shape (n, m)
+        One column for order 0, two for each other.
+    """
+    x0, y0, size, oval, angle, width = shape
+    c, s = np.cos(angle), np.sin(angle)
+    u = ((x - x0) * c + (y - y0) * s) / np.exp(size + oval)
+    v = ((y - y0) * c - (x - x0) * s) / np.exp(size - oval)
+    r = np.hypot(u, v) + 1e-9
+    rim = np.exp(-0.5 * ((r - 1) / np.exp(width)) ** 2)
+    turn = (u + 1j * v) / r
+    columns = []
+    for k in orders:
+        term = rim * turn**k
+        columns += [term.real, term.imag][: 2 if k else 1]
+    return np.stack(columns, -1)
+
+
+@dataclass(frozen=True)
+class Rim:
+    """One rim.
+
+    Attributes
+    ----------
+    shape : ndarray, shape (6,)
+        See `profile`.
+    orders : tuple of int
+        Terms of the Fourier series.
+    coefficients : ndarray, shape (2, m)
+        Of the corrections of x and y, pixels.
+    """
+
+    shape: np.ndarray
+    orders: tuple
+    coefficients: np.ndarray
+
+    @property
+    def reach(self):
+        """Distance from the middle within which the rim is, pixels."""
+        return np.exp(self.shape[2] + abs(self.shape[3])) * (1 + ACROSS * np.exp(self.shape[5]))
+
+    def near(self, x, y):
+        """Which places may be on the rim."""
+        return np.maximum(np.abs(x - self.shape[0]), np.abs(y - self.shape[1])) < self.reach
+
+    def at(self, x, y):
+        """Correction at raw pixels, shape (2, n)."""
+        return self.coefficients @ profile(self.shape, x, y, self.orders).T
+
+    def columns(self, x, y):
+        """What the rim may add to a solution at raw pixels: (m, 2, n), and the deviation of each.
+
+        The terms of the series in x and in y, and what a change of each of the ellipse's numbers does.
+        """
+        terms = COEFFICIENT * profile(self.shape, x, y, self.orders).T
+        zero = np.zeros_like(terms)
+        moved = []
+        for k, free in enumerate(FREE):
+            step = np.where(np.arange(6) == k, 0.1 * free, 0.0)
+            up, down = (replace(self, shape=self.shape + s).at(x, y) for s in (step, -step))
+            moved.append((up - down) / 0.2)
+        return np.concatenate([np.stack([terms, zero], 1), np.stack([zero, terms], 1), np.array(moved)])
+
+
+class Rims:
+    """Rims as a part of the field: known but for what the residuals say of them.
+
+    Parameters
+    ----------
+    grid : `~jwst_hpastrom.distortion.pixelmap.random_field.Grid`
+    rims : sequence of `Rim`
+    """
+
+    def __init__(self, grid, rims=()):
+        self.grid, self.rims = grid, tuple(rims)
+        ny, nx = (n // grid.bin for n in grid.shape)
+        x, y = np.meshgrid(*((np.arange(n) + 0.5) * grid.bin - 0.5 for n in (nx, ny)))
+        rows, columns, values, n = [], [], [], 0
+        index = np.arange(nx * ny).reshape(ny, nx)
+        index = index.T.ravel().argsort() if grid.axis == "x" else index.ravel()
+        for rim in self.rims:
+            k = np.flatnonzero(rim.near(x, y).ravel())
+            found = rim.columns(x.ravel()[k], y.ravel()[k])
+            for axis in (0, 1):
+                rows.append(np.tile(index[k] + axis * nx * ny, len(found)))
+                columns.append(np.repeat(n + np.arange(len(found)), k.size))
+                values.append(found[:, axis].ravel())
+            n += len(found)
+        entries = [np.concatenate(v) if v else np.zeros(0, t)
+                   for v, t in ((values, float), (rows, int), (columns, int))]  # fmt: skip
+        self.matrix = sparse.csr_array((entries[0], tuple(entries[1:])), (2 * nx * ny, n), dtype=np.float32)
+        self.back = self.matrix.T.tocsr()
+
+    @property
+    def white(self):
+        """Number of the white noise's values."""
+        return self.matrix.shape[1]
+
+    def parts(self, z):
+        """Coefficients, list of (n,): white noise itself, the columns have their deviations."""
+        return [np.asarray(z, np.float32)]
+
+    def total(self, parts):
+        """The rims on the grid's bins, (2, ny, nx)."""
+        return (self.matrix @ parts[0]).reshape(2, *self.grid.size)
+
+    def transposed(self, field):
+        """The transpose of `total` of `parts` for a field (2, ny, nx)."""
+        return self.back @ field.ravel()

@@ -1,0 +1,67 @@
+"""Rims of voids as parts of the field."""
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.distortion.pixelmap.random_field import Grid, RandomField, solve_field
+from jwst_hpastrom.distortion.pixelmap.rims import Rim, Rims, profile
+
+SHAPE = np.array([150.0, 90.0, np.log(50.0), 0.2, 0.4, np.log(0.25)])
+RIM = Rim(SHAPE, (1,), np.array([[0.03, 0.0], [0.0, 0.015]]))
+
+
+def test_the_profile_is_highest_on_the_ellipse_and_turns_with_it():
+    t = np.linspace(0, 2 * np.pi, 9)
+    c, s = np.cos(0.4), np.sin(0.4)
+    a, b = 50 * np.exp(0.2) * np.cos(t), 50 * np.exp(-0.2) * np.sin(t)
+    x, y = 150 + c * a - s * b, 90 + s * a + c * b
+    on = profile(SHAPE, x, y, (0, 1))
+    np.testing.assert_allclose(on, np.stack([np.ones(9), np.cos(t), np.sin(t)], 1), atol=1e-6)
+    assert profile(SHAPE, np.array([150.0]), np.array([90.0]), (0,)) < 1e-3
+    far = RIM.near(x + 400, y)
+    assert RIM.near(x, y).all()
+    assert not far.any()
+
+
+def test_columns_are_terms_and_what_moves_the_ellipse_does():
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(0, 255, (2, 300))
+    columns = RIM.columns(x, y)
+    assert columns.shape == (4 + 6, 2, 300)
+    assert not columns[:2, 1].any()
+    assert not columns[2:4, 0].any()
+    step = np.array([0.3, 0, 0, 0, 0, 0])
+    moved = Rim(SHAPE + step, RIM.orders, RIM.coefficients).at(x, y) - RIM.at(x, y)
+    np.testing.assert_allclose(columns[4] / 6 * 0.3, moved, atol=2e-5)
+
+
+@pytest.mark.parametrize("axis", ["y", "x"])
+def test_on_the_grid_and_its_transpose(axis):
+    grid = Grid((192, 256), 4, 2, axis)
+    rims = Rims(grid, [RIM])
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=rims.white).astype("f4")
+    f = rng.normal(size=(2, *grid.size)).astype("f4")
+    total = rims.total(rims.parts(z))
+    assert np.vdot(total, f) == pytest.approx(np.vdot(z, rims.transposed(f)), rel=1e-4)
+    x, y = np.meshgrid(np.arange(64) * 4 + 1.5, np.arange(48) * 4 + 1.5)
+    expected = np.einsum("k,kan->an", z, RIM.columns(x.ravel(), y.ravel())).reshape(2, 48, 64)
+    np.testing.assert_allclose(grid.upright(total), expected, atol=1e-4)
+    assert Rims(grid).white == 0
+
+
+def test_the_field_with_rims_follows_them():
+    """Told its place to some pixels: better than as structure without a shape."""
+    grid, rng = Grid((192, 256), 4, 2), np.random.default_rng(5)
+    x, y = rng.uniform(0, 255, 900), rng.uniform(0, 191, 900)
+    evaluate, w = grid.bilinear(x, y), np.full(x.size, 0.01**-2.0)
+    true = Rim(SHAPE + np.array([3, -2, 0.04, 0, 0.1, 0.1]), (1,), RIM.coefficients)
+    r = true.at(x, y) + rng.normal(0, 0.01, (2, x.size))
+    gx, gy = np.meshgrid(np.arange(64) * 4 + 1.5, np.arange(48) * 4 + 1.5)
+    left = []
+    prior = RandomField.stationary(grid, np.full((2, 4), 1e-6))
+    for one in (prior, prior.with_rims([RIM])):
+        found, _ = solve_field(one, evaluate, lambda v: w * v, r)
+        left.append(np.std(one.total(found) - true.at(gx.ravel(), gy.ravel()).reshape(2, 48, 64)))
+    assert left[1] < 0.002
+    assert left[0] > 1.7 * left[1]
