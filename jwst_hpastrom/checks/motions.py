@@ -10,8 +10,8 @@ from jwst_hpastrom.columns import Flag, values
 
 __all__ = [
     "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "clumps", "correlation",
-    "crossed",
-    "frame_bias", "linear", "magnitude_trend", "own_scatter", "pattern", "pull", "slope", "unchecked",
+    "crossed", "frame_bias", "linear", "magnitude_trend", "own_scatter", "pattern", "pull", "slope",
+    "unchecked",
 ]  # fmt: skip
 
 MOTION = "hp_proper_motion"

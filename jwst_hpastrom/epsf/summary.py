@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf.fit import Pixels
@@ -74,4 +74,4 @@ def _follows(pixels: Pixels, sky: float, ratio: float) -> float:
     rows = rows[:: -(-rows.size // MOST_LIT)]
     if np.ptp(err[rows]) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(light[rows]), rankdata(err[rows]))[0, 1])
+    return float(spearmanr(light[rows], err[rows]).statistic)

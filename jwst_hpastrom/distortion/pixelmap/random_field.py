@@ -172,12 +172,10 @@ class RandomField:
         """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
         fine, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts[:2], SHORT, strict=True))
         out = fine + np.stack([(self.up @ v) @ self.back for v in coarse])
-        return (
-            out
-            if short
-            else out
-            + (self.waves.total(parts[2:4]) + self.trend.total(parts[4:5]) + self.rims.total(parts[5:]))
-        )
+        if short:
+            return out
+        wide = self.waves.total(parts[2:4]) + self.trend.total(parts[4:5])
+        return out + (wide + self.rims.total(parts[5:]))
 
     def wide(self, axis, x, y):
         """What spans the detector, waves and trend, in the corrections of one axis at raw pixels, (n, m)."""

@@ -15,13 +15,12 @@ from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import FRAME, detector_of
 from jwst_hpastrom.io.files.manifest_reading import append_manifest
-from jwst_hpastrom.io.files.opening import check_fits, fits_sum, require_file, unpacked
+from jwst_hpastrom.io.files.opening import BLOCK, CARD, check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.files.writing import atomic_path
 
 __all__ = ["check_normalization", "read_stdpsf", "write_stdpsf"]
 
 OVERSAMPLING = 4
-BLOCK, CARD = 2880, 80
 NODES = 10  # positions a header has room for in each direction
 UNUSED = 9999
 #: NIRCam's short-wave detectors in files that hold all of them: from left to right, the lower row first

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jwst_hpastrom.io.files.opening import BLOCK, CARD
+
 __all__ = [
     "KEY",
     "Making",
@@ -37,7 +39,6 @@ __all__ = [
 KEY = "manifest"
 #: packages whose versions are told
 PACKAGES = ("numpy", "scipy", "numba", "astropy", "photutils", "asdf", "gwcs", "stdatamodels", "jwst")
-BLOCK, CARD = 2880, 80  # bytes of FITS files and their headers
 #: beginnings of the cards of sums, which whoever rewrites a file may renew; and of those that tell when
 SUMS, TIMES = (b"CHECKSUM=", b"DATASUM ="), (b"DATE    =", b"TIME    =", b"HPHASH  =")
 DIGEST = 12  # bytes of a hash: nobody meets two files of one by chance

@@ -12,7 +12,8 @@ from asdf.util import load_yaml
 from astropy.io import fits
 from astropy.table.meta import get_header_from_yaml
 
-from jwst_hpastrom.io.files.manifest import BLOCK, KEY, SUMS, fits_hash, parse_manifest, stamp
+from jwst_hpastrom.io.files.manifest import KEY, SUMS, fits_hash, parse_manifest, stamp
+from jwst_hpastrom.io.files.opening import BLOCK
 from jwst_hpastrom.io.files.seals import check_seal, has_seal
 
 __all__ = ["append_manifest", "read_manifest"]

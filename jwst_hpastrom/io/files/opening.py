@@ -30,7 +30,7 @@ PACKERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 #: bytes that a packed file may become: files of this size are harmless, FITS and text shrink 20 times at most
 HARMLESS, RATIO, LARGEST = 32 << 20, 100, 400 << 20
 ARRAY = 512 << 20  # bytes of one array
-BLOCK, CARD = 2880, 80
+BLOCK, CARD = 2880, 80  # bytes of FITS files and their headers
 SEAL = b"jwst_hpastrom-seal"
 #: blocks of one FITS header, HDUs and axes: tens of times those of any JWST product
 HEADER_BLOCKS, HDUS, AXES = 1000, 1000, 20
