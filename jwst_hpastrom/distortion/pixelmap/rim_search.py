@@ -110,7 +110,7 @@ class _Search:
             np.asarray(shape, float), np.array(orders), reach, x[rows], y[rows], left[:, rows],
             diagonal[:, rows], COEFFICIENT**2,
         )  # fmt: skip
-        return gain if strong >= FEWEST else -np.inf
+        return gain if strong >= FEWEST else -LEAST_GAIN
 
     def refined(self, shape, orders, left, width):
         """The ellipse of the largest evidence near one, its terms, and the gain."""

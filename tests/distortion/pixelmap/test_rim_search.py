@@ -112,3 +112,10 @@ def test_evidence_is_that_of_plain_linear_algebra(orders):
         expected += 0.5 * variance * right @ np.linalg.solve(whole, right) - 0.5 * np.linalg.slogdet(whole)[1]
     assert gain == pytest.approx(expected, rel=1e-4)
     assert strong == np.sum(np.abs(terms).max(1) > 0.3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_residuals(seed):
+    """Ellipses that hold too few are refused, whatever the refinement does there."""
+    x, y, r = residuals(VOIDS, n=110, seed=seed)
+    found_in(x, y, 3 * r)
