@@ -39,8 +39,8 @@ def upsampled(data, factor):
     >>> import numpy as np
     >>> from jwst_hpastrom.epsf.resampling import upsampled
     >>> wave = np.cos(0.5 * np.pi * np.arange(5))
-    >>> upsampled(np.outer(np.ones(5), wave), 2)[0].round(2).tolist()
-    [1.0, 0.71, -0.0, -0.71, -1.0, -0.71, -0.0, 0.71, 1.0]
+    >>> (upsampled(np.outer(np.ones(5), wave), 2)[0].round(2) + 0.0).tolist()
+    [1.0, 0.71, 0.0, -0.71, -1.0, -0.71, 0.0, 0.71, 1.0]
     """
     if factor == 1:
         return data

@@ -48,6 +48,8 @@ ROUGH = 6e-3
 ROUGH_WITH_RIMS = 1e-3
 #: turns after which rims are looked for: when the waves are known, and when the rims are
 RIM_TURNS = (1, 3)
+#: radius of the circle whose residuals are counted for a pixel, pixels
+COUNTED = 10.0
 #: places along either axis at which the smooth part of a table is taken: four in a cell of the default one
 SAMPLED = 128
 
@@ -310,6 +312,15 @@ def bin_for(pairs, shape, bands):
     return LARGE if divisible and pairs * LARGE**2 < shape[0] * shape[1] else 4
 
 
+def _counts(data):
+    """Residuals within a circle of `COUNTED` pixels around each pixel."""
+    number = np.asarray(data.evaluate.T @ np.ones(data.w.size)).reshape(data.grid.size)
+    width = COUNTED / np.sqrt(2)
+    number = data.grid.smooth(number, width) * 4 * np.pi * (width / data.grid.bin) ** 2
+    number = data.grid.full(number, order=1)
+    return np.clip(number, 0, 32000).astype(np.int16)
+
+
 def build_fine_map(
     solved, *, bands=4, axis="y", prior=True, rng=None, n_turns=5, n_samples=2, progress=False
 ):
@@ -386,8 +397,4 @@ def build_fine_map(
     solution = solved[0][1].correction
     out += np.stack(data.bases[0].forward(x, y), -1) - np.stack(solution.forward(x, y), -1)
     stated = np.stack(errors.error(x, y), -1).astype(np.float32)
-    # residuals within a circle of 10 pixels
-    number = np.asarray(data.evaluate.T @ np.ones(data.w.size)).reshape(data.grid.size)
-    number = data.grid.full(data.grid.smooth(number, 7.1), order=1) * 4 * np.pi * 7.1**2 / data.grid.bin**2
-    count = np.clip(number, 0, 32000).astype(np.int16)
-    return PixelMapCorrection(out.astype(np.float32), stated, count), errors
+    return PixelMapCorrection(out.astype(np.float32), stated, _counts(data)), errors

@@ -28,7 +28,8 @@ POOR_OPTICS = 0.03  # of the light: with a model that is 4 % off, drifts are fol
 REACH = 2  # pixels: half the box around a star that tells
 LEAST_STARS = 20
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
-AMPLITUDES = np.geomspace(0.1, 100.0, 25)  # nm: standard deviations of the drift that are tried
+AMPLITUDES = np.geomspace(0.1, 30.0, 21)  # nm: standard deviations of the drift that are tried
+FARTHEST = 60.0  # nm RMS: beyond, another misfit of the ePSF is taken for a drift, at long waves
 LINEAR = 6.0  # nm RMS: up to here the change of the ePSF follows from its derivatives
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
@@ -50,7 +51,6 @@ class Modes:
 
     x, y : ndarray
         Field positions, 0-based pixels.
-
     """
 
     wavefront: Wavefront
@@ -205,10 +205,8 @@ class Drift:
     ----------
     nm : ndarray, shape (modes,)
         Coefficients of Zernikes 4 to 15; 0 where none is beyond doubt.
-
     evidence : float
         Logarithm of the odds for it.
-
     gain : float
         Share of the χ² of one half of the stars that the drift of the other half takes.
 
@@ -393,4 +391,9 @@ def follow(library, pixels, residual, x, y, flux, sky, since=None):
     drift = drift_of(modes, before, x[rows], y[rows], flux[rows], left, pixels.weight[j, i], i, j)
     if since is not None:
         drift = replace(drift, nm=since.nm + drift.nm, evidence=since.evidence, gain=since.gain)
+    if drift.rms > FARTHEST:
+        log.warning(
+            "a wavefront %.0f nm off would explain the ePSF's misfit: no drift, not followed", drift.rms
+        )
+        return replace(drift, nm=np.zeros(MODES), gain=0.0), library
     return drift, modes.change(drift.nm, library)

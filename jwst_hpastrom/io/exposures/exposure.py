@@ -79,7 +79,6 @@ class Exposure(Displayed):
 
     name : str
         Root name, as ``jw01086004001_02101_00001_nis``.
-
     path : str
         File it came from, or its name where it was in memory.
 

@@ -320,7 +320,7 @@ def test_every_product_counts(folder, monkeypatch, caplog):
     kept = folder / "kept"
     shutil.copytree(folder / "out", kept)
     names = sorted(p.name for p in kept.iterdir() if not p.name.endswith("_choices_quality.ecsv"))
-    assert len(names) == 18
+    assert len(names) == 16
     for name, how in zip(names, itertools.cycle((Path.unlink, damage, cut_short)), strict=False):
         how(folder / "out" / name)
         found = first_redone(folder, monkeypatch, caplog)
