@@ -130,8 +130,9 @@ def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False, of_re
     )
     t = found.table
     rows = np.asarray(t["id"])
-    other = rows >= references
-    out = {}
+    ambiguous = np.asarray(t["flags"]) & int(Flag.AMBIGUOUS) != 0
+    other = (rows >= references) & ~ambiguous
+    out = {"ambiguous": ambiguous.astype(float)}
     for k, c in enumerate(("pmra", "pmdec")):
         d = np.asarray(t[c]) - pm[k][rows]
         error = np.asarray(t[f"{c}_error"])

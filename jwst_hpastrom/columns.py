@@ -70,7 +70,9 @@ class Flag(IntFlag):
     QUALITY_CUT = 524288  # fails the catalog cuts
     INCONSISTENT = 1048576  # its three or four epochs are not on a line within their errors
     FAST = 2097152  # found by the second search, for stars that move too fast for the first
-    SYSTEMATIC_LIMIT = 8388608  # its error is mostly a limit, of systematics that these exposures do not tell
+    SYSTEMATIC_LIMIT = (
+        8388608  # its error is mostly a limit, or has nothing, of systematics that are not told
+    )
     AMBIGUOUS = 4194304  # its motion depends on which measurements are good, or its own: not known
     UNCHECKED = 16777216  # no epoch to spare: a wrong measurement of its would not show
 

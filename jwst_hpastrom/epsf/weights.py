@@ -29,6 +29,7 @@ LEAST_STARS = 30
 BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that tells of errors of 0.3 %
 NO_STAR = 0.2  # of the flux: larger sums of residuals are those of hot pixels, cosmic rays and galaxies
 MEAN_ABSOLUTE = 0.8  # of a standard normal deviate
+LEAST_ERROR = 0.003  # of the light: a flat field's; the brightest few pixels must not outvote all others
 LARGEST_ERROR = 0.2  # of the light; more than any library of the right filter errs by
 POOR_MODEL = 0.03  # of the light; six times what 0.3 % of flat field and unseen neighbors leave
 BRIGHT_STAR = 300.0  # signal-to-noise ratio from which an ePSF's errors are to be feared
@@ -149,11 +150,11 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     Returns
     -------
     total : float
-        0 where there is none beyond doubt, NaN where nothing tells.
+        The likeliest value, since few stars prove none that counts; NaN where nothing tells.
 
     of_pixels : float
-        What is left of it in the difference of stars at the same pixel phase: that of the pixels alone. The
-        rest is the ePSF's, which moves light within a star and is not in its flux.
+        What is left of it, beyond doubt, in the difference of stars at the same pixel phase: that of the
+        pixels alone. The rest is the ePSF's, which moves light within a star and is not in its flux.
     """
     peak = library.central_value(library.x.mean(), library.y.mean())
     known = np.where(np.isfinite(sky), flux, np.nan)
@@ -175,34 +176,31 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     light = np.square((pixels.data[j, i] - residual[j, i]).reshape(n, -1) * root)
     left = (free @ left[..., None])[..., 0]
     noise, share = np.einsum("npp->np", free), (np.square(free) @ light[..., None])[..., 0]
-    total = _share_of_light(np.square(left), noise, share)
+    total, _ = _share_of_light(np.square(left), noise, share)
     # differences of stars that look alike, each in units of its own light
     phases = cKDTree(np.c_[x[rows] - i[:, 0, REACH], y[rows] - j[:, REACH, 0]])
     one, other = phases.query(phases.data, 2)[1].T
     scale = root * np.asarray(flux, float)[rows][:, None]
     left, noise, share = left / scale, noise / scale**2, share / scale**2
     twins = [np.square(left[one] - left[other]), *(a[one] + a[other] for a in (noise, share))]
-    return total, min(_share_of_light(*twins), total)
+    of_pixels, error = _share_of_light(*twins)
+    return total, min(of_pixels, total) if of_pixels**2 > SURE * error else 0.0
 
 
 def _share_of_light(square, noise, share):
-    """Robust s of squared residuals with variances noise + s² share."""
+    """Robust s of squared residuals with variances noise + s² share, and the error of s²."""
 
     def excess(s2):
-        weight = np.square(share / (noise + s2 * share))
+        weight = np.square(share / (noise + max(s2, LEAST_ERROR**2) * share))
         z2 = square / np.maximum(noise + s2 * share, 1e-12)
         return np.sum(weight * (np.minimum(z2, CLIPPED**2) - CLIPPED_MEAN)) / np.sum(weight)
 
-    if excess(0.0) <= 0:
-        return 0.0
     low, high = 0.0, LARGEST_ERROR**2
-    if excess(high) > 0:
-        return LARGEST_ERROR
     for _ in range(40):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     told = np.sum(np.square(share / (noise + high * share)))
-    return float(np.sqrt(high)) if high > SURE * np.sqrt(2 / told) else 0.0
+    return float(np.sqrt(high)) if low > 0 else 0.0, float(np.sqrt(2 / told))
 
 
 def learned_weights(pixels, residual, level):

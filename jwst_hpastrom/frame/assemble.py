@@ -86,9 +86,10 @@ def _position_errors(averages, mag, systematic, flags):
         )
         for k in (0, 1)
     ]  # fmt: skip
-    # the limit is more than half of the error's square
-    limited = (systematic.limit & (2 * common**2 > np.square(error))).any(0)
-    flags[limited] |= int(Flag.SYSTEMATIC_LIMIT)
+    # the limit is more than half of the error's square, or may be larger than all of it, or is not known
+    limited = systematic.unknown | (systematic.limit & (2 * common**2 > np.square(error)))
+    limited |= systematic.unseen > np.square(error)
+    flags[limited.any(0)] |= int(Flag.SYSTEMATIC_LIMIT)
     return empirical, error, np.where(systematic.unknown, np.nan, common)
 
 
@@ -165,6 +166,7 @@ def master_table(m, star, averages, zeros, asked, in_transform, systematic, meta
 def warn_of_limits(table):
     """Warn where errors are mostly limits, and say what is without them."""
     limited = np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0
+    limited &= np.isfinite(np.asarray(table["x_err_systematic"], float))  # of unknown ones was warned
     if limited.any():
         log.warning(
             "x_err of %d of %d stars is mostly a limit (flag SYSTEMATIC_LIMIT), of a pattern of the detector "

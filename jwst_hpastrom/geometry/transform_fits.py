@@ -33,6 +33,10 @@ class TransformFit(Displayed):
 
     rms : float
         Scatter per axis of the residuals of the pairs used, output units.
+
+    divided : bool
+        The pairs are of two kinds, and which of them is right is not sure: one group agrees far better than
+        all together and is about half of them, or those used are about half. Errors take these for right.
     """
 
     transform: Any
@@ -40,6 +44,7 @@ class TransformFit(Displayed):
     keep: np.ndarray
     n_used: int
     rms: float
+    divided: bool = False
 
     def variance(self, x: np.ndarray, y: np.ndarray, common: np.ndarray | None = None) -> np.ndarray:
         """Variance of the transformed positions of a linear fit, from its covariance.
@@ -152,9 +157,9 @@ def fit_linear(
         f"a {parameters}-parameter transformation", sigma, max_iterations, min_stars or parameters // 2 + 1,
         keep, parameters / 2,
     )  # fmt: skip
-    transform, keep, rms, du, dv = fit_clipped(solve, pairs, how)
+    transform, keep, rms, du, dv, divided = fit_clipped(solve, pairs, how)
     covariance = _linear_covariance(pairs, transform, parameters, keep, du, dv)
-    return TransformFit(transform, covariance, keep, int(keep.sum()), rms)
+    return TransformFit(transform, covariance, keep, int(keep.sum()), rms, divided)
 
 
 class _LinearSolver:
@@ -294,11 +299,11 @@ def fit_polynomial(
     how = Clipping(
         f"a polynomial of degree {degree}", sigma, max_iterations, min_stars or len(terms) + 1, keep
     )
-    transform, keep, rms, du, dv = fit_clipped(solve, pairs, how)
+    transform, keep, rms, du, dv, divided = fit_clipped(solve, pairs, how)
     n = len(terms)
     cov = np.zeros((2 * n, 2 * n))
     for block, w, r in ((slice(0, n), wu[keep], du[keep]), (slice(n, 2 * n), wv[keep], dv[keep])):
         d = design[keep]
         dof = max(r.size - n, 1)
         cov[block, block] = np.linalg.pinv(d.T @ (d * w[:, None])) * np.sum(w * r**2) / dof
-    return TransformFit(transform, cov, keep, int(keep.sum()), rms)
+    return TransformFit(transform, cov, keep, int(keep.sum()), rms, divided)

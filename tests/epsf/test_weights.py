@@ -197,6 +197,21 @@ def test_an_epsf_that_limits_bright_stars_is_named(flat, wider, said, caplog):
     assert bool(said) == (ratio > LIMITING) == ("made.fits" in caplog.text)
 
 
+def test_few_stars_prove_no_error_and_yet_tell_how_large_it_is():
+    found = []
+    for seed in range(6):
+        x, y, image = flat_field(0.004, seed=seed, flux=120.0)
+        few = slice(seed, None, 12)  # 52 of them
+        pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
+        fit = fit_positions(
+            pixels, library, x[few], y[few], np.full(x[few].size, 0.3), np.zeros(x[few].size), 2
+        )
+        left = subtract(pixels, library, fit).data
+        found.append(model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky)[0])
+    assert 0.0032 < np.sqrt(np.mean(np.square(found))) < 0.0048
+    assert np.median(found) > 0.003
+
+
 def test_few_bright_stars_tell_nothing_of_the_epsf():
     x, y, image = flat_field(0.0)
     pixels, library = Pixels.of(image), make_library(sigma=1.02 * SIGMA)

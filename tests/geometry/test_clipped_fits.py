@@ -30,6 +30,32 @@ def test_two_pairs_in_five_that_are_wrong_alike_are_left_out(fit, shift):
     assert np.sqrt(np.mean(d**2)) < 2.5  # errors at the middle, of six or twelve parameters
 
 
+@pytest.mark.parametrize(("n", "share"), [(40, 0.2), (40, 0.3), (60, 0.3), (100, 0.35)])
+def test_wrong_pairs_among_few_are_left_out_or_told(n, share):
+    """They tilt the fit to all of them, so that none stands out of it; other starts find the majority."""
+    for seed in range(30):
+        rng = np.random.default_rng([seed, n])
+        x, y = rng.uniform(0, 2048, (2, n))
+        bad = np.arange(n) < share * n
+        noise = rng.normal(0, NOISE, (2, n))
+        fit = fit_linear(x, y, x + noise[0] + 20 * NOISE * bad, y + noise[1])
+        assert not fit.keep[bad].any(), seed
+        assert fit.keep[~bad].mean() > 0.8
+        assert not fit.divided or bad.mean() > 0.25
+
+
+@pytest.mark.parametrize("n_bad", [18, 20])
+def test_two_kinds_of_pairs_nearly_as_many_are_told(n_bad):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = rng.uniform(0, 2048, (2, 40))
+        noise = rng.normal(0, NOISE, (2, 40))
+        good = fit_linear(x, y, x + noise[0], y + noise[1])
+        noise[0, :n_bad] += 20 * NOISE
+        assert fit_linear(x, y, x + noise[0], y + noise[1]).divided
+        assert not good.divided
+
+
 def test_halves_that_differ_have_no_majority():
     for seed in range(5):
         rng = np.random.default_rng(seed)

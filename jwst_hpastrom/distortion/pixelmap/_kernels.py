@@ -105,3 +105,59 @@ def map_rows(
                     err[y - y0, x, 0] = 1.2533 * s1 / np.sqrt(n1)
                     err[y - y0, x, 1] = 1.2533 * s2 / np.sqrt(n2)
                     count[y - y0, x] = min(n1, n2)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def rim_evidence(shape, orders, reach, x, y, left, weight, variance):
+    """Log evidence of a rim's coefficients of this prior variance, against none.
+
+    ``shape`` and ``orders`` are those of `rims.profile`, ``left`` (2, n) weighed residuals, ``weight`` (2, n)
+    those of single ones. Returns it and the number of residuals on the rim.
+    """
+    c, s = np.cos(shape[4]), np.sin(shape[4])
+    a, b, width = np.exp(shape[2] + shape[3]), np.exp(shape[2] - shape[3]), np.exp(shape[5])
+    m = np.int64(0)
+    for k in orders:
+        m += 2 if k > 0 else 1
+    term = np.empty(m)
+    normal, right = np.zeros((2, m, m)), np.zeros((2, m))
+    strong = np.int64(0)
+    for i in range(x.size):
+        dx, dy = x[i] - shape[0], y[i] - shape[1]
+        if max(abs(dx), abs(dy)) >= reach:
+            continue
+        u, v = (dx * c + dy * s) / a, (dy * c - dx * s) / b
+        r = np.sqrt(u * u + v * v) + 1e-9
+        rim = np.exp(-0.5 * ((r - 1.0) / width) ** 2)
+        if rim < 1e-4:
+            continue
+        j, most = 0, 0.0
+        for k in orders:
+            p, q = rim, 0.0
+            for _ in range(k):
+                p, q = (p * u - q * v) / r, (p * v + q * u) / r
+            term[j] = p
+            if k > 0:
+                term[j + 1] = q
+            most = max(most, abs(p), abs(q))
+            j += 2 if k > 0 else 1
+        strong += most > 0.3
+        for axis in range(2):
+            for k in range(m):
+                right[axis, k] += term[k] * left[axis, i]
+                for n in range(k + 1):
+                    normal[axis, k, n] += weight[axis, i] * term[k] * term[n]
+    gain = 0.0
+    for axis in range(2):
+        root, z = variance * normal[axis], right[axis]
+        for k in range(m):
+            for n in range(k + 1):
+                value = root[k, n] + (1.0 if n == k else 0.0)
+                for i in range(n):
+                    value -= root[k, i] * root[n, i]
+                root[k, n] = np.sqrt(value) if n == k else value / root[n, n]
+            for n in range(k):
+                z[k] -= root[k, n] * z[n]
+            z[k] /= root[k, k]
+            gain += 0.5 * variance * z[k] * z[k] - np.log(root[k, k])
+    return gain, strong

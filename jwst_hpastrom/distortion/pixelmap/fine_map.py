@@ -240,7 +240,7 @@ class FineResiduals:
         pairs, k = self.solved[0][0], self.keep[0]
         x, y = pairs.x[k], pairs.y[k]
         single = np.stack([self.w * (1 - self.frames[0].share[k])] * 2)
-        wide = [prior.wide(axis, x, y) for axis in (0, 1)]
+        wide = [prior.wide(axis, x, y, single[axis]) for axis in (0, 1)]
         found = find_rims(
             x, y, self.gather(self.raw), without(self.weigh, wide), single, self.grid.shape, prior.rims.rims
         )

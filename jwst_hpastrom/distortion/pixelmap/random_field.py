@@ -28,6 +28,9 @@ SHORT = (2, 1)
 LEAST = 0.01
 #: largest correlation, at distances that tell, below which a scale's variance cannot be told from noise
 SEEN = 0.05
+#: information that residuals have of a wide term, its prior's being one, below which it is left out: the
+#: 1,200 such terms of NIRISS's waves together are below 0.002 pixel
+LEAST_TOLD = 3.0
 #: lengths over which strengths are averaged: more spread a void to where none is
 REACH = 2.5
 #: standard deviations after which a covariance may begin again
@@ -177,9 +180,13 @@ class RandomField:
         wide = self.waves.total(parts[2:4]) + self.trend.total(parts[4:5])
         return out + (wide + self.rims.total(parts[5:]))
 
-    def wide(self, axis, x, y):
-        """What spans the detector, waves and trend, in the corrections of one axis at raw pixels, (n, m)."""
-        return np.hstack([self.waves.columns(axis, x, y), self.trend.columns(x, y)])
+    def wide(self, axis, x, y, weight):
+        """What spans the detector, waves and trend, in the corrections of one axis at raw pixels, (n, m).
+
+        Without terms that residuals of these weights (n,) tell next to nothing of.
+        """
+        terms = np.hstack([self.waves.columns(axis, x, y), self.trend.columns(x, y)])
+        return terms[:, np.einsum("n,nm,nm->m", weight, terms, terms) > LEAST_TOLD]
 
     def with_rims(self, rims):
         """The same prior with other rims."""

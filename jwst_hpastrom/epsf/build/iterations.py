@@ -17,7 +17,7 @@ from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
 from jwst_hpastrom.epsf.stamps.samples import RINGS, Samples, mean_residuals, sample_scatter
-from jwst_hpastrom.epsf.wavefront import Modes, modes_of
+from jwst_hpastrom.epsf.wavefront import MODES, Modes, modes_of
 from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["Run", "begin", "iterate"]
@@ -162,17 +162,36 @@ def _follow(job, run, library, config):
             library = _from_optics(job, run, library, config)
     if run.modes is None or (len(stars.frames) == 1 and not given):
         return library
-    for _ in range(GIVEN_ROUNDS if given else 1):
-        mean = stars.follow(job, library, run.modes)
-        if given and mean.any():
-            library = run.modes.change(mean, library)
-            run.difference = Difference(library, config.band_limit)
-            library = run.difference.start
+    if given:
+        library = _follow_given(job, run, library, config)
+    else:
+        stars.follow(job, library, run.modes)
         stars.fit(job, library)
     drift = np.sqrt(np.square(stars.drifts.nm).sum(1).mean())
     log.info("wavefronts of the exposures: %.2f nm RMS about their mean", drift)
-    if given:
-        log.info("the given ePSF's wavefront is changed by %.2f nm RMS", np.sqrt(np.square(mean).sum()))
+    return library
+
+
+def _follow_given(job, run, library, config):
+    """Let a given library follow the exposures' mean wavefront, and its change over the field.
+
+    Each round asks the derivatives of the wavefront that the one before has found.
+    """
+    stars, change = run.stars, np.zeros((3, MODES))
+    for k in range(GIVEN_ROUNDS + OPTICS_ROUNDS):
+        if k < GIVEN_ROUNDS:
+            nm = np.zeros((3, MODES))
+            nm[0] = stars.follow(job, library, run.modes)
+        else:
+            nm = stars.over_field(job, library, run.modes)
+        library, run.modes, change = run.modes.change(nm, library), run.modes.moved(nm), change + nm
+        run.difference = Difference(library, config.band_limit)
+        library = run.difference.start
+        stars.fit(job, library)
+    moved = np.sqrt(np.square(change).sum(-1))
+    log.info(
+        "the given ePSF's wavefront is changed in the middle and over the field by %s nm RMS", moved.round(1)
+    )
     return library
 
 

@@ -63,8 +63,9 @@ class Modes:
 
         Parameters
         ----------
-        nm : ndarray, shape (modes,)
-            Coefficients of Zernikes 4 to 15, nm RMS.
+        nm : ndarray, shape (modes,) or (3, modes)
+            Coefficients of Zernikes 4 to 15, nm RMS; or those in the middle of the field, and their change
+            from there to half a span in x and in y.
 
         library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -74,7 +75,13 @@ class Modes:
         """
         if not np.any(nm):
             return library
-        if np.sqrt(np.square(nm).sum()) < LINEAR:
+        if np.ndim(nm) == 2:
+            places = [(a, b) for b in self.y for a in self.x]
+            delta = [
+                self._image(k, self.wavefront.weights(*places[k]) @ nm) - base
+                for k, (_, base, _) in enumerate(self._bases)
+            ]
+        elif np.sqrt(np.square(nm).sum()) < LINEAR:
             delta = sum(c * m.data for c, m in zip(nm, self.libraries, strict=True))
         else:
             delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]

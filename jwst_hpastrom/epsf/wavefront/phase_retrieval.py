@@ -47,8 +47,11 @@ class Wavefront:
 
     def at(self, x, y):
         """Coefficients at a field position, shape (modes,)."""
-        u, v = (np.array([x, y]) - self.middle) / self.span
-        return self.nm[0] + u * self.nm[1] + v * self.nm[2]
+        return self.weights(x, y) @ self.nm
+
+    def weights(self, x, y):
+        """Weights of the rows of ``nm`` at a field position, shape (3,)."""
+        return np.r_[1.0, (np.array([x, y]) - self.middle) / self.span]
 
 
 def retrieve(library, wavelength, width, pixel):

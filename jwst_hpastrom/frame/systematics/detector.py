@@ -55,6 +55,11 @@ class DetectorErrors:
         """Whether no pattern at all would do as well: its size is then that of the noise it is sought in."""
         return self.spread is None or self.spread.noise_like
 
+    @property
+    def margin(self):
+        """Upper limit over expectation of squares of what is not seen."""
+        return 1.0 if self.spread is None else self.spread.margin
+
     @classmethod
     def unknown(cls):
         return cls(Profile.constant(np.nan), Profile.constant(0.0), np.zeros(2), None)

@@ -48,6 +48,9 @@ class SharedErrors:
         Stars whose errors are mostly of what is not seen: a pattern that cannot be told from noise, or terms
         that dithers do not show.
 
+    unseen : ndarray, shape (2, n)
+        Upper limit of the variances by that.
+
     stated : bool
         Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
@@ -78,7 +81,9 @@ class SharedErrors:
             found, guessed, bent = found + bent, guessed + bent, 0.0
         # dithers show the correction's errors, too: not the same ones twice
         variance = np.fmax(known**2, found) + bent
-        self.limit = (found > known**2) & (2 * guessed > variance)
+        mine = found > known**2
+        self.limit = mine & (2 * guessed > variance)
+        self.unseen = np.where(mine, self.detector.margin * guessed, 0.0)
         self.positions = np.sqrt(variance)
 
     def __call__(self, x, y, mag, flags):

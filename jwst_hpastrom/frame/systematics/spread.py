@@ -14,6 +14,8 @@ SIZES = np.geomspace(1e-6, 10.0, 141)
 FEWEST = 4
 #: ratio of likelihoods, no pattern over the best one, above which it is not told from noise
 NOISE_LIKE = np.exp(-4.0)
+#: probability that a size is not larger than what is called its upper limit
+UPPER = 0.95
 #: degrees of freedom that stated errors count for beside residuals
 STATED = 10.0
 
@@ -104,6 +106,12 @@ class Spread:
     def square(self):
         """Expected square of a coefficient of which nothing is seen."""
         return float(self.weight @ SIZES**2)
+
+    @property
+    def margin(self):
+        """Upper limit of that square over its expectation, the larger the noisier the numbers are."""
+        upper = np.interp(UPPER, np.cumsum(self.weight), SIZES)
+        return max(float(upper**2 / self.square), 1.0)
 
     def variances(self, terms, found, noise):
         """Expected squares, (n, 2), of the sums of terms (n, k) with the true coefficients of both axes."""

@@ -240,7 +240,7 @@ class ErrorsByDetector:
         rows = averages.used & (star >= 0)
         counts = [np.bincount(star[rows & (which[m.exposure] == d)], minlength=n) for d in np.unique(which)]
         main = np.argmax(counts, axis=0)
-        at, limit = averages.mean.T, np.zeros(n, bool)
+        at, limit, unseen = averages.mean.T, np.zeros(n, bool), np.zeros((2, n))
         found, curvature, self.parts = np.full((2, n), np.nan), np.zeros((2, n)), []
         for d in np.unique(which):
             own = np.where(which[m.exposure] == d, star, -1)
@@ -248,8 +248,9 @@ class ErrorsByDetector:
             bent = self._bent(several, averages, star, d, main, part)
             mine = main == d
             found[:, mine] = part.smooth.at(*at[:, mine]) ** 2 + extra[mine] * part.local[:, None] ** 2
-            limit[mine] = part.limit
             curvature[:, mine] = bent.at(*at[:, mine])
+            limit[mine] = part.limit
+            unseen[:, mine] = part.margin * found[:, mine]
             self.parts.append((part, bent))
         parts = [p for p, _ in self.parts]
         smooth, hidden = (_typical([getattr(p, name).error for p in parts]) for name in ("smooth", "hidden"))
@@ -258,6 +259,7 @@ class ErrorsByDetector:
         self.curvature = _typical([curvature])
         self.unknown, self.stated = np.isnan(found) & ~(known > 0), bool((known > 0).any())
         self.limit = limit & (found > known**2)
+        self.unseen = np.where(self.limit, unseen, 0.0)
         relative = several.fit.star_errors(m, star, averages.used, n)[1]
         self.positions = np.sqrt(np.fmax(known**2, found) + curvature**2 + relative**2)
 

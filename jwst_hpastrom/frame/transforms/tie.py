@@ -1,5 +1,7 @@
 """The linear transformation that carries a master frame to the sky."""
 
+import logging
+
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
@@ -8,6 +10,8 @@ from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
 __all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
+
+log = logging.getLogger("stpipe.hpastrom.frame")
 
 #: mas within which few stars agree on one offset: what is left of rotation and distortion, too
 FEW_RADIUS = 100.0
@@ -117,6 +121,12 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
         w = tuple(1.0 / (e[j] ** 2 + f[i] ** 2 + (0.1 * floor) ** 2) for e, f in ((ex, fu), (ey, fv)))
         fit = fit_linear(u[i], v[i], x[j], y[j], parameters=6 if i.size >= 6 else 4, weights=w)
         t = fit.transform
+    if fit.divided:
+        log.warning(
+            "the frame's %d pairs with the catalog are of two kinds, which differ by far more than their "
+            "errors and are nearly as many; %d are taken for right: check the catalog",
+            i.size, fit.n_used,
+        )  # fmt: skip
     i, j = i[fit.keep], j[fit.keep]
     at = t.forward(u[i], v[i])
     residuals = (*at, at[0] - x[j], at[1] - y[j], tuple(a[fit.keep] for a in w))

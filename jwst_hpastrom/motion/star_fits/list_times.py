@@ -26,6 +26,12 @@ FAST, WILD = 5.0, 9.0
 #: fast stars of another time
 FAST_SHARE, WRONG = 0.01, 0.02
 FAST_WIDTHS, WIDE = (5.0, 25.0, 125.0, 625.0), 30.0
+#: share of odd stars, beside those with one of these wrong measurements, beyond which odd ones tell nothing:
+#: two wrong measurements of a star look like fast motion of another time
+ODD = 0.06
+#: epochs from which on a star's median squared residual has nothing of wrong measurements, while most stars
+#: have one; the median of squares over their mean, of a normal distribution
+MANY, MEDIAN = 7, 0.455
 #: years of their motion that odd stars may be off by: fast ones are near, with parallaxes of a tenth of what
 #: they move in a year, and more than one measurement of others may be wrong
 PARALLAX = 0.1
@@ -119,8 +125,14 @@ def _displacements(epochs, position, error, fits, usable):
     moving = motion - np.median(motion)
     residual = _lines(epochs, position[rows], weight)[0]
     residual = np.where(seen, residual - np.nanmedian(np.where(seen, residual, np.nan), axis=0), 0.0)
-    chi2 = np.sum(residual**2 * weight, 1) / np.maximum(seen.sum(1) - 2, 1)
-    good = (chi2 < WILD * np.median(chi2)) & (np.abs(moving) < FAST * robust_sigma(moving))
+    square, freedom = residual**2 * weight, np.maximum(seen.sum(1) - 2, 1)
+    chi2, wild = square.sum(1) / freedom, WILD
+    typical = np.median(chi2)
+    if len(epochs) >= MANY:
+        middle = np.nanmedian(np.where(seen, square, np.nan), axis=1) / MEDIAN
+        typical = min(typical, np.median(middle * seen.sum(1) / freedom))
+        wild = 1 + (WILD - 1) / np.sqrt(freedom)
+    good = (chi2 < wild * typical) & (np.abs(moving) < FAST * robust_sigma(moving))
     y = residual + moving[:, None] * (epochs - np.mean(epochs))
     place = fits.position[rows]
     place = (place - place.mean(0)) / np.abs(place - place.mean(0)).max()
@@ -131,7 +143,8 @@ def _displacements(epochs, position, error, fits, usable):
         y[:, k] -= terms @ np.linalg.lstsq(terms[here], y[here, k], rcond=None)[0]
     near = np.where(good, 0.0, PARALLAX * moving)[:, None]
     weight = np.where(seen, 1 / (1 / np.where(seen, weight, 1.0) + near**2), 0.0)
-    return _Displacements(np.where(seen, y, 0.0), weight, ~good)
+    kept = good | (np.mean(~good) <= ODD + np.mean(1 - (1 - WRONG) ** seen.sum(1)))
+    return _Displacements(*(v[kept] for v in (np.where(seen, y, 0.0), weight, ~good)))
 
 
 def _lines(epochs, position, weight):
@@ -158,7 +171,7 @@ def _likelihood(data, times, *, still=False):
     for y, w, odd in data:
         _, c, q, r = _sums(y[~odd], w[~odd], t)
         freedom = np.sum(w[~odd] > 0) - len(c)
-        spread = max(np.median((q / np.maximum(c, 1e-300)) ** 2) / 0.455, 1e-300)  # of a normal distribution
+        spread = max(np.median((q / np.maximum(c, 1e-300)) ** 2) / MEDIAN, 1e-300)
         v = (DISPERSIONS[:1] if still else DISPERSIONS)[:, None] * spread
         # at a given dispersion over the errors the factor on squared errors has its best value in closed form
         chi2 = np.sum(r - q**2 / (c + 1 / v), axis=1)

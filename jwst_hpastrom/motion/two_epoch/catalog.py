@@ -55,7 +55,7 @@ def _flags(epochs, pairs, displaced, fast):
     flags = epochs.flags[pairs.i] & ~int(Flag.REFERENCE)
     flags[displaced.reference] |= int(Flag.REFERENCE)
     flags[pairs.fast] |= int(Flag.FAST)
-    flags[pairs.chance > fast.fast_false_share] |= int(Flag.AMBIGUOUS)
+    flags[pairs.doubted | (pairs.chance > fast.fast_false_share)] |= int(Flag.AMBIGUOUS)
     if displaced.local is not None:
         flags[displaced.local] |= int(Flag.LOCAL_TRANSFORM)
     return flags

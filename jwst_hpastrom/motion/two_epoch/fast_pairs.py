@@ -19,6 +19,8 @@ N_CONTROL, NEAR, FAR = 64, 2.0, 4.0
 IMPROBABLE = 0.02
 #: largest difference from the matched stars' relation of the magnitudes, in its scatter
 MAG_SIGMA = 4.0
+#: least scatter of that relation, magnitudes: what variable stars and other filters leave in any case
+LEAST_SPREAD = 0.02
 #: largest share of chance among pairs that are worth telling as doubtful: one in five is a star
 DOUBTFUL = 0.8
 #: pairs a star that are looked at, the best by distance and magnitude
@@ -63,7 +65,7 @@ def fast_pairs(xy1, xy2, mag1, mag2, relation, *, inner, outer, false_share=0.1)
     none = np.zeros(0, int)
     if not (np.isfinite(middle + spread) and outer > inner):
         return none, none.copy(), np.zeros(0)
-    limit = MAG_SIGMA * max(spread, 0.02)
+    limit = MAG_SIGMA * max(spread, LEAST_SPREAD)
     first = [np.asarray(c, float) for c in (*xy1, mag1 + middle)]
     second = [np.asarray(c, float) for c in (*xy2, mag2)]
     first, index1 = _finite(first)

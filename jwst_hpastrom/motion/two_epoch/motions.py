@@ -159,7 +159,8 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     same search in a displaced catalog measures (``n_fast``, ``n_fast_false`` in the metadata; column
     ``p_chance``: the share among pairs as good or better); they are flagged ``FAST``.
     Pairs of larger shares, up to 0.8, follow as candidates, flagged ``AMBIGUOUS`` as well
-    (``n_fast_ambiguous``).
+    (``n_fast_ambiguous``). So are pairs of unlike magnitudes, where another star within ``match_radius`` is
+    alike: a star that moves far may have a nearer one by chance.
     Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """

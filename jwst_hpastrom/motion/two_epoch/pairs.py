@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.geometry import match_nearest
+from jwst_hpastrom.geometry import match_nearest, robust_sigma
 from jwst_hpastrom.motion.selection import POOR, select_cmd
-from jwst_hpastrom.motion.two_epoch.fast_pairs import fast_pairs
+from jwst_hpastrom.motion.two_epoch.fast_pairs import LEAST_SPREAD, MAG_SIGMA, fast_pairs
 
 __all__ = ["Pairs", "all_pairs", "reference_pairs"]
 
@@ -20,6 +21,7 @@ class Pairs(NamedTuple):
     j: np.ndarray
     chance: np.ndarray  # share of chance pairs among those as good or better; 0 where not a fast star
     uv: tuple  # all of the master frame's stars in the catalog's frame
+    doubted: np.ndarray  # pairs of unlike magnitudes, where another star within the radius is alike
 
     @property
     def fast(self):
@@ -99,15 +101,39 @@ def all_pairs(epochs, tie, match_radius, fast):
     radius = match_radius / epochs.plane.scale_mas
     i, j, _ = match_nearest(*uv, px, py, radius)
     outer = fast.fast_motion * epochs.baseline / epochs.plane.scale_mas
+    mags = values(epochs.master, "mag"), values(first, "mag")
+    doubted = _doubted(i, j, uv, (px, py), *mags, radius)
     return _with_fast(
-        Pairs(i, j, np.zeros(i.size), uv), (px, py), values(epochs.master, "mag"), values(first, "mag"),
-        (radius, outer), fast.fast_false_share,
-    )  # fmt: skip
+        Pairs(i, j, np.zeros(i.size), uv, doubted), (px, py), *mags, (radius, outer), fast.fast_false_share
+    )
+
+
+def _doubted(i, j, xy1, xy2, mag1, mag2, radius):
+    """Return which pairs are unlike in magnitude although another star within the radius is alike.
+
+    A nearer star by chance: among the few that have a neighbor within the radius at all.
+    """
+    out = np.zeros(i.size, bool)
+    relation = mag2[j] - mag1[i]
+    middle, spread = np.nanmedian(relation), robust_sigma(relation)
+    if not np.isfinite(middle + spread):
+        return out
+    limit = MAG_SIGMA * max(spread, LEAST_SPREAD)
+    unlike = np.flatnonzero(np.abs(relation - middle) > limit)
+    for mine, at, others, expected, mags in (
+        (i[unlike], xy1, xy2, mag1 + middle, mag2), (j[unlike], xy2, xy1, mag2 - middle, mag1)
+    ):  # fmt: skip
+        points = np.stack(others, 1)
+        known = np.flatnonzero(np.isfinite(points).all(1))
+        near = cKDTree(points[known]).query_ball_point(np.stack(at, 1)[mine], radius)
+        for k, m, rows in zip(unlike, mine, near, strict=True):
+            out[k] |= bool(np.any(np.abs(mags[known[rows]] - expected[m]) <= limit))
+    return out
 
 
 def _with_fast(pairs, expected, mag1, mag2, radii, false_share):
     """Pairs with those of fast stars among what is left over, and the share of these that are chance."""
-    i, j, _, uv = pairs
+    i, j, _, uv, doubted = pairs
     inner, outer = radii
     if not outer > abs(inner):
         return pairs
@@ -116,6 +142,7 @@ def _with_fast(pairs, expected, mag1, mag2, radii, false_share):
         [c[rest1] for c in uv], [c[rest2] for c in expected], mag1[rest1], mag2[rest2], mag2[j] - mag1[i],
         inner=inner, outer=outer, false_share=false_share,
     )  # fmt: skip
+    doubted = np.r_[doubted, np.zeros(a.size, bool)]
     i, j, chance = np.r_[i, rest1[a]], np.r_[j, rest2[b]], np.r_[np.zeros(i.size), chance]
     order = np.argsort(i, kind="stable")
-    return Pairs(i[order], j[order], chance[order], uv)
+    return Pairs(i[order], j[order], chance[order], uv, doubted[order])

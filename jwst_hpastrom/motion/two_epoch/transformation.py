@@ -62,6 +62,12 @@ def tie_epochs(epochs, rows, how):
     if np.ptp(epochs.baselines) > SAME_EPOCH:
         # rows of several epochs: the reference stars' mean motion carries them all to one
         xy, fit, intrinsic = _one_epoch(fit, intrinsic, rows, epochs, settings)
+    if fit.divided:
+        log.warning(
+            "the two epochs' %d reference stars are of two kinds, which differ by far more than their errors "
+            "and are nearly as many; %d are taken for right",
+            rows[0].size, fit.n_used,
+        )  # fmt: skip
     if epochs.no_errors:  # what the reference stars scatter beyond the master's errors, own motions included
         e1 = tuple(np.full_like(e, intrinsic) for e in e1)
         log.warning(

@@ -196,6 +196,27 @@ def test_given_library_of_another_date_is_moved_as_a_whole():
     assert told < 0.7 * blind
 
 
+def test_given_library_follows_a_change_over_the_field():
+    rng = np.random.default_rng(11)
+    x, y, flux = stars(rng)
+    corners = [(u, v) for v in (-1, 1) for u in (-1, 1)]
+    true, start = (
+        replace(
+            sampled(BASE),
+            data=np.concatenate([sampled(BASE + s * (2 + u - 0.5 * v) * DRIFT).data for u, v in corners]),
+            x=np.array([0.0, SIDE]), y=np.array([0.0, SIDE]), borrowed=None,
+        )
+        for s in (1, 0)
+    )  # fmt: skip
+    images = [exposure(true, x + d, y - d, np.maximum(flux, 150), rng) for d in (0.0, 0.3, -0.4)]
+    planes = [lambda a, b, d=d: (a - d, b + d) for d in (0.0, 0.3, -0.4)]
+    how = {"n_iterations": 3, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
+    found = build_library(images, planes, start=start, **how).library
+    off, change = (lib.data - true.data for lib in (found, start))
+    assert np.abs(off - off.mean(0)).max() < 0.3 * np.abs(change - change.mean(0)).max()
+    assert np.abs(off).max() < 0.2 * np.abs(change).max()
+
+
 def test_wavefront_that_varies_over_the_field():
     """What stars in all of the field say of it, their positions and fluxes unknown."""
     one = sampled(BASE)

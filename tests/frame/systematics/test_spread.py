@@ -28,6 +28,15 @@ def test_noise_is_called_noise():
     assert not Spread.unknown(0.05).given([[0.1]], [[0.04]]).told
 
 
+def test_the_upper_limit_is_far_where_noise_hides_the_size():
+    rng = np.random.default_rng(4)
+    told = Spread.unknown(0.05).given(rng.normal(0, 1.0, (2, 9)), np.full((2, 9), 1e-4))
+    hidden = Spread.unknown(0.05).given(rng.normal(0, 1.0, (2, 9)), np.full((2, 9), 1.0))
+    assert told.margin < 2.5
+    assert hidden.margin > 3.5
+    assert 0.7 < np.sqrt(told.square * 1.7) / 1.28 < 1.3  # 95 % of 1 ± 0.17 lie below
+
+
 def test_expected_squares_are_those_of_the_truth():
     rng = np.random.default_rng(3)
     expected, true = np.zeros(2), np.zeros(2)

@@ -72,6 +72,12 @@ def test_wrong_measurements_are_no_fast_stars(epochs):
     assert np.nanmax(np.abs(found)) < 4.0
 
 
+@pytest.mark.parametrize("n", [6, 14])
+def test_a_tenth_of_wrong_measurements_is_no_time(n):
+    time, sigma = times(2022.3 + np.linspace(0, 2.9, n), 0.0, n=300, wrong=0.1, fast=0.03)
+    assert np.nanmax(np.abs(time / sigma)) < 4.5
+
+
 def test_nothing_to_tell():
     assert np.isnan(times((2022.3, 2025.2), 0.0)[0]).all()
     assert np.isnan(times((2022.3, 2023.6, 2025.2), 0.0, dispersion=0.0)[0]).all()

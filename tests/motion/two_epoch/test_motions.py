@@ -53,6 +53,26 @@ def scene(seed=1, n=3000, half=80.0, bulk=(1.9, 0.35), spread=0.14, swirl=0.0):
     return master, first[shuffle], pm, shuffle
 
 
+def test_a_nearer_star_of_another_magnitude_is_doubted():
+    master, first, _, shuffle = scene(n=600)
+    first.remove_columns(["pmra", "pmdec", "pmra_error", "pmdec_error"])
+    star, other = np.argsort(shuffle)[:2]  # their rows; the first star was 80 mas away, a faint one 20 mas
+    xi, eta = PLANE.from_sky(master["ra"][0], master["dec"][0])
+    for row, away in ((star, 0.08), (other, -0.02)):
+        first["ra"][row], first["dec"][row] = PLANE.to_sky(xi + away, eta)
+    master["mag"][:2] = first["mag"][[star, other]] = -6.0, -4.0
+    first["mag"][[star, other]] += 30
+    first["mag"] += np.random.default_rng(1).normal(0, 0.03, len(first))
+    t = two_epoch_motions(master, first, match_radius=120.0, fast_motion=0.0).table
+    ambiguous = np.asarray(t["flags"]) & int(Flag.AMBIGUOUS) != 0
+    assert t["first_epoch_row"][t["master_row"] == 0] == other
+    np.testing.assert_array_equal(np.asarray(t["master_row"])[ambiguous], 0)
+    # where nothing near is alike, a variable star stays as it is
+    first["mag"][star] += 3
+    t = two_epoch_motions(master, first, match_radius=120.0, fast_motion=0.0).table
+    assert not np.any(np.asarray(t["flags"]) & int(Flag.AMBIGUOUS))
+
+
 def test_motions_errors_and_zero_point():
     master, first, pm, shuffle = scene()
     result = two_epoch_motions(master, first)
