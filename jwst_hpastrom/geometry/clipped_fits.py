@@ -75,7 +75,10 @@ class Pairs(NamedTuple):
 
 
 class Clipping(NamedTuple):
-    """How pairs are clipped; ``n_free``: parameters per axis that few residuals are smaller for."""
+    """How pairs are clipped; ``n_free``: parameters per axis that few residuals are smaller for.
+
+    It is 0 of polynomials, which are fitted to many.
+    """
 
     what: str
     sigma: float | None
@@ -86,7 +89,7 @@ class Clipping(NamedTuple):
 
     def tilted(self, n):
         """Whether wrong pairs may tilt a fit to ``n``: a linear one; polynomials are given more stars."""
-        return self.n_free <= 3 and FEW <= n < MANY
+        return 0 < self.n_free <= 3 and FEW <= n < MANY
 
 
 def fit_clipped(solve, pairs, how):
@@ -176,7 +179,7 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     sizes, off = _from_halves(fitted, root, keep, tiny)
     if not tilted and all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):
         return None, equal
-    sizes, off = _best_halves(solve, off, root, finite, tiny, how)
+    sizes, off = _best_halves(solve, off, root, pairs, tiny, how)
     new = finite & (off <= NEAR)
     narrow = any(w > MUCH_WIDER * (1 + 3 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True))
     if tilted and new.sum() >= how.min_stars:
@@ -194,19 +197,20 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     return chosen, equal or bool(narrow and 0.5 * n - SURE * np.sqrt(n) < new.sum() < sure)
 
 
-def _best_halves(solve, off, root, finite, tiny, how):
+def _best_halves(solve, off, root, pairs, tiny, how):
     """Return the smallest sizes of halves and distances in units of them, of several starts.
 
     The fit to all pairs is one start; among few pairs wrong ones have tilted it, and fits to a handful of
     them, drawn by a fixed seed, are others: the narrowest is followed to its end.
     """
+    finite, starts = pairs.finite, [off]
     inside = np.flatnonzero(finite)
-    starts = [off]
     if how.tilted(inside.size):
         rng, few = np.random.default_rng(inside.size), max(int(np.ceil(how.n_free)), 2)
+        in_order = inside[np.argsort(pairs.x[inside])]  # the same draws in whatever order pairs are given
         for _ in range(STARTS):
             some = np.zeros(finite.size, bool)
-            some[rng.choice(inside, few, replace=False)] = True
+            some[rng.choice(in_order, few, replace=False)] = True
             starts.append(_from_halves(solve(some), root, finite, tiny)[1])
     followed = []
     for start in starts:
