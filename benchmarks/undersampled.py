@@ -24,7 +24,7 @@ import numpy as np
 
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.epsf.build.diffraction import band_limit
-from jwst_hpastrom.epsf.wavefront.drift import Modes
+from jwst_hpastrom.epsf.wavefront.modes import Modes
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront
 from jwst_hpastrom.instrument import filter_of

@@ -204,16 +204,17 @@ class _Field:
         """Let the library follow the exposure's wavefront as far as bright stars tell; return its drift."""
         given, drift = self.library, None
         for _ in range(2):
-            stars = self.x, self.y, self.flux, self.sky
+            stars, before = (self.x, self.y, self.flux, self.sky), drift.nm if drift else 0.0
             drift, library = follow(given, self.pixels, self.residual.data, *stars, since=drift)
-            if not drift.found:
+            moved = np.linalg.norm(drift.nm - before)
+            if not moved:
                 break
             self._add(1.0, slice(None))
             self.library, self.profile = library, _radial_maximum(library)
             self._add(-1.0, slice(None))
             self.moved[:] = True
             self.sweep()
-            if drift.rms < LINEAR:
+            if moved < LINEAR:
                 break
         if drift.found:
             log.info("%s: %s", self.image.name, drift)

@@ -197,9 +197,9 @@ def _followed(library, stamps, slope, begin, name):
     for _ in range(2 if modes else 0):
         now = library if drift is None else modes.change(drift.nm, library)
         at, ok = _fit(now, stamps, slope, begin)
-        more = drift_in_stamps(stamps, now, modes, *at, ok, slope)
-        drift = more if drift is None else replace(drift, nm=drift.nm + more.nm)
-        if not more.found or more.rms < LINEAR:
+        before = None if drift is None else drift.nm
+        drift = drift_in_stamps(stamps, now, modes, *at, ok, slope, before)
+        if np.linalg.norm(drift.nm - (0.0 if before is None else before)) < LINEAR:
             break
     if drift is None or not drift.found:
         return library

@@ -142,8 +142,8 @@ class BrightStars:
         at = self.split(self.x, self.y, self.flux, self.ok)
         slopes = [f.slope for f in self.frames]
         each = self._each(library)
-        found = self._on_stamps(job, drift_in_stamps, each, [modes] * len(slopes), *at, slopes)
-        nm = old + [d.nm for d in found]
+        found = self._on_stamps(job, drift_in_stamps, each, [modes] * len(slopes), *at, slopes, old)
+        nm = np.array([d.nm for d in found])
         mean = nm.mean(0)
         self.drifts = Drifts(modes, nm - mean)
         return mean

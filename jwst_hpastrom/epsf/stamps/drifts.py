@@ -30,7 +30,7 @@ class Drifts:
         return self.modes.change(self.nm[k], library)
 
 
-def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope):
+def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope, since=None):
     """Find an exposure's drift, as `~jwst_hpastrom.epsf.wavefront.drift_of` does.
 
     Parameters
@@ -51,11 +51,15 @@ def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope):
     slope : float
         Variance per unit of expected level.
 
+    since : ndarray, shape (modes,), optional
+        Drift that the library follows already.
+
     Returns
     -------
     `~jwst_hpastrom.epsf.wavefront.Drift`
+        In all.
     """
-    return drift_of(modes, library, *_bright(stamps, library, x, y, flux, use, slope))
+    return drift_of(modes, library, *_bright(stamps, library, x, y, flux, use, slope), since=since)
 
 
 def field_in_stamps(stamps, library, modes, x, y, flux, use, slope):

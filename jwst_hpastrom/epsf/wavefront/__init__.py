@@ -1,17 +1,15 @@
 """What a drift of the telescope's wavefront does to effective PSFs, and how far it has drifted."""
 
 from jwst_hpastrom.epsf.wavefront.drift import (
-    LINEAR,
     MOST_STARS,
     REACH,
     Drift,
-    Modes,
     drift_of,
     field_equations,
     follow,
-    modes_of,
     most_likely,
 )
+from jwst_hpastrom.epsf.wavefront.modes import LINEAR, Modes, modes_of
 from jwst_hpastrom.epsf.wavefront.optics import MODES
 
 __all__ = [

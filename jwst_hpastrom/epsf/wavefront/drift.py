@@ -8,193 +8,27 @@ of the optics whose wavefront is found from the library itself (this project's c
 
 import logging
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from jwst_hpastrom.epsf.image import bright_boxes
-from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
-from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
-from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront, retrieve
+from jwst_hpastrom.epsf.wavefront.modes import FARTHEST, LINEAR, modes_of
+from jwst_hpastrom.epsf.wavefront.optics import MODES
 from jwst_hpastrom.epsf.weights import BRIGHT_PIXEL, MEAN_ABSOLUTE, MOST_STARS, NO_STAR
-from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.instrument import filter_of, nominal_scale
 
-__all__ = ["Drift", "Modes", "drift_of", "field_equations", "follow", "modes_of", "most_likely"]
+__all__ = ["Drift", "drift_of", "field_equations", "follow", "most_likely"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-POOR_OPTICS = 0.03  # of the light: with a model that is 4 % off, drifts are followed that are none
 REACH = 2  # pixels: half the box around a star that tells
 LEAST_STARS = 20
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
-AMPLITUDES = np.geomspace(0.1, 30.0, 21)  # nm: standard deviations of the drift that are tried
-FARTHEST = 60.0  # nm RMS: beyond, another misfit of the ePSF is taken for a drift, at long waves
-LINEAR = 6.0  # nm RMS: up to here the change of the ePSF follows from its derivatives
+AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's standard deviations tried
+BLURS = 0.1, 0.003, 0.02  # a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges)
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
-WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
-CACHED = "_wavefront_modes"  # name under which a library keeps them
-
-
-@dataclass(frozen=True, eq=False)
-class Modes:
-    """Derivatives of ePSFs by the coefficients of the wavefront.
-
-    Attributes
-    ----------
-    wavefront : `~jwst_hpastrom.epsf.wavefront.phase_retrieval.Wavefront`
-        Of the library's optics.
-
-    optics : `~jwst_hpastrom.epsf.wavefront.optics.Optics`
-        On the library's grid.
-
-    x, y : ndarray
-        Field positions, 0-based pixels.
-    """
-
-    wavefront: Wavefront
-    optics: Optics
-    x: np.ndarray
-    y: np.ndarray
-
-    def change(self, nm, library):
-        """Return the library with a change of the wavefront.
-
-        Parameters
-        ----------
-        nm : ndarray, shape (modes,) or (3, modes)
-            Coefficients of Zernikes 4 to 15, nm RMS; or those in the middle of the field, and their change
-            from there to half a span in x and in y.
-
-        library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
-
-        Returns
-        -------
-        `~jwst_hpastrom.epsf.library.EPSFLibrary`
-        """
-        if not np.any(nm):
-            return library
-        if np.ndim(nm) == 2:
-            places = [(a, b) for b in self.y for a in self.x]
-            delta = [
-                self._image(k, self.wavefront.weights(*places[k]) @ nm) - base
-                for k, (_, base, _) in enumerate(self._bases)
-            ]
-        elif np.sqrt(np.square(nm).sum()) < LINEAR:
-            delta = sum(c * m.data for c, m in zip(nm, self.libraries, strict=True))
-        else:
-            delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]
-        return library.perturbed(np.array(delta), x=self.x, y=self.y)
-
-    def model(self, library):
-        """Return the library with the model's ePSFs in place of its own, at its field positions."""
-        data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
-        return replace(library, data=np.array(data))
-
-    def moved(self, nm):
-        """Return those about a wavefront changed by coefficients (3, modes), linear over the field."""
-        return replace(self, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
-
-    def _image(self, k, nm):
-        """Centered and normalized ePSF of a changed wavefront at a field position."""
-        base, _, inverse = self._bases[k]
-        return self._centered(base + nm, inverse)
-
-    def _centered(self, nm, inverse=None):
-        step, shift = self.optics.oversampling, np.zeros(2)
-        inverse = self._bases[0][2] if inverse is None else inverse
-        for _ in range(3):
-            image = self.optics.image(nm, shift)
-            shift = shift - inverse @ _off_center(image, step)
-        return _normalized(image, step)
-
-    @cached_property
-    def _derivatives(self):
-        """Coefficients, and the ePSF with all its derivatives, at each field position."""
-        each = [self.wavefront.at(a, b) for b in self.y for a in self.x]
-        return [(nm, self.optics.image(nm, derivatives=True)) for nm in each]
-
-    @cached_property
-    def _bases(self):
-        """Coefficients, ePSF, and shift for what the center is off, at each field position."""
-        step, out = self.optics.oversampling, []
-        for nm, images in self._derivatives:
-            inverse = np.linalg.inv(_off_center(images[SHIFT], step))
-            shift = -inverse @ _off_center(images[0], step)
-            out.append((nm, _normalized(self.optics.image(nm, shift), step), inverse))
-        return out
-
-    @cached_property
-    def libraries(self):
-        """Changes per nm that keep the ePSF's center and sum: each mode as a library."""
-        each = [_gauged(images, self.optics.oversampling) for _, images in self._derivatives]
-        return [EPSFLibrary(m, self.x, self.y, self.optics.oversampling) for m in np.swapaxes(each, 0, 1)]
-
-
-def modes_of(library):
-    """Return the derivatives of a library's ePSFs by the wavefront, or None where no model tells them.
-
-    Parameters
-    ----------
-    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
-        Its metadata name instrument, detector and filter.
-
-    Returns
-    -------
-    `Modes` or None
-    """
-    known = library.__dict__  # as a cached property: it goes along to workers
-    if CACHED not in known:
-        known[CACHED] = _modes_of(library)
-    return known[CACHED]
-
-
-def _modes_of(library):
-    try:
-        band = filter_of(str(library.meta.get("filter")), str(library.meta.get("instrument")))
-        pixel = nominal_scale(library.meta)
-    except HPAstromError:
-        return None
-    if not pixel or not band.wavelength:
-        return None
-    found = retrieve(library, band.wavelength, band.width, pixel)
-    log.info(
-        "wavefront of the ePSF's optics: %.0f nm RMS; the model differs by %.1f %% of the light",
-        np.sqrt(np.square(found.nm[0]).sum()), 100 * found.misfit,
-    )  # fmt: skip
-    if found.misfit > POOR_OPTICS:
-        return None
-    optics = replace(found.optics, half_width=library.half_width)
-    x, y = (np.unique(p[[0, -1]]) for p in (library.x, library.y))
-    return Modes(found, optics, x, y)
-
-
-def _gauged(images, step):
-    """Derivatives by the wavefront that keep the ePSF's center and its sum within 5 pixels."""
-    psi, by_nm, by_shift = images[0], images[WAVES], images[SHIFT]
-    shifts = np.linalg.solve(_off_center(by_shift, step), _off_center(by_nm, step))
-    kept = by_nm - np.tensordot(shifts.T, by_shift, 1)
-    inside = _inside(psi.shape[-1], step)
-    volume = psi[inside].sum()
-    return (kept - kept[:, inside].sum(1)[:, None, None] / volume * psi) * step**2 / volume
-
-
-def _off_center(image, step):
-    """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it."""
-    middle, half = image.shape[-1] // 2, step // 2
-    low, high = middle - half, middle + step - half
-    x = image[..., middle, high] - image[..., middle, low]
-    return np.stack([x, image[..., high, middle] - image[..., low, middle]])
-
-
-def _inside(n, step):
-    offset = (np.arange(n) - n // 2) / step
-    return np.hypot(*np.meshgrid(offset, offset)) <= NORMALIZATION_RADIUS + 1e-9
-
-
-def _normalized(image, step):
-    return image * step**2 / image[_inside(image.shape[-1], step)].sum()
+SHARES = 1.0, 0.5, 0.25  # of a drift that are tried
+TRUE = 0.5  # of the gain that the derivatives foretell: less, and they do not hold so far
 
 
 @dataclass(frozen=True)
@@ -236,8 +70,13 @@ class Drift:
         )
 
 
-def drift_of(modes, library, x, y, flux, left, weight, i, j):
+def drift_of(modes, library, x, y, flux, left, weight, i, j, since=None):
     """Find the drift from the residuals of bright stars, free of what position and flux take up.
+
+    One is believed where the evidence for it is beyond doubt, the blur of the detector not known; where it
+    lowers the χ² of stars that have not told it; and where the changed ePSF lowers χ² indeed, as its
+    derivatives foretell. At long waves these hardly change the ePSF, and any misfit of it would be explained
+    by some large wavefront: one beyond `Modes.farthest` is none.
 
     Parameters
     ----------
@@ -255,26 +94,41 @@ def drift_of(modes, library, x, y, flux, left, weight, i, j):
     i, j : ndarray of int, shapes (n, 1, k) and (n, k, 1)
         Columns and rows of the pixels.
 
+    since : ndarray, shape (modes,), optional
+        Drift that the library follows already; 0 by default.
+
     Returns
     -------
     `Drift`
+        From the library of no drift; ``since`` where the stars tell no more.
     """
-    free = _free_residuals(modes, library, x, y, flux, left, weight, i, j)
-    if free is None:
-        return Drift(np.zeros(MODES), n_stars=len(x))
-    residual, changes, keep, _ = free
-    n = len(residual)
-    nm, evidence = _solve(residual, changes, keep)
+    since = np.zeros(MODES) if since is None else since
+    told = _told(modes, library, x, y, flux, left, weight, i, j)
+    if told is None:
+        return Drift(since, n_stars=len(x))
+    n = len(told.residual)
+    nm, evidence = told.solve()
     half = np.arange(n) % 2 == 0
-    before = after = 0.0
-    for one in (half, ~half):
-        told, _ = _solve(residual[one], changes[one], keep[one])
-        other = residual[~one], changes[~one], keep[~one]
-        before += np.sum(other[2] * other[0] ** 2)
-        after += np.sum(other[2] * (other[0] - other[1] @ told) ** 2)
-    gain = 1 - after / max(before, 1e-300)
-    sure = evidence > SURE and before - after > SURE
-    return Drift(nm if sure else np.zeros(MODES), float(evidence), float(gain), n)
+    gain = sum(told.of(~one).foretold(told.of(one).solve()[0]) for one in (half, ~half))
+    sure = min(evidence, gain) > SURE
+    nm = since + (_as_far_as_true(told, modes, library, nm, since) if sure else 0.0)
+    if (off := np.linalg.norm(nm)) > modes.farthest:
+        log.warning("a wavefront %.0f nm off would explain the ePSF's misfit: no drift, not followed", off)
+        nm = np.zeros(MODES)
+    return Drift(nm, float(evidence), float(gain / max(told.chi2, 1e-300)), n)
+
+
+def _as_far_as_true(told, modes, library, nm, since):
+    """As much of a drift, beyond one that is followed, as lowers χ² indeed; 0 where none does."""
+    for share in SHARES:
+        more, foretold = share * nm, told.foretold(share * nm)
+        if np.linalg.norm(since + more) < LINEAR:
+            fall = foretold
+        else:
+            fall = told.fall(modes.change(since, library), modes.change(since + more, library))
+        if fall > max(SURE, TRUE * foretold):
+            return more
+    return np.zeros(MODES)
 
 
 def field_equations(modes, library, x, y, flux, left, weight, i, j):
@@ -293,20 +147,65 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
     right : ndarray, shape (3 modes,)
         Both zero where too few stars tell.
     """
-    free = _free_residuals(modes, library, x, y, flux, left, weight, i, j)
-    if free is None:
+    told = _told(modes, library, x, y, flux, left, weight, i, j)
+    if told is None:
         return np.zeros((3 * MODES, 3 * MODES)), np.zeros(3 * MODES)
-    residual, changes, keep, (x, y) = free
-    u, v = (np.stack([x, y]) - modes.wavefront.middle[:, None]) / modes.wavefront.span[:, None]
-    over_field = np.stack([np.ones(x.size), u, v], 1)[:, None, :, None] * changes[:, :, None]
-    return _normal(residual, over_field.reshape(*residual.shape, -1), keep)
+    u, v = (np.stack([told.x, told.y]) - modes.wavefront.middle[:, None]) / modes.wavefront.span[:, None]
+    over_field = np.stack([np.ones(u.size), u, v], 1)[:, None, :, None] * told.changes[:, :, None]
+    return replace(told, changes=over_field.reshape(*told.residual.shape, -1)).equations()
 
 
-def _free_residuals(modes, library, x, y, flux, left, weight, i, j):
-    """Residuals and their changes by the modes in units of the errors, free of position and flux.
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What bright stars tell, a row a star, in units of the errors, free of position and flux."""
 
-    Also the weights that pixels keep, and where the stars are; None where there are too few.
-    """
+    x: np.ndarray
+    y: np.ndarray
+    residual: np.ndarray  # (n, pixels)
+    changes: np.ndarray  # (n, pixels, modes): of the residuals with the wavefront, 1/nm
+    blurs: np.ndarray  # (n, pixels, blurs): with the blur
+    keep: np.ndarray  # (n, pixels): weights
+    basis: np.ndarray  # (n, pixels, 3): of position and flux
+    scale: np.ndarray  # (n, pixels): flux over error
+    offsets: tuple  # of the pixels from the stars
+
+    def of(self, rows):
+        """Return what some stars tell."""
+        names = "x", "y", "residual", "changes", "blurs", "keep"
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    @property
+    def chi2(self):
+        return np.sum(self.keep * self.residual**2)
+
+    def equations(self):
+        """Normal equations of the wavefront, for a blur that is known no better than `BLURS`."""
+        flat = [a.reshape(self.keep.size, -1) for a in (self.changes, self.residual, self.blurs)]
+        changes, residual, blurs = (a * np.sqrt(self.keep).reshape(-1, 1) for a in flat)
+        blur = blurs.T @ blurs + np.diag(1 / np.square(BLURS))
+        free = changes - blurs @ np.linalg.solve(blur, blurs.T @ changes)
+        return free.T @ changes, (free.T @ residual)[:, 0]
+
+    def solve(self):
+        return most_likely(*self.equations())
+
+    def foretold(self, nm):
+        """Fall of χ² as the derivatives tell it."""
+        return self.chi2 - np.sum(self.keep * np.square(self.residual - self.changes @ nm))
+
+    def fall(self, old, new):
+        """Fall of χ² from one library to another."""
+        change = new.evaluate(*self.offsets) - old.evaluate(*self.offsets)
+        change = _free(self.basis, change.reshape(*self.scale.shape, 1) * self.scale[..., None])[..., 0]
+        return self.chi2 - np.sum(self.keep * np.square(self.residual - change))
+
+
+def _free(basis, values):
+    return values - basis @ (basis.transpose(0, 2, 1) @ values)
+
+
+def _told(modes, library, x, y, flux, left, weight, i, j):
+    """What the stars tell; None where they are too few."""
     noise = np.where(weight > 0, MEAN_ABSOLUTE / np.sqrt(np.maximum(weight, 1e-30)), 0)
     off = np.sum(np.where(weight > 0, np.abs(left), 0) - noise, axis=(1, 2))
     star = off < NO_STAR * np.asarray(flux, float)
@@ -314,34 +213,23 @@ def _free_residuals(modes, library, x, y, flux, left, weight, i, j):
     n = x.size
     if n < LEAST_STARS:
         return None
-    at = [np.asarray(p, float)[:, None, None] for p in (x, y)]
-    psi, by_x, by_y = library.evaluate(i - at[0], j - at[1], *at, gradient=True)
+    x, y = (np.asarray(p, float) for p in (x, y))
+    a, b = x[:, None, None], y[:, None, None]
+    offsets = i - a, j - b, a, b
+    psi, by_x, by_y = library.evaluate(*offsets, gradient=True)
     z = np.asarray(flux, float)[:, None, None]
     variance = 1 / np.maximum(weight, 1e-30) + np.square(FLAT * z * psi)
-    root = np.where(weight > 0, 1 / np.sqrt(variance), 0)
-    each = [m.evaluate(i - at[0], j - at[1], *at) for m in modes.libraries]
-    own = np.stack([psi, by_x, by_y], -1).reshape(n, -1, 3) * (root * z).reshape(n, -1, 1)
-    basis, _ = np.linalg.qr(own)
-    b = np.stack([left / z, *each], -1).reshape(n, -1, 1 + len(each)) * (root * z).reshape(n, -1, 1)
-    b -= basis @ (basis.transpose(0, 2, 1) @ b)
-    residual, changes = b[..., 0], b[..., 1:]
-    keep = np.ones(residual.shape)
+    scale = np.where(weight > 0, z / np.sqrt(variance), 0).reshape(n, -1)
+    basis, _ = np.linalg.qr(np.stack([psi, by_x, by_y], -1).reshape(n, -1, 3) * scale[..., None])
+    each = [m.evaluate(*offsets) for m in modes.libraries + modes.blurs]
+    free = _free(basis, np.stack([left / z, *each], -1).reshape(n, -1, 1 + len(each)) * scale[..., None])
+    residual, changes, blurs = free[..., 0], free[..., 1 : 1 + MODES], free[..., 1 + MODES :]
+    told = _Told(x, y, residual, changes, blurs, np.ones(residual.shape), basis, scale, offsets)
     for _ in range(3):  # pixels beyond the limit, as of cosmic rays, count less
-        nm, *_ = _solve(residual, changes, keep)
-        off = np.abs(residual - changes @ nm)
-        noise = max(1.0, np.median(off[root.reshape(n, -1) > 0]) / 0.6745)
-        keep = np.minimum(1.0, CLIP * noise / np.maximum(off, 1e-30)) / noise**2
-    return residual, changes, keep, (np.asarray(x, float), np.asarray(y, float))
-
-
-def _normal(residual, changes, keep):
-    changes = changes.reshape(-1, changes.shape[-1])
-    weighted = changes * keep.reshape(-1, 1)
-    return weighted.T @ changes, weighted.T @ residual.ravel()
-
-
-def _solve(residual, changes, keep):
-    return most_likely(*_normal(residual, changes, keep))
+        off = np.abs(residual - changes @ told.solve()[0])
+        noise = max(1.0, np.median(off[scale > 0]) / 0.6745)
+        told = replace(told, keep=np.minimum(1.0, CLIP * noise / np.maximum(off, 1e-30)) / noise**2)
+    return told
 
 
 def most_likely(normal, right):
@@ -371,7 +259,7 @@ def follow(library, pixels, residual, x, y, flux, sky, since=None):
         The stars.
 
     since : `Drift`, optional
-        What the stars were subtracted with.
+        That the stars were subtracted with.
 
     Returns
     -------
@@ -386,14 +274,11 @@ def follow(library, pixels, residual, x, y, flux, sky, since=None):
     modes = modes_of(library) if rows.size >= LEAST_STARS else None
     if modes is None:
         return Drift(np.zeros(MODES)), library
-    before = library if since is None else modes.change(since.nm, library)
+    nm = None if since is None else since.nm
+    before = library if since is None else modes.change(nm, library)
     left = residual[j, i] - sky[rows][:, None, None]
-    drift = drift_of(modes, before, x[rows], y[rows], flux[rows], left, pixels.weight[j, i], i, j)
+    stars = x[rows], y[rows], flux[rows]
+    drift = drift_of(modes, before, *stars, left, pixels.weight[j, i], i, j, since=nm)
     if since is not None:
-        drift = replace(drift, nm=since.nm + drift.nm, evidence=since.evidence, gain=since.gain)
-    if drift.rms > FARTHEST:
-        log.warning(
-            "a wavefront %.0f nm off would explain the ePSF's misfit: no drift, not followed", drift.rms
-        )
-        return replace(drift, nm=np.zeros(MODES), gain=0.0), library
+        drift = replace(drift, evidence=since.evidence, gain=since.gain)
     return drift, modes.change(drift.nm, library)

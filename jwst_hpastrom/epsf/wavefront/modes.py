@@ -1,0 +1,210 @@
+"""Derivatives of a library's ePSFs by the wavefront, and the ePSFs of a changed wavefront.
+
+They are those of a model of the optics whose wavefront is found from the library itself (this project's
+choice).
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
+from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
+from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront, retrieve
+from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.instrument import filter_of, nominal_scale
+
+__all__ = ["LINEAR", "Modes", "modes_of"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+POOR_OPTICS = 0.03  # of the light: with a model that is 4 % off, drifts are followed that are none
+LINEAR = 6.0  # nm RMS: up to here the change of the ePSF follows from its derivatives
+FARTHEST = 60.0  # nm RMS: JWST's mirrors are aligned anew before they are as far off
+SMALL_PHASE = 1 / 3  # rad RMS: beyond, the change of the ePSF is no longer a small one
+WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
+BLUR = slice(3 + MODES, 5 + MODES)
+CACHED = "_wavefront_modes"  # name under which a library keeps them
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Derivatives of ePSFs by the coefficients of the wavefront.
+
+    Attributes
+    ----------
+    wavefront : `~jwst_hpastrom.epsf.wavefront.phase_retrieval.Wavefront`
+        Of the library's optics.
+
+    optics : `~jwst_hpastrom.epsf.wavefront.optics.Optics`
+        On the library's grid.
+
+    x, y : ndarray
+        Field positions, 0-based pixels.
+    """
+
+    wavefront: Wavefront
+    optics: Optics
+    x: np.ndarray
+    y: np.ndarray
+
+    def change(self, nm, library):
+        """Return the library with a change of the wavefront.
+
+        Parameters
+        ----------
+        nm : ndarray, shape (modes,) or (3, modes)
+            Coefficients of Zernikes 4 to 15, nm RMS; or those in the middle of the field, and their change
+            from there to half a span in x and in y.
+
+        library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+        Returns
+        -------
+        `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        """
+        if not np.any(nm):
+            return library
+        if np.ndim(nm) == 2:
+            places = [(a, b) for b in self.y for a in self.x]
+            delta = [
+                self._image(k, self.wavefront.weights(*places[k]) @ nm) - base
+                for k, (_, base, _) in enumerate(self._bases)
+            ]
+        elif np.sqrt(np.square(nm).sum()) < LINEAR:
+            delta = sum(c * m.data for c, m in zip(nm, self.libraries, strict=True))
+        else:
+            delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]
+        return library.perturbed(np.array(delta), x=self.x, y=self.y)
+
+    @property
+    def farthest(self):
+        """Largest RMS of a change that is taken for one of the wavefront, nm."""
+        return min(FARTHEST, SMALL_PHASE * 1e3 * self.optics.wavelength / (2 * np.pi))
+
+    def model(self, library):
+        """Return the library with the model's ePSFs in place of its own, at its field positions."""
+        data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
+        return replace(library, data=np.array(data))
+
+    def moved(self, nm):
+        """Return those about a wavefront changed by coefficients (3, modes), linear over the field."""
+        return replace(self, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
+
+    def _image(self, k, nm):
+        """Centered and normalized ePSF of a changed wavefront at a field position."""
+        base, _, inverse = self._bases[k]
+        return self._centered(base + nm, inverse)
+
+    def _centered(self, nm, inverse=None):
+        step, shift = self.optics.oversampling, np.zeros(2)
+        inverse = self._bases[0][2] if inverse is None else inverse
+        for _ in range(3):
+            image = self.optics.image(nm, shift)
+            shift = shift - inverse @ _off_center(image, step)
+        return _normalized(image, step)
+
+    @cached_property
+    def _derivatives(self):
+        """Coefficients, and the ePSF with all its derivatives, at each field position."""
+        each = [self.wavefront.at(a, b) for b in self.y for a in self.x]
+        return [(nm, self.optics.image(nm, derivatives=True)) for nm in each]
+
+    @cached_property
+    def _bases(self):
+        """Coefficients, ePSF, and shift for what the center is off, at each field position."""
+        step, out = self.optics.oversampling, []
+        for nm, images in self._derivatives:
+            inverse = np.linalg.inv(_off_center(images[SHIFT], step))
+            shift = -inverse @ _off_center(images[0], step)
+            out.append((nm, _normalized(self.optics.image(nm, shift), step), inverse))
+        return out
+
+    @cached_property
+    def libraries(self):
+        """Changes per nm that keep the ePSF's center and sum: each mode as a library."""
+        return self._changes(lambda images: images[WAVES])
+
+    @cached_property
+    def blurs(self):
+        """The same by what is no wavefront: diffusion (1/pixel), pixels' coupling, logarithm of the scale."""
+        return self._changes(lambda images: [*images[BLUR], _stretched(images[0])])
+
+    def _changes(self, wanted):
+        step = self.optics.oversampling
+        each = [_gauged(images, np.array(wanted(images)), step) for _, images in self._derivatives]
+        return [EPSFLibrary(m, self.x, self.y, step) for m in np.swapaxes(each, 0, 1)]
+
+
+def modes_of(library):
+    """Return the derivatives of a library's ePSFs by the wavefront, or None where no model tells them.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        Its metadata name instrument, detector and filter.
+
+    Returns
+    -------
+    `Modes` or None
+    """
+    known = library.__dict__  # as a cached property: it goes along to workers
+    if CACHED not in known:
+        known[CACHED] = _modes_of(library)
+    return known[CACHED]
+
+
+def _modes_of(library):
+    try:
+        band = filter_of(str(library.meta.get("filter")), str(library.meta.get("instrument")))
+        pixel = nominal_scale(library.meta)
+    except HPAstromError:
+        return None
+    if not pixel or not band.wavelength:
+        return None
+    found = retrieve(library, band.wavelength, band.width, pixel)
+    log.info(
+        "wavefront of the ePSF's optics: %.0f nm RMS; the model differs by %.1f %% of the light",
+        np.sqrt(np.square(found.nm[0]).sum()), 100 * found.misfit,
+    )  # fmt: skip
+    if found.misfit > POOR_OPTICS:
+        return None
+    optics = replace(found.optics, half_width=library.half_width)
+    x, y = (np.unique(p[[0, -1]]) for p in (library.x, library.y))
+    return Modes(found, optics, x, y)
+
+
+def _stretched(image):
+    """Derivative of an image by the logarithm of its scale, but for its brightness."""
+    offset = np.arange(len(image)) - len(image) // 2
+    by_y, by_x = np.gradient(image)
+    return -(offset * by_x + offset[:, None] * by_y)
+
+
+def _gauged(images, wanted, step):
+    """Some derivatives, but so that they keep the ePSF's center and its sum within 5 pixels."""
+    psi, by_shift = images[0], images[SHIFT]
+    shifts = np.linalg.solve(_off_center(by_shift, step), _off_center(wanted, step))
+    kept = wanted - np.tensordot(shifts.T, by_shift, 1)
+    inside = _inside(psi.shape[-1], step)
+    volume = psi[inside].sum()
+    return (kept - kept[:, inside].sum(1)[:, None, None] / volume * psi) * step**2 / volume
+
+
+def _off_center(image, step):
+    """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it."""
+    middle, half = image.shape[-1] // 2, step // 2
+    low, high = middle - half, middle + step - half
+    x = image[..., middle, high] - image[..., middle, low]
+    return np.stack([x, image[..., high, middle] - image[..., low, middle]])
+
+
+def _inside(n, step):
+    offset = (np.arange(n) - n // 2) / step
+    return np.hypot(*np.meshgrid(offset, offset)) <= NORMALIZATION_RADIUS + 1e-9
+
+
+def _normalized(image, step):
+    return image * step**2 / image[_inside(image.shape[-1], step)].sum()
