@@ -12,8 +12,10 @@ REACH = 5.0  # pixels from the star that are compared
 FLOOR = 0.02  # of the peak: light below it weighs like that much
 # a wavefront and its mirror image with the even terms' signs turned look alike: defocus may be taken positive
 STARTS = ((30.0, 20.0, 20.0), (30.0, -20.0, 20.0), (30.0, 20.0, -20.0), (30.0, -20.0, -20.0))  # nm
-FIRST_STEPS, STEPS, FIELD_STEPS = 3, 12, 2
-WEAK, STRONG = 1e-9, 1e-6  # of the light per nm²: what keeps coefficients near where they start
+FIRST_STEPS, STEPS, FIELD_STEPS = 3, 12, 5
+# of the squared light per nm²: what keeps coefficients near where they start; 30 nm weigh like 0.1, 0.3 % of
+# the light, the misfit of a model that fits
+WEAK, STRONG = 1e-9, 1e-8
 NEAR = 0.03  # of the light: a start that comes so near is not in a wrong valley
 SETTLED = 1e-3  # of the χ²: smaller gains end the search
 INWARD = 0.8  # of the way from the field's middle to its corners

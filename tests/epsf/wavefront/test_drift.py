@@ -102,6 +102,19 @@ def test_wavefront_is_retrieved_from_a_library():
     np.testing.assert_allclose(even_and_odd, np.abs(BASE), atol=3)
 
 
+def test_wavefront_that_varies_over_the_field_is_retrieved_from_a_library():
+    """Even terms, which change the ePSF through each other, no less than odd ones."""
+    slopes = np.zeros((2, MODES))
+    slopes[0, :4], slopes[1, 1:5] = (18, 14, -12, 10), (18, 14, -12, 10)
+    places = [(u, v) for v in (-1, 0, 1) for u in (-1, 0, 1)]
+    data = np.concatenate([sampled(BASE + np.array(p) @ slopes).data for p in places])
+    data *= 1 + np.random.default_rng(2).normal(0, 0.003, data.shape)
+    nodes = np.linspace(0, SIDE, 3)
+    library = EPSFLibrary(data, nodes, nodes, 4, meta=META)
+    found = retrieve(library, optics().wavelength, optics().width, 0.0656)
+    np.testing.assert_allclose(found.nm[1:], slopes, atol=0.25 * 18)
+
+
 def test_change_keeps_center_and_sum():
     library = sampled(BASE)
     modes = modes_of(library)
