@@ -12,7 +12,8 @@ linear transformation of each exposure taken out, for the same stars measured wi
 - a given library whose wavefront is 30 nm off, moved by the fit alone (``follow_wavefront``),
 - a library built from them that starts with the given one.
 
-The ePSFs' own errors follow in pixels: noise-free shifts of stars at random places, RMS over x and y.
+The ePSFs' own errors follow, in pixels: noise-free shifts of stars at random places, RMS over x and y, with
+the libraries as they are (the given one before it follows anything).
 """
 
 import argparse
