@@ -11,7 +11,7 @@ __all__ = ["OF_LISTS", "Resources"]
 
 #: bytes that a process takes beside what a store holds: programs, and the work on one full frame
 PROCESS = 1.0e9
-#: bytes of that for programs alone; workers are idle, or not there, where `Store.require` is asked
+#: bytes of that for programs alone
 PROGRAMS = 0.4e9
 #: share of the budget that lists' columns may be held in: the rest is for the work on them
 OF_LISTS = 0.25
@@ -32,17 +32,21 @@ class Resources:
         else:
             yield None
 
-    def store(self, share=1.0):
+    def store(self, share=1.0, beside=None):
         """Return the store of large arrays, whose files end with the ``with`` block that it opens.
 
         Parameters
         ----------
         share : float
             Of the budget, that may be held in memory.
+
+        beside : float, optional
+            Bytes that are held elsewhere, where the workers are at work while the store is open.
         """
-        busy, memory = (
-            1 if self.scheduler or self.workers == 1 else 1 + self.workers,
-            memory_bytes(self.memory),
-        )
-        budget = share * max(memory - busy * PROCESS, 0.0)
-        return Store(budget, self.output_folder(), memory - PROGRAMS)
+        workers = 0 if self.scheduler or self.workers == 1 else self.workers
+        memory = memory_bytes(self.memory)
+        budget = share * max(memory - (1 + workers) * PROCESS, 0.0)
+        if beside is None:
+            return Store(budget, self.output_folder(), memory - PROGRAMS)
+        most = memory - (1 + workers) * PROGRAMS - beside
+        return Store(budget, self.output_folder(), most, workers)
