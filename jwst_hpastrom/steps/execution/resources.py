@@ -1,5 +1,6 @@
 """What a Step works with: processes, and memory within a budget."""
 
+import logging
 from contextlib import contextmanager
 
 from jwst_hpastrom.ranges import memory_bytes
@@ -8,6 +9,8 @@ from jwst_hpastrom.steps.execution.workers import worker_pool
 from jwst_hpastrom.storage import Store
 
 __all__ = ["OF_LISTS", "Resources"]
+
+log = logging.getLogger("stpipe.hpastrom")
 
 #: bytes that a process takes beside what a store holds: programs, and the work on one full frame
 PROCESS = 1.0e9
@@ -27,10 +30,19 @@ class Resources:
             with cluster(self.scheduler) as executor:
                 yield executor
         elif self.workers > 1:
+            self._tell_of_memory()
             with worker_pool(self.workers) as pool:
                 yield pool
         else:
             yield None
+
+    def _tell_of_memory(self):
+        """Say where so many processes may take more than ``memory``, whatever is held."""
+        if (1 + self.workers) * PROCESS > memory_bytes(self.memory):
+            log.warning(
+                "%d workers and this process may take up to %.0f GB, more than --memory=%s: give a larger "
+                "one, or fewer --workers", self.workers, (1 + self.workers) * PROCESS / 1e9, self.memory,
+            )  # fmt: skip
 
     def store(self, share=1.0, beside=None):
         """Return the store of large arrays, whose files end with the ``with`` block that it opens.
