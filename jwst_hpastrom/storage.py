@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class Kept:
             return getattr(self._whole, name)[rows, columns]
         return self._places[name].read(self.path, rows)[:, columns]
 
+    def move(self, path: str, places: dict) -> None:
+        """Have the arrays in a file from now on."""
+        self._whole, self.path, self._places = _without(self._whole, places), path, places
+
     def in_memory(self) -> "Kept":
         """Return the same that needs no file, for a machine that does not see it."""
         return self if self.path is None else Kept(self())
@@ -76,6 +81,9 @@ class Store:
     most : float
         Bytes that may be taken in all, by what is held and what is worked with; see `require`.
 
+    workers : int
+        Processes that take theirs of ``most``, beside the one that has the store.
+
     Examples
     --------
     >>> import numpy as np
@@ -91,8 +99,11 @@ class Store:
     Pair(a=array([0, 1, 2]), b=2.0)
     """
 
-    def __init__(self, budget: float = math.inf, folder: Any = None, most: float = math.inf):
-        self.budget, self.folder, self.most = budget, folder, most
+    def __init__(
+        self, budget: float = math.inf, folder: Any = None, most: float = math.inf, workers: int = 0
+    ):
+        self.budget, self.folder, self.most, self.workers = budget, folder, most, workers
+        self._movable: WeakSet[Kept] = WeakSet()
         self.held, self.written, self._own, self._count = 0, 0, None, 0
         self._block, self._used = np.empty(0, np.uint8), 0
 
@@ -131,19 +142,22 @@ class Store:
         """
         if instead is not None:
             self.drop(instead)
-        arrays = {f.name: getattr(whole, f.name) for f in fields(whole)} if is_dataclass(whole) else {}
-        arrays = {name: a for name, a in arrays.items() if isinstance(a, np.ndarray) and a.ndim}
+        arrays = _arrays(whole)
         size = sum(a.nbytes for a in arrays.values())
         if self.held + size <= self.budget or not size:
             self.held += size
-            return Kept(whole, nbytes=size)
+            kept = Kept(whole, nbytes=size)
+            if size:
+                self._movable.add(kept)
+            return kept
         path, places = self._write(arrays)
-        return Kept(replace(whole, **dict.fromkeys(arrays)), path, places, size)
+        return Kept(_without(whole, arrays), path, places, size)
 
     def drop(self, kept: Kept) -> None:
         """Forget an object."""
         if kept.path is None:
             self.held -= kept.nbytes
+            self._movable.discard(kept)
         else:
             self.written -= kept.nbytes
             Path(kept.path).unlink(missing_ok=True)
@@ -204,6 +218,27 @@ class Store:
                 "give a larger --memory, or fewer exposures or stars at a time",
             )  # fmt: skip
 
+    def spare(self, nbytes: float, work: str) -> None:
+        """Hold no more, from now on, than some work leaves; what is held beyond that goes to files.
+
+        Parameters
+        ----------
+        nbytes : float
+        work : str
+            What takes it, for the error.
+
+        Raises
+        ------
+        ParameterError
+            The work alone, and arrays that are in use, take more than there may be.
+        """
+        self.budget = min(self.budget, max(self.most - nbytes, 0.0))
+        while self.held > self.budget and self._movable:
+            kept = self._movable.pop()
+            kept.move(*self._write(_arrays(kept())))
+            self.held -= kept.nbytes
+        self.require(nbytes, work)
+
     def _path(self):
         if self._own is None:  # a later run sees by the number whether its writer lives
             self._own = tempfile.mkdtemp(prefix=f".spill-hp{os.getpid()}-", dir=self.folder)
@@ -248,6 +283,20 @@ class Store:
             raise self._failed(err, size) from err
         self.written += size
         return path, places
+
+
+def _arrays(whole):
+    """Return the fields of a dataclass that are arrays."""
+    values = {f.name: getattr(whole, f.name) for f in fields(whole)} if is_dataclass(whole) else {}
+    return {name: a for name, a in values.items() if isinstance(a, np.ndarray) and a.ndim}
+
+
+def _without(whole, names):
+    """Return a dataclass instance without some of its fields, and unchecked."""
+    out = object.__new__(type(whole))
+    for f in fields(whole):
+        object.__setattr__(out, f.name, None if f.name in names else getattr(whole, f.name))
+    return out
 
 
 def opened(value: Any) -> Any:

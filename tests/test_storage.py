@@ -124,3 +124,18 @@ def test_memory_that_is_not_there(tmp_path):
         store.require(1.9e9, "a small frame")
         with pytest.raises(ParameterError, match=r"3.0 GB for a large frame, needed 1.0 GB more"):
             store.require(3e9, "a large frame")
+
+
+def test_what_is_held_makes_room_for_work(tmp_path):
+    size = sum(a.nbytes for a in (thing().image, thing().mask))
+    with Store(1e9, tmp_path, most=5 * size) as store:
+        kept = [store.keep(thing(k)) for k in range(2)]
+        assert store.held == 2 * size
+        store.spare(3.5 * size, "a tile")
+        assert store.held == size
+        assert sorted(k.path is None for k in kept) == [False, True]
+        for k, one in enumerate(kept):
+            same(one(), thing(k))
+        assert store.keep(thing(2)).path is not None
+        with pytest.raises(ParameterError, match="for a large tile"):
+            store.spare(6 * size, "a large tile")

@@ -90,6 +90,7 @@ def _epsf_parts(path):
     return {
         "ePSFs": array_hash(library.data), "field positions": array_hash(library.x, library.y),
         "oversampling": str(library.oversampling), "borrowed": array_hash(library.borrowed),
+        "brighter_fatter": array_hash(np.float64(library.brighter_fatter)),
         "metadata": array_hash(str(sorted(meta.items(), key=str))),
     }  # fmt: skip
 

@@ -52,13 +52,12 @@ class _Injection:
         known = np.isfinite(px + py)
         added = Stars(px, py, flux, known, known, radius)
         _kernels.add_models(model, stack.exposures(), added, 1.0, np.ones(x.size, bool))
-        more = stack.slope[:, None, None] * np.maximum(model, 0)
-        good = stack.weight > 0
-        stack.data = np.where(
-            good, stack.data + model + self.rng.normal(0, 1, model.shape) * np.sqrt(more), 0
-        ).astype(np.float32)
-        with np.errstate(divide="ignore"):
-            stack.weight = np.where(good, 1.0 / (1.0 / stack.weight + more), 0).astype(np.float32)
+        for data, weight, light, slope in zip(stack.data, stack.weight, model, stack.slope, strict=True):
+            more, good = slope * np.maximum(light, 0), weight > 0
+            noise = self.rng.normal(0, 1, light.shape) * np.sqrt(more)
+            data[:] = np.where(good, data + light + noise, 0)
+            with np.errstate(divide="ignore"):
+                weight[:] = np.where(good, 1.0 / (1.0 / weight + more), 0)
         sx, sy, sf = self.stars
         near = (sx > a) & (sx < b) & (sy > c) & (sy < d)
         return sx[near], sy[near], sf[near]

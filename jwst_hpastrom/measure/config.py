@@ -38,7 +38,7 @@ class ManyConfig(Configuration):
     tile_size: int = parameter(
         default=512, kind="int",
         text="""Side of the tiles that the field is worked in, pixels; smaller where exposures are more than
-        100.""",
+        50.""",
     )  # fmt: skip
     pixel_area: bool = parameter(
         default=True, kind="bool",

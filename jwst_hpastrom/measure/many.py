@@ -33,7 +33,7 @@ __all__ = ["ManyResult", "measure_many"]
 
 log = logging.getLogger("stpipe.hpastrom.measure")
 
-PENDING = 4  # tiles in flight at most, which bounds the memory
+PENDING = 4  # tiles in flight at most; fewer where the memory is not there
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +93,23 @@ def run_tiles(field, cores, settings, executor, progress, change=None):
                 else executor.submit(measure_tile, stack, settings, known)
             )
             waiting.append((core, job))
-            if len(waiting) >= (1 if executor is None else PENDING):
+            if len(waiting) >= (1 if executor is None else field.pending):
                 yield finished()
         while waiting:
             yield finished()
+
+
+def _pending(field, store, executor):
+    """Return how many tiles may be in flight; raise where there is no memory for one."""
+    cut, work, n = field.memory()
+
+    def need(k):  # one is on its way to a worker, as bytes
+        sent = 0 if executor is None else (k + 1) * cut
+        return sent + min(k, store.workers if executor else 1) * (cut + work)
+
+    k = next((k for k in range(PENDING, 1, -1) if need(k) <= store.most), 1)
+    store.spare(need(k), f"a tile that {n} exposures show, in {1 + store.workers} processes")
+    return k
 
 
 @configured(ManyConfig)
@@ -123,7 +136,7 @@ def measure_many(
         In the order of the star lists that ``frame`` was built from.
 
     libraries : `~jwst_hpastrom.epsf.EPSFLibrary` or list of them
-        One for all, or one for each exposure.
+        One for all, or one for each exposure (or callables that return it).
 
     frame : `~jwst_hpastrom.frame.MasterFrame`
         Its transformations, corrections and zero points are used; its saturated stars are taken over as
@@ -132,7 +145,8 @@ def measure_many(
     {options}
 
     store : `~jwst_hpastrom.storage.Store`, optional
-        Holds the pixels: in memory as far as its budget goes, the rest in files. The result is the same.
+        Holds the pixels, and ePSFs of each exposure: in memory as far as its budget goes, the rest in files.
+        The result is the same.
 
     executor : `concurrent.futures.Executor`, optional
         Tiles are its tasks; results do not depend on it.
@@ -144,6 +158,14 @@ def measure_many(
     -------
     `ManyResult`
 
+    Raises
+    ------
+    ParameterError
+        A tile takes more memory than the store says there is, or parameters do not go together.
+
+    NotEnoughStarsError
+        No star is found.
+
     Notes
     -----
     ``x_rms`` is the scatter of the exposures' own solutions, linearised about the combined one; for stars
@@ -154,7 +176,9 @@ def measure_many(
     """
     if config.passes < 1:
         raise ParameterError(f"passes={config.passes}", "a pass or more")
+    store = store or Store()
     field = Field(images, libraries, frame, config.tile_size, config.pixel_area, store)
+    field.pending = _pending(field, store, executor)
     settings = TileSettings(
         threshold=config.threshold, passes=config.passes, fit_box=config.fit_box,
         min_separation=config.min_separation, model_error=config.model_error, sigma=config.exposure_sigma,

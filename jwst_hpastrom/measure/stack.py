@@ -12,14 +12,18 @@ from jwst_hpastrom.geometry import LinearTransform, Mapping
 from jwst_hpastrom.measure.bundles import Exposures
 from jwst_hpastrom.measure.tile import envelope
 from jwst_hpastrom.measure.wings import far_wings
-from jwst_hpastrom.storage import Store
+from jwst_hpastrom.storage import Kept, Store
 
 __all__ = ["Field", "Stack", "ToRaw"]
 
 HALO = 28.0  # pixels around a tile that are measured with it
 MARGIN = 16  # pixels of cut-outs beyond that: half an ePSF library
-#: more exposures have smaller tiles, which holds the memory of a tile; and the least side of one, pixels
-FULL_TILES, LEAST_TILE = 100, 64
+#: more exposures have smaller tiles, which holds the memory of a tile; and the least side of one, pixels:
+#: below, what surrounds a tile takes ten times the tile's own time
+FULL_TILES, LEAST_TILE = 50, 64
+#: bytes of memory for each pixel of a tile's cut-outs, of the work on it (23 to 28 were measured), and for
+#: each pixel of one of them for the grid that stars are searched on
+CUT, WORK, GRID = 8, 32, 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +149,8 @@ class Field:
             )
         if len(images) != n:
             raise ParameterError(f"{len(images)} images", f"the {n} of the master frame, in the same order")
-        own = isinstance(libraries, list | tuple)
-        self.libraries = list(libraries) if own else [libraries]
-        if own and len(self.libraries) != n:
-            raise ParameterError(f"{len(self.libraries)} ePSF libraries", f"one, or {n}: one for each image")
-        shapes = {(lib.data.shape, lib.oversampling) for lib in self.libraries}
-        if len(shapes) > 1:
-            raise ParameterError(f"ePSF libraries of shapes {shapes}", "libraries of one shape")
-        self.lib = np.arange(n) if own else np.zeros(n, np.int64)
+        store = store or Store()
+        self._take(libraries, n, store)
         self.frame, self.pixel_area = frame, pixel_area
         self.to_master = frame.transforms[frame.central]
         bare = {id(c): _without_errors(c) for c in frame.corrections}
@@ -160,20 +158,44 @@ class Field:
             ToRaw(self.to_master.then(t.inverted()), bare[id(c)])
             for t, c in zip(frame.transforms, frame.corrections, strict=True)
         ]
-        self.profiles = [envelope(library) for library in self.libraries]
         zero = np.asarray(frame.exposures["zero_point"], float)
         self.zp = 10 ** (0.4 * np.nan_to_num(zero))
-        store = store or Store()
         self.pixels, self.shapes, self.slope = [], [], np.empty(n)
         for e, image in enumerate(images):
             image = image() if callable(image) else image
-            image = without_charge(image, self.libraries[self.lib[e]].brighter_fatter)
+            image = without_charge(image, self.library(self.lib[e]).brighter_fatter)
             pixels, self.slope[e] = _pixels(image)
             self.pixels.append(store.keep(pixels))
             self.shapes.append(pixels.data.shape)
         self.given = self._saturated()
         self.cores = self._tiles(_small_enough(tile_size, n))
+        reach = zip(self._reach(HALO).transpose(1, 0, 2), self._reach(0.0).any(axis=2).sum(0), strict=True)
+        self._reached = dict(zip(self.cores, reach, strict=True))
         self.wings = far_wings(self)
+        self.pending = 1  # tiles that may be in flight
+
+    def _take(self, libraries, n, store):
+        """Take the ePSFs over: one for all, or one for each exposure, which the store keeps."""
+        own = isinstance(libraries, list | tuple)
+        libraries = list(libraries) if own else [libraries]
+        if own and len(libraries) != n:
+            raise ParameterError(f"{len(libraries)} ePSF libraries", f"one, or {n}: one for each image")
+        self.lib = np.arange(n) if own else np.zeros(n, np.int64)
+        self.libraries, self.profiles, self.nodes, shapes = [], [], [], set()
+        for library in libraries:
+            library = library() if callable(library) else library
+            shapes.add((library.data.shape, library.oversampling))
+            self.profiles.append(envelope(library))
+            self.nodes.append((library.x, library.y))
+            self.libraries.append(store.keep(library) if own else library)
+            self.epsf_bytes, self.finer = library.data[0].nbytes, library.knots / library.oversampling
+        if len(shapes) > 1:
+            raise ParameterError(f"ePSF libraries of shapes {shapes}", "libraries of one shape")
+
+    def library(self, k):
+        """Return library ``k`` (``lib`` has it for each exposure); of many, no spline stays in memory."""
+        library = self.libraries[k]
+        return replace(library()) if isinstance(library, Kept) else library
 
     def _saturated(self):
         table = self.frame.table
@@ -199,30 +221,53 @@ class Field:
         xs, ys = (np.linspace(low[k], high[k], n[k] + 1) for k in range(2))
         return [(xs[i], xs[i + 1], ys[j], ys[j + 1]) for j in range(ys.size - 1) for i in range(xs.size - 1)]
 
-    def _boxes(self, core, around):
-        """Columns and rows (i0, i1, j0, j1) of the exposures that reach a core and its surroundings."""
-        a, b, c, d = core
-        t = np.linspace(0, 1, 5)
-        gx, gy = np.meshgrid(a - around + t * (b - a + 2 * around), c - around + t * (d - c + 2 * around))
-        out = {}
+    def _reach(self, around):
+        """Columns and rows (i0, i1, j0, j1) of the exposures that reach the cores and their surroundings.
+
+        Shape (n_exposures, n_tiles, 4); zeros where there is nothing.
+        """
+        a, b, c, d = np.array(self.cores).T
+        t = np.linspace(0, 1, 5)[:, None]
+        gx, gy = a - around + t * (b - a + 2 * around), c - around + t * (d - c + 2 * around)
+        gx, gy = (g.reshape(25, -1) for g in np.broadcast_arrays(gx[None], gy[:, None]))
+        out = np.zeros((len(self.shapes), len(self.cores), 4), np.int32)
         for e, (ny, nx) in enumerate(self.shapes):
-            x, y = self.to_raw[e](gx.ravel(), gy.ravel())
-            ok = np.isfinite(x + y)
-            if not ok.any():
-                continue
-            i0, i1 = int(max(x[ok].min() - MARGIN, 0)), int(min(x[ok].max() + MARGIN, nx - 1)) + 1
-            j0, j1 = int(max(y[ok].min() - MARGIN, 0)), int(min(y[ok].max() + MARGIN, ny - 1)) + 1
-            if i1 - i0 > 5 and j1 - j0 > 5:
-                out[e] = (i0, i1, j0, j1)
+            x, y = (p.reshape(gx.shape) for p in self.to_raw[e](gx.ravel(), gy.ravel()))
+            ok, box = np.isfinite(x + y), []
+            for p, n in ((x, nx), (y, ny)):
+                low, high = np.where(ok, p, np.inf).min(0), np.where(ok, p, -np.inf).max(0)
+                box += [np.clip(low - MARGIN, 0, n), np.clip(high + MARGIN, -1, n - 1)]
+            i0, i1, j0, j1 = np.array(box).astype(np.int32)
+            some = (i1 - i0 > 4) & (j1 - j0 > 4)
+            out[e, some] = np.stack([i0, i1 + 1, j0, j1 + 1], axis=1)[some]
         return out
+
+    def memory(self):
+        """Return the bytes of the largest tile's cut-outs and of the work on it, and its exposures."""
+        most = 0.0, 0.0, 0
+        for found, _ in self._reached.values():
+            chosen = np.flatnonzero(found.any(axis=1))
+            if not chosen.size:
+                continue
+            i0, i1, j0, j1 = found[chosen].T
+            pixels = chosen.size * int((i1 - i0).max()) * int((j1 - j0).max())
+            own = np.unique(self.lib[chosen])
+            x, y = _together([self.nodes[k] for k in own], found[chosen])
+            values = (
+                self.epsf_bytes * own.size * self.nodes[own[0]][0][x].size * self.nodes[own[0]][1][y].size
+            )
+            work = (WORK + GRID / chosen.size) * pixels + 2 * values * self.finer**2
+            most = max(most, (CUT * pixels + values, work, chosen.size), key=sum)
+        return most
 
     def stack(self, core, least=1):
         """Cut out the exposures of one tile; None where its core has fewer than ``least``."""
-        if len(self._boxes(core, 0.0)) < least:
+        found, depth = self._reached[core]
+        if depth < least:
             return None
         a, b, c, d = core
-        found = self._boxes(core, HALO)
-        chosen, boxes = list(found), list(found.values())
+        chosen = np.flatnonzero(found.any(axis=1))
+        boxes = found[chosen].tolist()
         shape = (len(chosen), max(q[3] - q[2] for q in boxes), max(q[1] - q[0] for q in boxes))
         pixels, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k, (e, (i0, i1, j0, j1)) in enumerate(zip(chosen, boxes, strict=True)):
@@ -236,9 +281,20 @@ class Field:
         return Stack(
             pixels, weight, np.array([(q[0], q[2]) for q in boxes], float), [self.to_raw[e] for e in chosen],
             self.zp[chosen] / self._area(chosen, core), self.slope[chosen], lib.astype(np.int64),
-            _around([self.libraries[k] for k in own], boxes), self.profiles[own[0]], core, HALO,
+            self._around(own, boxes), self.profiles[own[0]], core, HALO,
             np.ascontiguousarray(self.given[near]), self.wings,
         )  # fmt: skip
+
+    def _around(self, own, boxes):
+        """Return ePSF libraries with no more field positions than are read within boxes (i0, i1, j0, j1)."""
+        x, y = _together([self.nodes[k] for k in own], boxes)
+        out = []
+        for k in own:
+            v = self.library(k)
+            data = v.data.reshape(v.y.size, v.x.size, *v.data.shape[1:])[y, x]
+            cut = {"data": np.array(data).reshape(-1, *v.data.shape[1:]), "x": v.x[x], "y": v.y[y]}
+            out.append(replace(v, **cut, borrowed=None, meta={}))
+        return out
 
     def _area(self, chosen, core, h=32.0):
         """Area of a raw pixel in corrected ones at the tile, 1 without the pixel-area correction."""
@@ -269,20 +325,14 @@ def _without_errors(correction):
     return correction.without_errors() if isinstance(correction, DistortionCorrection) else correction
 
 
-def _around(libraries, boxes):
-    """Return ePSF libraries with no more field positions than are read within boxes (i0, i1, j0, j1)."""
+def _together(nodes, boxes):
+    """Slices of the field positions of libraries that are read within boxes (i0, i1, j0, j1)."""
     i0, _, j0, _ = np.min(boxes, axis=0) - MARGIN
     _, i1, _, j1 = np.max(boxes, axis=0) + MARGIN
-    x, y = (
+    return [
         slice(min(k.start for k in own), max(k.stop for k in own))
-        for own in zip(*((_nodes(v.x, i0, i1), _nodes(v.y, j0, j1)) for v in libraries), strict=True)
-    )
-    out = []
-    for v in libraries:
-        data = v.data.reshape(v.y.size, v.x.size, *v.data.shape[1:])[y, x]
-        cut = {"data": data.reshape(-1, *v.data.shape[1:]), "x": v.x[x], "y": v.y[y], "borrowed": None}
-        out.append(replace(v, **cut, meta={}))
-    return out
+        for own in zip(*((_nodes(x, i0, i1), _nodes(y, j0, j1)) for x, y in nodes), strict=True)
+    ]
 
 
 def _nodes(nodes, low, high):

@@ -233,11 +233,8 @@ class Tile:
     def find(self, threshold, every=1, start=0):
         """Add the peaks of the combined residuals of every so many exposures; return how many."""
         some = slice(start % self.data.shape[0] if every > 1 else 0, None, every)
-        data, used = self.data[some], self.weight[some]
+        data, weight = self.data[some], self._search_weight(some)
         threshold = threshold * np.sqrt(data.shape[0] / self.data.shape[0])
-        model = np.maximum(self.stack.data[some] - self.sky[some] - data, 0)
-        with np.errstate(divide="ignore"):
-            weight = 1.0 / (1.0 / used + (self.set.model_error * model) ** 2)
         top, bottom = np.zeros(self.grid), np.zeros(self.grid)
         a, b = self.stack.bounds[0], self.stack.bounds[2]
         nodes = Nodes(*(c[some] for c in self.coarse), SPACING, STEP)
@@ -261,6 +258,15 @@ class Tile:
         if x.size:
             self.add(x, y, f)
         return x.size
+
+    def _search_weight(self, some):
+        """1/σ² with the errors of the subtracted models; made by exposures, which spares the memory."""
+        out = np.empty_like(self.weight[some])
+        for e, weight in zip(range(len(self.weight))[some], out, strict=True):
+            model = np.maximum(self.stack.data[e] - self.sky[e] - self.data[e], 0)
+            with np.errstate(divide="ignore"):
+                weight[:] = 1.0 / (1.0 / self.weight[e] + (self.set.model_error * model) ** 2)
+        return out
 
     def _supported(self, px, py, weight, threshold, some):
         """Whether a source is left without the strongest exposures (hot pixels, cosmic rays)."""
@@ -300,7 +306,7 @@ class Tile:
         return out
 
     def mean_at(self, px, py, image):
-        """Mean over the exposures of an image of the stack at the stars' pixels, on the common scale."""
+        """Mean over the exposures of image(e) at the stars' pixels, on the common scale."""
         n, ny, nx = self.data.shape
         total, count = np.zeros((2, px.shape[0]))
         for e in range(n):
@@ -308,19 +314,19 @@ class Tile:
             ok = (i >= 0) & (j >= 0) & (i < nx) & (j < ny)
             i, j = i[ok], j[ok]
             good = self.weight[e, j, i] > 0
-            total[ok] += np.where(good, image[e, j, i] / self.stack.zp[e], 0)
+            total[ok] += np.where(good, image(e)[j, i] / self.stack.zp[e], 0)
             count[ok] += good
         return total / np.maximum(count, 1)
 
     def crowding(self):
         """Error of the fluxes by the neighbors under the stars, if their models are off by model_error."""
         peak = self.profile[1][0]
-        light = self.mean_at(self.px, self.py, self.stack.data - self.sky - self.data)
+        light = self.mean_at(self.px, self.py, lambda e: self.stack.data[e] - self.sky[e] - self.data[e])
         return self.set.model_error * np.maximum(light / peak - self.flux, 0)
 
     def beyond_wings(self, px, py, flux):
         """Whether stars are fainter than the light that was subtracted there beyond other stars' ePSFs."""
-        return flux * self.profile[1][0] < self.mean_at(px, py, self.far)
+        return flux * self.profile[1][0] < self.mean_at(px, py, self.far.__getitem__)
 
     def prune(self, out, threshold):
         """Drop stars that are not significant, or have run into a brighter one.

@@ -40,7 +40,7 @@ def far_wings(field):
     if n < LEAST:
         return None
     x, y, mag = (np.asarray(table[c], float)[rows] for c in ("x", "y", "mag"))
-    border = field.libraries[0].half_width
+    border = field.library(0).half_width
     distance, _ = cKDTree(np.c_[x, y][:n]).query(np.c_[x, y])
     near = distance < (1.5 * REACH + border) * max(t.scale for t in field.frame.transforms)
     x, y = field.to_master.inverse(x[near], y[near])
@@ -51,7 +51,7 @@ def far_wings(field):
         pixels = kept()
         px, py = field.to_raw[e](x, y)
         light = pixels.data.astype(float)
-        add_models(light, field.libraries[field.lib[e]], px, py, flux * field.zp[e], -1.0, border)
+        add_models(light, field.library(field.lib[e]), px, py, flux * field.zp[e], -1.0, border)
         sample, value = _samples(light / field.zp[e], pixels.weight > 0, px[:n], py[:n], side)
         total += np.bincount(sample, value, minlength=total.size)
         count += np.bincount(sample, minlength=total.size)

@@ -54,7 +54,7 @@ class EPSFBuildStep(HPStep):
                 f"{OVERSAMPLING} and at most {NODES}, which STDPSF files hold",
                 "use another grid or --refine=false, or call build_library in Python",
             )
-        with self.store() as store:
+        with self.store(beside=0.0) as store:
             return self._build(inputs, self._look(inputs, store), store)
 
     def _look(self, inputs, store):

@@ -118,7 +118,7 @@ class MasterFrameStep(StarLists, HPStep):
         with self.making(self.sources(inputs)) as run:
             table, joins = self._joined(inputs.product, frames)
             if self.mode == "many":
-                table = self._measure_many(inputs, tables, frames[0])
+                table = self._measure_many(inputs, tables, frames[0], store.held)
             table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
             if self.distortion_limited_by:
                 table.meta["distortion_limited_by"] = self.distortion_limited_by
@@ -186,7 +186,7 @@ class MasterFrameStep(StarLists, HPStep):
         self.evidence["detectors"] = places.table
         write_placed(places, lists, corrections, product, self.output_path)
 
-    def _measure_many(self, inputs, tables, frame):
+    def _measure_many(self, inputs, tables, frame, held):
         """Measure all exposures at once; write the artificial stars' tables where some are asked for."""
         metas = [t.meta for t in tables]
         MixedExposuresError.unless_same(metas, "xstart", "ystart")
@@ -197,7 +197,7 @@ class MasterFrameStep(StarLists, HPStep):
             root = exposure_root(name)
             image = partial(read_image, os.path.abspath(name), self.reading())
             images[root] = image if isinstance(member, str) else self.read(member).image
-        with self.store(1 - OF_LISTS) as store, self.executor() as executor:
+        with self.store(1 - OF_LISTS, held) as store, self.executor() as executor:
             result = measure_many(
                 [images[root] for root in wanted],
                 libraries,

@@ -1,5 +1,6 @@
 """Stars measured in many exposures at once, against the truth and the single exposures."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import IdentityMapping, fit_linear, match_nearest
 from jwst_hpastrom.measure import measure_many
+from jwst_hpastrom.measure.passes import measure_tile
 from jwst_hpastrom.measure.stack import HALO, LEAST_TILE, MARGIN, Field, _small_enough
-from jwst_hpastrom.measure.tile import envelope
+from jwst_hpastrom.measure.tile import TileSettings, envelope
 from jwst_hpastrom.storage import Store
 from tests.measure.conftest import GAIN, PLANE, SIZE
 
@@ -118,13 +120,68 @@ def test_refusals(scene):
 
 
 def test_many_exposures_have_smaller_tiles():
-    """So that a tile's pixels stay what those of 100 exposures are, as far as tiles can be halved."""
+    """So that a tile's pixels stay what those of 50 exposures are, as far as tiles can be halved."""
     more = 2 * (HALO + MARGIN)
-    assert _small_enough(512, 2) == _small_enough(512, 100) == 512
-    for n in (200, 1000):
-        assert n * (_small_enough(512, n) + more) ** 2 == pytest.approx(100 * (512 + more) ** 2)
+    assert _small_enough(512, 2) == _small_enough(512, 50) == 512
+    for n in (100, 700):
+        assert n * (_small_enough(512, n) + more) ** 2 == pytest.approx(50 * (512 + more) ** 2)
     assert _small_enough(512, 100_000) == LEAST_TILE
     assert _small_enough(48, 100_000) == 48
+
+
+def test_memory_is_held_or_refused(scene, result, tmp_path):
+    """Fewer tiles are in flight and pixels go to files, with the same stars; too little is an error."""
+    cut, work, n = Field(scene.images, scene.library, scene.frame, 100, True).memory()
+    assert n == len(scene.images)
+    tile = Field(scene.images, scene.library, scene.frame, 100, True).stack(result.field.cores[0])
+    assert cut == pytest.approx(8 * tile.data.size, rel=0.3)
+    one = 2 * cut + (cut + work)
+    for most, pending in ((7 * cut + 2 * work, 4), (one + 1, 1)):
+        with Store(1e9, tmp_path, most, workers=2) as store, ThreadPoolExecutor(2) as pool:
+            again = measure_many(
+                scene.images, scene.library, scene.frame, tile_size=100, store=store, executor=pool
+            )
+            assert again.field.pending == pending
+            assert store.held == 0
+            np.testing.assert_array_equal(again.table["x"], result.table["x"])
+        assert store.written > 0
+    with (
+        Store(1e9, tmp_path, one - 1, workers=2) as store,
+        ThreadPoolExecutor(2) as pool,
+        pytest.raises(ParameterError, match="too little memory.*that 6 exposures show, in 3 processes"),
+    ):
+        measure_many(scene.images, scene.library, scene.frame, tile_size=100, store=store, executor=pool)
+
+
+def test_the_work_on_a_tile_takes_what_is_reckoned(scene):
+    field = Field(scene.images, scene.library, scene.frame, SIZE, True)
+    work = field.memory()[1]
+    stack = field.stack(field.cores[0])
+    measure_tile(stack, TileSettings())  # compiles
+    tracemalloc.start()
+    try:
+        measure_tile(stack, TileSettings())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < work
+    assert work < 2 * peak
+
+
+def test_epsfs_of_each_exposure_are_read_when_they_are_needed(scene, tmp_path):
+    """With the same stars as from a list of them, and no spline of all of them in memory."""
+    libraries = [replace(scene.library) for _ in scene.images]
+    direct = measure_many(scene.images, libraries, scene.frame, tile_size=100).table
+    with Store(0, tmp_path) as store:
+        read = [lambda k=k: replace(libraries[k]) for k in range(len(libraries))]
+        again = measure_many(scene.images, read, scene.frame, tile_size=100, store=store)
+        assert all(library.path is not None for library in again.field.libraries)
+    for name in ("x", "y", "mag"):
+        np.testing.assert_array_equal(again.table[name], direct[name])
+    with Store() as store:
+        field = Field(scene.images, libraries, scene.frame, 100, True, store)
+        field.stack(field.cores[0]).exposures()
+        assert all("coefficients" not in vars(library()) for library in field.libraries)
 
 
 def test_tiles_take_what_they_read(scene):

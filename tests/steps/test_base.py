@@ -13,6 +13,7 @@ from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, Paramete
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps._star_lists import StarLists
+from jwst_hpastrom.steps.execution import resources
 from jwst_hpastrom.storage import Store
 
 
@@ -206,3 +207,14 @@ def test_two_models_of_one_exposure():
 def test_several_files_for_one_step():
     with pytest.raises(ParameterError, match="2 inputs"):
         ToyStep().run("a_cal.fits", "b_cal.fits")
+
+
+@pytest.mark.parametrize(
+    ("workers", "memory", "said"), [(2, "4GB", False), (8, "4GB", True), (8, "9GB", False)]
+)
+def test_more_processes_than_memory_are_said(tmp_path, caplog, monkeypatch, workers, memory, said):
+    monkeypatch.setattr(resources, "worker_pool", lambda n: nullcontext(n))
+    step = ToyStep(output_dir=str(tmp_path), workers=workers, memory=memory)
+    with step.executor() as pool:
+        assert pool == workers
+    assert (f"{workers} workers and this process may take up to 9 GB" in caplog.text) == said

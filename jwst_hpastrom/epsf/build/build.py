@@ -19,7 +19,7 @@ from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
 from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases
 from jwst_hpastrom.epsf.exchange.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.epsf.stamps.bright_stars import Job
+from jwst_hpastrom.epsf.stamps.bright_stars import Job, make_room
 from jwst_hpastrom.epsf.stamps.frames import open_frame
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import Mapping
@@ -150,6 +150,10 @@ def build_library(
     NotEnoughStarsError
         Fewer than 20 stars to build from.
 
+    ParameterError
+        The stars of all exposures take more memory than the store says there is, or parameters do not go
+        together.
+
     DegenerateSolutionError
         Positions keep pixel-phase errors of more than 0.03 pixels.
     """
@@ -185,6 +189,7 @@ def build_library(
 def _open(job, images, to_plane, config, store):
     """Return the exposures with their bright stars, and the hot pixels that are none."""
     frames = [f.put_away(store) for f in job.map(open_frame, images, **config.opening)]
+    make_room(frames, store)
     hot, left_out = leave_out_fixed_sources(frames, to_plane, store)
     if left_out:
         log.info(

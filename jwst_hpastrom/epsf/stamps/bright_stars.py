@@ -17,6 +17,9 @@ from jwst_hpastrom.storage import in_memory
 
 __all__ = ["BrightStars", "Job"]
 
+#: bytes of memory for each bright star of an exposure, each entry of its catalog (560 and 60 were measured),
+#: and each pixel of a frame that a process works on
+STAR, ENTRY, PIXEL = 800.0, 100.0, 150.0
 MODEL_ERRORS = (0.15, 0.05)  # share of a star's light: one model, and the grid (this project's choice)
 AHEAD = 2  # tasks a worker that are worked at, or wait: their arrays are in memory
 MISFIT = 5.0  # sigmas: stars that fit the model worse than others of their flux are left out
@@ -43,6 +46,20 @@ class Job:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def make_room(frames, store):
+    """Have the store leave the memory that the stars of all exposures, and the work on frames, take.
+
+    Raises
+    ------
+    ParameterError
+        That is not there.
+    """
+    need = sum(STAR * f.bright.size + ENTRY * f.x.size for f in frames)
+    need += PIXEL * max(np.prod(f.shape) for f in frames) * max(store.workers, 1)
+    stars = sum(f.bright.size for f in frames)
+    store.spare(need, f"{stars} bright stars of {len(frames)} exposures in {1 + store.workers} processes")
 
 
 def on_frame(function, frame, shift, *args, **kwargs):
@@ -174,6 +191,7 @@ class BrightStars:
             frame.x, frame.y, frame.flux, frame.half_box, frame.radius, frame.sky = catalog
             frame.bright = np.arange(frame.bright.size)
             self._put_away(k, stamps)
+        make_room(self.frames, self.store)
         self.cut_with = library, self.drifts
 
     def fit(self, job, library):

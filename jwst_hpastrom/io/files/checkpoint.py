@@ -1,7 +1,6 @@
 """The state of a long computation, kept between its steps so that an interrupted one can go on."""
 
 import hashlib
-import io
 import json
 import logging
 import sys
@@ -56,7 +55,7 @@ class Checkpoint:
         if not (self.resume and self.path.is_file()):
             return None
         try:
-            with np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False) as file:
+            with open(self.path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 tree = json.loads(file["tree"].tobytes())
                 if tree["key"] != self.key:
                     log.warning("%s is of other inputs or parameters: starting anew", self.path)

@@ -190,16 +190,15 @@ def compare_manifests(new, old):
     ours = [m.get("versions", {}).get("jwst_hpastrom") for m in (new, old)]
     if ours[0] != ours[1]:
         out.append(f"version {ours[0]} of jwst_hpastrom, was {ours[1]}")
+    mine, theirs = new["parameters"], old.get("parameters", {})
+    other = [n for n in sorted({*mine, *theirs}) if mine.get(n) != theirs.get(n)]
+    out += [f"{n} is {mine.get(n)}, was {theirs.get(n)}" for n in other]  # first: other inputs follow of some
     mine, theirs = new["inputs"], old.get("inputs", {})
     out += [f"{label} is given, was not" for label in mine if label not in theirs]
     out += [f"{label} is not given, was" for label in theirs if label not in mine]
     for label in mine:
         if label in theirs and _identity(mine[label]) != _identity(theirs[label]):
             out.append(_other_input(label, mine[label], theirs[label]))
-    mine, theirs = new["parameters"], old.get("parameters", {})
-    for name in sorted({*mine, *theirs}):
-        if mine.get(name) != theirs.get(name):
-            out.append(f"{name} is {mine.get(name)}, was {theirs.get(name)}")
     return out or ["the inputs come in another order"]
 
 

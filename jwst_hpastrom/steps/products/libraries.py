@@ -1,6 +1,7 @@
 """ePSF libraries of exposures: their own where they lie beside the products, the given one for the rest."""
 
 import logging
+from functools import partial
 
 from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
@@ -31,14 +32,14 @@ def libraries_of(roots, given, meta, folder):
 
     Returns
     -------
-    list of `~jwst_hpastrom.epsf.library.EPSFLibrary`, or one of them for all
+    list of `~jwst_hpastrom.epsf.library.EPSFLibrary` or of callables that read one, or one of them for all
     """
     x0, y0 = (int(meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
     own = [star_list_path(r, folder).with_name(f"{r}_pepsf.fits") for r in roots]
     there = [_of_its_list(p, folder) for p in own]
     if own and all(there):
         log.info("using the exposures' own ePSF libraries")
-        return [read_epsf(p).shifted(-x0, -y0) for p in own]
+        return [partial(_shifted, p, -x0, -y0) for p in own]
     library = read_epsf(given, meta)
     try:
         library.check_made_for(meta)
@@ -49,7 +50,11 @@ def libraries_of(roots, given, meta, folder):
         return library
     log.info("using %d exposures' own ePSF libraries, the given one for the rest", sum(there))
     each = zip(own, there, strict=True)
-    return [read_epsf(p).shifted(-x0, -y0) if mine else library for p, mine in each]
+    return [partial(_shifted, p, -x0, -y0) if mine else library for p, mine in each]
+
+
+def _shifted(path, dx, dy):
+    return read_epsf(path).shifted(dx, dy)
 
 
 def _of_its_list(path, folder):

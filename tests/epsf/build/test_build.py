@@ -146,6 +146,22 @@ def test_workers_and_files_change_nothing(tmp_path):
         np.testing.assert_array_equal(alone.stars[name], together.stars[name])
 
 
+def test_stars_that_memory_does_not_hold_are_refused(tmp_path):
+    """Pixels and stamps go to files for them before that."""
+    field = dithered(3, 120, 40, seed=5)
+    options = OPTIONS | {"n_iterations": 4, "n_global": 2}
+    work = 3 * SIDE**2 * 150  # of two workers, and half as much for the stars
+    with Store(1e9, tmp_path, most=work, workers=2) as store:
+        build_library(field.images, field.planes, store=store, **options)
+        assert store.budget < work
+        assert store.held <= store.budget
+    with (
+        Store(1e9, tmp_path, most=0.6 * work, workers=2) as store,
+        pytest.raises(ParameterError, match=r"too little memory.*stars of 3 exposures in 3 processes"),
+    ):
+        build_library(field.images, field.planes, store=store, **options)
+
+
 def test_thin_cells():
     field = dithered(3, 150, 0, seed=8)
     for image in field.images:

@@ -1,5 +1,6 @@
 """--resume=true: what changed is noticed and named, what did not is not made again, nothing old is mixed."""
 
+import gzip
 import itertools
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, MaskedColumn, Table
 from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
@@ -231,6 +232,56 @@ def other_name(folder):
     path.write_text(json.dumps(association))
 
 
+def renamed(folder):
+    """The same exposure by another name."""
+    new = f"{NAME.format(7)}_cal.fits"
+    (folder / f"{NAME.format(2)}_cal.fits").rename(folder / new)
+    members(folder, lambda m: m[1].update(expname=new))
+
+
+def as_background(folder):
+    members(folder, lambda m: m[2].update(exptype="background"))
+
+
+def pointing(key):
+    return lambda hdu: hdu.header.update({key: hdu.header[key] + 1e-5})
+
+
+def not_a_number(hdu):
+    hdu.data[20, 30] = np.nan
+
+
+def packed(folder):
+    """Another catalog, gzipped, under the name that the old one had a link to."""
+    rewrite(folder / "first_epoch.ecsv", shift)
+    path = folder / "first_epoch.ecsv"
+    (folder / "packed.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    path.symlink_to("packed.gz")
+
+
+def masked(table):
+    table["ra"] = MaskedColumn(table["ra"], mask=np.arange(len(table)) == 3)
+
+
+def reordered(table):
+    table[:2] = table[[1, 0]]
+
+
+def coarser(table):
+    table["mag"] = Column(np.float32(table["mag"]), unit=table["mag"].unit)
+
+
+def with_charge(path):
+    library = replace(read_epsf(path), brighter_fatter=1e-7)
+    write_epsf_reference(library, path)
+
+
+def more_positions(path):
+    library = read_epsf(path)
+    write_epsf_reference(replace(library, x=library.x + 0.01), path)
+
+
 INPUTS = {
     "SCI": (exposure(1), "hp_epsf_build", f"exposure {NAME.format(1)}: SCI changed"),
     "ERR": (exposure(3, "ERR"), "hp_epsf_build", f"exposure {NAME.format(3)}: ERR changed"),
@@ -273,6 +324,34 @@ INPUTS = {
         lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.meta.update(epoch=2007.0)),
         "hp_distortion_refine", "reference_catalog: metadata changed",
     ),
+    "name of an exposure": (renamed, "hp_epsf_build", f"exposure {NAME.format(7)} is given, was not"),
+    "kind of a member": (as_background, "hp_epsf_build", f"exposure {NAME.format(3)} is not given, was"),
+    "orbit": (
+        exposure(2, "SCI", pointing("VA_SCALE")), "hp_epsf_build", f"exposure {NAME.format(2)}: header",
+    ),
+    "no number": (exposure(3, "SCI", not_a_number), "hp_epsf_build", f"exposure {NAME.format(3)}: SCI"),
+    "gzipped": (packed, "hp_distortion_refine", "reference_catalog: ra changed"),
+    "mask of a value": (
+        lambda d: rewrite(d / "first_epoch.ecsv", masked),
+        "hp_distortion_refine", "reference_catalog: ra changed",
+    ),
+    "order of rows": (
+        lambda d: rewrite(d / "first_epoch.ecsv", reordered), "hp_distortion_refine", "reference_catalog: ",
+    ),
+    "precision": (
+        lambda d: rewrite(d / "first_epoch.ecsv", coarser),
+        "hp_distortion_refine", "reference_catalog: mag changed",
+    ),
+    "column": (
+        lambda d: rewrite(d / "first_epoch.ecsv", lambda t: t.remove_column("ra_error")),
+        "hp_distortion_refine", "reference_catalog: ra_error",
+    ),
+    "brighter-fatter": (
+        lambda d: with_charge(d / "start_epsf.asdf"), "hp_epsf_build", "start_epsf: brighter_fatter changed",
+    ),
+    "field positions": (
+        lambda d: more_positions(d / "start_epsf.asdf"), "hp_epsf_build", "start_epsf: field positions",
+    ),
 }  # fmt: skip
 
 
@@ -299,6 +378,10 @@ def test_a_changed_input_is_noticed_and_named(folder, monkeypatch, caplog, name)
         ({"steps": {"hp_epsf_fit": {"perturb": "global"}}}, "hp_epsf_fit", "perturb is global, was none"),
         ({"steps": {"hp_master_frame": {"min_exposures": 2}}}, "hp_master_frame", "min_exposures is 2, was"),
         ({"steps": {"hp_proper_motion": {"seed": 2}}}, "hp_proper_motion", "seed is 2, was 1"),
+        ({"steps": {"hp_epsf_fit": {"list_format": "parquet"}}}, "hp_epsf_fit", "list_format is parquet"),
+        ({"steps": {"hp_epsf_fit": {"regions": True}}}, "hp_epsf_fit", "regions is True, was False"),
+        ({"detector_mask": None}, "hp_epsf_build", "detector_mask is not given, was"),
+        ({"steps": {"hp_master_frame": {"mode": "many"}}}, "hp_master_frame", "mode is many, was average"),
         ({"steps": {"hp_proper_motion": {"transformation": "local"}}}, "hp_proper_motion", "transformation"),
     ],
 )  # fmt: skip

@@ -24,7 +24,7 @@ def own(folder, root):
 
 
 def peaks(libraries):
-    return [round(float(library.data.max()), 6) for library in libraries]
+    return [round(float(read().data.max()), 6) for read in libraries]
 
 
 def test_own_libraries_come_before_the_given_one(given, tmp_path, caplog):
@@ -34,7 +34,7 @@ def test_own_libraries_come_before_the_given_one(given, tmp_path, caplog):
     own(tmp_path, ROOTS[1])
     first, second = libraries_of(ROOTS, given, {}, tmp_path)
     np.testing.assert_array_equal(first.data, library.data)
-    assert second.data.max() != library.data.max()
+    assert second().data.max() != library.data.max()
     assert "1 exposures' own" in caplog.text
     shutil.copy(tmp_path / f"{ROOTS[1]}_pepsf.fits", tmp_path / f"{ROOTS[0]}_pepsf.fits")
     assert peaks(libraries_of(ROOTS, "not opened", {}, tmp_path)) == peaks([second, second])
