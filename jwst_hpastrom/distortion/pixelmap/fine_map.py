@@ -18,11 +18,11 @@ from tqdm.auto import tqdm
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.pixelmap.grid import Grid, bin_for
 from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
 from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
     SCALES,
-    Grid,
     RandomField,
     autocorrelation,
     fit_power,
@@ -39,10 +39,6 @@ from jwst_hpastrom.numerics.groups import without_linear
 __all__ = ["FineResiduals", "SplineBase", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
-#: detectors smaller than this have bins of 2 pixels, others of 4
-SMALL = 256
-#: bins, pixels, where there is not one pair in each: what is finer than these cannot be told from noise
-LARGE = 8
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
@@ -298,28 +294,6 @@ class FineResiduals:
         fine = prior.levels[0].deviation
         strength = self.grid.smooth(np.mean(fine**2, (0, 1), dtype=float), 32.0)
         return errors.with_structure(structure, 10.0, self.grid.upright(strength))
-
-
-def bin_for(pairs, shape, bands):
-    """Pixels of the grid's bins: the fewer stars, the larger, which are a quarter of the work each time.
-
-    Parameters
-    ----------
-    pairs : int
-        Measured stars of all filters.
-    shape : tuple of int
-        Detector (ny, nx).
-    bands : int
-
-    Returns
-    -------
-    int
-    """
-    if min(shape) < SMALL:
-        return 2
-    # whole bins, and whole ones of twice the size, in each band
-    divisible = all(n % (2 * LARGE * bands) == 0 for n in shape)
-    return LARGE if divisible and pairs * LARGE**2 < shape[0] * shape[1] else 4
 
 
 def _counts(data):
