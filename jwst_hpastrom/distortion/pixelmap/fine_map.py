@@ -18,17 +18,19 @@ from tqdm.auto import tqdm
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.pixelmap.grid import Grid, bin_for
 from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
 from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
     SCALES,
-    Grid,
     RandomField,
     autocorrelation,
     fit_power,
     solve_field,
 )
-from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims, without
+from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
+from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights
+from jwst_hpastrom.distortion.pixelmap.rims import RimsAtPairs
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -37,14 +39,10 @@ from jwst_hpastrom.numerics.groups import without_linear
 __all__ = ["FineResiduals", "SplineBase", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
-#: detectors smaller than this have bins of 2 pixels, others of 4
-SMALL = 256
-#: bins, pixels, where there is not one pair in each: what is finer than these cannot be told from noise
-LARGE = 8
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
-#: the same with rims, whose share of the residuals is large: with the former the other scales died out
+#: the same with rims, without which the residuals are smaller: with the former the other scales died out
 ROUGH_WITH_RIMS = 1e-3
 #: turns after which rims are looked for: when the waves are known, and when the rims are
 RIM_TURNS = (1, 3)
@@ -148,6 +146,8 @@ class FineResiduals:
               for c in "xy"]  # fmt: skip
         self.evaluate = self.grid.bilinear(*xy)
         self.w = np.concatenate([f.w[k] for f, k in zip(self.frames, self.keep, strict=True)])
+        lost = [f.share[k] for f, k in zip(self.frames, self.keep, strict=True)]
+        self.single, self.rims_at = self.w * (1 - np.concatenate(lost)), None
 
     def gather(self, values):
         """Values of the pairs that count, of all filters, from lists of (2, n)."""
@@ -164,7 +164,12 @@ class FineResiduals:
 
     def solve(self, prior, r, **options):
         """Posterior mean of the field and its coordinates, see `solve_field`."""
-        return solve_field(prior, self.evaluate, self.weigh, r, n_all=int(self.bounds[1]), **options)
+        if self.rims_at is None or self.rims_at[0] is not prior.rims:
+            at = RimsAtPairs(prior.rims, self.evaluate) if prior.rims.white else None
+            self.rims_at = prior.rims, at
+        return solve_field(
+            prior, self.evaluate, self.weigh, r, rims=self.rims_at[1], n_all=int(self.bounds[1]), **options
+        )
 
     def weigh(self, r):
         """Residuals (2, n) about the stars' own positions times their weights."""
@@ -172,7 +177,10 @@ class FineResiduals:
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return what comes out too much, scale by scale."""
-        parts = prior.parts(prior.noise(rng))
+        z = prior.noise(rng)
+        # residuals tell rims well, whatever they are, and large ones would say when the rest is found
+        z[prior.bounds[-2] :] = 0.0
+        parts = prior.parts(z)
         noise = self.gather([f.simulate(rng) for f in self.frames])
         found, _ = self.solve(prior, noise + self.at_pairs(prior, parts), **options)
         return [f - p for f, p in zip(found, parts, strict=True)]
@@ -239,11 +247,9 @@ class FineResiduals:
             return ()
         pairs, k = self.solved[0][0], self.keep[0]
         x, y = pairs.x[k], pairs.y[k]
-        single = np.stack([self.w * (1 - self.frames[0].share[k])] * 2)
-        wide = [prior.wide(axis, x, y, single[axis]) for axis in (0, 1)]
-        found = find_rims(
-            x, y, self.gather(self.raw), without(self.weigh, wide), single, self.grid.shape, prior.rims.rims
-        )
+        wide = [prior.wide(axis, x, y, self.single) for axis in (0, 1)]
+        weights = EliminatingWeights.of_frame(self.frames[0], k, wide)
+        found = find_rims(x, y, self.gather(self.raw), weights, self.grid.shape, prior.rims.rims)
         log.info("rims of voids: %d", len(found))
         return found
 
@@ -288,28 +294,6 @@ class FineResiduals:
         fine = prior.levels[0].deviation
         strength = self.grid.smooth(np.mean(fine**2, (0, 1), dtype=float), 32.0)
         return errors.with_structure(structure, 10.0, self.grid.upright(strength))
-
-
-def bin_for(pairs, shape, bands):
-    """Pixels of the grid's bins: the fewer stars, the larger, which are a quarter of the work each time.
-
-    Parameters
-    ----------
-    pairs : int
-        Measured stars of all filters.
-    shape : tuple of int
-        Detector (ny, nx).
-    bands : int
-
-    Returns
-    -------
-    int
-    """
-    if min(shape) < SMALL:
-        return 2
-    # whole bins, and whole ones of twice the size, in each band
-    divisible = all(n % (2 * LARGE * bands) == 0 for n in shape)
-    return LARGE if divisible and pairs * LARGE**2 < shape[0] * shape[1] else 4
 
 
 def _counts(data):
@@ -368,7 +352,7 @@ def build_fine_map(
     field, z = data.first_prior(), None
     for turn in range(n_turns):
         rough = ROUGH_WITH_RIMS if field.rims.rims else ROUGH
-        found, z = data.solve(field, data.gather(data.raw), tolerance=rough)
+        found, z = data.solve(field, data.gather(data.raw), tolerance=rough, known=field.known)
         bar.update()
         if turn == 0:
             data.reweigh(field, found)
@@ -382,7 +366,7 @@ def build_fine_map(
             [[round(float(v), 4) for v in row] for row in field.typical()],
         )  # fmt: skip
         log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
-    found, _ = data.solve(field, data.gather(data.raw), start=z)
+    found, _ = data.solve(field, data.gather(data.raw), start=z, known=field.known)
     bar.update()
     samples = []
     for _ in range(n_samples):

@@ -7,7 +7,12 @@ import numpy as np
 from scipy import sparse
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "bin_for"]
+
+#: detectors smaller than this have bins of 2 pixels, others of 4
+SMALL = 256
+#: bins, pixels, where there is not one pair in each: what is finer than these cannot be told from noise
+LARGE = 8
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,28 @@ class Grid:
     def smooth(self, image, width):
         """Average an image of the bins with a Gaussian of ``width`` pixels."""
         return gaussian_filter(image, width / self.bin, mode="reflect", truncate=3.0)
+
+
+def bin_for(pairs, shape, bands):
+    """Pixels of the grid's bins: the fewer stars, the larger, which are a quarter of the work each time.
+
+    Parameters
+    ----------
+    pairs : int
+        Measured stars of all filters.
+    shape : tuple of int
+        Detector (ny, nx).
+    bands : int
+
+    Returns
+    -------
+    int
+    """
+    if min(shape) < SMALL:
+        return 2
+    # whole bins, and whole ones of twice the size, in each band
+    divisible = all(n % (2 * LARGE * bands) == 0 for n in shape)
+    return LARGE if divisible and pairs * LARGE**2 < shape[0] * shape[1] else 4
 
 
 def _interpolation(parts, n, n_coarse):

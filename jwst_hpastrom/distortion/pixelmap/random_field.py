@@ -6,10 +6,13 @@ z white noise f = L z, of scales L = Σ U A F⁻¹ S F, where U interpolates fro
 eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
 from jwst_hpastrom.distortion.pixelmap.grid import Grid
@@ -178,19 +181,39 @@ class RandomField:
         if short:
             return out
         wide = self.waves.total(parts[2:4]) + self.trend.total(parts[4:5])
-        return out + (wide + self.rims.total(parts[5:]))
+        return out + (wide + self.rims.total(parts[5:]) if self.rims.white else wide)
 
     def wide(self, axis, x, y, weight):
-        """What spans the detector, waves and trend, in the corrections of one axis at raw pixels, (n, m).
+        """What spans the detector, waves and trend, in the corrections of one axis at raw pixels.
 
-        Without terms that residuals of these weights (n,) tell next to nothing of.
+        Returns
+        -------
+        at : sparse matrix, shape (n, m)
+        terms : ndarray, shape (m, k)
+            The terms are their product; without those that residuals of these weights (n,) tell next to
+            nothing of.
         """
-        terms = np.hstack([self.waves.columns(axis, x, y), self.trend.columns(x, y)])
-        return terms[:, np.einsum("n,nm,nm->m", weight, terms, terms) > LEAST_TOLD]
+        (at, terms), trend = self.waves.columns(axis, x, y), self.trend.columns(x, y)
+        at, terms = sparse.hstack([at, trend], format="csr"), block_diag(terms, np.eye(trend.shape[1]))
+        seen = at.T @ (sparse.diags_array(weight) @ at)
+        return at, terms[:, np.einsum("mk,mk->k", terms, seen @ terms) > LEAST_TOLD]
+
+    @property
+    def known(self):
+        """Coordinates of the rims as they were found; None without."""
+        if not self.rims.white:
+            return None
+        return np.append(np.zeros(self.bounds[-2], np.complex64), self.rims.known)
 
     def with_rims(self, rims):
         """The same prior with other rims."""
         return RandomField(self.grid, [v.deviation for v in self.levels], self.waves, Rims(self.grid, rims))
+
+    def without_rims(self):
+        """The same prior without them."""
+        out = copy(self)
+        out.rims, out.bounds = Rims(self.grid), np.append(self.bounds[:-1], self.bounds[-2])
+        return out
 
     def transposed(self, field, short=None):
         """The transpose of `total` of `parts`; ``short`` is a field of which the short scales only count."""
@@ -284,7 +307,10 @@ def _dot(a, b):
     return np.vdot(a, b).real
 
 
-def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_iterations=200, start=None):
+def solve_field(
+    prior, evaluate, weigh, r, *, rims=None, n_all=None, tolerance=1e-3, max_iterations=200, start=None,
+    known=None,
+):  # fmt: skip
     """Return the posterior mean of the field.
 
     The unknowns are the spectrum of the white noise, which has its products: each step needs one
@@ -299,13 +325,17 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_it
         W': residuals (2, n) -> (2, n), the stars eliminated.
     r : ndarray, shape (2, n)
         Residuals.
+    rims : `~jwst_hpastrom.distortion.pixelmap.rims.RimsAtPairs`, optional
+        The prior's, where it has any: shorter steps.
     n_all : int, optional
         Pairs, the first ones, that have all scales; those after them have the short ones only.
     tolerance : float
-        Of the residual of the normal equations, relative.
+        Of the residual of the normal equations, relative to that with what is known.
     max_iterations : int
     start : ndarray, optional
         Coordinates to begin with, those of a solution with much the same prior and residuals.
+    known : ndarray, optional
+        Coordinates of what is known beforehand: a part so large that it would say when the rest is found.
 
     Returns
     -------
@@ -317,26 +347,33 @@ def solve_field(prior, evaluate, weigh, r, *, n_all=None, tolerance=1e-3, max_it
     n_all = r.shape[1] if n_all is None else n_all
     groups = [evaluate[:n_all], evaluate[n_all:]][: 1 if n_all == r.shape[1] else 2]
     backs = [e.T.tocsr() for e in groups]
+    field = prior if rims is None else prior.without_rims()
+    own = int(field.bounds[-1])
 
     def down(values):
-        values = np.split(values.astype(np.float32), [n_all], axis=1)
+        each = np.split(values.astype(np.float32), [n_all], axis=1)
         images = [
             np.stack([(b @ v).reshape(prior.grid.size) for v in two])
-            for b, two in zip(backs, values, strict=False)
+            for b, two in zip(backs, each, strict=False)
         ]
-        return prior.transposed(*images)
+        out = field.transposed(*images)
+        return out if rims is None else np.concatenate([out, rims.transposed(values)])
 
     def normal(z):
-        parts = prior.parts(z)
-        fields = [prior.total(parts, short=k > 0) for k in range(len(groups))]
+        parts = field.parts(z[:own])
+        fields = [field.total(parts, short=k > 0) for k in range(len(groups))]
         at = [np.stack([e @ v.ravel() for v in f]) for e, f in zip(groups, fields, strict=True)]
-        return z + down(weigh(np.concatenate(at, axis=1)))
+        at = np.concatenate(at, axis=1)
+        return z + down(weigh(at if rims is None else at + rims.at(z[own:])))
 
     left = down(weigh(r))
-    first = _dot(left, left)
-    z = np.zeros_like(left) if start is None else start.copy()
-    if start is not None:
+    z = np.zeros_like(left)
+    if known is not None:
+        z = known.astype(left.dtype)
         left -= normal(z)
+    first = _dot(left, left)
+    if start is not None:
+        left, z = left - normal(start - z), start.copy()
     p, old = left.copy(), _dot(left, left)
     for _ in range(max_iterations):
         if not old > tolerance**2 * first:

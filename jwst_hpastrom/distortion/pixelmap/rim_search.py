@@ -7,13 +7,13 @@ ellipse at the maximum. Circles of some sizes are tried everywhere by convolutio
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.optimize import minimize
 
-from jwst_hpastrom.distortion.pixelmap._kernels import rim_evidence
+from jwst_hpastrom.distortion.pixelmap._rim_kernels import refine_rim, rim_evidence
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, profile
 
-__all__ = ["find_rims", "without"]
+__all__ = ["find_rims"]
 
 #: gain in log evidence below which there is no further rim: some hundred thousand places and sizes are tried
 #: (12), and six numbers of an ellipse are at their maximum
@@ -31,6 +31,12 @@ OVAL, WIDTH, WIDTH_SPREAD = 0.25, -1.2, 0.5
 FEWEST, MOST, FAILURES = 12, 40, 3
 #: first steps of the refinement
 STEPS = np.array([8.0, 8.0, 0.15, 0.15, 0.4, 0.2])
+#: spread of the costs at which its simplex ends, most steps, and how far around its residuals are
+TOLERANCE, TRIALS, AROUND = 0.01, 200, 1.5
+#: first steps in those for rims that were found before
+NEARER = 0.4
+#: most places that are tried before the circles' evidence is computed anew, and their share of the best's
+AT_ONCE, AS_STRONG = 8, 0.5
 
 
 class _Search:
@@ -40,25 +46,24 @@ class _Search:
     together, for each rim first those of x, then those of y.
     """
 
-    def __init__(self, x, y, r, weigh, diagonal, shape, rims):
-        self.x, self.y, self.r, self.weigh, self.shape = x, y, r, weigh, shape
-        self.order = np.argsort(y, kind="stable")
-        self.sorted = [np.ascontiguousarray(v[..., self.order]) for v in (x, y, diagonal)]
-        self.circles = _Circles(x, y, diagonal, shape)
-        self.target, self.rims, self.terms = weigh(r), [], []
+    def __init__(self, x, y, r, weights, shape, rims):
+        self.x, self.y, self.weights, self.shape = x, y, weights, shape
+        self.diagonal = weights.diagonal
+        self.circles = _Circles(x, y, self.diagonal, shape)
+        self.target, self.rims, self.terms, self.parts = self.weigh(r), [], [], []
         self.normal, self.right = np.zeros((0, 0)), np.zeros(0)
         for rim in rims:
             self.add(rim.shape, rim.orders)
         self.solve()
 
+    def weigh(self, r):
+        """Products of the weights with residuals (2, n)."""
+        return (self.weights @ r.ravel()).reshape(r.shape)
+
     @property
     def unknowns(self):
         """Where each rim's unknowns begin, and where the last one's end."""
         return np.cumsum([0] + [2 * v.shape[1] for _, v in self.terms])
-
-    def on_rims(self, r):
-        """Products of the rims' terms with values (2, n)."""
-        return np.concatenate([(r[:, near] @ values).ravel() for near, values in self.terms])
 
     def add(self, shape, orders):
         """Take a rim on."""
@@ -67,13 +72,13 @@ class _Search:
         values = profile(shape, self.x[near], self.y[near], orders)
         self.rims.append(rim)
         self.terms.append((near, values))
-        columns = []
-        for axis in (0, 1):
-            for term in values.T:
-                column = np.zeros_like(self.r)
-                column[axis, near] = term
-                columns.append(self.on_rims(self.weigh(column)))
-        columns, old = np.stack(columns, 1), len(self.right)
+        whole = sparse.coo_array((values.ravel(), (np.repeat(near, values.shape[1]),
+                                  np.tile(np.arange(values.shape[1]), near.size))),
+                                 (self.x.size, values.shape[1]))  # fmt: skip
+        own = self.weights.parts(sparse.block_diag([whole, whole], format="csr"))
+        self.parts.append(own[:3])
+        columns = np.concatenate([self.weights.product(p, own) for p in self.parts])
+        old = len(self.right)
         self.normal = np.block([[self.normal, columns[:old]], [columns[:old].T, columns[old:]]])
         self.right = np.append(self.right, (self.target[:, near] @ values).ravel())
 
@@ -82,75 +87,63 @@ class _Search:
         of = np.arange(*self.unknowns[k : k + 2])
         self.normal = np.delete(np.delete(self.normal, of, 0), of, 1)
         self.right = np.delete(self.right, of)
-        del self.rims[k], self.terms[k]
+        del self.rims[k], self.terms[k], self.parts[k]
 
     def solve(self):
-        """Coefficients of all rims together, and the weighed residuals that they leave."""
+        """Find the coefficients of all rims together."""
         found = np.linalg.solve(self.normal + np.eye(len(self.right)) / COEFFICIENT**2, self.right)
-        each, model = np.split(found, self.unknowns[1:-1]), np.zeros_like(self.r)
+        each = np.split(found, self.unknowns[1:-1])
+        self.rims = [
+            replace(rim, coefficients=c.reshape(2, -1)) for rim, c in zip(self.rims, each, strict=False)
+        ]
+
+    def left(self, without=None):
+        """Weighed residuals that the rims leave, or those but one."""
+        model = np.zeros_like(self.target)
         for k, (near, values) in enumerate(self.terms):
-            coefficients = each[k].reshape(2, -1)
-            self.rims[k] = replace(self.rims[k], coefficients=coefficients)
-            model[:, near] += coefficients @ values.T
-        self.left = self.target - self.weigh(model) if self.rims else self.target
+            if k != without:
+                model[:, near] += self.rims[k].coefficients @ values.T
+        return self.target - self.weigh(model) if model.any() else self.target
 
-    def without(self, k):
-        """Weighed residuals with rim k left in."""
-        near, values = self.terms[k]
-        model = np.zeros_like(self.r)
-        model[:, near] = self.rims[k].coefficients @ values.T
-        return self.left + self.weigh(model)
-
-    def gain(self, shape, orders, left):
-        """Log evidence of a rim; ``left`` is in the order of y."""
-        x, y, diagonal = self.sorted
-        reach = Rim(shape, orders, None).reach
-        rows = slice(*np.searchsorted(y, [shape[1] - reach, shape[1] + reach]))
-        gain, strong = rim_evidence(
-            np.asarray(shape, float), np.array(orders), reach, x[rows], y[rows], left[:, rows],
-            diagonal[:, rows], COEFFICIENT**2,
-        )  # fmt: skip
-        return gain if strong >= FEWEST else -LEAST_GAIN
-
-    def refined(self, shape, orders, left, width):
+    def refined(self, shape, orders, left, width, steps=1.0):
         """The ellipse of the largest evidence near one, its terms, and the gain."""
-        left = np.ascontiguousarray(left[:, self.order])
-        biggest = np.log(2 * LARGEST * min(self.shape))
-
-        def cost(p):
-            outside = max(p[2] - biggest, np.log(0.6 * SMALLEST) - p[2], 0.0)
-            away = (p[3] / OVAL) ** 2 + ((p[5] - width[0]) / width[1]) ** 2 + (outside / 0.1) ** 2
-            return 0.5 * away - self.gain(p, orders, left)
-
+        # what a simplex is likely to come near to
+        reach = np.full(2, AROUND * Rim(shape, orders, None).reach)
+        near = np.flatnonzero((np.abs(self.x - shape[0]) < reach[0]) & (np.abs(self.y - shape[1]) < reach[1]))
+        stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
+        limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
+        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -LEAST_GAIN])
         best = None
         for angle in (0.0, np.pi / 2) if abs(shape[3]) < 1e-3 else (shape[4],):
             start = np.where(np.arange(6) == 4, angle, shape)
-            simplex = start + np.vstack([np.zeros(6), np.diag(STEPS)])
-            found = minimize(
-                cost, start, method="Nelder-Mead",
-                options={"maxiter": 200, "initial_simplex": simplex, "fatol": 0.05, "xatol": 0.05},
-            )  # fmt: skip
-            best = found if best is None or found.fun < best.fun else best
-        shape, gain = best.x, -best.fun
+            found = refine_rim(start, steps * STEPS, TOLERANCE, TRIALS, np.array(orders), *stars, prior)
+            best = found if best is None or found[1] < best[1] else best
+        shape, gain = best[0], -best[1]
+        before = rim_evidence(shape, np.array(orders), *stars, COEFFICIENT**2)[0]
         for more in (3, 2, 0):
             longer = tuple(sorted({*orders, more}))
-            other = gain + self.gain(shape, longer, left) - self.gain(shape, orders, left)
-            if other > gain + TERM_GAIN:
-                orders, gain = longer, other
+            other = rim_evidence(shape, np.array(longer), *stars, COEFFICIENT**2)[0]
+            if other > before + TERM_GAIN:
+                orders, gain, before = longer, gain + other - before, other
         return shape, orders, gain
 
-    def candidates(self, width):
-        """Circles of the largest evidence at each place, in order: (gain, shape)."""
-        best, size = self.circles.best(self.left, width)
-        j, i = np.unravel_index(np.argsort(best, axis=None)[::-1], best.shape)
-        keep = best[j, i] > 0.3 * LEAST_GAIN
-        return [
-            (
-                best[b, a],
-                np.array([BIN * (a + 0.5) - 0.5, BIN * (b + 0.5) - 0.5, size[b, a], 0.0, 0.0, width]),
-            )
-            for b, a in zip(j[keep], i[keep], strict=True)
-        ]
+    def places(self, left, width, refused):
+        """Circles of the largest evidence that do not touch each other, nor have a refused one about them."""
+        best, size = self.circles.best(left, width)
+        y, x = (BIN * (np.arange(n) + 0.5) - 0.5 for n in best.shape)
+        out, free = [], np.ones(best.shape, bool)
+        for place in refused:
+            free &= np.hypot(x - place[0], y[:, None] - place[1]) >= np.exp(place[2])
+        most, least = best.max(), 0.3 * LEAST_GAIN
+        while len(out) < AT_ONCE:
+            best[~free] = -np.inf
+            b, a = np.unravel_index(np.argmax(best), best.shape)
+            # beside a strong rim, and along the rows from it, there seem to be others
+            if best[b, a] < max(least, AS_STRONG * most):
+                break
+            out.append(np.array([x[a], y[b], size[b, a], 0.0, 0.0, width]))
+            free = np.hypot(x - x[a], y[:, None] - y[b]) >= np.exp(size[b, a]) + np.exp(size)
+        return out
 
     def width(self):
         """Middle and deviation of the logarithm of the profile's width: of the rims, where there are some."""
@@ -228,42 +221,7 @@ class _Circles:
         return best, size
 
 
-def without(weigh, columns):
-    """Weights with some more unknowns eliminated.
-
-    Parameters
-    ----------
-    weigh : callable
-        Residuals (2, n) times their weights.
-    columns : sequence of two ndarray, shape (n, m)
-        What each axis may have of them, for each the same number or not; their prior is one.
-
-    Returns
-    -------
-    callable
-    """
-    columns = [np.ascontiguousarray(c, np.float32) for c in columns]
-    bounds = np.cumsum([0] + [c.shape[1] for c in columns])
-
-    def sums(r):
-        return np.concatenate([v.astype(np.float32) @ c for v, c in zip(r, columns, strict=True)])
-
-    normal = []
-    for axis, c in enumerate(columns):
-        for column in c.T:
-            values = np.zeros((2, len(c)))
-            values[axis] = column
-            normal.append(sums(weigh(values)))
-    inner = np.linalg.inv(np.eye(bounds[-1]) + np.array(normal, float))
-
-    def less(r):
-        found = (inner @ sums(weigh(r))).astype(np.float32)
-        return weigh(r - [c @ found[a:b] for c, a, b in zip(columns, bounds, bounds[1:], strict=False)])
-
-    return less
-
-
-def find_rims(x, y, r, weigh, diagonal, shape, known=()):
+def find_rims(x, y, r, weights, shape, known=()):
     """Find the rims that residuals show.
 
     Parameters
@@ -272,10 +230,7 @@ def find_rims(x, y, r, weigh, diagonal, shape, known=()):
         Raw pixels.
     r : ndarray, shape (2, n)
         Residuals, pixels, without what else is known of the detector.
-    weigh : callable
-        Residuals (2, n) times their weights, the stars eliminated.
-    diagonal : ndarray, shape (2, n)
-        Weights of single residuals.
+    weights : `~jwst_hpastrom.distortion.pixelmap.rim_weights.EliminatingWeights`
     shape : tuple of int
         Detector (ny, nx).
     known : sequence of `~jwst_hpastrom.distortion.pixelmap.rims.Rim`
@@ -285,34 +240,36 @@ def find_rims(x, y, r, weigh, diagonal, shape, known=()):
     -------
     list of `~jwst_hpastrom.distortion.pixelmap.rims.Rim`
     """
-    search = _Search(x, y, r, weigh, diagonal, shape, known)
+    search = _Search(x, y, r, weights, shape, known)
     _refine_all(search)
-    refused = []
+    refused, kept = [], len(search.rims)
     while len(search.rims) < MOST and len(refused) < FAILURES:
-        width = search.width()
-        place = next(
-            (s for _, s in search.candidates(width[0])
-             if not any(np.hypot(*(s[:2] - o[:2])) < np.exp(o[2]) for o in refused)),
-            None,
-        )  # fmt: skip
-        if place is None:
+        before, width, left = len(search.rims), search.width(), search.left()
+        places = search.places(left, width[0], refused)
+        if not places:
             break
-        found, orders, gain = search.refined(place, (1,), search.left, width)
-        if gain < LEAST_GAIN:
-            refused.append(place)
-            continue
-        refused.clear()
-        search.add(found, orders)
-        search.solve()
-    _refine_all(search)
+        for place in places[: MOST - before]:
+            found, orders, gain = search.refined(place, (1,), left, width)
+            if gain >= LEAST_GAIN:
+                search.add(found, orders)
+                search.solve()
+                left = search.left()
+            else:
+                refused.append(place)
+            if len(refused) == FAILURES:
+                break
+        if len(search.rims) > before:
+            refused.clear()
+    if len(search.rims) > kept:
+        _refine_all(search)
     return search.rims
 
 
 def _refine_all(search):
     """Each rim anew, the others being what they are; those that are no longer wanted go."""
     for k in range(len(search.rims) - 1, -1, -1):
-        rim, left = search.rims[k], search.without(k)
-        shape, orders, gain = search.refined(rim.shape, rim.orders, left, search.width())
+        rim, left = search.rims[k], search.left(without=k)
+        shape, orders, gain = search.refined(rim.shape, rim.orders, left, search.width(), steps=NEARER)
         search.remove(k)
         if gain >= LEAST_GAIN:
             search.add(shape, orders)

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Rim", "Rims", "profile"]
+from jwst_hpastrom.distortion.pixelmap._rim_kernels import ACROSS
+
+__all__ = ["Rim", "Rims", "RimsAtPairs", "profile"]
 
 #: deviation of each coefficient of the Fourier series, pixels: L23 has displacements up to 0.05
 COEFFICIENT = 0.02
 #: deviations within which an ellipse's own numbers are left free in the field's solution: middle (pixels),
 #: logarithms of size and shape, angle (rad), logarithm of the width. What the residuals tell is better
 FREE = (6.0, 6.0, 0.08, 0.08, 0.2, 0.2)
-#: widths of the profile within which a rim is
-ACROSS = 4.0
 
 
 def profile(shape, x, y, orders):
@@ -133,6 +133,12 @@ class Rims:
         """Number of the white noise's values."""
         return self.matrix.shape[1]
 
+    @property
+    def known(self):
+        """The white noise that rims as they were found stand for."""
+        each = [np.append(r.coefficients.ravel() / COEFFICIENT, np.zeros(len(FREE))) for r in self.rims]
+        return np.concatenate([np.zeros(0), *each])
+
     def parts(self, z):
         """Coefficients, list of (n,): white noise itself, the columns have their deviations."""
         return [np.asarray(z, np.float32)]
@@ -144,3 +150,28 @@ class Rims:
     def transposed(self, field):
         """The transpose of `total` of `parts` for a field (2, ny, nx)."""
         return self.back @ field.ravel()
+
+
+class RimsAtPairs:
+    """Rims at the pairs alone, of which there are fewer than bins.
+
+    Parameters
+    ----------
+    rims : `Rims`
+    evaluate : sparse matrix, shape (n, ny nx)
+        The field at the pairs.
+    """
+
+    def __init__(self, rims, evaluate):
+        n = rims.matrix.shape[0] // 2
+        both = [evaluate @ rims.matrix[k * n : (k + 1) * n] for k in (0, 1)]
+        self.matrix = sparse.vstack(both, format="csr", dtype=np.float32)
+        self.back = self.matrix.T.tocsr()
+
+    def at(self, z):
+        """Corrections at the pairs, (2, n), for coordinates."""
+        return (self.matrix @ z.real.astype(np.float32)).reshape(2, -1)
+
+    def transposed(self, values):
+        """The transpose of `at` for values (2, n)."""
+        return self.back @ values.astype(np.float32).ravel()

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
+from scipy import sparse
 from scipy.fft import irfft, next_fast_len, rfft
+from scipy.linalg import block_diag
 from scipy.optimize import brentq
 
 __all__ = ["Trend", "Waves"]
@@ -33,6 +35,15 @@ def _in_bins(grid, x, y):
     """Places along and across the bands, in bins."""
     along, across = ((np.asarray(v, float) + 0.5) / grid.bin - 0.5 for v in (x, y))
     return (across, along) if grid.axis == "x" else (along, across)
+
+
+def _interpolating(place, n, first, size):
+    """Sparse matrix (m, size) that interpolates linearly among n values, the first one of which is given."""
+    place = np.clip(place, 0, n - 1)
+    low = np.minimum(place.astype(int), n - 2)
+    column, weight = first + np.stack([low, low + 1]), np.stack([1 - (place - low), place - low])
+    row = np.broadcast_to(np.arange(place.size), column.shape)
+    return sparse.csr_array((weight.ravel(), (row.ravel(), column.ravel())), (place.size, size))
 
 
 @dataclass(frozen=True)
@@ -142,23 +153,28 @@ class Waves:
         ]
 
     def columns(self, axis, x, y):
-        """The stronger frequencies of one axis at raw pixels (n,), times their deviations, (n, m)."""
+        """The stronger frequencies of one axis at raw pixels (n,), times their deviations, as a product.
+
+        Returns
+        -------
+        at : sparse matrix, shape (n, m)
+            Interpolates functions along each band, and across all, linearly, as the field is interpolated.
+        terms : ndarray, shape (m, k)
+            The functions, bin by bin.
+        """
         along, across = _in_bins(self.grid, x, y)
+        ny, nx = self.grid.size
         starts = [s.start for s in self.grid.slices]
         band = np.clip(np.searchsorted(starts, across + 0.5, side="right") - 1, 0, len(starts) - 1)
-        out = []
-        for place, power, size, parts in zip(
-            (along, across),
-            self.power,
-            self._sizes,
-            (band[:, None] == np.arange(len(starts)), None),
-            strict=True,
-        ):
+        at = sparse.hstack([
+            _interpolating(along, nx, band * nx, len(starts) * nx), _interpolating(across, ny, 0, ny)
+        ])  # fmt: skip
+        terms = []
+        for n, power, size in zip((nx, ny), self.power, self._sizes, strict=True):
             k = np.flatnonzero(power[axis] > WEAK * power[axis].max())
-            turn = np.sqrt(power[axis][k]) * np.exp(2j * np.pi * k * place[:, None] / size)
-            both = np.hstack([turn.real, turn.imag])
-            out += [both] if parts is None else [both * p[:, None] for p in parts.T]
-        return np.hstack(out)
+            turn = np.sqrt(power[axis][k]) * np.exp(2j * np.pi * k * np.arange(n)[:, None] / size)
+            terms.append(np.hstack([turn.real, turn.imag]))
+        return at, block_diag(*[terms[0]] * len(starts), terms[1])
 
     def total(self, parts):
         """Sum of both on the grid's bins, (2, ny, nx)."""

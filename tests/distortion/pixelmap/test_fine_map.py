@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection, TableCorrection
-from jwst_hpastrom.distortion.pixelmap.fine_map import FineResiduals, SplineBase, bin_for, smooth_part
+from jwst_hpastrom.distortion.pixelmap.fine_map import FineResiduals, SplineBase, smooth_part
+from jwst_hpastrom.distortion.pixelmap.grid import bin_for
 
 
 def test_the_smooth_part_is_that_of_polynomial_and_table_together():

@@ -158,7 +158,9 @@ def test_wide_terms_that_residuals_do_not_tell_are_left_out():
     rng, grid = np.random.default_rng(6), Grid((512, 512), 8, 1)
     x, y = rng.uniform(0, 511, (2, 4000))
     field = RandomField.stationary(grid, np.full((2, 4), 1e-6))
-    some, all_of_them = (field.wide(0, x, y, np.full(4000, w)) for w in (1e4, 1e12))
+    some, all_of_them = (
+        at @ terms for at, terms in (field.wide(0, x, y, np.full(4000, w)) for w in (1e4, 1e12))
+    )
     assert 0 < some.shape[1] < 0.8 * all_of_them.shape[1]
     lost = all_of_them[:, 1e4 * np.sum(all_of_them**2, 0) <= 3]
     assert np.sqrt(np.mean(np.sum(lost**2, 1))) < 0.002

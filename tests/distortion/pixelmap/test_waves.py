@@ -81,7 +81,8 @@ def test_columns_have_the_covariance_of_what_is_drawn(axis):
     x, y = np.array([10.0, 30.0, 10.0, 70.0]), np.array([5.0, 5.0, 80.0, 40.0])
     at = grid.bilinear(x, y).toarray()
     waves = Waves(grid, waves.power)
-    for part, columns in ((waves, waves.columns(1, x, y)), (trend, trend.columns(x, y))):
+    waved, terms = waves.columns(1, x, y)
+    for part, columns in ((waves, waved @ terms), (trend, trend.columns(x, y))):
         drawn = [part.total(part.parts(rng.normal(size=part.white).astype("f4")))[1] for _ in range(4000)]
         values = np.array([at @ v.ravel() for v in drawn])
         size = np.mean(values**2)

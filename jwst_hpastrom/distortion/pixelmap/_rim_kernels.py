@@ -1,0 +1,122 @@
+"""Numba kernels for rims of voids: plain arrays in, plain arrays out."""
+
+import numpy as np
+from numba import njit
+
+from jwst_hpastrom.numerics.robust_kernels import FAST
+
+#: widths of the profile within which a rim is
+ACROSS = 4.0
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def rim_evidence(shape, orders, x, y, left, weight, variance):
+    """Log evidence of a rim's coefficients of this prior variance, against none.
+
+    ``shape`` and ``orders`` are those of `rims.profile`, ``left`` (2, n) weighed residuals, ``weight`` (2, n)
+    those of single ones. Returns it and the number of residuals on the rim.
+    """
+    c, s = np.cos(shape[4]), np.sin(shape[4])
+    a, b, width = np.exp(shape[2] + shape[3]), np.exp(shape[2] - shape[3]), np.exp(shape[5])
+    m = np.int64(0)
+    for k in orders:
+        m += 2 if k > 0 else 1
+    term = np.empty(m)
+    normal, right = np.zeros((2, m, m)), np.zeros((2, m))
+    strong = np.int64(0)
+    for i in range(x.size):
+        dx, dy = x[i] - shape[0], y[i] - shape[1]
+        u, v = (dx * c + dy * s) / a, (dy * c - dx * s) / b
+        r = np.sqrt(u * u + v * v) + 1e-9
+        if abs(r - 1.0) > ACROSS * width:
+            continue
+        rim = np.exp(-0.5 * ((r - 1.0) / width) ** 2)
+        j, most = 0, 0.0
+        for k in orders:
+            p, q = rim, 0.0
+            for _ in range(k):
+                p, q = (p * u - q * v) / r, (p * v + q * u) / r
+            term[j] = p
+            if k > 0:
+                term[j + 1] = q
+            most = max(most, abs(p), abs(q))
+            j += 2 if k > 0 else 1
+        strong += most > 0.3
+        for axis in range(2):
+            for k in range(m):
+                right[axis, k] += term[k] * left[axis, i]
+                for n in range(k + 1):
+                    normal[axis, k, n] += weight[axis, i] * term[k] * term[n]
+    gain = 0.0
+    for axis in range(2):
+        root, z = variance * normal[axis], right[axis]
+        for k in range(m):
+            for n in range(k + 1):
+                value = root[k, n] + (1.0 if n == k else 0.0)
+                for i in range(n):
+                    value -= root[k, i] * root[n, i]
+                root[k, n] = np.sqrt(value) if n == k else value / root[n, n]
+            for n in range(k):
+                z[k] -= root[k, n] * z[n]
+            z[k] /= root[k, k]
+            gain += 0.5 * variance * z[k] * z[k] - np.log(root[k, k])
+    return gain, strong
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _cost(shape, orders, x, y, left, weight, prior):
+    """Minus log evidence and prior of an ellipse, see `refine_rim`."""
+    oval, width, spread, smallest, biggest, variance, fewest, refused = prior
+    gain, strong = rim_evidence(shape, orders, x, y, left, weight, variance)
+    if strong < fewest:
+        gain = refused
+    outside = max(shape[2] - biggest, smallest - shape[2], 0.0) / 0.1
+    return 0.5 * ((shape[3] / oval) ** 2 + ((shape[5] - width) / spread) ** 2 + outside**2) - gain
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def refine_rim(start, steps, tolerance, trials, orders, x, y, left, weight, prior):
+    """Find the ellipse of the largest evidence near a first one, by the simplex of Nelder and Mead.
+
+    ``prior`` has the deviation of half the difference of the half-axes' logarithms; middle and deviation of
+    the width's logarithm; the limits of the half-axes'; the variance of the coefficients; the fewest
+    residuals on a rim, and the gain of one with fewer. Returns the ellipse and its cost.
+    """
+    n = start.size
+    simplex, cost = np.empty((n + 1, n)), np.empty(n + 1)
+    for k in range(n + 1):
+        simplex[k] = start
+        if k > 0:
+            simplex[k, k - 1] += steps[k - 1]
+        cost[k] = _cost(simplex[k], orders, x, y, left, weight, prior)
+    for _ in range(trials):
+        order = np.argsort(cost)
+        simplex, cost = simplex[order], cost[order]
+        if cost[n] - cost[0] <= tolerance:
+            break
+        middle = np.zeros(n)
+        for k in range(n):
+            middle += simplex[k] / n
+        back = 2.0 * middle - simplex[n]
+        other = _cost(back, orders, x, y, left, weight, prior)
+        if cost[0] <= other < cost[n - 1]:
+            simplex[n], cost[n] = back, other
+            continue
+        if other < cost[0]:
+            trial = 3.0 * middle - 2.0 * simplex[n]  # twice as far
+        elif other < cost[n]:
+            trial = 1.5 * middle - 0.5 * simplex[n]
+        else:
+            trial = 0.5 * (middle + simplex[n])
+        tried = _cost(trial, orders, x, y, left, weight, prior)
+        if other < cost[0]:
+            if tried >= other:
+                trial, tried = back, other
+        elif tried > min(other, cost[n]):
+            for k in range(1, n + 1):
+                simplex[k] = 0.5 * (simplex[0] + simplex[k])
+                cost[k] = _cost(simplex[k], orders, x, y, left, weight, prior)
+            continue
+        simplex[n], cost[n] = trial, tried
+    best = np.argmin(cost)
+    return simplex[best], cost[best]

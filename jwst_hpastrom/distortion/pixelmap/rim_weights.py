@@ -1,0 +1,118 @@
+"""Weights of residuals among which the stars, and waves and trend, are unknowns that are eliminated.
+
+The stars couple the residuals of their exposures, waves and trend those of the whole detector. Neither matrix
+is ever written out: each is a product of sparse ones and a small inverse, and a product with it costs a few
+operations a residual.
+"""
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import block_diag
+
+__all__ = ["EliminatingWeights"]
+
+
+class EliminatingWeights:
+    """Weights of the residuals of x and y, the stars' positions and some more unknowns eliminated.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n,)
+        Of single residuals, either axis.
+    gather : sparse matrix, shape (m, 2 n)
+        What residuals, of x and then of y, add to the stars' own unknowns.
+    spread : sparse matrix, shape (2 n, m)
+        What these then take from the residuals.
+    wide : sequence of two pairs of (sparse matrix (n, p), ndarray (p, k)), optional
+        Of each axis: more unknowns, whose prior is one, as a product.
+    """
+
+    def __init__(self, weights, gather, spread, wide=()):
+        self.weights = np.tile(np.asarray(weights, float), 2)
+        self.gather, self.spread = gather.tocsr(), spread.tocsr()
+        self.wide, self.inner = None, None
+        if wide:
+            at, terms = zip(*wide, strict=True)
+            self.wide = sparse.block_diag(at, format="csr", dtype=np.float32)
+            self.back = self.wide.T.tocsr()
+            self.bounds = np.cumsum([0] + [v.shape[0] for v in terms])
+            self.terms = [np.ascontiguousarray(v, np.float32) for v in terms]
+            # of the stars' unknowns
+            self.of_stars = (self.back @ sparse.diags_array(self.weights)) @ self.spread
+            self.inner = self._inner()
+
+    @classmethod
+    def of_frame(cls, frame, keep, wide=()):
+        """Weights of some of the pairs of a `StarFrame`.
+
+        Parameters
+        ----------
+        frame : `~jwst_hpastrom.distortion.solve.star_frame.StarFrame`
+        keep : ndarray of bool
+        wide : sequence
+            As of the class, at these pairs.
+        """
+        pairs, n, k = frame.pairs, int(keep.sum()), frame.basis.shape[1]
+        known, star = np.unique(pairs.star[keep], return_inverse=True)
+        exposure, basis, w = pairs.exposure[keep], frame.basis[keep], frame.w[keep]
+        # (n, unknown, axis on the sky, axis on the detector)
+        add = np.einsum("n,np,nac->npac", w, basis, frame.inverses[exposure])
+        take = np.einsum("nq,nqp,nca->npac", basis, frame.back[known][star], frame.matrices[exposure])
+        unknown = (star[:, None, None] * k + np.arange(k)[:, None]) * 2 + np.arange(2)
+        row = np.broadcast_to(unknown[..., None], add.shape).ravel()
+        column = np.broadcast_to(np.arange(n)[:, None, None, None] + n * np.arange(2), add.shape).ravel()
+        size = (2 * k * known.size, 2 * n)
+        gather = sparse.csr_array((add.ravel(), (row, column)), size)
+        spread = sparse.csr_array((take.ravel(), (column, row)), size[::-1])
+        return cls(w, gather, spread, wide)
+
+    @property
+    def diagonal(self):
+        """Weights of single residuals, the stars eliminated, shape (2, n)."""
+        own = self.spread.multiply(self.gather.T).sum(1)
+        return (self.weights * (1.0 - np.asarray(own).ravel())).reshape(2, -1)
+
+    def _about_stars(self, r):
+        """Product with residuals (2 n, ...), the stars alone eliminated."""
+        left = r - self.spread @ (self.gather @ r)
+        return (left.T * self.weights).T
+
+    def _in_terms(self, r):
+        """Products of the wide terms with residuals (2 n, ...)."""
+        image = self.back @ r.astype(np.float32)
+        parts = zip(self.terms, self.bounds, self.bounds[1:], strict=False)
+        return np.concatenate([v.T @ image[a:b] for v, a, b in parts])
+
+    def _of_terms(self, z):
+        """The wide terms times their unknowns, (2 n, ...)."""
+        split = np.split(z, [self.terms[0].shape[1]])
+        return self.wide @ np.concatenate([v @ part for v, part in zip(self.terms, split, strict=True)])
+
+    def _inner(self):
+        """Inverse normal matrix of the wide terms."""
+        terms = block_diag(*self.terms)
+        normal = self.back @ (sparse.diags_array(self.weights) @ self.wide) @ terms
+        normal -= self.of_stars @ ((self.gather @ self.wide) @ terms)
+        return np.linalg.inv(np.eye(terms.shape[1]) + terms.T @ normal).astype(np.float32)
+
+    def __matmul__(self, r):
+        """Product with residuals of x and then of y, shape (2 n,) or (2 n, m)."""
+        out = self._about_stars(r)
+        if self.inner is None:
+            return out
+        return self._about_stars(r - self._of_terms(self.inner @ self._in_terms(out)))
+
+    def parts(self, columns):
+        """What `product` needs of a few sparse columns (2 n, m); the last two of its second ones alone."""
+        weighed = sparse.diags_array(self.weights) @ columns
+        added, taken, wide = self.gather @ columns, self.spread.T @ weighed, None
+        if self.inner is not None:
+            image = (self.back @ weighed - self.of_stars @ added).toarray()
+            split = zip(self.terms, self.bounds, self.bounds[1:], strict=False)
+            wide = np.concatenate([v.T @ image[a:b] for v, a, b in split])
+        return columns.T.tocsr(), taken.T.tocsr(), wide, weighed.toarray(), added.toarray()
+
+    def product(self, one, other):
+        """Columns times weights times other columns, (m, k); both as `parts`."""
+        out = one[0] @ other[3] - one[1] @ other[4]
+        return out if self.inner is None else out - one[2].T @ (self.inner @ other[2])

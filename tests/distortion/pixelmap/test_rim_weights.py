@@ -1,0 +1,57 @@
+"""Weights with stars, waves and trend eliminated, against plain linear algebra."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights
+
+N = 40
+
+
+def turned(rng, wide=True):
+    """Stars in two exposures turned against each other, waves of both axes; and the plain matrix."""
+    star, angle = np.arange(N) // 2, np.where(np.arange(N) % 2, 0.7, 0.0)
+    w = rng.uniform(0.5, 2.0, N)
+    c, s = np.cos(angle), np.sin(angle)
+    to_sky = np.zeros((2 * (N // 2), 2 * N))
+    for a, row in enumerate(((c, s), (-s, c))):
+        for b, v in enumerate(row):
+            to_sky[2 * star + a, np.arange(N) + b * N] = v
+    heavy = np.diag(np.tile(w, 2))
+    own = np.linalg.inv(to_sky @ heavy @ to_sky.T + 0.3 * np.eye(len(to_sky)))
+    expected = heavy - heavy @ to_sky.T @ own @ to_sky @ heavy
+    terms = [(rng.normal(size=(N, 5)), rng.normal(size=(5, k))) for k in (3, 2)]
+    columns = np.zeros((2 * N, 5))
+    columns[:N, :3], columns[N:, 3:] = (a @ b for a, b in terms)
+    if wide:
+        product = expected @ columns
+        expected = expected - product @ np.linalg.solve(np.eye(5) + columns.T @ product, product.T)
+    of = EliminatingWeights(
+        w, sparse.csr_array(to_sky @ heavy), sparse.csr_array(to_sky.T @ own),
+        [(sparse.csr_array(a), b) for a, b in terms] if wide else (),
+    )  # fmt: skip
+    return of, expected
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_elimination_where_weights_mix_the_axes(wide):
+    rng = np.random.default_rng(1)
+    weights, expected = turned(rng, wide)
+    r = rng.normal(size=(2 * N, 3))
+    np.testing.assert_allclose(weights @ r, expected @ r, atol=1e-5)
+    np.testing.assert_allclose(weights @ r[:, 0], expected @ r[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_products_of_columns(wide):
+    rng = np.random.default_rng(2)
+    weights, expected = turned(rng, wide)
+    one, other = (sparse.random_array((2 * N, k), density=0.2, rng=rng, format="csr") for k in (4, 2))
+    found = weights.product(weights.parts(one), weights.parts(other))
+    np.testing.assert_allclose(found, one.T @ expected @ other.toarray(), atol=1e-5)
+
+
+def test_the_diagonal_is_without_the_stars():
+    weights, expected = turned(np.random.default_rng(3), wide=False)
+    np.testing.assert_allclose(weights.diagonal.ravel(), np.diag(expected), rtol=1e-12)
