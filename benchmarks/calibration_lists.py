@@ -21,10 +21,11 @@ PIXEL = 65.6  # mas
 # transformations of pairs
 
 
-def pairs(seed, n=400, shape="normal", parameters=6, trials=20):
+def pairs(seed, n=400, shape="normal", parameters=6, trials=20, by=20.0):
     """Errors of a transformation's zero point and corner, residuals bimodal, skewed or of few pairs.
 
-    ``skewed``: 40 % on one side by 20 errors (``slightly``: 20 %); ``bimodal``: halves at plus and minus 3.
+    ``skewed``: 40 % on one side ``by`` so many errors (``slightly``: 20 %); ``bimodal``: halves at plus and
+    minus 3.
     Fits that call themselves divided are left out; their share is ``flagged``.
     """
     rng = np.random.default_rng([seed, n])
@@ -33,7 +34,7 @@ def pairs(seed, n=400, shape="normal", parameters=6, trials=20):
         x, y = rng.uniform(0, 2048, (2, n))
         noise = rng.normal(0, 0.01, (2, n))
         if shape in ("skewed", "slightly"):
-            noise[0] += 0.2 * (rng.uniform(size=n) < (0.4 if shape == "skewed" else 0.2))
+            noise[0] += 0.01 * by * (rng.uniform(size=n) < (0.4 if shape == "skewed" else 0.2))
         if shape == "bimodal":
             noise += 0.03 * rng.choice((-1, 1), (2, n))
         fit = fit_linear(x, y, x + noise[0], y + noise[1], parameters=parameters)
@@ -337,6 +338,7 @@ def cluster(seed, sigma=0.1, n_cluster=200, n_field=2000, error=0.025, trials=2)
     }  # fmt: skip
 
 
+SHAPES = ("normal", "slightly", "skewed")
 PARTS = {
     "mosaics": [(mosaic, {}), (mosaic, {"columns": 6, "rows": 1}),
                 (mosaic, {"columns": 6, "rows": 1, "overlap": 0.3}),
@@ -346,7 +348,9 @@ PARTS = {
     ],
     "transformations": [(pairs, {"shape": s}) for s in ("normal", "skewed", "bimodal")]
     + [(pairs, {"n": n, "trials": 100}) for n in (5, 6, 8, 15)]
-    + [(pairs, {"n": n, "shape": s, "trials": 100}) for s in ("slightly", "skewed") for n in (40, 100)],
+    + [(pairs, {"n": n, "shape": s, "trials": 100}) for s in ("slightly", "skewed") for n in (40, 100)]
+    + [(pairs, {"n": n, "trials": 100, "shape": s}) for s in SHAPES for n in (20, 24, 28)]
+    + [(pairs, {"n": n, "shape": "skewed", "by": 6.0}) for n in (100, 400)],
     "magnitudes": [(faint_magnitudes, {"snr": q}) for q in (5.0, 7.0, 10.0, 20.0)]
     + [(faint_magnitudes, {"snr": 10.0, "exposures": k}) for k in (2, 3)],
     "ties": [(unknown_motions, {}), (unknown_motions, {"n": 30})]

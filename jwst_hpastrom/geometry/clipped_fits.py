@@ -15,17 +15,23 @@ FEW = 30
 FEWEST_HALVES = 20
 #: standard deviation of the pairs kept over that of the shortest half's, of many: of a normal distribution 1,
 #: of Student's with three degrees of freedom, clipped, 1.3; with 40 % off by 6 errors 1.6, by 20 errors 5.
-#: Above the first another start is tried, above the second it is taken
-WIDER, MUCH_WIDER = 1.25, 1.5
+#: Above it another start is tried
+WIDER = 1.25
+#: the same over the standard deviation of what clipping makes of that start, above which it is taken: of good
+#: pairs both are the same, with 40 % off by 6 errors 3
+MUCH_WIDER = 1.5
+#: mean of the others over their standard deviation, above which they are a kind of their own. Among fewer
+#: than `FEW` pairs chance finds narrow groups, with others on both sides
+ALIKE = 0.75
 #: fits to the best half of the pairs, each choosing the next half (Rousseeuw and van Driessen 1999)
 HALVINGS = 10
 #: pairs above which wrong ones do not tilt a fit to all; below it other starts are tried, from as few pairs
 #: as fix a transformation: where two in five are wrong three are all good in 20 % of the draws, and one of
 #: thirty draws is of good ones only in 99.9 % of the cases
 MANY, STARTS = 200, 30
-#: the same as `MUCH_WIDER` for few pairs, whose halves are uncertain: over the standard deviation of what
-#: clipping makes of the narrow group. Of good pairs both are the same
-FAR_WIDER = 2.0
+#: share of the pairs that is gathered first: of two equal kinds, which chance makes of two in five, a half
+#: has some of both. With 0.3 chance gathers a dozen pairs of twenty good ones
+SHARE = 0.4
 #: majorities over half of the pairs, in roots of their number, below which the others may be the right ones:
 #: 2.3 standard deviations of a count
 SURE = 1.15
@@ -89,7 +95,7 @@ class Clipping(NamedTuple):
 
     def tilted(self, n):
         """Whether wrong pairs may tilt a fit to ``n``: a linear one; polynomials are given more stars."""
-        return 0 < self.n_free <= 3 and FEW <= n < MANY
+        return 0 < self.n_free <= 3 and FEWEST_HALVES <= n < MANY
 
 
 def fit_clipped(solve, pairs, how):
@@ -166,7 +172,7 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     nothing is clipped. The shortest half of the residuals is narrow all the same. Halves that differ have no
     majority: both stay.
     """
-    finite, n = pairs.finite, int(keep.sum())
+    finite, n = pairs.finite, int(pairs.finite.sum())
     if n < FEWEST_HALVES:
         return None, False
     residuals = [(d * r)[keep] for d, r in zip(fitted[1:], root, strict=True)]
@@ -179,26 +185,29 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     sizes, off = _from_halves(fitted, root, keep, tiny)
     if not tilted and all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):
         return None, equal
-    sizes, off = _best_halves(solve, off, root, pairs, tiny, how)
+    off = _best_halves(solve, off, root, pairs, tiny, how)
     new = finite & (off <= NEAR)
-    narrow = any(w > MUCH_WIDER * (1 + 3 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True))
-    if tilted and new.sum() >= how.min_stars:
-        try:
-            new, own = _clip(solve, pairs, how, new, root, tiny)
-        except NotEnoughStarsError:
-            return None, equal
-        m = int(new.sum())
-        wider = FAR_WIDER * (1 + 3 / np.sqrt(n)) * np.sqrt(m / max(m - how.n_free, 1))
-        own = [np.std((d * r)[new]) for d, r in zip(own[1:], root, strict=True)]
-        narrow = any(w > wider * o for w, o in zip(wide, own, strict=True))
+    if new.sum() < how.min_stars:
+        return None, equal
+    try:
+        new, own = _clip(solve, pairs, how, new, root, tiny)
+    except NotEnoughStarsError:
+        return None, equal
+    m = int(new.sum())
+    wider = MUCH_WIDER * (1 + 3 / np.sqrt(n)) * np.sqrt(m / max(m - how.n_free, 1))
+    residuals = [d * r for d, r in zip(own[1:], root, strict=True)]
+    narrow = [z for w, z in zip(wide, residuals, strict=True) if w > wider * np.std(z[new])]
+    if n < FEW:
+        others = finite & ~new
+        narrow = [z for z in narrow if abs(np.mean(z[others])) > ALIKE * np.std(z[others])]
     # more than chance makes of halves
     clear, sure = (0.5 * n + c * np.sqrt(n) for c in (0.5, SURE))
     chosen = new if narrow and new.sum() >= max(clear, how.min_stars) else None
-    return chosen, equal or bool(narrow and 0.5 * n - SURE * np.sqrt(n) < new.sum() < sure)
+    return chosen, equal or (bool(narrow) and 0.5 * n - SURE * np.sqrt(n) < new.sum() < sure)
 
 
 def _best_halves(solve, off, root, pairs, tiny, how):
-    """Return the smallest sizes of halves and distances in units of them, of several starts.
+    """Return distances of all pairs from the narrowest group of several starts, in units of its size.
 
     The fit to all pairs is one start; among few pairs wrong ones have tilted it, and fits to a handful of
     them, drawn by a fixed seed, are others: the narrowest is followed to its end.
@@ -211,34 +220,33 @@ def _best_halves(solve, off, root, pairs, tiny, how):
         for _ in range(STARTS):
             some = np.zeros(finite.size, bool)
             some[rng.choice(in_order, few, replace=False)] = True
-            starts.append(_from_halves(solve(some), root, finite, tiny)[1])
+            starts.append(_from_halves(solve(some), root, finite, tiny, SHARE)[1])
     followed = []
     for start in starts:
-        halves = [_half(start, inside)]
-        sizes, off = _from_halves(solve(halves[-1]), root, finite, tiny)
-        followed.append((sizes[0] * sizes[1], sizes, off))
-    _, sizes, off = min(followed, key=lambda s: s[0])
+        sizes, off = _from_halves(solve(_nearest(start, inside)), root, finite, tiny, SHARE)
+        followed.append((sizes[0] * sizes[1], off))
+    off = min(followed, key=lambda s: s[0])[1]
     half = np.zeros(finite.size, bool)
     for _ in range(HALVINGS):
-        new = _half(off, inside)
+        new = _nearest(off, inside)
         if np.array_equal(new, half):
             break
         half = new
-        sizes, off = _from_halves(solve(half), root, finite, tiny)
-    return sizes, off
+        off = _from_halves(solve(half), root, finite, tiny, SHARE)[1]
+    return off
 
 
-def _half(off, inside):
-    """Return the nearest half of the pairs."""
+def _nearest(off, inside):
+    """Return the nearest `SHARE` of the pairs."""
     new = np.zeros(off.size, bool)
-    new[inside[np.argsort(off[inside], kind="stable")[: inside.size // 2 + 1]]] = True
+    new[inside[np.argsort(off[inside], kind="stable")[: int(SHARE * inside.size) + 1]]] = True
     return new
 
 
-def _from_halves(fitted, root, among, tiny):
+def _from_halves(fitted, root, among, tiny, share=0.5):
     """Return the sizes of the shortest halves in either axis, and distances of all pairs in units of them."""
     residuals = [d * r for d, r in zip(fitted[1:], root, strict=True)]
-    halves = [shortest_half(r[among]) for r in residuals]
+    halves = [shortest_half(r[among], share) for r in residuals]
     sizes = [max(s, tiny) for _, s in halves]
     off = [(r - middle) / s for r, (middle, _), s in zip(residuals, halves, sizes, strict=True)]
     return sizes, np.hypot(*off)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 __all__ = [
     "MAD_TO_SIGMA",
@@ -69,7 +70,7 @@ def sigma_about_zero(values: ArrayLike, axis: int | None = None) -> Any:
     return MAD_TO_SIGMA * np.median(np.abs(values), axis=axis)
 
 
-def shortest_half(values: ArrayLike) -> tuple[float, float]:
+def shortest_half(values: ArrayLike, share: float = 0.5) -> tuple[float, float]:
     """Middle of the shortest half of a sample, and the standard deviation that its width would be of.
 
     The other values may be anywhere, even all on one side (Rousseeuw and Leroy 1987, Robust Regression and
@@ -79,6 +80,9 @@ def shortest_half(values: ArrayLike) -> tuple[float, float]:
     ----------
     values : array-like
         Sample, no NaN, not empty.
+
+    share : float
+        Of the sample, where it is not a half.
 
     Examples
     --------
@@ -91,10 +95,11 @@ def shortest_half(values: ArrayLike) -> tuple[float, float]:
     (True, True, True)
     """
     values = np.sort(np.asarray(values, float))
-    half = values.size // 2 + 1
-    width = values[half - 1 :] - values[: values.size - half + 1]
+    n = min(int(share * values.size) + 1, values.size)
+    width = values[n - 1 :] - values[: values.size - n + 1]
     first = int(width.argmin())
-    return 0.5 * (values[first] + values[first + half - 1]), 0.5 * MAD_TO_SIGMA * float(width[first])
+    sigma = 0.5 * float(width[first]) / float(ndtri(0.5 + 0.5 * share))
+    return 0.5 * (values[first] + values[first + n - 1]), sigma
 
 
 def median_chi2(dof: Any) -> Any:

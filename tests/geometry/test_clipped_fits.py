@@ -44,6 +44,33 @@ def test_wrong_pairs_among_few_are_left_out_or_told(n, share):
         assert not fit.divided or bad.mean() > 0.25
 
 
+@pytest.mark.parametrize(("n", "share"), [(20, 0.2), (24, 0.3), (28, 0.4)])
+def test_two_dozen_pairs_are_right_or_told(n, share):
+    """A handful of wrong ones tilts the fit as far; where they are as many as the good ones, that is said."""
+    z, divided, good = [], 0, 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, n])
+        x, y = rng.uniform(0, 2048, (2, n))
+        noise = rng.normal(0, NOISE, (2, n))
+        good += fit_linear(x, y, x + noise[0], y + noise[1]).divided
+        noise[0] += 20 * NOISE * (rng.uniform(size=n) < share)
+        fit = fit_linear(x, y, x + noise[0], y + noise[1])
+        divided += fit.divided
+        if not fit.divided:
+            error = np.sqrt(fit.variance(np.array([1024.0]), np.array([1024.0]))[0, 0])
+            z.append((fit.transform.forward(1024.0, 1024.0)[0] - 1024.0) / error)
+    assert np.sqrt(np.mean(np.square(z))) < 1 + 3 / np.sqrt(2 * len(z))  # three of its own errors
+    assert good < 0.25 * 40
+    assert divided > good
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4])
+def test_many_pairs_that_are_wrong_by_six_errors_are_mostly_left_out(share):
+    d, wrong = offsets(fit_linear, 6.0, share, seeds=12)
+    assert np.median(wrong) < 0.1 * share * 400  # clipping at 4.2 errors keeps 4 %
+    assert np.median(np.abs(d)) < 3.0
+
+
 @pytest.mark.parametrize("n_bad", [18, 20])
 def test_two_kinds_of_pairs_nearly_as_many_are_told(n_bad):
     for seed in range(10):
