@@ -5,12 +5,15 @@ of a file, and a triad a = b + s c of numba. The field is the simulation's own, 
 
     python benchmarks/road.py [--dense] [--warm-only] [--kernels]
 
-With --kernels: what is compiled, each function's own seconds, and in how many kinds of arguments.
+With --kernels, on one core, so that no other process compiles ahead: what is compiled, each function's own
+seconds, in how many kinds of arguments, and whether the package's list of kernels to compile ahead (which
+--list writes anew) is that of this road.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -106,7 +109,7 @@ def watch(clock):
 
     class Compiling(event.Listener):
         def __init__(self):
-            self.open, self.own = [], {}
+            self.open, self.own, self.called = [], {}, []
 
         def on_start(self, event):
             clock.enter("compile")
@@ -116,20 +119,23 @@ def watch(clock):
             clock.leave()
             start, inner = self.open.pop()
             spent = time.process_time() - start
+            kernel = event.data["dispatcher"]
+            function = kernel.py_func
             if self.open:
                 self.open[-1][1] += spent
-            function = event.data["dispatcher"].py_func
+            elif function.__module__.startswith("jwst_hpastrom."):
+                self.called.append((kernel, event.data["args"]))
             name = f"{function.__module__.removeprefix('jwst_hpastrom.')}.{function.__name__}"
             self.own.setdefault(name, []).append(spent - inner)
 
     listener = Compiling()
     event.register("numba:compile", listener)
-    return listener.own
+    return listener
 
 
 def child(folder, out):
-    """Run the pipeline in this process and print the seconds by part."""
-    clock = Stopwatch()
+    """Run the pipeline in this process and write the seconds by part."""
+    clock, begun = Stopwatch(), time.monotonic()
     clock.enter("import")
     from jwst_hpastrom.steps import (
         DistortionRefineStep,
@@ -141,13 +147,21 @@ def child(folder, out):
     )
 
     assert all((DistortionRefineStep, EPSFBuildStep, EPSFFitStep, MasterFrameStep, ProperMotionStep))
-    compiled = watch(clock)
+    compiler = watch(clock)
     clock.leave()
     files = json.loads((Path(folder) / "files.json").read_text())
     HPAstromPipeline(output_dir=out, reference_catalog=files["catalog"]).run(files["association"])
     clock.turn()
-    (Path(out) / "seconds.json").write_text(json.dumps(clock.seconds))
-    (Path(folder) / f"{Path(out).name}_kernels.json").write_text(json.dumps(compiled))
+    from jwst_hpastrom.steps.execution.ahead import line_of
+
+    found = {
+        "seconds": clock.seconds,
+        "wall": time.monotonic() - begun,
+        "others": sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]),
+        "compiled": compiler.own,
+        "called": list(dict.fromkeys(line_of(*call) for call in compiler.called)),
+    }
+    Path(folder, f"{Path(out).name}.json").write_text(json.dumps(found))
 
 
 def triad(n=1 << 22, repeat=20):
@@ -180,7 +194,7 @@ def disk(folder, n=1 << 27):
 
 
 def size_of(folder):
-    return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file() and p.name != "seconds.json")
+    return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
 
 
 def list_kernels(compiled, shown=0.3):
@@ -194,11 +208,32 @@ def list_kernels(compiled, shown=0.3):
             print(f"{name:60s} {spent:6.2f} s {kinds:2d}")
 
 
+def compare_list(called, write):
+    """Say whether the package's list of kernels is that of a cold run, or write it."""
+    from jwst_hpastrom.steps.execution import ahead
+
+    missing, more = (sorted(set(a) - set(b)) for a, b in ((called, ahead.listed()), (ahead.listed(), called)))
+    print(f"\n{len(called)} kernels called; not in the package's list: {missing}; only there: {more}")
+    if write:
+        Path(ahead.__file__).with_name(ahead.LIST).write_text("\n".join(called) + "\n")
+
+
+def run_child(folder, out, environment, alone):
+    """Run the pipeline in a process of its own, on one core if ``alone``; return what it found."""
+    command = [sys.executable, __file__, "--child", folder, str(out)]
+    command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command] if alone else command
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout[-2000:] + done.stderr[-4000:])
+    return json.loads(Path(folder, f"{out.name}.json").read_text())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dense", action="store_true", help="18 exposures of 20,000 stars, not 4 of 1,200")
     parser.add_argument("--warm-only", action="store_true", help="with the compiled functions that are there")
     parser.add_argument("--kernels", action="store_true", help="list what is compiled, too")
+    parser.add_argument("--list", action="store_true", help="write the package's list of kernels, too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -224,20 +259,20 @@ def main():
         for state in ("warm",) if args.warm_only else ("cold", "warm"):
             out = Path(folder) / state
             out.mkdir()
-            command = [sys.executable, __file__, "--child", folder, str(out)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(done.stdout[-2000:] + done.stderr[-4000:])
-            seconds = json.loads((out / "seconds.json").read_text())
+            found = run_child(folder, out, environment, args.kernels or args.list)
+            seconds = found["seconds"]
             data, total = read + size_of(out), sum(seconds.values())
             print(f"\n{state}: {total:.1f} CPU s; {data / 1e6:.0f} MB at the disk's speed take "
-                  f"{data * byte:.2f} s, 1/{total / (data * byte):.0f} of it")  # fmt: skip
+                  f"{data * byte:.2f} s, 1/{total / (data * byte):.0f} of it; {found['others']:.1f} CPU s of "
+                  f"other processes; {found['wall']:.0f} s on the clock")  # fmt: skip
             print(f"{'part':28s} {'CPU s':>8s} {'share':>6s} {'/ bytes':>8s} {'/ 10⁹ triad':>11s}")
             for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
                 print(f"{part:28s} {spent:8.2f} {spent / total:6.1%} {spent / (data * byte):8.2f} "
                       f"{spent / flop:11.1f}")  # fmt: skip
             if args.kernels:
-                list_kernels(json.loads(Path(folder, f"{state}_kernels.json").read_text()))
+                list_kernels(found["compiled"])
+            if state == "cold" and (args.kernels or args.list):
+                compare_list(found["called"], args.list)
     return 0
 
 

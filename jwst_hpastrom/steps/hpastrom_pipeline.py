@@ -13,6 +13,7 @@ from jwst_hpastrom.steps._errors import ErrorsByCause, errors_by_cause
 from jwst_hpastrom.steps.distortion_refine_step import DistortionRefineStep
 from jwst_hpastrom.steps.epsf_build_step import EPSFBuildStep
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
+from jwst_hpastrom.steps.execution.ahead import compiling_ahead
 from jwst_hpastrom.steps.master_frame_step import MasterFrameStep
 from jwst_hpastrom.steps.pipeline.calibration import calibrate
 from jwst_hpastrom.steps.pipeline.choices import Choices
@@ -60,7 +61,8 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     def process(self, input_data):
         """Run all Steps on an association."""
         with errors_by_cause(input_data if isinstance(input_data, str | Path) else self.class_alias):
-            product = self._run(input_data)
+            with compiling_ahead(self.workers):
+                product = self._run(input_data)
             self._tell(product)
 
     def _tell(self, product):

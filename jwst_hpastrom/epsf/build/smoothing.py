@@ -1,13 +1,14 @@
 """Constraints on an ePSF grid: radius-dependent smoothing and the centering convention."""
 
 import numpy as np
-from scipy.fft import fft2, fftfreq, ifft2
+from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from scipy.ndimage import convolve1d, map_coordinates, spline_filter
 
 from jwst_hpastrom.epsf.resampling import FINER, moved, upsampled
 
 __all__ = ["center_offsets", "low_pass", "recenter", "smooth_update", "within_band"]
 
+SPLINE_REACH = 16  # samples: a cubic spline's coefficients know of what is farther to less than 1e-9
 TAPER = 1.2  # waves are let through up to the band limit, and none beyond this many times it
 
 
@@ -61,9 +62,9 @@ def within_band(stack, limit):
     """
     border = min(16, stack.shape[-1] - 1)  # mirrored: the wings do not end at the grid's border
     padded = np.pad(stack, ((0, 0), (border, border), (border, border)), mode="reflect")
-    f = fftfreq(padded.shape[-1])
-    beyond = np.clip((np.hypot(f, f[:, None]) / limit - 1) / (TAPER - 1), 0, 1)
-    out = ifft2(fft2(padded) * np.cos(0.5 * np.pi * beyond) ** 2).real
+    side = padded.shape[-1]
+    beyond = np.clip((np.hypot(rfftfreq(side), fftfreq(side)[:, None]) / limit - 1) / (TAPER - 1), 0, 1)
+    out = irfft2(rfft2(padded) * np.cos(0.5 * np.pi * beyond) ** 2, padded.shape[-2:])
     return out[:, border:-border, border:-border]
 
 
@@ -122,7 +123,10 @@ def center_offsets(psf, oversampling):
     dx, dy : float
         Position of the center, pixels (Anderson & King 2000).
     """
-    coeff, step = spline_filter(upsampled(psf, FINER), order=3, mode="mirror"), FINER * oversampling
+    fine, step = upsampled(psf, FINER), FINER * oversampling
+    first = max(fine.shape[0] // 2 - 2 * step - SPLINE_REACH, 0)
+    box = slice(first, fine.shape[0] - first)
+    coeff = spline_filter(fine[box, box], order=3, mode="mirror")
     c, dx, dy = coeff.shape[0] // 2, 0.0, 0.0
 
     def value(x, y):
