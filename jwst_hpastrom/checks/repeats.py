@@ -32,6 +32,8 @@ OTHER = (
 SHUFFLED = "magnitudes of this list that are other stars'"
 #: times the usual error of a zero point: its stars do not agree
 SCATTERED = 2.0
+#: magnitudes that stars of a list span at most; beyond, the numbers are no magnitudes
+SPAN = 8.0
 EXCHANGED = "x and y of this list exchanged or mirrored, or another detector's pixels"
 
 
@@ -313,6 +315,6 @@ def zero_points(exposures):
             (None, 0.75),
             about=str(row["exposure"]),
             rank=15,
-            causes=(SHUFFLED, *causes) if error[k] > SCATTERED * usual else causes,
+            causes=(SHUFFLED, *causes) if error[k] > SCATTERED * usual and value < SPAN else causes,
             remedy="calibrate the exposures alike; positions do not need it",
         )
