@@ -24,6 +24,9 @@ WRONG = "positions of this list that are wrong for all or a part of its stars"
 ERRORS = "errors of this list that are too small"
 ALL_LATE = "epochs of all lists that are wrong alike, or another reference epoch of Gaia's table"
 REFERENCE = "errors of the reference catalog that are too small"
+OTHERS = "motions of the reference catalog that are other stars': a column that was sorted or shuffled"
+#: rank correlation that motions of the same stars have, unless errors hide them
+NO_RELATION = 0.2
 LISTS = f"{SMALL} for bright stars"
 #: epochs from which on residuals show what the lists' errors lack
 FEW_EPOCHS = 5
@@ -245,6 +248,6 @@ def _columns(references):
         return (f"pmra of the reference catalog {COS_DEC[power]}", REFERENCE)
     # the frame bends toward wrong signs, and little is left of the correlation then
     turned = [c for c, r in zip(AXES, same, strict=True) if r < -0.3 or (r < 0.3 and np.max(same) > 0.7)]
-    return (
-        (f"{' and '.join(turned)} of the reference catalog with the other sign", REFERENCE) if turned else ()
-    )
+    if turned:
+        return (f"{' and '.join(turned)} of the reference catalog with the other sign", REFERENCE)
+    return (OTHERS, REFERENCE) if np.max(np.abs((*same, *other))) < NO_RELATION else ()

@@ -33,6 +33,15 @@ def test_a_missing_factor_is_bad_whatever_the_declination_makes_of_it(power, cau
     assert not [c for c in few if c.verdict == "bad"]
 
 
+def test_motions_of_other_stars_are_named():
+    meta = {"n_epochs": 7} | dict.fromkeys(
+        ("correlation_pmra", "correlation_pmdec", "crossed_pmra", "crossed_pmdec"), 0.05
+    )
+    references = Table({"significance": np.full(40, 2.6), "kept": np.ones(40, bool)}, meta=meta)
+    first = run_checks(Evidence(references=references))[0]
+    assert first.causes[0].startswith("motions of the reference catalog that are other stars'")
+
+
 @pytest.mark.parametrize(
     ("time", "share", "loo", "verdict", "cause"),
     [
