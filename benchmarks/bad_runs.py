@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import FK5, SkyCoord
+from astropy.coordinates import FK4, FK5, BarycentricTrueEcliptic, Galactic, SkyCoord
 from astropy.table import Table, vstack
 
 from jwst_hpastrom.checks import Evidence, check_folder, condense, overall, run_checks
@@ -237,6 +237,72 @@ def stay(lists):
             lists[k][c] += rng.normal(0, 1, len(lists[k])) * np.asarray(lists[k]["x_err"])
 
 
+def sky(catalog, frame):
+    """Positions in another frame, in columns that are named as before."""
+    found = SkyCoord(catalog["ra"], catalog["dec"], unit="deg").transform_to(frame)
+    lon, lat = list(found.get_representation_component_names().items())[:2]
+    put(catalog, ra=getattr(found, lon[0]).deg, dec=getattr(found, lat[0]).deg)
+
+
+def turned_motions(catalog, degrees):
+    """Motions along other axes, as those of a rolled detector or of Galactic coordinates."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    a, b = (np.array(catalog[n]) for n in MOTIONS)
+    put(catalog, pmra=c * a - s * b, pmdec=s * a + c * b)
+
+
+def of_half(function):
+    """Return a change of every second row, as where two catalogs are stacked."""
+
+    def change(catalog):
+        part = catalog[::2].copy()
+        function(part)
+        for name in catalog.colnames:
+            catalog[name][::2] = part[name]
+
+    return change
+
+
+def ghosts(catalog, mas, part=0.5):
+    """A part of the stars a second time, off by so much."""
+    again = catalog[: int(part * len(catalog))].copy()
+    again["dec"] += mas / 3.6e6
+    return vstack([catalog, again], metadata_conflicts="silent")
+
+
+def more(table, number, *columns):
+    """Rows that are no stars, drawn over the field."""
+    rng = np.random.default_rng(11)
+    rows = table[rng.integers(0, len(table), number)]
+    for c in columns:
+        rows[c] = rng.uniform(np.min(table[c]), np.max(table[c]), number)
+    return vstack([table, rows], metadata_conflicts="silent")
+
+
+def tiles(catalog, mas):
+    """A mosaic whose tiles of 20 arcsec are off by so much each."""
+    rng = np.random.default_rng(12)
+    x, y = ((np.asarray(catalog[c]) - np.min(catalog[c])) * 180 for c in ("ra", "dec"))
+    x, y = (v.astype(int) for v in (x * _cos(catalog), y))
+    step = rng.normal(0, mas / 3.6e6, (2, x.max() + 1, y.max() + 1))
+    put(catalog, ra=catalog["ra"] + step[0][x, y] / _cos(catalog), dec=catalog["dec"] + step[1][x, y])
+
+
+def add(table, column, size, of):
+    """What goes with another column, as charge-transfer losses go with magnitude."""
+    table[column] += size * (np.asarray(of) - np.mean(of))
+
+
+def scattered(t, pixels):
+    t["x"] += np.random.default_rng(13).normal(0, pixels, len(t))
+
+
+def degree(p, most):
+    """A polynomial without its higher terms."""
+    low = np.array([sum(k) for k in polynomial_terms(p.degree, 1)]) <= most
+    return {"a": p.a * low, "b": p.b * low}
+
+
 def every(function):
     """Return a change of all lists."""
     return lambda lists, catalog, correction: [function(t) for t in lists] and None
@@ -281,6 +347,11 @@ def of_another_field(t):
     rows = slice(0, min(len(t), len(other)))
     for c in ("x", "y", "ra", "dec", "mag", "flux"):
         t[c][rows] = other[c][rows]
+
+
+def of_one(lists, function):
+    out = function(lists[1])
+    lists[1] = out if isinstance(out, Table) else lists[1]
 
 
 def cut(n, c, d, rows):
@@ -379,6 +450,44 @@ CATALOGS |= {
     "motions_as_strings": ((None, "column"), lambda c: as_strings(c, *MOTIONS, *PM)),
     "of_another_field": (NONE, lambda c: simulate(Field(seed=900))[1]),
 }  # fmt: skip
+HALF = ("a part", "two epochs")
+CATALOGS |= {
+    "motions_in_radians": (("unit",), lambda c: times(c, np.pi / 180 / 3.6e6, MOTIONS + PM)),
+    "positions_in_radians": (NONE, lambda c: times(c, np.pi / 180, ("ra", "dec"))),
+    "equinox_1950": (NONE, lambda c: sky(c, FK4(equinox="B1950"))),
+    "galactic": (NONE, lambda c: sky(c, Galactic())),
+    "ecliptic": (NONE, lambda c: sky(c, BarycentricTrueEcliptic())),
+    "motions_turned_by_-60": (("turned",), lambda c: turned_motions(c, -60)),
+    "motions_turned_by_38": (("turned",), lambda c: turned_motions(c, 38)),
+    "motions_turned_by_150": (("turned",), lambda c: turned_motions(c, 150)),
+    "motions_turned_by_8": (("turned",), lambda c: turned_motions(c, 8)),
+    "motions_of_next_row": (OTHERS, lambda c: put(c, **{n: np.roll(c[n], 1) for n in MOTIONS})),
+    "motions_shrunk": (EPOCHS, lambda c: [about(c[n], 0.5) for n in MOTIONS] and None),
+    "motions_all_the_mean": (("one constant",), lambda c: put(c, **{n: np.mean(c[n]) for n in MOTIONS})),
+    "motions_relative": ((None,), lambda c: put(c, **{n: c[n] - np.mean(c[n]) for n in MOTIONS})),
+    "errors_exchanged": (("error",), lambda c: [exchange(c, *n) for n in zip(POS, PM, strict=True)] and None),
+    "exchanged_in_half": (HALF, of_half(lambda c: exchange(c, *MOTIONS))),
+    "pmra_sign_in_half": (HALF, of_half(lambda c: times(c, -1, MOTIONS[:1]))),
+    "cos_dec_missing_in_half": (HALF, of_half(lambda c: put(c, pmra=c["pmra"] / _cos(c)))),
+    "unit_in_half": (HALF, of_half(lambda c: times(c, 1e-3, MOTIONS))),
+    "shifted_in_half": (HALF, of_half(lambda c: put(c, dec=c["dec"] + 15 / 3.6e6))),
+    "half_twice_20_mas_off": ((None, "twice", *HALF), lambda c: ghosts(c, 20)),
+    "half_twice_100_mas_off": ((None, "twice", *HALF), lambda c: ghosts(c, 100)),
+    "half_twice_500_mas_off": ((None, "twice", *HALF), lambda c: ghosts(c, 500)),
+    "half_twice_at_another_epoch": (
+        (None, "twice", *HALF),
+        lambda c: [carried(again := c[::2].copy(), 9.7), vstack([c, again], metadata_conflicts="silent")][1],
+    ),
+    "no_stars_added": ((None,), lambda c: more(c, 3 * len(c), "ra", "dec")),
+    "brightest_20": ((None, "stars"), lambda c: c[np.argsort(c["mag"])[:20]]),
+    "one_axis_scaled": ((None, "scaled"), lambda c: about(c["ra"], 1.0005)),
+    "bent": (BENT, lambda c: put(c, dec=c["dec"] + 10 / 3.6e6 * ((c["dec"] + 69.5) / 0.0217) ** 2)),
+    "tiles_off": (("positions", *BENT), lambda c: tiles(c, 4)),
+    "positions_with_magnitude": (("bright and faint",), lambda c: add(c, "dec", 2 / 3.6e6, c["mag"])),
+    "epoch_jd": (EPOCHS, lambda c: c.meta.update(epoch=2453844.5)),
+    "epoch_in_text": ((None, "epoch"), lambda c: c.meta.update(epoch="2006-04-20")),
+    "epoch_missing": (EPOCHS, lambda c: c.meta.pop("epoch") and None),
+}  # fmt: skip
 LISTS = {
     "one_exchanged": (("x and y",), lambda t: exchange(t, "x", "y")),
     "one_mirrored": (("x and y",), lambda t: put(t, x=2047 - t["x"])),
@@ -412,9 +521,22 @@ LISTS |= {
     "one_x_sorted": (("stars", "does not fit"), lambda t: put(t, x=np.sort(t["x"]))),
     "one_magnitudes_99_of_third": ((None, "mag"), lambda t: filled(t, 99.0, "mag")),
 }
+LISTS |= {
+    "one_with_noise": (("noise", "stars"), lambda t: more(t, 4000, "x", "y")),
+    "one_trailed": (("this exposure", "errors of this list"), lambda t: scattered(t, 0.1)),
+    "one_rows_shuffled": (
+        (None, "stars", "fit this exposure"),
+        lambda t: put(t, x=np.where(np.arange(len(t)) % 10, t["x"], np.roll(t["x"], 1))),
+    ),
+    "one_magnitudes_of_next_row": (("magnitudes of this list",), lambda t: put(t, mag=np.roll(t["mag"], 1))),
+    "one_half_a_year": ((None, "time"), lambda t: later(t, 0.5)),
+    "one_skewed": ((None,), lambda t: put(t, x=t["x"] + 0.002 * (t["y"] - 1024))),
+    "one_bent": ((None, "fit this exposure"), lambda t: put(t, x=t["x"] + 0.1 * (t["y"] / 1024 - 1) ** 2)),
+    "one_with_magnitude": ((None, "bright and faint"), lambda t: add(t, "y", 0.02, t["mag"])),
+}  # fmt: skip
 RUNS = {
     **{name: (words, lambda n, c, d, f=f: f(c)) for name, (words, f) in CATALOGS.items()},
-    **{f"list_{name}": (words, lambda n, c, d, f=f: f(n[1])) for name, (words, f) in LISTS.items()},
+    **{f"list_{name}": (words, lambda n, c, d, f=f: of_one(n, f)) for name, (words, f) in LISTS.items()},
     "lists_exchanged": (("x and y",), every(lambda t: exchange(t, "x", "y"))),
     "lists_errors_tenth": (("star lists that are too small",), every(lambda t: times(t, 0.1, XY))),
     "lists_errors_third": (("star lists that are too small",), every(lambda t: times(t, 1 / 3, XY))),
@@ -450,6 +572,23 @@ RUNS = {
     "distortion_identity": (BENT, lambda n, c, d: bent(d, lambda p: {"a": 0 * p.a, "b": 0 * p.b})),
     "distortion_of_another": (BENT, lambda n, c, d: distortion(np.random.default_rng(98))),
     "distortion_mirrored": (BENT, lambda n, c, d: bent(d, turned(0, -1))),
+    "distortion_sign": (BENT, lambda n, c, d: bent(d, lambda p: {"a": -p.a, "b": -p.b})),
+    "distortion_exchanged": (BENT, lambda n, c, d: bent(d, lambda p: {"a": p.b, "b": p.a})),
+    "distortion_half": (BENT, lambda n, c, d: bent(d, lambda p: {"a": p.a / 2, "b": p.b / 2})),
+    "distortion_98_percent": (BENT, lambda n, c, d: bent(d, lambda p: {"a": 0.98 * p.a, "b": 0.98 * p.b})),
+    "distortion_degree_2": (BENT, lambda n, c, d: bent(d, lambda p: degree(p, 2))),
+    "distortion_off_center": (BENT, lambda n, c, d: bent(d, lambda p: {"center": p.center + 500.0})),
+    "lists_with_magnitude": (("bright and faint",), every(lambda t: add(t, "y", 0.02, t["mag"]))),
+    "lists_integer": (("rounded",), every(lambda t: put(t, **{c: np.round(t[c]) for c in "xy"}))),
+    "lists_rolled": (("rotated", "roll"), every(lambda t: rolled(t, 0.5))),
+    "lists_wcs_mirrored": (("x and y", "mirror", "in common"), every(lambda t: about(t["ra"], -1))),
+    "lists_two_half_a_year": ((None, "time"), lambda n, c, d: [later(t, 0.5) for t in n[:2]] and None),
+    "lists_two_of_filter_named": (
+        ("F090W",),
+        lambda n, c, d: [t.meta.update(filter="F090W") for t in n[:2]] and None,
+    ),
+    "lists_with_noise": ((None, "noise"), lambda n, c, d: [more(t, 4000, "x", "y") for t in n]),
+    "lists_wcs_of_one": (("guide star", "WCS"), lambda n, c, d: put(n[1], ra=n[1]["ra"] + 4 / 3600)),
     **{f"distortion_turned_{90 * k}": (BENT, lambda n, c, d, k=k: bent(d, turned(k))) for k in (1, 2, 3)},
 }
 

@@ -20,8 +20,13 @@ __all__ = [
 MOTION, AXES = "hp_proper_motion", ("pmra", "pmdec")
 LATE = "a wrong epoch of this list"
 OTHER_LATE = "a wrong epoch of this list, or of another of the three"
+WRONG = "positions of this list that are wrong for all or a part of its stars"
+ERRORS = "errors of this list that are too small"
 ALL_LATE = "epochs of all lists that are wrong alike, or another reference epoch of Gaia's table"
 REFERENCE = "errors of the reference catalog that are too small"
+OTHERS = "motions of the reference catalog that are other stars': a column that was sorted or shuffled"
+#: rank correlation that motions of the same stars have, unless errors hide them
+NO_RELATION = 0.2
 LISTS = f"{SMALL} for bright stars"
 #: epochs from which on residuals show what the lists' errors lack
 FEW_EPOCHS = 5
@@ -31,11 +36,16 @@ ENOUGH = 20
 TIME, SIGMA = (0.1, 0.25), (5.0, 8.0)
 #: the same of one list's time among the others', which good lists are off by 3.3 errors at most
 LIST_SIGMA = (4.5, 6.0)
+#: share of a list's measurements over the others' below which no date mends it, and years that such positions
+#: seem to be off by; wrong dates of 12 years leave 0.91
+LEFT, NO_DATE = 0.885, 5.0
+#: leave-one-out residuals over the others' beyond which a little time is that of too small errors
+LARGE_LOO = 1.45
 #: epochs of which a wrong time does not say which list's it is
 UNTOLD = 3
 
 
-def _time(name, about, value, error, cause, rank, sigma=SIGMA):
+def _time(name, about, value, error, causes, rank, sigma=SIGMA):
     ok, bad = (max(years, n * error) for years, n in zip(TIME, sigma, strict=True))
     return judge(
         MOTION,
@@ -45,29 +55,49 @@ def _time(name, about, value, error, cause, rank, sigma=SIGMA):
         (-bad, bad),
         about=about,
         rank=rank,
-        causes=(cause, "stars matched to others"),
+        causes=(*causes, "stars matched to others"),
         remedy="check the epoch in the list's header, or give epochs",
     )
 
 
 def list_times(epochs):
     """Years by which the stars of each list are ahead of its epoch."""
-    for row in epochs:
+    for row, causes in zip(epochs, _late_causes(epochs), strict=True):
         yield _time(
             "years by which the stars are ahead of the epoch",
             str(row["list"]),
             float(row["time_error"]),
             float(row["time_error_error"]),
-            LATE if len(epochs) > UNTOLD else OTHER_LATE,
+            causes,
             1,
             LIST_SIGMA,
         )
 
 
+def _late_causes(epochs):
+    """What makes stars of each list look ahead of their epoch."""
+    share, loo = (_over_others(epochs, c) for c in ("share_used", "loo_pull"))
+    late = LATE if len(epochs) > UNTOLD else OTHER_LATE
+    for k, size in enumerate(np.abs(values(epochs, "time_error"))):
+        if size > NO_DATE and share[k] < LEFT:
+            yield WRONG, late
+        elif size < TIME[1] and loo[k] > LARGE_LOO:
+            yield ERRORS, late
+        else:
+            yield (late,)
+
+
+def _over_others(epochs, column):
+    if column not in epochs.colnames or not np.isfinite(values(epochs, column)).any():
+        return np.full(len(epochs), np.nan)
+    return values(epochs, column) / np.nanmedian(values(epochs, column))
+
+
 def list_use(epochs):
     """Share of each list's measurements that the motions were made from."""
     time, error = values(epochs, "time_error"), values(epochs, "time_error_error")
-    for row, late in zip(epochs, np.abs(time) > np.maximum(TIME[0], LIST_SIGMA[0] * error), strict=True):
+    late = np.abs(time) > np.maximum(TIME[0], LIST_SIGMA[0] * error)
+    for k, (row, causes) in enumerate(zip(epochs, _late_causes(epochs), strict=True)):
         yield judge(
             MOTION,
             "share of measurements that were not rejected",
@@ -76,9 +106,7 @@ def list_use(epochs):
             (0.6, None),
             about=str(row["list"]),
             rank=6,
-            causes=(LATE,)
-            if late
-            else ("positions of this list that are wrong", "errors that are too small"),
+            causes=causes if late[k] else (WRONG, "errors that are too small"),
             remedy="look at this list; leave it out",
         )
 
@@ -114,7 +142,7 @@ def list_errors(epochs):
         remedy="compare the lists' errors with the scatter of repeated measurements",
     )
     for row, ratio in zip(epochs, pull / np.nanmedian(pull), strict=True):
-        causes = ("errors of this list that are too small", LATE, "wrong positions of this list")
+        causes = (ERRORS, LATE, WRONG)
         yield judge(
             MOTION,
             "leave-one-out residuals over errors, over those of the other lists",
@@ -152,7 +180,7 @@ def all_times(references):
         "",
         references.meta.get("time_error", np.nan),
         references.meta.get("time_error_error", np.nan),
-        ALL_LATE,
+        (ALL_LATE,),
         2,
     )
 
@@ -220,6 +248,6 @@ def _columns(references):
         return (f"pmra of the reference catalog {COS_DEC[power]}", REFERENCE)
     # the frame bends toward wrong signs, and little is left of the correlation then
     turned = [c for c, r in zip(AXES, same, strict=True) if r < -0.3 or (r < 0.3 and np.max(same) > 0.7)]
-    return (
-        (f"{' and '.join(turned)} of the reference catalog with the other sign", REFERENCE) if turned else ()
-    )
+    if turned:
+        return (f"{' and '.join(turned)} of the reference catalog with the other sign", REFERENCE)
+    return (OTHERS, REFERENCE) if np.max(np.abs((*same, *other))) < NO_RELATION else ()

@@ -7,12 +7,16 @@ from jwst_hpastrom.columns import BAD_QFIT
 
 __all__ = [
     "EPSF_CAUSE", "all_chi2", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge",
-    "epsf_borrowed", "hot_pixels", "light_noise", "lost_cores", "lost_peaks", "saturated", "sky_noise",
-    "star_counts",
+    "epsf_borrowed", "hot_pixels", "light_error", "light_noise", "lost_cores", "lost_peaks", "saturated",
+    "sky_noise", "star_counts", "wing_light",
 ]  # fmt: skip
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
 EPSF_CAUSE = "the ePSF does not fit these stars: wrong filter, detector or epoch?"
+STARLIGHT = "a sky that was subtracted with starlight: of a median filter, or a mesh of a few pixels"
+FILLED = "pixels of one and the same value: a dead amplifier, or missing pixels that were filled"
+FLAT = "a flat field that is not these exposures': of another date, filter or detector, or none"
+RAYS = "cosmic rays and hot pixels that the DQ does not name"
 EVERYWHERE = "pixels without values, or flagged bad, all over the exposure"
 CORES = ("jumps that calwebb_detector1 found in the cores of stars", "saturation that the DQ does not name",
          "a detector mask of another detector")  # fmt: skip
@@ -22,6 +26,14 @@ MISFIT, SURE_QFIT = 8.0, 0.045
 LEAST = 10
 #: scatter of pixels without stars over their ERR; what ERR leaves out, as 1/f noise and faint stars, is in it
 SKY_NOISE, FAR_SKY_NOISE = (0.6, 1.8), (0.4, 2.6)
+#: the same of pixels without any noise
+NO_NOISE = 0.1
+#: error of the light in one pixel, over it: usual ones are a tenth; that of pixels alone is the flat field's
+LIGHT_ERROR, PIXEL_ERROR = (0.03, 0.08), (0.015, 0.04)
+#: share of the variance of the light from which on it is the pixels' own
+PIXELS = 0.6
+#: light around stars over the ePSF's; half of it is left by a median filter of 9 x 9 pixels
+WINGS, FAR_WINGS = (0.88, None), (0.7, None)
 #: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
 BOUNDARY = (0.0, 2.0)
 
@@ -84,6 +96,8 @@ def sky_noise(fit):
         causes = ("the errors of the pixels are too small", "a sky with structure: stripes, nebula, stars")
         if value < 1:
             causes = ("the errors of the pixels are too large", "images that were resampled or smoothed")
+        if value < NO_NOISE:
+            causes = (FILLED,)
         yield judge(
             FIT, "scatter of pixels without stars over their ERR", value, SKY_NOISE, FAR_SKY_NOISE,
             about=_name(row), rank=3, causes=causes,
@@ -101,6 +115,42 @@ def light_noise(fit):
             (0.6, None), (0.3, None), about=_name(row), rank=1,
             causes=("errors of the pixels that are not of this exposure, or one and the same for all",),
             remedy="give the exposure its own ERR extension",
+        )  # fmt: skip
+
+
+def light_error(fit):
+    """Error of the light of bright stars' pixels in proportion to it, exposure by exposure."""
+    if not {"light_error", "light_error_pixels", "sky_noise_ratio"} <= set(fit.colnames):
+        return
+    usual = float(np.nanmedian(fit["light_error"])) if np.isfinite(fit["light_error"]).any() else np.nan
+    for row in fit:
+        value, pixels = float(row["light_error"]), float(row["light_error_pixels"])
+        own = pixels**2 > PIXELS * value**2
+        if own and not np.isfinite(row["sky_noise_ratio"]):
+            continue  # a field so dense that it is the light of unseen neighbors
+        ok, bad = PIXEL_ERROR if own else LIGHT_ERROR
+        causes = (EPSF_CAUSE, STARLIGHT)
+        if own:  # a flat field's is in all exposures
+            causes = (RAYS, FLAT) if len(fit) > 2 and value > 1.5 * usual else (FLAT, RAYS)
+        yield judge(
+            FIT, "error of bright stars' light in a pixel, over the light", value, (None, ok), (None, bad),
+            about=_name(row), rank=4,
+            causes=causes,
+            remedy="the stated errors hold it; calibrate with the right flat field" if own
+            else "the stated errors hold it; build the ePSF from these exposures",
+        )  # fmt: skip
+
+
+def wing_light(fit):
+    """Light a few pixels from bright stars over that of the ePSF, exposure by exposure."""
+    if "wing_light" not in fit.colnames:
+        return
+    for row in fit:
+        yield judge(
+            FIT, "light 4 to 8 pixels from bright stars, over the ePSF's", float(row["wing_light"]), WINGS,
+            FAR_WINGS, about=_name(row), rank=1,
+            causes=(STARLIGHT, EPSF_CAUSE),
+            remedy="leave the sky in, hp_epsf_fit measures it; or take it from 30 pixels and more",
         )  # fmt: skip
 
 

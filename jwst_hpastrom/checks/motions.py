@@ -10,7 +10,7 @@ from jwst_hpastrom.columns import Flag, values
 
 __all__ = [
     "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "clumps", "correlation",
-    "crossed", "frame_bias", "linear", "magnitude_trend", "own_scatter", "pattern", "pull", "slope",
+    "crossed", "frame_bias", "linear", "magnitude_trend", "own_scatter", "pattern", "pull", "slope", "turn",
     "unchecked",
 ]  # fmt: skip
 
@@ -24,12 +24,19 @@ HIDDEN = 0.6
 OTHER_UNITS = 20.0
 EPOCH = "a wrong epoch of the catalog or of the exposures"
 BOTH_SIGNS = "epochs of catalog and exposures exchanged, or motions of the catalog with the other sign"
+#: errors of a trend from which on it is no by-product of other differences
+CLEAR = 15.0
+#: degrees between motions and the catalog's that are to be looked at, and that are bad; times their error
+TURN, TURN_SIGMA = (2.0, 5.0), (3.5, 5.0)
+#: degrees from which on both axes have the other sign
+BACK = 175.0
 EXCHANGED = "pmra and pmdec of the catalog exchanged"
 ERRORS = "errors of the catalog that are wrong for a part of its stars"
 TOO_SMALL = "errors of the catalog that are too small"
 POSITIONS = "wrong positions of a part of the catalog's stars"
 POSITION_ERRORS = "errors of the catalog's positions that are too small"
 PART_OFF = "wrong positions or motions of a part of the catalog's stars"
+TURNED = "motions of the catalog that are turned: along Galactic or ecliptic axes, or a detector's"
 OTHERS = "motions of the catalog that are other stars': a column that was sorted or shuffled"
 FAR_OFF = "a distortion that does not fit these exposures: turned, or of another filter, detector or epoch"
 #: stated errors of positions beyond which not a part of them is off, but all errors are too small
@@ -133,9 +140,24 @@ def _slope_causes(axis, axes, cos_dec):
     return (f"{axis} of the catalog in other units", EPOCH)
 
 
+def turn(motions):
+    """Angle between the motions and the catalog's, whose axes are then not those of right ascension."""
+    found = against_catalog(motions)
+    value, error = (found.get(f"turn_{c}", np.nan) for c in ("deg", "error_deg"))
+    ok, bad = (max(least, n * error) for least, n in zip(TURN, TURN_SIGMA, strict=True))
+    yield judge(
+        MOTION, "angle between the motions and the catalog's, degrees",
+        value if abs(value) < BACK else np.nan, (-ok, ok), (-bad, bad), rank=3,
+        causes=(TURNED, "a catalog of another equinox"),
+        remedy="give pmra (with the factor cos(dec)) and pmdec of the ICRS",
+    )  # fmt: skip
+
+
 def crossed(motions):
     """Correlation of each motion with the catalog's other one."""
     found = against_catalog(motions)
+    if "turn_deg" in found:  # turned, and not mirrored
+        return
     both = [found.get(f"crossed_{c}", np.nan) for c in ("pmra", "pmdec")]
     direct = [found.get(f"correlation_{c}", np.nan) for c in ("pmra", "pmdec")]
     excess = float(np.min(np.abs(both)) - np.max(np.abs(direct)))
@@ -300,10 +322,11 @@ def catalog_outliers(motions):
 def magnitude_trend(motions):
     """Difference from the catalog between faint and bright stars, mas at the exposures' epoch."""
     found = against_catalog(motions)
-    value = abs(found.get("trend_mas", np.nan)) if found.get("trend_sigma", np.nan) > 4 else 0.0
+    sigma = found.get("trend_sigma", np.nan)
+    value = abs(found.get("trend_mas", np.nan)) if sigma > 4 else 0.0
     yield judge(
         MOTION, "magnitude trend of the positions, mas", value if "trend_mas" in found else np.nan,
-        (None, 0.4), (None, 2.0), rank=30,
+        (None, 0.4), (None, 2.0), rank=5 if sigma > CLEAR else 30,
         causes=("an ePSF that does not fit bright and faint stars alike (brighter-fatter, persistence, CTE)",
                 "a magnitude trend of the catalog"),
         remedy="leave saturated and faint stars out by mag_min and mag_max",

@@ -7,6 +7,7 @@ from jwst_hpastrom.columns import values
 
 __all__ = [
     "bright_stars",
+    "doubles",
     "exposure_epochs",
     "exposure_errors",
     "exposure_scatter",
@@ -28,6 +29,11 @@ OTHER = (
     "a moved or trailed exposure",
     "stars matched to others: a wrong WCS",
 )
+SHUFFLED = "magnitudes of this list that are other stars'"
+#: times the usual error of a zero point: its stars do not agree
+SCATTERED = 2.0
+#: magnitudes that stars of a list span at most; beyond, the numbers are no magnitudes
+SPAN = 8.0
 EXCHANGED = "x and y of this list exchanged or mirrored, or another detector's pixels"
 
 
@@ -120,6 +126,20 @@ def list_rows(exposures):
             (None, None), about=about, rank=12,
             causes=("errors of this list that are one and the same for bright and faint stars",),
             remedy="give each star the error of its fit, or leave the columns x_err and y_err out",
+        )  # fmt: skip
+
+
+def doubles(exposures):
+    """Share of an exposure's stars that have a second image, all at one step."""
+    if "double_share" not in exposures.colnames:
+        return
+    for row in exposures:
+        yield judge(
+            FRAME, "share of stars with a second image at one step", float(row["double_share"]), (None, 0.1),
+            (None, 0.25), about=str(row["exposure"]), rank=1,
+            causes=("a double exposure: dithers added without a shift, or a guide star that jumped",
+                    "a ghost, or persistence of an earlier exposure"),
+            remedy="look at the exposure; take it out of the association",
         )  # fmt: skip
 
 
@@ -282,7 +302,11 @@ def zero_points(exposures):
     if "zero_point" not in exposures.colnames or len(exposures) < 2:
         return
     zero = values(exposures, "zero_point")
-    for row, value in zip(exposures, np.abs(zero - np.nanmedian(zero)), strict=True):
+    known = "zero_point_error" in exposures.colnames
+    error = values(exposures, "zero_point_error") if known else np.zeros(zero.size)
+    usual = np.median(error[error > 0]) if (error > 0).any() else np.inf
+    for k, (row, value) in enumerate(zip(exposures, np.abs(zero - np.nanmedian(zero)), strict=True)):
+        causes = ("fluxes of this exposure in other units", "another exposure time, filter or calibration")
         yield judge(
             FRAME,
             "zero point from that of the other exposures, mag",
@@ -291,6 +315,6 @@ def zero_points(exposures):
             (None, 0.75),
             about=str(row["exposure"]),
             rank=15,
-            causes=("fluxes of this exposure in other units", "another exposure time, filter or calibration"),
+            causes=(SHUFFLED, *causes) if error[k] > SCATTERED * usual and value < SPAN else causes,
             remedy="calibrate the exposures alike; positions do not need it",
         )

@@ -35,6 +35,7 @@ from jwst_hpastrom.epsf.weights import (
     model_error,
     sky_ratio,
     warn_of_epsf,
+    wing_light,
     with_model_error,
 )
 
@@ -390,5 +391,8 @@ class _Field:
         fit = calibrate_cores(with_model_error(fit, *image, shares), fit, *image, self.image.name)
         how = {"flags": flags, "box": self.half, "outer": self.outer, "snr": snr}
         table = star_table(self.pixels, self.library, fit, statistics=statistics, **how)
-        table.meta["sky_noise_ratio"] = ratio
+        wings = wing_light(*image, self.x, self.y, self.flux, self.radius)
+        names = ("sky_noise_ratio", "light_error", "light_error_pixels", "wing_light")
+        told = (np.nan, np.nan) if mode == "isolated" else shares  # neighbors are in it
+        table.meta |= dict(zip(names, (ratio, *told, wings), strict=True))
         return table

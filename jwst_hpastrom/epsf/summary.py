@@ -19,6 +19,9 @@ BRIGHT = 100.0
 #: signal-to-noise ratio of pixels whose errors are their light's; the fewest that tell, the most that count
 LIT, LEAST_LIT, MOST_LIT = 30.0, 200, 20_000
 
+#: what the fits themselves tell of the light, and its columns
+LIGHT = ("light_error", "light_error_pixels", "wing_light")
+
 
 def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str, Any]:
     """Summarize the fits of an exposure's stars.
@@ -37,8 +40,8 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     -------
     dict
         Medians of QFIT, chi2 and sky, numbers of stars, of bright ones and of those that lack their cores,
-        share of bad pixels, the ePSF's central value, how the errors of dark and of lit pixels are: columns
-        of ``PRODUCT_epsf_fit_quality.ecsv``.
+        share of bad pixels, the ePSF's central value, how the errors of dark and of lit pixels are, the
+        light's own errors: columns of ``PRODUCT_epsf_fit_quality.ecsv``.
     """
     high, flags = np.asarray(stars["snr"]) > BRIGHT, np.asarray(stars["flags"])
     bright = high & (flags & ~int(Flag.SUBTRACTED) == 0)
@@ -46,7 +49,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     cores = stars[high & (flags & int(Flag.SATURATED) == 0)]
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     pixels = Pixels.of(image)
-    ratio = float(stars.meta.get("sky_noise_ratio", np.nan))
+    ratio, *light = (float(stars.meta.get(name, np.nan)) for name in ("sky_noise_ratio", *LIGHT))
     n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, pixels.weight)
     return {
         "n_stars": len(stars), "qfit": float(np.nanmedian(qfit[bright] if bright.any() else qfit)),
@@ -59,6 +62,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
         "central_value": float(library.central_value(*middle)), "sky_noise_ratio": ratio,
         "err_follows_light": _follows(pixels, float(np.median(stars["sky"])), ratio),
+        **dict(zip(LIGHT, light, strict=True)),
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from jwst_hpastrom.numerics import sigma_about_zero
 
 __all__ = [
     "expected_weights", "learned_weights", "model_error", "sky_excess", "sky_ratio", "warn_of_epsf",
-    "with_model_error",
+    "wing_light", "with_model_error",
 ]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
@@ -35,6 +35,8 @@ POOR_MODEL = 0.03  # of the light; six times what 0.3 % of flat field and unseen
 BRIGHT_STAR = 300.0  # signal-to-noise ratio from which an ePSF's errors are to be feared
 FEW_BRIGHT = 10  # stars whose median tells
 LIMITING = 1.2  # times the error by photons: beyond, the ePSF decides what bright stars are good for
+WINGS = 4, 8  # pixels from a star's middle: its core is not there, and its light is still seen
+WINGS_SEEN = 5.0  # signal-to-noise ratio of a star's light there that tells
 CLIPPED = 2.5  # standard deviations beyond which a pixel tells no more than that
 CLIPPED_MEAN = 0.9776  # mean of min(z², CLIPPED²) of a standard normal z
 
@@ -251,6 +253,49 @@ def with_model_error(fit, pixels, residual, library, shares):
     x, y, xy = total**2 * more.T[:3]
     flux_var = fit.flux_var + of_pixels**2 * more[:, 3]
     return replace(fit, x_var=fit.x_var + x, y_var=fit.y_var + y, xy_cov=fit.xy_cov + xy, flux_var=flux_var)
+
+
+def wing_light(pixels, residual, library, x, y, flux, radius):
+    """Light of bright stars a few pixels from their middles, over that of the ePSF there.
+
+    A sky that was taken from a few pixels, as by a median filter, was subtracted with that light.
+
+    Parameters
+    ----------
+    pixels, residual, library
+        As in `model_error`.
+
+    x, y, flux, radius : ndarray, shape (n,)
+        Stars, and how far out they are subtracted in ``residual``.
+
+    Returns
+    -------
+    float
+        Median of the stars; NaN where few tell.
+    """
+    near, far = WINGS
+    ny, nx = residual.shape
+    inside = (np.minimum(x, y) >= far) & (x <= nx - 1 - far) & (y <= ny - 1 - far)
+    rows = np.flatnonzero(inside & (radius >= far))
+    rows = rows[np.argsort(-flux[rows], kind="stable")[:MOST_STARS]]
+    if rows.size < FEW_BRIGHT:
+        return np.nan
+    step = np.arange(-far, far + 1)
+    at = [np.asarray(c, float)[rows][:, None, None] for c in (x, y)]
+    i, j = (np.rint(at[0]).astype(int) + step, np.rint(at[1]).astype(int) + step[:, None])
+    away = np.hypot(i - at[0], j - at[1])
+    psi = library.evaluate(i - at[0], j - at[1], *at)
+    # all around alike: a filter leaves spikes and speckles
+    rings = np.rint(2 * away).astype(int).ravel()
+    mean = (np.bincount(rings, psi.ravel()) / np.maximum(np.bincount(rings), 1))[rings].reshape(psi.shape)
+    weight = pixels.weight[j, i] * ((away >= near) & (away <= far))
+    total = np.maximum(weight.sum((1, 2), keepdims=True), 1e-30)
+    # each star has a sky of its own
+    profile = (mean - (weight * mean).sum((1, 2), keepdims=True) / total) * flux[rows][:, None, None]
+    light = psi * flux[rows][:, None, None]
+    power, left = ((weight * v * profile).sum((1, 2)) for v in (light, residual[j, i]))
+    told = power > WINGS_SEEN * np.sqrt((weight * profile**2).sum((1, 2)))
+    return 1 + float(np.median(left[told] / power[told])) if told.sum() >= FEW_BRIGHT else np.nan
 
 
 def warn_of_epsf(name, fit, pixels, residual, library, shares):

@@ -101,6 +101,10 @@ def test_errors_of_the_pixels(chi2, cause):
         ("sky_noise_ratio", 2.1, "look", "the errors of the pixels are too small"),
         ("sky_noise_ratio", 10.0, "bad", "the errors of the pixels are too small"),
         ("sky_noise_ratio", 0.33, "bad", "the errors of the pixels are too large"),
+        ("sky_noise_ratio", 0.0, "bad", "pixels of one and the same value"),
+        ("wing_light", 0.98, "ok", ""),
+        ("wing_light", 0.83, "look", "a sky that was subtracted with starlight"),
+        ("wing_light", 0.53, "bad", "a sky that was subtracted with starlight"),
         ("err_follows_light", 0.99, "ok", ""),
         ("err_follows_light", 0.01, "bad", "errors of the pixels that are not of this exposure"),
         ("err_follows_light", np.nan, "ok", ""),
@@ -110,6 +114,33 @@ def test_pixel_errors_against_what_pixels_show(column, value, verdict, cause):
     found = fitted(**{column: [value]})
     assert [c.verdict for c in found] == [verdict] * (verdict != "ok")
     assert all(c.causes[0].startswith(cause) for c in found)
+
+
+@pytest.mark.parametrize(
+    ("error", "pixels", "sky", "verdict", "cause"),
+    [
+        (0.006, 0.006, 1.05, "ok", ""),
+        (0.021, 0.020, 1.05, "look", "a flat field"),
+        (0.050, 0.050, 1.05, "bad", "a flat field"),
+        (0.050, 0.050, np.nan, "ok", ""),  # the light of unseen neighbors
+        (0.021, 0.005, 1.05, "ok", ""),
+        (0.050, 0.010, 1.05, "look", "the ePSF does not fit"),
+        (0.090, 0.030, np.nan, "bad", "the ePSF does not fit"),
+        (np.nan, np.nan, 1.05, "ok", ""),
+    ],
+)
+def test_errors_in_proportion_to_the_light(error, pixels, sky, verdict, cause):
+    found = fitted(light_error=[error], light_error_pixels=[pixels], sky_noise_ratio=[sky])
+    assert [c.verdict for c in found] == [verdict] * (verdict != "ok")
+    assert all(c.causes[0].startswith(cause) for c in found)
+
+
+def test_one_exposure_whose_pixels_are_off_has_cosmic_rays():
+    one = [0.005, 0.005, 0.02, 0.006]
+    more = {"filename": list("abcd"), "n_stars": [900] * 4, "qfit": [0.015] * 4, "sky_noise_ratio": [1.0] * 4}
+    (check,) = notes(fit=Table(more | {"light_error": one, "light_error_pixels": one}))
+    assert (check.verdict, check.about) == ("look", "c")
+    assert check.causes[0].startswith("cosmic rays")
 
 
 def test_saturated_stars_alone():

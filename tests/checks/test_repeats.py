@@ -48,6 +48,17 @@ def test_exposures_that_agree():
             2,
         ),
         ({"twice_share": [0.0, 0.3, 0.0, 0.0]}, "stars that this list has twice", 1),
+        ({"double_share": [0.0, 0.6, 0.0, 0.0]}, "a double exposure", 1),
+        (
+            {"zero_point": [0.0, -1.4, 0.0, 0.0], "zero_point_error": [0.0, 0.004, 0.001, 0.001]},
+            "magnitudes of this list that are other stars'",
+            1,
+        ),
+        (
+            {"zero_point": [0.0, -75.0, 0.0, 0.0], "zero_point_error": [0.0, 0.9, 0.001, 0.001]},
+            "fluxes of this exposure in other units",
+            1,
+        ),
         ({"scale_mas": [65.5, 65.5, 66.0, 65.5]}, "pixels of another scale in this list", 2),
         ({"pointing_rotation_deg": 0.8}, "a catalog of another system, rotated", None),
         ({"pointing_rotation_deg": [0.0, 0.0, 1.0, 0.0]}, "a wrong roll in this exposure's WCS", 2),

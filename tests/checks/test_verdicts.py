@@ -87,6 +87,19 @@ def cos_dec(power):
     return spoil
 
 
+def turned(degrees):
+    def spoil(catalog, rng):
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        a, b = (np.array(catalog[n]) for n in ("pmra", "pmdec"))
+        catalog["pmra"], catalog["pmdec"] = c * a - s * b, s * a + c * b
+
+    return spoil
+
+
+def with_magnitude(catalog, rng):
+    catalog["shift"][:, 1] += 2.0 * (catalog["mag"] - catalog["mag"].mean())
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("n", "dispersion"), [(300, 0.15), (4000, 0.15), (1500, 2.0), (1500, 0.02)])
 def test_good_motions_raise_nothing(seed, n, dispersion):
@@ -115,6 +128,8 @@ def test_good_motions_raise_nothing(seed, n, dispersion):
         (times(1), -3, "a wrong epoch"),
         (cos_dec(1), 0, "pmra of the catalog without the factor cos(dec)"),
         (cos_dec(-1), 0, "pmra of the catalog with the factor cos(dec) twice"),
+        *((turned(a), 0, "motions of the catalog that are turned") for a in (-60, 8, 38, 90, 150)),
+        (with_magnitude, 0, "an ePSF that does not fit bright and faint stars alike"),
     ],
 )
 @pytest.mark.parametrize("seed", [1, 2])

@@ -58,7 +58,6 @@ LISTED = [
     ("frame", "_kernels assemble averages colors config measurements quality", "frame/test_master.py",
      STAGES),
     ("frame/diagnostics", "footprints", "frame/diagnostics/test_exposures.py", "a column of that table"),
-    ("frame/diagnostics", "lists", "frame/diagnostics/test_exposures.py", "columns of that table"),
     ("frame/systematics", "detector", "frame/systematics/test_spread.py", "whose spread is tested"),
     ("frame/transforms", "detector_places", "steps/products/test_several_detectors.py",
      "needs pointings and distortions, too"),

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf import Image, fit_stars, measure_stars
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions, subtract
+from jwst_hpastrom.epsf import EPSFLibrary, Image, fit_stars, measure_stars
+from jwst_hpastrom.epsf.fit import Pixels, add_models, fit_positions, subtract
 from jwst_hpastrom.epsf.weights import (
     LIMITING,
     expected_weights,
@@ -14,6 +14,7 @@ from jwst_hpastrom.epsf.weights import (
     sky_excess,
     sky_ratio,
     warn_of_epsf,
+    wing_light,
     with_model_error,
 )
 
@@ -127,6 +128,35 @@ def test_errors_in_proportion_to_the_light_are_learned(flat):
         for axis, true in (("x", x[k]), ("y", y[k]), ("flux", np.full(k.size, 4000.0))):
             pull = (np.asarray(table[axis]) - true) / np.asarray(table[f"{axis}_err"])
             assert 0.88 < np.std(pull[np.abs(pull) < 5]) < 1.15
+
+
+def test_errors_of_the_light_are_told():
+    image = flat_field(0.02)[2]
+    told = measure_stars(image, make_library(sigma=SIGMA), mode="catalog").meta
+    assert told["light_error"] == pytest.approx(0.02, rel=0.15)
+    assert told["light_error_pixels"] == pytest.approx(0.02, rel=0.2)
+    # neighbors are in what isolated stars leave
+    assert np.isnan(measure_stars(image, make_library(sigma=SIGMA), mode="isolated").meta["light_error"])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
+def test_light_around_stars(share):
+    rng = np.random.default_rng(4)
+    offset = np.hypot(*np.meshgrid(*2 * [(np.arange(101) - 50) / 4]))
+    psi = 0.12 * (1 + offset**2) ** -1.7
+    library = EPSFLibrary(psi[None], [100.0], [100.0])
+    x, y = (g.ravel() + rng.uniform(-0.5, 0.5, 64) for g in np.meshgrid(*2 * [np.arange(15, 190, 23)]))
+    flux, model = np.full(x.size, 4000.0), np.zeros((200, 200), "f4")
+    add_models(model, library, x, y, flux, 1.0, np.full(x.size, 12.0))
+    j, i = np.mgrid[:200, :200]
+    far = np.min([np.hypot(j - b, i - a) for a, b in zip(x, y, strict=True)], axis=0) > 3
+    noise = rng.normal(0, 0.5, model.shape)
+    residual = (noise + (share - 1) * model * far).astype("f4")
+    pixels = Pixels(model + residual, np.full(model.shape, 4.0, "f4"), np.zeros(model.shape, bool))
+    stars = library, x, y, flux, np.full(x.size, 10.0)
+    assert wing_light(pixels, residual, *stars) == pytest.approx(share, abs=0.05)
+    assert np.isnan(wing_light(pixels, residual, library, *(v[:5] for v in stars[1:])))
+    assert np.isnan(wing_light(pixels, residual, *stars[:-1], np.full(x.size, 5.0)))
 
 
 def test_what_tells_nothing_is_nan_and_changes_nothing():

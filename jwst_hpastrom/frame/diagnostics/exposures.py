@@ -4,7 +4,12 @@ import numpy as np
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.frame.diagnostics.footprints import correction_error, middles, overlaps, parities
-from jwst_hpastrom.frame.diagnostics.lists import bright_residuals, error_ranges, twice_shares
+from jwst_hpastrom.frame.diagnostics.lists import (
+    bright_residuals,
+    double_shares,
+    error_ranges,
+    twice_shares,
+)
 from jwst_hpastrom.frame.diagnostics.repeats import error_factors, pair_ratios
 from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.numerics import robust_sigma
@@ -34,22 +39,23 @@ def add_diagnostics(exposures, frame, star_lists):
     -------
     `~astropy.table.Table`
         The same, with ``epoch``, ``rounding_pix`` (step of the list's positions, 0 for none that matters),
-        ``twice_share`` (rows at the pixels of another), ``error_range`` (large over small stated errors),
-        ``bright_residual_pix`` (scatter of its bright stars about the frame), ``ra dec`` (deg, where its
-        middle looks), ``pointing_xi_arcsec``, ``pointing_eta_arcsec`` and ``pointing_arcsec`` (frame minus
-        WCS), ``pointing_rotation_deg`` and ``pointing_scale`` (frame over WCS), ``phase_pix`` and
-        ``phase_error_pix`` (amplitude of the residuals' first harmonic over the pixel, the larger of the two
-        axes, detector pixels); ``error_factor``, by which the differences from the other exposures exceed
-        faint stars' errors, and ``alike``, the scatter over errors of the pair of exposures that agrees best;
-        ``overlap``, the share of its stars that enough exposures look at for the frame; ``parity``, -1 for
-        one that is mirrored; ``correction_error_pix``, the distortion correction's stated error. NaN where
-        unknown.
+        ``twice_share`` (rows at the pixels of another), ``double_share`` (stars with a second image),
+        ``error_range`` (large over small stated errors), ``bright_residual_pix`` (scatter of its bright stars
+        about the frame), ``ra dec`` (deg, where its middle looks), ``pointing_xi_arcsec``,
+        ``pointing_eta_arcsec`` and ``pointing_arcsec`` (frame minus WCS), ``pointing_rotation_deg`` and
+        ``pointing_scale`` (frame over WCS), ``phase_pix`` and ``phase_error_pix`` (amplitude of the
+        residuals' first harmonic over the pixel, the larger of the two axes, detector pixels);
+        ``error_factor``, by which the differences from the other exposures exceed faint stars' errors, and
+        ``alike``, the scatter over errors of the pair of exposures that agrees best; ``overlap``, the share
+        of its stars that enough exposures look at for the frame; ``parity``, -1 for one that is mirrored;
+        ``correction_error_pix``, the distortion correction's stated error. NaN where unknown.
     """
     names = ("pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec",
              "pointing_rotation_deg", "pointing_scale", "phase_pix", "phase_error_pix")  # fmt: skip
     exposures["epoch"] = [float(t.meta.get("epoch") or np.nan) for t in star_lists]
     exposures["rounding_pix"] = [_rounding(stars) for stars in star_lists]
     exposures["twice_share"], exposures["error_range"] = twice_shares(star_lists), error_ranges(star_lists)
+    exposures["double_share"] = double_shares(star_lists)
     exposures["bright_residual_pix"] = bright_residuals(frame, len(star_lists))
     exposures["error_factor"], exposures["alike"] = error_factors(*pair_ratios(frame, star_lists))
     exposures["ra"], exposures["dec"] = middles(frame, star_lists)

@@ -21,6 +21,8 @@ MATTERS = 0.5
 APART = 3 * np.sqrt(2.0)
 #: smallest share of the stars that is a clump
 CLUMP = 0.1
+#: share of the scatter of the catalog's motions that is to be more than their errors, to tell a turn by
+TOLD = 0.3
 
 
 def compare_with_catalog(motions, first_epoch, master=None):
@@ -44,7 +46,8 @@ def compare_with_catalog(motions, first_epoch, master=None):
         n; slope_pmra, slope_pmdec (ratio of the scatters, with the sign of the correlation); factor_* and
         factor_error_*, by which the motions are the catalog's, whatever the errors (``common_scale``), and
         cos_dec, at the middle of the field; correlation_*, and crossed_* with the other axis of the
-        catalog; pull, the robust width of the differences over both errors, pull_scatter the same with the
+        catalog; turn_deg, turn_error_deg, the angle between the motions and the catalog's; pull, the robust
+        width of the differences over both errors, pull_scatter the same with the
         scatter for the errors, and pull_scaled, of motions divided by their factor; pull_small, pull_large,
         of the half with the smaller and the larger errors of the catalog at each magnitude; outliers, the
         share of stars that differ by more than four sigma, and core, the width of the best fifth; apart,
@@ -201,7 +204,29 @@ def _alike(ours, own, own_error, error):
             max(1 - float(np.mean(e[k, best][good] ** 2)) / max(float(np.var(v[k])), 1e-30), 0.0)
             for v, e in ((b, own_error), (a, error))
         ])))  # fmt: skip
-    return out
+    noise = np.mean(own_error[:, best][:, good] ** 2, axis=1)
+    return out | _turn(a, b, np.where(np.isfinite(noise), noise, 0.0))
+
+
+def _turn(ours, own, noise):
+    """Angle and its error by which motions are turned against the catalog's; none of mirrored ones.
+
+    By the matrix that makes the ones of the others, so that a factor on one axis is no turn.
+    """
+    covariance = own @ own.T - own.shape[1] * np.diag(noise)
+    if np.linalg.eigvalsh(covariance)[0] < TOLD * np.linalg.eigvalsh(own @ own.T)[0]:
+        return {}
+    inverse = np.linalg.inv(covariance)
+    (xx, xy), (yx, yy) = matrix = ours @ own.T @ inverse
+    u, v, mirrored = xx + yy, yx - xy, np.hypot(xx - yy, yx + xy)
+    size = np.hypot(u, v)
+    if not size > mirrored:
+        return {}
+    left = (ours - matrix @ own).var(axis=1)
+    rows = np.array([(-v, -u), (u, -v)]) / size**2
+    variance = sum(s * r @ inverse @ r for s, r in zip(left, rows, strict=True))
+    angle, error = np.rad2deg((np.arctan2(v, u), np.sqrt(variance)))
+    return {"turn_deg": float(angle), "turn_error_deg": float(error)}
 
 
 def _factors(ours, error, own, own_error, mag):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from astropy.table import Table
+from scipy.stats import spearmanr
 
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.star_fits.list_times import list_times
@@ -99,6 +100,8 @@ def _scatter(d, error, fits, epochs, k, rows):
 
 #: cos(dec) above which nobody can tell whether it is in pmra; share of the differences that is left if it is
 NEAR_EQUATOR, EXPLAINED = 0.95, 0.6
+#: rank correlation that a factor leaves
+ALIKE = 0.4
 #: motions' dispersion over the catalog's errors from which on these tell a factor
 KNOWN = 1.5
 #: drop of chi-square beyond that of chance, 5 sigma; widths at which a star's share of it ends; median
@@ -170,6 +173,8 @@ def _cos_dec_power(ours, theirs, cos_dec, error):
     explain errors as large as the motions.
     """
     if not 0 < cos_dec < NEAR_EQUATOR or robust_sigma(ours) < KNOWN * error:
+        return 0
+    if spearmanr(ours, theirs).statistic < ALIKE:  # a factor near zero explains other stars' motions, too
         return 0
     left = {}
     for p in (0, 1, -1):

@@ -230,4 +230,6 @@ def _best(data, epochs, k, baseline):
         return _Shift(float(best.x), float(abs(best.x) / np.sqrt(2 * gain)), gain)
     while step < shifts[-1] and (lower := loss(best.x + step) - best.fun) < ONE_SIGMA:
         step *= 2
-    return _Shift(float(best.x), float(step * np.sqrt(ONE_SIGMA / max(lower, 1e-3))), 0.0)
+    # no smaller than the shift itself, which is no better than none: medians make the likelihood jump
+    error = max(step * np.sqrt(ONE_SIGMA / max(lower, 1e-3)), abs(best.x))
+    return _Shift(float(best.x), float(error), 0.0)

@@ -123,3 +123,11 @@ def test_cos_dec_is_seen_beside_errors(power):
     motion = rng.normal(0, 0.5, (60, 2))
     theirs = (motion + rng.normal(0, 0.1, (60, 2))) * [0.35**-power, 1.0]
     assert reference_motions(motion - theirs, motion, 0.35, 0.1)["cos_dec_power"] == power
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_motions_of_other_stars_are_no_missing_factor(seed):
+    rng = np.random.default_rng(seed)
+    motion = rng.normal(0, 0.3, (60, 2))
+    theirs = rng.permutation(motion) + rng.normal(0, 0.05, motion.shape)
+    assert reference_motions(motion - theirs, motion, 0.35, 0.05)["cos_dec_power"] == 0

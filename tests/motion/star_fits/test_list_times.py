@@ -97,3 +97,11 @@ def test_the_verdict_names_the_list(models):
     assert first.verdict == "bad"
     assert first.causes[0] == "a wrong epoch of this list"
     assert first.about == "visit1"
+
+
+def test_a_shift_no_better_than_none_has_an_error_of_its_size():
+    # a tenth of the measurements wrong: the likelihood jumps where a median does
+    lists, gaia, _ = simulate(5007, n=620, n_gaia=49, when=visits(14), outliers=0.1)
+    quality = fit_epochs(lists, gaia).epoch_quality()
+    time, sigma = np.asarray(quality["time_error"]), np.asarray(quality["time_error_error"])
+    assert np.all(np.abs(time) < 4.5 * sigma)

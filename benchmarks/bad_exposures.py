@@ -1,0 +1,564 @@
+"""Claim: no false result ends without a word. Exposures and ePSFs are spoiled as users spoil them.
+
+    python benchmarks/bad_exposures.py [CASE...] [--good N] [--seed 31] [--size 320] [--all] [--list]
+
+A small field of four NIRISS exposures is simulated, one thing is made wrong in the ``_cal`` files, the
+ePSF or the association, ``calwebb_hpastrom`` runs with the field's own ePSF, and the verdicts are compared
+with what was done: a row a case with the overall verdict, the first cause, what the motions are off by
+(robust scatter about the truth, mas/yr, and over their errors), and FAIL where the cause is not the right
+one. Some harm nothing, and need no word: their motions say so. ``--good N`` runs N fields of other seeds,
+sizes and filters as they are, which must have no "bad" and at most one "look"; `bad_runs.py` does the same
+with star lists, catalogs and distortions, `bad_epochs.py` with many epochs. The exit status is 1 where a row
+fails. Some eight CPU seconds a case.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from bad_runs import judged
+from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
+
+from jwst_hpastrom.checks import check_folder, condense
+from jwst_hpastrom.epsf import EPSFLibrary
+from jwst_hpastrom.errors import HPAstromError
+from jwst_hpastrom.io import read_epsf, write_epsf_reference
+from jwst_hpastrom.numerics import sigma_about_zero
+from jwst_hpastrom.simulation import OpticsConfig, compare_proper_motions, simulate_field, write_field
+
+os.environ["STPIPE_DISABLE_CRDS_STEPPARS"] = "true"
+ARRAYS = ("SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
+TIMES = ("EXPSTART", "EXPMID", "EXPEND", "MJD-BEG", "MJD-AVG", "MJD-END")
+DENSITY = 400 / 320**2  # stars a pixel
+DO_NOT_USE, SATURATED = 1, 2
+
+
+@dataclass
+class Work:
+    """The inputs of a run that are to be spoiled."""
+
+    folder: Path
+    members: list
+    others: Path
+    options: dict = field(default_factory=dict)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(5))
+
+    def path(self, k):
+        return self.folder / self.members[k]
+
+
+def make_field(folder, seed=31, size=320, band="F200W", **changes):
+    """Write exposures, a catalog and the ePSF."""
+    config = {"n_stars": int(DENSITY * size**2), "dither_arcsec": 4.0} | changes
+    made = simulate_field(
+        filter=band, seed=seed, size=size, n_exposures=4, optics=OpticsConfig(n_field=2, n_wavelengths=1),
+        **config,
+    )  # fmt: skip
+    write_field(made, folder, truth=False)
+    library = EPSFLibrary(*made.epsf.sampled(), meta={"filter": band}).normalized()
+    write_epsf_reference(library, Path(folder) / "epsf.asdf")
+    return made
+
+
+# changes of an exposure's open file, given a random generator
+
+
+def each(change, *, only=None):
+    """Return a change of all exposures, or of one."""
+
+    def spoil(work):
+        for k in range(len(work.members)) if only is None else (only,):
+            with fits.open(work.path(k), mode="update") as hdus:
+                change(hdus, np.random.default_rng([7, k]))
+
+    return spoil
+
+
+def one(change):
+    return each(change, only=1)
+
+
+def errors(factor):
+    def change(hdus, rng):
+        hdus["ERR"].data *= factor
+        for name in ("VAR_POISSON", "VAR_RNOISE"):
+            hdus[name].data *= factor**2
+
+    return change
+
+
+def times(factor, *names):
+    def change(hdus, rng):
+        for name in names or ("SCI", "ERR"):
+            hdus[name].data = (hdus[name].data * factor).astype("f4")
+
+    return change
+
+
+def image(function):
+    """Return a change of the image: ``function(image, its sky's noise, rng)``; ERR knows of more light."""
+
+    def change(hdus, rng):
+        was, bad = np.nan_to_num(hdus["SCI"].data), ~np.isfinite(hdus["SCI"].data)
+        noise, light = float(np.nanmedian(hdus["ERR"].data)), was[~bad] > np.nanpercentile(was, 90)
+        d = np.asarray(function(was.copy(), noise, rng), "f4")
+        photon = np.median(hdus["VAR_POISSON"].data[~bad][light] / was[~bad][light])
+        d[bad] = np.nan
+        hdus["SCI"].data = d
+        hdus["ERR"].data = np.sqrt(hdus["ERR"].data ** 2 + photon * np.fmax(d - was, 0)).astype("f4")
+
+    return change
+
+
+def arrays(function, names=ARRAYS):
+    def change(hdus, rng):
+        for name in names:
+            hdus[name].data = np.ascontiguousarray(function(hdus[name].data))
+
+    return change
+
+
+def header(**values):
+    def change(hdus, rng):
+        for hdu in hdus:
+            for key in set(values) & set(hdu.header):
+                v = values[key]
+                hdu.header[key] = v(hdu.header[key]) if callable(v) else v
+
+    return change
+
+
+def without(*keys):
+    def change(hdus, rng):
+        for hdu in hdus:
+            for key in set(keys) & set(hdu.header):
+                del hdu.header[key]
+
+    return change
+
+
+def later(days):
+    def change(hdus, rng):
+        for hdu in hdus:
+            for key in TIMES:
+                if isinstance(hdu.header.get(key), float):
+                    hdu.header[key] += days
+
+    return change
+
+
+def saturate(share):
+    def change(hdus, rng):
+        d = hdus["SCI"].data
+        hdus["DQ"].data[d > np.nanpercentile(d, share)] |= SATURATED
+
+    return change
+
+
+def cores(hdus, rng):
+    """Flags in every star's core."""
+    d = np.nan_to_num(hdus["SCI"].data)
+    peak = (d == maximum_filter(d, 5)) & (d > np.median(d) + 5 * np.nanmedian(hdus["ERR"].data))
+    hdus["DQ"].data[maximum_filter(peak, 3)] |= SATURATED | DO_NOT_USE
+
+
+def lost(share):
+    def change(hdus, rng):
+        hdus["SCI"].data[rng.random(hdus["SCI"].data.shape) < share] = np.nan
+
+    return change
+
+
+def blank(d, sigma, rng):
+    return np.median(d) + rng.normal(0, sigma, d.shape)
+
+
+def cosmic_rays(number):
+    """Rays that no jump step found: two pixels each, up to the brightness of bright stars."""
+
+    def change(d, sigma, rng):
+        j, i = rng.integers(0, d.shape[0], number), rng.integers(0, d.shape[1] - 1, number)
+        light = sigma * 10 ** rng.uniform(0.7, 3, number)
+        d[j, i] += light
+        d[j, i + 1] += light * rng.random(number)
+        return d
+
+    return change
+
+
+def flat(sigma):
+    """A flat field of another date: the same for all exposures."""
+
+    def change(hdus, rng):
+        error = np.random.default_rng(5).normal(1, sigma, hdus["SCI"].data.shape).astype("f4")
+        for name in ("SCI", "ERR"):
+            hdus[name].data *= error
+
+    return change
+
+
+def half(d, by=0.0, times=1.0):
+    d[:, d.shape[1] // 2 :] = times * d[:, d.shape[1] // 2 :] + by
+    return d
+
+
+def moved(by, order=3):
+    return image(lambda d, s, rng: shift(d, by, order=order, mode="nearest"))
+
+
+def bent(d, sigma, rng, loss=0.05):
+    """Response that falls with the light: no linearity correction."""
+    top = np.percentile(d, 99.9)
+    return d * (1 - loss * np.clip(d / top, 0, 2))
+
+
+# changes of the folder, the association, the ePSF
+
+
+def exchanged_dates(work):
+    paths = [work.path(k) for k in (0, 1)]
+    shutil.copy(paths[0], work.folder / "t.fits")
+    with fits.open(work.folder / "t.fits") as other, fits.open(paths[1], mode="update") as hdus:
+        for a, b in zip(other, hdus, strict=True):
+            for key in (*TIMES, "DATE-OBS", "TIME-OBS"):
+                if key in a.header:
+                    b.header[key] = a.header[key]
+
+
+def again(work, noise=0.0):
+    """One exposure under a second name, with noise of its own."""
+    name = work.members[0].replace("_00001_", "_00009_")
+    shutil.copy(work.path(0), work.folder / name)
+    work.members.append(name)
+    with fits.open(work.folder / name, mode="update") as hdus:
+        hdus[0].header["FILENAME"] = name
+        hdus["SCI"].data += (noise * work.rng.normal(0, 1, hdus["SCI"].data.shape) * hdus["ERR"].data).astype(
+            "f4"
+        )
+
+
+def undithered(work, **options):
+    """One image, with noise anew, for all; each keeps its own header."""
+    for k in range(1, len(work.members)):
+        name = work.members[k]
+        shutil.copy(work.path(0), work.path(k))
+        with fits.open(work.path(k), mode="update") as hdus:
+            hdus[0].header["FILENAME"] = name
+            hdus["SCI"].data += (work.rng.normal(0, 1, hdus["SCI"].data.shape) * hdus["ERR"].data).astype(
+                "f4"
+            )
+    work.options |= options
+
+
+def of_filter(work, named="F200W"):
+    """One exposure of another filter, which its header does not say."""
+    path = sorted(work.others.glob("*_cal.fits"))[1]
+    shutil.copy(path, work.path(1))
+    with fits.open(work.path(1), mode="update") as hdus:
+        if named:
+            hdus[0].header["PUPIL"] = named
+        hdus[0].header["FILENAME"] = work.members[1]
+
+
+def wcs(k, turn=0.0, scale=1.0, of=None, offset=(0.0, 0.0)):
+    """The WCS of one exposure or all (None) turned by degrees, scaled, moved (arcsec), or another's."""
+
+    def spoil(work):
+        from astropy.modeling.models import AffineTransformation2D
+        from stdatamodels.jwst import datamodels
+
+        for n in range(len(work.members)) if k is None else (k,):
+            with datamodels.open(work.path(n)) as model:
+                if of is not None:
+                    with datamodels.open(work.path(of)) as other:
+                        model.meta.wcs, model.meta.wcsinfo = other.meta.wcs, other.meta.wcsinfo
+                else:
+                    c, s = scale * np.cos(np.deg2rad(turn)), scale * np.sin(np.deg2rad(turn))
+                    matrix = np.array([[c, -s], [s, c]])
+                    middle = np.array([model.meta.wcsinfo.v2_ref, model.meta.wcsinfo.v3_ref])
+                    change = AffineTransformation2D(matrix, middle - matrix @ middle + np.array(offset))
+                    model.meta.wcs.insert_transform("v2v3", change, after=True)
+                model.save(str(work.folder / "new.fits"))
+            shutil.move(work.folder / "new.fits", work.path(n))
+
+    return spoil
+
+
+def summed(d, sigma, rng):
+    """Two dithers added without a shift: every star is double."""
+    return 0.5 * (d + np.roll(d, (2, 3), (0, 1)))
+
+
+def library(function):
+    """Return a run with a changed ePSF: ``function(EPSFLibrary)``."""
+
+    def spoil(work):
+        made = function(read_epsf(work.options["epsf_file"]))
+        work.options["epsf_file"] = write_epsf_reference(made, work.folder / "other.asdf")
+
+    return spoil
+
+
+def samples(function):
+    return library(lambda e: replace(e, data=np.ascontiguousarray(np.stack([function(a) for a in e.data]))))
+
+
+def wings(a, radius=12.0):
+    j, i = (np.abs(v - a.shape[0] // 2) for v in np.mgrid[: a.shape[0], : a.shape[1]])
+    return np.where(np.hypot(j, i) < radius, a, 0)
+
+
+def filter_epsf(work):
+    made = read_epsf(str(work.others / "epsf.asdf"))
+    made = replace(made, meta=dict(made.meta) | {"filter": "F200W"})
+    work.options["epsf_file"] = write_epsf_reference(made, work.folder / "other.asdf")
+
+
+def options(**values):
+    return lambda work: work.options.update(values)
+
+
+def alone(work):
+    del work.members[1:]
+
+
+def not_two(work):
+    del work.members[2:]
+
+
+SMALL, LARGE, OTHER_ERR = ("pixels are too small",), ("pixels are too large",), ("not of this exposure",)
+EPSF, THIS, NOTHING = ("the ePSF does not fit",), ("fit this exposure", "ePSF does not fit"), (None,)
+FLAT = ("flat field",)
+NOISES = ("ERR", *ARRAYS[3:])
+# name: (words of which one must be in the first cause or error, what is done); with None among the words no
+# result is off by one of its errors, and none need be called bad
+ERRORS = {
+    "err_tenth": (SMALL, each(errors(0.1))),
+    "err_third": (SMALL, each(errors(1 / 3))),
+    "err_three": (LARGE, each(errors(3))),
+    "err_ten": (LARGE, each(errors(10))),
+    "err_one_third": (SMALL, one(errors(1 / 3))),
+    "err_of_another": (OTHER_ERR, each(arrays(lambda a: np.roll(a, (131, 77), (0, 1)), NOISES))),
+    "err_one_of_another": (OTHER_ERR, one(arrays(lambda a: np.roll(a, (131, 77), (0, 1)), NOISES))),
+    "err_equal": (OTHER_ERR, each(arrays(lambda a: np.full_like(a, np.nanmedian(a)), ("ERR", *ARRAYS[3:5])))),
+    "err_as_variance": (("pixels are too",), each(arrays(np.square, ("ERR",)))),
+    "err_as_weight": ((*OTHER_ERR, "pixels are too"), each(arrays(lambda a: 1 / a, ("ERR",)))),
+    "dq_zero": (NOTHING, each(arrays(np.zeros_like, ("DQ",)))),
+    "dq_of_another": ((None, "core"), each(arrays(lambda a: np.roll(a, (131, 77), (0, 1)), ("DQ",)))),
+    "dq_half_unusable": ((None, "pointing"), one(lambda h, rng: half(h["DQ"].data, times=0, by=DO_NOT_USE))),
+    "all_saturated": (("saturated",), each(saturate(97))),
+    "cores_flagged": (("saturat", "core", "ePSF"), each(cores)),
+    "pixels_lost": (("without values",), each(lost(0.3))),
+    "one_pixels_lost": (("without values",), one(lost(0.4))),
+    "one_without_values": (("no pixel",), one(lost(1.1))),
+}  # fmt: skip
+IMAGES = {
+    "one_blank": (("stars",), one(image(blank))),
+    "one_zero": (("no star",), one(times(0.0, "SCI"))),
+    "one_negative": (("no star",), one(times(-1.0, "SCI"))),
+    "flipped": (("x and y",), each(arrays(lambda a: a[:, ::-1]))),
+    "transposed": (("x and y",), each(arrays(np.transpose))),
+    "one_flipped": (("x and y", "stars in common", *THIS), one(arrays(lambda a: a[:, ::-1]))),
+    "one_transposed": (("x and y", "stars in common", *THIS), one(arrays(np.transpose))),
+    "one_turned": (("x and y", "stars in common", *THIS), one(arrays(np.rot90))),
+    "one_shifted_by_200": (("stars in common", "fit this exposure", "guide star"),
+                           one(arrays(lambda a: np.roll(a, 200, 1)))),
+    "one_binned_and_repeated": (
+        (*EPSF, *THIS), one(arrays(lambda a: np.kron(a[::2, ::2], np.ones((2, 2), a.dtype))))
+    ),
+    "resampled": ((*EPSF, "resampled"), each(moved((0.5, 0.5)))),
+    "resampled_linearly": ((*EPSF, "resampled"), each(moved((0.5, 0.5), 1))),
+    "smoothed": ((*EPSF, "resampled"), each(image(lambda d, s, rng: gaussian_filter(d, 1.2)))),
+    "smoothed_little": ((*EPSF, "resampled"), each(image(lambda d, s, rng: gaussian_filter(d, 0.5)))),
+    "one_trailed": (EPSF, one(image(lambda d, s, rng: sum(np.roll(d, k, 1) for k in range(4)) / 4))),
+    "one_trailed_little": (EPSF, one(image(lambda d, s, rng: 0.5 * (d + shift(d, (0, 0.8), order=3))))),
+    "one_doubled": (("double exposure",), one(image(summed))),
+    "doubled": (("double exposure",), each(image(summed))),
+    "in_dn_one": (("other units",), one(times(3000.0))),
+    "in_dn_all": (NOTHING, each(times(3000.0))),
+    "one_photmjsr": (NOTHING, one(header(PHOTMJSR=lambda v: 2 * v))),
+    "bunit_dn": (NOTHING, each(header(BUNIT="DN/s"))),
+    "no_photmjsr": (NOTHING, each(without("PHOTMJSR"))),
+    "in_electrons": ((None, "other units"), one(times(1.6))),
+    "dead_amplifier": (("dead amplifier",), one(image(lambda d, s, rng: half(d, times=0.0)))),
+    "dead_amplifier_in_all": (("dead amplifier",), each(image(lambda d, s, rng: half(d, times=0.0)))),
+    "gain_of_half": ((None, *FLAT), each(lambda h, rng: [half(h[n].data, times=1.1) for n in ARRAYS[:2]])),
+    "stripe_in_half": (NOTHING, one(image(lambda d, s, rng: half(d, by=20 * s)))),
+    "odd_even_columns": (
+        (None, *SMALL), each(image(lambda d, s, rng: d + 3 * s * (np.arange(d.shape[1]) % 2)))
+    ),
+    "stripes": ((None, *SMALL), each(image(lambda d, s, rng: d + rng.normal(0, s, (d.shape[0], 1))))),
+    "stripes_strong": (SMALL, each(image(lambda d, s, rng: d + rng.normal(0, 4 * s, (d.shape[0], 1))))),
+    "cosmic_rays": ((None, "cosmic rays"), each(image(cosmic_rays(600)))),
+    "one_cosmic_rays": ((None, "cosmic rays"), one(image(cosmic_rays(2000)))),
+    "sky_twice": (NOTHING, each(image(lambda d, s, rng: d - 2 * np.median(d)))),
+    "sky_with_starlight": (("starlight",), each(image(lambda d, s, rng: d - median_filter(d, 9)))),
+    "sky_with_starlight_5": (("starlight", *EPSF), each(image(lambda d, s, rng: d - median_filter(d, 5)))),
+    "sky_with_starlight_15": (("starlight", None), each(image(lambda d, s, rng: d - median_filter(d, 15)))),
+    "flat_2_percent": ((None, *FLAT), each(flat(0.02))),
+    "flat_5_percent": (FLAT, each(flat(0.05))),
+    "flat_tilted": (NOTHING, each(image(lambda d, s, rng: d * np.linspace(0.99, 1.01, d.shape[1])))),
+    "not_linear": ((None, *EPSF), each(image(bent))),
+    "ghost": ((None,), each(image(lambda d, s, rng: d + 0.01 * d[::-1, ::-1]))),
+    "persistence": ((None, "stars"), each(image(lambda d, s, rng: d + 0.02 * np.roll(d, (40, 55), (0, 1))))),
+}  # fmt: skip
+FOLDERS = {
+    "date_of_another": (NOTHING, exchanged_dates),
+    "date_half_a_year": (("time",), one(later(183))),
+    "date_two_years": (("time",), one(later(731))),
+    "dates_five_years": (("epoch",), each(later(-5 * 365.25))),
+    "date_missing": ((None, "EXPMID"), one(without("EXPMID"))),
+    "one_twice": (("twice",), again),
+    "one_twice_with_noise": (("twice",), lambda w: again(w, 0.05)),
+    "one_alone": (("one exposure alone",), alone),
+    "two_only": (("two exposures",), not_two),
+    "undithered": (("not dithered",), undithered),
+    "of_filter": (("filter", *THIS), of_filter),
+    "of_filter_named": (("F090W",), lambda w: of_filter(w, None)),
+    "wcs_of_another": (("guide star", "WCS"), wcs(1, of=2)),
+    "roll_one": ((None, "roll"), wcs(1, turn=0.5)),
+    "roll_all": (("rotated", "roll"), wcs(None, turn=0.5)),
+    "roll_all_little": (NOTHING, wcs(None, turn=0.05)),
+    "pointing_one": (("guide star",), wcs(1, offset=(2.0, 0.0))),
+    "pointing_all": (("shifted",), wcs(None, offset=(2.0, 0.0))),
+    "scale_all": (("scaled",), wcs(None, scale=1.004)),
+    "scale_one": ((None, "scale"), wcs(1, scale=1.004)),
+    "aberration": (NOTHING, wcs(None, scale=1.0001)),
+    "wcs_upside_down": (("WCS", "another field", "stars in common"), wcs(None, scale=-1.0)),
+    "pixel_area": (NOTHING, each(header(PIXAR_SR=lambda v: 2 * v, PIXAR_A2=lambda v: 2 * v))),
+    "subarray_origin": ((None,), each(header(SUBSTRT1=lambda v: v - 256))),
+}  # fmt: skip
+EPSFS = {
+    "epsf_of_filter": (EPSF, filter_epsf),
+    "epsf_transposed": (EPSF, samples(np.transpose)),
+    "epsf_mirrored": (EPSF, samples(lambda a: a[:, ::-1])),
+    "epsf_turned": (EPSF, samples(np.rot90)),
+    "epsf_shifted": (NOTHING, samples(lambda a: shift(a, (1.2, 1.2), order=3))),
+    "epsf_shifted_by_a_pixel": ((None, *EPSF), samples(lambda a: np.roll(a, 4, 0))),
+    "epsf_twice": ((None, "normalized", *EPSF), samples(lambda a: 2 * a)),
+    "epsf_wide": (EPSF, samples(lambda a: gaussian_filter(a, 4))),
+    "epsf_wide_little": (EPSF, samples(lambda a: gaussian_filter(a, 1.5))),
+    "epsf_without_wings": (NOTHING, samples(wings)),
+    "epsf_oversampling_5": (EPSF, library(lambda e: replace(e, oversampling=5))),
+    "epsf_oversampling_3": (("oversampling",), library(lambda e: replace(e, oversampling=3))),
+    "epsf_field_mirrored": (NOTHING, library(lambda e: replace(e, data=e.data[::-1].copy()))),
+    "epsf_negative": (("ePSF", "stars", "library"), samples(lambda a: -a)),
+    "epsf_noise": (("ePSF", "stars"), samples(lambda a: np.random.default_rng(1).permuted(a))),
+}  # fmt: skip
+CASES = {"given": ((), lambda w: None), "built": ((), lambda w: w.options.pop("epsf_file"))}
+CASES |= ERRORS | IMAGES | FOLDERS | EPSFS
+
+
+def run(source, others, spoil, made=None):
+    """Run the pipeline on a field, spoiled or not; return checks, error, and what motions are off by."""
+    from jwst_hpastrom.steps import HPAstromPipeline
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder, error, checks, off = Path(folder), None, [], ""
+        members = sorted(p.name for p in source.glob("*_cal.fits"))
+        for name in members:
+            shutil.copy(source / name, folder / name)
+        given = {
+            "epsf_file": str(source / "epsf.asdf"),
+            "reference_catalog": str(source / "first_epoch.ecsv"),
+        }
+        work = Work(folder, members, others, given)
+        out = folder / "out"
+        out.mkdir()
+        try:
+            spoil(work)
+            asn = folder / "field_asn.json"
+            asn.write_text(json.dumps(association(work.members)))
+            HPAstromPipeline.call(str(asn), output_dir=str(out), **work.options)
+        except HPAstromError as err:
+            error = f"{type(err).__name__}: {err}"
+        if list(out.glob("*_checks.ecsv")):
+            checks = check_folder(out)
+        for path in out.glob("*_pm.ecsv") if made is not None else ():
+            off = motions_off(made, Table.read(path))
+        return checks, error, off
+
+
+def motions_off(made, motions):
+    """Robust scatter of the brighter half of the motions about the truth, and over their errors."""
+    try:
+        found = compare_proper_motions(made, motions)
+    except (HPAstromError, ValueError, IndexError):
+        return "none"
+    if len(found) < 20:
+        return "none"
+    found = found[np.argsort(found["mag"])[: len(found) // 2]]
+    d = [np.asarray(found[f"d{c}"] - np.median(found[f"d{c}"])) for c in ("pmra", "pmdec")]
+    e = [np.asarray(found[f"{c}_error"]) for c in ("pmra", "pmdec")]
+    return f"{sigma_about_zero(np.r_[*d]):.3f} {sigma_about_zero(np.r_[*d] / np.r_[*e]):.2f}"
+
+
+def association(members):
+    return {
+        "asn_type": "image3", "asn_rule": "x", "asn_id": "a3001", "asn_pool": "none",
+        "products": [{"name": "field", "members": [{"expname": m, "exptype": "science"} for m in members]}],
+    }  # fmt: skip
+
+
+def good_fields(n, seed):
+    """Fields of other seeds, sizes, densities and filters."""
+    for k in range(n):
+        rng = np.random.default_rng([78, seed, k])
+        size, band = int(rng.integers(260, 420)), str(rng.choice(("F115W", "F150W", "F200W", "F277W")))
+        stars = int(DENSITY * size**2 * 10 ** rng.uniform(-0.3, 0.2))
+        yield {"seed": 1000 * seed + k, "size": size, "band": band, "n_stars": stars}
+
+
+def main(argv=None):
+    """Run cases, print a line for each; return 1 where one was not judged as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("cases", nargs="*")
+    parser.add_argument("--good", type=int, default=0, metavar="N")
+    parser.add_argument("--all", action="store_true", help="show all that is not ok")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases")
+    parser.add_argument("--seed", type=int, default=31)
+    parser.add_argument("--size", type=int, default=320)
+    args = parser.parse_args(argv)
+    if args.list:
+        print(*CASES, sep="\n")
+        return 0
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    failed = total = 0
+    with tempfile.TemporaryDirectory() as folder:
+        field, others = Path(folder) / "field", Path(folder) / "others"
+        if args.good:
+            todo = [(f"good {g['seed']} {g['band']} {g['size']}", (), lambda w: None, g)
+                    for g in good_fields(args.good, args.seed)]  # fmt: skip
+        else:
+            made = make_field(field, args.seed, args.size)
+            make_field(others, args.seed, args.size, "F090W")
+            todo = [(name, *CASES[name], None) for name in args.cases or CASES]
+        for name, words, spoil, good in todo:
+            start = time.process_time()
+            if good:
+                shutil.rmtree(field, ignore_errors=True)
+                made = make_field(field, **good)
+            checks, error, off = run(field, others, spoil, made)
+            right, text = judged(name, words, checks, error)
+            failed, total = failed + (not right), total + 1
+            print(f"{text}  [{off}; {time.process_time() - start:.0f} s]", flush=True)
+            for check in condense([c for c in checks if c.verdict != "ok"]) if args.all else ():
+                print(f"         {check}"[:230])
+    print(f"{failed} of {total} were not judged as they must be")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
