@@ -22,6 +22,8 @@ __all__ = [
 
 FRAME = "hp_master_frame"
 CATALOG = "a catalog of another system, rotated or scaled"
+#: fewest stars in common with the others whose agreement is judged
+FEW = 15
 #: degrees beyond which an exposure is turned against the others
 TURNED = 5.0
 OTHER = (
@@ -59,7 +61,7 @@ def used_share(exposures):
     if "n_used" not in exposures.colnames or len(exposures) < 3:
         return
     for k, row in enumerate(exposures):
-        share = row["n_used"] / row["n_matched"] if row["n_matched"] >= 30 else np.nan
+        share = row["n_used"] / row["n_matched"] if row["n_matched"] >= FEW else np.nan
         yield judge(
             FRAME,
             "share of stars that agree with the other exposures",

@@ -35,6 +35,15 @@ def test_exposures_that_agree():
             "x and y of this list",
             1,
         ),
+        (
+            {
+                "n_used": [780, 0, 780, 780],
+                "n_matched": [800, 25, 800, 800],
+                "rotation_deg": [61.0, 241.0, 61.0, 61.0],
+            },
+            "x and y of this list",
+            1,
+        ),
         ({"n_used": [780, 90, 780, 780]}, "the distortion or ePSF does not fit this exposure", 1),
         ({"rms_x_pix": [0.01, 0.01, 0.2, 0.01]}, "the distortion or ePSF does not fit this exposure", 2),
         ({"error_factor": [1.0, 10.0, 1.0, 1.0]}, "errors of this list that are too small", 1),
