@@ -182,20 +182,22 @@ def compare_master(field: Any, master: Table) -> Table:
     Returns
     -------
     `~astropy.table.Table`
-        Matched stars: ``mag n_used dx dy`` (mas to the East and North, the median taken out) ``x_err y_err
-        bound`` (mas) ``isolated``.
+        Matched stars: ``id mag n_used dx dy`` (mas to the East and North, the median taken out) ``x_err
+        y_err x_err_tie y_err_tie bound`` (mas) ``isolated``; metadata ``median_dx median_dy``.
     """
     epoch = master.meta.get("epoch")
     if epoch is None:
         raise BadCatalogError("no epoch", "metadata epoch of a master frame", "run hp_master_frame")
     i, j, true, measured = _match_sky(field, master, float(epoch))
     out = Table({"mag": np.asarray(field.stars["mag"])[i], "isolated": _alone(field)[i]})
+    out["id"] = np.asarray(field.stars["id"])[i]
     for name, k in (("dx", 0), ("dy", 1)):
         delta = 1e3 * (measured[k][j] - true[k][i])
         out[name] = delta - np.median(delta)
         out.meta[f"median_{name}"] = float(np.median(delta))
     scale = float(master.meta.get("scale_mas", 50.0))
-    out["x_err"], out["y_err"] = (scale * np.asarray(master[c], float)[j] for c in ("x_err", "y_err"))
+    for c in ("x_err", "y_err", "x_err_tie", "y_err_tie"):
+        out[c] = scale * np.asarray(master[c], float)[j]
     out["bound"] = _mean_bound(field)[i]
     out["n_used"] = np.asarray(master["n_used"])[j]
     return out

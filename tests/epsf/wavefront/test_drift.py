@@ -232,10 +232,12 @@ def test_build_follows_the_drift_from_exposure_to_exposure():
         return np.array([np.sqrt(np.nanmean(np.square(found[c]))) for c in ("dx", "dy")])
 
     twin, plain, followed = scatter(0 * DRIFT, None), scatter(DRIFT, None), scatter(DRIFT, META)
-    # each of the coefficients that 81 stars tell takes at most one star's share of what they know
+    # each of the coefficients that the stars tell takes one star's share of what they know, on average; what
+    # it takes goes along with the noise by chance, in both axes of them
     share = MODES / x.size
+    chance = 2 * np.sqrt(share / (2 * x.size))
     assert (plain**2 > (1 + 3 * share) * twin**2).all()  # else there is nothing to follow
-    assert (followed**2 < (1 + share) * twin**2).all()
+    assert np.sum(followed**2) < (1 + share + 3 * chance) * np.sum(twin**2)
 
 
 def test_given_library_of_another_date_is_moved_as_a_whole():
