@@ -183,7 +183,8 @@ def compare_master(field: Any, master: Table) -> Table:
     -------
     `~astropy.table.Table`
         Matched stars: ``id mag n_used dx dy`` (mas to the East and North, the median taken out) ``x_err
-        y_err x_err_tie y_err_tie bound`` (mas) ``isolated``; metadata ``median_dx median_dy``.
+        y_err bound`` (mas) ``isolated``, and ``flags x_err_tie y_err_tie`` where the frame has them; metadata
+        ``median_dx median_dy``.
     """
     epoch = master.meta.get("epoch")
     if epoch is None:
@@ -197,9 +198,12 @@ def compare_master(field: Any, master: Table) -> Table:
         out.meta[f"median_{name}"] = float(np.median(delta))
     scale = float(master.meta.get("scale_mas", 50.0))
     for c in ("x_err", "y_err", "x_err_tie", "y_err_tie"):
-        out[c] = scale * np.asarray(master[c], float)[j]
+        if c in master.colnames:
+            out[c] = scale * np.asarray(master[c], float)[j]
     out["bound"] = _mean_bound(field)[i]
-    out["n_used"] = np.asarray(master["n_used"])[j]
+    for c in ("n_used", "flags"):
+        if c in master.colnames:
+            out[c] = np.asarray(master[c])[j]
     return out
 
 

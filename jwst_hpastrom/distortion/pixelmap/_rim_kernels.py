@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from jwst_hpastrom.numerics.robust_kernels import FAST
+from jwst_hpastrom.numerics.robust_kernels import FAST, sort_with
 
 #: widths of the profile within which a rim is
 ACROSS = 4.0
@@ -90,8 +90,9 @@ def refine_rim(start, steps, tolerance, trials, orders, x, y, left, weight, prio
             simplex[k, k - 1] += steps[k - 1]
         cost[k] = _cost(simplex[k], orders, x, y, left, weight, prior)
     for _ in range(trials):
-        order = np.argsort(cost)
-        simplex, cost = simplex[order], cost[order]
+        order = np.arange(n + 1)
+        sort_with(cost, order, n + 1)
+        simplex = simplex[order]
         if cost[n] - cost[0] <= tolerance:
             break
         middle = np.zeros(n)
