@@ -146,6 +146,20 @@ def test_a_wrong_address_is_said_soon(monkeypatch):
             pass
 
 
+def test_an_event_loop_that_did_not_start_is_tried_again(address, monkeypatch):
+    real, calls = distributed.Client, []
+
+    def client(*args, **kwargs):
+        calls.append(args)
+        assert len(calls) > 1
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(distributed, "Client", client)
+    with cluster(address) as executor:
+        assert executor.submit(abs, -2).result() == 2
+    assert len(calls) == 2
+
+
 def test_a_scheduler_that_is_gone_is_named(address):
     gone = pytest.raises(WorkerLostError, match="no Dask scheduler any more")
     with gone, cluster(address):
