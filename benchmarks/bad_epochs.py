@@ -14,17 +14,16 @@ the Galactic Center's size. The exit status is 1 where a row fails. About three 
 import argparse
 import logging
 import sys
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import FK5, Galactic
 from astropy.table import vstack
-from bad_runs import about, add, ghosts, judged, later, put, shuffle, sky, times, turned_motions
+from bad_runs import about, add, ghosts, judged, later, put, run_all, shuffle, sky, times, turned_motions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from jwst_hpastrom.checks import Evidence, condense, run_checks
+from jwst_hpastrom.checks import Evidence, run_checks
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.motion import fit_epochs
 from tests.motion.jwst_epochs import simulate, visits
@@ -186,16 +185,7 @@ def main(argv=None):
     todo = [lambda k=k: run_good(args.seed, k) for k in range(args.good)] or [
         lambda name=name: run(name, args.seed, args.stars) for name in args.cases or [*DATES, *CASES]
     ]
-    failed = 0
-    for make in todo:
-        start = time.process_time()
-        good, text, checks = make()
-        failed += not good
-        print(f"{text}  [{time.process_time() - start:.1f} s]", flush=True)
-        for check in condense([c for c in checks if c.verdict != "ok"]) if args.all else ():
-            print(f"         {check}"[:230])
-    print(f"{failed} of {len(todo)} were not judged as they must be")
-    return int(failed > 0)
+    return run_all(todo, args.all)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,10 +26,10 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from bad_runs import judged
+from bad_runs import judged, run_all
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
 
-from jwst_hpastrom.checks import check_folder, condense
+from jwst_hpastrom.checks import check_folder
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.io import read_epsf, write_epsf_reference
@@ -535,9 +534,9 @@ def main(argv=None):
         return 0
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    failed = total = 0
     with tempfile.TemporaryDirectory() as folder:
         field, others = Path(folder) / "field", Path(folder) / "others"
+        made = None
         if args.good:
             todo = [(f"good {g['seed']} {g['band']} {g['size']}", (), lambda w: None, g)
                     for g in good_fields(args.good, args.seed)]  # fmt: skip
@@ -545,19 +544,17 @@ def main(argv=None):
             made = make_field(field, args.seed, args.size)
             make_field(others, args.seed, args.size, "F090W")
             todo = [(name, *CASES[name], None) for name in args.cases or CASES]
-        for name, words, spoil, good in todo:
-            start = time.process_time()
+
+        def run_judged(name, words, spoil, good):
+            of = made
             if good:
                 shutil.rmtree(field, ignore_errors=True)
-                made = make_field(field, **good)
-            checks, error, off = run(field, others, spoil, made)
+                of = make_field(field, **good)
+            checks, error, off = run(field, others, spoil, of)
             right, text = judged(name, words, checks, error)
-            failed, total = failed + (not right), total + 1
-            print(f"{text}  [{off}; {time.process_time() - start:.0f} s]", flush=True)
-            for check in condense([c for c in checks if c.verdict != "ok"]) if args.all else ():
-                print(f"         {check}"[:230])
-    print(f"{failed} of {total} were not judged as they must be")
-    return int(failed > 0)
+            return right, f"{text}  [{off}]", checks
+
+        return run_all([lambda row=row: run_judged(*row) for row in todo], args.all)
 
 
 if __name__ == "__main__":

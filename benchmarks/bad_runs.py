@@ -678,6 +678,23 @@ def judged(name, words, checks, error):
     return good, f"{'    ' if good else 'FAIL'} {name:40s} {word:5s} {told[:170]}"
 
 
+def run_all(runs, every):
+    """Make all runs, which return what `judged` does and their checks; print a line for each.
+
+    Returns 1 where one was not judged as it must be. ``every``: print all that is not ok.
+    """
+    failed = 0
+    for make in runs:
+        start = time.process_time()
+        good, text, checks = make()
+        failed += not good
+        print(f"{text}  [{time.process_time() - start:.1f} s]", flush=True)
+        for check in condense([c for c in checks if c.verdict != "ok"]) if every else ():
+            print(f"         {check}"[:230])
+    print(f"{failed} of {len(runs)} were not judged as they must be")
+    return int(failed > 0)
+
+
 def good_fields(n, seed):
     """Fields of other seeds, numbers of stars and exposures, places and qualities."""
     for k in range(n):
@@ -722,17 +739,12 @@ def main(argv=None):
     else:
         field = Field(args.seed, args.stars or 1500, target=(80.5, dec))
         todo = [(n, RUNS[n][0], lambda n=n: run(field, n)) for n in args.cases or RUNS]
-    failed = 0
-    for name, words, make in todo:
-        start = time.process_time()
+
+    def run_judged(name, words, make):
         checks, error = make()
-        good, text = judged(name, words, checks, error)
-        failed += not good
-        print(f"{text}  [{time.process_time() - start:.1f} s]", flush=True)
-        for check in condense([c for c in checks if c.verdict != "ok"]) if args.all else ():
-            print(f"         {check}")
-    print(f"{failed} of {len(todo)} were not judged as they must be")
-    return int(failed > 0)
+        return *judged(name, words, checks, error), checks
+
+    return run_all([lambda row=row: run_judged(*row) for row in todo], args.all)
 
 
 if __name__ == "__main__":

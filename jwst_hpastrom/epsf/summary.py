@@ -49,7 +49,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     cores = stars[high & (flags & int(Flag.SATURATED) == 0)]
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     pixels = Pixels.of(image)
-    ratio, *light = (float(stars.meta.get(name, np.nan)) for name in ("sky_noise_ratio", *LIGHT))
+    ratio = float(stars.meta.get("sky_noise_ratio", np.nan))
     n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, pixels.weight)
     return {
         "n_stars": len(stars), "qfit": float(np.nanmedian(qfit[bright] if bright.any() else qfit)),
@@ -62,7 +62,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
         "central_value": float(library.central_value(*middle)), "sky_noise_ratio": ratio,
         "err_follows_light": _follows(pixels, float(np.median(stars["sky"])), ratio),
-        **dict(zip(LIGHT, light, strict=True)),
+        **{name: float(stars.meta.get(name, np.nan)) for name in LIGHT},
     }  # fmt: skip
 
 

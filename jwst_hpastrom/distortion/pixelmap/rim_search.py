@@ -108,8 +108,8 @@ class _Search:
     def refined(self, shape, orders, left, width, steps=1.0):
         """The ellipse of the largest evidence near one, its terms, and the gain."""
         # what a simplex is likely to come near to
-        reach = np.full(2, AROUND * Rim(shape, orders, None).reach)
-        near = np.flatnonzero((np.abs(self.x - shape[0]) < reach[0]) & (np.abs(self.y - shape[1]) < reach[1]))
+        reach = AROUND * Rim(shape, orders, None).reach
+        near = np.flatnonzero(np.maximum(np.abs(self.x - shape[0]), np.abs(self.y - shape[1])) < reach)
         stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
         limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
         prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -LEAST_GAIN])

@@ -24,7 +24,7 @@ from jwst_hpastrom.epsf.stamps.samples import (
     mean_residuals,
     sample_scatter,
 )
-from jwst_hpastrom.epsf.wavefront import LINEAR, modes_of
+from jwst_hpastrom.epsf.wavefront import LINEAR, MODES, Drift, modes_of
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.ranges import in_range
@@ -193,15 +193,14 @@ def _perturbed(library, seen, steps, n_iterations):
 
 def _followed(library, stamps, slope, begin, name):
     """Return the library at the exposure's own wavefront; itself where the stars do not tell that."""
-    modes, drift = modes_of(library), None
+    modes, drift = modes_of(library), Drift(np.zeros(MODES))
     for _ in range(2 if modes else 0):
-        now = library if drift is None else modes.change(drift.nm, library)
+        before, now = drift.nm, modes.change(drift.nm, library)
         at, ok = _fit(now, stamps, slope, begin)
-        before = None if drift is None else drift.nm
         drift = drift_in_stamps(stamps, now, modes, *at, ok, slope, before)
-        if np.linalg.norm(drift.nm - (0.0 if before is None else before)) < LINEAR:
+        if np.linalg.norm(drift.nm - before) < LINEAR:
             break
-    if drift is None or not drift.found:
+    if not drift.found:
         return library
     log.info("%s: %s", name, drift)
     changed = modes.change(drift.nm, library)

@@ -150,8 +150,7 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
     told = _told(modes, library, x, y, flux, left, weight, i, j)
     if told is None:
         return np.zeros((3 * MODES, 3 * MODES)), np.zeros(3 * MODES)
-    u, v = (np.stack([told.x, told.y]) - modes.wavefront.middle[:, None]) / modes.wavefront.span[:, None]
-    over_field = np.stack([np.ones(u.size), u, v], 1)[:, None, :, None] * told.changes[:, :, None]
+    over_field = modes.wavefront.weights(told.x, told.y)[:, None, :, None] * told.changes[:, :, None]
     return replace(told, changes=over_field.reshape(*told.residual.shape, -1)).equations()
 
 

@@ -67,16 +67,15 @@ class Modes:
         """
         if not np.any(nm):
             return library
-        if np.ndim(nm) == 2:
-            places = [(a, b) for b in self.y for a in self.x]
-            delta = [
-                self._image(k, self.wavefront.weights(*places[k]) @ nm) - base
-                for k, (_, base, _) in enumerate(self._bases)
-            ]
-        elif np.sqrt(np.square(nm).sum()) < LINEAR:
+        if np.ndim(nm) == 1 and np.sqrt(np.square(nm).sum()) < LINEAR:
             delta = sum(c * m.data for c, m in zip(nm, self.libraries, strict=True))
         else:
-            delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]
+            places = [(a, b) for b in self.y for a in self.x]
+            each = [self.wavefront.weights(*p) @ nm if np.ndim(nm) == 2 else nm for p in places]
+            delta = [
+                self._image(k, at) - base
+                for k, (at, (_, base, _)) in enumerate(zip(each, self._bases, strict=True))
+            ]
         return library.perturbed(np.array(delta), x=self.x, y=self.y)
 
     @property

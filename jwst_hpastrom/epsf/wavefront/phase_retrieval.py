@@ -52,8 +52,9 @@ class Wavefront:
         return self.weights(x, y) @ self.nm
 
     def weights(self, x, y):
-        """Weights of the rows of ``nm`` at a field position, shape (3,)."""
-        return np.r_[1.0, (np.array([x, y]) - self.middle) / self.span]
+        """Weights of the rows of ``nm`` at field positions, shape (..., 3)."""
+        place = (np.stack([x, y], -1) - self.middle) / self.span
+        return np.concatenate([np.ones((*place.shape[:-1], 1)), place], -1)
 
 
 def retrieve(library, wavelength, width, pixel):

@@ -107,7 +107,7 @@ def _end_with_input():
 
 def _compiled(line):
     """Whether the cache holds a kernel that is no older than its source."""
-    kernel, _ = kernel_of(line)
+    kernel = _found(line.partition(" ")[0])
     source = Path(kernel.py_func.__code__.co_filename)
     found = Path(kernel.stats.cache_path).glob(f"{source.stem}.{kernel.__name__}-*.nbi")
     return any(path.stat().st_mtime >= source.stat().st_mtime for path in found)

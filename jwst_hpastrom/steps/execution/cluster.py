@@ -51,12 +51,11 @@ def cluster(address):
             "pip install 'jwst_hpastrom[distributed]'",
         ) from err
     try:
+        how = {"timeout": CONNECT, "set_as_default": False}
         try:
-            client = Client(address, timeout=CONNECT, set_as_default=False)
-        except (
-            AssertionError
-        ):  # its event loop has ten seconds to start, more than which a busy machine takes
-            client = Client(address, timeout=CONNECT, set_as_default=False)
+            client = Client(address, **how)
+        except AssertionError:  # its event loop has ten seconds to start; a busy machine may take more
+            client = Client(address, **how)
     except (OSError, ValueError, TypeError) as err:
         raise ParameterError(
             f"scheduler={address} ({' '.join(str(err).split())[:200]})", "the address of a Dask scheduler",
