@@ -44,18 +44,16 @@ def cluster(address):
     """
     try:
         from distributed import Client
-        from distributed.comm import CommClosedError
+        from distributed.comm import CommClosedError, get_address_host_port
     except ImportError as err:
         raise ParameterError(
             f"scheduler={address} without the package distributed",
             "pip install 'jwst_hpastrom[distributed]'",
         ) from err
     try:
-        how = {"timeout": CONNECT, "set_as_default": False}
-        try:
-            client = Client(address, **how)
-        except AssertionError:  # its event loop has ten seconds to start; a busy machine may take more
-            client = Client(address, **how)
+        # a client of an address that is none would be left half made, and hold the lock that the next one needs
+        get_address_host_port(address)
+        client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TypeError) as err:
         raise ParameterError(
             f"scheduler={address} ({' '.join(str(err).split())[:200]})", "the address of a Dask scheduler",
