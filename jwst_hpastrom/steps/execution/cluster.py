@@ -51,7 +51,7 @@ def cluster(address):
             "pip install 'jwst_hpastrom[distributed]'",
         ) from err
     try:
-        # a client of an address that is none would be left half made, and hold the lock that the next one needs
+        # a client of what is no address would be left half made, and hold the lock that the next one needs
         get_address_host_port(address)
         client = Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TypeError) as err:

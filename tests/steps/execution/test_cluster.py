@@ -143,7 +143,7 @@ def test_an_error_is_the_task_s_and_a_lost_worker_is_made_good(address, tmp_path
 def test_wrong_addresses_are_said_soon_and_leave_nothing(monkeypatch):
     """A client left half made closes when it is collected: where another one starts, both wait for ever."""
     real = LoopRunner._start_unlocked
-    monkeypatch.setattr(LoopRunner, "_start_unlocked", lambda self: gc.collect() and False or real(self))
+    monkeypatch.setattr(LoopRunner, "_start_unlocked", lambda self: (gc.collect() and False) or real(self))
     assert CONNECT < 10
     monkeypatch.setattr("jwst_hpastrom.steps.execution.cluster.CONNECT", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense", "of://host:1", "nohost.invalid:8786"):
