@@ -41,6 +41,29 @@ TWO_POINTS, TWO_OF_FEW = 1.2, 1.5
 #: times the shortest half's standard deviation within which the majority is gathered, the usual limit after
 #: a high-breakdown start (Rousseeuw and Leroy 1987, section 1.2); the clipping that follows takes back others
 NEAR = 2.5
+#: the same beyond which pairs are far off: what their errors are like says nothing of the others
+FAR = 15.0
+#: distance of two kinds of pairs in their standard deviations, above which they are told apart: normal ones
+#: cross at half of it, so that clipping at 4.2 errors keeps 4 % of those that are 6 off, all on one side
+APART = 4.0
+#: share of the other kind below which what clipping keeps of it is less than the fit's error, and how much
+#: wider it may be (wider ones are a tail, which clipping is for)
+LEAST_KIND, WIDEST_KIND = 0.05, 3.0
+#: twice the gain of the logarithm of the likelihood by its five parameters, which chance reaches in one
+#: sample of 10⁵
+GAIN = 30.0
+#: distance and gain above which there may be two kinds, so that the fit is unsure: chance makes of one in a
+#: hundred samples of 20
+MAYBE_APART, MAYBE_GAIN = 3.0, 20.0
+#: third and fourth moments of residuals in their standard deviation between which one kind is all there is:
+#: of normal ones 0 and 3; with 5 to 25 % of them off by 6 errors the third is above 0.9, from there to a half
+#: the fourth below 2.1
+SKEW, FLAT = 0.5, 2.2
+#: pairs that tell a mixture as well as more would; steps of its solution, and of fits to the pairs it keeps
+ENOUGH, MIXTURE_STEPS, PARTINGS = 2000, 60, 5
+#: majorities over half of the pairs, in roots of their number, below which kinds this near stay together: of
+#: equal halves one in a thousand has such a one by chance
+CLEAR = 1.65
 
 
 def _weights(weights, n):
@@ -126,16 +149,16 @@ def fit_clipped(solve, pairs, how):
     root = pairs.roots()
     tiny = pairs.rounding(root)
     keep, fitted = _clip(solve, pairs, how, keep, root, tiny)
-    better, divided = None, False
-    if how.sigma is not None:
-        better, divided = _majority(solve, pairs, how, keep, fitted, root, tiny)
-    if better is not None:
-        keep, fitted = _clip(solve, pairs, how, better, root, tiny)
-    n = int(pairs.finite.sum())
-    few = how.sigma is not None and n >= FEWEST_HALVES and keep.sum() < 0.5 * n + SURE * np.sqrt(n)
+    n, divided = int(pairs.finite.sum()), False
+    if how.sigma is not None and n >= FEWEST_HALVES:
+        better, divided, off = _majority(solve, pairs, how, keep, fitted, root, tiny)
+        if better is not None:
+            keep, fitted = _clip(solve, pairs, how, better, root, tiny)
+        keep, fitted, unsure = _parted(solve, pairs, how, keep, fitted, root, tiny, off)
+        divided |= unsure or keep.sum() < 0.5 * n + SURE * np.sqrt(n)
     transform, du, dv = fitted
     rms = float(np.sqrt(0.5 * np.mean(du[keep] ** 2 + dv[keep] ** 2)))
-    return transform, keep, rms, du, dv, bool(divided or few)
+    return transform, keep, rms, du, dv, bool(divided)
 
 
 def _clip(solve, pairs, how, keep, root, tiny):
@@ -168,13 +191,12 @@ def _clip(solve, pairs, how, keep, root, tiny):
 def _majority(solve, pairs, how, keep, fitted, root, tiny):
     """Return pairs of a majority that agree better than what clipping left, or None; and if that is unsure.
 
+    The third value are distances from the narrowest group, in units of its size, or None.
     Two pairs in five that are wrong alike draw the fit to themselves and widen the median deviation, so that
     nothing is clipped. The shortest half of the residuals is narrow all the same. Halves that differ have no
     majority: both stay.
     """
     finite, n = pairs.finite, int(pairs.finite.sum())
-    if n < FEWEST_HALVES:
-        return None, False
     residuals = [(d * r)[keep] for d, r in zip(fitted[1:], root, strict=True)]
     wide = [float(np.std(z)) for z in residuals]
     # the shortest half of two equal groups is as wide as all
@@ -184,15 +206,15 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     equal = any(w > tiny and m < two * w**4 for m, w in zip(fourth, wide, strict=True))
     sizes, off = _from_halves(fitted, root, keep, tiny)
     if not tilted and all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):
-        return None, equal
+        return None, equal, None
     off = _best_halves(solve, off, root, pairs, tiny, how)
     new = finite & (off <= NEAR)
     if new.sum() < how.min_stars:
-        return None, equal
+        return None, equal, off
     try:
         new, own = _clip(solve, pairs, how, new, root, tiny)
     except NotEnoughStarsError:
-        return None, equal
+        return None, equal, off
     m = int(new.sum())
     wider = MUCH_WIDER * (1 + 3 / np.sqrt(n)) * np.sqrt(m / max(m - how.n_free, 1))
     residuals = [d * r for d, r in zip(own[1:], root, strict=True)]
@@ -203,7 +225,95 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     # more than chance makes of halves
     clear, sure = (0.5 * n + c * np.sqrt(n) for c in (0.5, SURE))
     chosen = new if narrow and new.sum() >= max(clear, how.min_stars) else None
-    return chosen, equal or (bool(narrow) and 0.5 * n - SURE * np.sqrt(n) < new.sum() < sure)
+    return chosen, equal or (bool(narrow) and 0.5 * n - SURE * np.sqrt(n) < new.sum() < sure), off
+
+
+def _parted(solve, pairs, how, keep, fitted, root, tiny, off):
+    """Return pairs, their fit, and if it is unsure, where another kind stands too near for clipping to part.
+
+    Residuals are a mixture of two normal distributions (as in Hogg, Bovy & Lang 2010, section 3): pairs that
+    are rather of the larger one are kept. Without two kinds all stays as it was.
+    """
+    if off is None:
+        off = _from_halves(fitted, root, pairs.finite, tiny)[1]
+    near = pairs.finite & (off <= FAR)
+    good = off <= NEAR
+    was = keep, fitted
+    for _ in range(PARTINGS):
+        z = np.stack([(d * r)[near] for d, r in zip(fitted[1:], root, strict=True)])
+        good, sure = _larger_kind(z, good[near], tiny)
+        if good is None:
+            return *was, not sure
+        new = np.zeros(near.size, bool)
+        new[near] = good
+        n, m = int(near.sum()), int(new.sum())
+        if m < max(0.5 * n + CLEAR * np.sqrt(n), how.min_stars):
+            return *was, True
+        if np.array_equal(new, keep):
+            break
+        keep, good = new, new
+        fitted = solve(keep)
+    return keep, fitted, False
+
+
+def _larger_kind(z, good, tiny):
+    """Return which of residuals (2, n) are of the larger of two kinds, or None; and if that is sure."""
+    n = z.shape[1]
+    middle, size, _ = _normal(z, np.ones(n), tiny)
+    scaled = (z - middle[:, None]) / size[:, None]
+    if not (np.any(np.abs(np.mean(scaled**3, axis=1)) > SKEW) or np.any(np.mean(scaled**4, axis=1) < FLAT)):
+        return None, True
+    some = z[:, :: max(n // ENOUGH, 1)]
+    starts = [good[:: max(n // ENOUGH, 1)], *(_two_means(c) for c in some)]
+    found = [_mixture(some, start, tiny) for start in starts if 2 <= start.sum() <= start.size - 2]
+    if not found:
+        return None, True
+    share, parts, either = max(found, key=lambda mixture: mixture[2])
+    (middle, size), (others, width) = parts
+    apart = np.max(np.abs(middle - others) / np.sqrt(0.5 * (size**2 + width**2)))
+    gain = 2 * (either - float(_normal(some, np.ones(some.shape[1]), tiny)[2].sum()))
+    if apart < APART or gain < GAIN or min(share, 1 - share) < LEAST_KIND:
+        return None, apart < MAYBE_APART or gain < MAYBE_GAIN or min(share, 1 - share) < LEAST_KIND
+    first = np.log(share) + _density(z, *parts[0]) > np.log(1 - share) + _density(z, *parts[1])
+    return (first if share >= 0.5 else ~first), True
+
+
+def _mixture(z, good, tiny):
+    """Share of the first of two normal distributions, middles and sizes of both, and the log likelihood."""
+    p = np.where(good, 0.99, 0.01)
+    for _ in range(MIXTURE_STEPS):
+        parts = [_normal(z, w, tiny)[:2] for w in (p, 1 - p)]
+        least = np.maximum(parts[0][1], parts[1][1]) / WIDEST_KIND
+        parts = [(middle, np.maximum(size, least)) for middle, size in parts]
+        share = float(np.clip(p.mean(), 1e-6, 1 - 1e-6))
+        one, other = np.log(share) + _density(z, *parts[0]), np.log(1 - share) + _density(z, *parts[1])
+        either = np.logaddexp(one, other)
+        new = np.exp(one - either)
+        moved, p = np.abs(new - p).max(), new
+        if moved < 1e-3:
+            break
+    return share, parts, float(either.sum())
+
+
+def _two_means(values):
+    """Return which values are above the cut with the most variance between its sides."""
+    order = np.sort(values)
+    below = np.arange(1, order.size)
+    total = np.cumsum(order - order.mean())[:-1]
+    cut = int(np.argmax(total**2 / (below * (order.size - below))))
+    return values > order[cut]
+
+
+def _normal(z, w, tiny):
+    """Mean and standard deviation of weighted residuals (2, n), and the logarithms of their densities."""
+    total = max(w.sum(), 1.0)
+    middle = z @ w / total
+    size = np.maximum(np.sqrt((z - middle[:, None]) ** 2 @ w / total), max(tiny, 1e-300))
+    return middle, size, _density(z, middle, size)
+
+
+def _density(z, middle, size):
+    return -0.5 * np.sum(((z - middle[:, None]) / size[:, None]) ** 2, axis=0) - np.log(size).sum()
 
 
 def _best_halves(solve, off, root, pairs, tiny, how):
