@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from jwst_hpastrom.motion.kinematic_models import KERNELS, MODEL_CODES, fill
 from jwst_hpastrom.motion.star_fits._gp_kernels import NO
 from jwst_hpastrom.motion.star_fits._marginal_kernels import AxisData, Grid, grid_likelihoods, grid_means
 
-__all__ = ["field_prior", "marginalize"]
+__all__ = ["field_prior", "marginalize", "restored"]
 
 #: amplitudes of the grid in units of the bin's typical error: below, a systematic is noise; above, an outlier
 AMPLITUDES = np.geomspace(0.4, 16.0, 7)
@@ -27,6 +27,9 @@ MOST_STEPS, CHANGE = 200, 1e-4
 ENOUGH = 1000
 #: stars at a time
 CHUNK = 500
+#: share of wrong measurements, and the typical errors within which a wrong one may be anywhere: a star's own
+#: neighbors are that far. Without systematics these reject from 4.8 errors on, in both axes together
+WRONG, WRONG_WITHIN = 0.01, 50.0
 
 
 def field_prior(log_likelihood, start):
@@ -97,14 +100,6 @@ def _typical(error, used, bins):
     return [np.median(typical[bins == b]) if (bins == b).any() else 1.0 for b in range(bins.max() + 1)]
 
 
-def _weights(like, bins, start):
-    """Each star's probabilities over the grid, with the prior that the stars of its bin tell together."""
-    weight = np.zeros(like.shape)
-    for b in np.unique(bins):
-        weight[bins == b] = _posterior(like[bins == b], field_prior(like[bins == b], start))
-    return np.nan_to_num(weight)
-
-
 def _mapped(function, jobs, executor):
     if executor is None:
         return [function(*job) for job in jobs]
@@ -122,6 +117,106 @@ def _means(data, grid, weight):
     beta, covariance = np.full((len(weight), p), np.nan), np.full((len(weight), p, p), np.nan)
     grid_means(data, grid, weight, beta, covariance)
     return beta, covariance
+
+
+class _Field:
+    """Stars of many epochs, and the grid of systematics that they may have."""
+
+    def __init__(self, fits, t, position, error, names, group, extra, brightness, min_epochs, executor):
+        self.rows = np.flatnonzero((fits.model >= 0) & (fits.used.sum(1) >= min_epochs))
+        self.fits, self.t, self.executor = fits, t, executor
+        self.position, self.error, self.extra = position, error, extra
+        self.shapes, self.start = _rows(names, np.asarray(group, np.int64), t)
+        self.bins = np.zeros(fits.model.size, np.int64)
+        if self.rows.size:
+            self.bins[self.rows] = _bins(
+                None if brightness is None else brightness[self.rows], self.rows.size
+            )
+            here, used = self.bins[self.rows], fits.used[self.rows]
+            self.typical = [_typical(e[self.rows], used, here) for e in error]
+
+    def __bool__(self):
+        return bool(self.rows.size and len(self.shapes))
+
+    def jobs(self, axis, rows, used):
+        """Arguments of the kernels for these stars and epochs, chunk by chunk."""
+        squares, none = np.outer(self.typical[axis], AMPLITUDES) ** 2, np.zeros((0, 1, 1))
+        jobs = []
+        for r, u in ((rows[i : i + CHUNK], used[i : i + CHUNK]) for i in range(0, rows.size, CHUNK)):
+            y, e = (np.ascontiguousarray(a[axis][r]) for a in (self.position, self.error))
+            x = none if self.extra is None else np.ascontiguousarray(self.extra[r, axis])
+            data = AxisData(self.t, y, e, x, np.ascontiguousarray(u), self.fits.t0[r], self.fits.degree)
+            jobs.append((data, Grid(self.shapes, squares, self.bins[r])))
+        return jobs
+
+    def likelihoods(self, jobs):
+        return np.concatenate(_mapped(_likelihoods, jobs, self.executor))
+
+    def priors(self, like):
+        """Shares of the grid's points in every bin, as the bin's stars tell them together."""
+        here = self.bins[self.rows]
+        shares = np.tile(self.start, (here.max() + 1, 1))
+        for b in np.unique(here):
+            shares[b] = field_prior(like[here == b], self.start)
+        return shares
+
+
+def restored(fits, t, position, error, use, **known):
+    """Measurements that were rejected, but are likely in view of the systematics that the field has.
+
+    A drift shared by some epochs makes single ones look wrong; motions and errors without them are those of
+    a star that has no drift. A measurement counts again where its density, as the star's other epochs
+    foretell it with the field's systematics, is higher than that of a wrong one: a share of `WRONG`, evenly
+    within `WRONG_WITHIN` typical errors. One is tried at a time, the likeliest first.
+
+    Parameters
+    ----------
+    fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
+
+    use : ndarray of bool, shape (n_stars, n_epochs)
+        Measurements before any was rejected.
+
+    t, position, error, **known
+        As in `marginalize`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_stars, n_epochs)
+        Measurements to use.
+    """
+    used = fits.used.copy()
+    field = _Field(fits, t, position, error, **known)
+    if not field or np.array_equal(used[field.rows], use[field.rows]):
+        return used
+    every = [field.likelihoods(field.jobs(axis, field.rows, used[field.rows])) for axis in (0, 1)]
+    shares = [np.log(np.maximum(field.priors(like), 1e-300)) for like in every]
+    least = np.log(WRONG / (1 - WRONG)) - np.sum(np.log(2 * WRONG_WITHIN * np.array(field.typical)), axis=0)
+    rows = field.rows
+    while True:
+        star, epoch = np.nonzero(use[rows] & ~used[rows])
+        if star.size == 0:
+            return used
+        star = rows[star]
+        before = _evidence(field, shares, *(a[star] for a in (np.arange(len(used)), used)))
+        more = used[star]
+        more[np.arange(star.size), epoch] = True
+        gain = _evidence(field, shares, star, more) - before - least[field.bins[star]]
+        best = np.lexsort((-gain, star))
+        best = best[np.unique(star[best], return_index=True)[1]]
+        best = best[gain[best] > 0]
+        if best.size == 0:
+            return used
+        used[star[best], epoch[best]] = True
+        rows = star[best]
+
+
+def _evidence(field, shares, rows, used):
+    """Logarithm of the probability of both axes' measurements of these stars, the grid summed over."""
+    total = np.zeros(rows.size)
+    for axis, share in enumerate(shares):
+        like = field.likelihoods(field.jobs(axis, rows, used))
+        total += logsumexp(like + share[field.bins[rows]], axis=1)
+    return total
 
 
 def marginalize(
@@ -166,32 +261,21 @@ def marginalize(
     error is too small. The prior is the field's distribution over a grid of models, amplitudes and time
     scales, per axis and bin of magnitude, by maximum likelihood (`field_prior`).
     """
-    n_used = fits.used.sum(1)
-    rows = np.flatnonzero((fits.model >= 0) & (n_used >= min_epochs))
-    if rows.size == 0:
+    field = _Field(
+        fits, t, position, error, names, group, extra, brightness, min_epochs, executor
+    )  # fmt: skip
+    if not field:
         return fits
-    degree, k = fits.degree, fits.degree + 1
-    shapes, start = _rows(names, np.asarray(group, np.int64), t)
-    if len(shapes) == 0:
-        return fits
-    bins = _bins(None if brightness is None else brightness[rows], rows.size)
-    used = np.ascontiguousarray(fits.used[rows])
+    rows, k = field.rows, fits.degree + 1
     coefficients, covariance = fits.coefficients.copy(), fits.covariance.copy()
-    none, slices = np.zeros((0, 1, 1)), [slice(i, i + CHUNK) for i in range(0, rows.size, CHUNK)]
     for axis in (0, 1):
-        y, e = (np.ascontiguousarray(a[axis][rows]) for a in (position, error))
-        squares = np.outer(_typical(e, used, bins), AMPLITUDES) ** 2
-        x = none if extra is None else np.ascontiguousarray(extra[rows, axis])
-        jobs = [
-            (
-                AxisData(t, y[s], e[s], x[s] if len(x) else none, used[s], fits.t0[rows[s]], degree),
-                Grid(shapes, squares, bins[s]),
-            )
-            for s in slices
-        ]
-        like = np.concatenate(_mapped(_likelihoods, jobs, executor))
-        weight = _weights(like, bins, start)
-        parts = _mapped(_means, [(*j, weight[s]) for j, s in zip(jobs, slices, strict=True)], executor)
+        jobs = field.jobs(axis, rows, fits.used[rows])
+        like = field.likelihoods(jobs)
+        weight = np.nan_to_num(_posterior(like, field.priors(like)[field.bins[rows]]))
+        starts = range(0, rows.size, CHUNK)
+        parts = _mapped(
+            _means, [(*j, weight[i : i + CHUNK]) for j, i in zip(jobs, starts, strict=True)], executor
+        )
         beta, cov = (np.concatenate(c) for c in zip(*parts, strict=True))
         done = np.isfinite(beta).all(1)
         columns = np.arange(axis * k, axis * k + k)

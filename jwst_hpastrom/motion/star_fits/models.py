@@ -12,7 +12,7 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
 from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, Measurements, Results, fit_paths
 from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
-from jwst_hpastrom.motion.star_fits.marginal import marginalize
+from jwst_hpastrom.motion.star_fits.marginal import marginalize, restored
 
 __all__ = ["MODEL_CODES", "MODEL_SETS", "MotionFits", "elpd_margin", "fit_motions"]
 
@@ -222,10 +222,17 @@ def fit_motions(
     fits = MotionFits(**joined, degree=settings.degree, has_parallax=parallax)
     if kinematics.models != "auto" or parallax:
         return fits
-    return marginalize(
-        fits, t, np.stack([x, y]), np.stack([ex, ey]), names=names, group=group, extra=known.extra_covariance,
-        brightness=known.brightness, min_epochs=search.min_epochs_models, executor=executor,
-    )  # fmt: skip
+    measured = t, np.stack([x, y]), np.stack([ex, ey])
+    field = {
+        "names": names, "group": group, "extra": known.extra_covariance, "brightness": known.brightness,
+        "min_epochs": search.min_epochs_models, "executor": executor,
+    }  # fmt: skip
+    use = restored(fits, *measured, use, **field)
+    again = np.flatnonzero((use & ~fits.used).any(1))
+    if again.size:
+        for name, values in _run(job(again), settings._replace(outlier_sigma=0.0)).items():
+            getattr(fits, name)[again] = values
+    return marginalize(fits, *measured, **field)
 
 
 def _names(models, group):

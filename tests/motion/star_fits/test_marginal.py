@@ -50,6 +50,27 @@ def test_pulls_with_systematics(kind, group):
     assert kind == "none" or np.sqrt(np.mean(chosen**2)) > 1.4
 
 
+@pytest.mark.parametrize(("amplitude", "share"), [(2.0, 0.0), (4.0, 0.0), (2.0, 0.05), (0.0, 0.1)])
+def test_drifts_are_no_outliers_and_wrong_measurements_are(amplitude, share):
+    """Drifts make single epochs look wrong; without these the field's drifts and the errors are too small."""
+    pulls, kept, wrong = [], [], []
+    for seed in range(3):
+        v, x, y, error = field("sqexp", seed=seed, group=GROUP, amplitude=amplitude)
+        rng = np.random.default_rng(seed)
+        bad = rng.uniform(size=x.shape) < share
+        x, y = (c + bad * rng.choice((-1, 1), x.shape) * 40 * error for c in (x, y))
+        fits = fit_motions(EPOCHS, x, y, error, error, models="auto", group=GROUP)
+        pulls.append(((fits.motion - v) / fits.motion_error).ravel())
+        kept.append(fits.used[~bad].mean())
+        wrong.append(fits.used[bad])
+        assert np.isfinite(fits.loo_mean[:, 0][fits.used]).all()
+        assert not np.isfinite(fits.loo_mean[:, 0][~fits.used]).any()
+    assert 0.88 < np.sqrt(np.mean(np.square(pulls))) < 1.12
+    assert np.mean(np.abs(pulls) > 3) < 0.01
+    assert np.mean(kept) > 0.995
+    assert not share or np.mean(np.concatenate(wrong)) < 0.03  # a third of a star's epochs are wrong there
+
+
 def test_stars_of_similar_brightness_teach_the_prior():
     v, x, y, error = field("none", n=400)
     _, xf, yf, _ = field("group", n=400, seed=1, amplitude=4.0)
