@@ -234,8 +234,10 @@ def build_phase(build):
         name = f"{axis}_phase"
         if name not in build.colnames:
             continue
+        kept = f"{axis}_phase_error"  # NaN where there are too few phases to tell, which is judged by itself
+        known = kept in build.colnames and np.isfinite(build[kept][-1])
         yield judge(
-            BUILD, "pixel-phase error of the ePSF, pixels", float(build[name][-1]),
+            BUILD, "pixel-phase error of the ePSF, pixels", float(build[kept if known else name][-1]),
             (None, 0.006), (None, 0.03), about=axis, rank=25,
             causes=("too few dithers, or dithers by whole pixels", "too few stars for an undersampled ePSF"),
             remedy="add exposures at other pixel phases, or give an ePSF library",

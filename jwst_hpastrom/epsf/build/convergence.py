@@ -3,6 +3,7 @@
 import numpy as np
 from astropy.table import Table
 
+from jwst_hpastrom.epsf.build.trust import kept_phase_error
 from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = ["phase_diagram", "report_row"]
@@ -55,10 +56,12 @@ def phase_diagram(first, last, use, bins=20):
     return Table(out)
 
 
-def report_row(it, fitted, library, state, use, predicted, samples, change, moved):
+def report_row(it, fitted, library, state, star, use, predicted, samples, change, moved):
     """Return the row of the convergence table for one iteration, as a dict."""
     middle = len(library.data) // 2
     n = library.data.shape[-1] // 2
+    offsets = {"x": predicted.dx, "y": predicted.dy}
+    shown = {axis: _phase_amplitude(getattr(state, axis), offsets[axis], use) for axis in "xy"}
     return {
         "iteration": it + 1,
         "grid": library.x.size,
@@ -72,8 +75,11 @@ def report_row(it, fitted, library, state, use, predicted, samples, change, move
         "central_value": float(library.data[middle, n, n]),
         "x_rms": predicted.rms[0],
         "y_rms": predicted.rms[1],
-        "x_phase": _phase_amplitude(state.x, predicted.dx, use),
-        "y_phase": _phase_amplitude(state.y, predicted.dy, use),
+        **{f"{axis}_phase": shown[axis] for axis in "xy"},
+        **{
+            f"{axis}_phase_error": kept_phase_error(state, star, use, offsets[axis], axis, shown[axis])
+            for axis in "xy"
+        },
         "n_borrowed": int(library.borrowed.sum()),
         "brighter_fatter": library.brighter_fatter,
     }

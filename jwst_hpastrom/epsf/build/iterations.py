@@ -130,7 +130,9 @@ def iterate(job, run: Run, config: BuildConfig) -> None:
         run.limit = config.clip * sample_scatter(samples.histogram)
     fitted = run.it >= run.last_fitted
     run.library, run.use = new, use
-    run.rows.append(report_row(run.it, fitted, new, run.stars, use, predicted, samples, change, moved))
+    run.rows.append(
+        report_row(run.it, fitted, new, run.stars, run.star, use, predicted, samples, change, moved)
+    )
     log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", run.it + 1, change, moved)
     _judge(run, change, moved, config)
 

@@ -5,8 +5,9 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.errors import DegenerateSolutionError
+from jwst_hpastrom.geometry import robust_sigma
 
-__all__ = ["phase_error", "pixel_phases", "trusted", "warn_of_phases"]
+__all__ = ["kept_phase_error", "phase_error", "pixel_phases", "trusted", "warn_of_phases"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -57,12 +58,40 @@ def pixel_phases(stars, star, use, axis):
     return float(1 / np.median(np.mean(lengths**2, axis=0))), float(np.median(lengths[0]))
 
 
+def kept_phase_error(stars, star, use, offset, axis, shown):
+    """Standard error of positions by the pixel-phase error that the ePSF keeps, pixels.
+
+    What the residuals show of it falls from iteration to iteration by the length of the mean phase vector, so
+    that all that is left is the sum of a geometric series; with it comes the noise of the offsets in two
+    harmonics, which the build takes for phase errors. NaN where dithers show too few phases to tell.
+
+    Parameters
+    ----------
+    stars, star, use, axis
+        As in `pixel_phases`.
+
+    offset : ndarray, shape (n,)
+        Measured less mean position, pixels.
+
+    shown : float
+        Amplitude of the offsets against pixel phase, pixels.
+    """
+    number, share = pixel_phases(stars, star, use, axis)
+    rows = np.flatnonzero(use & (star >= 0) & np.isfinite(offset))
+    spare = rows.size - np.unique(star[rows]).size
+    if number < FEWEST_PHASES or share > ONE_PHASE or spare < 1:
+        return np.nan
+    scatter = robust_sigma(offset[rows]) * np.sqrt(rows.size / spare)
+    noise = 2 * scatter / np.sqrt(rows.size * (1 - share**2))  # four coefficients
+    return float(np.hypot(shown / (1 - share), noise))
+
+
 def warn_of_phases(stars, star, use, row):
     """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
-    only the rest of it shows in the residuals. Of two phases some harmonic always hides. Returns why nothing
-    tells ePSF and positions apart, or None.
+    only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides.
+    Returns why nothing tells ePSF and positions apart, or None.
     """
     for axis in "xy":
         number, share = pixel_phases(stars, star, use, axis)
@@ -70,12 +99,12 @@ def warn_of_phases(stars, star, use, row):
             return "no star in two exposures"
         if share > ONE_PHASE:
             return f"each star at one pixel phase in {axis} in all exposures"
-        shown = row[f"{axis}_phase"]
-        if shown / (1 - share) > PHASE_GOAL:
+        shown, kept = row[f"{axis}_phase"], row[f"{axis}_phase_error"]
+        if kept > PHASE_GOAL:
             log.warning(
                 "positions in %s may keep pixel-phase errors of up to %.4f px: residuals show %.4f px, "
                 "the dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
-                axis, shown / (1 - share), shown, 100 * share,
+                axis, kept, shown, 100 * share,
             )  # fmt: skip
         elif number < FEWEST_PHASES:
             log.warning(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases
+from jwst_hpastrom.epsf.build.trust import kept_phase_error, pixel_phases, trusted, warn_of_phases
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
@@ -176,18 +176,49 @@ def test_thin_cells():
 
 
 def test_hidden_phase_errors_are_said(caplog):
-    """Four dithers at phases 0, 0, 0 and 1/2 hide half of an error: 0.0025 px of residuals are 0.005."""
+    """Four dithers at phases 0, 0, 0 and 1/2 are two phases, which hide what they have in common."""
     x = np.repeat(np.arange(40) * 17.3, 4) + np.tile([0, 8.0, 19.0, 5.5], 40)
     y = np.repeat(np.arange(40) * 11.1, 4) + np.tile([0, 8.25, 19.5, 5.75], 40)
     stars = SimpleNamespace(x=x, y=y)
     star, use = np.repeat(np.arange(40), 4), np.ones(160, bool)
-    warn_of_phases(stars, star, use, {"x_phase": 0.0025, "y_phase": 0.0025})
-    (record,) = caplog.records
-    assert "in x may keep pixel-phase errors of up to 0.0050 px" in record.message
+    row = {"x_phase": 0.0025, "y_phase": 0.0025}
+    row |= {
+        f"{a}_phase_error": kept_phase_error(stars, star, use, np.zeros(160), a, row[f"{a}_phase"])
+        for a in "xy"
+    }
+    assert np.isnan(row["x_phase_error"])
+    assert row["y_phase_error"] == pytest.approx(0.0025)  # four phases hide nothing
+    warn_of_phases(stars, star, use, row | {"y_phase_error": 0.005})
+    messages = [r.message for r in caplog.records]
+    assert "in y may keep pixel-phase errors of up to 0.0050 px" in messages[1]
     caplog.clear()
-    warn_of_phases(stars, star, use, {"x_phase": 0.0015, "y_phase": np.nan})
+    warn_of_phases(stars, star, use, row)
     (record,) = caplog.records  # two phases, however small the residuals
     assert "about 1.6 pixel phases in x" in record.message
+
+
+def test_what_positions_keep_is_no_less_than_what_dithers_hide():
+    """Three exposures converge slowly where their phases are alike; few stars leave noise."""
+    rng = np.random.default_rng(2)
+    x = (np.arange(400) * 17.3)[:, None] + np.array([0.0, 0.15, 0.4])
+    stars, star = SimpleNamespace(x=x.ravel()), np.repeat(np.arange(400), 3)
+    use, hidden = np.ones(1200, bool), abs(np.mean(np.exp(2j * np.pi * np.array([0.0, 0.15, 0.4]))))
+    assert kept_phase_error(stars, star, use, np.zeros(1200), "x", 0.001) == pytest.approx(
+        0.001 / (1 - hidden)
+    )
+    noise = rng.normal(0, 0.01, (400, 3))
+    offset = (noise - noise.mean(1, keepdims=True)).ravel()
+    kept = [kept_phase_error(stars, star, star < n, offset, "x", 0.0) for n in (100, 400)]
+    assert kept[0] == pytest.approx(2 * kept[1], rel=0.15)
+    assert 0.0005 < kept[1] < 0.0015
+    true = []  # error of the harmonics that are fitted to noise
+    for _ in range(40):
+        noise = rng.normal(0, 0.01, (400, 3))
+        waves = np.exp(2j * np.pi * np.stack([x, 2 * x]))
+        waves -= waves.mean(-1, keepdims=True)
+        design = np.concatenate([waves.real.reshape(2, -1), waves.imag.reshape(2, -1)])
+        true.append(np.linalg.lstsq(design.T, noise.ravel(), rcond=None)[0])
+    assert kept[1] == pytest.approx(np.sqrt(0.5 * np.mean(np.sum(np.square(true), 1))), rel=0.25)
 
 
 @pytest.mark.parametrize(("n", "least", "most"), [(2, 1.0, 2.5), (3, 1.0, 6.0), (9, 3.0, 30.0)])
