@@ -7,12 +7,13 @@ Simulated catalogs with known truth: stars, exposures, pointings and depths of m
 dispersions of two epochs; epochs, offsets between position angles, their coincidence with time, drifts and
 outliers of many; dispersions of few stars. In files of their own: transformations of pairs that are
 wrong alike, mosaics, patterns of the detector, faint magnitudes, ties to stars without motions, fast stars,
-clusters (`calibration_lists`), distortions (`calibration_distortion`), and with pixels star fits and ePSF
-builds (`calibration_pixels`). Every regime is written to ``--out`` when it is done; what is there already is
-not made again. Prints root mean square and robust width of (found - true) / error, and the share beyond 3.
-``ratio``, ``cover``, ``ambiguous``, ``unchecked``, ``limit`` and the like are no pulls but mean ratios to the
-truth, coverages, and shares of flagged stars, which the pulls of the printed errors leave out (``_of_limit``:
-theirs); ``bias_`` rows are biases with their standard errors.
+clusters (`calibration_lists`), wrong epochs and drifts of many stars (`calibration_epochs`), distortions
+(`calibration_distortion`), and with pixels star fits and ePSF builds (`calibration_pixels`). Every regime is
+written to ``--out`` when it is done; what is there already is not made again. Prints root mean square and
+robust width of (found - true) / error, and the share beyond 3. ``ratio``, ``cover``, ``ambiguous``,
+``unchecked``, ``limit`` and the like are no pulls but mean ratios to the truth, coverages, and shares of
+flagged stars, which the pulls of the printed errors leave out (``_of_limit``: theirs); ``bias_`` rows are
+biases with their standard errors.
 """
 
 import argparse
@@ -27,17 +28,18 @@ from astropy.table import Table
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.frame import build_master
-from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest, robust_sigma
+from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, match_nearest, robust_sigma
 from jwst_hpastrom.kinematics import bulk_motion, fit_dispersion
 from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import calibration_distortion
+import calibration_epochs
 import calibration_lists
 import calibration_pixels
 
-MORE = calibration_lists, calibration_pixels, calibration_distortion
+MORE = calibration_lists, calibration_epochs, calibration_pixels, calibration_distortion
 PLANE = TangentPlane(80.4875, -69.4975)
 PIXEL = 65.6  # mas
 
@@ -45,8 +47,11 @@ PIXEL = 65.6  # mas
 # master frames
 
 
-def exposure(rng, sky, center, depth, k, size=2048, flat=0.0):
-    """Star list of one exposure: photon noise, a zero point, a pointing error; ``flat`` is not stated."""
+def exposure(rng, sky, center, depth, k, size=2048, flat=0.0, shifts=None):
+    """Star list of one exposure: photon noise, a zero point, a pointing error.
+
+    ``flat`` (mag) and ``shifts`` (of the detector's places, pixels) are not stated.
+    """
     xi, eta, mag = sky
     a = np.deg2rad(35 + rng.normal(0, 0.02))
     p, q = -(xi - center[0]) * 1e3 / PIXEL, (eta - center[1]) * 1e3 / PIXEL
@@ -56,6 +61,8 @@ def exposure(rng, sky, center, depth, k, size=2048, flat=0.0):
     ex, em = 0.004 * noise, 0.005 * noise
     shift = rng.normal(0, 0.3, 2)
     ra, dec = PLANE.to_sky(xi[s] + shift[0], eta[s] + shift[1])
+    if shifts is not None:
+        x, y = (c + d for c, d in zip((x, y), shifts(x, y), strict=True))
     data = {
         "x": x[s] + rng.normal(0, ex), "y": y[s] + rng.normal(0, ex), "x_err": ex, "y_err": ex,
         "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, np.hypot(em, flat)), "mag_err": em,
@@ -65,16 +72,24 @@ def exposure(rng, sky, center, depth, k, size=2048, flat=0.0):
     return Table(data, meta={"filename": f"e{k}_cal.fits", "filter": "F150W", "epoch": 2022.3})
 
 
-def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0):
-    """Columns of a master frame; ``n`` stars a pointing, the first exposure ``depth`` times as deep."""
+def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0, pattern=None):
+    """Columns of a master frame; ``n`` stars a pointing, the first exposure ``depth`` times as deep.
+
+    ``pattern``: size of every third- and fourth-degree term of the detector's that nothing corrects, pixels.
+    """
+    shifts = correction = None
+    if pattern is not None:
+        shifts = calibration_lists.polynomial_pattern(np.random.default_rng([seed, 47]), pattern, (3, 4))
+        correction = IdentityMapping()  # the lists' sky positions, which have no pattern, would correct it
     rng = np.random.default_rng(seed)
     step, half = 90.0, 80.0
     area = (2 * half) * (2 * half + step * (pointings - 1)) / 134.0**2
     total = max(int(n * area), 6)
     xi = rng.uniform(-half, half + step * (pointings - 1), total)
     sky = (xi, rng.uniform(-half, half, total), rng.uniform(-8, -4, total))
+    deep, at = (depth, *[1.0] * (exposures - 1)), [(6.0 * (k % 3), 6.0 * (k // 3)) for k in range(exposures)]
     lists = [
-        exposure(rng, sky, (step * p + 6.0 * (k % 3), 6.0 * (k // 3)), depth if k == 0 else 1.0, k, flat=flat)
+        exposure(rng, sky, (step * p + at[k][0], at[k][1]), deep[k], k, flat=flat, shifts=shifts)
         for p in range(pointings)
         for k in range(exposures)
     ]
@@ -85,7 +100,7 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0):
         {"ra": ra, "dec": dec, "ra_error": ex, "dec_error": ex, "mag": sky[2] + 30},
         meta={"epoch": 2022.3, **PLANE.to_meta()},
     )
-    t = build_master(lists, reference=reference, min_exposures=min(3, exposures)).table
+    t = build_master(lists, correction=correction, reference=reference, min_exposures=min(3, exposures)).table
     x, y = PLANE.to_pixels(*sky[:2])
     i, j, _ = match_nearest(t["x"], t["y"], x, y, 0.5)
     fit = fit_linear(x[j], y[j], np.asarray(t["x"])[i], np.asarray(t["y"])[i], parameters=6)
@@ -109,7 +124,10 @@ def master(seed, n=600, exposures=6, pointings=1, depth=1.0, flat=0.0):
 
 
 def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False, of_references=None):
-    """Columns of two-epoch motions; the brightest ``references``, of some dispersion, hold the frame."""
+    """Columns of two-epoch motions; the brightest ``references``, of some dispersion, hold the frame.
+
+    Fields whose reference stars are called two kinds have no pulls; their share is ``divided``.
+    """
     rng = np.random.default_rng(seed)
     t1, t2, e1, e2, epm = 2006.4, 2022.3, 0.4, 0.15, 0.06
     xi, eta = rng.uniform(-80, 80, (2, n))
@@ -125,14 +143,17 @@ def two_epoch(seed, n=600, references=100, dispersion=1.0, absolute=False, of_re
             first[c], first[f"{c}_error"] = p + rng.normal(0, epm, n), np.full(n, epm)
     first.meta.update({"epoch": t1, **PLANE.to_meta()})
     radius = 100.0 + 5 * dispersion * (t2 - t1)
-    found = two_epoch_motions(
-        frame, first, mag_max=float(mag[references - 1]) + 1e-6, match_radius=radius, fast_motion=0.0
-    )
+    with calibration_pixels.warnings_of("stpipe.hpastrom.motion") as told:
+        found = two_epoch_motions(
+            frame, first, mag_max=float(mag[references - 1]) + 1e-6, match_radius=radius, fast_motion=0.0
+        )
+    if any("two kinds" in message for message in told):
+        return {"divided": np.ones(1)}
     t = found.table
     rows = np.asarray(t["id"])
     ambiguous = np.asarray(t["flags"]) & int(Flag.AMBIGUOUS) != 0
     other = (rows >= references) & ~ambiguous
-    out = {"ambiguous": ambiguous.astype(float)}
+    out = {"ambiguous": ambiguous.astype(float), "divided": np.zeros(1)}
     for k, c in enumerate(("pmra", "pmdec")):
         d = np.asarray(t[c]) - pm[k][rows]
         error = np.asarray(t[f"{c}_error"])
@@ -251,7 +272,8 @@ PARTS = {
     ] + [(master, {"exposures": k}) for k in (2, 3, 4, 9, 18)]
     + [(master, {"pointings": k, "exposures": 4}) for k in (2, 3, 6)]
     + [(master, {"depth": d, "exposures": 4}) for d in (10.0, 100.0)]
-    + [(master, {"depth": 100.0, "exposures": 4, "flat": 0.001})],
+    + [(master, {"depth": 100.0, "exposures": 4, "flat": 0.001})]
+    + [(master, {"depth": 100.0, "exposures": 4, "pattern": p}) for p in (0.0002, 0.0005)],
     "two_epoch": [(two_epoch, {"references": k}) for k in (6, 10, 30, 100, 400)]
     + [(two_epoch, {"dispersion": s}) for s in (0.05, 0.3, 3.0, 5.0)]
     + [(two_epoch, {"dispersion": 3.0, "references": k, "of_references": 0.3}) for k in (7, 10, 30, 100)]
@@ -270,7 +292,7 @@ PARTS = {
 #: fields a seed: of two epochs, and of the tie, all stars share one draw of the frame's error
 FIELDS = {two_epoch: 10}
 #: rows that are means, not pulls
-SHARES = {"ratio", "cover", "ambiguous", "unchecked", "limit"}
+SHARES = {"ratio", "cover", "ambiguous", "unchecked", "limit", "divided"}
 for module in MORE:
     PARTS.update(module.PARTS)
     FIELDS.update(module.FIELDS)

@@ -146,7 +146,7 @@ def build(seed, exposures=4, whole_pixels=False, n=220):
 PARTS = {
     "pixels": [(star_fits, {"snr": q}) for q in (10.0, 17.0, 37.0, 80.0)]
     + [(star_fits, {"snr": 37.0, "sky": "fit"})],
-    "builds": [(build, {"exposures": k}) for k in (1, 2, 3, 4, 6)]
+    "builds": [(build, {"exposures": k}) for k in (1, 2, 3, 4)]
     + [(build, {"exposures": 4, "whole_pixels": True})],
 }
 FIELDS = {build: 4, star_fits: 2}

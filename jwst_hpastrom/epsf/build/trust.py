@@ -16,6 +16,7 @@ PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are off by 3 to 8 mpx
 HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
+SEEN = 3  # harmonics that the pixel-phase errors of ePSFs have
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
 
 
@@ -47,23 +48,30 @@ def pixel_phases(stars, star, use, axis):
     share : float
         Length of the first harmonic's: the part of a pixel-phase error that a star's mean follows.
     """
+    number, lengths = _phase_lengths(stars, star, use, axis)
+    return number, lengths[0]
+
+
+def _phase_lengths(stars, star, use, axis):
+    """Return the number of phases, and the lengths of a typical star's mean phase vectors by harmonic."""
     rows = np.flatnonzero(use & (star >= 0))
     n = np.bincount(star[rows])
     if not (n > 1).any():
-        return 0.0, 1.0
+        return 0.0, [1.0] * HARMONICS
     turn, count = 2j * np.pi * getattr(stars, axis)[rows], np.maximum(n, 1)
     waves = [np.exp(k * turn) for k in range(1, HARMONICS + 1)]
     lengths = [np.abs(np.bincount(star[rows], w.real) + 1j * np.bincount(star[rows], w.imag)) for w in waves]
     lengths = np.array(lengths)[:, n > 1] / count[n > 1]
-    return float(1 / np.median(np.mean(lengths**2, axis=0))), float(np.median(lengths[0]))
+    return float(1 / np.median(np.mean(lengths**2, axis=0))), [float(np.median(part)) for part in lengths]
 
 
 def kept_phase_error(stars, star, use, offset, axis, shown):
     """Standard error of positions by the pixel-phase error that the ePSF keeps, pixels.
 
-    What the residuals show of it falls from iteration to iteration by the length of the mean phase vector, so
-    that all that is left is the sum of a geometric series; with it comes the noise of the offsets in two
-    harmonics, which the build takes for phase errors. NaN where dithers show too few phases to tell.
+    What the residuals show of it falls from iteration to iteration by the length of the mean phase vector
+    (the longest one of the first three harmonics), so that what is left is the sum of a geometric series.
+    With it comes the noise of the offsets in two harmonics, which the build takes for phase errors. NaN
+    where dithers show too few phases to tell.
 
     Parameters
     ----------
@@ -76,7 +84,8 @@ def kept_phase_error(stars, star, use, offset, axis, shown):
     shown : float
         Amplitude of the offsets against pixel phase, pixels.
     """
-    number, share = pixel_phases(stars, star, use, axis)
+    number, lengths = _phase_lengths(stars, star, use, axis)
+    share = max(lengths[:SEEN])
     rows = np.flatnonzero(use & (star >= 0) & np.isfinite(offset))
     spare = rows.size - np.unique(star[rows]).size
     if number < FEWEST_PHASES or share > ONE_PHASE or spare < 1:
