@@ -273,7 +273,7 @@ PARTS = {
     + [(master, {"pointings": k, "exposures": 4}) for k in (2, 3, 6)]
     + [(master, {"depth": d, "exposures": 4}) for d in (10.0, 100.0)]
     + [(master, {"depth": 100.0, "exposures": 4, "flat": 0.001})]
-    + [(master, {"depth": 100.0, "exposures": 4, "pattern": p}) for p in (0.0002, 0.0005)],
+    + [(master, {"depth": 100.0, "exposures": 4, "pattern": p}) for p in (0.0, 0.0006, 0.0012)],
     "two_epoch": [(two_epoch, {"references": k}) for k in (6, 10, 30, 100, 400)]
     + [(two_epoch, {"dispersion": s}) for s in (0.05, 0.3, 3.0, 5.0)]
     + [(two_epoch, {"dispersion": 3.0, "references": k, "of_references": 0.3}) for k in (7, 10, 30, 100)]

@@ -41,8 +41,8 @@ TWO_POINTS, TWO_OF_FEW = 1.2, 1.5
 #: times the shortest half's standard deviation within which the majority is gathered, the usual limit after
 #: a high-breakdown start (Rousseeuw and Leroy 1987, section 1.2); the clipping that follows takes back others
 NEAR = 2.5
-#: the same beyond which pairs are far off: what their errors are like says nothing of the others
-FAR = 15.0
+#: the same beyond which pairs are so far off that clipping leaves them out
+FAR = 7.0
 #: distance of two kinds of pairs in their standard deviations, above which they are told apart: normal ones
 #: cross at half of it, so that clipping at 4.2 errors keeps 4 % of those that are 6 off, all on one side
 APART = 4.0
