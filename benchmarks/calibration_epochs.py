@@ -50,10 +50,11 @@ def drifts(seed, size=2.0, memory=2.0, wrong=0.0, epochs=11, n=400):
     y += rng.normal(0, 1, y.shape) + 12 * bad * rng.choice((-1, 1), y.shape)
     error = np.ones(y.shape)
     found = fit_motions(t, *y, *error, models="auto", group=group)
-    return {
+    out = {
         "pm_error": ((found.motion - motion) / found.motion_error).ravel(),
-        "good_kept": found.used[~bad].astype(float), "wrong_kept": found.used[bad].astype(float),
+        "good_kept": found.used[~bad].astype(float),
     }  # fmt: skip
+    return out | ({"wrong_kept": found.used[bad].astype(float)} if wrong else {})
 
 
 PARTS = {

@@ -40,9 +40,8 @@ def small(regime):
 def is_an_error(column, changes):
     """Whether a column is printed as an error: not a part of one, and not one that a flag takes back."""
     deep = column == "mag_err" and changes.get("depth", 1) >= 100 and not changes.get("flat")
-    return not (
-        column.endswith(("_formal", "_empirical", "_of_limit")) or column in calibration.SHARES or deep
-    )
+    part = column.endswith(("_formal", "_empirical", "_of_limit")) or column in ("agree", "rejected")
+    return not (part or column in calibration.SHARES or deep)
 
 
 def independent(part, column, number):
