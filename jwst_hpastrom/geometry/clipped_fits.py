@@ -191,7 +191,7 @@ def _clip(solve, pairs, how, keep, root, tiny):
 def _majority(solve, pairs, how, keep, fitted, root, tiny):
     """Return pairs of a majority that agree better than what clipping left, or None; and if that is unsure.
 
-    The third value are distances from the narrowest group, in units of its size, or None.
+    The third value are distances from the narrowest group, in units of its size.
     Two pairs in five that are wrong alike draw the fit to themselves and widen the median deviation, so that
     nothing is clipped. The shortest half of the residuals is narrow all the same. Halves that differ have no
     majority: both stay.
@@ -206,7 +206,7 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     equal = any(w > tiny and m < two * w**4 for m, w in zip(fourth, wide, strict=True))
     sizes, off = _from_halves(fitted, root, keep, tiny)
     if not tilted and all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):
-        return None, equal, None
+        return None, equal, off
     off = _best_halves(solve, off, root, pairs, tiny, how)
     new = finite & (off <= NEAR)
     if new.sum() < how.min_stars:
@@ -234,8 +234,6 @@ def _parted(solve, pairs, how, keep, fitted, root, tiny, off):
     Residuals are a mixture of two normal distributions (as in Hogg, Bovy & Lang 2010, section 3): pairs that
     are rather of the larger one are kept. Without two kinds all stays as it was.
     """
-    if off is None:
-        off = _from_halves(fitted, root, pairs.finite, tiny)[1]
     near = pairs.finite & (off <= FAR)
     good = off <= NEAR
     was = keep, fitted
