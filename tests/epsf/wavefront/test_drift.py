@@ -248,7 +248,9 @@ def test_fits_with_a_built_library_follow_the_wavefront(given):
     images = [exposure(start, x + d, y - d, np.maximum(flux, 150), rng) for d in shifts]
     planes = [lambda a, b, d=d: (a - d, b + d) for d in shifts]
     how = {"grid": 1, "n_iterations": 3, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
-    how |= {"start": start} if given else {"made_for": META | {"date": "2026-11-29"}, "follow_wavefront": False}
+    how |= (
+        {"start": start} if given else {"made_for": META | {"date": "2026-11-29"}, "follow_wavefront": False}
+    )
     library = build_library(images, planes, **how).library
     assert META.items() <= library.meta.items()
     assert "date" not in library.meta

@@ -1,0 +1,195 @@
+"""Learning an ePSF as its difference from a model of the optics, where stars' positions are better for it.
+
+Errors of an ePSF that follow the stars' pixel phases hide in their positions, and what is free to vary over
+the field takes up noise; optics do neither. A model is wrong by what it does not know: that is learned from
+the stars as a Wiener estimate about it (`~jwst_hpastrom.epsf.build.start.Difference`), in which many stars
+leave little of the model. Whether positions are better with the one or the other is asked of stars that have
+told neither (this project's choice).
+"""
+
+import copy
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from jwst_hpastrom.epsf.build.bends import spread
+from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
+from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
+from jwst_hpastrom.epsf.stamps.samples import Samples, mean_residuals, sample_scatter
+
+__all__ = ["learn_from_optics", "positions_gain"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+OPTICS_ROUNDS = 6  # at most, that the model is fitted to the stars: its derivatives change on the way
+SETTLED = 0.5  # nm RMS: smaller changes of the wavefront end that
+SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
+CLIP = 9.0  # squared errors: stars farther off count as much
+FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
+#: of the squares of stars that have told the ePSF, and of those that have not: half the stars leave twice the
+#: noise of all, which the former hide and the latter show
+SHARES = 0.25, 0.75
+
+
+def learn_from_optics(job, run, library, config):
+    """Return the library to go on with: the given one, or what the stars make of a model of the optics.
+
+    Parameters
+    ----------
+    job : `~jwst_hpastrom.epsf.stamps.bright_stars.Job`
+
+    run : `~jwst_hpastrom.epsf.build.iterations.Run`
+        Fitted with the library. Goes on with the model's positions and difference, if those are better: few
+        stars, unless they tell otherwise; many, or a given library, where they tell so.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    config : `~jwst_hpastrom.epsf.build.config.BuildConfig`
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.library.EPSFLibrary`
+    """
+    own = _few_positions(run)
+    if run.modes is None or run.it != config.optics_at[not own and run.difference is None]:
+        return library
+    now, new = _trial(run), _trial(run)
+    _average(now)
+    halves, _ = _halves(job, now, library, config)
+    before = _held_out(job, now, [_of_half(now, library, h, config) for h in halves])
+    learned, by_halves = _learned(job, new, library, config)
+    gain, error = positions_gain(before, _held_out(job, new, by_halves), run.star % 2 == 1)
+    better = gain > (-error if own else error)
+    log.info(
+        "positions with what is learned from the model of the optics: squared scatter over the dithers less "
+        "by %.3g +- %.2g of the errors' squares; taken: %s",
+        gain, error, "the difference from the model" if better else "the ePSF without it",
+    )  # fmt: skip
+    if not better:
+        return library
+    run.__dict__.update(new.__dict__)
+    run.stars.fit(job, learned)
+    return learned
+
+
+def positions_gain(before, after, odd):
+    """By how much less positions scatter over the dithers, in units of their squared errors.
+
+    Parameters
+    ----------
+    before, after : ndarray, shape (2, 2, n)
+        Squares of positions less their means over the dithers, of the errors' squares, along x and y: with
+        the one library and the other, as told by the odd stars (first) and by the even ones.
+
+    odd : ndarray of bool, shape (n,)
+        Stars that each measurement is of.
+
+    Returns
+    -------
+    gain : float
+        Mean over measurements and axes, as expected of libraries that all stars have told; positive where
+        the second library is better.
+
+    error : float
+        Its standard error: noise that both have in common is not in it.
+    """
+    both = np.array([before, after])
+    known = np.isfinite(both).all((0, 1, 2))
+    if known.sum() < 2:
+        return 0.0, 0.0
+    both, odd = both[..., known], odd[known]
+    both = np.minimum(both, CLIP * max(np.median(both) / 0.455, 1.0))  # 0.455: the median of normal errors'
+    told, not_told = (np.where(one, both[:, 0], both[:, 1]) for one in (odd, ~odd))
+    expected = (SHARES[0] * told + SHARES[1] * not_told).mean(1)
+    less = expected[0] - expected[1]
+    return float(less.mean()), float(less.std() / np.sqrt(less.size))
+
+
+def _few_positions(run):
+    """Whether the library is these stars' own, and they do not pay for free field positions."""
+    return run.library.x.size == 1 if run.difference is None else run.difference.own
+
+
+def _trial(run):
+    """Return a run that can be changed without changing this one."""
+    new = copy.copy(run)
+    new.stars, new.averager = run.stars.again(), copy.copy(run.averager)
+    return new
+
+
+def _average(run):
+    """Place the stars where their averages are; return those that fit."""
+    stars = run.stars
+    predicted = run.averager.update(stars.x, stars.y, stars.flux, stars.err)
+    stars.place(predicted, False)
+    return stars.usable(predicted)
+
+
+def _halves(job, run, library, config):
+    """Samples of two halves of the stars, clipped about the library, and stars an exposure."""
+    use = _average(run)
+    clipped = Samples.of_all(run.halves(job, library, use))
+    run.limit = config.clip * sample_scatter(clipped.histogram)
+    return run.halves(job, library, use), use.sum() / len(run.stars.frames)
+
+
+def _of_half(run, library, samples, config):
+    """Return the library as half of the stars tell it."""
+    if run.difference is not None:
+        return copy.copy(run.difference).improve(library, samples)
+    update = mean_residuals(
+        samples, RIDGE, library.oversampling, run.bends or None, library.data, damped=False
+    )
+    update = smooth_update(update, library.oversampling, band_limit=config.band_limit or None)
+    data, _ = recenter(library.data + update, library.oversampling)
+    return replace(library, data=data).normalized()
+
+
+def _held_out(job, run, libraries):
+    """Squares of `positions_gain` with the libraries of both halves of the stars."""
+    out, stars = [], run.stars
+    for library in libraries:
+        stars.fit(job, library)
+        found = copy.copy(run.averager).update(stars.x, stars.y, stars.flux, stars.err, learn=False)
+        errors = np.square([stars.x_err, stars.y_err]) + FLOOR**2
+        out.append(np.square([found.dx, found.dy]) / errors)
+    return np.array(out)
+
+
+def _learned(job, run, library, config):
+    """Fit the model's wavefront to the stars, and learn the difference from it, from all and from halves."""
+    library, run.modes = _over_field(run.modes, library, run.shape)
+    library, change = run.modes.model(library), 0.0
+    for _ in range(OPTICS_ROUNDS):  # the stars tell the optics better than the library that they made
+        run.stars.fit(job, library)
+        run.stars.follow(job, library, run.modes)
+        run.stars.fit(job, library)
+        nm = run.stars.over_field(job, library, run.modes)
+        change, run.modes = change + nm, run.modes.moved(nm)
+        library = run.modes.model(library)
+        if np.linalg.norm(nm) < SETTLED:
+            break
+    moved = np.sqrt(np.square(change).sum(-1))
+    log.info("the optics' wavefront, in the middle and over the field: %s nm RMS more", moved.round(1))
+    later = tuple(run.it + k for k in JUDGED_AT[1:])
+    run.difference = Difference(library, config.band_limit, judged_at=later)
+    library = run.difference.start
+    run.stars.fit(job, library)
+    _average(run)
+    halves, n_stars = _halves(job, run, library, config)
+    run.difference.judge(halves, n_stars)
+    by_halves = [_of_half(run, library, h, config) for h in halves]
+    return run.difference.improve(library, Samples.of_all(halves)), by_halves
+
+
+def _over_field(modes, library, shape):
+    """Return library and derivatives at several field positions, where they were at one."""
+    if library.x.size > 1:
+        return library, modes
+    library = spread(library, SIDE, shape)
+    ends = np.array([p[[0, -1]] for p in (library.x, library.y)])
+    wave = modes.wavefront
+    nm = np.stack([wave.at(library.x.mean(), library.y.mean()), *np.zeros((2, wave.nm.shape[1]))])
+    wave = replace(wave, nm=nm, middle=ends.mean(1), span=0.5 * np.ptp(ends, axis=1))
+    return library, replace(modes, wavefront=wave, x=ends[0], y=ends[1])
