@@ -22,8 +22,9 @@ __all__ = ["learn_from_optics", "positions_gain"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
-OPTICS_ROUNDS = 6  # at most, that the model is fitted to the stars: its derivatives change on the way
-SETTLED = 0.5  # nm RMS: smaller changes of the wavefront end that
+OPTICS_ROUNDS = 3  # at most, that the model is fitted to the stars: its derivatives change on the way
+SETTLED = 1.0  # nm RMS: smaller changes of the wavefront end that
+ROUNDS = 3  # of positions and difference: the frame has to follow what another ePSF calls the center
 SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
 CLIP = 9.0  # squared errors: stars farther off count as much
 FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
@@ -40,8 +41,8 @@ def learn_from_optics(job, run, library, config):
     job : `~jwst_hpastrom.epsf.stamps.bright_stars.Job`
 
     run : `~jwst_hpastrom.epsf.build.iterations.Run`
-        Fitted with the library. Goes on with the model's positions and difference, if those are better: few
-        stars, unless they tell otherwise; many, or a given library, where they tell so.
+        Fitted with the library. Goes on with the model's positions and difference unless those are worse by a
+        standard error; in place of a given library only where they are better by one.
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -51,16 +52,18 @@ def learn_from_optics(job, run, library, config):
     -------
     `~jwst_hpastrom.epsf.library.EPSFLibrary`
     """
-    own = _few_positions(run)
-    if run.modes is None or run.it != config.optics_at[not own and run.difference is None]:
+    given = run.difference is not None and not run.difference.own
+    free = run.difference is None and run.library.x.size > 1
+    if run.modes is None or run.it != config.optics_at[free]:
         return library
     now, new = _trial(run), _trial(run)
-    _average(now)
-    halves, _ = _halves(job, now, library, config)
+    for _ in range(ROUNDS):
+        use = _average(now)
+    halves = _halves(job, now, library, use, config)
     before = _held_out(job, now, [_of_half(now, library, h, config) for h in halves])
     learned, by_halves = _learned(job, new, library, config)
     gain, error = positions_gain(before, _held_out(job, new, by_halves), run.star % 2 == 1)
-    better = gain > (-error if own else error)
+    better = gain > (error if given else -error)
     log.info(
         "positions with what is learned from the model of the optics: squared scatter over the dithers less "
         "by %.3g +- %.2g of the errors' squares; taken: %s",
@@ -106,11 +109,6 @@ def positions_gain(before, after, odd):
     return float(less.mean()), float(less.std() / np.sqrt(less.size))
 
 
-def _few_positions(run):
-    """Whether the library is these stars' own, and they do not pay for free field positions."""
-    return run.library.x.size == 1 if run.difference is None else run.difference.own
-
-
 def _trial(run):
     """Return a run that can be changed without changing this one."""
     new = copy.copy(run)
@@ -126,12 +124,11 @@ def _average(run):
     return stars.usable(predicted)
 
 
-def _halves(job, run, library, config):
-    """Samples of two halves of the stars, clipped about the library, and stars an exposure."""
-    use = _average(run)
-    clipped = Samples.of_all(run.halves(job, library, use))
+def _halves(job, run, library, use, config):
+    """Samples of two halves of the stars, clipped about the library."""
+    clipped = run.stars.sample(job, library, use, run.limit)
     run.limit = config.clip * sample_scatter(clipped.histogram)
-    return run.halves(job, library, use), use.sum() / len(run.stars.frames)
+    return run.halves(job, library, use)
 
 
 def _of_half(run, library, samples, config):
@@ -163,8 +160,9 @@ def _learned(job, run, library, config):
     library, change = run.modes.model(library), 0.0
     for _ in range(OPTICS_ROUNDS):  # the stars tell the optics better than the library that they made
         run.stars.fit(job, library)
-        run.stars.follow(job, library, run.modes)
-        run.stars.fit(job, library)
+        if run.stars.drifts is None:
+            run.stars.follow(job, library, run.modes)
+            run.stars.fit(job, library)
         nm = run.stars.over_field(job, library, run.modes)
         change, run.modes = change + nm, run.modes.moved(nm)
         library = run.modes.model(library)
@@ -175,12 +173,16 @@ def _learned(job, run, library, config):
     later = tuple(run.it + k for k in JUDGED_AT[1:])
     run.difference = Difference(library, config.band_limit, judged_at=later)
     library = run.difference.start
-    run.stars.fit(job, library)
-    _average(run)
-    halves, n_stars = _halves(job, run, library, config)
-    run.difference.judge(halves, n_stars)
-    by_halves = [_of_half(run, library, h, config) for h in halves]
-    return run.difference.improve(library, Samples.of_all(halves)), by_halves
+    for k in range(ROUNDS):
+        run.stars.fit(job, library)
+        use = _average(run)
+        halves = _halves(job, run, library, use, config) if k == 0 else run.halves(job, library, use)
+        if k == 0:
+            run.difference.judge(halves, use.sum() / len(run.stars.frames))
+        if k == ROUNDS - 1:
+            by_halves = [_of_half(run, library, h, config) for h in halves]
+        library = run.difference.improve(library, Samples.of_all(halves))
+    return library, by_halves
 
 
 def _over_field(modes, library, shape):
