@@ -59,11 +59,11 @@ def learn_from_optics(job, run, library, config):
     now, new = _trial(run), _trial(run)
     for _ in range(ROUNDS):
         use = _average(now)
-    halves = _halves(job, now, library, use, config)
+    halves = now.halves(job, library, use)
     before = _held_out(job, now, [_of_half(now, library, h, config) for h in halves])
     learned, by_halves = _learned(job, new, library, config)
     gain, error = positions_gain(before, _held_out(job, new, by_halves), run.star % 2 == 1)
-    better = gain > (error if given else -error)
+    better = gain > error if given else gain >= -error  # 0 where too few dithers average anything
     log.info(
         "positions with what is learned from the model of the optics: squared scatter over the dithers less "
         "by %.3g +- %.2g of the errors' squares; taken: %s",
@@ -124,13 +124,6 @@ def _average(run):
     return stars.usable(predicted)
 
 
-def _halves(job, run, library, use, config):
-    """Samples of two halves of the stars, clipped about the library."""
-    clipped = run.stars.sample(job, library, use, run.limit)
-    run.limit = config.clip * sample_scatter(clipped.histogram)
-    return run.halves(job, library, use)
-
-
 def _of_half(run, library, samples, config):
     """Return the library as half of the stars tell it."""
     if run.difference is not None:
@@ -176,7 +169,9 @@ def _learned(job, run, library, config):
     for k in range(ROUNDS):
         run.stars.fit(job, library)
         use = _average(run)
-        halves = _halves(job, run, library, use, config) if k == 0 else run.halves(job, library, use)
+        if k == 0:
+            run.limit = config.clip * sample_scatter(run.stars.sample(job, library, use, run.limit).histogram)
+        halves = run.halves(job, library, use)
         if k == 0:
             run.difference.judge(halves, use.sum() / len(run.stars.frames))
         if k == ROUNDS - 1:
