@@ -29,6 +29,8 @@ __all__ = ["BuildResult", "build_library"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
+MADE_FOR = "instrument", "detector", "filter"  # without these names fits follow no wavefront
+
 
 @dataclass(frozen=True)
 class BuildResult(Displayed):
@@ -214,7 +216,9 @@ def _result(job, run, frames, hot):
     stars = run.stars
     stars.fit(job, run.library)
     predicted = run.averager.update(stars.x, stars.y, stars.flux, stars.err)
-    meta = {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
+    made_for = run.made_for or run.library.meta
+    meta = {key: made_for[key] for key in MADE_FOR if key in made_for}
+    meta |= {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
     phases = {f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0] for a in "xy"}
     return BuildResult(
         replace(run.library, meta=meta),

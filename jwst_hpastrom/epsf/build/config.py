@@ -113,6 +113,11 @@ class BuildConfig(Configuration):
         return {min(FOLLOWED_FROM, max(self.n_global - 1, 1)), self.n_global + SETTLING}
 
     @property
+    def optics_at(self) -> tuple[int, int]:
+        """Iterations that try a model of the optics: with a few field positions, and with many free ones."""
+        return self.n_global + SETTLING, self.n_global + 2 * SETTLING
+
+    @property
     def followed_at(self) -> range:
         """Iterations in which the exposures' wavefronts are measured anew."""
         return range(min(self.retrieved_at), self.n_iterations if self.follow_wavefront else 0)

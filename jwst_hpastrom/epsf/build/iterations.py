@@ -10,9 +10,10 @@ from jwst_hpastrom.epsf.build.bends import Bends, find_bends, spread, twice_as_f
 from jwst_hpastrom.epsf.build.config import BuildConfig
 from jwst_hpastrom.epsf.build.convergence import report_row
 from jwst_hpastrom.epsf.build.field_positions import borrow, field_positions
+from jwst_hpastrom.epsf.build.from_optics import learn_from_optics
 from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
-from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
+from jwst_hpastrom.epsf.build.start import RIDGE, Difference
 from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
@@ -27,8 +28,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 FEWEST_STARS = 20  # measurements to build from
-GOOD_OPTICS = 0.02  # of the light: what few stars tell better than a model
-OPTICS_ROUNDS = 3  # that the model of the optics is fitted to the stars: its derivatives change on the way
+FIELD_ROUNDS = 3  # that its change over the field is measured
 GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
@@ -160,8 +160,8 @@ def _follow(job, run, library, config):
     stars, given = run.stars, run.it == 0
     if given or run.it in config.retrieved_at:
         run.modes = modes_of(replace(library, meta=dict(run.made_for or library.meta)))
-        if not given and run.it == max(config.retrieved_at):
-            library = _from_optics(job, run, library, config)
+    if not given:
+        library = learn_from_optics(job, run, library, config)
     if run.modes is None or (len(stars.frames) == 1 and not given):
         return library
     if given:
@@ -180,7 +180,7 @@ def _follow_given(job, run, library, config):
     Each round asks the derivatives of the wavefront that the one before has found.
     """
     stars, change = run.stars, np.zeros((3, MODES))
-    for k in range(GIVEN_ROUNDS + OPTICS_ROUNDS):
+    for k in range(GIVEN_ROUNDS + FIELD_ROUNDS):
         if k < GIVEN_ROUNDS:
             nm = np.zeros((3, MODES))
             nm[0] = stars.follow(job, library, run.modes)
@@ -195,29 +195,6 @@ def _follow_given(job, run, library, config):
         "the given ePSF's wavefront is changed in the middle and over the field by %s nm RMS", moved.round(1)
     )
     return library
-
-
-def _from_optics(job, run, library, config):
-    """Return a model of the optics in place of the library, to learn the difference from it, if it is good.
-
-    Errors of an ePSF that follow the stars' pixel phases hide in their positions, and few stars leave much of
-    them; optics have none. Where the stars pay for field positions of their own, they tell more than a model.
-    """
-    sparse = library.x.size == 1 if run.difference is None else run.difference.own
-    if run.modes is None or run.modes.wavefront.misfit > GOOD_OPTICS or not sparse:
-        return library
-    later = tuple(run.it + k for k in JUDGED_AT)
-    library, change = run.modes.model(library), np.zeros(1)
-    for _ in range(OPTICS_ROUNDS):  # the stars tell the optics better than the library that they made
-        run.stars.fit(job, library)
-        nm = run.stars.over_field(job, library, run.modes)
-        change, run.modes = change + nm, run.modes.moved(nm)
-        library = run.modes.model(library)
-    moved = np.sqrt(np.square(change).sum(-1))
-    log.info("the optics' wavefront, in the middle and over the field: %s nm RMS more", moved.round(1))
-    run.difference = Difference(library, config.band_limit, judged_at=later)
-    log.info("the ePSF is learned as a difference from the model of the optics")
-    return run.difference.start
 
 
 def _choose_positions(job, run, library, use, config):

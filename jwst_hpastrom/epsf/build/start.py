@@ -18,7 +18,7 @@ __all__ = ["Difference"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 RIDGE = 0.02  # weight of a residual of zero, in units of the mean weight at that radius
-DEGREE = 4  # of the polynomials over the detector that differences are made of, at most
+DEGREE = 8  # of the polynomials over the detector that differences are made of, at most
 ZONES = (0, 1, 2, 4, 8)  # pixels: borders of the zones of radius whose power is judged one by one
 JUDGED = 5.0  # pixels: beyond, sky and neighbors decide; the last zone's power holds there
 JUDGED_AT = (0, 3, 7)  # iterations from the first one with the library on

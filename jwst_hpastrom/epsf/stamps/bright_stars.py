@@ -108,6 +108,12 @@ class BrightStars:
         frames = [replace(f, pixels=None, charge=None) for f in self.frames]
         return self.__dict__ | {"frames": frames, "stamps": None, "store": None}
 
+    def again(self):
+        """Return the same stars, with the same stamps, that can be fitted and placed without these."""
+        new = object.__new__(type(self))  # `copy` would leave the pixels out
+        new.__dict__.update(self.__dict__, ok=self.ok.copy())
+        return new
+
     def reopen(self, job, frames, store):
         """Take the pixels of frames opened anew, and cut the stamps again."""
         self.store, self.stamps = store, [None] * len(frames)

@@ -240,6 +240,26 @@ def test_build_follows_the_drift_from_exposure_to_exposure():
     assert np.sum(followed**2) < (1 + share + 3 * chance) * np.sum(twin**2)
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_fits_with_a_built_library_follow_the_wavefront(given):
+    """It says what it was made for, be that told or a given library's."""
+    x, y, flux = stars(np.random.default_rng(8))
+    rng, shifts, start = np.random.default_rng(9), (0.0, 0.3, -0.4), sampled(BASE)
+    images = [exposure(start, x + d, y - d, np.maximum(flux, 150), rng) for d in shifts]
+    planes = [lambda a, b, d=d: (a - d, b + d) for d in shifts]
+    how = {"grid": 1, "n_iterations": 3, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
+    how |= (
+        {"start": start} if given else {"made_for": META | {"date": "2026-11-29"}, "follow_wavefront": False}
+    )
+    library = build_library(images, planes, **how).library
+    assert META.items() <= library.meta.items()
+    assert "date" not in library.meta
+    drifted = exposure(sampled(BASE + 2 * DRIFT), x, y, np.maximum(flux, 150), rng)
+    table = measure_stars(drifted, library if given else replace(start, meta=library.meta))
+    found = np.array(table.meta["wavefront_nm"])
+    assert np.linalg.norm(found - 2 * DRIFT) < 0.3 * np.linalg.norm(2 * DRIFT)
+
+
 def test_given_library_of_another_date_is_moved_as_a_whole():
     rng = np.random.default_rng(9)
     x, y, flux = (p[::2] for p in stars(rng))  # 41: few tell little beside the wavefront

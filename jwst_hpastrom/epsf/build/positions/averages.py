@@ -219,6 +219,7 @@ class Averager:
         return mu.mean, mv.mean, np.minimum(mu.n_used, mv.n_used)
 
     def _refit(self, u, v, mean_u, mean_v, weight, ok):
+        self._transforms = list(self._transforms)  # a copy of this object has the old ones
         for e, t in enumerate(self._transforms):
             k = self._of(e, ok)
             if t is None or k.size < 6:
@@ -245,9 +246,9 @@ class Averager:
         if self.learn_polynomial and keep.sum() > 500:
             poly = fit_polynomial(self._x0[keep], self._y0[keep], du[keep], dv[keep], 5, sigma=None)
             pu, pv = poly.transform.forward(self._x0, self._y0)
-            self._add -= np.stack([pu, pv])
+            self._add = self._add - np.stack([pu, pv])
             du, dv = du - pu, dv - pv
-        self._add -= np.stack([self._local_mean(d, keep) for d in (du, dv)])
+        self._add = self._add - np.stack([self._local_mean(d, keep) for d in (du, dv)])
 
     def _local_mean(self, values, keep, n_near=60):
         """Gaussian local mean over the detector of about n_near values, at every measurement."""

@@ -1,0 +1,192 @@
+"""Learning an ePSF as its difference from a model of the optics, where stars' positions are better for it.
+
+Errors of an ePSF that follow the stars' pixel phases hide in their positions, and what is free to vary over
+the field takes up noise; optics do neither. A model is wrong by what it does not know: that is learned from
+the stars as a Wiener estimate about it (`~jwst_hpastrom.epsf.build.start.Difference`), in which many stars
+leave little of the model. Whether positions are better with the one or the other is asked of stars that have
+told neither (this project's choice).
+"""
+
+import copy
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from jwst_hpastrom.epsf.build.bends import spread
+from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
+from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
+from jwst_hpastrom.epsf.stamps.samples import Samples, mean_residuals, sample_scatter
+
+__all__ = ["learn_from_optics", "positions_gain"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+OPTICS_ROUNDS = 3  # at most, that the model is fitted to the stars: its derivatives change on the way
+SETTLED = 1.0  # nm RMS: smaller changes of the wavefront end that
+ROUNDS = 3  # of positions and difference: the frame has to follow what another ePSF calls the center
+SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
+CLIP = 9.0  # squared errors: stars farther off count as much
+FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
+#: of the squares of stars that have told the ePSF, and of those that have not: half the stars leave twice the
+#: noise of all, which the former hide and the latter show
+SHARES = 0.25, 0.75
+
+
+def learn_from_optics(job, run, library, config):
+    """Return the library to go on with: the given one, or what the stars make of a model of the optics.
+
+    Parameters
+    ----------
+    job : `~jwst_hpastrom.epsf.stamps.bright_stars.Job`
+
+    run : `~jwst_hpastrom.epsf.build.iterations.Run`
+        Fitted with the library. Goes on with the model's positions and difference unless those are worse by a
+        standard error; in place of a given library only where they are better by one.
+
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    config : `~jwst_hpastrom.epsf.build.config.BuildConfig`
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.library.EPSFLibrary`
+    """
+    given = run.difference is not None and not run.difference.own
+    free = run.difference is None and run.library.x.size > 1
+    if run.modes is None or run.it != config.optics_at[free]:
+        return library
+    now, new = _trial(run), _trial(run)
+    for _ in range(ROUNDS):
+        use = _average(now)
+    halves = now.halves(job, library, use)
+    before = _held_out(job, now, [_of_half(now, library, h, config) for h in halves])
+    learned, by_halves = _learned(job, new, library, config)
+    gain, error = positions_gain(before, _held_out(job, new, by_halves), run.star % 2 == 1)
+    better = gain > error if given else gain >= -error  # 0 where too few dithers average anything
+    log.info(
+        "positions with what is learned from the model of the optics: squared scatter over the dithers less "
+        "by %.3g +- %.2g of the errors' squares; taken: %s",
+        gain, error, "the difference from the model" if better else "the ePSF without it",
+    )  # fmt: skip
+    if not better:
+        return library
+    run.__dict__.update(new.__dict__)
+    run.stars.fit(job, learned)
+    return learned
+
+
+def positions_gain(before, after, odd):
+    """By how much less positions scatter over the dithers, in units of their squared errors.
+
+    Parameters
+    ----------
+    before, after : ndarray, shape (2, 2, n)
+        Squares of positions less their means over the dithers, of the errors' squares, along x and y: with
+        the one library and the other, as told by the odd stars (first) and by the even ones.
+
+    odd : ndarray of bool, shape (n,)
+        Stars that each measurement is of.
+
+    Returns
+    -------
+    gain : float
+        Mean over measurements and axes, as expected of libraries that all stars have told; positive where
+        the second library is better.
+
+    error : float
+        Its standard error: noise that both have in common is not in it.
+    """
+    both = np.array([before, after])
+    known = np.isfinite(both).all((0, 1, 2))
+    if known.sum() < 2:
+        return 0.0, 0.0
+    both, odd = both[..., known], odd[known]
+    both = np.minimum(both, CLIP * max(np.median(both) / 0.455, 1.0))  # 0.455: the median of normal errors'
+    told, not_told = (np.where(one, both[:, 0], both[:, 1]) for one in (odd, ~odd))
+    expected = (SHARES[0] * told + SHARES[1] * not_told).mean(1)
+    less = expected[0] - expected[1]
+    return float(less.mean()), float(less.std() / np.sqrt(less.size))
+
+
+def _trial(run):
+    """Return a run that can be changed without changing this one."""
+    new = copy.copy(run)
+    new.stars, new.averager = run.stars.again(), copy.copy(run.averager)
+    return new
+
+
+def _average(run):
+    """Place the stars where their averages are; return those that fit."""
+    stars = run.stars
+    predicted = run.averager.update(stars.x, stars.y, stars.flux, stars.err)
+    stars.place(predicted, False)
+    return stars.usable(predicted)
+
+
+def _of_half(run, library, samples, config):
+    """Return the library as half of the stars tell it."""
+    if run.difference is not None:
+        return copy.copy(run.difference).improve(library, samples)
+    update = mean_residuals(
+        samples, RIDGE, library.oversampling, run.bends or None, library.data, damped=False
+    )
+    update = smooth_update(update, library.oversampling, band_limit=config.band_limit or None)
+    data, _ = recenter(library.data + update, library.oversampling)
+    return replace(library, data=data).normalized()
+
+
+def _held_out(job, run, libraries):
+    """Squares of `positions_gain` with the libraries of both halves of the stars."""
+    out, stars = [], run.stars
+    for library in libraries:
+        stars.fit(job, library)
+        found = copy.copy(run.averager).update(stars.x, stars.y, stars.flux, stars.err, learn=False)
+        errors = np.square([stars.x_err, stars.y_err]) + FLOOR**2
+        out.append(np.square([found.dx, found.dy]) / errors)
+    return np.array(out)
+
+
+def _learned(job, run, library, config):
+    """Fit the model's wavefront to the stars, and learn the difference from it, from all and from halves."""
+    library, run.modes = _over_field(run.modes, library, run.shape)
+    library, change = run.modes.model(library), 0.0
+    for _ in range(OPTICS_ROUNDS):  # the stars tell the optics better than the library that they made
+        run.stars.fit(job, library)
+        if run.stars.drifts is None:
+            run.stars.follow(job, library, run.modes)
+            run.stars.fit(job, library)
+        nm = run.stars.over_field(job, library, run.modes)
+        change, run.modes = change + nm, run.modes.moved(nm)
+        library = run.modes.model(library)
+        if np.linalg.norm(nm) < SETTLED:
+            break
+    moved = np.sqrt(np.square(change).sum(-1))
+    log.info("the optics' wavefront, in the middle and over the field: %s nm RMS more", moved.round(1))
+    later = tuple(run.it + k for k in JUDGED_AT[1:])
+    run.difference = Difference(library, config.band_limit, judged_at=later)
+    library = run.difference.start
+    for k in range(ROUNDS):
+        run.stars.fit(job, library)
+        use = _average(run)
+        if k == 0:
+            run.limit = config.clip * sample_scatter(run.stars.sample(job, library, use, run.limit).histogram)
+        halves = run.halves(job, library, use)
+        if k == 0:
+            run.difference.judge(halves, use.sum() / len(run.stars.frames))
+        if k == ROUNDS - 1:
+            by_halves = [_of_half(run, library, h, config) for h in halves]
+        library = run.difference.improve(library, Samples.of_all(halves))
+    return library, by_halves
+
+
+def _over_field(modes, library, shape):
+    """Return library and derivatives at several field positions, where they were at one."""
+    if library.x.size > 1:
+        return library, modes
+    library = spread(library, SIDE, shape)
+    ends = np.array([p[[0, -1]] for p in (library.x, library.y)])
+    wave = modes.wavefront
+    nm = np.stack([wave.at(library.x.mean(), library.y.mean()), *np.zeros((2, wave.nm.shape[1]))])
+    wave = replace(wave, nm=nm, middle=ends.mean(1), span=0.5 * np.ptp(ends, axis=1))
+    return library, replace(modes, wavefront=wave, x=ends[0], y=ends[1])

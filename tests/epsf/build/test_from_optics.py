@@ -1,0 +1,118 @@
+"""ePSFs learned as their difference from a model of the optics."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from jwst_hpastrom.epsf import EPSFLibrary, Image
+from jwst_hpastrom.epsf.build import build_library, from_optics, iterations
+from jwst_hpastrom.epsf.build.from_optics import positions_gain
+from jwst_hpastrom.epsf.build.smoothing import recenter
+from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
+from jwst_hpastrom.instrument import filter_of
+
+SIDE, STEP = 240, 25
+META = {"instrument": "NIRISS", "detector": "NIS", "filter": "F115W"}
+BASE = np.r_[25.0, -30.0, 15.0, 12.0, 8.0, np.zeros(MODES - 5)]
+OVER_FIELD = np.r_[0.0, 10.0, -12.0, 8.0, 6.0, np.zeros(MODES - 5)]
+#: the optics are tried in iteration 5
+HOW = {"grid": 1, "n_global": 1, "n_iterations": 8, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
+
+
+def optics_library():
+    """ePSFs of a wavefront that changes along x."""
+    row = filter_of("F115W", "NIRISS")
+    made = Optics(row.wavelength, row.width, 0.0656, 12.5)
+    ends, places = np.array([0.0, SIDE - 1.0]), np.array([-1, 1, -1, 1])
+    data, _ = recenter(np.array([made.image(BASE + u * OVER_FIELD) for u in places]), 4)
+    return EPSFLibrary(data, ends, ends, 4, meta=META).normalized()
+
+
+def dithered(library, seed=3):
+    rng = np.random.default_rng(seed)
+    grid = np.arange(20, SIDE - 19, STEP, dtype=float)
+    x, y = (p.ravel() + rng.uniform(-0.5, 0.5, p.size) for p in np.meshgrid(grid, grid))
+    flux, images, planes, k = 10 ** rng.uniform(2.2, 3.3, x.size), [], [], np.arange(-12, 13)
+    for dx, dy in ((0.0, 0.0), (0.5, 0.3), (0.25, -0.4), (-0.3, 0.2)):
+        data = np.full((SIDE, SIDE), 0.25)
+        for a, b, f in zip(x + dx, y + dy, flux, strict=True):
+            i, j = round(a) + k, round(b) + k[:, None]
+            data[j, i] += f * library.evaluate(i - a, j - b, a, b)
+        err = np.sqrt(0.02**2 + np.maximum(data, 0) / 450)
+        none = np.zeros(data.shape, bool)
+        data = (data + rng.normal(0, err)).astype("f4")
+        images.append(Image(data, err.astype("f4"), none, none.copy(), "made"))
+        planes.append(lambda a, b, dx=dx, dy=dy: (a - dx, b - dy))
+    return images, planes
+
+
+@pytest.fixture(scope="module")
+def field():
+    return dithered(optics_library())
+
+
+def corners(library):
+    ends = (0.0, SIDE - 1.0)
+    return np.array([library.at(u, v) for v in ends for u in ends])
+
+
+def test_few_stars_learn_how_optics_vary_over_the_field(field, caplog):
+    true = corners(optics_library())
+    with caplog.at_level(logging.INFO, logger="stpipe.hpastrom"):
+        told = build_library(*field, made_for=META, **HOW).library
+    assert "taken: the difference from the model" in caplog.text
+    blind = build_library(*field, **HOW).library
+    off, before = (np.sqrt(np.mean((corners(b) - true)[:, 46:55, 46:55] ** 2)) for b in (told, blind))
+    assert told.x.size == 3
+    assert off < 0.35 * before
+
+
+def test_what_makes_positions_worse_leaves_no_trace(field, monkeypatch, caplog):
+    """A model that is wrong is tried, and the build goes on as if it had not been."""
+
+    def wrong(job, run, library, config):
+        row = filter_of("F115W", "NIRISS")
+        made = Optics(row.wavelength, row.width, 0.0656, 12.5, diffusion=0.1)
+        data, _ = recenter(made.image(-2 * BASE)[None], 4)
+        bad = EPSFLibrary(data, library.x, library.y, 4).normalized()
+        run.stars.fit(job, bad)
+        return bad, [bad, bad]
+
+    monkeypatch.setattr(from_optics, "_learned", wrong)
+    with caplog.at_level(logging.INFO, logger="stpipe.hpastrom"):
+        kept = build_library(*field, made_for=META, **HOW).library
+    assert "taken: the ePSF without it" in caplog.text
+    monkeypatch.setattr(iterations, "learn_from_optics", lambda job, run, library, config: library)
+    np.testing.assert_array_equal(kept.data, build_library(*field, made_for=META, **HOW).library.data)
+
+
+def test_gain_is_of_what_positions_scatter_by():
+    rng = np.random.default_rng(5)
+    n, error = 4000, 0.01
+    noise, odd = rng.normal(0, error, (2, n)), np.arange(n) % 2 == 1
+
+    def squares(off):
+        d = noise + off * np.sin(2 * np.pi * rng.uniform(size=(2, n)))
+        d[0, 7], d[1, 9] = np.nan, 3.0  # no average; another star
+        return np.repeat(np.square(d / error)[None], 2, 0)
+
+    good, bad = squares(0.0), squares(0.004)
+    gain, sigma = positions_gain(bad, good, odd)
+    assert gain == pytest.approx(0.004**2 / 2 / error**2, abs=3 * sigma)
+    assert gain > 2 * sigma
+    assert positions_gain(good, bad, odd)[0] == pytest.approx(-gain)
+    assert positions_gain(good, good, odd) == (0.0, 0.0)
+    assert positions_gain(np.full((2, 2, n), np.nan), bad, odd) == (0.0, 0.0)
+
+
+def test_noise_that_hides_in_the_stars_that_made_it_counts():
+    """A library follows the noise of its stars, which scatter less for it; others scatter more."""
+    rng = np.random.default_rng(6)
+    n, power = 4000, 0.1
+    odd = np.arange(n) % 2 == 1
+    plain = np.square(rng.normal(0, 1, (2, n)))
+    told = np.stack([odd, ~odd])[:, None]
+    noisy = np.where(told, plain - power, plain + power)
+    gain, _ = positions_gain(noisy, np.stack([plain, plain]), odd)
+    assert gain == pytest.approx(power / 2, rel=0.1)  # of all stars: half as much as of half of them
