@@ -34,6 +34,8 @@ UNITS = "errors of the reference catalog in other units: arcsec or degrees as ma
 #: degrees between catalog and lists that are to be looked at, and that axes of a known frame are bad from
 AXES_TURN = (2.0, 3.0)
 LISTS = f"{SMALL} for bright stars"
+#: scatter of the lists about the motions, over their errors, that is to be looked at
+LIST_SCATTER = 1.9
 #: epochs from which on residuals show what the lists' errors lack
 FEW_EPOCHS = 5
 #: years that look wrong, and are; and errors of the time beyond which they do
@@ -126,7 +128,7 @@ def list_errors(epochs):
         MOTION,
         "scatter about the motions over the lists' errors",
         middle,
-        (0.6, 1.9),
+        (0.6, LIST_SCATTER),
         (0.5, 2.4),
         rank=9,
         causes=causes,
@@ -220,6 +222,8 @@ def reference_pulls(references):
     few = references.meta.get("n_epochs", FEW_EPOCHS) < FEW_EPOCHS
     ok, bad = (2.6, 4.0) if few else (1.6, 2.0)
     causes = (_columns(references) or (REFERENCE, ALL_LATE)) + ((LISTS,) if few else ())
+    if references.meta.get("list_scatter", 1.0) > LIST_SCATTER:  # their errors are the frame's
+        causes = (SMALL, *causes)
     yield judge(
         MOTION,
         "reference stars' median difference, errors",

@@ -41,6 +41,8 @@ OTHERS = "motions of the catalog that are other stars': a column that was sorted
 FAR_OFF = "a distortion that does not fit these exposures: turned, or of another filter, detector or epoch"
 #: stated errors of positions beyond which not a part of them is off, but all errors are too small
 ALL_OFF = 2.4
+#: width of pulls beyond one that is no chance: four standard errors of two axes, over their number's root
+TOO_WIDE = 2.6
 #: times what is expected that one of two axes' slopes, two of them each, come to in one of 200 fields
 CHANCE = 2.4
 #: share of stars apart from the rest up to which differences are those of one law, and width of the best
@@ -240,7 +242,8 @@ def own_scatter(motions):
         return
     factor, reach = both
     # alone it may be an error that all exposures share; pulls that are too wide tell of a catalog
-    wide = found.get("pull_scatter", np.nan) > _gate(found, 1.1)
+    width = found.get("pull_scatter", np.nan)
+    wide, wider = width > _gate(found, 1.1), width > 1 + TOO_WIDE / np.sqrt(_n_pulls(found))
     ok, bad = _beyond(1.25, 3.5, reach), _beyond(1.25, 2.0, reach)
     causes = (POSITIONS, POSITION_ERRORS, "positions of the exposures that are worse than their errors")
     # what the scatter is beyond the errors, in stated errors of the catalog's positions
@@ -250,7 +253,7 @@ def own_scatter(motions):
         causes = (POSITION_ERRORS, POSITIONS, causes[2])
     yield judge(
         MOTION, "scatter of the motions over that of the exposures and the catalog's errors", factor,
-        (None, min(ok, bad) if wide else ok), (None, bad if wide else None), rank=6,
+        (None, min(ok, bad) if wide or wider else ok), (None, bad if wide else None), rank=6,
         causes=_known(motions, causes), remedy="compare the catalog's positions and their errors with Gaia",
     )  # fmt: skip
 

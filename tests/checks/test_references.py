@@ -22,6 +22,17 @@ def test_few_epochs_do_not_show_what_errors_of_lists_lack(typical, n_epochs, exp
         assert any("star lists" in c for c in found.causes) == (n_epochs < 5)
 
 
+@pytest.mark.parametrize(
+    ("scatter", "cause"), [(1.1, "errors of the reference"), (2.2, "errors of the star")]
+)
+def test_lists_with_too_small_errors_are_named_first(scatter, cause):
+    table = references(list_scatter=scatter)
+    table["significance"] = 3.2
+    first = run_checks(Evidence(references=table))[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith(cause)
+
+
 def references(**meta):
     columns = {"significance": np.full(40, 1.9), "kept": np.ones(40, bool)}
     return Table(columns, meta={"n_epochs": 7} | meta)

@@ -14,7 +14,7 @@ from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES
 from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
 from jwst_hpastrom.motion.many_epoch.registration import list_to_sky
-from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality
+from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, list_scatter
 from jwst_hpastrom.motion.star_fits.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.star_fits.models import MotionFits
 from jwst_hpastrom.motion.star_fits.reference_columns import named_axes, reference_motions, stated_errors
@@ -144,21 +144,26 @@ class EpochMotions(Tabular):
 
     def epoch_quality(self) -> Table:
         """Each list against the motions of all, years, errors, shares used."""
-        position, error = np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
+        position, error = self._measured()
         names = self.names or [f"{e:.4f}" for e in self.epochs]
         return epoch_quality(
             self.epochs, position, error, self.fits, self.links.usable, names, self.links.mag
         )
+
+    def _measured(self):
+        return np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
 
     def timed_references(self) -> Table:
         """All candidate reference stars; the metadata have the years by which all lists are late.
 
         And what their motions and positions tell of the catalog's columns (`reference_motions`,
         `stated_errors`; axes_deg, by which the catalog's axes are turned against the lists', and
-        axes_of, turn_of, the frame that has such ones), and the number of epochs.
+        axes_of, turn_of, the frame that has such ones), the number of epochs, and the lists' scatter about
+        the motions over their errors.
         """
         table, fits = self.references, self.fits
         table.meta["n_epochs"] = len(self.epochs)
+        table.meta["list_scatter"] = list_scatter(self.epochs, *self._measured(), fits, self.links.usable)
         if {"d_xi", "d_pm_xi"} <= set(table.colnames) and len(table):
             rows = np.asarray(table["star"], int)
             d, change = (

@@ -8,7 +8,7 @@ from jwst_hpastrom.motion.star_fits.list_times import list_times
 from jwst_hpastrom.motion.star_fits.reference_times import time_error
 from jwst_hpastrom.numerics.groups import larger_half
 
-__all__ = ["epoch_quality"]
+__all__ = ["epoch_quality", "list_scatter"]
 
 #: fewest stars of a list, and fewest epochs of a star, that its numbers are made from
 LEAST, EPOCHS = 30, 4
@@ -49,10 +49,8 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
         which the stars are ahead of the epoch (`~jwst_hpastrom.motion.star_fits.list_times.list_times`; NaN
         where motions tell no time).
     """
-    motion, spread = fits.motion, fits.motion_error
-    fitted = (fits.model >= 0) & np.isfinite(spread).all(1) & (fits.used.sum(1) >= EPOCHS)
-    size = np.hypot(*spread.T)
-    best = fitted & (size <= np.median(size[fitted])) if fitted.any() else fitted
+    motion, size = fits.motion, np.hypot(*fits.motion_error.T)
+    fitted, best = _best(fits)
     moving = motion - (np.median(motion[best], axis=0) if best.any() else 0.0)
     tells = best.any() and np.hypot(*[robust_sigma(m) for m in moving[best].T]) > MOVING * np.median(
         size[best]
@@ -80,6 +78,30 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
     out = Table(rows=rows, names=names)
     out["epoch"].unit = out["time_error"].unit = out["time_error_error"].unit = "yr"
     return out
+
+
+def list_scatter(epochs, position, error, fits, usable):
+    """Median of the lists' ``scatter_over_error``, as of `epoch_quality`, whose arguments these are.
+
+    Returns
+    -------
+    float
+        NaN where no list has stars enough.
+    """
+    best, out = _best(fits)[1], []
+    for k, epoch in enumerate(epochs):
+        bright = best & usable[:, k]
+        if bright.sum() >= LEAST:
+            d = (position[:, :, k] - fits.at(epoch)[0].T).T
+            out.append(_scatter(d - np.median(d[bright], axis=0), error, fits, epochs, k, bright))
+    return float(np.median(out)) if out else np.nan
+
+
+def _best(fits):
+    """Stars with motions of epochs enough, and the half of them with the smaller errors."""
+    size = np.hypot(*fits.motion_error.T)
+    fitted = (fits.model >= 0) & np.isfinite(size) & (fits.used.sum(1) >= EPOCHS)
+    return fitted, fitted & (size <= np.median(size[fitted])) if fitted.any() else fitted
 
 
 def _scatter(d, error, fits, epochs, k, rows):

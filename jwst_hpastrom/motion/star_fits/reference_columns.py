@@ -96,10 +96,10 @@ def reference_motions(change, motion, cos_dec=1.0, error=0.0, place=None):
     return out | _columns(_Motions(ours, theirs, error, bend), cos_dec, table)
 
 
-def _possible(name, common):
-    """Whether a hypothesis fits the correlations: small numbers are near those of other stars."""
+def _possible(name, common, size):
+    """Whether a hypothesis fits correlations and sizes: small numbers are near those of other stars."""
     if name.startswith("units"):
-        return common > ALIKE
+        return common > ALIKE and np.all(np.abs(np.log(size / float(name.split()[1]))) < np.log(2.0))
     return name != "others" or common < ALIKE
 
 
@@ -147,7 +147,8 @@ def _columns(stars, cos_dec, correlations):
     spread = _angle_error(stars, width, angle)
     chi2["turned"] += FITTED if abs(angle) > max(TURN, TURN_SIGMA * spread) else np.inf
     common = np.max(np.abs(correlations))
-    told = {k: v for k, v in chi2.items() if _possible(k, common)}
+    size = np.median(np.abs(stars.theirs), axis=0) / np.maximum(np.median(np.abs(stars.ours), axis=0), 1e-12)
+    told = {k: v for k, v in chi2.items() if _possible(k, common, np.maximum(size, 1e-12))}
     best = min(told, key=lambda name: told[name])
     by_chance = best not in ("same", "others") and not best.startswith("units")
     if by_chance and chi2["others"] < min(chi2[best] + CHANCE, chi2["same"] - CHANCE):
