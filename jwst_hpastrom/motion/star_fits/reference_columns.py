@@ -6,6 +6,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import BarycentricMeanEcliptic, Galactic, SkyCoord
 
+from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["named_axes", "north_in", "reference_motions", "stated_errors"]
@@ -18,6 +19,8 @@ NEAR_EQUATOR = 0.95
 #: drop of chi-square beyond that of chance, 5 sigma; what an angle that was fitted has to be better by than
 #: columns that were not; widths at which a star's share of it ends; median absolute normal deviate
 CHANCE, FITTED, CLIP, HALF = 25.0, 9.0, 4.0, 0.6745
+#: robust widths from which on a motion is outstanding
+ODD = 5.0
 #: rank correlation from which on motions have something in common
 ALIKE = 0.4
 #: least width of the differences, stated errors: a bend that follows few stars leaves less
@@ -73,6 +76,9 @@ def reference_motions(change, motion, cos_dec=1.0, error=0.0, place=None):
     explain errors, as it would if the catalog's foretold ours. Wrong motions bend the frame that is made of
     them: a polynomial of the place is free in each hypothesis.
 
+    A wrong measured motion looks like that of another star: stars of outstanding motion in one of the two
+    lists alone do not count.
+
     Examples
     --------
     >>> motion = np.random.default_rng(1).normal(0, 1, (60, 2))
@@ -85,15 +91,23 @@ def reference_motions(change, motion, cos_dec=1.0, error=0.0, place=None):
     if ok.sum() < LEAST:
         return out
     ours, theirs = (a[ok] - np.median(a[ok], axis=0) for a in (motion, motion - change))
+    alike = _odd(ours) == _odd(theirs)
     rank = [np.argsort(np.argsort(a, axis=0), axis=0) for a in (ours, theirs)]  # outliers count as one
     table = np.corrcoef(rank[0].T, rank[1].T)[:2, 2:]
     out |= dict(zip(names, map(float, (table[0, 0], table[1, 1], table[0, 1], table[1, 0])), strict=True))
-    if ok.sum() < ENOUGH:
+    if alike.sum() < ENOUGH:
         return out
     error = np.broadcast_to(error, change.shape)[ok]
     error = np.where(error > 0, error, max(float(np.median(error)), 1e-9))
     bend = _bend(None if place is None else np.asarray(place)[ok], len(ours))
-    return out | _columns(_Motions(ours, theirs, error, bend), cos_dec, table)
+    stars = _Motions(*(v[alike] for v in (ours, theirs, error, bend)))
+    return out | _columns(stars, cos_dec, table)
+
+
+def _odd(motion):
+    """Stars of outstanding motion: in one list alone it is wrong, in whatever columns and units."""
+    width = np.maximum([robust_sigma(m) for m in motion.T], 1e-12)
+    return np.hypot(*(motion / width).T) > ODD
 
 
 def _possible(name, common, size):

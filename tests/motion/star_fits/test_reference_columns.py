@@ -78,6 +78,15 @@ def test_motions_in_arcsec():
     assert found["columns"] == "units"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_wrong_measured_motions_are_no_other_stars(seed):
+    rng = np.random.default_rng(seed)
+    true = rng.normal(0, 0.15, (36, 2))
+    theirs = true + rng.normal(0, ERROR, true.shape)
+    ours = true + np.where(rng.uniform(size=(36, 1)) < 0.25, rng.normal(0, 3.0, true.shape), 0.0)
+    assert reference_motions(ours - theirs, ours, COS_DEC, ERROR)["columns"] == ""
+
+
 def test_few_stars_tell_nothing():
     found = told(SPOILED["exchanged"], n=9, dispersion=3.0)
     assert found["columns"] == ""
