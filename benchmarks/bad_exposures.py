@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from bad_runs import judged, run_all
+from bad_runs import LOOK, judged, run_all
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
 
 from jwst_hpastrom.checks import check_folder
@@ -356,7 +356,7 @@ ERRORS = {
     "dq_zero": (NOTHING, each(arrays(np.zeros_like, ("DQ",)))),
     "dq_of_another": ((None, "core"), each(arrays(lambda a: np.roll(a, (131, 77), (0, 1)), ("DQ",)))),
     "dq_half_unusable": ((None, "pointing"), one(lambda h, rng: half(h["DQ"].data, times=0, by=DO_NOT_USE))),
-    "all_saturated": (("saturated",), each(saturate(97))),
+    "all_saturated": ((None, "saturated"), each(saturate(97))),
     "cores_flagged": (("saturat", "core", "ePSF"), each(cores)),
     "pixels_lost": (("without values",), each(lost(0.3))),
     "one_pixels_lost": (("without values",), one(lost(0.4))),
@@ -414,9 +414,9 @@ IMAGES = {
 }  # fmt: skip
 FOLDERS = {
     "date_of_another": (NOTHING, exchanged_dates),
-    "date_half_a_year": (("time",), one(later(183))),
+    "date_half_a_year": ((LOOK, "time"), one(later(183))),
     "date_two_years": (("time",), one(later(731))),
-    "dates_five_years": (("epoch",), each(later(-5 * 365.25))),
+    "dates_five_years": (("epoch", "EXPMID"), each(later(-5 * 365.25))),
     "date_missing": ((None, "EXPMID"), one(without("EXPMID"))),
     "one_twice": (("twice",), again),
     "one_twice_with_noise": (("twice",), lambda w: again(w, 0.05)),
