@@ -363,7 +363,7 @@ ERRORS = {
     "one_without_values": (("no pixel",), one(lost(1.1))),
 }  # fmt: skip
 IMAGES = {
-    "one_blank": (("stars",), one(image(blank))),
+    "one_blank": (("no star", "stars"), one(image(blank))),
     "one_zero": (("no star",), one(times(0.0, "SCI"))),
     "one_negative": (("no star",), one(times(-1.0, "SCI"))),
     "flipped": (("x and y",), each(arrays(lambda a: a[:, ::-1]))),
@@ -418,7 +418,7 @@ FOLDERS = {
     "date_two_years": (("time",), one(later(731))),
     "dates_five_years": (("epoch", "EXPMID"), each(later(-5 * 365.25))),
     "date_missing": ((None, "EXPMID"), one(without("EXPMID"))),
-    "one_twice": (("twice",), again),
+    "one_twice": (("twice", "same stars"), again),
     "one_twice_with_noise": (("twice",), lambda w: again(w, 0.05)),
     "one_alone": (("one exposure alone",), alone),
     "two_only": (("two exposures",), not_two),

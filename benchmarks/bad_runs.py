@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import FK4, FK5, BarycentricTrueEcliptic, Galactic, SkyCoord
 from astropy.table import Table, vstack
 
@@ -259,6 +260,17 @@ def turned_motions(catalog, degrees):
     put(catalog, pmra=c * a - s * b, pmdec=s * a + c * b)
 
 
+def along(catalog, frame):
+    """Motions along the axes of another frame, in columns that are named as before."""
+    there = SkyCoord(
+        np.asarray(catalog["ra"]) * u.deg, np.asarray(catalog["dec"]) * u.deg,
+        **{f"pm_{n}": np.asarray(catalog[c]) * u.mas / u.yr
+           for n, c in (("ra_cosdec", "pmra"), ("dec", "pmdec"))},
+    )  # fmt: skip
+    motion = there.transform_to(frame).proper_motion.to_value("mas/yr")
+    put(catalog, pmra=motion[0], pmdec=motion[1])
+
+
 def of_half(function):
     """Return a change of every second row, as where two catalogs are stacked."""
 
@@ -470,6 +482,7 @@ CATALOGS |= {
     "motions_turned_by_-60": (("turned",), lambda c: turned_motions(c, -60)),
     "motions_turned_by_38": (("turned",), lambda c: turned_motions(c, 38)),
     "motions_turned_by_150": (("turned",), lambda c: turned_motions(c, 150)),
+    "motions_galactic": (("Galactic",), lambda c: along(c, Galactic())),
     "motions_turned_by_8": (("turned",), lambda c: turned_motions(c, 8)),
     "motions_of_next_row": (OTHERS, lambda c: put(c, **{n: np.roll(c[n], 1) for n in MOTIONS})),
     "motions_shrunk": (EPOCHS, lambda c: [about(c[n], 0.5) for n in MOTIONS] and None),

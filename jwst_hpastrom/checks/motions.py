@@ -7,6 +7,8 @@ from jwst_hpastrom.checks.causes import COS_DEC
 from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import Flag, values
+from jwst_hpastrom.geometry import sky_middle
+from jwst_hpastrom.motion.star_fits.reference_columns import named_axes
 
 __all__ = [
     "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "clumps", "correlation",
@@ -147,10 +149,15 @@ def turn(motions):
     found = against_catalog(motions)
     value, error = (found.get(f"turn_{c}", np.nan) for c in ("deg", "error_deg"))
     ok, bad = (max(least, n * error) for least, n in zip(TURN, TURN_SIGMA, strict=True))
+    causes = (TURNED, "a catalog of another equinox")
+    if abs(value) > ok and {"ra", "dec"} <= set(motions.colnames):
+        place = sky_middle(values(motions, "ra"), values(motions, "dec"))
+        if frame := named_axes(-value, *place, within=max(TURN[0], 2 * error)):
+            causes = (f"motions of the catalog along {frame} axes", *causes)
     yield judge(
         MOTION, "angle between the motions and the catalog's, degrees",
         value if abs(value) < BACK else np.nan, (-ok, ok), (-bad, bad), rank=3,
-        causes=(TURNED, "a catalog of another equinox"),
+        causes=causes,
         remedy="give pmra (with the factor cos(dec)) and pmdec of the ICRS",
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ CHANCE, FITTED, CLIP, HALF = 25.0, 9.0, 4.0, 0.6745
 ODD = 5.0
 #: rank correlation from which on motions have something in common
 ALIKE = 0.4
+#: chi-square by which one of ten hypotheses explains other stars' motions in one of some hundred catalogs
+BY_CHANCE = 12.0
 #: least width of the differences, stated errors: a bend that follows few stars leaves less
 LEAST_WIDTH = 1.0
 #: mas/yr that numbers are where they are given in arcsec/yr, degrees/yr, mas a century, seconds of time
@@ -165,7 +167,7 @@ def _columns(stars, cos_dec, correlations):
     told = {k: v for k, v in chi2.items() if _possible(k, common, np.maximum(size, 1e-12))}
     best = min(told, key=lambda name: told[name])
     by_chance = best not in ("same", "others") and not best.startswith("units")
-    if by_chance and chi2["others"] < min(chi2[best] + CHANCE, chi2["same"] - CHANCE):
+    if by_chance and chi2["others"] < min(chi2[best] + BY_CHANCE, chi2["same"] - CHANCE):
         best = "others"  # of some ten hypotheses one fits other stars' motions by chance
     gain = float(chi2["same"] - chi2[best])
     if best == "same" or not gain > CHANCE:
