@@ -150,7 +150,8 @@ class EpochMotions(Tabular):
             self.epochs, position, error, self.fits, self.links.usable, names, self.links.mag
         )
 
-    def _measured(self):
+    def _measured(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and their errors, shape (2, n_stars, n_epochs)."""
         return np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
 
     def timed_references(self) -> Table:
@@ -163,7 +164,8 @@ class EpochMotions(Tabular):
         """
         table, fits = self.references, self.fits
         table.meta["n_epochs"] = len(self.epochs)
-        table.meta["list_scatter"] = list_scatter(self.epochs, *self._measured(), fits, self.links.usable)
+        position, listed = self._measured()
+        table.meta["list_scatter"] = list_scatter(self.epochs, position, listed, fits, self.links.usable)
         if {"d_xi", "d_pm_xi"} <= set(table.colnames) and len(table):
             rows = np.asarray(table["star"], int)
             d, change = (

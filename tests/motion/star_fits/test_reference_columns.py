@@ -184,3 +184,16 @@ def test_causes(spoil, cause):
 
 def test_good_references():
     assert overall(run_checks(Evidence(references=references()))) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("turn", "cause"),
+    [(0.0, "motions of the catalog along Galactic"), (25.0, "motions of the catalog that are turned")],
+)
+def test_axes_of_a_first_epoch_catalog_are_named(turn, cause):
+    found = {"turn_deg": -(north_in(80.5, -69.5)["Galactic"] + turn), "turn_error_deg": 0.3}
+    motions = Table({"ra": [80.4, 80.6], "dec": [-69.5, -69.5], "pmra": [0.0, 1.0], "pmdec": [0.0, 1.0]})
+    motions.meta["against_catalog"] = found
+    first = run_checks(Evidence(motions=motions))[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith(cause)
