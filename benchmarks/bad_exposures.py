@@ -380,7 +380,9 @@ IMAGES = {
     "resampled_linearly": ((*EPSF, "resampled"), each(moved((0.5, 0.5), 1))),
     "smoothed": ((*EPSF, "resampled"), each(image(lambda d, s, rng: gaussian_filter(d, 1.2)))),
     "smoothed_little": ((*EPSF, "resampled"), each(image(lambda d, s, rng: gaussian_filter(d, 0.5)))),
-    "one_trailed": (EPSF, one(image(lambda d, s, rng: sum(np.roll(d, k, 1) for k in range(4)) / 4))),
+    "one_trailed": (
+        (*EPSF, *THIS), one(image(lambda d, s, rng: sum(np.roll(d, k, 1) for k in range(4)) / 4))
+    ),
     "one_trailed_little": (EPSF, one(image(lambda d, s, rng: 0.5 * (d + shift(d, (0, 0.8), order=3))))),
     "one_doubled": (("double exposure",), one(image(summed))),
     "doubled": (("double exposure",), each(image(summed))),
@@ -423,7 +425,7 @@ FOLDERS = {
     "one_alone": (("one exposure alone",), alone),
     "two_only": (("two exposures",), not_two),
     "undithered": (("not dithered",), undithered),
-    "of_filter": (("filter", *THIS), of_filter),
+    "of_filter": (("wrong filter", *THIS), of_filter),
     "of_filter_named": (("F090W",), lambda w: of_filter(w, None)),
     "wcs_of_another": (("guide star", "WCS"), wcs(1, of=2)),
     "roll_one": ((None, "roll"), wcs(1, turn=0.5)),
@@ -446,7 +448,7 @@ EPSFS = {
     "epsf_shifted": (NOTHING, samples(lambda a: shift(a, (1.2, 1.2), order=3))),
     "epsf_shifted_by_a_pixel": ((None, *EPSF), samples(lambda a: np.roll(a, 4, 0))),
     "epsf_twice": ((None, "normalized", *EPSF), samples(lambda a: 2 * a)),
-    "epsf_wide": (EPSF, samples(lambda a: gaussian_filter(a, 4))),
+    "epsf_wide": ((*EPSF, "does the ePSF fit"), samples(lambda a: gaussian_filter(a, 4))),
     "epsf_wide_little": (EPSF, samples(lambda a: gaussian_filter(a, 1.5))),
     "epsf_without_wings": (NOTHING, samples(wings)),
     "epsf_oversampling_5": (EPSF, library(lambda e: replace(e, oversampling=5))),
