@@ -423,7 +423,7 @@ FOLDERS = {
     "one_twice": (("twice", "same stars"), again),
     "one_twice_with_noise": (("twice",), lambda w: again(w, 0.05)),
     "one_alone": (("one exposure alone",), alone),
-    "two_only": (("two exposures",), not_two),
+    "two_only": ((LOOK, "two exposures"), not_two),
     "undithered": (("not dithered",), undithered),
     "of_filter": (("wrong filter", *THIS), of_filter),
     "of_filter_named": (("F090W",), lambda w: of_filter(w, None)),
