@@ -18,9 +18,23 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import FK5, Galactic
+from astropy.coordinates import FK5, BarycentricMeanEcliptic, Galactic
 from astropy.table import vstack
-from bad_runs import about, add, ghosts, judged, later, put, run_all, shuffle, sky, times, turned_motions
+from bad_runs import (
+    about,
+    add,
+    along,
+    exchange,
+    ghosts,
+    judged,
+    later,
+    put,
+    run_all,
+    shuffle,
+    sky,
+    times,
+    turned_motions,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from jwst_hpastrom.checks import Evidence, run_checks
@@ -75,6 +89,16 @@ def some_wrong(t, part, pixels):
         t[c][rows] += rng.normal(0, pixels, rows.sum())
 
 
+def in_frame(gaia, frame):
+    """Positions and motions in another frame, in columns that are named as before."""
+    along(gaia, frame)
+    sky(gaia, frame)
+
+
+def cos_dec(gaia, power):
+    put(gaia, pmra=gaia["pmra"] * np.cos(np.deg2rad(gaia["dec"])) ** power)
+
+
 def one(change):
     return lambda lists, gaia: change(lists[ONE]) and None
 
@@ -106,25 +130,33 @@ CASES = {
     "one_scaled": ((None,), one(lambda t: [about(t[c], 1.002) for c in "xy"])),
     "one_scale_in_header": ((None, "scale"), one(lambda t: t.meta.update(pixel_scale_mas=131.0))),
     "one_roll_in_header": ((None, "angle", "roll"), one(lambda t: t.meta.update(position_angle=200.0))),
-    "lists_errors_third": (("too small",), every(lambda t: times(t, 1 / 3, XY))),
-    "lists_errors_three": (("too large",), every(lambda t: times(t, 3, XY))),
+    "lists_errors_third": (("star lists that are too small",), every(lambda t: times(t, 1 / 3, XY))),
+    "lists_errors_three": (("star lists that are too large",), every(lambda t: times(t, 3, XY))),
     "gaia_epoch_2000": ((None, "epoch"), table(lambda g: put(g, ref_epoch=2000.0))),
-    "gaia_turned": ((*GAIA, "turned"), table(lambda g: turned_motions(g, 60))),
-    "gaia_galactic": ((*GAIA, "common", "stars"), table(lambda g: sky(g, Galactic()))),
+    "gaia_turned": (("turned",), table(lambda g: turned_motions(g, 60))),
+    "gaia_turned_by_-140": (("turned",), table(lambda g: turned_motions(g, -140))),
+    "gaia_motions_galactic": (("Galactic",), table(lambda g: along(g, Galactic()))),
+    "gaia_galactic": (("Galactic",), table(lambda g: sky(g, Galactic()))),
+    "gaia_all_galactic": (("Galactic",), table(lambda g: in_frame(g, Galactic()))),
+    "gaia_all_ecliptic": (("ecliptic",), table(lambda g: in_frame(g, BarycentricMeanEcliptic()))),
+    "gaia_exchanged": (("exchanged",), table(lambda g: exchange(g, "pmra", "pmdec"))),
+    "gaia_pmra_sign": (("pmra of", "other sign"), table(lambda g: times(g, -1, ["pmra"]))),
+    "gaia_cos_dec_missing": (("without the factor",), table(lambda g: cos_dec(g, -1))),
+    "gaia_cos_dec_twice": (("cos(dec) twice", None), table(lambda g: cos_dec(g, 1))),
     "gaia_equinox_of_date": ((None, *GAIA, "stars"), table(lambda g: sky(g, FK5(equinox="J2022")))),
-    "gaia_motions_of_others": ((None, "other stars'", *GAIA), table(lambda g: shuffle(g, "pmra", "pmdec"))),
+    "gaia_motions_of_others": (("other stars'",), table(lambda g: shuffle(g, "pmra", "pmdec"))),
     "gaia_motions_in_arcsec": ((*GAIA, "unit"), table(lambda g: times(g, 1e-3, ("pmra", "pmdec", *PM)))),
     "gaia_errors_fifth": (GAIA, table(lambda g: times(g, 0.2, POS + PM))),
     "gaia_errors_ten": (("too large",), table(lambda g: times(g, 10, POS + PM))),
-    "gaia_position_errors_in_degrees": (("unit", *GAIA), table(lambda g: times(g, 1 / 3.6e6, POS))),
+    "gaia_position_errors_in_degrees": (("unit",), table(lambda g: times(g, 1 / 3.6e6, POS))),
+    "gaia_position_errors_in_arcsec": (("unit",), table(lambda g: times(g, 1e-3, POS))),
+    "gaia_motion_errors_in_degrees": (("unit",), table(lambda g: times(g, 1 / 3.6e6, PM))),
     "gaia_twice": ((None, "twice", *GAIA), table(lambda g: ghosts(g, 100, 1.0))),
     "gaia_of_two_epochs": (
-        (*GAIA, "epoch"), table(lambda g: put(g, ref_epoch=2016 - 6 * (np.arange(len(g)) % 2)))
+        ("epoch",), table(lambda g: put(g, ref_epoch=2016 - 6 * (np.arange(len(g)) % 2)))
     ),
     "gaia_rows_repeated": ((None, "twice", *GAIA), table(lambda g: vstack([g, g]))),
 }  # fmt: skip
-#: cases that nothing names, or names wrongly (docs/limits.rst); printed, and not counted
-MISSED = {"gaia_turned", "gaia_galactic", "gaia_position_errors_in_degrees", "gaia_of_two_epochs"}
 SHIFTS = (-1.0, 0.5, 3.0)
 DATES = {f"date_{s:+.1f}_of_{n}": (n, s) for n in (3, 4, 6) for s in SHIFTS}
 
@@ -156,8 +188,6 @@ def run(name, seed, stars):
     good, text = judged(name, words, checks, error)
     if good and late and n > 3 and checks and checks[0].about != late:
         good, text = False, text.replace("    ", "FAIL", 1) + f" ({checks[0].about}, not {late})"
-    if not good and name in MISSED:
-        good, text = True, text.replace("FAIL", "MISS", 1)
     return good, text, checks
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from bad_runs import judged, run_all
+from bad_runs import LOOK, judged, run_all
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
 
 from jwst_hpastrom.checks import check_folder
@@ -356,14 +356,14 @@ ERRORS = {
     "dq_zero": (NOTHING, each(arrays(np.zeros_like, ("DQ",)))),
     "dq_of_another": ((None, "core"), each(arrays(lambda a: np.roll(a, (131, 77), (0, 1)), ("DQ",)))),
     "dq_half_unusable": ((None, "pointing"), one(lambda h, rng: half(h["DQ"].data, times=0, by=DO_NOT_USE))),
-    "all_saturated": (("saturated",), each(saturate(97))),
+    "all_saturated": ((None, "saturated"), each(saturate(97))),
     "cores_flagged": (("saturat", "core", "ePSF"), each(cores)),
     "pixels_lost": (("without values",), each(lost(0.3))),
     "one_pixels_lost": (("without values",), one(lost(0.4))),
     "one_without_values": (("no pixel",), one(lost(1.1))),
 }  # fmt: skip
 IMAGES = {
-    "one_blank": (("stars",), one(image(blank))),
+    "one_blank": (("no star", "stars"), one(image(blank))),
     "one_zero": (("no star",), one(times(0.0, "SCI"))),
     "one_negative": (("no star",), one(times(-1.0, "SCI"))),
     "flipped": (("x and y",), each(arrays(lambda a: a[:, ::-1]))),
@@ -380,7 +380,9 @@ IMAGES = {
     "resampled_linearly": ((*EPSF, "resampled"), each(moved((0.5, 0.5), 1))),
     "smoothed": ((*EPSF, "resampled"), each(image(lambda d, s, rng: gaussian_filter(d, 1.2)))),
     "smoothed_little": ((*EPSF, "resampled"), each(image(lambda d, s, rng: gaussian_filter(d, 0.5)))),
-    "one_trailed": (EPSF, one(image(lambda d, s, rng: sum(np.roll(d, k, 1) for k in range(4)) / 4))),
+    "one_trailed": (
+        (*EPSF, *THIS), one(image(lambda d, s, rng: sum(np.roll(d, k, 1) for k in range(4)) / 4))
+    ),
     "one_trailed_little": (EPSF, one(image(lambda d, s, rng: 0.5 * (d + shift(d, (0, 0.8), order=3))))),
     "one_doubled": (("double exposure",), one(image(summed))),
     "doubled": (("double exposure",), each(image(summed))),
@@ -414,16 +416,16 @@ IMAGES = {
 }  # fmt: skip
 FOLDERS = {
     "date_of_another": (NOTHING, exchanged_dates),
-    "date_half_a_year": (("time",), one(later(183))),
+    "date_half_a_year": ((LOOK, "time"), one(later(183))),
     "date_two_years": (("time",), one(later(731))),
-    "dates_five_years": (("epoch",), each(later(-5 * 365.25))),
+    "dates_five_years": (("epoch", "EXPMID"), each(later(-5 * 365.25))),
     "date_missing": ((None, "EXPMID"), one(without("EXPMID"))),
-    "one_twice": (("twice",), again),
+    "one_twice": (("twice", "same stars"), again),
     "one_twice_with_noise": (("twice",), lambda w: again(w, 0.05)),
     "one_alone": (("one exposure alone",), alone),
-    "two_only": (("two exposures",), not_two),
+    "two_only": ((LOOK, "two exposures"), not_two),
     "undithered": (("not dithered",), undithered),
-    "of_filter": (("filter", *THIS), of_filter),
+    "of_filter": (("wrong filter", *THIS), of_filter),
     "of_filter_named": (("F090W",), lambda w: of_filter(w, None)),
     "wcs_of_another": (("guide star", "WCS"), wcs(1, of=2)),
     "roll_one": ((None, "roll"), wcs(1, turn=0.5)),
@@ -446,7 +448,7 @@ EPSFS = {
     "epsf_shifted": (NOTHING, samples(lambda a: shift(a, (1.2, 1.2), order=3))),
     "epsf_shifted_by_a_pixel": ((None, *EPSF), samples(lambda a: np.roll(a, 4, 0))),
     "epsf_twice": ((None, "normalized", *EPSF), samples(lambda a: 2 * a)),
-    "epsf_wide": (EPSF, samples(lambda a: gaussian_filter(a, 4))),
+    "epsf_wide": ((*EPSF, "does the ePSF fit"), samples(lambda a: gaussian_filter(a, 4))),
     "epsf_wide_little": (EPSF, samples(lambda a: gaussian_filter(a, 1.5))),
     "epsf_without_wings": (NOTHING, samples(wings)),
     "epsf_oversampling_5": (EPSF, library(lambda e: replace(e, oversampling=5))),

@@ -60,6 +60,7 @@ html_static_path = ["_static"]
 html_css_files = ["wide.css"]
 # only the API has pages below pages
 html_sidebars = {p.stem: [] for p in _Path(__file__).parent.glob("*.rst") if not p.stem.startswith("api")}
+html_sidebars |= {"auto_tutorials/*": []}  # code and outputs are wide
 html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "header_links_before_dropdown": 4}
 html_show_sourcelink = False
 

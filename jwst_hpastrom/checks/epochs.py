@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jwst_hpastrom.checks.catalogs import FAR, USUAL
 from jwst_hpastrom.checks.causes import COS_DEC, LARGE, SMALL
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
@@ -12,26 +13,31 @@ __all__ = [
     "list_parts",
     "list_times",
     "list_use",
+    "reference_axes",
     "reference_columns",
     "reference_pulls",
     "reference_share",
+    "reference_units",
 ]
 
-MOTION, AXES = "hp_proper_motion", ("pmra", "pmdec")
+MOTION = "hp_proper_motion"
 LATE = "a wrong epoch of this list"
 OTHER_LATE = "a wrong epoch of this list, or of another of the three"
 WRONG = "positions of this list that are wrong for all or a part of its stars"
 ERRORS = "errors of this list that are too small"
 ALL_LATE = "epochs of all lists that are wrong alike, or another reference epoch of Gaia's table"
+SEVERAL = "rows of the reference catalog whose positions are not of the ref_epoch that they state"
+MATCHES = "wrong matches with the reference catalog"
 REFERENCE = "errors of the reference catalog that are too small"
 OTHERS = "motions of the reference catalog that are other stars': a column that was sorted or shuffled"
-#: rank correlation that motions of the same stars have, unless errors hide them
-NO_RELATION = 0.2
+UNITS = "errors of the reference catalog in other units: arcsec or degrees as mas, or the reverse"
+#: degrees between catalog and lists that are to be looked at, and that axes of a known frame are bad from
+AXES_TURN = (2.0, 3.0)
 LISTS = f"{SMALL} for bright stars"
+#: scatter of the lists about the motions, over their errors, that is to be looked at
+LIST_SCATTER = 1.9
 #: epochs from which on residuals show what the lists' errors lack
 FEW_EPOCHS = 5
-#: reference stars from which on what explains their differences is no chance
-ENOUGH = 20
 #: years that look wrong, and are; and errors of the time beyond which they do
 TIME, SIGMA = (0.1, 0.25), (5.0, 8.0)
 #: the same of one list's time among the others', which good lists are off by 3.3 errors at most
@@ -122,7 +128,7 @@ def list_errors(epochs):
         MOTION,
         "scatter about the motions over the lists' errors",
         middle,
-        (0.6, 1.9),
+        (0.6, LIST_SCATTER),
         (0.5, 2.4),
         rank=9,
         causes=causes,
@@ -174,7 +180,9 @@ def list_parts(epochs):
 
 
 def all_times(references):
-    """Years by which all lists are late against the reference stars' motions."""
+    """Years by which all lists are late against the reference stars' motions; where these are theirs."""
+    if references.meta.get("columns"):
+        return
     yield _time(
         "years by which the stars are ahead of all epochs",
         "",
@@ -189,6 +197,8 @@ def reference_share(references):
     """Share of the reference stars that were kept."""
     if "kept" not in references.colnames or len(references) < 10:
         return
+    several = references.meta.get("ref_epochs", 1) > 1
+    causes = _columns(references) or (SEVERAL,) * several + (REFERENCE, ALL_LATE, MATCHES)
     yield judge(
         MOTION,
         "share of the reference stars that were kept",
@@ -196,7 +206,7 @@ def reference_share(references):
         (0.5, None),
         (0.35, None),
         rank=8,
-        causes=_columns(references) or (REFERENCE, ALL_LATE, "wrong matches with the reference catalog"),
+        causes=causes,
         remedy="compare the reference stars' motions with those measured",
     )
 
@@ -212,6 +222,8 @@ def reference_pulls(references):
     few = references.meta.get("n_epochs", FEW_EPOCHS) < FEW_EPOCHS
     ok, bad = (2.6, 4.0) if few else (1.6, 2.0)
     causes = (_columns(references) or (REFERENCE, ALL_LATE)) + ((LISTS,) if few else ())
+    if references.meta.get("list_scatter", 1.0) > LIST_SCATTER:  # their errors are the frame's
+        causes = (SMALL, *causes)
     yield judge(
         MOTION,
         "reference stars' median difference, errors",
@@ -225,29 +237,61 @@ def reference_pulls(references):
 
 
 def reference_columns(references):
-    """Power of cos(dec) that the reference catalog's pmra lacks, where that explains its differences."""
-    power = references.meta.get("cos_dec_power", np.nan)
-    if len(references) < ENOUGH or not np.isfinite(power):
+    """What explains the reference catalog's motions far better than columns as they should be."""
+    found = references.meta.get("columns")
+    if found is None:
         return
+    gain = references.meta.get("columns_chi2", np.nan)
+    causes = tuple(_columns(references)) or (REFERENCE,)
     yield judge(
-        MOTION, "power of cos(dec) that pmra of the reference catalog lacks", float(power), (0, 0), (0, 0),
-        rank=3, causes=(f"pmra of the reference catalog {COS_DEC.get(int(power), '')}",),
-        remedy="pmra is to have the factor cos(dec) once, as Gaia's has",
+        MOTION, "chi-square that other columns of the reference catalog explain", gain if found else 0.0,
+        (None, 25.0), (None, 25.0), rank=3, causes=causes,
+        remedy="give pmra, with the factor cos(dec), and pmdec of the ICRS, mas/yr, star by star",
     )  # fmt: skip
 
 
+def reference_axes(references):
+    """Angle of the reference catalog's axes against those that the lists' position angles tell."""
+    value, frame = references.meta.get("axes_deg", np.nan), references.meta.get("axes_of", "")
+    if not np.isfinite(value):
+        return
+    named = frame and abs(value) > AXES_TURN[1]
+    causes = (f"{frame} coordinates as the reference catalog's ra and dec",) if named else ()
+    yield judge(
+        MOTION, "angle of the reference catalog against the lists' position angles, degrees", value,
+        (-AXES_TURN[0], AXES_TURN[0]), (-AXES_TURN[1], AXES_TURN[1]) if named else (None, None), rank=2,
+        causes=(*causes, "position_angle in the lists' headers of another axis or sign"),
+        remedy="give ra and dec of the ICRS; positions and motions are along the catalog's axes",
+    )  # fmt: skip
+
+
+def reference_units(references):
+    """Median errors that the reference catalog states, mas and mas/yr."""
+    for name, what in (("position_error_mas", "positions, mas"), ("motion_error_mas_yr", "motions, mas/yr")):
+        low, high = USUAL[name]
+        yield judge(
+            MOTION, f"median error that the reference catalog states of its {what}",
+            references.meta.get(name, np.nan), (low, high), (low / FAR, high * FAR), rank=2, causes=(UNITS,),
+            remedy="give the columns their units, or convert them to mas and mas/yr",
+        )  # fmt: skip
+
+
 def _columns(references):
-    """Causes where the catalog's motions are those of the other axis, or of the other sign."""
-    same, other = (
-        [references.meta.get(f"{kind}_{c}", np.nan) for c in AXES] for kind in ("correlation", "crossed")
-    )
-    if np.min(np.abs(other)) > np.max(np.abs(same)) + 0.1:
-        return ("pmra and pmdec of the reference catalog exchanged", REFERENCE)
-    power = references.meta.get("cos_dec_power", 0)
-    if power in COS_DEC:
-        return (f"pmra of the reference catalog {COS_DEC[power]}", REFERENCE)
-    # the frame bends toward wrong signs, and little is left of the correlation then
-    turned = [c for c, r in zip(AXES, same, strict=True) if r < -0.3 or (r < 0.3 and np.max(same) > 0.7)]
-    if turned:
-        return (f"{' and '.join(turned)} of the reference catalog with the other sign", REFERENCE)
-    return (OTHERS, REFERENCE) if np.max(np.abs((*same, *other))) < NO_RELATION else ()
+    """Causes that the reference stars' motions tell."""
+    found = references.meta.get("columns", "")
+    if not found:
+        return ()
+    frame = references.meta.get("turn_of", "")
+    axes = f"{frame} axes" if frame else "Galactic or ecliptic axes, or a detector's"
+    named = {
+        "exchanged": "pmra and pmdec of the reference catalog exchanged",
+        "pmra_sign": "pmra of the reference catalog with the other sign",
+        "pmdec_sign": "pmdec of the reference catalog with the other sign",
+        "signs": "pmra and pmdec of the reference catalog with the other sign",
+        "cos_dec": f"pmra of the reference catalog {COS_DEC[1]}",
+        "cos_dec_twice": f"pmra of the reference catalog {COS_DEC[-1]}",
+        "units": "motions of the reference catalog in other units",
+        "turned": f"motions of the reference catalog that are turned: along {axes}",
+        "others": OTHERS,
+    }
+    return named[found], REFERENCE

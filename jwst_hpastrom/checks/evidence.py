@@ -76,7 +76,8 @@ CHECKS = {
         mo.chi2_loo, mo.frame_bias, mo.unchecked,
     ),
     "epochs": (ep.list_times, ep.list_use, ep.list_parts, ep.list_errors),
-    "references": (ep.all_times, ep.reference_columns, ep.reference_share, ep.reference_pulls),
+    "references": (ep.all_times, ep.reference_columns, ep.reference_axes, ep.reference_units,
+                   ep.reference_share, ep.reference_pulls),
     "choices": (fr.untied,),
 }  # fmt: skip
 QUALITY = {

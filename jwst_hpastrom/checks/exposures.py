@@ -22,6 +22,8 @@ CORES = ("jumps that calwebb_detector1 found in the cores of stars", "saturation
          "a detector mask of another detector")  # fmt: skip
 #: chi-square of bright stars above which their QFIT is misfit and no noise, and QFIT that is bad then
 MISFIT, SURE_QFIT = 8.0, 0.045
+#: QFIT of bright stars that is worth a look
+LOOK_QFIT = 0.04
 #: fewest bright stars that a median is judged by
 LEAST = 10
 #: scatter of pixels without stars over their ERR; what ERR leaves out, as 1/f noise and faint stars, is in it
@@ -49,7 +51,7 @@ def bright_qfit(fit):
         # not noise: the misfit itself
         sure = "chi2_bright" in fit.colnames and row["chi2_bright"] > MISFIT
         yield judge(
-            FIT, "QFIT of bright stars", value, (None, 0.04), (None, SURE_QFIT if sure else BAD_QFIT),
+            FIT, "QFIT of bright stars", value, (None, LOOK_QFIT), (None, SURE_QFIT if sure else BAD_QFIT),
             about=_name(row), rank=2,
             causes=(EPSF_CAUSE, "a moved or trailed exposure", "a field too crowded for mode isolated"),
             remedy="look at the residuals; build the ePSF from these exposures, or give that of their filter",
@@ -146,10 +148,12 @@ def wing_light(fit):
     if "wing_light" not in fit.colnames:
         return
     for row in fit:
+        # an ePSF that does not fit has other wings, too
+        fits = not row["qfit"] > LOOK_QFIT
         yield judge(
             FIT, "light 4 to 8 pixels from bright stars, over the ePSF's", float(row["wing_light"]), WINGS,
-            FAR_WINGS, about=_name(row), rank=1,
-            causes=(STARLIGHT, EPSF_CAUSE),
+            FAR_WINGS, about=_name(row), rank=1 if fits else 4,
+            causes=(STARLIGHT, EPSF_CAUSE) if fits else (EPSF_CAUSE, STARLIGHT),
             remedy="leave the sky in, hp_epsf_fit measures it; or take it from 30 pixels and more",
         )  # fmt: skip
 

@@ -7,6 +7,8 @@ from jwst_hpastrom.checks.causes import COS_DEC
 from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import Flag, values
+from jwst_hpastrom.geometry import sky_middle
+from jwst_hpastrom.motion.star_fits.reference_columns import named_axes
 
 __all__ = [
     "apart", "catalog_errors", "catalog_outliers", "catalog_scatter", "chi2_loo", "clumps", "correlation",
@@ -41,6 +43,8 @@ OTHERS = "motions of the catalog that are other stars': a column that was sorted
 FAR_OFF = "a distortion that does not fit these exposures: turned, or of another filter, detector or epoch"
 #: stated errors of positions beyond which not a part of them is off, but all errors are too small
 ALL_OFF = 2.4
+#: width of pulls beyond one that is no chance: four standard errors of two axes, over their number's root
+TOO_WIDE = 2.6
 #: times what is expected that one of two axes' slopes, two of them each, come to in one of 200 fields
 CHANCE = 2.4
 #: share of stars apart from the rest up to which differences are those of one law, and width of the best
@@ -145,10 +149,15 @@ def turn(motions):
     found = against_catalog(motions)
     value, error = (found.get(f"turn_{c}", np.nan) for c in ("deg", "error_deg"))
     ok, bad = (max(least, n * error) for least, n in zip(TURN, TURN_SIGMA, strict=True))
+    causes = (TURNED, "a catalog of another equinox")
+    if abs(value) > ok and {"ra", "dec"} <= set(motions.colnames):
+        place = sky_middle(values(motions, "ra"), values(motions, "dec"))
+        if frame := named_axes(-value, *place, within=max(TURN[0], 2 * error)):
+            causes = (f"motions of the catalog along {frame} axes", *causes)
     yield judge(
         MOTION, "angle between the motions and the catalog's, degrees",
         value if abs(value) < BACK else np.nan, (-ok, ok), (-bad, bad), rank=3,
-        causes=(TURNED, "a catalog of another equinox"),
+        causes=causes,
         remedy="give pmra (with the factor cos(dec)) and pmdec of the ICRS",
     )  # fmt: skip
 
@@ -240,7 +249,8 @@ def own_scatter(motions):
         return
     factor, reach = both
     # alone it may be an error that all exposures share; pulls that are too wide tell of a catalog
-    wide = found.get("pull_scatter", np.nan) > _gate(found, 1.1)
+    width = found.get("pull_scatter", np.nan)
+    wide, wider = width > _gate(found, 1.1), width > 1 + TOO_WIDE / np.sqrt(_n_pulls(found))
     ok, bad = _beyond(1.25, 3.5, reach), _beyond(1.25, 2.0, reach)
     causes = (POSITIONS, POSITION_ERRORS, "positions of the exposures that are worse than their errors")
     # what the scatter is beyond the errors, in stated errors of the catalog's positions
@@ -250,7 +260,7 @@ def own_scatter(motions):
         causes = (POSITION_ERRORS, POSITIONS, causes[2])
     yield judge(
         MOTION, "scatter of the motions over that of the exposures and the catalog's errors", factor,
-        (None, min(ok, bad) if wide else ok), (None, bad if wide else None), rank=6,
+        (None, min(ok, bad) if wide or wider else ok), (None, bad if wide else None), rank=6,
         causes=_known(motions, causes), remedy="compare the catalog's positions and their errors with Gaia",
     )  # fmt: skip
 

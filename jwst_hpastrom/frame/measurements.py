@@ -163,7 +163,12 @@ def _one(table, correction, qfit_max, pixel_area):
         vxy = np.where(np.isfinite(vxy), vxy, 0.0)
         beyond = ok & (np.abs(vxy) > np.sqrt(vx * vy))
     if ok.sum() < 4:
-        raise NotEnoughStarsError(f"{int(ok.sum())} usable stars", "4 in every exposure", file=name)
+        raise NotEnoughStarsError(
+            f"{int(ok.sum())} usable stars",
+            "4 in every exposure",
+            "are positions, errors and magnitudes finite, and does the ePSF fit: qfit below qfit_max?",
+            name,
+        )
     if beyond.sum() > BEYOND * ok.sum():
         raise BadCatalogError(
             f"{beyond.sum()} of {ok.sum()} rows with xy_cov larger than x_err times y_err",

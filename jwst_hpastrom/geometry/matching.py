@@ -218,7 +218,8 @@ def match_blind(
         raise NoOverlapError(
             f"{seen} offset that stands out from chance",
             f"{config.min_stars} stars in common",
-            "do both lists show the same field, at this scale and orientation, and are their entries stars?",
+            "do both lists show the same field, at this scale and orientation, x and y not exchanged, no "
+            "image flipped, and are their entries stars?",
         )
     return _refine_all(best, x1, y1, x2, y2, config, few is not None)
 

@@ -11,7 +11,18 @@ from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 BASELINE, SCALE, N_USED = 16.0, 65.6, 5
 
 
-def measured(seed, n, *, move=0.0, part=0.5, stated=1.0, ours=0.3, change=lambda catalog: None):
+def measured(
+    seed,
+    n,
+    *,
+    move=0.0,
+    part=0.5,
+    stated=1.0,
+    ours=0.3,
+    change=lambda t: None,
+    before=lambda t: None,
+    frame=None,
+):
     """Motions of exposures good to ``ours`` mas against a catalog of 0.4 mas, a part of it off by some sigma.
 
     ``stated`` is the motions' stated error over the true one: a distortion solved with it may enlarge it.
@@ -30,15 +41,16 @@ def measured(seed, n, *, move=0.0, part=0.5, stated=1.0, ours=0.3, change=lambda
         catalog[f"pm{c}"], catalog[f"pm{c}_error"] = true[k] + rng.normal(0, motion), motion
     change(catalog)
     empirical = [ours / SCALE * np.sqrt(rng.chisquare(N_USED - 1, n) / (N_USED - 1)) for _ in "xy"]
-    frame = {"mag": mag, "n_used": np.full(n, N_USED)} | {
+    stars = {"mag": mag, "n_used": np.full(n, N_USED)} | {
         f"{c}_err_empirical": e for c, e in zip("xy", empirical, strict=True)
     }
-    master = make_table(MASTER, frame, {"scale_mas": SCALE})
+    master = make_table(MASTER, stars, {"scale_mas": SCALE} | (frame or {}))
     data = {"pmra": found[0], "pmdec": found[1], "mag": mag, "dec": np.full(n, -60.0)}
     error = stated * np.hypot(position, ours) / BASELINE
     rows = {"first_epoch_row": np.arange(n), "master_row": np.arange(n)}
     data |= {"pmra_error": error, "pmdec_error": error} | rows
     motions = make_table(MOTION, data, {"baseline": BASELINE})
+    before(motions)
     motions.meta["against_catalog"] = compare_with_catalog(motions, catalog, master)
     return motions
 
@@ -48,6 +60,22 @@ def measured(seed, n, *, move=0.0, part=0.5, stated=1.0, ours=0.3, change=lambda
 def test_good_catalogs(seed, n, stated):
     checks = run_checks(Evidence(motions=measured(seed, n, stated=stated)))
     assert overall(checks) == "ok", [str(c) for c in checks if c.verdict != "ok"]
+
+
+@pytest.mark.parametrize("limited", ["few reference stars", None])
+def test_structure_that_few_references_do_not_tell_is_no_error_of_theirs(limited):
+    """Of 2 mas, which the master frame's errors hold and its exposures' scatter does not."""
+    rng = np.random.default_rng(5)
+    off = rng.normal(0, 2.0 / BASELINE, (2, 45))
+
+    def spoil(motions):
+        for c, d in zip(("pmra", "pmdec"), off, strict=True):
+            motions[c] += d
+
+    meta = {"distortion_limited_by": limited, "correction_error_pix": 2.0 / SCALE, "instrument": "NIRISS"}
+    checks = run_checks(Evidence(motions=measured(3, 45, stated=5.0, before=spoil, frame=meta)))
+    assert (overall(checks) == "bad") == (limited is None), [str(c) for c in checks if c.verdict != "ok"]
+    assert limited is None or sum(c.verdict != "ok" for c in checks) == 0
 
 
 @pytest.mark.parametrize("seed", [11, 12])

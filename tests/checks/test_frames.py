@@ -116,6 +116,11 @@ def test_pixel_errors_against_what_pixels_show(column, value, verdict, cause):
     assert all(c.causes[0].startswith(cause) for c in found)
 
 
+def test_wings_of_another_filter_are_no_sky():
+    first = fitted(wing_light=[0.55], qfit=[0.17], chi2_bright=[30.0])[0]
+    assert first.causes[0].startswith("the ePSF does not fit these stars")
+
+
 @pytest.mark.parametrize(
     ("error", "pixels", "sky", "verdict", "cause"),
     [

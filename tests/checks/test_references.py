@@ -22,24 +22,50 @@ def test_few_epochs_do_not_show_what_errors_of_lists_lack(typical, n_epochs, exp
         assert any("star lists" in c for c in found.causes) == (n_epochs < 5)
 
 
-@pytest.mark.parametrize(("power", "cause"), [(1, "without the factor cos(dec)"), (-1, "cos(dec) twice")])
-def test_a_missing_factor_is_bad_whatever_the_declination_makes_of_it(power, cause):
-    meta = {"n_epochs": 7, "cos_dec_power": power}
-    references = Table({"significance": np.full(40, 1.9), "kept": np.ones(40, bool)}, meta=meta)
-    first = run_checks(Evidence(references=references))[0]
+@pytest.mark.parametrize(
+    ("scatter", "cause"), [(1.1, "errors of the reference"), (2.2, "errors of the star")]
+)
+def test_lists_with_too_small_errors_are_named_first(scatter, cause):
+    table = references(list_scatter=scatter)
+    table["significance"] = 3.2
+    first = run_checks(Evidence(references=table))[0]
+    assert first.verdict == "bad"
+    assert first.causes[0].startswith(cause)
+
+
+def references(**meta):
+    columns = {"significance": np.full(40, 1.9), "kept": np.ones(40, bool)}
+    return Table(columns, meta={"n_epochs": 7} | meta)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("cos_dec", "without the factor cos(dec)"), ("cos_dec_twice", "cos(dec) twice"),
+     ("others", "other stars'"), ("turned", "turned"), ("units", "other units"), ("signs", "other sign")],
+)  # fmt: skip
+def test_wrong_columns_are_bad_whatever_becomes_of_the_stars(name, cause):
+    table = references(columns=name, columns_chi2=60.0, time_error=3.0, time_error_error=0.1)
+    first = run_checks(Evidence(references=table))[0]
     assert first.verdict == "bad"
     assert cause in first.causes[0]
-    few = run_checks(Evidence(references=references[:12]))
-    assert not [c for c in few if c.verdict == "bad"]
 
 
-def test_motions_of_other_stars_are_named():
-    meta = {"n_epochs": 7} | dict.fromkeys(
-        ("correlation_pmra", "correlation_pmdec", "crossed_pmra", "crossed_pmdec"), 0.05
-    )
-    references = Table({"significance": np.full(40, 2.6), "kept": np.ones(40, bool)}, meta=meta)
-    first = run_checks(Evidence(references=references))[0]
-    assert first.causes[0].startswith("motions of the reference catalog that are other stars'")
+@pytest.mark.parametrize(
+    ("angle", "frame", "verdict"), [(0.3, "", "ok"), (60.0, "Galactic", "bad"), (60.0, "", "look")]
+)
+def test_axes_of_the_reference_catalog(angle, frame, verdict):
+    found = run_checks(Evidence(references=references(axes_deg=angle, axes_of=frame)))
+    (check,) = (c for c in found if c.name.startswith("angle of the reference catalog"))
+    assert check.verdict == verdict
+    assert not frame or check.causes[0].startswith(frame)
+
+
+@pytest.mark.parametrize(("position", "motion", "bad"), [(0.15, 0.12, 0), (4e-8, 0.12, 1), (0.15, 1e-5, 1)])
+def test_errors_of_the_reference_catalog_in_other_units(position, motion, bad):
+    table = references(position_error_mas=position, motion_error_mas_yr=motion)
+    found = [c for c in run_checks(Evidence(references=table)) if c.verdict == "bad"]
+    assert len(found) == bad
+    assert all("units" in c.causes[0] for c in found)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from jwst_hpastrom.columns import values
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.analysis.catalog_columns import catalog_columns
 from jwst_hpastrom.motion.analysis.common_scale import common_scale
+from jwst_hpastrom.motion.analysis.field_pattern import LEAST as PATTERN
 from jwst_hpastrom.motion.analysis.field_pattern import field_pattern
-from jwst_hpastrom.motion.analysis.scatter_errors import scatter_errors
+from jwst_hpastrom.motion.analysis.scatter_errors import scatter_errors, structure_error
 from jwst_hpastrom.numerics.groups import larger_half
 
 __all__ = ["compare_with_catalog"]
@@ -38,7 +39,8 @@ def compare_with_catalog(motions, first_epoch, master=None):
 
     master : `~astropy.table.Table`, optional
         The master frame. Its positions' scatter then stands for their errors where errors are judged: stated
-        ones hold what the distortion left, which a bad catalog enlarges.
+        ones hold what the distortion left, which a bad catalog enlarges. Of fewer than 60 stars it has what
+        a distortion that is limited by these is stated to leave.
 
     Returns
     -------
@@ -73,6 +75,8 @@ def compare_with_catalog(motions, first_epoch, master=None):
     if ok.sum() < LEAST:
         return columns
     scatter = scatter_errors(motions, first_epoch, master)
+    if ok.sum() < PATTERN:  # a structure over the field cannot be told from errors
+        scatter = np.hypot(scatter, structure_error(motions, master))
     both = (v[..., ok] for v in (ours, own, error, own_error, mag, scatter))
     ours, own, error, own_error, mag, scatter = both
     shown = np.where(np.isfinite(scatter), scatter, error)

@@ -3,12 +3,32 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
+from jwst_hpastrom.instrument import pixel_mas
 from jwst_hpastrom.numerics import median_chi2
 
-__all__ = ["scatter_errors"]
+__all__ = ["scatter_errors", "structure_error"]
 
 #: stars of like magnitude whose scatter is one
 BIN = 60
+
+
+def structure_error(motions, master):
+    """Error of motions by the structure that a distortion leaves which nothing but few references tell of.
+
+    Parameters
+    ----------
+    motions, master : `~astropy.table.Table`
+
+    Returns
+    -------
+    float
+        mas/yr; 0 where nothing limited the distortion.
+    """
+    years = abs(float(motions.meta.get("baseline", np.nan)))
+    if master is None or not master.meta.get("distortion_limited_by") or not years > 0:
+        return 0.0
+    error = float(master.meta.get("correction_error_pix") or 0.0) * pixel_mas(master.meta) / years
+    return error if np.isfinite(error) else 0.0
 
 
 def scatter_errors(motions, first_epoch, master=None):

@@ -21,7 +21,7 @@ from jwst_hpastrom.geometry import (
 from jwst_hpastrom.motion.gaia_frame.config import GaiaCuts
 from jwst_hpastrom.motion.star_fits.parallax import parallax_factors
 
-__all__ = ["ReferenceStars", "find_reference", "reference_stars", "select_gaia"]
+__all__ = ["ReferenceStars", "find_reference", "none_agrees", "reference_stars", "select_gaia"]
 
 log = logging.getLogger("stpipe.hpastrom.motion")
 
@@ -204,6 +204,28 @@ def reference_stars(gaia, keep, plane, *, use_parallax=False, l2=()):
         row, xi * 1e3, eta * 1e3, pm[:, 0], pm[:, 1], covariance, epoch, parallax, mag, plane,
         tuple(l2),
     )  # fmt: skip
+
+
+def none_agrees(reference):
+    """Error where no reference star agrees with a frame that the others make.
+
+    Parameters
+    ----------
+    reference : `ReferenceStars`
+
+    Returns
+    -------
+    NotEnoughStarsError
+        It names the epochs where the catalog states several.
+    """
+    epochs, n = np.unique(np.round(reference.epoch, 2), return_counts=True)
+    each = ", ".join(f"{e:g} ({k} stars)" for e, k in zip(epochs, n, strict=True))
+    return NotEnoughStarsError(
+        f"none of {reference.row.size} reference stars in agreement with the others"
+        + f", whose rows state the epochs {each}" * (n.size > 1),
+        "positions and motions of one catalog, each of its own epoch",
+        "check ref_epoch, units and errors of the reference catalog",
+    )
 
 
 def find_reference(reference, epoch, mapping, x, y, mag, *, oriented, scaled, degree=2, radius_mas=30.0):

@@ -13,9 +13,11 @@ from jwst_hpastrom.motion.gaia_frame.frame_quality import FrameBias
 from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES
 from jwst_hpastrom.motion.many_epoch.linking import LinkedStars
-from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, reference_motions
+from jwst_hpastrom.motion.many_epoch.registration import list_to_sky
+from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, list_scatter
 from jwst_hpastrom.motion.star_fits.loo_check import expected_chi2_loo
 from jwst_hpastrom.motion.star_fits.models import MotionFits
+from jwst_hpastrom.motion.star_fits.reference_columns import named_axes, reference_motions, stated_errors
 from jwst_hpastrom.motion.star_fits.reference_times import ReferenceLines, lines, reference_time
 
 __all__ = ["EpochMotions"]
@@ -142,33 +144,60 @@ class EpochMotions(Tabular):
 
     def epoch_quality(self) -> Table:
         """Each list against the motions of all, years, errors, shares used."""
-        position, error = np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
+        position, error = self._measured()
         names = self.names or [f"{e:.4f}" for e in self.epochs]
         return epoch_quality(
             self.epochs, position, error, self.fits, self.links.usable, names, self.links.mag
         )
 
+    def _measured(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and their errors, shape (2, n_stars, n_epochs)."""
+        return np.stack([self.xi, self.eta]), np.stack([self.xi_error, self.eta_error])
+
     def timed_references(self) -> Table:
         """All candidate reference stars; the metadata have the years by which all lists are late.
 
-        And the correlations of the measured motions with the catalog's same (``correlation_*``) and other
-        (``crossed_*``) ones, and the number of epochs.
+        And what their motions and positions tell of the catalog's columns (`reference_motions`,
+        `stated_errors`; axes_deg, by which the catalog's axes are turned against the lists', and
+        axes_of, turn_of, the frame that has such ones), the number of epochs, and the lists' scatter about
+        the motions over their errors.
         """
         table, fits = self.references, self.fits
         table.meta["n_epochs"] = len(self.epochs)
+        position, listed = self._measured()
+        table.meta["list_scatter"] = list_scatter(self.epochs, position, listed, fits, self.links.usable)
         if {"d_xi", "d_pm_xi"} <= set(table.colnames) and len(table):
             rows = np.asarray(table["star"], int)
             d, change = (
                 np.stack([np.asarray(table[f"{kind}_{c}"], float) for c in ("xi", "eta")], 1)
                 for kind in ("d", "d_pm")
             )
-            cos_dec = float(np.cos(np.deg2rad(self.plane.dec)))
-            error = 0.0 if self.candidates is None else np.sqrt(self.candidates.covariance[:, 2, 2])
-            table.meta |= reference_motions(change, fits.motion[rows], cos_dec, error)
+            cos_dec, error, place = float(np.cos(np.deg2rad(self.plane.dec))), fits.motion_error[rows], None
+            if (catalog := self.candidates) is not None:
+                theirs = np.diagonal(catalog.covariance, axis1=1, axis2=2)[:, 2:]
+                error, place = np.sqrt(error**2 + theirs), np.stack([catalog.xi, catalog.eta], 1)
+                table.meta |= stated_errors(catalog)
+            table.meta |= reference_motions(change, fits.motion[rows], cos_dec, error, place) | self._axes()
+            if np.isfinite(table.meta["turn_deg"]):
+                turn, within = table.meta["turn_deg"], max(1.0, 2 * table.meta["turn_error_deg"])
+                table.meta["turn_of"] = named_axes(turn, self.plane.ra, self.plane.dec, within=within)
             if self.candidates is not None:
                 late = reference_time(self._reference_lines(d, change, rows))
                 table.meta |= dict(zip(("time_error", "time_error_error"), late, strict=True))
         return table
+
+    def _axes(self):
+        """Angle of the catalog's axes against those of the lists' position angles, and whose they are."""
+        turns = []
+        for tie, angle in zip(self.ties, self.position_angles, strict=True):
+            stated = list_to_sky({"position_angle": angle}).matrix
+            (xx, xy), (yx, yy) = tie.jacobian(*tie.center[:, None])[0] @ stated.T
+            turns.append(np.exp(1j * np.arctan2(yx - xy, xx + yy)))
+        known = np.array(turns)[np.isfinite(self.position_angles)]
+        if not known.size:
+            return {"axes_deg": np.nan, "axes_of": ""}
+        turn = float(np.rad2deg(np.angle(np.median(known.real) + 1j * np.median(known.imag))))
+        return {"axes_deg": turn, "axes_of": named_axes(turn, self.plane.ra, self.plane.dec, given=False)}
 
     def _reference_lines(self, d, change, rows):
         catalog = self.candidates

@@ -10,7 +10,7 @@ from jwst_hpastrom.motion.gaia_frame.angle_offsets import learn_offsets
 from jwst_hpastrom.motion.gaia_frame.first_ties import first_ties
 from jwst_hpastrom.motion.gaia_frame.frame_tie import bootstrap_errors, formal_errors
 from jwst_hpastrom.motion.gaia_frame.plate_solution import PlateSolution, solve_plates
-from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars
+from jwst_hpastrom.motion.gaia_frame.reference import ReferenceStars, none_agrees
 from jwst_hpastrom.motion.gaia_frame.reference_choice import (
     Candidates,
     choose_reference,
@@ -125,6 +125,8 @@ def _together(sky, ties, reference, star, config, *, candidates=None, odds=None,
         candidates = plates.references
         candidates["star"] = star
         kept = np.asarray(candidates["kept"])
+        if not kept.any():
+            raise none_agrees(reference)
         reference, star = reference.take(kept), star[kept]
     position, error = measured(links, plates.ties, len(sky.epochs))
     if offsets is not None:

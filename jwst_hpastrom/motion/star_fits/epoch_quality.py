@@ -2,14 +2,13 @@
 
 import numpy as np
 from astropy.table import Table
-from scipy.stats import spearmanr
 
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.star_fits.list_times import list_times
 from jwst_hpastrom.motion.star_fits.reference_times import time_error
 from jwst_hpastrom.numerics.groups import larger_half
 
-__all__ = ["epoch_quality", "reference_motions"]
+__all__ = ["epoch_quality", "list_scatter"]
 
 #: fewest stars of a list, and fewest epochs of a star, that its numbers are made from
 LEAST, EPOCHS = 30, 4
@@ -50,10 +49,8 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
         which the stars are ahead of the epoch (`~jwst_hpastrom.motion.star_fits.list_times.list_times`; NaN
         where motions tell no time).
     """
-    motion, spread = fits.motion, fits.motion_error
-    fitted = (fits.model >= 0) & np.isfinite(spread).all(1) & (fits.used.sum(1) >= EPOCHS)
-    size = np.hypot(*spread.T)
-    best = fitted & (size <= np.median(size[fitted])) if fitted.any() else fitted
+    motion, size = fits.motion, np.hypot(*fits.motion_error.T)
+    fitted, best = _best(fits)
     moving = motion - (np.median(motion[best], axis=0) if best.any() else 0.0)
     tells = best.any() and np.hypot(*[robust_sigma(m) for m in moving[best].T]) > MOVING * np.median(
         size[best]
@@ -83,6 +80,30 @@ def epoch_quality(epochs, position, error, fits, usable, names, mag=None):
     return out
 
 
+def list_scatter(epochs, position, error, fits, usable):
+    """Median of the lists' ``scatter_over_error``, as of `epoch_quality`, whose arguments these are.
+
+    Returns
+    -------
+    float
+        NaN where no list has stars enough.
+    """
+    best, out = _best(fits)[1], []
+    for k, epoch in enumerate(epochs):
+        bright = best & usable[:, k]
+        if bright.sum() >= LEAST:
+            d = (position[:, :, k] - fits.at(epoch)[0].T).T
+            out.append(_scatter(d - np.median(d[bright], axis=0), error, fits, epochs, k, bright))
+    return float(np.median(out)) if out else np.nan
+
+
+def _best(fits):
+    """Stars with motions of epochs enough, and the half of them with the smaller errors."""
+    size = np.hypot(*fits.motion_error.T)
+    fitted = (fits.model >= 0) & np.isfinite(size) & (fits.used.sum(1) >= EPOCHS)
+    return fitted, fitted & (size <= np.median(size[fitted])) if fitted.any() else fitted
+
+
 def _scatter(d, error, fits, epochs, k, rows):
     """Width of residuals over errors, with what a straight line of the star's own epochs takes of it."""
     w = np.where(fits.used, 1.0 / np.mean(error, axis=0) ** 2, 0.0)[rows]
@@ -96,17 +117,6 @@ def _scatter(d, error, fits, epochs, k, rows):
         lever = np.zeros_like(lever)
     pull = d[rows][ok] / error[:, rows, k].T[ok] / np.sqrt(1 - lever[ok])[:, None]
     return _width(pull)
-
-
-#: cos(dec) above which nobody can tell whether it is in pmra; share of the differences that is left if it is
-NEAR_EQUATOR, EXPLAINED = 0.95, 0.6
-#: rank correlation that a factor leaves
-ALIKE = 0.4
-#: motions' dispersion over the catalog's errors from which on these tell a factor
-KNOWN = 1.5
-#: drop of chi-square beyond that of chance, 5 sigma; widths at which a star's share of it ends; median
-#: absolute value of a normal distribution
-CHANCE, CLIP, HALF = 25.0, 4.0, 0.6745
 
 
 def _width(pull):
@@ -125,64 +135,3 @@ def _parts(ahead, error, mag):
     if not large.any() or np.median(size[large]) < UNLIKE * np.median(size[~large]):
         return np.nan
     return _width(ahead[~large] / error[~large]) / _width(ahead[large] / error[large])
-
-
-def reference_motions(change, motion, cos_dec=1.0, error=0.0):
-    """What reference stars tell of the columns of their catalog.
-
-    Parameters
-    ----------
-    change : ndarray, shape (n, 2)
-        Measured minus catalog's motions, mas/yr.
-
-    motion : ndarray, shape (n, 2)
-        Motions measured.
-
-    cos_dec : float
-        Of the field's middle.
-
-    error : ndarray, shape (n,), or float
-        Of the catalog's pmra.
-
-    Returns
-    -------
-    dict
-        correlation_pmra, correlation_pmdec, crossed_pmra, crossed_pmdec with the catalog's; cos_dec_power,
-        that of cos(dec) that the catalog's pmra is to be multiplied by.
-        NaN for fewer than ten stars.
-    """
-    names = [f"{kind}_{c}" for kind in ("correlation", "crossed") for c in ("pmra", "pmdec")]
-    out = dict.fromkeys(("cos_dec_power", *names), np.nan)
-    ok = np.isfinite(change + motion).all(1)
-    if ok.sum() < 10:
-        return out
-    ours, theirs = (a[ok] - np.median(a[ok], axis=0) for a in (motion, motion - change))
-    out["cos_dec_power"] = _cos_dec_power(
-        ours[:, 0], theirs[:, 0], cos_dec, float(np.median(np.broadcast_to(error, ok.shape)[ok]))
-    )
-    rank = [np.argsort(np.argsort(a, axis=0), axis=0) for a in (ours, theirs)]  # outliers count as one
-    table = np.corrcoef(rank[0].T, rank[1].T)[:2, 2:]
-    found = (table[0, 0], table[1, 1], table[0, 1], table[1, 0])
-    return out | dict(zip(names, map(float, found), strict=True))
-
-
-def _cos_dec_power(ours, theirs, cos_dec, error):
-    """Power of cos(dec) by which pmra is off, where that explains its differences; 0 where none does.
-
-    The catalog's motions count by what is expected of ours, given their error: else a factor below one would
-    explain errors as large as the motions.
-    """
-    if not 0 < cos_dec < NEAR_EQUATOR or robust_sigma(ours) < KNOWN * error:
-        return 0
-    if spearmanr(ours, theirs).statistic < ALIKE:  # a factor near zero explains other stars' motions, too
-        return 0
-    left = {}
-    for p in (0, 1, -1):
-        right = theirs * cos_dec**p
-        share = max(1 - error**2 / max(robust_sigma(right) ** 2, 1e-300), 0.0)
-        left[p] = np.abs(ours - share * right)
-    best = min(left, key=lambda p: np.median(left[p]))
-    width = max(float(np.median(left[best])) / HALF, 1e-12)
-    chi2 = {p: np.sum(np.minimum(left[p] / width, CLIP) ** 2) for p in (0, best)}
-    explains = np.median(left[best]) < EXPLAINED * np.median(left[0])
-    return best if explains and chi2[0] - chi2[best] > CHANCE else 0

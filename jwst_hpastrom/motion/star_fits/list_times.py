@@ -26,6 +26,8 @@ FAST, WILD = 5.0, 9.0
 #: fast stars of another time
 FAST_SHARE, WRONG = 0.01, 0.02
 FAST_WIDTHS, WIDE = (5.0, 25.0, 125.0, 625.0), 30.0
+#: epochs from which on two of a star's measurements may be wrong: three others tell
+TWO_WRONG = 5
 #: share of odd stars, beside those with one of these wrong measurements, beyond which odd ones tell nothing:
 #: two wrong measurements of a star look like fast motion of another time
 ODD = 0.06
@@ -70,9 +72,10 @@ def list_times(epochs, position, error, fits, usable):
     a dispersion that is sought, and errors right up to a factor that is sought. Where a time is wrong, the
     displacements lie along another vector of times: no star's own motion is needed, so that a dispersion of
     the size of the errors tells as well as a larger one. Stars of outstanding motion or misfit tell most, or
-    have a wrong measurement: each is a mixture, of slow and fast ones, with all measurements or without one.
-    What lists' transformations may be off by, a polynomial over the field, is left out. Three epochs only
-    tell that one time is wrong, not which: each is given as if the other two were right.
+    have a wrong measurement: each is a mixture, of slow and fast ones, with all measurements or without one,
+    or without two of five and more. What lists' transformations may be off by, a polynomial over the field,
+    is left out. Three epochs only tell that one time is wrong, not which: each is given as if the other two
+    were right.
     """
     n_epochs = len(epochs)
     time, sigma = np.full(n_epochs, np.nan), np.full(n_epochs, np.nan)
@@ -190,13 +193,20 @@ def _beside(value, k):
     return (low - high) ** 2 / max(8 * (2 * top - low - high), 1e-300)
 
 
+def _wrong(n):
+    """Which measurements may be wrong, (m, n): none, each one, and each two where enough others are left."""
+    one = np.eye(n)
+    i, j = np.triu_indices(n, 1)
+    return np.vstack([np.zeros((1, n)), one, (one[i] + one[j])[: i.size * (n >= TWO_WRONG)]])
+
+
 def _odd_stars(y, w, t, speed, factor):
-    """Logarithm of the likelihood of stars that move fast or have a wrong measurement."""
-    kept = np.vstack([np.ones(len(t)), 1.0 - np.eye(len(t))])
-    seen = (w > 0).astype(float)
-    a, c, q, r = _sums(y[:, None], w[:, None] * kept, t)  # (n, 1 + n_epochs): all, and without each one
-    share = np.where(np.arange(len(kept)) > 0, np.log(WRONG / WIDE), 0.0)
-    share = np.where(np.c_[np.ones(len(y)), seen] > 0, share, -np.inf) - 0.5 * np.log(a / a[:, :1])
+    """Logarithm of the likelihood of stars that move fast or have wrong measurements."""
+    wrong, seen = _wrong(len(t)), (w > 0).astype(float)
+    # (n, 1 + n_epochs + pairs): all, and without each one, or two
+    a, c, q, r = _sums(y[:, None], w[:, None] * (1 - wrong), t)
+    possible = seen @ wrong.T == wrong.sum(1)
+    share = np.where(possible, np.log(WRONG / WIDE) * wrong.sum(1), -np.inf) - 0.5 * np.log(a / a[:, :1])
     parts = []
     fast = [(FAST_SHARE / len(FAST_WIDTHS), speed[1] * f**2) for f in FAST_WIDTHS]
     for weight, u in ((1.0, speed[0]), *fast):

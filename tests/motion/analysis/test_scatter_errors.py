@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.motion.analysis.scatter_errors import scatter_errors
+from jwst_hpastrom.motion.analysis.scatter_errors import scatter_errors, structure_error
 
 SCALE, YEARS, N = 65.0, 10.0, 400  # mas per pixel
 
@@ -35,3 +35,11 @@ def test_unknown_where_nothing_tells_it():
         assert np.isnan(scatter_errors(motions, *given)).all()
     motions.meta["baseline"] = 0.0
     assert np.isnan(scatter_errors(motions, first, master)).all()
+
+
+def test_structure_counts_where_the_distortion_is_limited():
+    motions, _, master = tables(np.random.default_rng(3))
+    master.meta |= {"correction_error_pix": 0.03, "instrument": "NIRISS", "detector": "NIS"}
+    assert structure_error(motions, master) == structure_error(motions, None) == 0.0
+    master.meta["distortion_limited_by"] = "few reference stars"
+    np.testing.assert_allclose(structure_error(motions, master), 0.03 * 65.6 / YEARS, rtol=0.02)

@@ -4,10 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from astropy.table import Table
 
 from jwst_hpastrom.checks import Evidence, overall, run_checks
-from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality, reference_motions
+from jwst_hpastrom.motion.star_fits.epoch_quality import epoch_quality
 
 EPOCHS = np.linspace(2010, 2023, 8)
 
@@ -67,67 +66,3 @@ def test_spoiled_lists(spoil, cause, about):
 
 def test_stars_at_rest_tell_no_time():
     assert np.isnan(made(dispersion=0.001)["time_error"]).all()
-
-
-COS_DEC = 0.87
-
-
-def references(seed=1, n=40, scale=1.0, order=(0, 1), sign=1.0, power=0):
-    rng = np.random.default_rng(seed)
-    motion = rng.normal(0, 3, (n, 2))
-    theirs = motion[:, list(order)] * [sign * COS_DEC**power, 1.0] + rng.normal(0, 0.05, (n, 2))
-    change = motion - theirs
-    d = rng.normal(0, 0.1, (n, 2))
-    significance = np.max(np.abs(np.c_[d / 0.1, change / 0.07]), axis=1) * scale
-    table = Table({"significance": significance, "kept": significance < 4})
-    table.meta |= reference_motions(change, motion, COS_DEC)
-    return table
-
-
-def test_good_references():
-    for seed in range(5):
-        assert overall(run_checks(Evidence(references=references(seed)))) == "ok"
-
-
-@pytest.mark.parametrize(
-    ("spoil", "cause"),
-    [
-        ({"scale": 3.0}, "errors of the reference catalog that are too small"),
-        ({"scale": 2.3}, "errors of the reference catalog that are too small"),
-        ({"power": -1}, "pmra of the reference catalog without the factor cos(dec)"),
-        ({"power": 1}, "pmra of the reference catalog with the factor cos(dec) twice"),
-        ({"scale": 1 / 3}, "errors of the reference catalog that are too large"),
-        ({"order": (1, 0)}, "pmra and pmdec of the reference catalog exchanged"),
-        ({"sign": -1.0}, "pmra of the reference catalog with the other sign"),
-    ],
-)
-def test_spoiled_references(spoil, cause):
-    first = run_checks(Evidence(references=references(**spoil)))[0]
-    assert first.verdict == "bad"
-    assert first.causes[0].startswith(cause)
-
-
-def test_errors_as_large_as_the_motions_lack_no_cos_dec():
-    rng, power = np.random.default_rng(5), []
-    for cos_dec in (0.35, 0.7, 0.9):
-        for _ in range(60):
-            motion = rng.normal(0, 0.15, (31, 2))
-            change = rng.normal(0, 0.12, (31, 2))
-            power.append(reference_motions(change, motion, cos_dec, 0.12)["cos_dec_power"])
-    assert not np.any(power)
-
-
-@pytest.mark.parametrize("power", [1, -1])
-def test_cos_dec_is_seen_beside_errors(power):
-    rng = np.random.default_rng(6)
-    motion = rng.normal(0, 0.5, (60, 2))
-    theirs = (motion + rng.normal(0, 0.1, (60, 2))) * [0.35**-power, 1.0]
-    assert reference_motions(motion - theirs, motion, 0.35, 0.1)["cos_dec_power"] == power
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_motions_of_other_stars_are_no_missing_factor(seed):
-    rng = np.random.default_rng(seed)
-    motion = rng.normal(0, 0.3, (60, 2))
-    theirs = rng.permutation(motion) + rng.normal(0, 0.05, motion.shape)
-    assert reference_motions(motion - theirs, motion, 0.35, 0.05)["cos_dec_power"] == 0

@@ -72,6 +72,13 @@ def test_wrong_measurements_are_no_fast_stars(epochs):
     assert np.nanmax(np.abs(found)) < 4.0
 
 
+def test_a_star_with_two_wrong_measurements_is_no_time():
+    """Of which one pair looks like a fast star's of another time of the last list."""
+    lists, gaia, _ = simulate(73, n=500, when=visits(6))
+    quality = fit_epochs(lists, gaia).epoch_quality()
+    assert np.nanmax(np.abs(quality["time_error"] / quality["time_error_error"])) < 4.0
+
+
 @pytest.mark.parametrize("n", [6, 14])
 def test_a_tenth_of_wrong_measurements_is_no_time(n):
     time, sigma = times(2022.3 + np.linspace(0, 2.9, n), 0.0, n=300, wrong=0.1, fast=0.03)
