@@ -131,7 +131,7 @@ class Unlisted(event.Listener):
         """Write down a kernel of ours."""
         self.depth -= 1
         kernel = event.data["dispatcher"]
-        if self.depth == 0 and kernel.py_func.__module__.startswith(f"{PACKAGE}."):
+        if self.depth == 0 and str(kernel.py_func.__module__).startswith(f"{PACKAGE}."):
             line = line_of(kernel, event.data["args"])
             self.found += [line] * (line not in self.lines)
 
