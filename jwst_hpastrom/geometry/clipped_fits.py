@@ -202,7 +202,7 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     # the shortest half of two equal groups is as wide as all
     tilted = how.tilted(n)
     two = TWO_OF_FEW if tilted else TWO_POINTS
-    fourth = [np.mean((z - z.mean()) ** 4) for z in residuals]
+    fourth = [np.mean(np.square(np.square(z - z.mean()))) for z in residuals]
     equal = any(w > tiny and m < two * w**4 for m, w in zip(fourth, wide, strict=True))
     sizes, off = _from_halves(fitted, root, keep, tiny)
     if not tilted and all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):

@@ -26,7 +26,7 @@ class LightOptimization(event.Listener):
         """Lower the level for our functions."""
         level = numba.config.OPT
         self.before.append(level)
-        if event.data["dispatcher"].py_func.__module__.startswith(PACKAGE):
+        if str(event.data["dispatcher"].py_func.__module__).startswith(PACKAGE):  # None in a script of text
             numba.config.OPT = type(level)(min(level, LEVEL))
 
     def on_end(self, event):

@@ -30,12 +30,14 @@ def test_functions_within_ours_are_compiled_like_ours_and_others_as_before(level
     assert level() == LEVEL
     listener.on_end(None)
     assert level() == 3
-    listener.on_start(compiling("somebody.elses"))
-    assert level() == 3
-    listener.on_start(compiling("jwst_hpastrom.epsf.fit"))  # called by it
-    assert level() == LEVEL
-    listener.on_end(None)
-    assert level() == 3
+    for others in ("somebody.elses", None):  # None: of a function that `exec` made
+        listener.on_start(compiling(others))
+        assert level() == 3
+        listener.on_start(compiling("jwst_hpastrom.epsf.fit"))  # called by it
+        assert level() == LEVEL
+        listener.on_end(None)
+        assert level() == 3
+        listener.on_end(None)
 
 
 def test_a_lower_level_stays(level, monkeypatch):

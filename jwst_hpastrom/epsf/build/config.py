@@ -33,7 +33,7 @@ class BuildConfig(Configuration):
         text="""Let the ePSF vary over the positions as a Wiener estimate of polynomials (at 2 or 1 positions
         along each axis where it varies linearly, or not at all), and leave each position free only where the
         stars pay for it: where what two halves of them agree on beyond the polynomials outweighs what they
-        disagree on by more than a standard error (this project's choice).""",
+        disagree on by more than two standard errors (this project's choice).""",
     )  # fmt: skip
     refine: bool = parameter(
         default=True, kind="bool",
@@ -125,8 +125,8 @@ class BuildConfig(Configuration):
     @property
     def refresh_at(self) -> list[int]:
         """Iterations in which neighbors and sky are measured again."""
-        last = self.n_iterations - self.n_fitted
-        plan = {2, 4, self.n_global, self.n_global + 1 + (last - self.n_global) // 2, last}
+        span = self.n_iterations - self.n_fitted - self.n_global  # with ePSFs at all field positions
+        plan = {2, 4, self.n_global + max(span // 4, 1), self.n_global + 3 * span // 4}
         return sorted(p for p in plan if 0 < p < self.n_iterations) or [1]
 
     @property

@@ -11,6 +11,10 @@ from jwst_hpastrom.errors import NotEnoughStarsError
 
 __all__ = ["borrow", "field_positions"]
 
+#: errors by which free field positions must explain more than they cost: positions of stars follow the noise
+#: of a free ePSF, so that it costs 2.4 times what halves of the stars show at one set of positions
+SURE = 2.0
+
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 
@@ -19,20 +23,20 @@ def field_positions(job, use, run, library, config):
 
     A Wiener estimate of polynomials over the field (`Difference`) costs little where there is little to find.
     Every field position is free to differ from it only where two halves of the stars agree on more than that
-    by at least one standard error. Without variation, or with a linear one, fewer positions hold it.
+    by at least `SURE` standard errors. Without variation, or with a linear one, fewer positions hold it.
     """
     later = tuple(run.it + k for k in JUDGED_AT[1:])  # this iteration's judgment is here
     variation = Difference(library, config.band_limit, judged_at=later, own=True)
     smooth = _varied(job, use, run, library, variation)
     gain, error = variation_gain(run.halves(job, smooth, use), smooth, RIDGE, config.band_limit)
     side = library.x.size if variation.varies > 1 else variation.varies + 1
-    taken = "free" if gain > error else f"polynomials, {side} x {side} positions"
+    taken = "free" if gain > SURE * error else f"polynomials, {side} x {side} positions"
     log.info(
         "variance that free field positions explain beyond polynomials over the field, 1e-6 of "
         "the squared peak: %.3g +- %.2g; taken: %s",
         1e6 * gain, 1e6 * error, taken,
     )  # fmt: skip
-    if gain > error:
+    if gain > SURE * error:
         return smooth, None
     if side == library.x.size:
         return smooth, variation

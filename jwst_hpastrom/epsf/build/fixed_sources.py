@@ -18,7 +18,7 @@ SKY_RADIUS = 2.0  # pixels: error of the WCS's distortion, and of the light cent
 PIXEL_RADIUS = 1.0  # a hot pixel's light center is that of its pixel
 SKY_RATIO = 0.4  # least share of a star's flux that the other exposure finds: blends, shared light
 FIXED_RATIO = 0.6  # the same of a hot pixel's flux, either way
-MOST = 20  # other exposures that an exposure's sources are looked for in
+MOST = 8  # other exposures that an exposure's sources are looked for in: half of them is told from none
 LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else has a wrong WCS
 
 

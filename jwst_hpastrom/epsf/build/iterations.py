@@ -29,6 +29,8 @@ HALF_WIDTH = 12.5  # pixels
 GIVEN_PHASE_ERROR = 0.005  # pixels: of a library of another date
 FEWEST_STARS = 20  # measurements to build from
 FIELD_ROUNDS = 3  # that its change over the field is measured
+ENOUGH = 5000  # measurements that tell one model while it moves by more than their noise
+LEARNED = 3  # last iterations of one model that all of them make
 GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
@@ -210,10 +212,16 @@ def _choose_positions(job, run, library, use, config):
     return library
 
 
+def _sampled(run, use, config):
+    """Stars to take samples of: every so many, in turn, while one model moves by more than the noise."""
+    step = max(use.sum() // ENOUGH, 1) if run.it < config.n_global - LEARNED else 1
+    return use & (np.arange(use.size) % step == run.it % step)
+
+
 def _learn(job, run, library, use, config):
     """Return the model improved by the residuals of the stars' pixels, and their samples."""
     stars, it = run.stars, run.it
-    samples = stars.sample(job, library, use, run.limit)
+    samples = stars.sample(job, library, _sampled(run, use, config), run.limit)
     if run.difference is None:
         min_cell_stars = config.min_cell_stars if it >= config.n_global else 0.0
         new = _improve(library, samples, stars, use, min_cell_stars, config.band_limit, run.bends)

@@ -8,16 +8,20 @@ from numba import njit
 
 from jwst_hpastrom.numerics.robust_kernels import FAST, median
 
+ENOUGH = 512  # values that tell where to clip: to 0.05 of their scatter, which moves the mean by 0.0005 of it
+
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def clipped_mean(values, work, m, sigma):
-    """Mean of values[:m] within ``sigma`` times 1.4826 MAD of their median."""
-    for p in range(m):
-        work[p] = values[p]
-    middle = median(work, m)
-    for p in range(m):
-        work[p] = abs(values[p] - middle)
-    spread = 1.4826 * median(work, m)
+    """Mean of values[:m] within ``sigma`` times 1.4826 MAD of the median, both of about `ENOUGH` of them."""
+    step = (m // ENOUGH) | 1  # odd: not the same columns in every row
+    n = (m + step - 1) // step
+    for p in range(n):
+        work[p] = values[p * step]
+    middle = median(work, n)
+    for p in range(n):
+        work[p] = abs(values[p * step] - middle)
+    spread = 1.4826 * median(work, n)
     total, k = 0.0, 0
     for p in range(m):
         if abs(values[p] - middle) <= sigma * spread:

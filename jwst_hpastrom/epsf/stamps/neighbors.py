@@ -56,12 +56,16 @@ def _radii(flux, noise):
     return np.clip(np.cbrt(0.5 * np.maximum(flux, 0) / noise), 4.0, HALF - 0.5)
 
 
+def _cells(library, x, y):
+    """Field positions beside each star: those with the same models one after the other are in the cache."""
+    return [np.searchsorted(g, p) for g, p in ((library.x, x), (library.y, y))]
+
+
 def _subtracted(frame, library, x, y, flux, radius):
     """Return the image without sky and stars."""
     resid = frame.data.astype(float)
     _sky_kernels.add_level(resid, -frame.sky)
-    side = [np.searchsorted(g, p) for g, p in ((library.x, x), (library.y, y))]
-    k = np.lexsort(side)  # stars with the same models one after the other
+    k = np.lexsort(_cells(library, x, y))
     add_models(resid, library, x[k], y[k], flux[k], -1.0, radius[k])
     return resid
 
@@ -136,8 +140,8 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
 
     top = library.central_value((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     for _ in range(passes):
-        if detect:
-            sky = new_sky(sky)
+        if detect:  # with the sky of the last time: it is taken anew below
+            _sky_kernels.star_light(data, resid, sky, frame.bad, light)
             resid[frame.bad] = 0.0
             j, i = find_peaks(resid, noise, light, model_error)
             new_x, new_y, new_flux = light_centers(resid, j, i)
@@ -147,7 +151,7 @@ def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):
             x, y, flux = np.r_[x, new_x], np.r_[y, new_y], np.r_[flux, new_flux]
             radius, half = np.r_[radius, new_radius], np.r_[half, np.full(new_x.size, 2, np.int64)]
         _sky_kernels.weights_of(data, resid, frame.bad, frame.var0, frame.slope, weight)
-        order = np.argsort(-flux, kind="stable")
+        order = np.lexsort([-flux, *_cells(library, x, y)])
         _kernels.refine_catalog(resid, weight, *lib, x, y, flux, radius, half, order, 1.5, 1e-3)
         j, i = (np.clip(np.round(c).astype(int), 0, n - 1) for c, n in zip((y, x), shape, strict=True))
         model = data[j, i] - resid[j, i] - level_at(sky, shape, j, i)

@@ -6,6 +6,7 @@ each finds in the cache what the other has done.
 """
 
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from numba import config, types
+from numba.core import event
 
 import jwst_hpastrom
 
 __all__ = ["compile_listed", "compiling_ahead", "kernel_of", "line_of", "listed"]
+
+log = logging.getLogger("stpipe.hpastrom.compile")
 
 PACKAGE = jwst_hpastrom.__name__
 FOLDER = Path(jwst_hpastrom.__file__).parents[1]  # that the package is imported from
@@ -113,9 +117,30 @@ def _compiled(line):
     return any(path.stat().st_mtime >= source.stat().st_mtime for path in found)
 
 
+class Unlisted(event.Listener):
+    """Lines of the kernels that this process compiles though a list lacks them: it is older than they are."""
+
+    def __init__(self, lines):
+        self.lines, self.depth, self.found = set(lines), 0, []
+
+    def on_start(self, event):
+        """What is compiled within is called by a kernel, and not by us."""
+        self.depth += 1
+
+    def on_end(self, event):
+        """Write down a kernel of ours."""
+        self.depth -= 1
+        kernel = event.data["dispatcher"]
+        if self.depth == 0 and str(kernel.py_func.__module__).startswith(f"{PACKAGE}."):
+            line = line_of(kernel, event.data["args"])
+            self.found += [line] * (line not in self.lines)
+
+
 @contextmanager
 def compiling_ahead(workers=1):
     """While the block runs, let a process compile ahead, if there is something to compile and a core for it.
+
+    What is compiled though the list lacks it is in the log's debug messages.
 
     Parameters
     ----------
@@ -125,7 +150,21 @@ def compiling_ahead(workers=1):
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     lines = listed()
-    if cores <= workers or config.DISABLE_JIT or all(map(_compiled, lines)):
+    with (
+        event.install_listener("numba:compile", Unlisted(lines)) as unlisted,
+        _process(lines, cores - workers),
+    ):
+        yield
+    if unlisted.found:
+        log.debug(
+            "%d kernels compiled that %s lacks: %s", len(unlisted.found), LIST, "; ".join(unlisted.found)
+        )
+
+
+@contextmanager
+def _process(lines, idle):
+    """Let a process compile these lines, where there is something to compile and an idle core."""
+    if idle < 1 or config.DISABLE_JIT or all(map(_compiled, lines)):
         yield
         return
     process = subprocess.Popen(
@@ -138,6 +177,7 @@ def compiling_ahead(workers=1):
             process.stdin.flush()
         yield
     finally:
+        process.kill()  # not by the end of its input, which a worker of ours may hold open
+        process.wait()
         with suppress(BrokenPipeError):
             process.stdin.close()
-        process.wait()

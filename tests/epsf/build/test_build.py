@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.build import build_library
+from jwst_hpastrom.epsf.build import BuildConfig, build_library, iterations
 from jwst_hpastrom.epsf.build.trust import kept_phase_error, pixel_phases, trusted, warn_of_phases
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
@@ -291,6 +291,22 @@ def test_few_stars_pay_for_few_field_positions():
     field = dithered(4, 60, 0, seed=7)
     result = build_library(field.images, field.planes, **OPTIONS | {"grid": 5, "n_iterations": 8})
     assert len(result.library.x) < 5
+
+
+def test_while_one_model_moves_a_part_of_many_stars_is_sampled_each_in_turn():
+    config, use = BuildConfig(), np.arange(34000) % 4 > 0
+    parts = [iterations._sampled(SimpleNamespace(it=it), use, config) for it in range(config.n_iterations)]
+    few = config.n_global - iterations.LEARNED
+    assert all(iterations.ENOUGH <= part.sum() < 2 * iterations.ENOUGH for part in parts[:few])
+    np.testing.assert_array_equal(np.sum(parts[:few], 0) > 0, use)
+    assert all((part == use).all() for part in parts[few:])
+    some = np.arange(use.size) < 2 * iterations.ENOUGH
+    assert (iterations._sampled(SimpleNamespace(it=0), some & use, config) == (some & use)).all()
+
+
+def test_stamps_are_cut_four_times():
+    assert BuildConfig().refresh_at == [2, 4, 10, 14]  # twice with one model, twice with one at each position
+    assert BuildConfig().of_given_library().refresh_at == [2, 4, 12]
 
 
 def test_refusals(field):

@@ -48,3 +48,15 @@ def test_sky_between_stars(frame):
     found = sky_between_stars(resid, light, bad, mesh, 0.3, 32)
     expected = mesh_sky(resid + sky_image(mesh, SHAPE), bad | (light > 0.3), 32)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("m", [11, 400, 2048])
+def test_some_of_the_values_tell_where_to_clip_and_all_make_the_mean(m):
+    values = np.random.default_rng(3).normal(5, 1, m)
+    values[::7] += 50
+    some = values[:: (m // kernels.ENOUGH) | 1]
+    off = np.abs(values - np.median(some))
+    kept = off <= 3 * 1.4826 * np.median(np.abs(some - np.median(some)))
+    found = kernels.clipped_mean(values, np.empty(m), m, 3.0)
+    assert found == pytest.approx(values[kept].mean(), rel=1e-12)
+    assert found == pytest.approx(5, abs=4 / np.sqrt(m))

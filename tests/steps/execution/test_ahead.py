@@ -2,16 +2,18 @@
 
 import os
 import subprocess
+import sys
 import time
 
 import numba
 import numpy as np
 import pytest
 from numba import types
+from numba.core import event
 
 from jwst_hpastrom.distortion.model import _kernels as distortion_kernels
 from jwst_hpastrom.epsf.kernels.crowded import Counts, PSFGrid
-from jwst_hpastrom.numerics.robust_kernels import median
+from jwst_hpastrom.numerics.robust_kernels import median, select
 from jwst_hpastrom.steps.execution import ahead
 from jwst_hpastrom.steps.execution.ahead import compiling_ahead, kernel_of, line_of, listed
 
@@ -64,8 +66,37 @@ def test_it_ends_before_it_is_done_where_the_run_does(process, monkeypatch, tmp_
     monkeypatch.setattr(ahead, "_compiled", lambda line: False)
     with pytest.raises(KeyError), compiling_ahead():
         raise KeyError
-    assert process[0].returncode == 0
+    assert process[0].returncode is not None
     assert not list(tmp_path.rglob("*.nbc"))
+
+
+def test_it_ends_though_another_process_holds_its_input_open(process, monkeypatch):
+    monkeypatch.setattr(ahead, "_compiled", lambda line: False)
+    monkeypatch.setattr(ahead, "PROGRAM", "import sys; sys.stdin.read()")
+    with compiling_ahead():
+        wait = [sys.executable, "-c", "import time; time.sleep(20)"]
+        holder = subprocess.Popen(wait, pass_fds=[process[0].stdin.fileno()])
+    assert process[0].returncode is not None
+    assert holder.poll() is None
+    holder.kill()
+    holder.wait()
+
+
+@pytest.mark.parametrize("lines", [[], [MEDIAN]])
+def test_the_log_names_kernels_that_the_list_lacks(process, monkeypatch, caplog, lines):
+    monkeypatch.setattr(ahead, "listed", lambda: lines)
+    monkeypatch.setattr(ahead, "_compiled", lambda line: True)
+    trigger = {"dispatcher": median, "args": (types.float64[::1], types.int64)}
+    inner = {"dispatcher": select, "args": (types.float64[::1], types.int64, types.int64)}
+    with (
+        caplog.at_level("DEBUG", ahead.log.name),
+        compiling_ahead(),
+        event.trigger_event("numba:compile", trigger),
+        event.trigger_event("numba:compile", inner),
+    ):
+        pass
+    expected = [] if lines else [f"1 kernels compiled that kernels.txt lacks: {MEDIAN}"]
+    assert [r.message for r in caplog.records] == expected
 
 
 def test_nothing_is_started_where_all_is_compiled_or_no_core_is_idle(process, monkeypatch):
