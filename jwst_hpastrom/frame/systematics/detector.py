@@ -84,7 +84,14 @@ def _most_telling(rows, variance, star):
     return np.sort(rows[order[:best]])
 
 
-def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
+def _pattern_variance(z, variance):
+    """Return what residuals of the better measured half scatter beyond their errors: fine structure."""
+    half = variance <= np.median(variance)
+    width = np.mean([robust_sigma(c[half]) ** 2 for c in z])
+    return max(float(width - np.median(variance[half])), 0.0)
+
+
+def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
@@ -111,6 +118,9 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         Something else than this pattern decides scale and turn: a catalog does, and the exposures' WCS where
         they do not correct the distortion themselves.
 
+    believed : float
+        RMS error, of either axis, that a pattern is documented to have before anything of it is seen.
+
     sigma : float
         Residuals beyond this are left out.
 
@@ -120,8 +130,12 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
-    rows = _most_telling(rows, m.vu[rows] + m.vv[rows], star[rows])
     z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
+    variance = 0.5 * (m.vu[rows] + m.vv[rows])
+    if rows.size:
+        variance = variance + _pattern_variance(z, variance)
+    telling = _most_telling(np.arange(rows.size), variance, star[rows])
+    rows, z = rows[telling], z[:, telling]
     width = np.array([robust_sigma(c) for c in z])[:, None]
     good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
     rows, z = rows[good], z[:, good]
@@ -139,7 +153,9 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         without_linear(shown.T, exposure, p, q)
     turn, found, noise, z = shown_terms(shown, z, chi2, taken_out)
     own = np.median(0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]])
-    spread = Spread.unknown(np.sqrt(own)).given(found, noise)
+    size = believed / _unit_size(p, q)
+    prior = Spread.believed(size) if size**2 > own else Spread.unknown(np.sqrt(own))
+    spread = prior.given(found, noise)
     if not spread.told:
         return DetectorErrors.unknown()
 
@@ -154,6 +170,13 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
+
+
+def _unit_size(p, q):
+    """RMS over the stars of a pattern whose coefficients are one, less its linear part."""
+    terms, line = polynomial_basis(p, q, HIDDEN + SHOWN), np.stack([np.ones(p.size), p, q], 1)
+    left = terms - line @ np.linalg.lstsq(line, terms, rcond=None)[0]
+    return np.sqrt(np.mean(np.sum(left**2, axis=1)))
 
 
 def _beyond_the_edges(line, group, exposure, p, q):
