@@ -23,6 +23,9 @@ CORRELATED = 16.0
 ROUNDS = 10
 #: terms of the polynomial pattern that dithers show; and of the one that they take for transformations
 SHOWN, HIDDEN = polynomial_terms(4, lowest=3), polynomial_terms(2, lowest=2)
+#: coefficients of what a WCS lacks go as this over the degree: those of NIRISS's flight polynomial (F150W) of
+#: second to fifth degree are 0.62, 0.62, 0.29 and 0.23 pixel (RMS at the edge)
+FALL = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +99,10 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
     minus its mean over all; lower degrees look like the exposures' transformations and stay hidden. Their
-    coefficients are taken to be of the size of those that are seen; `curvature_error` has what a catalog
-    tells of them. What is left of the residuals is compared between stars that are neighbors in one
-    exposure, and between exposures that have a star at the same place: noise is not common to them, an error
-    of the ePSF or of the distortion is.
+    coefficients are taken to be of the size of those that are seen, or, of what a WCS lacks, to fall with
+    the degree; `curvature_error` has what a catalog tells of them. What is left of the residuals is compared
+    between stars that are neighbors in one exposure, and between exposures that have a star at the same
+    place: noise is not common to them, an error of the ePSF or of the distortion is.
 
     Parameters
     ----------
@@ -146,14 +149,14 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
         return DetectorErrors.unknown()
     half = 0.5 * max(np.ptp(x), np.ptp(y))
     p, q = (x - x.mean()) / half, (y - y.mean()) / half
-    terms = polynomial_basis(p, q, SHOWN)
+    terms = _pattern(p, q, SHOWN, believed)
     shown, means = terms.copy(), np.zeros((who.size, terms.shape[1]))
     for _ in range(ROUNDS):
         means += _taken_means(shown, group)
         without_linear(shown.T, exposure, p, q)
     turn, found, noise, z = shown_terms(shown, z, chi2, taken_out)
     own = np.median(0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]])
-    size = believed / _unit_size(p, q)
+    size = believed / _unit_size(p, q, believed)
     prior = Spread.believed(size) if size**2 > own else Spread.unknown(np.sqrt(own))
     spread = prior.given(found, noise)
     if not spread.told:
@@ -162,7 +165,7 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
     # errors of the stars' means, less what decides scale and turn of the frame
     u, v = averages.mean[who].T
     line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
-    means = np.c_[means, polynomial_basis(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN)]
+    means = np.c_[means, _pattern(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN, believed)]
     base = np.linalg.qr(line if tied else line[:, :1])[0]
     means -= base @ (base.T @ means)
     seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
@@ -172,9 +175,15 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
     return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
 
 
-def _unit_size(p, q):
+def _pattern(p, q, terms, falls):
+    """Values of the terms, of one size, or falling with the degree as a distortion's do."""
+    basis = polynomial_basis(p, q, terms)
+    return basis * (FALL / np.sum(terms, axis=1)) if falls else basis
+
+
+def _unit_size(p, q, falls):
     """RMS over the stars of a pattern whose coefficients are one, less its linear part."""
-    terms, line = polynomial_basis(p, q, HIDDEN + SHOWN), np.stack([np.ones(p.size), p, q], 1)
+    terms, line = _pattern(p, q, HIDDEN + SHOWN, falls), np.stack([np.ones(p.size), p, q], 1)
     left = terms - line @ np.linalg.lstsq(line, terms, rcond=None)[0]
     return np.sqrt(np.mean(np.sum(left**2, axis=1)))
 
