@@ -6,6 +6,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.columns import MASTER, Flag, make_table
 from jwst_hpastrom.frame import build_master, combine_errors, position_errors
+from jwst_hpastrom.frame.systematics.detector import HIDDEN, SHOWN, _pattern, _unit_size
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, TangentPlane, fit_linear, match_nearest
 
 PLANE = TangentPlane(80.4875, -69.4975)
@@ -273,6 +274,17 @@ def test_what_no_dither_shows_of_a_wcs_is_believed_to_be_as_documented():
     table = build_master(made[:4], plane=PLANE).table
     assert 1.5 < np.median(table["x_err_systematic"]) * PLANE.scale_mas < 6.0
     assert np.all(np.asarray(table["flags"]) & int(Flag.SYSTEMATIC_LIMIT) != 0)
+
+
+def test_what_a_wcs_lacks_is_believed_to_fall_with_the_degree():
+    """The quadratic terms, which no dither shows, are 1.5 times the cubic ones."""
+    p, q = np.random.default_rng(3).uniform(-1, 1, (2, 50))
+    same, falling = (_pattern(p, q, HIDDEN + SHOWN, falls) for falls in (0.0, 3.0))
+    degree = np.array([2] * 3 + [3] * 4 + [4] * 5)
+    np.testing.assert_allclose(falling / same, np.broadcast_to(3.0 / degree, same.shape))
+    # a pattern documented to be of this size is, in its coefficients, so much larger as terms are small
+    whole = np.sqrt(np.mean(np.sum(falling**2, axis=1)))
+    assert 0.3 * whole < _unit_size(p, q, 3.0) < whole
 
 
 def test_unknown_is_not_zero(caplog):
