@@ -23,6 +23,9 @@ CORRELATED = 16.0
 ROUNDS = 10
 #: terms of the polynomial pattern that dithers show; and of the one that they take for transformations
 SHOWN, HIDDEN = polynomial_terms(4, lowest=3), polynomial_terms(2, lowest=2)
+#: coefficients of what a WCS lacks go as this over the degree: those of NIRISS's flight polynomial (F150W) of
+#: second to fifth degree are 0.62, 0.62, 0.29 and 0.23 pixel (RMS at the edge)
+FALL = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +87,22 @@ def _most_telling(rows, variance, star):
     return np.sort(rows[order[:best]])
 
 
-def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
+def _pattern_variance(z, variance):
+    """Return what residuals of the better measured half scatter beyond their errors: fine structure."""
+    half = variance <= np.median(variance)
+    width = np.mean([robust_sigma(c[half]) ** 2 for c in z])
+    return max(float(width - np.median(variance[half])), 0.0)
+
+
+def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
     minus its mean over all; lower degrees look like the exposures' transformations and stay hidden. Their
-    coefficients are taken to be of the size of those that are seen; `curvature_error` has what a catalog
-    tells of them. What is left of the residuals is compared between stars that are neighbors in one
-    exposure, and between exposures that have a star at the same place: noise is not common to them, an error
-    of the ePSF or of the distortion is.
+    coefficients are taken to be of the size of those that are seen, or, of what a WCS lacks, to fall with
+    the degree; `curvature_error` has what a catalog tells of them. What is left of the residuals is compared
+    between stars that are neighbors in one exposure, and between exposures that have a star at the same
+    place: noise is not common to them, an error of the ePSF or of the distortion is.
 
     Parameters
     ----------
@@ -111,6 +121,9 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         Something else than this pattern decides scale and turn: a catalog does, and the exposures' WCS where
         they do not correct the distortion themselves.
 
+    believed : float
+        RMS error, of either axis, that a pattern is documented to have before anything of it is seen.
+
     sigma : float
         Residuals beyond this are left out.
 
@@ -120,8 +133,12 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
-    rows = _most_telling(rows, m.vu[rows] + m.vv[rows], star[rows])
     z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
+    variance = 0.5 * (m.vu[rows] + m.vv[rows])
+    if rows.size:
+        variance = variance + _pattern_variance(z, variance)
+    telling = _most_telling(np.arange(rows.size), variance, star[rows])
+    rows, z = rows[telling], z[:, telling]
     width = np.array([robust_sigma(c) for c in z])[:, None]
     good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
     rows, z = rows[good], z[:, good]
@@ -132,21 +149,23 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
         return DetectorErrors.unknown()
     half = 0.5 * max(np.ptp(x), np.ptp(y))
     p, q = (x - x.mean()) / half, (y - y.mean()) / half
-    terms = polynomial_basis(p, q, SHOWN)
+    terms = _pattern(p, q, SHOWN, believed)
     shown, means = terms.copy(), np.zeros((who.size, terms.shape[1]))
     for _ in range(ROUNDS):
         means += _taken_means(shown, group)
         without_linear(shown.T, exposure, p, q)
     turn, found, noise, z = shown_terms(shown, z, chi2, taken_out)
     own = np.median(0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]])
-    spread = Spread.unknown(np.sqrt(own)).given(found, noise)
+    size = believed / _unit_size(p, q, believed)
+    prior = Spread.believed(size) if size**2 > own else Spread.unknown(np.sqrt(own))
+    spread = prior.given(found, noise)
     if not spread.told:
         return DetectorErrors.unknown()
 
     # errors of the stars' means, less what decides scale and turn of the frame
     u, v = averages.mean[who].T
     line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
-    means = np.c_[means, polynomial_basis(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN)]
+    means = np.c_[means, _pattern(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN, believed)]
     base = np.linalg.qr(line if tied else line[:, :1])[0]
     means -= base @ (base.T @ means)
     seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
@@ -154,6 +173,19 @@ def detector_errors(m, star, averages, together, *, tied=True, sigma=4.0):
     hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
+
+
+def _pattern(p, q, terms, falls):
+    """Values of the terms, of one size, or falling with the degree as a distortion's do."""
+    basis = polynomial_basis(p, q, terms)
+    return basis * (FALL / np.sum(terms, axis=1)) if falls else basis
+
+
+def _unit_size(p, q, falls):
+    """RMS over the stars of a pattern whose coefficients are one, less its linear part."""
+    terms, line = _pattern(p, q, HIDDEN + SHOWN, falls), np.stack([np.ones(p.size), p, q], 1)
+    left = terms - line @ np.linalg.lstsq(line, terms, rcond=None)[0]
+    return np.sqrt(np.mean(np.sum(left**2, axis=1)))
 
 
 def _beyond_the_edges(line, group, exposure, p, q):

@@ -16,6 +16,8 @@ FEWEST = 4
 NOISE_LIKE = np.exp(-4.0)
 #: probability that a size is not larger than what is called its upper limit
 UPPER = 0.95
+#: degrees of freedom of a size that is documented: its square is expected to be twice the documented one's
+BELIEF = 4.0
 #: degrees of freedom that stated errors count for beside residuals
 STATED = 10.0
 
@@ -87,6 +89,12 @@ class Spread:
     def unknown(cls, scale):
         """Nothing seen yet; ``scale`` are the stars' own errors."""
         weight = SIZES / (1 + (SIZES / scale) ** 2)
+        return cls(weight / weight.sum())
+
+    @classmethod
+    def believed(cls, scale):
+        """Nothing seen yet, but documented to be ``scale``, perhaps a few times that (half-t)."""
+        weight = SIZES * (1 + (SIZES / scale) ** 2 / BELIEF) ** (-0.5 * (BELIEF + 1))
         return cls(weight / weight.sum())
 
     def given(self, found, noise):
