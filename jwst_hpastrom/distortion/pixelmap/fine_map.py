@@ -242,17 +242,23 @@ class FineResiduals:
             power.append(fit_power(distance[2:], product[2:] / kept, norm[2:]))
         return RandomField.stationary(self.grid, np.array(power) / (1 + 2 * WAVY))
 
-    def rims(self, prior):
-        """Rims of voids beside waves and trend; other filters' tables have followed parts of them."""
+    def rims(self, prior, found):
+        """Rims of voids beside waves and trend; other filters' tables have followed parts of them.
+
+        ``found`` is the field before (`RandomField.parts`). The waves' weaker frequencies, which are no
+        unknowns of the search, would be taken for rims where stars are many.
+        """
         if len(self.solved) > 1:
             return ()
         pairs, k = self.solved[0][0], self.keep[0]
         x, y = pairs.x[k], pairs.y[k]
         wide = [prior.wide(axis, x, y, self.single) for axis in (0, 1)]
         weights = EliminatingWeights.of_frame(self.frames[0], k, wide)
-        found = find_rims(x, y, self.gather(self.raw), weights, self.grid.shape, prior.rims.rims)
-        log.info("rims of voids: %d", len(found))
-        return found
+        wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
+        left = self.gather(self.raw) - self.at_pairs(prior, wide)
+        rims = find_rims(x, y, left, weights, self.grid.shape, prior.rims.rims)
+        log.info("rims of voids: %d", len(rims))
+        return rims
 
     def reweigh(self, prior, found):
         """Estimate noise and outliers anew, now that the structure is known."""
@@ -361,7 +367,7 @@ def build_fine_map(
         bar.update()
         field = field.improved(found, *drawn)
         if turn in RIM_TURNS:
-            field, z = field.with_rims(data.rims(field)), None
+            field, z = field.with_rims(data.rims(field, found)), None
         log.info(
             "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
             [[round(float(v), 4) for v in row] for row in field.typical()],
