@@ -9,7 +9,9 @@ solution's model. Prints root mean squares of the correction's error (a linear m
 what is stated, and CPU seconds: without and with rims, and told the voids (the lists without them),
 which is as well as any search could do. With rims it prints the log evidence that each void's true ellipse
 is expected to gain from these stars, too: a search that tries hundreds of thousands of ellipses needs 16, and
-sees no void below.
+sees no void below. Last, the log evidence of all rims that were found, and of the true ellipses that gain
+more than 16, less 16 each: where the former is the larger one, no search that goes by the stars ends at the
+voids themselves.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from astropy.table import Table
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.distortion.pixelmap import fine_map
+from jwst_hpastrom.distortion.pixelmap.rim_search import LEAST_GAIN
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, profile
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
 from jwst_hpastrom.simulation.camera import FineStructure
@@ -65,26 +68,36 @@ def visit(rng, true, n_stars, n_exposures, catalog_error=1.5):
     return lists, reference
 
 
+def gained(x, y, r, weights, ellipses, size=COEFFICIENT):
+    """Log evidence of ellipses with their orders, all coefficients being unknown, against none."""
+    if not ellipses:
+        return 0.0
+    terms = np.hstack([np.kron(np.eye(2), profile(e, x, y, orders)) for e, orders in ellipses])
+    right, normal = terms.T @ (weights @ np.ravel(r)), terms.T @ (weights @ terms)
+    whole = np.eye(right.size) + size**2 * normal
+    return 0.5 * size**2 * right @ np.linalg.solve(whole, right) - 0.5 * np.linalg.slogdet(whole)[1]
+
+
 def seen(true, found):
     """The search of `build_fine_map`, and before it what each void's true ellipse would gain."""
 
     def find(x, y, r, weights, shape, known=()):
-        if known:
-            for cx, cy, a, b, angle, strength in true.voids:
-                one = copy(true)
-                one.void_pix, whole = 0.0, copy(true)
-                whole.voids = [(cx, cy, a, b, angle, strength)]
-                moved = np.concatenate(whole.forward(x, y)) - np.concatenate(one.forward(x, y))
-                ellipse = (cx, cy, 0.5 * np.log(a * b), 0.5 * np.log(a / b), angle, np.log(0.3))
-                terms = np.kron(np.eye(2), profile(ellipse, x, y, (1,)))
-                right, normal = terms.T @ (weights @ moved), np.eye(4) / COEFFICIENT**2
-                normal = normal + terms.T @ (weights @ terms)
-                gain = 0.5 * right @ np.linalg.solve(normal, right)
-                gain -= 0.5 * np.linalg.slogdet(COEFFICIENT**2 * normal)[1]
-                print(f"  void at {cx:5.0f} {cy:5.0f}, {a:4.0f} x {b:4.0f} px: gain {gain:7.1f}")
+        voids = []
+        for cx, cy, a, b, angle, strength in true.voids if known else ():
+            one, whole = copy(true), copy(true)
+            one.void_pix, whole.voids = 0.0, [(cx, cy, a, b, angle, strength)]
+            moved = np.stack(whole.forward(x, y)) - np.stack(one.forward(x, y))
+            ellipse = (cx, cy, 0.5 * np.log(a * b), 0.5 * np.log(a / b), angle, np.log(0.3))
+            gain = gained(x, y, moved, weights, [(ellipse, (1,))])
+            voids += [(ellipse, (1,))] if gain > LEAST_GAIN else []
+            print(f"  void at {cx:5.0f} {cy:5.0f}, {a:4.0f} x {b:4.0f} px: gain {gain:7.1f}")
         rims = found(x, y, r, weights, shape, known)
         for rim in rims if known else ():
             print("  rim  at {:5.0f} {:5.0f}, {:4.0f} px".format(*rim.shape[:2], np.exp(rim.shape[2])))
+        if known:
+            each = ([(v.shape, v.orders) for v in rims], voids)
+            total = [gained(x, y, r, weights, e) - LEAST_GAIN * len(e) for e in each]
+            print("  log evidence of the rims found {:.0f}, of these voids {:.0f}".format(*total))
         return rims
 
     return find

@@ -23,6 +23,7 @@ from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
 from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
     SCALES,
+    WAVY,
     RandomField,
     autocorrelation,
     fit_power,
@@ -176,14 +177,14 @@ class FineResiduals:
         return self.w * self.about(r)
 
     def sample(self, prior, rng, **options):
-        """Draw field, stars and noise, solve, and return what comes out too much, scale by scale."""
+        """Draw field, stars and noise, solve, and return the field as found and as drawn, scale by scale."""
         z = prior.noise(rng)
         # residuals tell rims well, whatever they are, and large ones would say when the rest is found
         z[prior.bounds[-2] :] = 0.0
         parts = prior.parts(z)
         noise = self.gather([f.simulate(rng) for f in self.frames])
         found, _ = self.solve(prior, noise + self.at_pairs(prior, parts), **options)
-        return [f - p for f, p in zip(found, parts, strict=True)]
+        return found, parts
 
     def sample_all(self, prior, rng, **options):
         """Draw field, stars and noise, and solve for polynomials, tables, exposures and field.
@@ -239,19 +240,25 @@ class FineResiduals:
             distance, product, norm = autocorrelation(mean, weight, self.grid)
             # not the first two: one residual is spread over four bins
             power.append(fit_power(distance[2:], product[2:] / kept, norm[2:]))
-        return RandomField.stationary(self.grid, power)
+        return RandomField.stationary(self.grid, np.array(power) / (1 + 2 * WAVY))
 
-    def rims(self, prior):
-        """Rims of voids beside waves and trend; other filters' tables have followed parts of them."""
+    def rims(self, prior, found):
+        """Rims of voids beside waves and trend; other filters' tables have followed parts of them.
+
+        ``found`` is the field before (`RandomField.parts`). The waves' weaker frequencies, which are no
+        unknowns of the search, would be taken for rims where stars are many.
+        """
         if len(self.solved) > 1:
             return ()
         pairs, k = self.solved[0][0], self.keep[0]
         x, y = pairs.x[k], pairs.y[k]
         wide = [prior.wide(axis, x, y, self.single) for axis in (0, 1)]
         weights = EliminatingWeights.of_frame(self.frames[0], k, wide)
-        found = find_rims(x, y, self.gather(self.raw), weights, self.grid.shape, prior.rims.rims)
-        log.info("rims of voids: %d", len(found))
-        return found
+        wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
+        left = self.gather(self.raw) - self.at_pairs(prior, wide)
+        rims = find_rims(x, y, left, weights, self.grid.shape, prior.rims.rims)
+        log.info("rims of voids: %d", len(rims))
+        return rims
 
     def reweigh(self, prior, found):
         """Estimate noise and outliers anew, now that the structure is known."""
@@ -356,11 +363,11 @@ def build_fine_map(
         bar.update()
         if turn == 0:
             data.reweigh(field, found)
-        error = data.sample(field, rng, tolerance=rough)
+        drawn = data.sample(field, rng, tolerance=rough)
         bar.update()
-        field = field.improved(found, error)
+        field = field.improved(found, *drawn)
         if turn in RIM_TURNS:
-            field, z = field.with_rims(data.rims(field)), None
+            field, z = field.with_rims(data.rims(field, found)), None
         log.info(
             "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
             [[round(float(v), 4) for v in row] for row in field.typical()],

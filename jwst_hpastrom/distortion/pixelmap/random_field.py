@@ -29,6 +29,8 @@ SHORT = (2, 1)
 #: no short scale has less than this share of the short ones' variance anywhere, no long one of the long
 #: ones': structure is not as smooth as Gaussians
 LEAST = 0.01
+#: and this much beyond, pixels²: it must be possible to divide by it
+NOTHING = 1e-12
 #: largest correlation, at distances that tell, below which a scale's variance cannot be told from noise
 SEEN = 0.05
 #: information that residuals have of a wide term, its prior's being one, below which it is left out: the
@@ -36,10 +38,13 @@ SEEN = 0.05
 LEAST_TOLD = 3.0
 #: lengths over which strengths are averaged: more spread a void to where none is
 REACH = 2.5
+#: least share of a scale's variance that data are taken to determine, and the most by which a turn lessens a
+#: whole scale beyond what its places say
+LEAST_SHARE, FASTER = 0.02, 16.0
 #: standard deviations after which a covariance may begin again
 _PAD = 4.0
-#: share of the scales' variance that either kind of waves has before the data tell
-WAVY = 0.25
+#: variance of either kind of waves before the data tell, of the scales': else these begin with the waves' own
+WAVY = 2.0
 
 
 @dataclass(frozen=True)
@@ -108,16 +113,18 @@ class Level:
             out[:, :, b] = self._analysis * rfft2(field[:, :, s], self._size)
         return out
 
-    def improved(self, found, error):
+    def improved(self, found, again):
         """Return the variances as the data want them, see `RandomField.improved`."""
         out = np.empty(self.deviation.shape, np.float32)
-        for new, old, f, e, length in zip(out, self.deviation, found, error, self.lengths, strict=True):
+        for new, old, f, g, length in zip(out, self.deviation, found, again, self.lengths, strict=True):
             width = max(REACH * length, 24.0)
             for k in (0, 1):
                 before = np.asarray(old[k], float) ** 2
-                share = np.clip(1.0 - np.mean(e[k] ** 2, dtype=float) / before.mean(), 0.02, 0.98)
+                share = np.clip(np.mean(g[k] ** 2, dtype=float) / before.mean(), LEAST_SHARE, 1.0)
                 noise = before.mean() * (1.0 - share) / share
                 now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
+                lessened = (now.mean() / before.mean()) ** (1.0 / share - 1.0)
+                now *= np.clip(lessened, 1.0 / FASTER, 1.0)
                 new[k] = np.clip(now, before / 10, before * 10)
         return out
 
@@ -230,24 +237,27 @@ class RandomField:
     def _gathered(self, field):
         return np.stack([(self.down @ v) @ self.across for v in field])
 
-    def improved(self, found, error):
-        """Prior as the data want it, from the posterior's mean and a sample of its error, scale by scale.
+    def improved(self, found, again, drawn):
+        """Prior as the data want it, from the solution and that of a field drawn from this prior, by scale.
 
-        The mean's square is the prior's times the share that the data determine, s²/(s² + n²); the noise n²
-        is the same everywhere and follows from the sample's mean square (MacKay's rule, place by place).
+        A solution's square is in the mean the prior's times the share that the data determine, which the
+        drawn field's solution, of as many steps, has of its prior; the noise is the same everywhere. Where it
+        is small a turn changes little, however much less there is: there the whole scale falls by what
+        many turns would take from it.
 
         Parameters
         ----------
-        found, error : list of ndarray
-            As of `parts`.
+        found, again, drawn : list of ndarray
+            As of `parts`: the data's, and the drawn field as found and as it is.
         """
-        new = [v.improved(f, e) for v, f, e in zip(self.levels, found[:2], error[:2], strict=True)]
+        new = [v.improved(f, g) for v, f, g in zip(self.levels, found[:2], again[:2], strict=True)]
+        error = [g - d for g, d in zip(again, drawn, strict=True)]
         short, n = self.total(new, short=True), SHORT[1]
         coarse = np.empty_like(new[1])
         coarse[:n], coarse[n:] = self._gathered(short) / 4, new[1][n:].sum(0)  # four bins are one
         return RandomField(
             self.grid,
-            [np.sqrt(np.maximum(v, LEAST * m)) for v, m in zip(new, (short, coarse), strict=True)],
+            [np.sqrt(np.maximum(v, LEAST * m + NOTHING)) for v, m in zip(new, (short, coarse), strict=True)],
             self.waves.improved(found[2:4], error[2:4]),
             self.rims,
         )

@@ -1,11 +1,15 @@
 """What the field of the finest structure is about."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection, TableCorrection
+from jwst_hpastrom.distortion.pixelmap import fine_map
 from jwst_hpastrom.distortion.pixelmap.fine_map import FineResiduals, SplineBase, smooth_part
-from jwst_hpastrom.distortion.pixelmap.grid import bin_for
+from jwst_hpastrom.distortion.pixelmap.grid import Grid, bin_for
+from jwst_hpastrom.distortion.pixelmap.random_field import RandomField
 
 
 def test_the_smooth_part_is_that_of_polynomial_and_table_together():
@@ -51,4 +55,23 @@ def test_bins_are_large_where_stars_are_few(pairs, shape, bands, size):
 def test_no_rims_are_looked_for_where_other_filters_have_their_own_tables():
     structure = object.__new__(FineResiduals)
     structure.solved = [None, None]
-    assert structure.rims(None) == ()
+    assert structure.rims(None, None) == ()
+
+
+def test_waves_are_taken_away_before_rims_are_looked_for(monkeypatch):
+    grid, rng = Grid((64, 64), 4, 1), np.random.default_rng(3)
+    prior = RandomField.stationary(grid, np.full((2, 4), 1e-6))
+    parts = prior.parts(prior.noise(rng))
+    x, y = rng.uniform(0, 63, (2, 50))
+    structure = object.__new__(FineResiduals)
+    structure.solved, structure.frames = [(SimpleNamespace(x=x, y=y), None)], [None]
+    structure.keep, structure.bounds, structure.single = [np.ones(50, bool)], [0, 50], np.ones(50)
+    structure.grid, structure.evaluate = grid, grid.bilinear(x, y)
+    wide = prior.waves.total(parts[2:4]) + prior.trend.total(parts[4:5])
+    scales = prior.total(parts) - wide
+    waves, rest = (np.stack([structure.evaluate @ v.ravel() for v in f]) for f in (wide, scales))
+    structure.raw = [waves + rest]
+    monkeypatch.setattr(fine_map.EliminatingWeights, "of_frame", lambda *_: None)
+    monkeypatch.setattr(fine_map, "find_rims", lambda x, y, r, *_: list(r))
+    np.testing.assert_allclose(structure.rims(prior, parts), rest, atol=1e-6)
+    assert np.abs(waves).max() > 1e-3

@@ -157,10 +157,38 @@ def test_a_scale_shorter_than_the_distances_is_not_taken_from_noise():
 def test_wide_terms_that_residuals_do_not_tell_are_left_out():
     rng, grid = np.random.default_rng(6), Grid((512, 512), 8, 1)
     x, y = rng.uniform(0, 511, (2, 4000))
-    field = RandomField.stationary(grid, np.full((2, 4), 1e-6))
+    field = RandomField.stationary(grid, np.full((2, 4), 1.25e-7))
     some, all_of_them = (
         at @ terms for at, terms in (field.wide(0, x, y, np.full(4000, w)) for w in (1e4, 1e12))
     )
     assert 0 < some.shape[1] < 0.8 * all_of_them.shape[1]
     lost = all_of_them[:, 1e4 * np.sum(all_of_them**2, 0) <= 3]
     assert np.sqrt(np.mean(np.sum(lost**2, 1))) < 0.002
+
+
+@pytest.mark.parametrize(("true", "least", "most"), [(0.0, 0.0, 0.005), (0.01, 0.0065, 0.0155)])
+def test_strengths_are_found_in_five_turns(true, least, most):
+    """Begun three times too strong, or with a structure where there is none."""
+    grid, rng, n = Grid((512, 512), 8, 1), np.random.default_rng(8), 600
+    evaluate = grid.bilinear(*rng.uniform(0, 511, (2, n)))
+    power = np.array([0.01, 0.01, 1.0, 0.01])
+    truth, prior = (RandomField.stationary(grid, np.stack([s**2 * power] * 2)) for s in (true, 0.03))
+    waveless = Waves.flat(grid, [0.0, 0.0])
+    truth, prior = (RandomField(grid, [v.deviation for v in f.levels], waveless) for f in (truth, prior))
+
+    def measured(field):
+        parts = field.parts(field.noise(rng))
+        noise = rng.normal(0, 0.012, (2, n))
+        return parts, np.stack([evaluate @ v.ravel() for v in field.total(parts)]) + noise
+
+    def solve(r):
+        return solve_field(prior, evaluate, lambda v: v / 0.012**2, r, tolerance=6e-3)[0]
+
+    r = measured(truth)[1]
+    for _ in range(5):
+        drawn, again = measured(prior)
+        prior = prior.improved(solve(r), solve(again), drawn)
+    typical = prior.typical()
+    assert typical[:2].max() < 0.004
+    assert (typical[2] >= least).all()
+    assert (typical[2] <= most).all()

@@ -5,6 +5,7 @@ import pytest
 
 from jwst_hpastrom.distortion.pixelmap.random_field import Grid, RandomField, solve_field
 from jwst_hpastrom.distortion.pixelmap.rims import Rim, Rims, RimsAtPairs, profile
+from jwst_hpastrom.distortion.pixelmap.waves import Waves
 
 SHAPE = np.array([150.0, 90.0, np.log(50.0), 0.2, 0.4, np.log(0.25)])
 RIM = Rim(SHAPE, (1,), np.array([[0.03, 0.0], [0.0, 0.015]]))
@@ -59,7 +60,8 @@ def test_the_field_with_rims_follows_them():
     r = true.at(x, y) + rng.normal(0, 0.01, (2, x.size))
     gx, gy = np.meshgrid(np.arange(64) * 4 + 1.5, np.arange(48) * 4 + 1.5)
     left = []
-    prior = RandomField.stationary(grid, np.full((2, 4), 1e-6))
+    levels = RandomField.stationary(grid, np.full((2, 4), 1e-6)).levels
+    prior = RandomField(grid, [v.deviation for v in levels], Waves.flat(grid, [1e-6, 1e-6]))
     with_rims = prior.with_rims([RIM])
     at = RimsAtPairs(with_rims.rims, evaluate)
     for one, options in ((prior, {}), (with_rims, {}), (with_rims, {"rims": at, "known": with_rims.known})):
