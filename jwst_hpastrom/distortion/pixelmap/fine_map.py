@@ -30,7 +30,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
     solve_field,
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
-from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights
+from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
 from jwst_hpastrom.distortion.pixelmap.rims import RimsAtPairs
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
@@ -250,13 +250,15 @@ class FineResiduals:
         """
         if len(self.solved) > 1:
             return ()
-        pairs, k = self.solved[0][0], self.keep[0]
+        pairs, k = self.solved[0][0], self.keep[0].copy()
+        some = best_told(pairs.star[k], self.single)
+        k[k] = some
         x, y = pairs.x[k], pairs.y[k]
-        wide = [prior.wide(axis, x, y, self.single) for axis in (0, 1)]
+        wide = [prior.wide(axis, x, y, self.single[some]) for axis in (0, 1)]
         weights = EliminatingWeights.of_frame(self.frames[0], k, wide)
         wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
         left = self.gather(self.raw) - self.at_pairs(prior, wide)
-        rims = find_rims(x, y, left, weights, self.grid.shape, prior.rims.rims)
+        rims = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
         log.info("rims of voids: %d", len(rims))
         return rims
 

@@ -9,7 +9,30 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import block_diag
 
-__all__ = ["EliminatingWeights"]
+__all__ = ["EliminatingWeights", "best_told"]
+
+BLOCK = 1 << 15  # unknowns of the stars at a time, whose products with all wide terms are dense
+MOST = 200_000  # pairs that rims are looked for in: more tell them no better than the solution with all does
+
+
+def best_told(star, weight):
+    """Return which pairs are of the stars that weigh most, `MOST` pairs of them.
+
+    Parameters
+    ----------
+    star : ndarray of int, shape (n,)
+        Of each pair.
+    weight : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    number, weight = np.bincount(star), np.bincount(star, weight)
+    first = np.argsort(-weight, kind="stable")
+    taken = np.zeros(number.size, bool)
+    taken[first[np.cumsum(number[first]) <= MOST]] = True
+    return taken[star]
 
 
 class EliminatingWeights:
@@ -92,7 +115,9 @@ class EliminatingWeights:
         """Inverse normal matrix of the wide terms."""
         terms = block_diag(*self.terms)
         normal = self.back @ (sparse.diags_array(self.weights) @ self.wide) @ terms
-        normal -= self.of_stars @ ((self.gather @ self.wide) @ terms)
+        columns, rows = self.of_stars.tocsc(), self.gather @ self.wide
+        for a in range(0, rows.shape[0], BLOCK):
+            normal -= columns[:, a : a + BLOCK] @ (rows[a : a + BLOCK] @ terms)
         return np.linalg.inv(np.eye(terms.shape[1]) + terms.T @ normal).astype(np.float32)
 
     def __matmul__(self, r):

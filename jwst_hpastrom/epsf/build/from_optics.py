@@ -63,7 +63,8 @@ def learn_from_optics(job, run, library, config):
     before = _held_out(job, now, [_of_half(now, library, h, config) for h in halves])
     learned, by_halves = _learned(job, new, library, config)
     gain, error = positions_gain(before, _held_out(job, new, by_halves), run.star % 2 == 1)
-    better = gain > error if given else gain >= -error  # 0 where too few dithers average anything
+    # no dithers, no evidence: then free field positions stay, which many stars have paid for
+    better = gain > error if given or (free and error == 0) else gain >= -error
     log.info(
         "positions with what is learned from the model of the optics: squared scatter over the dithers less "
         "by %.3g +- %.2g of the errors' squares; taken: %s",

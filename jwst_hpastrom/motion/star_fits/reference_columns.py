@@ -237,7 +237,7 @@ def north_in(ra, dec):
     Examples
     --------
     >>> {name: round(float(v), 1) for name, v in north_in(266.4, -29.0).items()}
-    {'Galactic': 58.6, 'ecliptic': -1.6}
+    {'Galactic': -58.6, 'ecliptic': 1.4}
     """
     here = SkyCoord(ra, dec, unit="deg")
     north = here.directional_offset_by(0 * u.deg, 1 * u.arcsec)

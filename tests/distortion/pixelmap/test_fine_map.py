@@ -64,7 +64,7 @@ def test_waves_are_taken_away_before_rims_are_looked_for(monkeypatch):
     parts = prior.parts(prior.noise(rng))
     x, y = rng.uniform(0, 63, (2, 50))
     structure = object.__new__(FineResiduals)
-    structure.solved, structure.frames = [(SimpleNamespace(x=x, y=y), None)], [None]
+    structure.solved, structure.frames = [(SimpleNamespace(x=x, y=y, star=np.arange(50)), None)], [None]
     structure.keep, structure.bounds, structure.single = [np.ones(50, bool)], [0, 50], np.ones(50)
     structure.grid, structure.evaluate = grid, grid.bilinear(x, y)
     wide = prior.waves.total(parts[2:4]) + prior.trend.total(parts[4:5])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights
+from jwst_hpastrom.distortion.pixelmap import rim_weights
+from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
 
 N = 40
 
@@ -55,3 +56,18 @@ def test_products_of_columns(wide):
 def test_the_diagonal_is_without_the_stars():
     weights, expected = turned(np.random.default_rng(3), wide=False)
     np.testing.assert_allclose(weights.diagonal.ravel(), np.diag(expected), rtol=1e-12)
+
+
+def test_the_stars_are_eliminated_block_by_block(monkeypatch):
+    whole, _ = turned(np.random.default_rng(4))
+    monkeypatch.setattr(rim_weights, "BLOCK", 7)
+    blocks, _ = turned(np.random.default_rng(4))
+    np.testing.assert_allclose(blocks.inner, whole.inner, atol=1e-6)
+
+
+def test_pairs_of_the_stars_that_weigh_most_are_taken_with_all_their_exposures(monkeypatch):
+    star = np.array([0, 1, 2, 0, 1, 2, 3, 1])
+    weight = np.array([1.0, 5.0, 2.0, 1.0, 5.0, 2.0, 9.0, 5.0])
+    for most, stars in ((8, {0, 1, 2, 3}), (6, {1, 2, 3}), (4, {1, 3}), (3, {1})):
+        monkeypatch.setattr(rim_weights, "MOST", most)
+        np.testing.assert_array_equal(best_told(star, weight), np.isin(star, list(stars)))
