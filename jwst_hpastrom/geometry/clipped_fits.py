@@ -257,6 +257,8 @@ def _parted(solve, pairs, how, keep, fitted, root, tiny, off):
 def _larger_kind(z, good, tiny):
     """Return which of residuals (2, n) are of the larger of two kinds, or None; and if that is sure."""
     n = z.shape[1]
+    if n < 2:  # of no two kinds
+        return None, True
     middle, size, _ = _normal(z, np.ones(n), tiny)
     scaled = (z - middle[:, None]) / size[:, None]
     if not (np.any(np.abs(np.mean(scaled**3, axis=1)) > SKEW) or np.any(np.mean(scaled**4, axis=1) < FLAT)):

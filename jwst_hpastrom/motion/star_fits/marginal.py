@@ -122,18 +122,18 @@ def _means(data, grid, weight):
 class _Field:
     """Stars of many epochs, and the grid of systematics that they may have."""
 
-    def __init__(self, fits, t, position, error, names, group, extra, brightness, min_epochs, executor):
+    def __init__(self, fits, measured, names, group, extra, brightness, min_epochs, executor):
+        self.t, self.position, self.error = measured
         self.rows = np.flatnonzero((fits.model >= 0) & (fits.used.sum(1) >= min_epochs))
-        self.fits, self.t, self.executor = fits, t, executor
-        self.position, self.error, self.extra = position, error, extra
-        self.shapes, self.start = _rows(names, np.asarray(group, np.int64), t)
+        self.fits, self.extra, self.executor = fits, extra, executor
+        self.shapes, self.start = _rows(names, np.asarray(group, np.int64), self.t)
         self.bins = np.zeros(fits.model.size, np.int64)
         if self.rows.size:
             self.bins[self.rows] = _bins(
                 None if brightness is None else brightness[self.rows], self.rows.size
             )
             here, used = self.bins[self.rows], fits.used[self.rows]
-            self.typical = [_typical(e[self.rows], used, here) for e in error]
+            self.typical = [_typical(e[self.rows], used, here) for e in self.error]
 
     def __bool__(self):
         return bool(self.rows.size and len(self.shapes))
@@ -185,7 +185,7 @@ def restored(fits, t, position, error, use, **known):
         Measurements to use.
     """
     used = fits.used.copy()
-    field = _Field(fits, t, position, error, **known)
+    field = _Field(fits, (t, position, error), **known)
     if not field or np.array_equal(used[field.rows], use[field.rows]):
         return used
     every = [field.likelihoods(field.jobs(axis, field.rows, used[field.rows])) for axis in (0, 1)]
@@ -261,9 +261,7 @@ def marginalize(
     error is too small. The prior is the field's distribution over a grid of models, amplitudes and time
     scales, per axis and bin of magnitude, by maximum likelihood (`field_prior`).
     """
-    field = _Field(
-        fits, t, position, error, names, group, extra, brightness, min_epochs, executor
-    )  # fmt: skip
+    field = _Field(fits, (t, position, error), names, group, extra, brightness, min_epochs, executor)
     if not field:
         return fits
     rows, k = field.rows, fits.degree + 1

@@ -202,7 +202,7 @@ def fit_motions(
     names = _names(kinematics.models, group)
     settings = _settings(names, kinematics, search, parallax)
 
-    def job(rows):
+    def job(rows, use=use):
         extra = np.zeros((0, 2, 1, 1))
         if known.extra_covariance is not None and len(x):
             extra = np.ascontiguousarray(known.extra_covariance[rows], float)
@@ -211,14 +211,7 @@ def fit_motions(
         return Measurements(t, *data, extra, use[rows], group.astype(np.int64), factors)
 
     chunks = [slice(first, first + search.chunk) for first in range(0, max(len(x), 1), search.chunk)]
-    if executor is None:
-        results = (_run(job(rows), settings) for rows in chunks)
-    else:
-        futures = [executor.submit(_run, job(rows), settings) for rows in chunks]
-        results = (f.result() for f in futures)
-    bar = tqdm(results, total=len(chunks), desc="motions", unit="chunk", disable=None if progress else True)
-    parts = list(bar)
-    joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    joined = _joined([(job(rows), settings) for rows in chunks], executor, progress)
     fits = MotionFits(**joined, degree=settings.degree, has_parallax=parallax)
     if kinematics.models != "auto" or parallax:
         return fits
@@ -227,10 +220,29 @@ def fit_motions(
         "names": names, "group": group, "extra": known.extra_covariance, "brightness": known.brightness,
         "min_epochs": search.min_epochs_models, "executor": executor,
     }  # fmt: skip
+    return _with_the_field(
+        fits, measured, use, lambda *a: _run(job(*a), settings._replace(outlier_sigma=0.0)), field
+    )
+
+
+def _joined(jobs, executor, progress):
+    """Return the results of `_run` of all chunks together."""
+    if executor is None:
+        results = (_run(*job) for job in jobs)
+    else:
+        futures = [executor.submit(_run, *job) for job in jobs]
+        results = (f.result() for f in futures)
+    bar = tqdm(results, total=len(jobs), desc="motions", unit="chunk", disable=None if progress else True)
+    parts = list(bar)
+    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+
+def _with_the_field(fits, measured, use, fit, field):
+    """Return the fits with what the field's systematics say of measurements that count, and of motions."""
     use = restored(fits, *measured, use, **field)
     again = np.flatnonzero((use & ~fits.used).any(1))
     if again.size:
-        for name, values in _run(job(again), settings._replace(outlier_sigma=0.0)).items():
+        for name, values in fit(again, use).items():
             getattr(fits, name)[again] = values
     return marginalize(fits, *measured, **field)
 
