@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 __all__ = ["EliminatingWeights", "best_told"]
 
 BLOCK = 1 << 15  # unknowns of the stars at a time, whose products with all wide terms are dense
-MOST = 200_000  # pairs that rims are looked for in: more tell them no better than the solution with all does
+MOST = 60_000  # pairs that rims are looked for in: more cost time; the solution itself has all
 
 
 def best_told(star, weight):
