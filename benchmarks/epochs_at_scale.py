@@ -25,6 +25,24 @@ ROLLS = (10.0, 200.0, 107.0, 300.0, 60.0, 46.0)
 FIRST, LAST = 2022.3, 2025.2
 
 
+def on_detector(exposure):
+    """True positions and magnitudes of an exposure's stars that are not at the edges."""
+    x, y, mag = (np.asarray(exposure.truth[c], float) for c in ("x", "y", "mag"))
+    k = (x > 5) & (x < 2042) & (y > 5) & (y < 2042)
+    return x[k], y[k], mag[k]
+
+
+def star_list(rng, exposure, x, y, mag, flags):
+    """Star list of these positions, with noise of known errors."""
+    error = np.interp(mag, MAGS, ERRORS)
+    x, y = (v + rng.normal(size=v.size) * error for v in (x, y))
+    table = Table({"x": x, "y": y, "x_err": error, "y_err": error}, meta=dict(exposure.meta))
+    table["mag"] = mag + rng.normal(0, 0.004, mag.size)
+    table["mag_err"], table["qfit"], table["flags"] = 0.004, 0.02, flags
+    table["ra"], table["dec"] = exposure.to_sky(x, y)
+    return table
+
+
 def make_lists(rng, n_epochs, n_exposures, n_stars):
     """Star lists by epoch, the truth, and a catalog like Gaia's of the 200 brightest stars."""
     from jwst_hpastrom.columns import Flag
@@ -39,17 +57,9 @@ def make_lists(rng, n_epochs, n_exposures, n_stars):
         )  # fmt: skip
         lists = []
         for exposure in field.exposures:
-            x, y, mag = (np.asarray(exposure.truth[c], float) for c in ("x", "y", "mag"))
-            k = (x > 5) & (x < 2042) & (y > 5) & (y < 2042)
-            x, y, mag = x[k], y[k], mag[k]
-            error = np.interp(mag, MAGS, ERRORS)
-            x, y = (v + rng.normal(size=v.size) * error for v in (x, y))
-            table = Table({"x": x, "y": y, "x_err": error, "y_err": error}, meta=dict(exposure.meta))
-            table["mag"] = mag + rng.normal(0, 0.004, mag.size)
+            x, y, mag = on_detector(exposure)
             # these positions have nothing of their neighbors' light, as where fits subtract them
-            table["mag_err"], table["qfit"], table["flags"] = 0.004, 0.02, int(Flag.SUBTRACTED)
-            table["ra"], table["dec"] = exposure.to_sky(x, y)
-            lists.append(table)
+            lists.append(star_list(rng, exposure, x, y, mag, int(Flag.SUBTRACTED)))
         epochs.append(lists)
     stars = field.stars
     g = np.argsort(np.asarray(stars["mag"]))[:200]

@@ -15,11 +15,9 @@ import time
 import warnings
 
 import numpy as np
-from astropy.table import Table
+from epochs_at_scale import on_detector, star_list
 
 VISITS = ((2022.33, 10.0), (2023.60, 107.0), (2025.20, 46.0))  # years, rolls
-#: instrumental magnitudes, and position errors there in pixels
-MAGS, ERRORS = (-9.0, -7.5, -6.5, -5.5, -4.7, -4.0), (0.0013, 0.0014, 0.002, 0.0031, 0.0047, 0.0065)
 CENTER, HALF = 1023.0, 1024.0
 #: yearly changes of scale, x stretched against y, and skew, pixels at the edge
 CHANGES = ((0.0, 0.0, 0.0), (2e-5 * HALF, 0.005, -0.005))
@@ -60,18 +58,10 @@ def make_lists(seed, rates, n_stars, n_exposures):
         )  # fmt: skip
         corrected = in_pixels(field)
         for exposure in field.exposures:
-            x, y, mag = (np.asarray(exposure.truth[c], float) for c in ("x", "y", "mag"))
-            inside = (x > 5) & (x < 2042) & (y > 5) & (y < 2042)
-            x, y, mag = x[inside], y[inside], mag[inside]
-            error = np.interp(mag, MAGS, ERRORS)
+            x, y, mag = on_detector(exposure)
             if np.any(rate):
                 x, y = moved(corrected, x, y, (year - middle) * rate)
-            x, y = (c + rng.normal(size=c.size) * error for c in (x, y))
-            table = Table({"x": x, "y": y, "x_err": error, "y_err": error}, meta=dict(exposure.meta))
-            table["mag"] = mag + rng.normal(0, 0.004, mag.size)
-            table["mag_err"], table["qfit"], table["flags"] = 0.004, 0.02, 0
-            table["ra"], table["dec"] = exposure.to_sky(x, y)
-            lists.append(table)
+            lists.append(star_list(rng, exposure, x, y, mag, 0))
     return lists, corrected
 
 

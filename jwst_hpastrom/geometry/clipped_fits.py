@@ -263,8 +263,9 @@ def _larger_kind(z, good, tiny):
     scaled = (z - middle[:, None]) / size[:, None]
     if not (np.any(np.abs(np.mean(scaled**3, axis=1)) > SKEW) or np.any(np.mean(scaled**4, axis=1) < FLAT)):
         return None, True
-    some = z[:, :: max(n // ENOUGH, 1)]
-    starts = [good[:: max(n // ENOUGH, 1)], *(_two_means(c) for c in some)]
+    step = max(n // ENOUGH, 1)
+    some = z[:, ::step]
+    starts = [good[::step], *(_two_means(c) for c in some)]
     found = [_mixture(some, start, tiny) for start in starts if 2 <= start.sum() <= start.size - 2]
     if not found:
         return None, True
@@ -272,8 +273,9 @@ def _larger_kind(z, good, tiny):
     (middle, size), (others, width) = parts
     apart = np.max(np.abs(middle - others) / np.sqrt(0.5 * (size**2 + width**2)))
     gain = 2 * (either - float(_normal(some, np.ones(some.shape[1]), tiny)[2].sum()))
-    if apart < APART or gain < GAIN or min(share, 1 - share) < LEAST_KIND:
-        return None, apart < MAYBE_APART or gain < MAYBE_GAIN or min(share, 1 - share) < LEAST_KIND
+    negligible = min(share, 1 - share) < LEAST_KIND
+    if negligible or apart < APART or gain < GAIN:
+        return None, negligible or apart < MAYBE_APART or gain < MAYBE_GAIN
     first = np.log(share) + _density(z, *parts[0]) > np.log(1 - share) + _density(z, *parts[1])
     return (first if share >= 0.5 else ~first), True
 

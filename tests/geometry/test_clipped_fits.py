@@ -9,14 +9,18 @@ from jwst_hpastrom.geometry.clipped_fits import _larger_kind
 NOISE = 0.01
 
 
+def pairs(seed, n):
+    """Places of pairs, and noise of either axis."""
+    rng = np.random.default_rng(seed)
+    return *rng.uniform(0, 2048, (2, n)), rng.normal(0, NOISE, (2, n))
+
+
 def offsets(fit, shift, share, n=400, seeds=20):
     """Errors of a fit's middle in units of the noise's share, and how many wrong pairs each kept."""
     d, wrong = [], []
     for seed in range(seeds):
-        rng = np.random.default_rng([seed, n])
-        x, y = rng.uniform(0, 2048, (2, n))
+        x, y, noise = pairs([seed, n], n)
         bad = np.arange(n) < share * n
-        noise = rng.normal(0, NOISE, (2, n))
         found = fit(x, y, x + noise[0] + shift * NOISE * bad, y + noise[1])
         d.append((found.transform.forward(1024.0, 1024.0)[0] - 1024.0) / (NOISE / np.sqrt(n * (1 - share))))
         wrong.append(found.keep[bad].sum())
@@ -35,10 +39,8 @@ def test_two_pairs_in_five_that_are_wrong_alike_are_left_out(fit, shift):
 def test_wrong_pairs_among_few_are_left_out_or_told(n, share):
     """They tilt the fit to all of them, so that none stands out of it; other starts find the majority."""
     for seed in range(30):
-        rng = np.random.default_rng([seed, n])
-        x, y = rng.uniform(0, 2048, (2, n))
+        x, y, noise = pairs([seed, n], n)
         bad = np.arange(n) < share * n
-        noise = rng.normal(0, NOISE, (2, n))
         fit = fit_linear(x, y, x + noise[0] + 20 * NOISE * bad, y + noise[1])
         assert not fit.keep[bad].any(), seed
         assert fit.keep[~bad].mean() > 0.8
@@ -51,8 +53,7 @@ def test_two_dozen_pairs_are_right_or_told(n, share):
     z, divided, good = [], 0, 0
     for seed in range(40):
         rng = np.random.default_rng([seed, n])
-        x, y = rng.uniform(0, 2048, (2, n))
-        noise = rng.normal(0, NOISE, (2, n))
+        x, y, noise = pairs(rng, n)
         good += fit_linear(x, y, x + noise[0], y + noise[1]).divided
         noise[0] += 20 * NOISE * (rng.uniform(size=n) < share)
         fit = fit_linear(x, y, x + noise[0], y + noise[1])
@@ -72,10 +73,8 @@ def test_pairs_that_are_wrong_by_few_errors_are_parted_from_the_others_or_told(n
     """Clipping at 4.2 errors keeps some of them, all on one side; a mixture parts them in the middle."""
     z, wrong, divided = [], [], 0
     for seed in range(12):
-        rng = np.random.default_rng([seed, n])
-        x, y = rng.uniform(0, 2048, (2, n))
+        x, y, noise = pairs([seed, n], n)
         bad = np.arange(n) < share * n
-        noise = rng.normal(0, NOISE, (2, n))
         fit = fit_linear(x, y, x + noise[0] + shift * NOISE * bad, y + noise[1])
         divided += fit.divided
         if not fit.divided:
@@ -90,9 +89,7 @@ def test_pairs_that_are_wrong_by_few_errors_are_parted_from_the_others_or_told(n
 @pytest.mark.parametrize("by", [3.0, 8.0])
 def test_equal_halves_are_told_and_stay(by):
     for seed in range(8):
-        rng = np.random.default_rng(seed)
-        x, y = rng.uniform(0, 2048, (2, 400))
-        noise = rng.normal(0, NOISE, (2, 400))
+        x, y, noise = pairs(seed, 400)
         noise[0] += by * NOISE * np.repeat([-1.0, 1.0], 200)
         fit = fit_linear(x, y, x + noise[0], y + noise[1])
         assert fit.divided
@@ -113,9 +110,7 @@ def test_wide_and_skewed_residuals_are_one_kind(n):
 @pytest.mark.parametrize("n_bad", [18, 20])
 def test_two_kinds_of_pairs_nearly_as_many_are_told(n_bad):
     for seed in range(10):
-        rng = np.random.default_rng(seed)
-        x, y = rng.uniform(0, 2048, (2, 40))
-        noise = rng.normal(0, NOISE, (2, 40))
+        x, y, noise = pairs(seed, 40)
         good = fit_linear(x, y, x + noise[0], y + noise[1])
         noise[0, :n_bad] += 20 * NOISE
         assert fit_linear(x, y, x + noise[0], y + noise[1]).divided
@@ -124,10 +119,8 @@ def test_two_kinds_of_pairs_nearly_as_many_are_told(n_bad):
 
 def test_halves_that_differ_have_no_majority():
     for seed in range(5):
-        rng = np.random.default_rng(seed)
-        x, y = rng.uniform(0, 2048, (2, 400))
+        x, y, noise = pairs(seed, 400)
         side = np.repeat([-1.0, 1.0], 200)
-        noise = rng.normal(0, NOISE, (2, 400))
         fit = fit_linear(x, y, x + noise[0] + 8 * NOISE * side, y + noise[1])
         assert fit.keep.mean() > 0.95
         error = np.sqrt(fit.variance(np.array([1024.0]), np.array([1024.0]))[0, 0])
