@@ -134,7 +134,7 @@ class FineResiduals:
     """
 
     def __init__(self, solved, grid, *, prior=True):
-        self.solved, self.grid, self.prior = solved, grid, prior
+        self.solved, self.grid, self.prior, self.unseen = solved, grid, prior, None
         self.frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
         self.keep = [f.w > 0 for f in self.frames]
         self.bases = [_base(r.correction, first=k == 0) for k, (_, r) in enumerate(solved)]
@@ -198,6 +198,8 @@ class FineResiduals:
         """
         parts = prior.parts(prior.noise(rng))
         total, left, bases, own = prior.total(parts), [], [], None
+        if self.unseen is not None:
+            total = total + self.grid.upright(self.unseen.draw(rng, self.grid))
         for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
             stars, noise = frame.simulate_both(rng)
@@ -258,7 +260,7 @@ class FineResiduals:
         weights = EliminatingWeights.of_frame(self.frames[0], k, wide)
         wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
         left = self.gather(self.raw) - self.at_pairs(prior, wide)
-        rims = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
+        rims, self.unseen = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
         log.info("rims of voids: %d", len(rims))
         return rims
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jwst.datamodels import ModelLibrary
 
+from jwst_hpastrom.errors import MixedExposuresError
 from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.calibrations.by_detector import group_name
 from jwst_hpastrom.io.exposures.beams import read_beam
@@ -16,17 +17,16 @@ log = logging.getLogger("stpipe.hpastrom.steps")
 
 
 def _beams(members, force):
-    """Members by (detector, filter), in the order of the first of each; those unknown join the first.
-
-    All are one group where a detector has several filters, which is a mistake that the Steps name.
-    """
+    """Members by (detector, filter), in the order of the first of each; those unknown join the first."""
     groups = {}
     for member in members:
         groups.setdefault(tuple(sorted(read_beam(member, force=force).items())), []).append(member)
     unknown = groups.pop((), [])
-    detectors = [dict(beam)["detector"] for beam in groups]
-    if not groups or len(set(detectors)) < len(detectors):
+    if not groups:
         return [({}, list(members))]
+    for detector in {dict(beam)["detector"] for beam in groups}:
+        of_it = [b for b in map(dict, groups) if b["detector"] == detector]
+        MixedExposuresError.unless_same(of_it, "filter", do=f"take the filters of {detector} one by one")
     out = [(dict(beam), found) for beam, found in groups.items()]
     if unknown:  # whatever is wrong with them is said where they are read
         first = {id(m) for m in (*out[0][1], *unknown)}

@@ -72,6 +72,6 @@ def test_waves_are_taken_away_before_rims_are_looked_for(monkeypatch):
     waves, rest = (np.stack([structure.evaluate @ v.ravel() for v in f]) for f in (wide, scales))
     structure.raw = [waves + rest]
     monkeypatch.setattr(fine_map.EliminatingWeights, "of_frame", lambda *_: None)
-    monkeypatch.setattr(fine_map, "find_rims", lambda x, y, r, *_: list(r))
+    monkeypatch.setattr(fine_map, "find_rims", lambda x, y, r, *_: (list(r), None))
     np.testing.assert_allclose(structure.rims(prior, parts), rest, atol=1e-6)
     assert np.abs(waves).max() > 1e-3
