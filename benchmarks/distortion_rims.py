@@ -8,7 +8,8 @@ stripes, one oval of 520 × 330 pixels and nine smaller ones, whose displacement
 solution's model. Prints root mean squares of the correction's error (a linear map taken out) in x and y,
 what is stated, and CPU seconds: without and with rims, and told the voids (the lists without them),
 which is as well as any search could do; and how many rims are found where there are no voids. With rims it
-prints the same on the rims of voids that were found, of those that were not, and elsewhere; and
+prints the same on the rims of voids that were found, of those that were not, elsewhere, and where the stated
+errors are largest; and
 the log evidence that each void's true ellipse is expected to gain from these stars: a search needs
 `least_gain`, and sees no void below. Last, the log evidence of all rims that were found, and of the true
 ellipses that gain more than that, less it each: where the former is the larger one, no search that goes by
@@ -129,6 +130,8 @@ def row(name, true, lists, reference, rims=()):
     a, b = fit_linear(u, v, x + dx, y + dy, parameters=6, sigma=None).transform.inverse(x + dx, y + dy)
     off, stated = np.stack([u - a, v - b]), np.stack(correction.error(x, y))
     parts = [(f"{name}, {len(rims)} rims", np.isfinite(x)), *(zones(true, rims, x, y) if len(rims) else ())]
+    size = np.hypot(*stated)
+    parts += [("largest stated 5 %", size > np.quantile(size, 0.95))]
     for part, k in parts:
         rms = np.sqrt(np.mean(np.concatenate([off, stated])[:, k] ** 2, axis=1))
         print("{:24s} {:5.3f} {:8.4f} {:8.4f} {:8.4f} {:8.4f} {:6.0f}".format(part, k.mean(), *rms, spent))

@@ -10,8 +10,9 @@ from jwst_hpastrom.errors import MixedExposuresError
 from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.calibrations.by_detector import group_name
 from jwst_hpastrom.io.exposures.beams import read_beam
+from jwst_hpastrom.io.files.writing import atomic_path
 
-__all__ = ["divide", "sub_associations"]
+__all__ = ["divide", "join_catfiles", "sub_associations"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -89,3 +90,22 @@ def sub_associations(association, folder, *, force=False):
         path = write_association(Path(folder) / f"{name}_asn.json", name, members)
         out.append(read_association(path))
     return out
+
+
+def join_catfiles(folder, product, parts):
+    """Write the catfile of all detectors and filters from those of each: ``tweakreg`` takes one.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    product : str
+        Of the whole: ``PRODUCT_catfile.txt``.
+
+    parts : sequence of str
+        Products of the groups.
+    """
+    paths = [Path(folder) / f"{name}_catfile.txt" for name in parts]
+    lines = [line for p in paths if p.exists() for line in p.read_text().splitlines() if line[:1] != "#"]
+    with atomic_path(Path(folder) / f"{product}_catfile.txt") as path:
+        path.write_text("".join(f"{line}\n" for line in lines))
