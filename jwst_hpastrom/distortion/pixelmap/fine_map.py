@@ -261,7 +261,6 @@ class FineResiduals:
         wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
         left = self.gather(self.raw) - self.at_pairs(prior, wide)
         rims, self.unseen = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
-        log.info("rims of voids: %d", len(rims))
         return rims
 
     def reweigh(self, prior, found):

@@ -4,6 +4,7 @@ The evidence of a rim is the marginal likelihood with its coefficients integrate
 ellipse at the maximum. Circles of some sizes are tried everywhere by convolutions, the best is refined.
 """
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from jwst_hpastrom.distortion.pixelmap._rim_kernels import refine_rim, rim_evide
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, profile
 
 __all__ = ["Unseen", "find_rims", "least_gain"]
+
+log = logging.getLogger("stpipe.hpastrom.distortion")
 
 #: a term of the series needs this gain
 TERM_GAIN = 2.0
@@ -256,19 +259,21 @@ class _Circles:
     def unseen(self, left, width, found):
         """Mean squares of what circles add that are there or not, by their odds, (2, ny, nx).
 
-        There are taken to be as many, and one more, as were ``found``, anywhere and of any size; at one
-        place there is one at most.
+        At one place there is one at most. Before the residuals are asked there are taken to be one more than
+        were ``found``, anywhere and of any size.
         """
         fits, rate = list(self._fits(left, width)), (found + 1) / (SIZES * np.prod(self.size))
         odds = [rate * np.exp(np.minimum(gain, SURE)) for gain, _ in fits]
-        total, out = sum(odds), np.zeros((2, *self.size))
+        total, out, number = sum(odds), np.zeros((2, *self.size)), 0.0
         for radius, own, (_, axes), (*_, products, _) in zip(self.radii, odds, fits, self.known, strict=True):
             near = 2 * int(radius / BIN) + 1
             share = own / (1.0 + near**2 * uniform_filter(total, near, mode="constant"))
+            number += share.sum()
             for k, (u, v, *covariance) in enumerate(axes):
                 squares = zip((u * u, u * v, v * v), covariance, (1.0, 2.0, 1.0), products, strict=True)
                 image = sum(f * rfft2(share * (m + c), self.padded) * p for m, c, f, p in squares)
                 out[k] += np.maximum(self._back(image), 0.0)
+        log.info("rims of voids: %d, and some %.1f that noise hides", found, number)
         return out
 
 
