@@ -341,6 +341,8 @@ def find_rims(x, y, r, weights, shape, known=()):
             refused.clear()
     if len(search.rims) > kept:
         _refine_all(search)
+    if len(search.rims) >= MOST:
+        log.info("no more than %d rims of voids are looked for", MOST)
     unseen = search.circles.unseen(search.left(), search.width()[0], len(search.rims))
     return search.rims, Unseen(unseen)
 
