@@ -1,17 +1,19 @@
 """What the joint distortion of one NIRCam visit errs by, with and without rims of voids.
 
-    python benchmarks/distortion_rims.py [--seeds 1] [--stars 1500] [--exposures 4]
+    python benchmarks/distortion_rims.py [--seeds 0 …] [--stars 1500] [--exposures 4] [--rows WITHOUT …]
 
 Star lists of one detector (0.031 arcsec a pixel, dithers of 6 arcsec, measurement errors 0.004 to 0.03
 pixel, a catalog of 1.5 mas) with the fine structure of the package's simulation: waves, amplifiers'
 stripes, one oval of 520 × 330 pixels and nine smaller ones, whose displacement is not that of the
 solution's model. Prints root mean squares of the correction's error (a linear map taken out) in x and y,
 what is stated, and CPU seconds: without and with rims, and told the voids (the lists without them),
-which is as well as any search could do. With rims it prints the log evidence that each void's true ellipse
-is expected to gain from these stars, too: a search that tries hundreds of thousands of ellipses needs 16, and
-sees no void below. Last, the log evidence of all rims that were found, and of the true ellipses that gain
-more than 16, less 16 each: where the former is the larger one, no search that goes by the stars ends at the
-voids themselves.
+which is as well as any search could do; and how many rims are found where there are no voids. With rims it
+prints the same on the rims of voids that were found, of those that were not, elsewhere, and where the stated
+errors are largest; and
+the log evidence that each void's true ellipse is expected to gain from these stars: a search needs
+`least_gain`, and sees no void below. Last, the log evidence of all rims that were found, and of the true
+ellipses that gain more than that, less it each: where the former is the larger one, no search that goes by
+the stars ends at the voids themselves.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from astropy.table import Table
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.distortion.pixelmap import fine_map
-from jwst_hpastrom.distortion.pixelmap.rim_search import LEAST_GAIN
+from jwst_hpastrom.distortion.pixelmap.rim_search import least_gain
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, profile
 from jwst_hpastrom.geometry import TangentPlane, fit_linear
 from jwst_hpastrom.simulation.camera import FineStructure
@@ -78,33 +80,46 @@ def gained(x, y, r, weights, ellipses, size=COEFFICIENT):
     return 0.5 * size**2 * right @ np.linalg.solve(whole, right) - 0.5 * np.linalg.slogdet(whole)[1]
 
 
-def seen(true, found):
+def seen(true, search, found):
     """The search of `build_fine_map`, and before it what each void's true ellipse would gain."""
 
     def find(x, y, r, weights, shape, known=()):
-        voids = []
+        voids, least = [], least_gain(shape)
         for cx, cy, a, b, angle, strength in true.voids if known else ():
             one, whole = copy(true), copy(true)
             one.void_pix, whole.voids = 0.0, [(cx, cy, a, b, angle, strength)]
             moved = np.stack(whole.forward(x, y)) - np.stack(one.forward(x, y))
             ellipse = (cx, cy, 0.5 * np.log(a * b), 0.5 * np.log(a / b), angle, np.log(0.3))
             gain = gained(x, y, moved, weights, [(ellipse, (1,))])
-            voids += [(ellipse, (1,))] if gain > LEAST_GAIN else []
+            voids += [(ellipse, (1,))] if gain > least else []
             print(f"  void at {cx:5.0f} {cy:5.0f}, {a:4.0f} x {b:4.0f} px: gain {gain:7.1f}")
-        rims = found(x, y, r, weights, shape, known)
+        rims, unseen = search(x, y, r, weights, shape, known)
+        found[:] = rims
         for rim in rims if known else ():
             print("  rim  at {:5.0f} {:5.0f}, {:4.0f} px".format(*rim.shape[:2], np.exp(rim.shape[2])))
         if known:
             each = ([(v.shape, v.orders) for v in rims], voids)
-            total = [gained(x, y, r, weights, e) - LEAST_GAIN * len(e) for e in each]
+            total = [gained(x, y, r, weights, e) - least * len(e) for e in each]
             print("  log evidence of the rims found {:.0f}, of these voids {:.0f}".format(*total))
-        return rims
+        return rims, unseen
 
     return find
 
 
-def row(name, true, lists, reference):
-    """Solve and print one row."""
+def zones(true, rims, x, y):
+    """Name and places of voids' rims that were found, of those that were not, and of the rest."""
+    near = np.zeros((2, x.size), bool)
+    for cx, cy, a, b, angle, _ in true.voids if true.void_pix else ():
+        (u, v), (c, s) = (x - cx, y - cy), (np.cos(angle), np.sin(angle))
+        r = np.hypot((u * c + v * s) / a, (v * c - u * s) / b)
+        known = any(np.hypot(rim.shape[0] - cx, rim.shape[1] - cy) < 0.5 * min(a, b) for rim in rims)
+        near[0 if known else 1] |= (r > 0.5) & (r < 1.25)
+    near[1] &= ~near[0]
+    return zip(("rims found", "not found", "elsewhere"), (*near, ~near.any(0)), strict=True)
+
+
+def row(name, true, lists, reference, rims=()):
+    """Solve and print one row, and one of each zone where there were rims to be found."""
     start = time.process_time()
     correction = solve_distortion(lists, reference, method="joint").correction
     spent = time.process_time() - start
@@ -113,32 +128,36 @@ def row(name, true, lists, reference):
     dx, dy = true.forward(x, y)
     u, v = correction.forward(x, y)
     a, b = fit_linear(u, v, x + dx, y + dy, parameters=6, sigma=None).transform.inverse(x + dx, y + dy)
-    stated = [np.sqrt(np.mean(e**2)) for e in correction.error(x, y)]
-    print("{:16s} {:8.4f} {:8.4f} {:8.4f} {:8.4f} {:6.0f}".format(
-        name, np.std(u - a), np.std(v - b), *stated, spent))  # fmt: skip
+    off, stated = np.stack([u - a, v - b]), np.stack(correction.error(x, y))
+    parts = [(f"{name}, {len(rims)} rims", np.isfinite(x)), *(zones(true, rims, x, y) if len(rims) else ())]
+    size = np.hypot(*stated)
+    parts += [("largest stated 5 %", size > np.quantile(size, 0.95))]
+    for part, k in parts:
+        rms = np.sqrt(np.mean(np.concatenate([off, stated])[:, k] ** 2, axis=1))
+        print("{:24s} {:5.3f} {:8.4f} {:8.4f} {:8.4f} {:8.4f} {:6.0f}".format(part, k.mean(), *rms, spent))
 
 
 def main():
-    """Solve each field three times."""
+    """Solve each field four times."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--stars", type=int, default=1500)
     parser.add_argument("--exposures", type=int, default=4)
+    cases = {"without": (0.05, False), "with": (0.05, True), "told": (0.0, False), "none": (0.0, True)}
+    parser.add_argument("--rows", nargs="+", choices=list(cases), default=list(cases))
     a = parser.parse_args()
     turns, search = fine_map.RIM_TURNS, fine_map.find_rims
-    print("                        x        y stated x stated y    CPU")
-    for seed in range(a.seeds):
+    print("                         area        x        y stated x stated y    CPU")
+    for seed in a.seeds:
         true = FineStructure(np.random.default_rng(seed), np.random.default_rng(seed + 100), filter_pix=0.05)
-        for name, void, looked_for in (
-            ("without", 0.05, ()),
-            ("with rims", 0.05, turns),
-            ("voids told", 0.0, ()),
-        ):
-            true.void_pix, fine_map.RIM_TURNS = void, looked_for
-            fine_map.find_rims = seen(true, search)
-            row(f"{seed} {name}", true, *visit(np.random.default_rng(seed + 10), true, a.stars, a.exposures))
+        for name in a.rows:
+            true.void_pix, looked_for = cases[name]
+            fine_map.RIM_TURNS, found = turns if looked_for else (), []
+            fine_map.find_rims = seen(true, search, found)
+            lists, reference = visit(np.random.default_rng(seed + 10), true, a.stars, a.exposures)
+            row(f"{seed} {name}", true, lists, reference, found)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf import resampling
 from jwst_hpastrom.epsf.kernels import spline
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
-from jwst_hpastrom.instrument import detector_of
+from jwst_hpastrom.instrument import INSTRUMENTS, detector_name, detector_of, instrument_of
 
 __all__ = ["EPSFLibrary"]
 
@@ -240,7 +240,10 @@ class EPSFLibrary(Displayed):
         What the library or `~jwst_hpastrom.instrument` does not know is not compared.
         """
         mine, theirs = ((detector_of(m), m.get("filter")) for m in (self.meta, meta))
-        foreign = theirs[0] and str(self.meta.get("detector", "")).upper().startswith(OTHER_CAMERAS)
+        camera = detector_name(self.meta.get("detector"))
+        foreign = theirs[0] and (
+            camera.startswith(OTHER_CAMERAS) or (camera in INSTRUMENTS and camera != instrument_of(meta))
+        )
         for k, (key, where) in enumerate((("detector", "on"), ("filter", "in"))):
             if (mine[k] and theirs[k] and mine[k] != theirs[k]) or (key == "detector" and foreign):
                 raise BadReferenceFileError(

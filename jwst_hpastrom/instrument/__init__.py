@@ -4,6 +4,7 @@ from jwst_hpastrom.instrument.beam import Beam, identify
 from jwst_hpastrom.instrument.imagers import ALIASES, FRAME, INSTRUMENTS, Detector, Filter, Instrument
 from jwst_hpastrom.instrument.metadata import (
     amplifiers,
+    detector_name,
     detector_of,
     filter_of,
     instrument_of,
@@ -24,6 +25,7 @@ __all__ = [
     "Filter",
     "Instrument",
     "amplifiers",
+    "detector_name",
     "detector_of",
     "filter_of",
     "identify",

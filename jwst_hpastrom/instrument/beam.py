@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from jwst_hpastrom.errors import MissingDataError, UnsupportedExposureError
-from jwst_hpastrom.instrument.imagers import ALIASES, INSTRUMENTS, Instrument
-from jwst_hpastrom.instrument.metadata import keyword
+from jwst_hpastrom.instrument.imagers import INSTRUMENTS, Instrument
+from jwst_hpastrom.instrument.metadata import detector_name, keyword
 
 __all__ = ["Beam", "identify"]
 
@@ -74,7 +74,7 @@ def _imager(instrument, exp_type, force, file):
 
 def _detector(known, instrument, detector, force, file):
     """The detector's row; None for one that may be the instrument's all the same."""
-    row = known.detectors.get(ALIASES.get(detector, detector))
+    row = known.detectors.get(detector_name(detector))
     elsewhere = any(detector in i.detectors for i in INSTRUMENTS.values())
     if row is None and known.detectors and (elsewhere or not force):
         raise UnsupportedExposureError(
@@ -127,7 +127,7 @@ def identify(
         raise MissingDataError(
             "no keyword FILTER", "the header of a JWST exposure", "correct the header", file
         )
-    detector = ALIASES.get(detector, detector) if row else detector  # one name in all products
+    detector = detector_name(detector) if row else detector  # one name in all products
     name = next((n for n in (pupil, wheel) if n[:1] == "F" and n[1:2].isdigit()), "")
     if known.unfiltered:  # no wheels: what FILTER says contradicts the instrument, or is only a name
         strange = [n for n in (wheel, pupil) if n and (n == name or _element(n) != n)]

@@ -11,6 +11,7 @@ from jwst_hpastrom.instrument.imagers import ALIASES, FRAME, INSTRUMENTS, Detect
 
 __all__ = [
     "amplifiers",
+    "detector_name",
     "detector_of",
     "filter_of",
     "instrument_of",
@@ -43,11 +44,24 @@ def detector_of(meta: Mapping[str, Any]) -> Detector | None:
     >>> detector_of({"instrument": "NIRCAM", "detector": "NRCB5"}).scale
     0.063
     """
-    instrument, name = keyword(meta.get("instrument")), keyword(meta.get("detector"))
+    instrument, name = keyword(meta.get("instrument")), detector_name(meta.get("detector"))
     rows = {n: d for key, i in INSTRUMENTS.items() if instrument in ("", key) for n, d in i.detectors.items()}
     if not name and instrument and len(rows) == 1:
         return next(iter(rows.values()))
-    return rows.get(ALIASES.get(name, name))
+    return rows.get(name)
+
+
+def detector_name(value: Any) -> str:
+    """Name of a detector, of the names that it goes by the one that headers have.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.instrument import detector_name
+    >>> detector_name("nrca5"), detector_name("NRCALONG"), detector_name("WFC3IR")
+    ('NRCALONG', 'NRCALONG', 'WFC3IR')
+    """
+    name = keyword(value)
+    return ALIASES.get(name, name)
 
 
 def instrument_of(meta: Mapping[str, Any]) -> str:
@@ -59,8 +73,8 @@ def instrument_of(meta: Mapping[str, Any]) -> str:
     >>> instrument_of({"detector": "NRCB1"}), instrument_of({})
     ('NIRCAM', 'NIRISS')
     """
-    name = keyword(meta.get("detector"))
-    owner = next((key for key, i in INSTRUMENTS.items() if ALIASES.get(name, name) in i.detectors), "NIRISS")
+    name = detector_name(meta.get("detector"))
+    owner = next((key for key, i in INSTRUMENTS.items() if name in i.detectors), "NIRISS")
     return keyword(meta.get("instrument")) or owner
 
 

@@ -70,11 +70,16 @@ class HPStep(Members, Resources, Verdicts, Manifests, ErrorsByCause, Step):
                 self.evidence, self._told = None, frozenset()
                 result = self.run_step(group)
                 self.judge(group.product)
+            if len(groups) > 1:
+                self.join(inputs, [group.product for _, group in groups])
             return inputs.returned if len(groups) > 1 else result
 
     def run_step(self, inputs):
         """Do the work; return a Table or None given paths, ``inputs.returned`` given models."""
         raise NotImplementedError
+
+    def join(self, inputs, parts):
+        """Write what is of all detectors and filters, after the products ``parts`` of each."""
 
     def reading(self):
         """Return the parameters of `~jwst_hpastrom.io.read_exposure` that all Steps have."""

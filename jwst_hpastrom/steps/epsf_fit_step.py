@@ -24,6 +24,7 @@ from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._exposure_fit import fit_exposure, remove_products
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps.pipeline.inputs import check_names
+from jwst_hpastrom.steps.products.groups import join_catfiles
 from jwst_hpastrom.steps.products.manifests import fit_inputs
 
 __all__ = ["EPSFFitStep"]
@@ -104,6 +105,10 @@ class EPSFFitStep(HPStep):
             self.finish(run, inputs, self.output_path(inputs.product, "epsf_fit_quality", "ecsv"))
             self.write_quality(inputs.product, quality)  # last: it vouches for the rest
         return inputs.returned if inputs.in_memory else quality
+
+    def join(self, inputs, parts):
+        """Write one catfile of all detectors and filters."""
+        join_catfiles(self.output_folder(), inputs.product, parts)
 
     def _tell_early(self, row):
         """Say at once what spoils an exposure."""

@@ -21,7 +21,7 @@ from jwst_hpastrom.steps.pipeline.epochs import run_epochs
 from jwst_hpastrom.steps.pipeline.frame import frame_and_motions
 from jwst_hpastrom.steps.pipeline.inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps.pipeline.run import Run
-from jwst_hpastrom.steps.products.groups import sub_associations
+from jwst_hpastrom.steps.products.groups import join_catfiles, sub_associations
 from jwst_hpastrom.steps.proper_motion_step import ProperMotionStep
 
 __all__ = ["HPAstromPipeline"]
@@ -99,6 +99,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         groups = sub_associations(association, folder, force=self.force)
         found = [calibrate(Run(self, group, checked), several=len(groups) > 1) for group in groups]
         if len(groups) > 1:
+            join_catfiles(folder, association.product, [g.product for g in groups])
             uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
             self.hp_master_frame.uncorrected = uncorrected
         distortion = found[0] if len(groups) == 1 else self._pattern(association, found)

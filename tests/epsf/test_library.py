@@ -111,6 +111,7 @@ def test_what_is_no_library_is_refused(data, x, kwargs, message):
             {"instrument": "NIRCAM", "detector": "NRCB2"},
             "NIRISS for exposures on NRCB2",
         ),
+        ({"detector": "NIRCAM"}, {"instrument": "NIRISS", "detector": "NIS"}, "NIRCAM for exposures on NIS"),
     ],
 )
 def test_what_a_library_is_made_for(made_for, other, text):

@@ -47,6 +47,9 @@ ROUGH = 6e-3
 ROUGH_WITH_RIMS = 1e-3
 #: turns after which rims are looked for: when the waves are known, and when the rims are
 RIM_TURNS = (1, 3)
+#: distance from the amplifiers' borders within which rims are not looked for, pixels: where stars are many
+#: the step there, which is no step, was taken for rims that touch it
+BORDER = 15.0
 #: radius of the circle whose residuals are counted for a pixel, pixels
 COUNTED = 10.0
 #: places along either axis at which the smooth part of a table is taken: four in a cell of the default one
@@ -134,7 +137,7 @@ class FineResiduals:
     """
 
     def __init__(self, solved, grid, *, prior=True):
-        self.solved, self.grid, self.prior = solved, grid, prior
+        self.solved, self.grid, self.prior, self.unseen = solved, grid, prior, None
         self.frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
         self.keep = [f.w > 0 for f in self.frames]
         self.bases = [_base(r.correction, first=k == 0) for k, (_, r) in enumerate(solved)]
@@ -198,6 +201,8 @@ class FineResiduals:
         """
         parts = prior.parts(prior.noise(rng))
         total, left, bases, own = prior.total(parts), [], [], None
+        if self.unseen is not None:
+            total = total + self.grid.upright(self.unseen.draw(rng, self.grid))
         for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
             stars, noise = frame.simulate_both(rng)
@@ -250,16 +255,16 @@ class FineResiduals:
         """
         if len(self.solved) > 1:
             return ()
-        pairs, k = self.solved[0][0], self.keep[0].copy()
-        some = best_told(pairs.star[k], self.single)
+        (pairs, result), k = self.solved[0], self.keep[0].copy()
+        some = best_told(pairs.star[k], self.single) & ~self.grid.near_border(pairs.x[k], pairs.y[k], BORDER)
         k[k] = some
         x, y = pairs.x[k], pairs.y[k]
         wide = [prior.wide(axis, x, y, self.single[some]) for axis in (0, 1)]
-        weights = EliminatingWeights.of_frame(self.frames[0], k, wide)
+        own = StarFrame(pairs, result.transforms, 2 * (self.frames[0].w * k,), prior=self.prior)
+        weights = EliminatingWeights.of_frame(own, k, wide)
         wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
         left = self.gather(self.raw) - self.at_pairs(prior, wide)
-        rims = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
-        log.info("rims of voids: %d", len(rims))
+        rims, self.unseen = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
         return rims
 
     def reweigh(self, prior, found):

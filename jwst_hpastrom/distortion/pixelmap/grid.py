@@ -73,6 +73,12 @@ class Grid:
         start = np.arange(0, 4 * x.size + 1, 4)
         return sparse.csr_array((weight.ravel().astype(np.float32), column.ravel(), start), (x.size, ny * nx))
 
+    def near_border(self, x, y, reach):
+        """Which raw positions are within ``reach`` pixels of a border between bands."""
+        place = np.asarray(x if self.axis == "x" else y)
+        borders = np.array([s.start * self.bin - 0.5 for s in self.slices[1:]])
+        return (np.abs(place[:, None] - borders) < reach).any(1)
+
     def full(self, image, order=3):
         """Blow an image of the bins up to pixels (y, x), band by band."""
         shape = self.shape[::-1] if self.axis == "x" else self.shape

@@ -4,20 +4,21 @@ The evidence of a rim is the marginal likelihood with its coefficients integrate
 ellipse at the maximum. Circles of some sizes are tried everywhere by convolutions, the best is refined.
 """
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import refine_rim, rim_evidence
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, profile
 
-__all__ = ["find_rims"]
+__all__ = ["Unseen", "find_rims", "least_gain"]
 
-#: gain in log evidence below which there is no further rim: some hundred thousand places and sizes are tried
-#: (12), and six numbers of an ellipse are at their maximum
-LEAST_GAIN = 16.0
+log = logging.getLogger("stpipe.hpastrom.distortion")
+
 #: a term of the series needs this gain
 TERM_GAIN = 2.0
 #: half-axes of the circles that are tried: from what is a few stars wide to a sixth of the detector (L23)
@@ -27,6 +28,8 @@ BIN, WIDTH_STEP = 8, 0.25
 #: prior of an ellipse: deviation of half the difference of the half-axes' logarithms; middle and deviation of
 #: the width's logarithm, of the half-axes
 OVAL, WIDTH, WIDTH_SPREAD = 0.25, -1.2, 0.5
+#: false rims that a detector may have, and sets of terms of the series that are tried
+FALSE, SETS = 1.0, 8
 #: fewest residuals on a rim, most rims, and how many places in a row may fail
 FEWEST, MOST, FAILURES = 12, 40, 3
 #: first steps of the refinement
@@ -35,8 +38,34 @@ STEPS = np.array([8.0, 8.0, 0.15, 0.15, 0.4, 0.2])
 TOLERANCE, TRIALS, AROUND = 0.01, 200, 1.5
 #: first steps in those for rims that were found before
 NEARER = 0.4
+#: log evidence beyond which there is a rim, and how rough rims are: their profiles' usual deviation, pixels
+SURE, ROUGHNESS = 30.0, 16.0
 #: most places that are tried before the circles' evidence is computed anew, and their share of the best's
 AT_ONCE, AS_STRONG = 8, 0.5
+
+
+def least_gain(shape):
+    """Gain in log evidence below which there is no further rim: the logarithm of the number of trials.
+
+    Under noise the evidence of any one ellipse is one in the mean, so that it exceeds a number with at most
+    the inverse of that as probability. Ellipses are different trials where their profiles are a standard
+    deviation apart: middles, sizes, shapes (half-axes and angle), widths, terms of the series.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Detector (ny, nx).
+
+    Examples
+    --------
+    >>> round(least_gain((2048, 2048)), 1)
+    15.8
+    """
+    profile = np.exp(WIDTH)
+    largest = max(LARGEST * min(shape), 1.5 * SMALLEST)
+    middles_and_sizes = np.prod(shape) * (SMALLEST**-2.0 - largest**-2.0) / 2 / profile**3
+    shapes, widths = 2 * np.pi * (OVAL / profile) ** 2, np.sqrt(2 * np.pi) * WIDTH_SPREAD * 2
+    return float(np.log(middles_and_sizes * shapes * widths * SETS / FALSE))
 
 
 class _Search:
@@ -48,6 +77,7 @@ class _Search:
 
     def __init__(self, x, y, r, weights, shape, rims):
         self.x, self.y, self.weights, self.shape = x, y, weights, shape
+        self.least = least_gain(shape)
         self.diagonal = weights.diagonal
         self.circles = _Circles(x, y, self.diagonal, shape)
         self.target, self.rims, self.terms, self.parts = self.weigh(r), [], [], []
@@ -112,7 +142,7 @@ class _Search:
         near = np.flatnonzero(np.maximum(np.abs(self.x - shape[0]), np.abs(self.y - shape[1])) < reach)
         stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
         limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
-        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -LEAST_GAIN])
+        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.least])
         best = None
         for angle in (0.0, np.pi / 2) if abs(shape[3]) < 1e-3 else (shape[4],):
             start = np.where(np.arange(6) == 4, angle, shape)
@@ -134,7 +164,7 @@ class _Search:
         out, free = [], np.ones(best.shape, bool)
         for place in refused:
             free &= np.hypot(x - place[0], y[:, None] - place[1]) >= np.exp(place[2])
-        most, least = best.max(), 0.3 * LEAST_GAIN
+        most, least = best.max(), 0.3 * self.least
         while len(out) < AT_ONCE:
             best[~free] = -np.inf
             b, a = np.unravel_index(np.argmax(best), best.shape)
@@ -187,7 +217,7 @@ class _Circles:
             c, s = profile(shape, x.ravel(), y.ravel(), (1,)).T.reshape(2, *x.shape).astype(np.float32)
             products = [rfft2(v) for v in (c * c, c * s, s * s)]
             sums = [[COEFFICIENT**2 * self._back(w * v) for v in products] for w in spectra]
-            self.known.append((rfft2(c), rfft2(s), sums))
+            self.known.append((rfft2(c), rfft2(s), products, sums))
 
     def _back(self, spectrum):
         return irfft2(spectrum, self.padded)[: self.size[0], : self.size[1]]
@@ -202,23 +232,71 @@ class _Circles:
         width : float
             Logarithm of the profile's, taken to the next of some.
         """
+        best, size = np.full(self.size, -np.inf), np.zeros(self.size)
+        for radius, (gain, _) in zip(self.radii, self._fits(left, width), strict=True):
+            size = np.where(gain > best, np.log(radius), size)
+            best = np.maximum(gain, best)
+        return best, size
+
+    def _fits(self, left, width):
+        """Of each size the log evidence, and of either axis the two coefficients and their covariance."""
         width = WIDTH_STEP * round(width / WIDTH_STEP)
         if width != self.width:
             self._prepare(width)
         spectra = [rfft2(v, self.padded) for v in self._images(left)]
-        best, size = np.full(self.size, -np.inf), np.zeros(self.size)
-        for radius, (c, s, sums) in zip(self.radii, self.known, strict=True):
-            gain = 0.0
+        for c, s, _, sums in self.known:
+            gain, axes = 0.0, []
             for of, (p, q, r) in zip(spectra, sums, strict=True):
                 # signs of both turn together
                 a, b = self._back(of * c), self._back(of * s)
                 p, r = np.maximum(p, 0) + 1, np.maximum(r, 0) + 1
                 det = np.maximum(p * r - q * q, 1.0)
-                gain = gain + 0.5 * COEFFICIENT**2 * (r * a * a - 2 * q * a * b + p * b * b) / det
-                gain -= 0.5 * np.log(det)
-            size = np.where(gain > best, np.log(radius), size)
-            best = np.maximum(gain, best)
-        return best, size
+                u, v = (COEFFICIENT**2 * w / det for w in (r * a - q * b, p * b - q * a))
+                gain = gain + 0.5 * (a * u + b * v) - 0.5 * np.log(det)
+                axes.append((u, v, *(COEFFICIENT**2 * w / det for w in (r, -q, p))))
+            yield gain, axes
+
+    def unseen(self, left, width, found):
+        """Mean squares of what circles add that are there or not, by their odds, (2, ny, nx).
+
+        At one place there is one at most. Before the residuals are asked there are taken to be one more than
+        were ``found``, anywhere and of any size.
+        """
+        fits, rate = list(self._fits(left, width)), (found + 1) / (SIZES * np.prod(self.size))
+        odds = [rate * np.exp(np.minimum(gain, SURE)) for gain, _ in fits]
+        total, out, number = sum(odds), np.zeros((2, *self.size)), 0.0
+        for radius, own, (_, axes), (*_, products, _) in zip(self.radii, odds, fits, self.known, strict=True):
+            near = 2 * int(radius / BIN) + 1
+            share = own / (1.0 + near**2 * uniform_filter(total, near, mode="constant"))
+            number += share.sum()
+            for k, (u, v, *covariance) in enumerate(axes):
+                squares = zip((u * u, u * v, v * v), covariance, (1.0, 2.0, 1.0), products, strict=True)
+                image = sum(f * rfft2(share * (m + c), self.padded) * p for m, c, f, p in squares)
+                out[k] += np.maximum(self._back(image), 0.0)
+        log.info("rims of voids: %d, and some %.1f that noise hides", found, number)
+        return out
+
+
+class Unseen:
+    """What rims that could not be told from noise may be.
+
+    Parameters
+    ----------
+    variance : ndarray, shape (2, ny, nx)
+        Mean squares on bins of `BIN` pixels.
+    """
+
+    def __init__(self, variance):
+        self.deviation = np.sqrt(variance)
+
+    def draw(self, rng, grid):
+        """A field of these deviations on the bins of a grid, upright, (2, ny, nx), as rough as rims are."""
+        ny, nx = (n // grid.bin for n in grid.shape)
+        j, i = (np.minimum((np.arange(n) + 0.5) * grid.bin / BIN, m - 1).astype(int)
+                for n, m in zip((ny, nx), self.deviation.shape[1:], strict=True))  # fmt: skip
+        width = ROUGHNESS / grid.bin
+        noise = gaussian_filter(rng.standard_normal((2, ny, nx)), (0, width, width))
+        return 2 * np.sqrt(np.pi) * width * noise * self.deviation[:, j[:, None], i]
 
 
 def find_rims(x, y, r, weights, shape, known=()):
@@ -238,7 +316,8 @@ def find_rims(x, y, r, weights, shape, known=()):
 
     Returns
     -------
-    list of `~jwst_hpastrom.distortion.pixelmap.rims.Rim`
+    rims : list of `~jwst_hpastrom.distortion.pixelmap.rims.Rim`
+    unseen : `Unseen`
     """
     search = _Search(x, y, r, weights, shape, known)
     _refine_all(search)
@@ -250,7 +329,7 @@ def find_rims(x, y, r, weights, shape, known=()):
             break
         for place in places[: MOST - before]:
             found, orders, gain = search.refined(place, (1,), left, width)
-            if gain >= LEAST_GAIN:
+            if gain >= search.least:
                 search.add(found, orders)
                 search.solve()
                 left = search.left()
@@ -262,7 +341,10 @@ def find_rims(x, y, r, weights, shape, known=()):
             refused.clear()
     if len(search.rims) > kept:
         _refine_all(search)
-    return search.rims
+    if len(search.rims) >= MOST:
+        log.info("no more than %d rims of voids are looked for", MOST)
+    unseen = search.circles.unseen(search.left(), search.width()[0], len(search.rims))
+    return search.rims, Unseen(unseen)
 
 
 def _refine_all(search):
@@ -271,6 +353,6 @@ def _refine_all(search):
         rim, left = search.rims[k], search.left(without=k)
         shape, orders, gain = search.refined(rim.shape, rim.orders, left, search.width(), steps=NEARER)
         search.remove(k)
-        if gain >= LEAST_GAIN:
+        if gain >= search.least:
             search.add(shape, orders)
         search.solve()

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from jwst_hpastrom.errors import BadReferenceFileError
-from jwst_hpastrom.instrument import ALIASES, detector_of
+from jwst_hpastrom.instrument import detector_name, detector_of
 
-__all__ = ["file_for", "group_name", "is_several"]
+__all__ = ["file_for", "group_name", "is_several", "named_after"]
 
 #: which files of a folder are calibrations, the first kind that there is: pattern of the names
 KINDS = {
     "an ePSF library": (r"(_epsf\.fits|^(STDPSF|PSFSTD).*\.fits?)(\.gz)?$", r"_epsf\.asdf$"),
     "a distortion": (r"_distortion\.asdf$", r"(^STDGDC.*|_stdgdc)\.fits?(\.gz)?$", r"_gdc\.fits$"),
 }
+#: a filter's name
+BAND = re.compile(r"F\d{3,4}[A-Z]{1,3}\d?")
 #: a distortion of ours with the detector's place relative to the others: the same correction
 PLACED = "_placed_distortion"
 
@@ -35,7 +37,22 @@ def is_several(source):
 
 
 def _tokens(name):
-    return {ALIASES.get(t, t) for t in re.split(r"[_\-.\s]+", name.upper())}
+    return {detector_name(t) for t in re.split(r"[_\-.\s]+", name.upper())}
+
+
+def named_after(path):
+    """Return ``detector`` and ``filter`` that a calibration's name has, each where it has just one.
+
+    Examples
+    --------
+    >>> named_after("STDGDC_NRCB2_F200W.fits")
+    {'detector': 'NRCB2', 'filter': 'F200W'}
+    """
+    tokens = _tokens(Path(path).name)
+    detectors = [t for t in tokens if detector_of({"detector": t})]
+    bands = [t for t in tokens if BAND.fullmatch(t)]
+    found = (("detector", detectors), ("filter", bands))
+    return {key: names[0] for key, names in found if len(names) == 1}
 
 
 def file_for(source: Any, meta: Any, kind: str) -> str:
@@ -76,7 +93,7 @@ def file_for(source: Any, meta: Any, kind: str) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return str(source)
-    wanted = {ALIASES.get(detector.upper(), detector.upper()), band.upper()} - {""}
+    wanted = {detector_name(detector), band.upper()} - {""}
     named = [p for p in sorted(folder.iterdir()) if wanted <= _tokens(p.name) and PLACED not in p.name]
     several = [p for p in sorted(folder.iterdir()) if _in_mosaic(p, detector, band)]
     for pattern in KINDS[kind]:

@@ -279,6 +279,13 @@ def read_distortion(
     if path.suffix in (".fits", ".gz", ".fit"):
         correction = read_stdgdc(path)
         _check_made_for(path, header_meta(path), exposures)
+        row = detector_of(exposures) if exposures and shape is None else None
+        if row and correction.shape != row.shape:
+            found, needed = (f"{nx} x {ny} pixels" for ny, nx in (correction.shape, row.shape))
+            raise BadReferenceFileError(
+                f"a distortion of {found}", f"one of {exposures.get('detector')}, {needed}",
+                "give another distortion_file", path,
+            )  # fmt: skip
         return correction
     model, meta = open_model(path)
     made_for = _names(meta)

@@ -24,6 +24,7 @@ from jwst_hpastrom.distortion import (
     pixel_area_magnitude,
 )
 from jwst_hpastrom.errors import BadReferenceFileError
+from jwst_hpastrom.io.calibrations.by_detector import named_after
 from jwst_hpastrom.io.files.manifest_reading import append_manifest
 from jwst_hpastrom.io.files.opening import check_fits, require_file, unpacked
 from jwst_hpastrom.io.files.writing import atomic_path
@@ -324,8 +325,11 @@ def _from_layers(a, b, layout, path):
 
 
 def header_meta(path):
-    """What an STDGDC file was made for: instrument, detector, filter, epoch, as far as it says."""
+    """What an STDGDC file was made for, as far as its header says: instrument, detector, filter, epoch.
+
+    Published files say detector and filter in their names alone.
+    """
     with fits.open(path) as hdus:
         header = hdus[0].header
     keys = {"instrument": "INSTRUME", "detector": "DETECTOR", "filter": "FILTER", "epoch": "EPOCH"}
-    return {k: header[v] for k, v in keys.items() if v in header}
+    return named_after(path) | {k: header[v] for k, v in keys.items() if v in header}

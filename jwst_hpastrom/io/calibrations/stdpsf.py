@@ -14,6 +14,7 @@ from astropy.time import Time
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import FRAME, detector_of
+from jwst_hpastrom.io.calibrations.by_detector import BAND
 from jwst_hpastrom.io.files.manifest_reading import append_manifest
 from jwst_hpastrom.io.files.opening import BLOCK, CARD, check_fits, fits_sum, require_file, unpacked
 from jwst_hpastrom.io.files.writing import atomic_path
@@ -138,7 +139,7 @@ def _name_says(path):
     start, *tokens = re.split(r"[_\-.\s]+", stem)
     if not start.startswith(("STDPSF", "PSFSTD")):
         return {}
-    band = next((t for t in tokens if re.fullmatch(r"F\d{3,4}[A-Z]{1,3}\d?", t)), None)
+    band = next((t for t in tokens if BAND.fullmatch(t)), None)
     cameras = [t for t in tokens if t != band]
     known = next((t for t in cameras if detector_of({"detector": t})), None)
     camera = known or next(iter(cameras), None)

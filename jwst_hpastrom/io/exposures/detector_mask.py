@@ -8,6 +8,7 @@ import numpy as np
 from astropy.io import fits
 
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError
+from jwst_hpastrom.instrument import detector_name
 from jwst_hpastrom.io.files.manifest_reading import append_manifest
 from jwst_hpastrom.io.files.opening import check_fits, require_file
 from jwst_hpastrom.io.files.writing import atomic_path
@@ -89,7 +90,7 @@ def read_detector_mask(path: str | PathLike[str], meta: Any, shape: tuple[int, i
         ) from err
     for keyword in ("INSTRUME", "DETECTOR"):
         found, needed = str(header.get(keyword, "")).upper(), str(meta[PLACE[keyword]]).upper()
-        if found and found != needed:
+        if found and detector_name(found) != detector_name(needed):
             raise BadReferenceFileError(f"a detector mask of {found}", needed, "give another mask", path)
     x0, y0 = (int(meta[PLACE[k]]) - int(header.get(k) or 1) for k in ("SUBSTRT1", "SUBSTRT2"))
     if min(x0, y0) < 0 or x0 + shape[1] > mask.shape[1] or y0 + shape[0] > mask.shape[0]:

@@ -373,7 +373,7 @@ def read_exposure(
     _check_wcs(wcs, data.shape, path, need_wcs)
     times = meta.pop("epoch"), meta.pop("epoch_start")
     mjd = _mjd(times, path)
-    meta["instrument"] = beam.instrument
+    meta["instrument"], meta["detector"] = beam.instrument, beam.detector
     meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
     variance = arrays.get("VAR_POISSON")
     found = _parts(data, err, dq, variance, meta, times, wcs) if parts else None

@@ -13,6 +13,7 @@ from astropy.table import Column, Table
 
 from jwst_hpastrom.columns import STAR_LIST, values
 from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.instrument import detector_name
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.files.opening import unpacked
 from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
@@ -141,6 +142,8 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
     clean_columns(table, path)
     if len(table) and not np.isfinite(values(table, "x_err") + values(table, "y_err")).any():
         raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
+    if table.meta.get("detector"):
+        table.meta["detector"] = detector_name(table.meta["detector"])
     recorded = table.meta.get("filename")
     if exposure is not None and recorded and exposure_root(recorded) != exposure_root(exposure):
         raise BadCatalogError(

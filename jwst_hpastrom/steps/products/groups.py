@@ -6,27 +6,28 @@ from pathlib import Path
 
 from jwst.datamodels import ModelLibrary
 
+from jwst_hpastrom.errors import MixedExposuresError
 from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.calibrations.by_detector import group_name
 from jwst_hpastrom.io.exposures.beams import read_beam
+from jwst_hpastrom.io.files.writing import atomic_path
 
-__all__ = ["divide", "sub_associations"]
+__all__ = ["divide", "join_catfiles", "sub_associations"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
 
 def _beams(members, force):
-    """Members by (detector, filter), in the order of the first of each; those unknown join the first.
-
-    All are one group where a detector has several filters, which is a mistake that the Steps name.
-    """
+    """Members by (detector, filter), in the order of the first of each; those unknown join the first."""
     groups = {}
     for member in members:
         groups.setdefault(tuple(sorted(read_beam(member, force=force).items())), []).append(member)
     unknown = groups.pop((), [])
-    detectors = [dict(beam)["detector"] for beam in groups]
-    if not groups or len(set(detectors)) < len(detectors):
+    if not groups:
         return [({}, list(members))]
+    for detector in {dict(beam)["detector"] for beam in groups}:
+        of_it = [b for b in map(dict, groups) if b["detector"] == detector]
+        MixedExposuresError.unless_same(of_it, "filter", do=f"take the filters of {detector} one by one")
     out = [(dict(beam), found) for beam, found in groups.items()]
     if unknown:  # whatever is wrong with them is said where they are read
         first = {id(m) for m in (*out[0][1], *unknown)}
@@ -89,3 +90,22 @@ def sub_associations(association, folder, *, force=False):
         path = write_association(Path(folder) / f"{name}_asn.json", name, members)
         out.append(read_association(path))
     return out
+
+
+def join_catfiles(folder, product, parts):
+    """Write the catfile of all detectors and filters from those of each: ``tweakreg`` takes one.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    product : str
+        Of the whole: ``PRODUCT_catfile.txt``.
+
+    parts : sequence of str
+        Products of the groups.
+    """
+    paths = [Path(folder) / f"{name}_catfile.txt" for name in parts]
+    lines = [line for p in paths if p.exists() for line in p.read_text().splitlines() if line[:1] != "#"]
+    with atomic_path(Path(folder) / f"{product}_catfile.txt") as path:
+        path.write_text("".join(f"{line}\n" for line in lines))

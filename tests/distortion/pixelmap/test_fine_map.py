@@ -64,14 +64,40 @@ def test_waves_are_taken_away_before_rims_are_looked_for(monkeypatch):
     parts = prior.parts(prior.noise(rng))
     x, y = rng.uniform(0, 63, (2, 50))
     structure = object.__new__(FineResiduals)
-    structure.solved, structure.frames = [(SimpleNamespace(x=x, y=y, star=np.arange(50)), None)], [None]
+    pairs = SimpleNamespace(x=x, y=y, star=np.arange(50))
+    structure.solved, structure.prior = [(pairs, SimpleNamespace(transforms=None))], True
+    structure.frames = [SimpleNamespace(w=np.ones(50))]
     structure.keep, structure.bounds, structure.single = [np.ones(50, bool)], [0, 50], np.ones(50)
     structure.grid, structure.evaluate = grid, grid.bilinear(x, y)
     wide = prior.waves.total(parts[2:4]) + prior.trend.total(parts[4:5])
     scales = prior.total(parts) - wide
     waves, rest = (np.stack([structure.evaluate @ v.ravel() for v in f]) for f in (wide, scales))
     structure.raw = [waves + rest]
+    monkeypatch.setattr(fine_map, "StarFrame", lambda *_, **__: None)
     monkeypatch.setattr(fine_map.EliminatingWeights, "of_frame", lambda *_: None)
-    monkeypatch.setattr(fine_map, "find_rims", lambda x, y, r, *_: list(r))
+    monkeypatch.setattr(fine_map, "find_rims", lambda x, y, r, *_: (list(r), None))
     np.testing.assert_allclose(structure.rims(prior, parts), rest, atol=1e-6)
     assert np.abs(waves).max() > 1e-3
+
+
+def test_rims_are_not_looked_for_at_the_borders_of_amplifiers(monkeypatch):
+    """The step there is none in truth; weights are those of the other pairs alone."""
+    grid = Grid((128, 64), 4, 4)
+    prior = RandomField.stationary(grid, np.full((2, 4), 1e-6))
+    x, y = np.full(64, 30.0), np.arange(64) * 2.0
+    pairs = SimpleNamespace(x=x, y=y, star=np.arange(64) // 2)
+    structure = object.__new__(FineResiduals)
+    structure.solved, structure.prior = [(pairs, SimpleNamespace(transforms=None))], True
+    structure.frames = [SimpleNamespace(w=np.full(64, 3.0))]
+    structure.keep, structure.bounds, structure.single = [np.ones(64, bool)], [0, 64], np.ones(64)
+    structure.grid, structure.evaluate, structure.raw = grid, grid.bilinear(x, y), [np.zeros((2, 64))]
+    seen = {}
+    monkeypatch.setattr(fine_map, "BORDER", 5.0)
+    monkeypatch.setattr(fine_map, "StarFrame", lambda p, t, w, **_: seen.update(w=w))
+    monkeypatch.setattr(fine_map.EliminatingWeights, "of_frame", lambda *_: None)
+    monkeypatch.setattr(fine_map, "find_rims", lambda x, y, r, *_: (list(y), None))
+    rows = np.array(structure.rims(prior, prior.parts(prior.noise(np.random.default_rng(1)))))
+    borders = np.array([31.5, 63.5, 95.5])
+    assert np.abs(rows[:, None] - borders).min() >= 5.0
+    assert rows.size == 64 - 15
+    assert np.array_equal(seen["w"][0] > 0, np.isin(y, rows))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
+from jwst_hpastrom.distortion.pixelmap.grid import Grid
+from jwst_hpastrom.distortion.pixelmap.rim_search import BIN, Unseen, find_rims, least_gain
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights
-from jwst_hpastrom.distortion.pixelmap.rims import Rim
+from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim
 
 ERROR = 0.012
 SHAPE = (512, 512)
@@ -22,14 +23,14 @@ def residuals(voids, n=2500, seed=3):
     return x, y, sum((v.at(x, y) for v in voids), rng.normal(0, ERROR, (2, n)))
 
 
-def alone(n, wide=()):
+def alone(n, wide=(), error=ERROR):
     """Weights of stars that are in one exposure each and whose places are known."""
     none = sparse.csr_array((1, 2 * n))
-    return EliminatingWeights(np.full(n, ERROR**-2.0), none, none.T, wide)
+    return EliminatingWeights(np.full(n, error**-2.0), none, none.T, wide)
 
 
 def found_in(x, y, r, known=()):
-    return find_rims(x, y, r, alone(x.size), SHAPE, known)
+    return find_rims(x, y, r, alone(x.size), SHAPE, known)[0]
 
 
 def test_rims_are_found_where_they_are():
@@ -66,7 +67,7 @@ def test_waves_are_no_rims():
     weights = alone(x.size, [(at, np.eye(2)), (at, np.eye(2)[:, :1])])
     left = weights @ np.concatenate([wave, 0 * x])
     assert np.abs(left).max() < 0.02 * ERROR**-2.0 * 0.03
-    found = find_rims(x, y, r + np.stack([wave, 0 * x]), weights, SHAPE)
+    found, _ = find_rims(x, y, r + np.stack([wave, 0 * x]), weights, SHAPE)
     assert len(found) == 1
     assert np.hypot(*(found[0].shape[:2] - VOIDS[0].shape[:2])) < 6
 
@@ -87,7 +88,7 @@ def test_exposures_that_are_turned(voids):
     weights = EliminatingWeights(
         np.full(4000, ERROR**-2.0), spread.T * ERROR**-2.0, spread * (0.5 * ERROR**2), wide
     )
-    found = find_rims(x, y, r + wave, weights, SHAPE)
+    found, _ = find_rims(x, y, r + wave, weights, SHAPE)
     assert len(found) == len(voids)
     for rim, true in zip(found, voids, strict=True):
         assert np.hypot(*(rim.shape[:2] - true.shape[:2])) < 8
@@ -98,3 +99,50 @@ def test_few_residuals(seed):
     """Ellipses that hold too few are refused, whatever the refinement does there."""
     x, y, r = residuals(VOIDS, n=110, seed=seed)
     found_in(x, y, 3 * r)
+
+
+def test_the_threshold_is_the_logarithm_of_the_number_of_trials():
+    """A quarter of the pixels has a quarter of the middles; small detectors have no large voids."""
+    whole, quarter = least_gain((2048, 2048)), least_gain((1024, 1024))
+    assert whole - quarter == pytest.approx(np.log(4), abs=0.15)
+    # noise: log evidence of one ellipse's terms exceeds g with a probability of exp(-g) at most
+    assert np.exp(whole) > 2048**2
+
+
+@pytest.mark.parametrize("error", [0.02, 0.03])
+def test_errors_of_rims_that_are_not_seen(error):
+    """Where rims may be that noise hides, what is left of the displacement is as large as is said."""
+    along = BIN * (np.arange(64) + 0.5) - 0.5
+    at = [v.ravel() for v in np.meshgrid(along, along)]
+    true, said, found = [], [], 0
+    for seed in range(100, 120):
+        rng = np.random.default_rng(seed)
+        voids = [
+            Rim(np.array([*rng.uniform(60, 450, 2), np.log(rng.uniform(30, 45)), rng.normal(0, 0.15),
+                          rng.uniform(0, 3), np.log(0.3)]), (1,), rng.normal(0, COEFFICIENT, (2, 2)))
+            for _ in range(3)
+        ]  # fmt: skip
+        x, y = rng.uniform(0, 511, (2, 2500))
+        r = sum(v.at(x, y) for v in voids) + rng.normal(0, error, (2, x.size))
+        rims, unseen = find_rims(x, y, r, alone(x.size, error=error), SHAPE)
+        left = sum(v.at(*at) for v in voids) - sum((f.at(*at) for f in rims), np.zeros((2, 64 * 64)))
+        variance = np.reshape(unseen.deviation**2, (2, -1))
+        k = variance > np.quantile(variance, 0.95)
+        true.append(np.mean(left[k] ** 2))
+        said.append(np.mean(variance[k]))
+        found += len(rims)
+    assert 25 < found < 55  # of 60
+    assert np.sqrt(np.mean(true) / np.mean(said)) == pytest.approx(1.0, abs=0.25)
+
+
+def test_what_is_not_seen_is_drawn_as_rough_as_rims():
+    variance = np.zeros((2, 64, 64))
+    variance[0, :, 32:] = 0.01**2
+    drawn = Unseen(variance).draw(np.random.default_rng(2), Grid(SHAPE, 4, 4))
+    assert drawn.shape == (2, 128, 128)
+    assert drawn[0, :, 64:].std() == pytest.approx(0.01, rel=0.1)
+    assert not drawn[1].any()
+    # correlated as a profile across: at 4 pixels nearly one, at 64 none
+    part = drawn[0, :, 64:]
+    assert np.corrcoef(part[1:].ravel(), part[:-1].ravel())[0, 1] > 0.95
+    assert abs(np.corrcoef(part[16:].ravel(), part[:-16].ravel())[0, 1]) < 0.2

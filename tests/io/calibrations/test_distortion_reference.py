@@ -197,3 +197,23 @@ def test_another_detector_is_refused_and_another_filter_warned_of(correction, pl
         read_distortion(path, shape=SHAPE, exposures=meta | {"filter": "F150W"})
         assert "a distortion of F200W for exposures in F150W" in caplog.text
         caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("STDGDC_NRCB2_F200W.fits", "a distortion of NRCB2 for exposures on NRCB1"),
+        ("my_nis_gdc.fits", "a distortion of NIS for exposures on NRCB1"),
+        ("anything_gdc.fits", "a distortion of .* pixels, needed one of NRCB1, 2048 x 2048 pixels"),
+        ("STDGDC_NRCB1_F150W.fits", None),
+    ],
+)
+def test_published_files_say_in_their_names_what_they_are_for(correction, tmp_path, caplog, name, text):
+    path = write_stdgdc(tmp_path / name, correction, parts=False)
+    exposures, small = {"detector": "NRCB1", "filter": "F200W"}, {"shape": SHAPE}
+    if text is None:
+        read_distortion(path, exposures=exposures, **small)
+        assert "a distortion of F150W for exposures in F200W" in caplog.text
+        return
+    with pytest.raises(BadReferenceFileError, match=text):
+        read_distortion(path, exposures=exposures, **({} if "pixels" in text else small))

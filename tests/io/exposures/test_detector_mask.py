@@ -39,6 +39,12 @@ def test_of_another_detector_or_place(mask, meta, shape, text):
         read_detector_mask(mask, META | meta, shape)
 
 
+def test_of_the_detector_by_another_name(tmp_path):
+    meta = META | {"instrument": "NIRCAM", "detector": "NRCA5"}
+    path = write_detector_mask(tmp_path / "a_detector_mask.fits", PIXELS, (40, 50), meta)
+    assert read_detector_mask(path, meta | {"detector": "NRCALONG"}, (40, 50)).sum() == len(PIXELS)
+
+
 def test_no_mask(tmp_path):
     with pytest.raises(BadFileError, match=r"no_such\.fits"):
         read_detector_mask(tmp_path / "no_such.fits", META, (40, 50))

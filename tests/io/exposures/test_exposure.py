@@ -92,6 +92,13 @@ def test_red_filters_are_in_the_filter_wheel(tmp_path):
     assert read_exposure(path).meta["filter"] == "F277W"
 
 
+def test_a_detector_has_one_name(tmp_path):
+    keys = {"INSTRUME": "NIRCAM", "EXP_TYPE": "NRC_IMAGE", "FILTER": "F277W", "PUPIL": "CLEAR"}
+    for name in ("NRCA5", "NRCALONG"):
+        path = write(tmp_path / "a_cal.fits", keys | {"DETECTOR": name})
+        assert read_exposure(path).meta["detector"] == "NRCALONG"
+
+
 def test_no_dq_is_accepted(tmp_path):
     assert read_exposure(write(tmp_path / "a_cal.fits", drop=("DQ",))).image.good.all()
 

@@ -36,6 +36,12 @@ def test_a_list_of_another_exposure_is_refused(tmp_path, star_list, extension):
         read_star_list(path, "jw2_nis_cal.fits")
 
 
+def test_a_detector_has_one_name(tmp_path, star_list):
+    star_list.meta["detector"] = "NRCA5"
+    star_list.write(tmp_path / "a_stars.ecsv")
+    assert read_star_list(tmp_path / "a_stars.ecsv").meta["detector"] == "NRCALONG"
+
+
 def test_damaged_lists(tmp_path):
     path = tmp_path / "a_stars.ecsv"
     path.write_text("nonsense")

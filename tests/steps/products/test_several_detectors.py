@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import DistortionCorrection, FramePlacement, PolynomialCorrection
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError, MixedExposuresError
 from jwst_hpastrom.geometry import LinearTransform
-from jwst_hpastrom.io.association import read_association
+from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.calibrations.distortion_reference import open_model, write_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.simulation import simulate_field, write_field
@@ -53,12 +54,20 @@ def mixed(tmp_path_factory):
     return path, libraries
 
 
+def assert_catfile_of_all(folder):
+    """One for tweakreg of the whole visit, whose lists are there."""
+    rows = [line.split() for line in (folder / "visit_catfile.txt").read_text().splitlines()]
+    assert sorted(row[0].split("_")[3] for row in rows) == ["nrcb1", "nrcb1", "nrcblong", "nrcblong"]
+    assert all((folder / name).exists() for _, name in rows)
+
+
 def test_a_step_makes_the_products_of_each_detector(mixed, tmp_path):
     asn, libraries = mixed
     out = {"output_dir": str(tmp_path)}
     EPSFFitStep(**out, epsf_file=str(libraries)).run(str(asn))
     for name in NAMES:
         assert len(Table.read(tmp_path / f"{name}_epsf_fit_quality.ecsv")) == 2
+    assert_catfile_of_all(tmp_path)
     assert not (tmp_path / "visit_epsf_fit_quality.ecsv").exists()
     with pytest.raises(BadReferenceFileError, match="an ePSF of NRCB1 for exposures on NRCBLONG"):
         EPSFFitStep(**out, epsf_file=str(libraries / f"{NAMES[0]}_epsf.asdf")).run(str(asn))
@@ -79,9 +88,23 @@ def test_the_pipeline_makes_one_frame_with_both_filters(mixed, tmp_path):
     both = np.isfinite(master["mag_f200w"]) & np.isfinite(master["mag_f277w"])
     assert both.sum() > 20
     assert len(Table.read(tmp_path / "visit_master_frame_quality.ecsv")) == 4
+    assert_catfile_of_all(tmp_path)
     assert (tmp_path / "visit_f277w_master.ecsv").exists()
     with pytest.raises(MixedExposuresError, match="NRCB1 and NRCBLONG"):
         MasterFrameStep(output_dir=str(tmp_path), mode="many", epsf_file=str(libraries)).run(str(asn))
+
+
+def test_two_filters_of_one_detector_are_named_before_a_library_is_looked_for(mixed, tmp_path):
+    asn, libraries = mixed
+    members = read_association(asn).members
+    with fits.open(members[1]) as hdus:
+        hdus[0].header["FILTER"] = "F150W"
+        hdus.writeto(tmp_path / "other_nrcb1_cal.fits")
+    path = write_association(
+        tmp_path / "visit_asn.json", "visit", [*members, tmp_path / "other_nrcb1_cal.fits"]
+    )
+    with pytest.raises(MixedExposuresError, match=r"F150W and F200W.*filters of NRCB1 one by one"):
+        EPSFFitStep(output_dir=str(tmp_path), epsf_file=str(libraries)).run(str(path))
 
 
 def test_two_filters_of_one_detector_are_a_mistake():
