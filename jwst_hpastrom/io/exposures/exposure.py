@@ -391,7 +391,8 @@ def read_exposure(
     )
     charge = ramp_charge(meta, data, dq, bad | saturated, variance)
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
-    image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
+    pixels = data.astype(np.float32), err.astype(np.float32), bad, saturated
+    image = Image(*pixels, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
 
 
