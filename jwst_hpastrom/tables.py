@@ -8,7 +8,7 @@ from astropy.table import Table
 from jwst_hpastrom.columns import epoch_of
 from jwst_hpastrom.errors import BadCatalogError
 
-__all__ = ["as_star_lists", "as_table"]
+__all__ = ["as_inputs", "as_star_lists", "as_table"]
 
 #: spellings of no unit, and of pixels
 PIXELS = ("", "pix", "pixel", "pixels", "px")
@@ -82,3 +82,8 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
                 raise BadCatalogError(f"{column} in {unit}", "pixels", "divide by the pixel scale", name)
         epoch_of(table, name)
     return lists
+
+
+def as_inputs(star_lists: Any, reference: Any) -> tuple[list[Table], Table | None]:
+    """Return star lists and, where there is one, the reference catalog, see `as_star_lists`, `as_table`."""
+    return as_star_lists(star_lists), None if reference is None else as_table(reference, "reference catalog")

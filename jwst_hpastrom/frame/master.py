@@ -35,11 +35,10 @@ from jwst_hpastrom.frame.transforms.mosaic import detector_names
 from jwst_hpastrom.frame.transforms.registration import choose_plane, first_transforms, through_wcs
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
-from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
-from jwst_hpastrom.geometry.repeated import check_no_list_twice
+from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, check_no_list_twice
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.storage import Store
-from jwst_hpastrom.tables import as_star_lists, as_table
+from jwst_hpastrom.tables import as_inputs
 
 __all__ = ["MasterFrame", "build_master"]
 
@@ -185,8 +184,7 @@ def build_master(
     without one, of the exposures' pointing (the scatter of their WCS, and 70 mas an axis for guide stars).
     Errors of absolute positions are both in quadrature.
     """
-    star_lists, store = as_star_lists(star_lists), store or Store()
-    reference = None if reference is None else as_table(reference, "reference catalog")
+    star_lists, reference, store = *as_inputs(star_lists, reference), store or Store()
     field = _collected(star_lists, correction, reference, plane, config, store)
     found = _registered(field, star_lists, config, progress)
     tie = _Tie(*_tie(field, found, config))

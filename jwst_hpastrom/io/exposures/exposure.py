@@ -380,9 +380,7 @@ def read_exposure(
     mask = read_detector_mask(detector_mask, meta, data.shape) if detector_mask else False
     bad, saturated = bad_pixels(data, err, dq, bits, mask)
     if np.all(bad | saturated):
-        raise MissingDataError(
-            "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
-        )
+        raise MissingDataError("no pixel with weight", "finite SCI and ERR with good DQ", "check it", path)
     meta.update(
         filename=Path(path).name,
         filter=beam.filter,
