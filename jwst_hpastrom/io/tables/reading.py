@@ -259,7 +259,7 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
 
     names : dict of str to tuple of str
         Standard column: names under which it may be there, as `~jwst_hpastrom.io.names.CATALOG_NAMES`. All
-        must be numbers but ``id`` and ``name``.
+        must be numbers but ``id`` and ``name``. ``X_IMAGE`` and ``Y_IMAGE`` count from 1 and are read as from 0.
 
     path : path-like
         For errors.
@@ -285,6 +285,9 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
                 if name in ("id", "name")
                 else numbers(table, own, path, unit, pixel_scale_mas if name.endswith("_err") else None)
             )
+            if plain(own) in ("ximage", "yimage"):
+                log.info("%s: %s is SExtractor's and counts from 1: read as from 0", path, own)
+                out[name] = out[name] - 1
         if unit:
             out[name].unit = unit
     for name in table.colnames:

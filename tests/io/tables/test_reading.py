@@ -154,3 +154,8 @@ def test_lists_and_gaia_tables_in_memory(tmp_path):
         read_gaia(Table({**gaia, "ref_epoch": [2016.0], "source_id": [5]}).to_pandas())["ref_epoch"][0]
         == 2016
     )
+
+
+def test_pixels_of_sextractor_count_from_one():
+    table = Table({"X_IMAGE": [1.0], "Y_IMAGE": [5.5], "MAG_AUTO": [12.0]})
+    assert read_star_list(table)["x", "y"].as_array().tolist() == [(0.0, 4.5)]
