@@ -259,7 +259,7 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
 
     names : dict of str to tuple of str
         Standard column: names under which it may be there, as `~jwst_hpastrom.io.names.CATALOG_NAMES`. All
-        must be numbers but ``id`` and ``name``. ``X_IMAGE`` and ``Y_IMAGE`` count from 1 and are read as from 0.
+        must be numbers but ``id`` and ``name``. ``X_IMAGE`` and ``Y_IMAGE`` count from 1, and from 0 here.
 
     path : path-like
         For errors.
