@@ -15,21 +15,9 @@ from numpy.typing import ArrayLike
 from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = [
-    "AVERAGED",
-    "BRIGHT",
-    "MASTER",
-    "MOTION",
-    "STAR_LIST",
-    "Column",
-    "Flag",
-    "as_given",
-    "describe_flags",
-    "epsf_cause",
-    "make_table",
-    "parse_columns",
-    "row_epochs",
-    "values",
-]
+    "AVERAGED", "BRIGHT", "MASTER", "MOTION", "STAR_LIST", "Column", "Flag", "as_given", "describe_flags",
+    "epoch_of", "epsf_cause", "make_table", "parse_columns", "row_epochs", "values",
+]  # fmt: skip
 
 
 #: instrumental magnitudes of the best measured stars: fainter than NIRISS's and NIRCam's saturation, and with
@@ -309,7 +297,7 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     Raises
     ------
     BadCatalogError
-        Positions or motions in a unit of something else.
+        No numbers, or positions or motions in a unit of something else.
 
     Examples
     --------
@@ -319,7 +307,10 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
     >>> values(table, "mag"), values(table, "color")
     (array([18., nan]), array([nan, nan]))
     """
-    out = as_given(table, name, default)
+    try:
+        out = as_given(table, name, default)
+    except (TypeError, ValueError) as err:
+        raise BadCatalogError(f"column {name} ({err})", "numbers") from err
     unit = getattr(table[name], "unit", None) if name in table.colnames else None
     if name in SKY_UNITS and unit and unit != SKY_UNITS[name]:
         try:
@@ -358,6 +349,29 @@ def epsf_cause(mag: ArrayLike, qfit: ArrayLike) -> str:
     )
 
 
+#: later than any epoch: MJDs are, and Julian dates
+LAST_YEAR = 3000
+A_YEAR = ("a Julian year, such as 2022.5", "jwst_hpastrom.read_catalog(table) understands dates and days")
+
+
+def epoch_of(table: Table, name: str = "table") -> float:
+    """Return a table's epoch, metadata ``epoch``, as Julian year; NaN where there is none.
+
+    Raises
+    ------
+    BadCatalogError
+        No year: a date, say, or an MJD.
+    """
+    stated = table.meta.get("epoch")
+    try:
+        year = np.nan if stated is None else float(getattr(stated, "jyear", stated))
+    except (TypeError, ValueError):
+        year = np.inf
+    if abs(year) > LAST_YEAR:
+        raise BadCatalogError(f"epoch {stated}", *A_YEAR, table.meta.get("catalog") or name)
+    return year
+
+
 def row_epochs(table: Table) -> np.ndarray:
     """Return the epoch of each row's position.
 
@@ -378,7 +392,8 @@ def row_epochs(table: Table) -> np.ndarray:
     >>> row_epochs(Table({"ra": [10.0, 10.1]}, meta={"epoch": 2006.4}))
     array([2006.4, 2006.4])
     """
-    epoch = table.meta.get("epoch")
-    common = np.nan if epoch is None else float(epoch)
+    common = epoch_of(table)
     found = values(table, "ref_epoch", common)
+    if (np.abs(found) > LAST_YEAR).any():
+        raise BadCatalogError(f"ref_epoch {found[np.abs(found) > LAST_YEAR][0]}", *A_YEAR)
     return np.where(np.isfinite(found), found, common)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Self, TypeVar, dataclass_transform
 
-from jwst_hpastrom.ranges import check_pairs, check_parameter, choices_of
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.ranges import check_kind, check_pairs, check_parameter, choices_of
 
 __all__ = ["Configuration", "configuration", "configured", "parameter"]
 
@@ -54,6 +55,9 @@ class Configuration:
     def __post_init__(self) -> None:
         own = {f.name: getattr(self, f.name) for f in fields(self) if "kind" in f.metadata}  # type: ignore[arg-type]
         _check(type(self), own, own, f"see help({type(self).__name__})")
+        for f in fields(self):  # type: ignore[arg-type]
+            if f.metadata.get("kind", "").startswith("int") and isinstance(own[f.name], float):
+                object.__setattr__(self, f.name, int(own[f.name]))  # 5.0: kernels take whole numbers as such
 
     def given(self, **options: Any) -> Self:
         """Return a copy with other values of some parameters, of this or of the configurations in it.
@@ -105,6 +109,9 @@ def _check(config, values, all_values, do):
             continue
         kind = known[name].metadata["kind"]
         several = isinstance(value, list | tuple) and "sequence" in kind
+        if value is None and kind in ("int", "float") and known[name].default is not None:
+            raise ParameterError(f"{name}=None", "a number", do)
+        check_kind(name, value, kind, do)
         check_parameter(name, value, None if several else _choices(kind), do)
     check_pairs(all_values, do)
 

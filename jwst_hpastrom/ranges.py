@@ -11,8 +11,8 @@ from astropy.units import Quantity
 from jwst_hpastrom.errors import ParameterError
 
 __all__ = [
-    "ANY", "LEAST", "RANGES", "check_pairs", "check_parameter", "choices_of", "documented", "in_range",
-    "memory_bytes",
+    "ANY", "LEAST", "RANGES", "check_kind", "check_pairs", "check_parameter", "choices_of", "documented",
+    "in_range", "memory_bytes",
 ]  # fmt: skip
 
 #: bytes: one process alone takes most of the least
@@ -170,6 +170,49 @@ def check_parameter(name, value, choices=None, do=""):
             raise ParameterError(f"{name}={one}", f"an odd number from {low} to {high}", do)
 
 
+def check_kind(name, value, kind, do=""):
+    """Raise where a parameter that is one number is something else.
+
+    Parameters
+    ----------
+    name : str
+
+    value : object
+        None passes.
+
+    kind : str
+        The documented type. Only ``int`` and ``float``, optional or not, are checked.
+
+    do : str
+        For the error.
+
+    Raises
+    ------
+    ParameterError
+        A text, a quantity, several values, a fraction where a whole number is due.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.ranges import check_kind
+    >>> check_kind("fit_box", 5.0, "int")
+    >>> check_kind("fit_box", (5, 5), "int")
+    Traceback (most recent call last):
+        ...
+    ParameterError: input: found fit_box=(5, 5), needed one whole number
+    """
+    kind = kind.split(",")[0].strip()
+    if kind not in ("int", "float") or value is None:
+        return
+    number = isinstance(value, Real) and not isinstance(value, bool | np.bool)
+    if number and (kind == "float" or value != value or np.isinf(value) or value == int(value)):
+        return
+    shown = f"{value}" if isinstance(value, Quantity) and value.isscalar else f"{value!r}"
+    shown = f"an array of shape {value.shape}" if getattr(value, "shape", ()) else shown
+    needed = "one whole number" if kind == "int" else "one number"
+    needed += ", in the unit that the help says" if isinstance(value, Quantity) else ""
+    raise ParameterError(f"{name}={shown}", needed, do)
+
+
 def documented(function):
     """Return {parameter: (type, help)} from a numpydoc docstring.
 
@@ -237,16 +280,17 @@ def in_range(function):
     """
 
     @functools.cache
-    def choices():
-        found = {name: choices_of(kind) for name, (kind, _) in documented(function).items()}
-        return {name: allowed for name, allowed in found.items() if allowed}
+    def kinds():
+        return {name: kind for name, (kind, _) in documented(function).items()}
 
     defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()}
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
         for name, value in kwargs.items():
-            check_parameter(name, value, choices().get(name), f"see help({function.__name__})")
+            do, kind = f"see help({function.__name__})", kinds().get(name, "")
+            check_kind(name, value, kind, do)
+            check_parameter(name, value, choices_of(kind), do)
         check_pairs(defaults | kwargs, f"see help({function.__name__})")
         return function(*args, **kwargs)
 

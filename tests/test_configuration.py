@@ -4,6 +4,7 @@ import inspect
 import pickle
 from dataclasses import FrozenInstanceError
 
+import astropy.units as u
 import numpy as np
 import pytest
 
@@ -31,6 +32,13 @@ class Cuts(Configuration):
     )
     mag_min: float | None = parameter(default=None, kind="float, optional", text="Bright limit.")
     mag_max: float | None = parameter(default=None, kind="float, optional", text="Faint limit.")
+
+
+@configuration
+class Counted(Configuration):
+    """How many."""
+
+    n: int = parameter(default=1, kind="int", text="Number.")
 
 
 @configuration
@@ -141,3 +149,20 @@ def test_what_the_models_leave_open():
     assert (config.plates.transformation_errors, config.mixed) == ("bootstrap", False)
     with pytest.raises(ParameterError, match="reference_rule=mixture with formal errors"):
         EpochsConfig().given(reference_rule="mixture", transformation_errors="formal").resolved()
+
+
+@pytest.mark.parametrize("given", [(5, 5), "5", 5 * u.pix, np.ones(2), 5.5, None])
+def test_one_number_is_one_number(given):
+    with pytest.raises(ParameterError, match="n=.*needed (one whole|a) number"):
+        Counted(n=given)
+
+
+@pytest.mark.parametrize("given", [(5, 5), "5", 5 * u.mag, np.ones(2)])
+def test_one_number_is_one_number_of_functions(given):
+    with pytest.raises(ParameterError, match="mag_max=.*needed one number"):
+        two_epoch_motions(None, None, mag_max=given)
+
+
+def test_a_whole_number_stays_one():
+    assert type(Counted(n=7.0).n) is int
+    assert type(Counted().given(n=np.float64(3)).n) is int

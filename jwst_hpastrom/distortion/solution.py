@@ -25,6 +25,7 @@ from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, Paramete
 from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
 from jwst_hpastrom.instrument import outputs, stripes
 from jwst_hpastrom.storage import Store
+from jwst_hpastrom.tables import as_inputs
 
 __all__ = ["DistortionSolution", "solve_distortion"]
 
@@ -216,6 +217,7 @@ def solve_distortion(
     DegenerateSolutionError
         ``method="self"`` with exposures that cannot determine the distortion.
     """
+    star_lists, reference = as_inputs(star_lists, reference)
     _check(star_lists, reference, config)
     rng = np.random.default_rng(0) if rng is None else rng
     filters = [star_lists, *(void_lists if config.pixel_map else ())]

@@ -341,7 +341,7 @@ def fit_stars(
     radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius
     under = _Sky(sky, sky_inner, sky_outer, mesh)
     pixels, fit, flags = _fit_twice(pixels, library, x, y, radius, half, under)
-    return star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer)
+    return image.stated(star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer))
 
 
 class _Sky(NamedTuple):

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
+from astropy.units import Unit
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
@@ -86,7 +88,7 @@ class Image(Displayed):
     Parameters
     ----------
     data, err : ndarray, shape (ny, nx)
-        Surface brightness and its standard error, one unit (MJy/sr for a ``_cal`` file).
+        Surface brightness and its standard error, in one unit.
 
     bad : ndarray of bool, shape (ny, nx)
         Pixels without weight, those of saturated cores excepted.
@@ -101,6 +103,9 @@ class Image(Displayed):
     charge : float or ndarray, shape (ny, nx), optional
         Charge at the end of a ramp, DN per unit of data; where groups were left out (saturation, charge
         migration), at the end of those used. Needed to undo the brighter-fatter effect.
+
+    unit : str
+        Of ``data`` and ``err``; star lists state it.
 
     Examples
     --------
@@ -117,6 +122,7 @@ class Image(Displayed):
     saturated: np.ndarray
     name: str = ""
     charge: float | np.ndarray | None = None
+    unit: str = "MJy/sr"
 
     def __repr__(self):
         ny, nx = self.shape
@@ -140,3 +146,9 @@ class Image(Displayed):
     def with_data(self, data: np.ndarray) -> "Image":
         """Return the image with other data, of which the charge is not known."""
         return replace(self, data=data, charge=None)
+
+    def stated(self, table: Table) -> Table:
+        """Give a star list's fluxes and skies the image's unit, and return it."""
+        for name in ("flux", "flux_err", "sky", "sky_err"):
+            table[name].unit = Unit(self.unit, parse_strict="silent")
+        return table

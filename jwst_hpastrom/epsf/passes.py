@@ -123,7 +123,7 @@ def measure_stars(
     if config.drop_cosmic_rays:
         table = table[~useless(table)]
     table["id"] = np.arange(len(table))
-    _tell_origin(table, given)
+    _tell_origin(image.stated(table), given)
     if drift is not None and drift.found:
         table.meta["wavefront_nm"] = drift.nm.tolist()
     return table

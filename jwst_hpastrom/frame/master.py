@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
+from jwst_hpastrom.columns import epoch_of
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame.assemble import (
@@ -34,10 +35,10 @@ from jwst_hpastrom.frame.transforms.mosaic import detector_names
 from jwst_hpastrom.frame.transforms.registration import choose_plane, first_transforms, through_wcs
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
-from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane
-from jwst_hpastrom.geometry.repeated import check_no_list_twice
+from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, check_no_list_twice
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.storage import Store
+from jwst_hpastrom.tables import as_inputs
 
 __all__ = ["MasterFrame", "build_master"]
 
@@ -183,7 +184,7 @@ def build_master(
     without one, of the exposures' pointing (the scatter of their WCS, and 70 mas an axis for guide stars).
     Errors of absolute positions are both in quadrature.
     """
-    star_lists, store = list(star_lists), store or Store()
+    star_lists, reference, store = *as_inputs(star_lists, reference), store or Store()
     field = _collected(star_lists, correction, reference, plane, config, store)
     found = _registered(field, star_lists, config, progress)
     tie = _Tie(*_tie(field, found, config))
@@ -295,7 +296,7 @@ def _averaged(field, found, tie, of_list, config, store):
 
 def _epochs(star_lists):
     """Return the exposures' epochs and their mean, NaN where unknown."""
-    epochs = np.array([float(t.meta.get("epoch") or np.nan) for t in star_lists])
+    epochs = np.array([epoch_of(t) for t in star_lists])
     return epochs, float(np.nanmean(epochs)) if np.isfinite(epochs).any() else np.nan
 
 

@@ -108,15 +108,9 @@ class Measurements:
         self.vv[s] = m[1, 0] ** 2 * vx + m[1, 1] ** 2 * vy + 2 * m[1, 0] * m[1, 1] * c
 
 
-def _column(table, name, default, n):
-    return np.asarray(table[name], float) if name in table.colnames else np.full(n, default)
-
-
 def _wcs_mapping(table):
     """Mapping that takes out the smooth distortion that the WCS knows; pixels like the raw ones."""
-    n = len(table)
-    x, y = (np.asarray(table[c], float) for c in ("x", "y"))
-    ra, dec = _column(table, "ra", np.nan, n), _column(table, "dec", np.nan, n)
+    x, y, ra, dec = (values(table, c) for c in ("x", "y", "ra", "dec"))
     ok = np.isfinite(ra + dec + x + y)
     if ok.sum() < 60:
         return IdentityMapping()
@@ -136,13 +130,13 @@ def _jacobian(correction, x, y, h=16.0):
 def _one(table, correction, qfit_max, pixel_area):
     name = table.meta.get("filename", "star list")
     n = len(table)
-    x, y = np.asarray(table["x"], float), np.asarray(table["y"], float)
+    x, y = values(table, "x"), values(table, "y")
     own = correction is None  # the list's own corrected positions
     correction = correction or IdentityMapping()
     flags = np.asarray(table["flags"], np.int64) if "flags" in table.colnames else np.zeros(n, np.int64)
-    ex, ey = _column(table, "x_err", np.nan, n), _column(table, "y_err", np.nan, n)
-    vx, vy, vxy = ex**2, ey**2, _column(table, "xy_cov", 0.0, n)
-    mag = np.asarray(table["mag_corr" if own and "mag_corr" in table.colnames else "mag"], float)
+    ex, ey = values(table, "x_err"), values(table, "y_err")
+    vx, vy, vxy = ex**2, ey**2, values(table, "xy_cov", 0.0)
+    mag = values(table, "mag_corr" if own and "mag_corr" in table.colnames else "mag")
     with np.errstate(invalid="ignore"):  # unknown errors; squared, a negative one would look good
         vx, vy = np.where(ex > 0, vx, np.nan), np.where(ey > 0, vy, np.nan)
     unstated = not np.isfinite(vx + vy).any()
@@ -177,13 +171,13 @@ def _one(table, correction, qfit_max, pixel_area):
             name,
         )
     vxy[beyond] = 0.0
-    qfit = _column(table, "qfit", np.nan, n)
+    qfit = values(table, "qfit")
     data = {
         "row": np.arange(n), "raw_x": x, "raw_y": y, "x": xc, "y": yc, "vx": vx, "vy": vy, "vxy": vxy,
-        "ra": _column(table, "ra", np.nan, n), "dec": _column(table, "dec", np.nan, n),
-        "mag": mag, "mag_var": _column(table, "mag_err", np.nan, n) ** 2,
+        "ra": values(table, "ra"), "dec": values(table, "dec"),
+        "mag": mag, "mag_var": values(table, "mag_err") ** 2,
         "qfit": qfit, "flags": flags,
-        "averaged": np.stack([_column(table, name, np.nan, n) for name in AVERAGED], 1),
+        "averaged": np.stack([values(table, name) for name in AVERAGED], 1),
         "reference": (flags & int(NOT_REFERENCE) == 0) & ~(qfit > qfit_max),
     }  # fmt: skip
     return {key: value[ok] for key, value in data.items()}, unstated

@@ -17,7 +17,8 @@ def error_names(*bases):
     """Return the names of a quantity's standard error, from the quantity's names."""
     forms = ("{}error", "{}err", "e{}", "sigma{}", "{}sigma", "err{}", "error{}", "{}unc", "{}std", "sig{}")
     forms += ("{}uncertainty", "unc{}", "s{}", "d{}", "{}rmse", "{}e")
-    return tuple(form.format(plain(b)) for b in bases for form in forms)
+    own = {plain(b) for b in bases}  # pm_d with an e is pmDE, a motion
+    return tuple(name for b in bases for form in forms if (name := form.format(plain(b))) not in own)
 
 
 _RA = ("ra", "ra_icrs", "ra_deg", "radeg", "match_ra", "raj2000", "ra_j2000", "alpha", "right_ascension")

@@ -65,6 +65,11 @@ class HPStep(Members, Resources, Verdicts, Manifests, ErrorsByCause, Step):
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
         with errors_by_cause(name), threadpool_limits(1, "blas"), logs_above_bars():
             inputs = self.open_inputs(input_data)
+            for option in ("output_file", "suffix"):
+                if not inputs.in_memory and getattr(self, option, None):
+                    log.warning(
+                        "%s names no product here: names are the input's or the association's", option
+                    )
             groups = divide(inputs, force=self.force) if self.by_detector else [({}, inputs)]
             for self.beam, group in groups:
                 self.evidence, self._told = None, frozenset()

@@ -60,6 +60,12 @@ class ErrorsByCause:
     takes_several = False
 
     @classmethod
+    def call(cls, *args, **kwargs):
+        """Run the Step with these parameters; paths may be `~pathlib.Path`."""
+        plain = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in kwargs.items()}
+        return super().call(*args, **plain)
+
+    @classmethod
     def from_config_section(cls, *args, **kwargs):
         """Make a Step from its configuration (stpipe's own, with our error)."""
         try:

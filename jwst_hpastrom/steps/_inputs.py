@@ -60,6 +60,9 @@ class Members:
         name = next((p.get("name") for p in (table or {}).get("products", ())), None)
         if name:
             return name
+        members = (table or {}).get("products", [{}])[0].get("members", ())  # of a library of files
+        if members:
+            return members[0]["expname"]
         models = data if isinstance(data, ModelContainer | list | tuple) else [data]
         names = (getattr(getattr(m, "meta", None), "filename", None) for m in models)
         return next((str(n) for n in names if n), "models in memory")

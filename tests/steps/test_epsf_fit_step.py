@@ -89,6 +89,13 @@ def test_association(field, files, epsf_file, tmp_path):
     assert {p: Path(p).read_bytes() for p in files.exposures} == before
 
 
+def test_paths_are_paths_and_what_names_no_product_is_said(files, epsf_file, tmp_path, caplog):
+    options = {"epsf_file": Path(epsf_file), "output_dir": tmp_path / "a b", "output_file": "mine.ecsv"}
+    EPSFFitStep.call(Path(files.exposures[0]), **options)
+    assert len(list((tmp_path / "a b").glob("*_stars.ecsv"))) == 1
+    assert "output_file names no product here" in caplog.text
+
+
 def test_workers_change_nothing(files, epsf_file, tmp_path):
     for n in (1, 2):
         step(tmp_path / str(n), epsf_file, workers=n).run(files.association)
@@ -111,6 +118,7 @@ def test_models_come_back_marked(field, files, epsf_file, tmp_path):
         else:
             marked = [result] if kind == "model" else list(result)
         assert isinstance(marked[0], ImageModel)
+        assert [p.name for p in out.glob("*_catfile.txt")] == [f"{field.exposures[0].name}_catfile.txt"]
         for model, exposure in zip(marked, field.exposures, strict=False):
             assert model.meta.cal_step.instance["hp_epsf_fit"] == "COMPLETE"
             good(model.meta.tweakreg_catalog, exposure.truth)

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom._display import Displayed
-from jwst_hpastrom.columns import Flag, epsf_cause, row_epochs, values
+from jwst_hpastrom.columns import Flag, epoch_of, epsf_cause, row_epochs, values
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.distortion.solve.settings import PairMatching
@@ -217,7 +217,7 @@ def _prepare(star_lists, reference, config):
     pm, pm_err = fill_motions(pm, (values(reference, "pmra_error"), values(reference, "pmdec_error")))
     pm_err = [np.where(np.isfinite(e), e, config.motion_error) for e in pm_err]
     epoch = row_epochs(reference)
-    epochs = [np.nan if t.meta.get("epoch") is None else float(t.meta["epoch"]) for t in star_lists]
+    epochs = [epoch_of(t) for t in star_lists]
     if not (np.isfinite(epochs).all() and np.isfinite(epoch[ok & ~unknown]).all()) and not unknown.all():
         raise BadCatalogError(
             "proper motions without an epoch", "meta epoch in the reference and in every star list",

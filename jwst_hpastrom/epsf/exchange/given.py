@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import astropy.units as u
 import numpy as np
-from astropy.nddata import NDData, StdDevUncertainty
+from astropy.nddata import NDData, StdDevUncertainty, UnknownUncertainty
 
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import MissingDataError, ParameterError
 
 __all__ = ["as_image", "as_library"]
 
@@ -23,10 +24,10 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
     data : object
         `Image`; `~jwst_hpastrom.io.Exposure` or anything else with an ``image``; a data model of jwst
         (``data``, ``err``, ``dq``); `~astropy.nddata.NDData` or CCDData with an uncertainty; or an array,
-        shape (ny, nx).
+        shape (ny, nx). In any unit, which the star list then states.
 
     err : array-like, optional
-        Standard errors, of an array, or in place of those of ``data``.
+        Standard errors, of an array, or in place of those of ``data``; without a unit in that of ``data``.
 
     mask : array-like of bool, optional
         True where a pixel must not count, beside those that ``data`` marks itself.
@@ -38,7 +39,10 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
     Raises
     ------
     ParameterError
-        No errors, or shapes that differ.
+        No errors, no numbers, shapes or units that do not go together.
+
+    MissingDataError
+        No pixel counts.
 
     Examples
     --------
@@ -54,47 +58,92 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
     return _image(*_parts(data), err, mask)
 
 
-def _parts(data: Any) -> tuple[Any, Any, Any, Any, str]:
-    """Return pixels, errors, bad and saturated pixels, and the name of what is given."""
+def _parts(data: Any) -> tuple[Any, Any, Any, Any, str, Any]:
+    """Return pixels, errors, bad and saturated pixels, the name of what is given, and its unit."""
     if isinstance(data, Image):
-        return data.data, data.err, data.bad, data.saturated, data.name
+        return data.data, data.err, data.bad, data.saturated, data.name, data.unit
     if isinstance(data, NDData):
         return _from_nddata(data)
     if hasattr(data, "meta") and hasattr(data, "dq"):
         dq = np.asarray(data.dq).astype(np.int64)
         bad = ((dq & BAD) > 0) | ~np.isfinite(data.data)
         name = str(getattr(data.meta, "filename", None) or "model in memory")
+        unit = getattr(data.meta, "bunit_data", None)
         # with a slope a pixel that saturated late is a measurement
-        return data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name
-    return np.ma.getdata(data), None, np.ma.getmaskarray(data), False, "array"
+        return data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name, unit
+    return data, None, False, False, "array", None
 
 
 def _from_nddata(data):
-    err = None
-    if data.uncertainty is not None:
-        err = data.uncertainty.represent_as(StdDevUncertainty).array
+    err, name = data.uncertainty, str(data.meta.get("FILENAME", "array"))
+    if err is not None:
+        if isinstance(err, UnknownUncertainty):
+            raise ParameterError(
+                "an uncertainty of unknown kind",
+                "standard errors",
+                "give StdDevUncertainty(...), or err=",
+                name,
+            )
+        err = err.represent_as(StdDevUncertainty)
+        err = err.array if err.unit is None else err.array * err.unit
     bad = False if data.mask is None else np.asarray(data.mask) > 0
-    return data.data, err, bad, False, str(data.meta.get("FILENAME", "array"))
+    return data.data, err, bad, False, name, data.unit
 
 
-def _image(values, own_err, bad, saturated, name, err, mask):
+def _numbers(values, what, name):
+    """Return plain numbers, which of them are masked, and their unit, None where none is stated."""
+    unit = getattr(values, "unit", None) if hasattr(values, "value") else None
+    masked = values.mask if hasattr(values, "unmasked") else np.ma.getmaskarray(values)
+    values = getattr(values, "unmasked", values)
     values = np.asarray(getattr(values, "value", values))
+    if values.dtype.kind not in "biuf":
+        try:
+            values = values.astype(float, casting="unsafe" if values.dtype.kind == "O" else "same_kind")
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"{what} of type {values.dtype}", "a two-dimensional array of numbers, NDData or an exposure",
+                "read a file with jwst_hpastrom.read_exposure(path)", name,
+            ) from error  # fmt: skip
+    return values, masked, unit
+
+
+def _image(values, own_err, bad, saturated, name, unit, err, mask):
     err = own_err if err is None else err
+    values, masked, own_unit = _numbers(values, "an image", name)
     if err is None:
         raise ParameterError("an image without errors", "the standard error of each pixel", "give err=", name)
-    err = np.asarray(getattr(err, "value", err))
+    err, masked_err, err_unit = _numbers(err, "errors", name)
     err = np.full(values.shape, float(err)) if err.ndim == 0 else err
     mask = np.zeros(values.shape, bool) if mask is None else np.asarray(mask, bool)
-    if values.ndim != 2 or err.shape != values.shape or mask.shape != values.shape:
+    if values.ndim != 2 or not values.size or err.shape != values.shape or mask.shape != values.shape:
         raise ParameterError(
             f"an image of shape {values.shape}, errors {err.shape}, a mask {mask.shape}",
             "three two-dimensional arrays of one shape", "", name,
         )  # fmt: skip
+    unit = unit or own_unit or err_unit
+    if err_unit is not None and err_unit != u.Unit(unit, parse_strict="silent"):
+        try:
+            err = err * err_unit.to(unit)
+        except (u.UnitConversionError, ValueError) as error:
+            raise ParameterError(
+                f"an image in {unit} and errors in {err_unit}",
+                "one unit",
+                "give the errors in the image's",
+                name,
+            ) from error
     with np.errstate(invalid="ignore"):
         lost = np.asarray(bad, bool) | mask | ~np.isfinite(values) | ~np.isfinite(err) | ~(err > 0)
+    lost |= np.asarray(masked, bool) | np.asarray(masked_err, bool)
+    if lost.all():
+        raise MissingDataError(
+            "no pixel with weight", "finite pixels with positive errors that no mask takes out", "", name
+        )
     saturated = np.broadcast_to(np.asarray(saturated, bool), values.shape) & ~mask
     values, err = np.where(np.isfinite(values), values, 0), np.where(lost, np.inf, err)
-    return Image(values.astype(np.float32), err.astype(np.float32), lost & ~saturated, saturated, name)
+    stated = {} if unit is None else {"unit": str(unit)}
+    return Image(
+        values.astype(np.float32), err.astype(np.float32), lost & ~saturated, saturated, name, **stated
+    )
 
 
 def as_library(library: Any, data: Any = None) -> EPSFLibrary:
@@ -149,4 +198,5 @@ def _library(library):
         from jwst_hpastrom.epsf.exchange.model import GriddedEPSFModel
 
         return GriddedEPSFModel.from_photutils(library).library
-    raise ParameterError(f"a {type(library).__name__}", "an ePSF library or a gridded PSF model")
+    do = "read a file with jwst_hpastrom.read_epsf(path)"
+    raise ParameterError(f"a {type(library).__name__}", "an ePSF library or a gridded PSF model", do)

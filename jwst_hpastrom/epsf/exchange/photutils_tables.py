@@ -8,8 +8,8 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike
 from photutils.psf.flags import PSF_FLAGS
 
-from jwst_hpastrom.columns import STAR_LIST, Flag, make_table, values
-from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.columns import STAR_LIST, Flag, as_given, make_table, values
+from jwst_hpastrom.errors import BadCatalogError, ParameterError
 
 __all__ = ["ab_magnitudes", "from_photutils", "to_init_params", "to_photutils"]
 
@@ -134,11 +134,7 @@ def from_photutils(results: Table) -> Table:
     missing = [c for c in NEEDED if c not in results.colnames]
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", "a results table of PSFPhotometry")
-    data = {
-        ours: np.asarray(u.Quantity(results[theirs]).value)
-        for ours, theirs in RESULTS.items()
-        if theirs in results.colnames
-    }
+    data = {ours: as_given(results, theirs) for ours, theirs in RESULTS.items() if theirs in results.colnames}
     n = len(results)
     flux = np.asarray(data["flux"], float)
     data["id"] = np.asarray(results["id"], int) - 1 if "id" in results.colnames else np.arange(n)
@@ -152,7 +148,11 @@ def from_photutils(results: Table) -> Table:
         theirs = np.asarray(results["flags"], int)
         for bit, flag in FLAGS.items():
             data["flags"][(theirs & bit) > 0] |= int(flag)
-    return make_table(STAR_LIST, data, results.meta)
+    table = make_table(STAR_LIST, data, results.meta)
+    for name in ("flux", "flux_err", "sky"):
+        if name in data and results[RESULTS[name]].unit is not None:
+            table[name].unit = results[RESULTS[name]].unit
+    return table
 
 
 def ab_magnitudes(
@@ -163,7 +163,7 @@ def ab_magnitudes(
     Parameters
     ----------
     flux : array-like
-        Sum of surface brightness over pixels, MJy/sr: the column ``flux``.
+        Sum of surface brightness over pixels: the column ``flux``; in MJy/sr where no unit is stated.
 
     pixel_area_sr : float
         Pixel area (keyword PIXAR_SR, ``meta["pixel_area_sr"]`` of a star list), sr.
@@ -187,11 +187,21 @@ def ab_magnitudes(
     >>> jy, mag.round(3)
     (array([1.e-05]), array([21.4]))
     """
-    flux = np.asarray(flux, float)
-    jy = flux * 1e6 * float(pixel_area_sr)
+    flux, pixel_area_sr = _plain(flux, "MJy/sr"), float(_plain(pixel_area_sr, "sr"))
+    jy = flux * 1e6 * pixel_area_sr
     with np.errstate(invalid="ignore", divide="ignore"):
         mag = np.where(jy > 0, -2.5 * np.log10(np.abs(jy) / AB_ZERO_JY), np.nan)
         if flux_err is None:
             return jy, mag
-        flux_err = np.asarray(flux_err, float)
-        return jy, mag, flux_err * 1e6 * float(pixel_area_sr), 2.5 / np.log(10) * flux_err / np.abs(flux)
+        flux_err = _plain(flux_err, "MJy/sr")
+        return jy, mag, flux_err * 1e6 * pixel_area_sr, 2.5 / np.log(10) * flux_err / np.abs(flux)
+
+
+def _plain(given, unit):
+    """Numbers in a unit; NaN where masked."""
+    own = getattr(given, "unit", None)
+    found = np.ma.filled(np.ma.asarray(getattr(given, "value", given)).astype(float), np.nan)
+    try:
+        return found if own is None else found * own.to(unit)
+    except ValueError as err:
+        raise ParameterError(f"numbers in {own}", f"in {unit}") from err

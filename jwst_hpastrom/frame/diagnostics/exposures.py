@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import epoch_of, values
 from jwst_hpastrom.frame.diagnostics.footprints import correction_error, middles, overlaps, parities
 from jwst_hpastrom.frame.diagnostics.lists import (
     bright_residuals,
@@ -52,7 +52,7 @@ def add_diagnostics(exposures, frame, star_lists):
     """
     names = ("pointing_xi_arcsec", "pointing_eta_arcsec", "pointing_arcsec",
              "pointing_rotation_deg", "pointing_scale", "phase_pix", "phase_error_pix")  # fmt: skip
-    exposures["epoch"] = [float(t.meta.get("epoch") or np.nan) for t in star_lists]
+    exposures["epoch"] = [epoch_of(t) for t in star_lists]
     exposures["rounding_pix"] = [_rounding(stars) for stars in star_lists]
     exposures["twice_share"], exposures["error_range"] = twice_shares(star_lists), error_ranges(star_lists)
     exposures["double_share"] = double_shares(star_lists)

@@ -380,9 +380,7 @@ def read_exposure(
     mask = read_detector_mask(detector_mask, meta, data.shape) if detector_mask else False
     bad, saturated = bad_pixels(data, err, dq, bits, mask)
     if np.all(bad | saturated):
-        raise MissingDataError(
-            "no pixel with weight", "finite SCI and ERR with good DQ", "check the exposure", path
-        )
+        raise MissingDataError("no pixel with weight", "finite SCI and ERR with good DQ", "check it", path)
     meta.update(
         filename=Path(path).name,
         filter=beam.filter,
@@ -391,7 +389,8 @@ def read_exposure(
     )
     charge = ramp_charge(meta, data, dq, bad | saturated, variance)
     data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
-    image = Image(data.astype(np.float32), err.astype(np.float32), bad, saturated, Path(path).name, charge)
+    pixels = data.astype(np.float32), err.astype(np.float32), bad, saturated
+    image = Image(*pixels, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
 
 

@@ -1,7 +1,6 @@
 """Gaia's table: from a file, or from flystar's form of it."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.gaia.releases import check_epoch, release_of, ruwe_by_parameters
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.tables.catalogs import UNITS
-from jwst_hpastrom.io.tables.reading import numbers, read_table
+from jwst_hpastrom.io.tables.reading import numbers, opened
 from jwst_hpastrom.io.tables.sentinels import clean_columns, refuse_single_precision
 from jwst_hpastrom.io.tables.times import epoch_of_meta, row_years, set_epochs
 
@@ -47,8 +46,9 @@ def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None =
 
     Parameters
     ----------
-    path : path-like
-        ECSV, FITS, VOTable, CSV or parquet. Columns in other units are converted; masked entries become NaN.
+    path : path-like or table
+        In memory: a table or DataFrame. In a file: ECSV, FITS, VOTable, CSV or parquet.
+        Columns in other units are converted; masked entries become NaN.
         A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`. Where designations
         or metadata name a release (`~jwst_hpastrom.io.gaia.releases.RELEASES`), its reference epoch stands in
         for a missing one.
@@ -69,8 +69,7 @@ def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None =
     BadCatalogError
         Columns are missing or no numbers, no row has a motion, or the epoch is another release's.
     """
-    path = Path(path)
-    table = read_table(path, "a Gaia table")
+    path, table = opened(path, "a Gaia table")
     if {"x0", "y0", "vx", "vy", "vxe", "vye"} <= set(table.colnames) and "ra" not in table.colnames:
         return convert_flystar_gaia(table, ra_ref=ra_ref, dec_ref=dec_ref)
     names = find_columns(table, GAIA_NAMES, path)

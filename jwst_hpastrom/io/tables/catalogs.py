@@ -1,6 +1,5 @@
 """Catalogs of whatever origin become one standard table."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from jwst_hpastrom.columns import MASTER
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
-from jwst_hpastrom.io.tables.reading import numbers, read_table, standard_columns
+from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns, refuse_single_precision
 from jwst_hpastrom.io.tables.times import set_epochs
 
@@ -37,8 +36,9 @@ def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Tabl
 
     Parameters
     ----------
-    path : path-like
-        ECSV, FITS, parquet, CSV or an hst1pass ``.xym*`` list; for the names that are understood, in upper or
+    path : path-like or table
+        In memory: a table, DataFrame or `~astropy.coordinates.SkyCoord`. In a file: ECSV, FITS, parquet,
+        CSV or an hst1pass ``.xym*`` list. For the names that are understood, in upper or
         lower case, see `~jwst_hpastrom.io.names.CATALOG_NAMES`.
 
     epoch : float, optional
@@ -74,7 +74,7 @@ def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Tabl
     >>> table["ra", "dec", "mag"].as_array().tolist()
     [(10.5, -3.0, 18.2)]
     """
-    table = read_table(path, "a catalog")
+    path, table = opened(path, "a catalog")
     if len(table) == 0:
         raise BadCatalogError("an empty table", "at least one star", "", path)
     out = standard_columns(table, CATALOG_NAMES, path, UNITS)
@@ -101,5 +101,5 @@ def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Tabl
     if need_sky and not np.isfinite(out["ra"].value + out["dec"].value).any():
         raise BadCatalogError("no row with a position", "ra and dec", "", path)
     set_epochs(out, path, epoch)
-    out.meta["catalog"] = Path(path).name
+    out.meta["catalog"] = path.name
     return out

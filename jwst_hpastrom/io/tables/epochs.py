@@ -13,7 +13,7 @@ from astropy.time import Time
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.io.names import LIST_NAMES
-from jwst_hpastrom.io.tables.reading import read_table, standard_columns
+from jwst_hpastrom.io.tables.reading import opened, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import epoch_of_meta, julian_year
 
@@ -58,8 +58,9 @@ def read_epoch_list(
 
     Parameters
     ----------
-    path : path-like
-        ECSV, FITS, parquet or text with a line of column names. `~jwst_hpastrom.io.names.LIST_NAMES`
+    path : path-like or table
+        In memory: a table or DataFrame. In a file: ECSV, FITS, parquet or text with a line of column names.
+        `~jwst_hpastrom.io.names.LIST_NAMES`
         has the names that are understood.
 
     epoch : float, optional
@@ -80,8 +81,7 @@ def read_epoch_list(
     BadFileError, BadCatalogError
         Named by cause.
     """
-    path = Path(path)
-    table = read_table(path, "a star list")
+    path, table = opened(path, "a star list")
     scale = next((table.meta[k] for k in META_SYNONYMS["pixel_scale_mas"] if table.meta.get(k)), None)
     scale = scale or pixel_scale_mas
     out = standard_columns(table, LIST_NAMES, path, UNITS, float(scale) if isinstance(scale, Real) else None)
@@ -148,7 +148,9 @@ def read_epoch_lists(paths: Any, *, epochs: Any = None, pixel_scale_mas: float |
     given = epochs if epochs is not None else [None] * len(paths)
     out = []
     for path, epoch in zip(paths, given, strict=True):
-        flystar = Path(path).suffix == ".calib"  # these have converter and pixel scale of their own
+        flystar = (
+            isinstance(path, str | PathLike) and Path(path).suffix == ".calib"
+        )  # these have converter and pixel scale of their own
         if not flystar:
             out.append(read_epoch_list(path, epoch=epoch, pixel_scale_mas=pixel_scale_mas))
         elif pixel_scale_mas is None:

@@ -3,6 +3,7 @@
 import io
 import logging
 import warnings
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError
 from jwst_hpastrom.io.files.opening import check_fits, check_table, require_file
 from jwst_hpastrom.io.files.plain_ecsv import read_plain_ecsv
 from jwst_hpastrom.io.files.writing import FORMATS
-from jwst_hpastrom.io.names import find_columns, plain
+from jwst_hpastrom.io.names import CATALOG_NAMES, find_columns, plain
 from jwst_hpastrom.io.tables.coded_lists import read_coded_list
 from jwst_hpastrom.io.tables.sentinels import stands_for_unknown
 from jwst_hpastrom.io.tables.times import row_years
 
-__all__ = ["numbers", "read_table", "standard_columns"]
+__all__ = ["numbers", "opened", "read_table", "standard_columns"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -37,6 +38,40 @@ _UNIT_NAMES = {
 
 #: words of archives for no value
 NULLS = ("", "null", "nan", "none", "--", "n/a", "NULL", "NaN", "None", "N/A")
+
+
+def opened(given: Any, needed: str) -> tuple[Path, Table]:
+    """Return a name for messages and the table: of a file, or of what is in memory.
+
+    Parameters
+    ----------
+    given : path-like or object
+        A path (see `read_table`); a table, DataFrame, structured array, mapping or
+        `~astropy.coordinates.SkyCoord`; or what has one as its ``table``.
+
+    needed : str
+        What it should be, for the error.
+
+    Raises
+    ------
+    BadFileError
+        Neither.
+    """
+    if isinstance(given, str | PathLike):
+        return Path(given), read_table(given, needed)
+    given = getattr(given, "table", given)
+    name = Path(str((getattr(given, "meta", None) or {}).get("filename") or "table in memory"))
+    try:
+        if given is None:
+            raise TypeError("nothing")
+        if isinstance(given, SkyCoord):
+            given = {"place": given}
+        elif hasattr(given, "to_records"):  # a DataFrame: what it does not know is NaN
+            given = Table.from_pandas(given)
+        table = Table(given, copy=True)
+    except Exception as err:
+        raise BadFileError(f"a {type(given).__name__}", f"{needed}, or its path", "", name) from err
+    return name, _without_mixins(table)
 
 
 def read_table(path: Any, needed: str = "a table") -> Table:
@@ -69,8 +104,8 @@ def read_table(path: Any, needed: str = "a table") -> Table:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # VOTables and units of archives, by the letter
             table = _read(path, suffix, head)
-    except HPAstromError:
-        raise
+    except HPAstromError as err:
+        raise err.about(path) from None
     except Exception as err:
         raise BadFileError(
             f"no readable table ({type(err).__name__}: {' '.join(str(err).split())[:150]})",
@@ -146,6 +181,9 @@ def _without_mixins(table):
             sky = column.icrs
             table.remove_column(name)
             parts = {"ra": sky.ra.deg * u.deg, "dec": sky.dec.deg * u.deg}
+            dated = set(map(plain, table.colnames)) & set(map(plain, CATALOG_NAMES["ref_epoch"]))
+            if sky.obstime is not None and not dated:
+                parts["ref_epoch"] = np.broadcast_to(sky.obstime.jyear, sky.shape) * u.yr
             if "s" in sky.data.differentials:
                 parts |= {"pmra": sky.pm_ra_cosdec, "pmdec": sky.pm_dec}
             if twice := [n for n in parts if plain(n) in map(plain, table.colnames)]:
@@ -221,7 +259,7 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
 
     names : dict of str to tuple of str
         Standard column: names under which it may be there, as `~jwst_hpastrom.io.names.CATALOG_NAMES`. All
-        must be numbers but ``id`` and ``name``.
+        must be numbers but ``id`` and ``name``. ``X_IMAGE`` and ``Y_IMAGE`` count from 1, and from 0 here.
 
     path : path-like
         For errors.
@@ -247,6 +285,9 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
                 if name in ("id", "name")
                 else numbers(table, own, path, unit, pixel_scale_mas if name.endswith("_err") else None)
             )
+            if plain(own) in ("ximage", "yimage"):
+                log.info("%s: %s is SExtractor's and counts from 1: read as from 0", path, own)
+                out[name] = out[name] - 1
         if unit:
             out[name].unit = unit
     for name in table.colnames:

@@ -18,7 +18,7 @@ from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.files.opening import unpacked
 from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
 from jwst_hpastrom.io.tables.epochs import epoch_from_name
-from jwst_hpastrom.io.tables.reading import numbers, read_table, standard_columns
+from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import epoch_of_meta
 
@@ -105,8 +105,9 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
 
     Parameters
     ----------
-    path : path-like
-        The list: this package's, or one of other origin, which needs x, y and mag only. Pixels of hst1pass,
+    path : path-like or table
+        This package's list, or one of other origin, which needs x, y and mag only: a file, or in memory a
+        table or DataFrame. Pixels of hst1pass,
         xym2bar and KS2, which count from 1, count from 0 here; u and v there are ``x_corr y_corr``.
 
     exposure : path-like, optional
@@ -127,7 +128,7 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
     BadCatalogError
         Columns are missing or no numbers, or the list is of another exposure.
     """
-    table = read_table(path, "a star list")
+    path, table = opened(path, "a star list")
     own = OWN.search(Path(path).name) or set(NEEDED) <= set(table.colnames)
     if "first_pixel" in table.meta or not (own or exposure):
         return _corrected(_foreign(table, path), correction)

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag, row_epochs, values
+from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.analysis.forecasts import motion_error
 
 __all__ = ["DR4_GAIN", "forecast_frame"]
@@ -40,7 +41,15 @@ def forecast_frame(
         of H25 eq. 19 stay as they are), motion_error (mas/yr, median of the reference stars, here), and the
         error of the frame's mean motion pmra_error, pmdec_error, pm_error (eq. 11). None where the catalog
         has no reference stars or says nothing of its epochs.
+
+    Raises
+    ------
+    ParameterError
+        New epochs that are no years.
     """
+    wrong = [year for year in new_epochs if not 1850 < year < 2100]
+    if wrong:
+        raise ParameterError(f"new_epochs={wrong[0]}", "Julian years, such as 2026.5")
     reference = values(motions, "flags", 0.0).astype(np.int64) & int(Flag.REFERENCE) != 0
     epochs = np.asarray(motions.meta.get("epochs", ()), float)
     trans = np.asarray(motions.meta.get("transformation_error_mas", ()), float)

@@ -20,6 +20,7 @@ from jwst_hpastrom.motion.many_epoch.identified import check_group_by, identify
 from jwst_hpastrom.motion.many_epoch.registration import check_lists
 from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
 from jwst_hpastrom.motion.star_fits.models import MODEL_SETS, MotionFits, fit_motions
+from jwst_hpastrom.tables import as_star_lists, as_table
 
 __all__ = ["EpochMotions", "Fitted", "fit_epochs"]
 
@@ -114,7 +115,8 @@ def fit_epochs(
     already hold part of the frame's, as if independent between epochs.
     """
     config = config.resolved()
-    lists, epochs = check_lists(list(epoch_lists))
+    gaia = as_table(gaia, "Gaia table", "read_gaia")
+    lists, epochs = check_lists(as_star_lists(epoch_lists, "read_epoch_lists"))
     check_group_by(lists, config.unknowns.group_by)
     sky = identify(lists, epochs, gaia, config)
     rng = np.random.default_rng(1) if rng is None else rng

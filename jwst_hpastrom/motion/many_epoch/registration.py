@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import epoch_of, values
 from jwst_hpastrom.errors import BadCatalogError, DegenerateSolutionError, NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import (
     CompositeMapping,
@@ -55,12 +55,9 @@ def check_lists(lists):
             )
         if len(table) == 0:
             raise BadCatalogError("an empty list", "at least one star", "", name)
-        try:
-            epochs.append(float(table.meta["epoch"]))
-        except (KeyError, TypeError, ValueError):
-            raise BadCatalogError("no epoch", "meta['epoch'], a Julian year", "give epochs=", name) from None
+        epochs.append(epoch_of(table, name))
         if not np.isfinite(epochs[-1]):
-            raise BadCatalogError(f"epoch {epochs[-1]}", "a Julian year", "give epochs=", name)
+            raise BadCatalogError("no epoch", "meta['epoch'], a Julian year", "give epochs=", name)
     check_no_list_twice(lists)
     epochs = np.array(epochs)
     order = np.argsort(epochs, kind="stable")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import epsf_cause, row_epochs, values
+from jwst_hpastrom.columns import epoch_of, epsf_cause, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoBaselineError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.transforms.registration import align
@@ -116,7 +116,7 @@ def on_one_plane(master, first_epoch, matching, errors):
 
 def _first_pairs(master, first_epoch, plane, matching):
     """Linear transformation of the master to the catalog at the master's epoch, and the catalog there."""
-    x, y, *_ = reference_positions(first_epoch, plane, float(master.meta["epoch"]))
+    x, y, *_ = reference_positions(first_epoch, plane, epoch_of(master))
     own = TangentPlane.from_meta(master.meta) or plane
     if {"ra", "dec"} <= set(master.colnames):
         u, v = plane.to_pixels(*plane.from_sky(values(master, "ra"), values(master, "dec")))
@@ -138,8 +138,7 @@ def _first_pairs(master, first_epoch, plane, matching):
 
 def check_epochs(master, first_epoch):
     """Julian years of the first epoch's rows and of the master; an error where unknown or the same."""
-    t2 = master.meta.get("epoch")
-    t2 = np.nan if t2 is None else float(t2)
+    t2 = epoch_of(master)
     t1 = row_epochs(first_epoch)
     sky = np.isfinite(values(first_epoch, "ra") + values(first_epoch, "dec"))
     if not np.isfinite(t2) or not np.isfinite(t1[sky]).all():

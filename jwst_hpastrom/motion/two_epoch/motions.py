@@ -11,6 +11,7 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Tabular
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.configuration import configured
+from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma, sky_axes
 from jwst_hpastrom.motion.selection import parse_polygon
 from jwst_hpastrom.motion.two_epoch.catalog import motion_table
@@ -19,6 +20,7 @@ from jwst_hpastrom.motion.two_epoch.epochs import check_baseline, on_one_plane
 from jwst_hpastrom.motion.two_epoch.pairs import all_pairs, reference_pairs
 from jwst_hpastrom.motion.two_epoch.transformation import local_transformations, tie_epochs
 from jwst_hpastrom.motion.two_epoch.zero_point import zero_point, zero_point_surface
+from jwst_hpastrom.tables import as_table
 
 __all__ = ["TwoEpochMotions", "two_epoch_motions"]
 
@@ -134,8 +136,8 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
 
     Parameters
     ----------
-    master : `~astropy.table.Table`
-        Master frame: columns of `jwst_hpastrom.columns.MASTER`; metadata ``epoch`` and the tangent plane.
+    master : `~astropy.table.Table` or `~jwst_hpastrom.frame.MasterFrame`
+        Columns of `jwst_hpastrom.columns.MASTER`; metadata ``epoch`` and the tangent plane.
 
     first_epoch : `~astropy.table.Table`
         Catalog: ra, dec (deg), optional ra_error, dec_error (mas), pmra, pmdec, pmra_error, pmdec_error
@@ -165,6 +167,10 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
     parse_polygon(config.cuts.polygon)  # refused before any work
+    master, first_epoch = as_table(master, "master frame"), as_table(first_epoch, "first epoch")
+    for table, what in ((master, "master frame"), (first_epoch, "first epoch")):
+        if len(table) == 0:
+            raise NotEnoughStarsError("an empty table", "stars of both epochs", "", what)
     radius = config.matching.match_radius
     epochs = on_one_plane(master, first_epoch, config.matching, config.errors)
     rows = reference_pairs(epochs, config.cuts, radius, int(config.transformation.parameters))

@@ -5,20 +5,24 @@ from types import SimpleNamespace
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.nddata import CCDData, NDData, StdDevUncertainty, VarianceUncertainty
-from astropy.table import QTable
+from astropy.io import fits
+from astropy.nddata import CCDData, NDData, StdDevUncertainty, UnknownUncertainty, VarianceUncertainty
+from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
 from photutils.psf import GriddedPSFModel
 
 from jwst_hpastrom.epsf import (
     EPSFLibrary,
     GriddedEPSFModel,
     Image,
+    ab_magnitudes,
     as_image,
     as_library,
+    from_photutils,
     measure_stars,
     to_init_params,
 )
-from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.errors import MissingDataError, ParameterError
 from jwst_hpastrom.io.exposures.exposure import Exposure
 from tests.epsf.conftest import make_field, make_library
 
@@ -129,3 +133,60 @@ def test_units_of_starting_values(image):
     assert kept["flux_init"].unit == kept["local_bkg"].unit == u.MJy / u.sr
     assert to_init_params(stars, units=True)["flux_init"].unit == u.MJy / u.sr
     assert kept.meta["filter"] == "F150W"
+
+
+def test_errors_in_another_unit_are_converted_and_the_list_states_the_images(image):
+    data, err = np.asarray(image.data), np.where(image.good, image.err, np.nan)
+    library, wanted = make_library(), measure_stars(image, make_library())
+    given = CCDData(1e6 * data, unit="Jy/sr", uncertainty=StdDevUncertainty(err, unit="MJy/sr"))
+    for found in (
+        measure_stars(1e6 * data * u.Jy / u.sr, library, err * u.MJy / u.sr), measure_stars(given, library),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found["x"], wanted["x"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found["x_err"], wanted["x_err"], rtol=1e-4)
+        np.testing.assert_allclose(QTable(found)["flux"].to_value("MJy/sr"), wanted["flux"], rtol=1e-5)
+    assert measure_stars(data * u.adu, library, err)["flux"].unit == u.adu
+    with pytest.raises(ParameterError, match="an image in MJy / sr and errors in s, needed one unit"):
+        as_image(data * u.MJy / u.sr, err * u.s)
+
+
+def test_masks_of_every_kind_count(image):
+    spoiled, bad = np.where(image.good, image.data, 1e20), ~np.asarray(image.good)
+    bad[40:44, 30:70] = True
+    spoiled, err = np.where(bad, 1e20, spoiled), np.where(image.good, image.err, 1.0)
+    wanted = as_image(spoiled, err, bad)
+    for given in (
+        (np.ma.array(spoiled, mask=bad), err), (Masked(spoiled * u.adu, mask=bad), err),
+        (spoiled, np.ma.array(err, mask=bad)), (spoiled, Masked(err, mask=bad)),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(as_image(*given).good, wanted.good)
+
+
+def test_what_is_no_image_is_refused(image):
+    data, err = np.asarray(image.data), np.ones(image.shape)
+    for given in (
+        fits.ImageHDU(data),
+        fits.HDUList([fits.PrimaryHDU(data)]),
+        "a_cal.fits",
+        data.astype(complex),
+    ):
+        with pytest.raises(ParameterError, match="found an image of type .*read_exposure"):
+            as_image(given, err)
+    with pytest.raises(ParameterError, match="uncertainty of unknown kind.*StdDevUncertainty"):
+        as_image(NDData(data, uncertainty=UnknownUncertainty(err)))
+    with pytest.raises(ParameterError, match="shape"):
+        as_image(data[:0], err[:0])
+    for nothing in ((data * np.nan, err), (data, err * np.nan), (data, err, np.ones(image.shape, bool))):
+        with pytest.raises(MissingDataError, match="no pixel with weight"):
+            as_image(*nothing)
+
+
+def test_tables_of_photutils_keep_their_masks_and_units():
+    flux = MaskedColumn([100.0, 200.0], mask=[False, True], unit="mJy")
+    stars = from_photutils(Table({"x_fit": [1.0, 2.0], "y_fit": [1.0, 2.0], "flux_fit": flux}))
+    assert stars["flux"].unit == u.mJy
+    assert np.isnan([stars["flux"][1], stars["mag"][1]]).all()
+    jy, _ = ab_magnitudes([1e8] * u.Jy / u.sr, 1e5 * u.usr)
+    np.testing.assert_allclose(jy, [1e7])
+    with pytest.raises(ParameterError, match="numbers in mJy, needed in MJy/sr"):
+        ab_magnitudes(stars["flux"], 1e-13)

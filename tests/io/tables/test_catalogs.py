@@ -247,3 +247,8 @@ def test_units_of_something_else_are_refused(tmp_path, name, unit):
     t.write(tmp_path / "s.ecsv")
     with pytest.raises(BadCatalogError, match=rf"s\.ecsv: found column {name} .*not convertible"):
         read_catalog(tmp_path / "s.ecsv")
+
+
+def test_a_motion_is_not_its_own_error(tmp_path):
+    Table({"RA_ICRS": [10.5], "DE_ICRS": [-3.0], "pmRA": [1.0], "pmDE": [5.0]}).write(tmp_path / "v.csv")
+    assert "pmdec_error" not in read_catalog(tmp_path / "v.csv", epoch=2016.0).colnames

@@ -9,7 +9,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 
-from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.errors import BadCatalogError, BadFileError
+from jwst_hpastrom.io import read_epoch_lists, read_star_list
 from jwst_hpastrom.io.gaia.table import read_gaia
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 
@@ -114,3 +115,47 @@ def test_positions_twice_are_refused(tmp_path):
     q.write(tmp_path / "two.ecsv")
     with pytest.raises(BadCatalogError, match=r"two\.ecsv: found ra, dec as columns and in where"):
         read_catalog(tmp_path / "two.ecsv")
+
+
+def test_tables_in_memory_are_read_like_files(tmp_path):
+    sky = SkyCoord(
+        [80.0, 80.1] * u.deg, [-69.5, -69.4] * u.deg, pm_ra_cosdec=[1.0, 2.0] * u.mas / u.yr,
+        pm_dec=[0.0, 1.0] * u.mas / u.yr, obstime=Time(2006.4, format="jyear"),
+    )  # fmt: skip
+    plain = Table({"RA_ICRS": sky.ra.deg, "DE_ICRS": sky.dec.deg, "pmRA": [1.0, 2.0], "pmDE": [0.0, 1.0]})
+    plain.write(tmp_path / "a.csv")
+    wanted = read_catalog(tmp_path / "a.csv", epoch=2006.4)
+    given = (
+        plain, QTable(plain), plain.to_pandas(), plain.as_array(), dict(plain.columns), sky, sky.galactic,
+        QTable({"coord": sky}),
+    )  # fmt: skip
+    for one in given:
+        found = read_catalog(one, epoch=2006.4)
+        assert found.meta["epoch"] == pytest.approx(2006.4)
+        for name in ("ra", "dec", "pmra", "pmdec"):
+            np.testing.assert_allclose(found[name], wanted[name], rtol=0, atol=1e-9)
+    assert plain.colnames[0] == "RA_ICRS"  # the user's stays as it is
+    for one in (5, None, "nothing.csv"):
+        with pytest.raises(BadFileError):
+            read_catalog(one)
+
+
+def test_lists_and_gaia_tables_in_memory(tmp_path):
+    given = Table({"xcentroid": [3.0], "ycentroid": [4.0], "mag": [12.0], "sigma_x": [5.0], "y_err": [0.05]})
+    given["sigma_x"].unit = "mas"
+    given.meta = {"epoch": Time(2012.5, format="jyear"), "pixel_scale_mas": 100.0}
+    (found,) = read_epoch_lists([given])
+    assert (found["x"][0], found["x_err"][0], found.meta["epoch"]) == (3.0, pytest.approx(0.05), 2012.5)
+    assert read_star_list(given["xcentroid", "ycentroid", "mag"].to_pandas())["y"][0] == 4.0
+    gaia = {
+        n: [1.0] for n in ("ra", "dec", "ra_error", "dec_error", "pmra", "pmdec", "pmra_error", "pmdec_error")
+    }
+    assert (
+        read_gaia(Table({**gaia, "ref_epoch": [2016.0], "source_id": [5]}).to_pandas())["ref_epoch"][0]
+        == 2016
+    )
+
+
+def test_pixels_of_sextractor_count_from_one():
+    table = Table({"X_IMAGE": [1.0], "Y_IMAGE": [5.5], "MAG_AUTO": [12.0]})
+    assert read_star_list(table)["x", "y"].as_array().tolist() == [(0.0, 4.5)]

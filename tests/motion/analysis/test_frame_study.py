@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.analysis.catalog_cuts import (
     CatalogCuts,
     apply_quality_cuts,
@@ -91,3 +92,8 @@ def test_cuts_of_two_epoch_motions(frame):
     }
     cuts = study_frame(motions, cuts=CatalogCuts(max_mag=1.0)).cuts
     assert "mag < 1" in list(cuts["cut"])
+
+
+def test_new_epochs_are_years():
+    with pytest.raises(ParameterError, match="new_epochs=61000, needed Julian years"):
+        forecast_frame(Table({"pmra": [1.0]}), new_epochs=[2026.5, 61000])

@@ -1,0 +1,89 @@
+"""Tables as functions are given them; what is none, or could be read in two ways, is refused."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from astropy.table import Table
+
+from jwst_hpastrom.columns import epoch_of
+from jwst_hpastrom.errors import BadCatalogError
+
+__all__ = ["as_inputs", "as_star_lists", "as_table"]
+
+#: spellings of no unit, and of pixels
+PIXELS = ("", "pix", "pixel", "pixels", "px")
+
+
+def as_table(given: Any, what: str, reader: str = "read_catalog") -> Table:
+    """Return a table: what is given, or the one of a master frame, motions and other results.
+
+    Parameters
+    ----------
+    given : `~astropy.table.Table` or object with a ``table``
+
+    what : str
+        For the error.
+
+    reader : str
+        Function that makes such a table of files, DataFrames, `~astropy.coordinates.SkyCoord`; for the error.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+
+    Raises
+    ------
+    BadCatalogError
+        No table.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.tables import as_table
+    >>> as_table("gaia.fits", "catalog")
+    Traceback (most recent call last):
+        ...
+    BadCatalogError: catalog: found a str, needed an astropy table; jwst_hpastrom.read_catalog makes one of it
+    """
+    given = getattr(given, "table", given)
+    if isinstance(given, Table):
+        return given
+    do = f"jwst_hpastrom.{reader} makes one of it"
+    raise BadCatalogError(f"a {type(given).__name__}", "an astropy table", do, what)
+
+
+def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
+    """Return star lists, each a table.
+
+    Parameters
+    ----------
+    given : iterable of `~astropy.table.Table`
+
+    reader : str
+        As of `as_table`.
+
+    Returns
+    -------
+    list of `~astropy.table.Table`
+
+    Raises
+    ------
+    BadCatalogError
+        One table instead of several, what is no table, positions or their errors in another unit than pixels,
+        an epoch that is no year.
+    """
+    if isinstance(given, str | Table) or not isinstance(given, Iterable):
+        raise BadCatalogError(f"one {type(given).__name__}", "a list of star lists", "give it in brackets")
+    lists = [as_table(one, f"star list {k + 1}", reader) for k, one in enumerate(given)]
+    for k, table in enumerate(lists):
+        name = str(table.meta.get("filename") or f"star list {k + 1}")
+        for column in {"x", "y", "x_err", "y_err"} & set(table.colnames):
+            unit = getattr(table[column], "unit", None)
+            if unit is not None and str(unit) not in PIXELS:
+                raise BadCatalogError(f"{column} in {unit}", "pixels", "divide by the pixel scale", name)
+        epoch_of(table, name)
+    return lists
+
+
+def as_inputs(star_lists: Any, reference: Any) -> tuple[list[Table], Table | None]:
+    """Return star lists and, where there is one, the reference catalog, see `as_star_lists`, `as_table`."""
+    return as_star_lists(star_lists), None if reference is None else as_table(reference, "reference catalog")

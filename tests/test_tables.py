@@ -1,0 +1,100 @@
+"""Functions say what they were given, where it is no table, and do not take one unit or mask for another."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.time import Time
+
+from jwst_hpastrom.distortion import solve_distortion
+from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.frame import build_master
+from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
+from jwst_hpastrom.tables import as_star_lists, as_table
+
+PLANE = TangentPlane(80.0, -69.5)
+
+
+def star_lists(n=120, n_lists=4):
+    rng = np.random.default_rng(2)
+    xi, eta = rng.uniform(-30, 30, (2, n))
+    mag = rng.uniform(-8, -4, n)
+    out = []
+    for k in range(n_lists):
+        x, y = 1024 - xi / 0.0656 + 20.3 * k, 1024 + eta / 0.0656 - 15.7 * k
+        t = Table({"x": x + rng.normal(0, 0.01, n), "y": y + rng.normal(0, 0.01, n), "mag": mag})
+        t["ra"], t["dec"] = PLANE.to_sky(xi, eta)
+        t["x_err"] = t["y_err"] = t["mag_err"] = np.full(n, 0.01)
+        t.meta = {"filename": f"e{k}_cal.fits", "epoch": 2022.4}
+        out.append(t)
+    return out
+
+
+@pytest.mark.parametrize(
+    "given", ["a.ecsv", {"x": [1.0]}, np.zeros(3), Table({"x": [1.0]}).to_pandas()], ids=type
+)
+def test_what_is_no_table_is_refused(given):
+    lists = star_lists(20)
+    for call in (
+        lambda: build_master([given]), lambda: build_master(lists, reference=given),
+        lambda: solve_distortion([given]), lambda: solve_distortion(lists, given),
+        lambda: two_epoch_motions(given, lists[0]), lambda: two_epoch_motions(lists[0], given),
+        lambda: fit_epochs([given], lists[0]), lambda: fit_epochs(lists, given),
+    ):  # fmt: skip
+        with pytest.raises(BadCatalogError, match="needed an astropy table; jwst_hpastrom.read_"):
+            call()
+    with pytest.raises(BadCatalogError, match="needed a list of star lists"):
+        as_star_lists(lists[0])
+
+
+def test_results_stand_for_their_tables():
+    frame = build_master(star_lists())
+    assert as_table(frame, "frame") is frame.table
+
+
+def test_masked_positions_do_not_count():
+    masked, unknown = star_lists(), star_lists()
+    for a, b in zip(masked, unknown, strict=True):
+        bad = np.arange(len(a)) % 5 == 0
+        b["x"][bad] = np.nan
+        a["x"] = MaskedColumn(np.where(bad, a["x"] + 0.3, a["x"]), mask=bad)
+    frames = [build_master(lists).table for lists in (masked, unknown)]
+    assert len(frames[0]) == len(frames[1]) == 96
+    np.testing.assert_array_equal(frames[0]["x"], frames[1]["x"])
+
+
+def test_places_on_the_sky_may_have_any_unit():
+    lists, wanted = star_lists(), build_master(star_lists()).table
+    for t in lists:
+        t["ra"], t["dec"] = (Column(np.deg2rad(t[c]), unit="rad") for c in ("ra", "dec"))
+    found = build_master(lists).table
+    np.testing.assert_allclose(found["ra"], wanted["ra"], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("column", ["x", "x_err"])
+def test_pixels_in_another_unit_are_refused(column):
+    for make in (Table, QTable):
+        lists = [make(t) for t in star_lists(20)]
+        lists[1][column] = np.asarray(lists[1][column]) * 65.6 * u.mas
+        for call in (
+            lambda lists=lists: build_master(lists),
+            lambda lists=lists: fit_epochs(lists, lists[0]),
+        ):
+            with pytest.raises(BadCatalogError, match=f"e1_cal.fits: found {column} in mas, needed pixels"):
+                call()
+
+
+def test_epochs_that_are_no_years_are_refused():
+    lists = star_lists()
+    for t in lists:
+        t.meta["epoch"] = Time(2022.4, format="jyear")
+    assert build_master(lists).table.meta["epoch"] == pytest.approx(2022.4)
+    for epoch in ("2022-05-26", 59725.0, 2022.4 * u.yr):
+        lists[2].meta["epoch"] = epoch
+        with pytest.raises(BadCatalogError, match="e2_cal.fits: found epoch .*needed a Julian year"):
+            build_master(lists)
+    frame, catalog = build_master(star_lists()).table, star_lists(20)[0]
+    catalog["ref_epoch"] = 53878.0
+    with pytest.raises(BadCatalogError, match="ref_epoch 53878.0, needed a Julian year"):
+        two_epoch_motions(frame, catalog)
