@@ -100,10 +100,12 @@ class Modes:
     def _centered(self, nm, inverse=None):
         step, shift = self.optics.oversampling, np.zeros(2)
         inverse = self._bases[0][2] if inverse is None else inverse
-        for _ in range(3):
-            image = self.optics.image(nm, shift)
-            shift = shift - inverse @ _off_center(image, step)
-        return _normalized(image, step)
+        transfer = self.optics.transfer(nm)
+        half = step // 2  # points that the center depends on, as in `_off_center`
+        points = round(self.optics.half_width * step) + np.array([-half, 0, step - half])
+        for _ in range(2):
+            shift = shift - inverse @ _off_center(self.optics.part(transfer, shift, points), 2)
+        return _normalized(self.optics.part(transfer, shift, slice(None)), step)
 
     @cached_property
     def _derivatives(self):
