@@ -132,7 +132,7 @@ class Difference:
         """Highest degree over the field of what has any power."""
         return int(np.flatnonzero(np.append(True, self.power[1:].any(1)))[-1])
 
-    def improve(self, library, samples):
+    def improve(self, library, samples, accuracy=ACCURACY):
         """Return the library that the residuals about ``library`` make of the given one."""
         now = library.data - self.start.data
         if self.own:
@@ -145,7 +145,7 @@ class Difference:
         fit = np.linalg.lstsq(self.basis, now.reshape(len(now), -1), rcond=None)[0]
         equations = _Equations(self, samples)
         equations.right += equations.apply(fit.reshape(-1, *self.radius.shape))
-        images = self._solve(equations, None, np.ones(self.degree.size, bool))
+        images = self._solve(equations, None, np.ones(self.degree.size, bool), accuracy)
         return _finished(self.start, self.start.data + np.tensordot(self.basis, images, 1))
 
     def _amplitude(self):
@@ -154,7 +154,7 @@ class Difference:
         each = [np.interp(self.radius, middles, np.sqrt(p)) for p in self.power]
         return np.array(each)[self.degree] * self.light
 
-    def _solve(self, equations, known, mine):
+    def _solve(self, equations, known, mine, accuracy=ACCURACY):
         """Images of least χ² plus prior, those of ``mine`` only; the others are ``known``."""
         amplitude = self._amplitude()
         images = np.zeros(amplitude.shape)
@@ -169,12 +169,12 @@ class Difference:
             return amplitude * self._smoothed(amplitude * images)
 
         right = right[k].astype(np.float32)
-        last[k], images[k] = _least(covariance, equations.of(k).apply, right, last[k])
+        last[k], images[k] = _least(covariance, equations.of(k).apply, right, last[k], accuracy)
         self.last = last
         return images
 
 
-def _least(covariance, weighted, right, first):
+def _least(covariance, weighted, right, first, accuracy=ACCURACY):
     """Solve (C⁻¹ + W) x = b by conjugate gradients, with products by C and W alone; return C⁻¹x and x.
 
     C, the covariance, is the preconditioner: C⁻¹ of each direction is known from the residuals.
@@ -185,7 +185,7 @@ def _least(covariance, weighted, right, first):
         residual -= inner + weighted(x)
     better = covariance(residual)
     left, direction, its_inner = np.vdot(residual, better), better, residual.copy()
-    enough = ACCURACY**2 * np.vdot(right, covariance(right))
+    enough = accuracy**2 * np.vdot(right, covariance(right))
     for _ in range(ITERATIONS):
         if left <= enough:
             break
