@@ -7,7 +7,8 @@ wavefront changes linearly over the field and drifts by 3 nm from exposure to ex
 0.3 % a pixel stay. By magnitude the scatter of positions over their Cramér-Rao errors is printed (x, y), a
 linear transformation of each exposure taken out, for the same stars measured with
 
-- the true ePSF of each exposure (the yardstick: no ePSF does better on these stars),
+- the true ePSF of each exposure (the yardstick: no ePSF does better on these stars), and the same with the
+  pixels divided by their true flat field,
 - a library built from them,
 - a given library whose wavefront is 30 nm off, moved by the fit alone (``follow_wavefront``),
 - a library built from them that starts with the given one.
@@ -20,6 +21,7 @@ the package's model of the optics does not know: it is 2 % of the light off then
 """
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
@@ -144,7 +146,7 @@ def measured(band, n, seed, wrong):
     at = [(x + dx, y + dy) for dx, dy in DITHERS]
     images = [expose(p, *place, flux, flat, rng) for p, place in zip(true, at, strict=True)]
     planes = [lambda a, b, dx=dx, dy=dy: (a - dx, b - dy) for dx, dy in DITHERS]
-    kinds = {"true ePSF": true, "given, followed": [given] * 4}
+    kinds = {"true ePSF": true, "true ePSF and flat": true, "given, followed": [given] * 4}
     for name, how in {"own": {"made_for": given.meta}, "own from given": {"start": given}}.items():
         try:
             kinds[name] = [build_library(images, planes, brighter_fatter=0.0, **how).library] * 4
@@ -154,7 +156,8 @@ def measured(band, n, seed, wrong):
     out, errors = {}, {}
     for name, each in kinds.items():
         follow, rows = each is not true, []
-        for psf, exact, image, place in zip(each, true, images, at, strict=True):
+        seen = [replace(i, data=i.data / flat) for i in images] if name.endswith("flat") else images
+        for psf, exact, image, place in zip(each, true, seen, at, strict=True):
             error = back_and_errors(exact, *place, flux)[1]
             d = offsets(measure_stars(image, psf, mode="catalog", follow_wavefront=follow), *place)
             rows.append(straightened(d, *place, error))

@@ -25,6 +25,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 OPTICS_ROUNDS = 3  # at most, that the model is fitted to the stars: its derivatives change on the way
 SETTLED = 1.0  # nm RMS: smaller changes of the wavefront end that
 ROUNDS = 3  # of positions and difference: the frame has to follow what another ePSF calls the center
+ROUGH = 0.01  # accuracy of the difference in rounds before the last, which goes on from it
 SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
 CLIP = 9.0  # squared errors: stars farther off count as much
 FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
@@ -175,10 +176,10 @@ def _learned(job, run, library, config):
         halves = run.halves(job, library, use)
         if k == 0:
             run.difference.judge(halves, use.sum() / len(run.stars.frames))
-        if k == ROUNDS - 1:
-            by_halves = [_of_half(run, library, h, config) for h in halves]
-        library = run.difference.improve(library, Samples.of_all(halves))
-    return library, by_halves
+        if k < ROUNDS - 1:
+            library = run.difference.improve(library, Samples.of_all(halves), ROUGH)
+    by_halves = [_of_half(run, library, h, config) for h in halves]
+    return run.difference.improve(library, Samples.of_all(halves)), by_halves
 
 
 def _over_field(modes, library, shape):

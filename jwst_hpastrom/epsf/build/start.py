@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
-from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
+from scipy.fft import fft, fftfreq, ifft, irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter
-from scipy.sparse.linalg import LinearOperator, cg
 
 from jwst_hpastrom.epsf.build.smoothing import TAPER, recenter, smooth_update
 from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals
@@ -24,6 +23,7 @@ JUDGED = 5.0  # pixels: beyond, sky and neighbors decide; the last zone's power 
 JUDGED_AT = (0, 3, 7)  # iterations from the first one with the library on
 PADDING = 16  # grid points beyond the border, so that filtering does not wrap around
 ACCURACY = 1e-3  # of a solution; the next iteration goes on from it
+ITERATIONS = 100  # of conjugate gradients, at most
 STARS_A_MODE = 20  # in each exposure: fewer turn noise into variation over the field
 SIGMAS = 1.0, 2.0  # of the noise, taken off what halves have in common: of the mean, and of what varies
 FLOOR = 1e-4  # of the peak: differences of the far wings
@@ -81,23 +81,23 @@ class Difference:
         self.ring = np.minimum(self.radius.astype(int), RINGS - 1)
         mean = np.maximum(self.start.data.mean(0), 0)
         self.light = gaussian_filter(mean, step, mode="nearest") + FLOOR * mean.max()
-        self.last = None  # solution, and the images that it is of
+        self.last = np.zeros((self.degree.size, n, n), np.float32)  # solution, to go on from
         limit = TAPER * self.band_limit / step if self.band_limit else 0.5
         self.side = next_fast_len(n + PADDING, real=True)
-        f = np.hypot(rfftfreq(self.side), fftfreq(self.side)[:, None])
-        self.response = np.maximum(1 - f / limit, 0)
-        full = np.maximum(1 - np.hypot(fftfreq(self.side), fftfreq(self.side)[:, None]) / limit, 0)
-        self.response /= np.sqrt((full**2).mean())
-        self.response = self.response.astype(np.float32)
+        full = np.maximum(1 - np.hypot(fftfreq(self.side), fftfreq(self.side)[:, None]) / limit, 0) ** 2
+        passed = full.any(0)[: self.side // 2 + 1].sum()  # no wave is faster along x
+        self.spectrum = (full[:, :passed] / full.mean()).astype(np.float32)
 
-    def _filtered(self, images):
-        """Band-limited noise of unit variance, from white noise; its own transpose.
+    def _smoothed(self, images):
+        """Images times the covariance of band-limited noise of unit variance.
 
-        In single precision, which is a thousand times what `ACCURACY` asks for.
+        In single precision, which is a thousand times what `ACCURACY` asks for; rows and waves that are zero
+        are not transformed.
         """
-        n = images.shape[-1]
-        waves = rfft2(images.astype(np.float32, copy=False), (self.side, self.side)) * self.response
-        return irfft2(waves, (self.side, self.side))[:, :n, :n]
+        n, passed = images.shape[-1], self.spectrum.shape[1]
+        waves = fft(rfft(images, self.side)[..., :passed], self.side, axis=-2, overwrite_x=True)
+        waves *= self.spectrum
+        return irfft(ifft(waves, axis=-2, overwrite_x=True)[:, :n], self.side)[..., :n]
 
     def judge(self, halves, n_stars):
         """Add to the power what two halves of the stars, ``n_stars`` an exposure, have in common."""
@@ -132,7 +132,7 @@ class Difference:
         """Highest degree over the field of what has any power."""
         return int(np.flatnonzero(np.append(True, self.power[1:].any(1)))[-1])
 
-    def improve(self, library, samples):
+    def improve(self, library, samples, accuracy=ACCURACY):
         """Return the library that the residuals about ``library`` make of the given one."""
         now = library.data - self.start.data
         if self.own:
@@ -145,7 +145,7 @@ class Difference:
         fit = np.linalg.lstsq(self.basis, now.reshape(len(now), -1), rcond=None)[0]
         equations = _Equations(self, samples)
         equations.right += equations.apply(fit.reshape(-1, *self.radius.shape))
-        images = self._solve(equations, None, np.ones(self.degree.size, bool))
+        images = self._solve(equations, None, np.ones(self.degree.size, bool), accuracy)
         return _finished(self.start, self.start.data + np.tensordot(self.basis, images, 1))
 
     def _amplitude(self):
@@ -154,34 +154,51 @@ class Difference:
         each = [np.interp(self.radius, middles, np.sqrt(p)) for p in self.power]
         return np.array(each)[self.degree] * self.light
 
-    def _solve(self, equations, known, mine):
+    def _solve(self, equations, known, mine, accuracy=ACCURACY):
         """Images of least χ² plus prior, those of ``mine`` only; the others are ``known``."""
         amplitude = self._amplitude()
         images = np.zeros(amplitude.shape)
         k = np.flatnonzero(mine & amplitude.any((1, 2)))
         if not k.size:
             return images
-        amplitude, shape = amplitude[k].astype(np.float32), (k.size, *self.radius.shape)
+        amplitude = amplitude[k].astype(np.float32)
         right = equations.right if known is None else equations.right - equations.apply(known)
-        equations = equations.of(k)
+        last = self.last.copy()  # copies of this difference have their own
 
-        def normal(u):
-            images = amplitude * self._filtered(u.reshape(shape))
-            return self._filtered(amplitude * equations.apply(images)).ravel() + u
+        def covariance(images):
+            return amplitude * self._smoothed(amplitude * images)
 
-        size = int(np.prod(shape))
-        every = known is None
-        solution, _ = cg(
-            LinearOperator((size, size), normal, dtype=np.float32),
-            self._filtered(amplitude * right[k]).ravel(),
-            self.last[1] if every and self.last and np.array_equal(self.last[0], k) else None,
-            rtol=ACCURACY,
-            maxiter=100,
-        )
-        if every:
-            self.last = k, solution
-        images[k] = amplitude * self._filtered(solution.reshape(shape))
+        right = right[k].astype(np.float32)
+        last[k], images[k] = _least(covariance, equations.of(k).apply, right, last[k], accuracy)
+        self.last = last
         return images
+
+
+def _least(covariance, weighted, right, first, accuracy=ACCURACY):
+    """Solve (C⁻¹ + W) x = b by conjugate gradients, with products by C and W alone; return C⁻¹x and x.
+
+    C, the covariance, is the preconditioner: C⁻¹ of each direction is known from the residuals.
+    """
+    inner, x, residual = first, np.zeros_like(right), right.copy()
+    if inner.any():
+        x = covariance(inner)
+        residual -= inner + weighted(x)
+    better = covariance(residual)
+    left, direction, its_inner = np.vdot(residual, better), better, residual.copy()
+    enough = accuracy**2 * np.vdot(right, covariance(right))
+    for _ in range(ITERATIONS):
+        if left <= enough:
+            break
+        change = its_inner + weighted(direction)
+        step = left / np.vdot(direction, change)
+        x += step * direction
+        inner += step * its_inner
+        residual -= step * change
+        better = covariance(residual)
+        left, before = np.vdot(residual, better), left
+        direction = better + left / before * direction
+        its_inner = residual + left / before * its_inner
+    return inner, x
 
 
 class _Equations:

@@ -10,7 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from jwst_hpastrom.epsf.kernels.spline import PAD
 from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
+from jwst_hpastrom.epsf.resampling import spline_coefficients
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront, retrieve
 from jwst_hpastrom.errors import HPAstromError
@@ -68,15 +70,26 @@ class Modes:
         if not np.any(nm):
             return library
         if np.ndim(nm) == 1 and np.sqrt(np.square(nm).sum()) < LINEAR:
-            delta = sum(c * m.data for c, m in zip(nm, self.libraries, strict=True))
-        else:
-            places = [(a, b) for b in self.y for a in self.x]
-            each = [self.wavefront.weights(*p) @ nm if np.ndim(nm) == 2 else nm for p in places]
-            delta = [
-                self._image(k, at) - base
-                for k, (at, (_, base, _)) in enumerate(zip(each, self._bases, strict=True))
-            ]
+            return self._slightly_changed(nm, library)
+        places = [(a, b) for b in self.y for a in self.x]
+        each = [self.wavefront.weights(*p) @ nm if np.ndim(nm) == 2 else nm for p in places]
+        delta = [
+            self._image(k, at) - base
+            for k, (at, (_, base, _)) in enumerate(zip(each, self._bases, strict=True))
+        ]
         return library.perturbed(np.array(delta), x=self.x, y=self.y)
+
+    def _slightly_changed(self, nm, library):
+        """Change a library by the derivatives; its splines, too, without filtering them anew."""
+        delta = np.tensordot(nm, [m.data for m in self.libraries], 1)
+        share = np.kron(_hats(self.y, library.y), _hats(self.x, library.x))
+        volumes = EPSFLibrary(delta, self.x, self.y, library.oversampling).volumes()
+        volumes = (library.volumes() + share @ volumes)[:, None, None]
+        spline = spline_coefficients(delta, library.knots // library.oversampling, PAD)
+        new = replace(library, data=(library.data + np.tensordot(share, delta, 1)) / volumes)
+        coefficients = (library.coefficients + np.tensordot(share, spline, 1)) / volumes
+        new.__dict__.update(knots=library.knots, coefficients=coefficients)  # as cached properties
+        return new
 
     @property
     def farthest(self):
@@ -100,10 +113,12 @@ class Modes:
     def _centered(self, nm, inverse=None):
         step, shift = self.optics.oversampling, np.zeros(2)
         inverse = self._bases[0][2] if inverse is None else inverse
-        for _ in range(3):
-            image = self.optics.image(nm, shift)
-            shift = shift - inverse @ _off_center(image, step)
-        return _normalized(image, step)
+        transfer = self.optics.transfer(nm)
+        half = step // 2  # points that the center depends on, as in `_off_center`
+        points = round(self.optics.half_width * step) + np.array([-half, 0, step - half])
+        for _ in range(2):
+            shift = shift - inverse @ _off_center(self.optics.part(transfer, shift, points), 2)
+        return _normalized(self.optics.part(transfer, shift, slice(None)), step)
 
     @cached_property
     def _derivatives(self):
@@ -173,6 +188,11 @@ def _modes_of(library):
     optics = replace(found.optics, half_width=library.half_width)
     x, y = (np.unique(p[[0, -1]]) for p in (library.x, library.y))
     return Modes(found, optics, x, y)
+
+
+def _hats(nodes, at):
+    """Weights of nodes in linear interpolation, a row for each place."""
+    return np.array([np.interp(at, nodes, one) for one in np.eye(nodes.size)]).T
 
 
 def _stretched(image):

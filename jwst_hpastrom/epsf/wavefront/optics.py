@@ -180,27 +180,68 @@ class Optics:
         -------
         ndarray, shape (n, n) or (1 + modes + 4, n, n)
         """
-        transmission, *_ = _pupil()
-        modes = _modes()
-        light = np.square(transmission).sum()
         total = 0.0
-        for wave, by_y, by_x, f, cell in self._bands:
+        bands = zip(self._bands, self.transfer(nm, derivatives), strict=True)
+        for (_, by_y, by_x, (fy, fx), _), otf in bands:
+            if derivatives:
+                more = [-2j * np.pi * fx, -2j * np.pi * fy, -4 * np.pi**2 * self.diffusion * (fx**2 + fy**2)]
+                more.append(_neighbors((fy, fx)) / (1 + self.coupling * _neighbors((fy, fx))))
+                otf = np.concatenate([otf, otf[0] * np.array([m + 0 * otf[0] for m in more])])
+            total = total + _image(otf, by_y, by_x, (fy, fx), shift)
+        return total if derivatives else total[0]
+
+    def transfer(self, nm, derivatives=False):
+        """Transfer functions of a wavefront, one of each band: what all shifts of the star have in common.
+
+        Parameters
+        ----------
+        nm : ndarray, shape (modes,)
+
+        derivatives : bool
+            Those of the derivatives by each coefficient, too.
+
+        Returns
+        -------
+        list of ndarray, shape (1, ny, nx) or (1 + modes, ny, nx)
+        """
+        transmission, *_ = _pupil()
+        modes, out = _modes(), []
+        light = np.square(transmission).sum()
+        for wave, _, _, f, cell in self._bands:
             phase = 2 * np.pi / wave
             pupil = np.zeros((SIDE, SIDE), complex)
             pupil[:SAMPLES, :SAMPLES] = transmission * np.exp(1j * phase * np.tensordot(nm, modes, 1))
             wave_field = fft2(pupil)
-            stack = [np.square(np.abs(wave_field))]
+            stack = np.square(np.abs(wave_field))[None]
             if derivatives:
                 by_mode = np.zeros((len(modes), SIDE, SIDE), complex)
                 by_mode[:, :SAMPLES, :SAMPLES] = 1j * phase * modes * pupil[:SAMPLES, :SAMPLES]
                 stack = np.concatenate([stack, 2 * (np.conj(wave_field) * fft2(by_mode)).real])
-            otf = np.conj(rfft2(stack)) / SIDE**2
-            fy, fx = f
-            turn = np.exp(-2j * np.pi * (fx * shift[0] + fy * shift[1]))
-            otf = otf * (turn * self._blur(f) * (cell / light / WAVELENGTHS))
-            if derivatives:
-                more = [-2j * np.pi * fx, -2j * np.pi * fy, -4 * np.pi**2 * self.diffusion * (fx**2 + fy**2)]
-                more.append(_neighbors(f) / (1 + self.coupling * _neighbors(f)))
-                otf = np.concatenate([otf, otf[0] * np.array([m + 0 * otf[0] for m in more])])
-            total = total + ((by_y @ otf) @ by_x).real
-        return total if derivatives else total[0]
+            out.append(np.conj(rfft2(stack)) * (self._blur(f) * (cell / light / WAVELENGTHS / SIDE**2)))
+        return out
+
+    def part(self, transfer, shift, at):
+        """Effective PSF of `transfer` in some rows and columns of the grid.
+
+        Parameters
+        ----------
+        transfer : list of ndarray
+
+        shift : (float, float)
+            Of the star, pixels (x, y).
+
+        at : slice or ndarray of int
+            Rows, and columns.
+
+        Returns
+        -------
+        ndarray, shape (n, n)
+        """
+        bands = zip(self._bands, transfer, strict=True)
+        return sum(_image(otf[0], y[at], x[:, at], f, shift) for (_, y, x, f, _), otf in bands)
+
+
+def _image(otf, by_y, by_x, f, shift):
+    """Images of transfer functions of one band, the star shifted."""
+    turn_y, turn_x = (np.exp(-2j * np.pi * g * s) for g, s in zip(f, shift[::-1], strict=True))
+    return (((by_y * turn_y[:, 0]) @ otf) @ (turn_x[:, None] * by_x)).real

@@ -7,7 +7,7 @@ import pytest
 
 from jwst_hpastrom.epsf.build import BuildConfig, field_positions
 from jwst_hpastrom.epsf.build.bends import variation_gain
-from jwst_hpastrom.epsf.build.start import Difference
+from jwst_hpastrom.epsf.build.start import Difference, _least
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.samples import BINS, RINGS, Samples, hat_weights, mean_residuals
 
@@ -69,13 +69,34 @@ def test_an_iteration_goes_on_from_the_last_one(monkeypatch):
     library = one_epsf()
     variation = Difference(library, own=True)
     variation.judge([sampled(library, 0.02, s) for s in (1, 2)], 200)
-    steps, filtered = [], Difference._filtered
-    monkeypatch.setattr(Difference, "_filtered", lambda self, u: steps.append(1) or filtered(self, u))
+    variation.last *= 0  # what judging found
+    steps, smoothed = [], Difference._smoothed
+    monkeypatch.setattr(Difference, "_smoothed", lambda self, u: steps.append(1) or smoothed(self, u))
     first = variation.improve(library, sampled(library, 0.02, 3, 200))
     cold = len(steps)
     second = variation.improve(first, sampled(first, 0.02, 3, 200))
     assert len(steps) - cold < 0.4 * cold
     np.testing.assert_allclose(second.data, first.data, atol=2e-3 * first.data.max())
+
+
+def test_solution_is_that_of_the_dense_equations():
+    """By products alone, one with the covariance a step; and going on from a solution takes no step."""
+    rng, n = np.random.default_rng(4), 30
+    root, weights = rng.normal(size=(n, n)), 10 ** rng.uniform(-1, 2, n)
+    matrix, right, steps = root @ root.T / n, rng.normal(size=n), []
+
+    def covariance(v):
+        steps.append(1)
+        return matrix @ v
+
+    inner, x = _least(covariance, lambda v: weights * v, right, np.zeros(n))
+    dense = np.linalg.solve(np.eye(n) + matrix * weights, matrix @ right)
+    np.testing.assert_allclose(x, dense, atol=5e-3 * np.abs(dense).max())
+    np.testing.assert_allclose(matrix @ inner, x, rtol=1e-9)
+    assert len(steps) < n + 5
+    steps.clear()
+    np.testing.assert_array_equal(_least(covariance, lambda v: weights * v, right, inner)[1], matrix @ inner)
+    assert len(steps) == 3
 
 
 def test_no_variation_is_none():

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars, perturb_library
+from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars, perturb_library, resampling
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.wavefront import field_equations, modes_of, most_likely
+from jwst_hpastrom.epsf.wavefront import modes as module
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics, zernike
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import retrieve
 from jwst_hpastrom.instrument import filter_of
@@ -127,6 +128,28 @@ def test_change_keeps_center_and_sum():
             low0, high0 = (float(library.evaluate(s * axis[0], s * axis[1], 0, 0)) for s in (-1, 1))
             assert high - low == pytest.approx(high0 - low0, abs=4e-4)
     assert modes.change(np.zeros(MODES), library) is library
+
+
+@pytest.mark.parametrize(("side", "knots"), [(1, 8), (3, 8), (4, 4)])
+def test_splines_of_a_small_change_follow_from_those_of_the_library(monkeypatch, side, knots):
+    """They are those of the changed ePSFs; only the change's own, at the ends of the field, are filtered."""
+    nodes = np.linspace(0, SIDE, side) if side > 1 else [SIDE / 2]
+    waves = [BASE * (1 + 0.1 * u) for u in np.linspace(-1, 1, side) for _ in range(side)]
+    band = "F115W" if knots == 8 else "F200W"
+    data = np.concatenate([sampled(nm, band).data for nm in waves])
+    library = EPSFLibrary(data, nodes, nodes, 4, meta=META | {"filter": band})
+    modes, filtered = modes_of(library), []
+    assert library.knots == knots
+    delta = sum(c * m.data for c, m in zip(DRIFT / 5, modes.libraries, strict=True))
+    plain = library.perturbed(delta, x=modes.x, y=modes.y)
+    assert library.coefficients.size == plain.coefficients.size
+    of = resampling.spline_coefficients
+    for where in (resampling, module):
+        monkeypatch.setattr(where, "spline_coefficients", lambda d, *a: filtered.append(len(d)) or of(d, *a))
+    changed = modes.change(DRIFT / 5, library)
+    np.testing.assert_allclose(changed.data, plain.data, atol=1e-13)
+    np.testing.assert_allclose(changed.coefficients, plain.coefficients, atol=1e-13)
+    assert filtered == [min(side, 2) ** 2]
 
 
 def test_stars_are_fitted_with_the_exposure_s_own_wavefront():
