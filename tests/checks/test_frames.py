@@ -60,6 +60,13 @@ def test_a_catalog_that_nothing_could_be_tied_to(n, verdict):
     assert run_checks(Evidence(choices=Table({"part": ["frame"]}))) == []
 
 
+def test_a_catalog_that_is_mirrored_against_the_exposures():
+    meta = {"untied_stars": 12, "untied_because": "the same stars mirrored against the catalog"}
+    (check,) = run_checks(Evidence(choices=Table({"part": ["frame"]}, meta=meta)))
+    assert check.verdict == "bad"
+    assert check.causes[0].startswith("the same stars mirrored")
+
+
 @pytest.mark.parametrize(("bad", "lost", "cause"), [(0.4, 290, "pixels without"), (0.01, 290, "jumps")])
 def test_cores_that_are_lost_like_all_pixels(bad, lost, cause):
     fit = {"filename": ["a"], "n_stars": [900], "qfit": [0.015], "n_cores": [300]}

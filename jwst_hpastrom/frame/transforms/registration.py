@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, values
-from jwst_hpastrom.errors import HPAstromError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import HPAstromError, NoOverlapError, NotEnoughStarsError, OrientationError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, match_few, sky_middle
 
 __all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
@@ -15,6 +15,8 @@ log = logging.getLogger("stpipe.hpastrom.frame")
 #: parts of the largest offset within which one is looked for, until it stands out from chance: lists of small
 #: subarrays have a handful of stars in common, and most WCS are right to a part of what is allowed for
 NARROWER = (1.0, 0.3, 0.1, 0.03)
+#: stars that tell whether a list is mirrored or turned, where it does not fit as it is
+ORIENTING = 100
 
 
 def choose_plane(plane, reference, ra, dec, scale_mas):
@@ -91,6 +93,14 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
     -------
     `~jwst_hpastrom.geometry.BlindMatch`
         With indices into the full lists.
+
+    Raises
+    ------
+    OrientationError
+        The lists have stars in common, but one is mirrored, or turned by more.
+
+    NoOverlapError, NotEnoughStarsError
+        They have none, or too few.
     """
     pad = max_shift
     i = np.flatnonzero((u > x.min() - pad) & (u < x.max() + pad) & (v > y.min() - pad) & (v < y.max() + pad))
@@ -100,13 +110,35 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
     if j.size < 4:
         j = np.arange(x.size)
     blind = {"mag1": mag[i], "mag2": mag_to[j], "max_rotation": max_rotation, "n_bright": n_bright}
-    if few_radius is None:
-        found = _narrowing(u[i], v[i], x[j], y[j], max_shift, min_stars=4, parameters=4, **blind)
-    else:
-        found = match_few(
-            u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, min_stars=4, parameters=4, **blind
-        )
+    try:
+        if few_radius is None:
+            found = _narrowing(u[i], v[i], x[j], y[j], max_shift, min_stars=4, parameters=4, **blind)
+        else:
+            found = match_few(u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, min_stars=4,
+                              parameters=4, **blind)  # fmt: skip
+    except NoOverlapError as error:
+        how = _orientation(u[i], v[i], mag[i], x[j], y[j], mag_to[j], max_shift)
+        if not how:
+            raise
+        raise OrientationError(
+            f"the same stars {how}", "an image as its WCS says",
+            "was the image flipped, turned or transposed after its WCS was made, or x and y exchanged?",
+        ) from None  # fmt: skip
     return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
+
+
+def _orientation(u, v, mag, x, y, mag_to, max_shift):
+    """Say how the first list is mirrored or turned, where that makes it fit the second; else empty."""
+    for parity in (-1, 1):
+        try:
+            found = match_blind(
+                u, v, x, y, mag1=mag, mag2=mag_to, max_shift=max_shift, max_rotation=180.0, parity=parity,
+                n_bright=ORIENTING, parameters=4,
+            )  # fmt: skip
+        except HPAstromError:
+            continue
+        return "mirrored" if parity < 0 else f"turned by {abs(found.transform.rotation):.0f} degrees"
+    return ""
 
 
 def _narrowing(u, v, x, y, max_shift, **kwargs):

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
-from jwst_hpastrom.errors import BadCatalogError, HPAstromError
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, OrientationError
 from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
@@ -100,6 +100,8 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
             u, v, mag, x, y, mag_to, max_shift=1.5 * max_shift, max_rotation=1.5 * max_rotation,
             few_radius=FEW_RADIUS / plane.scale_mas,
         )  # fmt: skip
+    except OrientationError as error:
+        raise error.about("reference catalog") from None
     except HPAstromError as error:
         raise type(error)(
             error.found,

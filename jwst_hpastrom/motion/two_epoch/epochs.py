@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
-from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoBaselineError
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoBaselineError, OrientationError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.frame.transforms.tie import reference_positions
@@ -129,6 +129,8 @@ def _first_pairs(master, first_epoch, plane, matching):
             max_shift=1.5 * matching.max_shift * 1e3 / plane.scale_mas,
             max_rotation=1.5 * matching.max_rotation,
         )  # fmt: skip
+    except OrientationError:
+        raise
     except HPAstromError as error:
         cause = epsf_cause(values(master, "mag"), values(master, "qfit"))
         cause = cause or "check that the first epoch covers the field"

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from jwst_hpastrom.errors import NoBaselineError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import NoBaselineError, NoOverlapError, NotEnoughStarsError, OrientationError
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.steps.pipeline.fields import stars_in_field
@@ -40,6 +40,8 @@ def _tied(run, distortion):
             raise
         frame = read_table(run.master(distortion, None))  # where not the catalog fails, this does, too
         run.pipeline.choices.meta["untied_stars"] = stars_in_field(frame, read_catalog(catalog))
+        if isinstance(err, OrientationError):
+            run.pipeline.choices.meta["untied_because"] = f"{err.found} against the catalog"
         log.warning("the frame is not tied to the catalog, the exposures' WCS place it: %s", err)
         note("frame", "placed by the exposures' WCS", f"{err.found}; {err.do}")
         return False
