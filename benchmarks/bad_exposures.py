@@ -24,9 +24,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import FK4, Angle
 from astropy.io import fits
 from astropy.table import Table
-from bad_runs import LOOK, judged, run_all
+from astropy.time import Time
+from bad_runs import LOOK, judged, put, run_all, sky
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
 
 from jwst_hpastrom.checks import check_folder
@@ -328,6 +330,120 @@ def options(**values):
     return lambda work: work.options.update(values)
 
 
+# what else users do to their files before they hand them over
+
+
+def gain(factor):
+    """Photon noise of a gain that is wrong by a factor; the read noise is right."""
+
+    def change(hdus, rng):
+        was = hdus["VAR_POISSON"].data
+        hdus["ERR"].data = np.sqrt(np.fmax(hdus["ERR"].data ** 2 + (factor - 1) * was, 0)).astype("f4")
+        hdus["VAR_POISSON"].data = was * factor
+
+    return change
+
+
+def filled(share, of=lambda d: median_filter(d, 5)):
+    """Pixels that were lost, and filled from their neighbors or by a number; DQ says that they are good."""
+
+    def change(hdus, rng):
+        d = hdus["SCI"].data
+        lost_ = (rng.random(d.shape) < share) | ~np.isfinite(d)
+        d[lost_] = np.broadcast_to(of(np.nan_to_num(d)), d.shape)[lost_]
+        hdus["DQ"].data[:] = 0
+        for n in NOISES:
+            hdus[n].data[~np.isfinite(hdus[n].data)] = np.nanmedian(hdus[n].data)
+
+    return change
+
+
+def cleaned(d, sigma, rng):
+    """Peaks above their neighbors' median taken for cosmic rays, and replaced by it."""
+    low = median_filter(d, 3)
+    return np.where((d - low > 5 * sigma) & (d - low > 0.5 * low), low, d)
+
+
+def cropped(left, low):
+    """Pixels cut off at the left and below, and as many added at the other sides; the header as it was."""
+    return arrays(lambda a: np.pad(a[low:, left:], ((0, low), (0, left)), mode="edge"))
+
+
+def in_part(change, *which):
+    """Return a change of some exposures."""
+
+    def spoil(work):
+        for k in which:
+            each(change, only=k)(work)
+
+    return spoil
+
+
+def trail(d, sigma, rng):
+    return sum(np.roll(d, k, 1) for k in range(4)) / 4
+
+
+def under_other_name(kind):
+    """One exposure also as another product, as ``_crf``: the same pixels once more."""
+
+    def spoil(work):
+        name = work.members[0].replace("_cal", f"_{kind}")
+        shutil.copy(work.path(0), work.folder / name)
+        work.members.append(name)
+        with fits.open(work.folder / name, mode="update") as hdus:
+            hdus[0].header["FILENAME"] = name
+
+    return spoil
+
+
+def rate(work):
+    """One exposure before ``calwebb_image2``: DN/s, without a WCS."""
+    name = work.members[1].replace("_cal", "_rate")
+    shutil.move(work.path(1), work.folder / name)
+    work.members[1] = name
+    with fits.open(work.folder / name, mode="update") as hdus:
+        hdus[0].header["FILENAME"] = name
+        del hdus["ASDF"]
+        hdus["SCI"].header["BUNIT"] = "DN/s"
+        for n in ("SCI", "ERR"):
+            hdus[n].data *= 1 / hdus["SCI"].header.get("PHOTMJSR", 1.0)
+
+
+def mosaic(work):
+    """The resampled mosaic as one more exposure."""
+    name = "field_i2d.fits"
+    shutil.copy(work.path(0), work.folder / name)
+    work.members.append(name)
+    with fits.open(work.folder / name, mode="update") as hdus:
+        hdus[0].header["FILENAME"] = name
+        del hdus["DQ"]
+        for n in ("CON", "WHT"):
+            hdus.append(fits.ImageHDU(np.ones_like(hdus["SCI"].data), name=n))
+
+
+def catalog(change):
+    """Return a run with a changed catalog: ``change(table)``, in place."""
+
+    def spoil(work):
+        table = Table.read(work.options["reference_catalog"])
+        change(table)
+        table.write(work.folder / "changed.ecsv")
+        work.options["reference_catalog"] = str(work.folder / "changed.ecsv")
+
+    return spoil
+
+
+def sexagesimal(table):
+    for c, unit in (("ra", "hourangle"), ("dec", "deg")):
+        table[c] = Angle(np.asarray(table[c]), "deg").to_string(
+            unit, sep=":", precision=7 if c == "ra" else 6
+        )
+
+
+def in_mjd(table):
+    put(table, ref_epoch=Time(float(table.meta.pop("epoch")), format="jyear").mjd)
+
+
 def alone(work):
     del work.members[1:]
 
@@ -457,8 +573,37 @@ EPSFS = {
     "epsf_negative": (("ePSF", "stars", "library"), samples(lambda a: -a)),
     "epsf_noise": (("ePSF", "stars"), samples(lambda a: np.random.default_rng(1).permuted(a))),
 }  # fmt: skip
+USERS = {
+    "gain_of_twice": ((None, *SMALL, LOOK), each(gain(0.5))),
+    "gain_of_half_the_noise": ((None, *LARGE, LOOK), each(gain(2.0))),
+    "pixels_filled": ((None, *FLAT, "cosmic"), each(filled(0.05))),
+    "pixels_zero": (
+        (None, *FLAT, "cosmic", "one and the same value"), each(filled(0.05, lambda d: 0.0))
+    ),
+    "stars_as_cosmic_rays": (EPSF, each(image(cleaned))),
+    "cropped": (("shifted", "cut"), each(cropped(40, 12))),
+    "one_cropped": (("guide star", "cut"), one(cropped(40, 12))),
+    "half_trailed": ((*EPSF, *THIS), in_part(image(trail), 0, 1)),
+    "half_pointing": (("guide star",), lambda w: [wcs(k, offset=(2.0, 0.0))(w) for k in (0, 1)]),
+    "half_turned": (("x and y", "stars in common", *THIS), in_part(arrays(np.rot90), 0, 1)),
+    "turned": (("x and y",), each(arrays(np.rot90))),
+    "turned_over": (("x and y",), each(arrays(lambda a: a[::-1, ::-1]))),
+    "upside_down": (("x and y",), each(arrays(lambda a: a[::-1]))),
+    "one_twice_as_crf": (("twice", "same stars"), under_other_name("crf")),
+    "one_rate": (("WCS",), rate),
+    "with_mosaic": (("resampled", "DQ"), mosaic),
+    "detector_of_another": (("detector", "NIRCam", "NRCB1"), one(header(DETECTOR="NRCB1"))),
+    "rows_leveled": (
+        (None, *EPSF, "starlight"), each(image(lambda d, s, rng: d - d.mean(1)[:, None] + d.mean()))
+    ),
+    "catalog_1950": (("B1950",), catalog(lambda t: sky(t, FK4(equinox="B1950")))),
+    "catalog_hours": (("hours",), catalog(lambda t: put(t, ra=np.asarray(t["ra"]) / 15))),
+    "catalog_sexagesimal": ((None, "ra"), catalog(sexagesimal)),
+    "catalog_epoch_mjd_column": (("epoch", None), catalog(in_mjd)),
+    "catalog_epoch_text": ((None, "epoch"), catalog(lambda t: t.meta.update(epoch=f"J{t.meta['epoch']}"))),
+}  # fmt: skip
 CASES = {"given": ((), lambda w: None), "built": ((), lambda w: w.options.pop("epsf_file"))}
-CASES |= ERRORS | IMAGES | FOLDERS | EPSFS
+CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS
 
 
 def run(source, others, spoil, made=None):

@@ -1,6 +1,7 @@
 """Checks of the motions, against the catalog's own and against what the models expect."""
 
 import numpy as np
+from scipy.stats import poisson
 
 from jwst_hpastrom.checks.catalogs import against_catalog
 from jwst_hpastrom.checks.causes import COS_DEC
@@ -47,6 +48,8 @@ ALL_OFF = 2.4
 TOO_WIDE = 2.6
 #: times what is expected that one of two axes' slopes, two of them each, come to in one of 200 fields
 CHANCE = 2.4
+#: chance that as many stars as in good fields are blends and wrong matches
+RARE = 0.003
 #: share of stars apart from the rest up to which differences are those of one law, and width of the best
 #: fifth over that of all from which on they are
 ONE_LAW, ONE_WIDTH = 0.012, 0.88
@@ -307,7 +310,9 @@ def clumps(motions):
 def apart(motions):
     """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
     found = against_catalog(motions)
-    ok, bad = (share + 2 * np.sqrt(share / _n_pulls(found)) for share in (0.012, 0.022))
+    n = _n_pulls(found)
+    ok = float(poisson.isf(RARE, 0.012 * n) / n)
+    bad = max(0.022 + 2 * np.sqrt(0.022 / n), ok)
     yield judge(
         MOTION, "share of stars that differ from the catalog by far more than the rest",
         found.get("apart", np.nan), (None, ok), (None, bad), rank=6,

@@ -164,6 +164,25 @@ def test_a_tilt_that_the_stated_errors_of_the_tie_hold_is_none(held, verdict):
     assert overall(c for c in run_checks(Evidence(motions=motions)) if "linear" in c.name) == verdict
 
 
+@pytest.mark.parametrize(
+    ("stars", "of", "verdict"),
+    [
+        (6, 215, "ok"),
+        (8, 215, "ok"),
+        (9, 215, "look"),
+        (25, 1500, "ok"),
+        (35, 1500, "look"),
+        (20, 215, "bad"),
+    ],
+)
+def test_a_few_stars_apart_are_chance_where_few_are_compared(stars, of, verdict):
+    motions = Table(
+        {"pmra": [0.0], "pmdec": [0.0]}, meta={"against_catalog": {"apart": stars / of, "n_pulls": of}}
+    )
+    (check,) = (c for c in run_checks(Evidence(motions=motions)) if "far more than the rest" in c.name)
+    assert check.verdict == verdict
+
+
 def test_too_few_stars_are_not_judged():
     checks = run_checks(Evidence(motions=made(n=20)))
     assert not {"motions over the catalog's", "pull of the motions against the catalog's"} & {

@@ -17,6 +17,10 @@ log = logging.getLogger("stpipe.hpastrom.frame")
 NARROWER = (1.0, 0.3, 0.1, 0.03)
 #: stars that tell whether a list is mirrored or turned, where it does not fit as it is
 ORIENTING = 100
+#: times the largest offset that is looked at then
+FARTHER = 4.0
+#: relative difference in scale that no WCS has: what fits so is chance
+OTHER_SCALE = 0.05
 
 
 def choose_plane(plane, reference, ra, dec, scale_mas):
@@ -110,35 +114,51 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
     if j.size < 4:
         j = np.arange(x.size)
     blind = {"mag1": mag[i], "mag2": mag_to[j], "max_rotation": max_rotation, "n_bright": n_bright}
+    blind |= {"min_stars": 4, "parameters": 4}
     try:
         if few_radius is None:
-            found = _narrowing(u[i], v[i], x[j], y[j], max_shift, min_stars=4, parameters=4, **blind)
+            found = _narrowing(u[i], v[i], x[j], y[j], max_shift, **blind)
         else:
-            found = match_few(u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, min_stars=4,
-                              parameters=4, **blind)  # fmt: skip
+            found = match_few(u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, **blind)
+            found = _of_one_scale(found)
     except NoOverlapError as error:
-        how = _orientation(u[i], v[i], mag[i], x[j], y[j], mag_to[j], max_shift)
-        if not how:
-            raise
-        raise OrientationError(
-            f"the same stars {how}", "an image as its WCS says",
-            "was the image flipped, turned or transposed after its WCS was made, or x and y exchanged?",
-        ) from None  # fmt: skip
+        raise _explained(error, (u[i], v[i], mag[i]), (x[j], y[j], mag_to[j]), max_shift) from None
     return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
 
 
-def _orientation(u, v, mag, x, y, mag_to, max_shift):
-    """Say how the first list is mirrored or turned, where that makes it fit the second; else empty."""
-    for parity in (-1, 1):
+def _of_one_scale(found):
+    """Return a match, or raise `NoOverlapError` where it is one of another scale."""
+    if abs(np.log(found.transform.scale)) < OTHER_SCALE:
+        return found
+    raise NoOverlapError(f"pairs at {found.transform.scale:.2f} times the scale alone", "stars in common")
+
+
+def _explained(error, first, second, max_shift):
+    """Return the error, or one that says how the first list (x, y, mag) is moved, mirrored or turned."""
+    do = "was the image flipped, turned or transposed after its WCS was made, or x and y exchanged?"
+    for parity, rotation, shift in (
+        (1, 0.0, FARTHER * max_shift),
+        (-1, 180.0, max_shift),
+        (1, 180.0, max_shift),
+    ):
         try:
-            found = match_blind(
-                u, v, x, y, mag1=mag, mag2=mag_to, max_shift=max_shift, max_rotation=180.0, parity=parity,
-                n_bright=ORIENTING, parameters=4,
-            )  # fmt: skip
+            t = _of_one_scale(match_blind(
+                *first[:2], *second[:2], mag1=first[2], mag2=second[2], parity=parity, max_rotation=rotation,
+                max_shift=shift, n_bright=ORIENTING, parameters=4,
+            )).transform  # fmt: skip
         except HPAstromError:
             continue
-        return "mirrored" if parity < 0 else f"turned by {abs(found.transform.rotation):.0f} degrees"
-    return ""
+        if not rotation:
+            away = np.hypot(
+                *(np.median(a) - np.median(b) for a, b in zip(t.forward(*first[:2]), first, strict=False))
+            )
+            return NoOverlapError(
+                f"the same stars {away:.0f} pixels away", f"{max_shift:.0f} pixels at most",
+                f"a wrong guide star? give a larger max_shift; {do}",
+            )  # fmt: skip
+        how = "mirrored" if parity < 0 else f"turned by {abs(t.rotation):.0f} degrees"
+        return OrientationError(f"the same stars {how}", "an image as its WCS says", do)
+    return error
 
 
 def _narrowing(u, v, x, y, max_shift, **kwargs):
@@ -146,7 +166,7 @@ def _narrowing(u, v, x, y, max_shift, **kwargs):
     wide = None
     for part in NARROWER:
         try:
-            return match_blind(u, v, x, y, max_shift=part * max_shift, **kwargs)
+            return _of_one_scale(match_blind(u, v, x, y, max_shift=part * max_shift, **kwargs))
         except NoOverlapError as error:
             wide = wide or error
     raise wide

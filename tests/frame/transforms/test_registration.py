@@ -34,7 +34,11 @@ def test_lists_with_nothing_in_common_are_refused(seed):
 
 @pytest.mark.parametrize(
     ("how", "matrix"),
-    [("mirrored", [[-0.8, 0.6], [0.6, 0.8]]), ("mirrored", [[0, 1], [1, 0]]), ("by 90 degrees", [[0, -1], [1, 0]])],
+    [
+        ("mirrored", [[-0.8, 0.6], [0.6, 0.8]]),
+        ("mirrored", [[0, 1], [1, 0]]),
+        ("by 90 degrees", [[0, -1], [1, 0]]),
+    ],
 )
 @pytest.mark.parametrize("few_radius", [None, 2.0])
 def test_a_list_that_is_mirrored_or_turned_is_said_to_be(how, matrix, few_radius):
@@ -42,3 +46,17 @@ def test_a_list_that_is_mirrored_or_turned_is_said_to_be(how, matrix, few_radius
     turned = np.array(matrix) @ [x - 100.0, y - 100.0]
     with pytest.raises(OrientationError, match=how):
         align(*(turned + 100.0), mag, *second, few_radius=few_radius, **LIMITS)
+
+
+def test_a_list_that_is_farther_off_than_allowed_is_said_to_be():
+    x, y, mag, *second = two_lists(4, common=60)
+    limits = LIMITS | {"max_shift": 20.0}
+    with pytest.raises(NoOverlapError, match="the same stars 47 pixels away.*larger max_shift"):
+        align(x + 50.0, y, mag, *second, **limits)
+
+
+@pytest.mark.parametrize("few_radius", [None, 2.0])
+def test_pairs_at_another_scale_are_chance(few_radius):
+    x, y, mag, *second = two_lists(5, common=60)
+    with pytest.raises(NoOverlapError, match="the scale|stands out from chance"):
+        align(1.12 * (x - 100) + 100, 1.12 * (y - 100) + 100, mag, *second, few_radius=few_radius, **LIMITS)
