@@ -19,8 +19,6 @@ NARROWER = (1.0, 0.3, 0.1, 0.03)
 ORIENTING = 100
 #: times the largest offset that is looked at then
 FARTHER = 4.0
-#: relative difference in scale that no WCS has: what fits so is chance
-OTHER_SCALE = 0.05
 
 
 def choose_plane(plane, reference, ra, dec, scale_mas):
@@ -120,17 +118,9 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
             found = _narrowing(u[i], v[i], x[j], y[j], max_shift, **blind)
         else:
             found = match_few(u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, **blind)
-            found = _of_one_scale(found)
     except NoOverlapError as error:
         raise _explained(error, (u[i], v[i], mag[i]), (x[j], y[j], mag_to[j]), max_shift) from None
     return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
-
-
-def _of_one_scale(found):
-    """Return a match, or raise `NoOverlapError` where it is one of another scale."""
-    if abs(np.log(found.transform.scale)) < OTHER_SCALE:
-        return found
-    raise NoOverlapError(f"pairs at {found.transform.scale:.2f} times the scale alone", "stars in common")
 
 
 def _explained(error, first, second, max_shift):
@@ -142,10 +132,10 @@ def _explained(error, first, second, max_shift):
         (1, 180.0, max_shift),
     ):
         try:
-            t = _of_one_scale(match_blind(
+            t = match_blind(
                 *first[:2], *second[:2], mag1=first[2], mag2=second[2], parity=parity, max_rotation=rotation,
                 max_shift=shift, n_bright=ORIENTING, parameters=4,
-            )).transform  # fmt: skip
+            ).transform  # fmt: skip
         except HPAstromError:
             continue
         if not rotation:
@@ -154,7 +144,7 @@ def _explained(error, first, second, max_shift):
             )
             return NoOverlapError(
                 f"the same stars {away:.0f} pixels away", f"{max_shift:.0f} pixels at most",
-                f"a wrong guide star? give a larger max_shift; {do}",
+                f"{do} A wrong guide star needs a larger max_shift",
             )  # fmt: skip
         how = "mirrored" if parity < 0 else f"turned by {abs(t.rotation):.0f} degrees"
         return OrientationError(f"the same stars {how}", "an image as its WCS says", do)
@@ -166,7 +156,7 @@ def _narrowing(u, v, x, y, max_shift, **kwargs):
     wide = None
     for part in NARROWER:
         try:
-            return _of_one_scale(match_blind(u, v, x, y, max_shift=part * max_shift, **kwargs))
+            return match_blind(u, v, x, y, max_shift=part * max_shift, **kwargs)
         except NoOverlapError as error:
             wide = wide or error
     raise wide

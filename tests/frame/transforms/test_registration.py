@@ -53,10 +53,3 @@ def test_a_list_that_is_farther_off_than_allowed_is_said_to_be():
     limits = LIMITS | {"max_shift": 20.0}
     with pytest.raises(NoOverlapError, match="the same stars 47 pixels away.*larger max_shift"):
         align(x + 50.0, y, mag, *second, **limits)
-
-
-@pytest.mark.parametrize("few_radius", [None, 2.0])
-def test_pairs_at_another_scale_are_chance(few_radius):
-    x, y, mag, *second = two_lists(5, common=60)
-    with pytest.raises(NoOverlapError, match="the scale|stands out from chance"):
-        align(1.12 * (x - 100) + 100, 1.12 * (y - 100) + 100, mag, *second, few_radius=few_radius, **LIMITS)
