@@ -1,15 +1,15 @@
 """Claim: no false result ends without a word. Exposures and ePSFs are spoiled as users spoil them.
 
-    python benchmarks/bad_exposures.py [CASE...] [--good N] [--seed 31] [--size 320] [--all] [--list]
+    python benchmarks/bad_exposures.py [CASE...] [--good N] [--kinds] [--seed 31] [--size 320] [--all]
 
 A small field of four NIRISS exposures is simulated, one thing is made wrong in the ``_cal`` files, the
 ePSF or the association, ``calwebb_hpastrom`` runs with the field's own ePSF, and the verdicts are compared
 with what was done: a row a case with the overall verdict, the first cause, what the motions are off by
 (robust scatter about the truth, mas/yr, and over their errors), and FAIL where the cause is not the right
 one. Some harm nothing, and need no word: their motions say so. ``--good N`` runs N fields of other seeds,
-sizes and filters as they are, which must have no "bad" and at most one "look"; `bad_runs.py` does the same
-with star lists, catalogs and distortions, `bad_epochs.py` with many epochs. The exit status is 1 where a row
-fails. Some eight CPU seconds a case.
+sizes and filters as they are, ``--kinds`` ten of other kinds; they must have no "bad" and at most one "look".
+`bad_runs.py` does the same with star lists, catalogs and distortions, `bad_epochs.py` with many epochs. The
+exit status is 1 where a row fails. Some eight CPU seconds a case.
 """
 
 import argparse
@@ -61,9 +61,9 @@ class Work:
 
 def make_field(folder, seed=31, size=320, band="F200W", **changes):
     """Write exposures, a catalog and the ePSF."""
-    config = {"n_stars": int(DENSITY * size**2), "dither_arcsec": 4.0} | changes
+    config = {"n_stars": int(DENSITY * size**2), "dither_arcsec": 4.0, "n_exposures": 4} | changes
     made = simulate_field(
-        filter=band, seed=seed, size=size, n_exposures=4, optics=OpticsConfig(n_field=2, n_wavelengths=1),
+        filter=band, seed=seed, size=size, optics=OpticsConfig(n_field=2, n_wavelengths=1),
         **config,
     )  # fmt: skip
     write_field(made, folder, truth=False)
@@ -326,6 +326,10 @@ def filter_epsf(work):
     work.options["epsf_file"] = write_epsf_reference(made, work.folder / "other.asdf")
 
 
+def built(work):
+    work.options.pop("epsf_file")
+
+
 def options(**values):
     return lambda work: work.options.update(values)
 
@@ -578,7 +582,7 @@ USERS = {
     "gain_of_half_the_noise": ((None, *LARGE, LOOK), each(gain(2.0))),
     "pixels_filled": ((None, *FLAT, "cosmic"), each(filled(0.05))),
     "pixels_zero": (
-        (None, *FLAT, "cosmic", "one and the same value"), each(filled(0.05, lambda d: 0.0))
+        ("one and the same value",), each(filled(0.05, lambda d: 0.0))
     ),
     "stars_as_cosmic_rays": (EPSF, each(image(cleaned))),
     "cropped": (("shifted", "cut"), each(cropped(40, 12))),
@@ -589,12 +593,12 @@ USERS = {
     "turned": (("x and y",), each(arrays(np.rot90))),
     "turned_over": (("x and y",), each(arrays(lambda a: a[::-1, ::-1]))),
     "upside_down": (("x and y",), each(arrays(lambda a: a[::-1]))),
-    "one_twice_as_crf": (("twice", "same stars"), under_other_name("crf")),
+    "one_twice_as_crf": (("_crf.fits",), under_other_name("crf")),
     "one_rate": (("WCS",), rate),
-    "with_mosaic": (("resampled", "DQ"), mosaic),
+    "with_mosaic": (("resampled", "DQ", "same stars"), mosaic),
     "detector_of_another": (("detector", "NIRCam", "NRCB1"), one(header(DETECTOR="NRCB1"))),
     "rows_leveled": (
-        (None, *EPSF, "starlight"), each(image(lambda d, s, rng: d - d.mean(1)[:, None] + d.mean()))
+        (None, *EPSF, *SMALL, "starlight"), each(image(lambda d, s, rng: d - d.mean(1)[:, None] + d.mean()))
     ),
     "catalog_1950": (("B1950",), catalog(lambda t: sky(t, FK4(equinox="B1950")))),
     "catalog_hours": (("hours",), catalog(lambda t: put(t, ra=np.asarray(t["ra"]) / 15))),
@@ -602,7 +606,7 @@ USERS = {
     "catalog_epoch_mjd_column": (("epoch", None), catalog(in_mjd)),
     "catalog_epoch_text": ((None, "epoch"), catalog(lambda t: t.meta.update(epoch=f"J{t.meta['epoch']}"))),
 }  # fmt: skip
-CASES = {"given": ((), lambda w: None), "built": ((), lambda w: w.options.pop("epsf_file"))}
+CASES = {"given": ((), lambda w: None), "built": ((), built)}
 CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS
 
 
@@ -657,6 +661,40 @@ def association(members):
     }  # fmt: skip
 
 
+def few_references(work, n=25):
+    catalog(lambda t: t.remove_rows(slice(n, None)))(work)
+
+
+def of_nircam(work):
+    """The long-wavelength detector whose pixels are nearly NIRISS's, with an ePSF of its own."""
+    built(work)
+    for k, name in enumerate(work.members):
+        each(header(INSTRUME="NIRCAM", DETECTOR="NRCBLONG", FILTER="F277W", PUPIL="CLEAR"), only=k)(work)
+        with fits.open(work.path(k), mode="update") as hdus:
+            hdus[0].header |= {
+                "MODULE": "B",
+                "CHANNEL": "LONG",
+                "FILENAME": name.replace("_nis", "_nrcblong"),
+            }
+        work.members[k] = name.replace("_nis", "_nrcblong")
+        shutil.move(work.folder / name, work.path(k))
+
+
+#: good runs of other kinds: what is simulated, and what is done to the inputs
+KINDS = {
+    "F090W": ({"band": "F090W"}, built),
+    "F277W": ({"band": "F277W"}, built),
+    "F480M": ({"band": "F480M"}, built),
+    "sparse": ({"n_stars": 200, "n_exposures": 6}, built),
+    "dense": ({"n_stars": 20000, "n_exposures": 6}, built),
+    "given library": ({"band": "F115W"}, lambda work: None),
+    "few references": ({"n_exposures": 6}, few_references),
+    "nine exposures": ({"n_exposures": 9, "focus_nm": 3.0}, built),
+    "at RA 0, near the pole": ({"target": (0.0, 84.0)}, built),
+    "NIRCam": ({"band": "F277W", "n_exposures": 6}, of_nircam),
+}
+
+
 def good_fields(n, seed):
     """Fields of other seeds, sizes, densities and filters."""
     for k in range(n):
@@ -671,6 +709,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("cases", nargs="*")
     parser.add_argument("--good", type=int, default=0, metavar="N")
+    parser.add_argument("--kinds", action="store_true", help="judge good fields of other kinds")
     parser.add_argument("--all", action="store_true", help="show all that is not ok")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--seed", type=int, default=31)
@@ -687,6 +726,9 @@ def main(argv=None):
         if args.good:
             todo = [(f"good {g['seed']} {g['band']} {g['size']}", (), lambda w: None, g)
                     for g in good_fields(args.good, args.seed)]  # fmt: skip
+        elif args.kinds:
+            todo = [(f"good {k}", (), KINDS[k][1], {"seed": args.seed, "size": args.size} | KINDS[k][0])
+                    for k in args.cases or KINDS]  # fmt: skip
         else:
             made = make_field(field, args.seed, args.size)
             make_field(others, args.seed, args.size, "F090W")

@@ -18,6 +18,7 @@ OTHERS = parse_columns("""
     n_cores          |           | i8 | stars with S/N above 100 that are not saturated
     n_lost_core      |           | i8 | those of them with bad pixels in their central 3x3
     bad_pixels       |           | f8 | share of the exposure's pixels without weight
+    filled_pixels    |           | f8 | share of the good pixels that have one and the same value
     overlap          |           | f8 | share of its stars where enough exposures look for the frame
     parity           |           | i8 | 1 as the sky is seen, -1 mirrored
     correction_error_pix | pix   | f8 | the distortion correction's stated error

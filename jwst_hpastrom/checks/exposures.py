@@ -7,8 +7,8 @@ from jwst_hpastrom.columns import BAD_QFIT
 
 __all__ = [
     "EPSF_CAUSE", "all_chi2", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge",
-    "epsf_borrowed", "hot_pixels", "light_error", "light_noise", "lost_cores", "lost_peaks", "saturated",
-    "sky_noise", "star_counts", "wing_light",
+    "epsf_borrowed", "filled", "hot_pixels", "light_error", "light_noise", "lost_cores", "lost_peaks",
+    "saturated", "sky_noise", "star_counts", "wing_light",
 ]  # fmt: skip
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
@@ -104,6 +104,18 @@ def sky_noise(fit):
             FIT, "scatter of pixels without stars over their ERR", value, SKY_NOISE, FAR_SKY_NOISE,
             about=_name(row), rank=3, causes=causes,
             remedy="check the ERR extension; positions' errors are from the scatter where that is larger",
+        )  # fmt: skip
+
+
+def filled(fit):
+    """Share of good pixels that have one and the same value, exposure by exposure."""
+    if "filled_pixels" not in fit.colnames:
+        return
+    for row in fit:
+        yield judge(
+            FIT, "share of good pixels of one and the same value", float(row["filled_pixels"]),
+            (None, 0.001), (None, 0.02), about=_name(row), rank=1, causes=(FILLED,),
+            remedy="set them to NaN, or the bit DO_NOT_USE of their DQ",
         )  # fmt: skip
 
 

@@ -160,3 +160,11 @@ def test_saturated_stars_alone():
     first = fitted(n_high=[300], n_cores=[20], n_lost_core=[1])[0]
     assert first.verdict == "bad"
     assert "saturated" in first.causes[0]
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.0, "ok"), (0.01, "look"), (0.05, "bad")])
+def test_pixels_that_were_filled_with_a_number(share, verdict):
+    found = fitted(filled_pixels=[share])
+    assert [(c.verdict, c.causes[0][:32]) for c in found] == (
+        [] if verdict == "ok" else [(verdict, "pixels of one and the same value")]
+    )
