@@ -437,6 +437,11 @@ def catalog(change):
     return spoil
 
 
+def named(**meta):
+    """An ePSF that says it was made for something else."""
+    return library(lambda e: replace(e, meta=dict(e.meta) | meta))
+
+
 def sexagesimal(table):
     for c, unit in (("ra", "hourangle"), ("dec", "deg")):
         table[c] = Angle(np.asarray(table[c]), "deg").to_string(
@@ -600,6 +605,8 @@ USERS = {
     "rows_leveled": (
         (None, *EPSF, *SMALL, "starlight"), each(image(lambda d, s, rng: d - d.mean(1)[:, None] + d.mean()))
     ),
+    "epsf_of_detector_named": (("NRCB1",), named(instrument="NIRCAM", detector="NRCB1")),
+    "epsf_of_filter_named": (("F090W",), named(filter="F090W")),
     "catalog_1950": (("B1950",), catalog(lambda t: sky(t, FK4(equinox="B1950")))),
     "catalog_hours": (("hours",), catalog(lambda t: put(t, ra=np.asarray(t["ra"]) / 15))),
     "catalog_sexagesimal": ((None, "ra"), catalog(sexagesimal)),

@@ -211,7 +211,8 @@ def pull(motions):
             causes = (PART_OFF, *(c for c in causes if c != PART_OFF))
         causes = _known(motions, causes)
     yield judge(
-        MOTION, "pull of the motions against the catalog's", value, (0.6, _gate(found, 1.15)),
+        MOTION, "pull of the motions against the catalog's", value,
+        (max(0.6, 0.8 - 1 / np.sqrt(_n_pulls(found))), _gate(found, 1.15)),
         (0.5, _gate(found, 1.5)), rank=11,
         causes=causes, remedy="compare the catalog's errors with its scatter about Gaia",
     )  # fmt: skip
@@ -307,11 +308,16 @@ def clumps(motions):
     )  # fmt: skip
 
 
+def _chance(share, n):
+    """Share of n stars that one which is so in good fields hardly ever exceeds."""
+    return float(poisson.isf(RARE, share * n) / n)
+
+
 def apart(motions):
     """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
     found = against_catalog(motions)
     n = _n_pulls(found)
-    ok = float(poisson.isf(RARE, 0.012 * n) / n)
+    ok = _chance(0.012, n)
     bad = max(0.022 + 2 * np.sqrt(0.022 / n), ok)
     yield judge(
         MOTION, "share of stars that differ from the catalog by far more than the rest",
@@ -324,12 +330,13 @@ def apart(motions):
 def catalog_outliers(motions):
     """Share of stars that differ from the catalog by more than four sigma."""
     found = against_catalog(motions)
+    ok = max(0.03, _chance(0.02, _n_pulls(found)))
     causes = (PART_OFF, TOO_SMALL, "blends and wrong matches")
     if found.get("core", 0.0) > 1.7:  # even those that agree best do not
         causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
     yield judge(
         MOTION, "share of stars beyond four sigma of the catalog", found.get("outliers", np.nan),
-        (None, 0.03), (None, 0.06), rank=7, causes=_known(motions, causes),
+        (None, ok), (None, max(0.06, ok)), rank=7, causes=_known(motions, causes),
         remedy="compare the catalog with Gaia",
     )  # fmt: skip
 

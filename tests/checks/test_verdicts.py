@@ -183,6 +183,21 @@ def test_a_few_stars_apart_are_chance_where_few_are_compared(stars, of, verdict)
     assert check.verdict == verdict
 
 
+@pytest.mark.parametrize(("stars", "of", "verdict"), [(10, 300, "ok"), (16, 300, "look"), (24, 300, "bad")])
+def test_a_few_stars_beyond_four_sigma_are_chance_where_few_are_compared(stars, of, verdict):
+    meta = {"against_catalog": {"outliers": stars / of, "n_pulls": of}}
+    motions = Table({"pmra": [0.0], "pmdec": [0.0]}, meta=meta)
+    (check,) = (c for c in run_checks(Evidence(motions=motions)) if "beyond four sigma" in c.name)
+    assert check.verdict == verdict
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_errors_of_a_catalog_that_are_somewhat_too_large_are_worth_a_look(seed):
+    checks = run_checks(Evidence(motions=made(seed, spoil=times(1.6, lambda c, rng: slice(None)))))
+    assert checks[0].verdict == "look"
+    assert checks[0].causes[0] == "errors of the catalog that are too large"
+
+
 def test_too_few_stars_are_not_judged():
     checks = run_checks(Evidence(motions=made(n=20)))
     assert not {"motions over the catalog's", "pull of the motions against the catalog's"} & {
