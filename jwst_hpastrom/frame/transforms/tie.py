@@ -1,15 +1,16 @@
 """The linear transformation that carries a master frame to the sky."""
 
 import logging
+from contextlib import contextmanager
 
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
-from jwst_hpastrom.errors import BadCatalogError, HPAstromError, OrientationError
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoOverlapError, OrientationError
 from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
-__all__ = ["carried_off", "reference_positions", "tie_to_reference", "tie_to_wcs"]
+__all__ = ["carried_off", "facing", "reference_positions", "tie_to_reference", "tie_to_wcs"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
@@ -70,6 +71,45 @@ def reference_positions(reference, plane, epoch):
     pm, errors = turned, (*errors[:2], *pm_errors)
     xi, eta, ex, ey = propagate(xi, eta, *pm, dt, errors=errors)
     return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
+
+
+@contextmanager
+def facing(m, k, reference, plane, epoch, limits):
+    """Blame orientation where exposures do not fit each other, and one is mirrored or turned.
+
+    The dithers of images that were flipped are reversed: by them alone each looks like a wrong pointing.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    k : int
+        The exposure, whose u and v are those of its WCS.
+
+    reference, plane, epoch
+        As of `reference_positions`; no catalog, no blame.
+
+    limits : dict
+        ``max_shift`` and ``max_rotation`` of the exposures.
+
+    Raises
+    ------
+    OrientationError
+    """
+    try:
+        yield
+    except NoOverlapError as error:
+        if reference is None or isinstance(error, OrientationError):
+            raise
+        x, y, *_ = reference_positions(reference, plane, epoch)
+        ok, s = np.isfinite(x + y), m.of(k)
+        try:
+            align(m.u[s], m.v[s], m.mag[s], x[ok], y[ok], values(reference, "mag")[ok], **limits)
+        except OrientationError as turned:
+            raise turned.about("exposures against the reference catalog") from None
+        except HPAstromError:
+            pass
+        raise
 
 
 def carried_off(u, v, mag, reference, plane, epoch, **limits):
