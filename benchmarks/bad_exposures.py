@@ -678,11 +678,8 @@ def of_nircam(work):
     for k, name in enumerate(work.members):
         each(header(INSTRUME="NIRCAM", DETECTOR="NRCBLONG", FILTER="F277W", PUPIL="CLEAR"), only=k)(work)
         with fits.open(work.path(k), mode="update") as hdus:
-            hdus[0].header |= {
-                "MODULE": "B",
-                "CHANNEL": "LONG",
-                "FILENAME": name.replace("_nis", "_nrcblong"),
-            }
+            of = {"MODULE": "B", "CHANNEL": "LONG", "FILENAME": name.replace("_nis", "_nrcblong")}
+            hdus[0].header.update(of)
         work.members[k] = name.replace("_nis", "_nrcblong")
         shutil.move(work.folder / name, work.path(k))
 

@@ -438,6 +438,12 @@ def test_a_folder_is_checked_from_its_tables(tmp_path):
     assert checks[0].causes[0].startswith("the ePSF does not fit these stars: wrong filter")
 
 
+def test_a_run_that_ended_after_the_star_fits_is_judged_by_them(tmp_path):
+    write_table(exposures(qfit=[0.23] * 5).fit, tmp_path / "f_epsf_fit_quality.ecsv")
+    (tmp_path / "e0_stars.ecsv").write_text("one exposure's list")
+    assert check_folder(tmp_path)[0].causes[0].startswith("the ePSF does not fit these stars")
+
+
 def test_errors_name_an_epsf_that_does_not_fit():
     mag = np.linspace(-8, -3, 100)
     error = NoOverlapError("no offset", "6 stars", "check")
