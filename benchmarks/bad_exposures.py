@@ -676,7 +676,12 @@ def of_nircam(work):
     """The long-wavelength detector whose pixels are nearly NIRISS's, with an ePSF of its own."""
     built(work)
     for k, name in enumerate(work.members):
-        each(header(INSTRUME="NIRCAM", DETECTOR="NRCBLONG", FILTER="F277W", PUPIL="CLEAR"), only=k)(work)
+        each(
+            header(
+                INSTRUME="NIRCAM", DETECTOR="NRCBLONG", FILTER="F277W", PUPIL="CLEAR", EXP_TYPE="NRC_IMAGE"
+            ),
+            only=k,
+        )(work)
         with fits.open(work.path(k), mode="update") as hdus:
             of = {"MODULE": "B", "CHANNEL": "LONG", "FILENAME": name.replace("_nis", "_nrcblong")}
             hdus[0].header.update(of)

@@ -40,6 +40,7 @@ OTHERS = parse_columns("""
     light_error      |           | f8 | error of bright stars' pixels over their light
     light_error_pixels |         | f8 | the part of it that stars at one pixel phase do not share
     wing_light       |           | f8 | light 4 to 8 pixels from bright stars over the ePSF's
+    wing_light_error |           | f8 | standard error of wing_light
     central_value    |           | f8 | part of the light in the ePSF's central pixel
     wavefront_drift  | nm        | f8 | RMS by which the exposure's wavefront is off the ePSF's, followed
     central_before   |           | f8 | central value of the library

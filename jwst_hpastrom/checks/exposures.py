@@ -35,7 +35,9 @@ LIGHT_ERROR, PIXEL_ERROR = (0.03, 0.08), (0.015, 0.04)
 #: share of the variance of the light from which on it is the pixels' own
 PIXELS = 0.6
 #: light around stars over the ePSF's; half of it is left by a median filter of 9 x 9 pixels
-WINGS, FAR_WINGS = (0.88, None), (0.7, None)
+WINGS, FAR_WINGS = 0.88, 0.7
+#: standard errors of it that one of several exposures comes to
+CHANCE = 2.5
 #: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
 BOUNDARY = (0.0, 2.0)
 
@@ -162,9 +164,11 @@ def wing_light(fit):
     for row in fit:
         # an ePSF that does not fit has other wings, too
         fits = not row["qfit"] > LOOK_QFIT
+        known = "wing_light_error" in fit.colnames and np.isfinite(row["wing_light_error"])
+        chance = CHANCE * float(row["wing_light_error"]) if known else 0.0
         yield judge(
-            FIT, "light 4 to 8 pixels from bright stars, over the ePSF's", float(row["wing_light"]), WINGS,
-            FAR_WINGS, about=_name(row), rank=1 if fits else 4,
+            FIT, "light 4 to 8 pixels from bright stars, over the ePSF's", float(row["wing_light"]),
+            (WINGS - chance, None), (FAR_WINGS - chance, None), about=_name(row), rank=1 if fits else 4,
             causes=(STARLIGHT, EPSF_CAUSE) if fits else (EPSF_CAUSE, STARLIGHT),
             remedy="leave the sky in, hp_epsf_fit measures it; or take it from 30 pixels and more",
         )  # fmt: skip

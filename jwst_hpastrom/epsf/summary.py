@@ -23,7 +23,7 @@ LIT, LEAST_LIT, MOST_LIT = 30.0, 200, 20_000
 SAME = 10
 
 #: what the fits themselves tell of the light, and its columns
-LIGHT = ("light_error", "light_error_pixels", "wing_light")
+LIGHT = ("light_error", "light_error_pixels", "wing_light", "wing_light_error")
 
 
 def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str, Any]:

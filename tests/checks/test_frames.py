@@ -123,6 +123,12 @@ def test_pixel_errors_against_what_pixels_show(column, value, verdict, cause):
     assert all(c.causes[0].startswith(cause) for c in found)
 
 
+@pytest.mark.parametrize(("error", "verdict"), [(0.05, "ok"), (0.004, "look")])
+def test_wings_that_few_stars_tell_are_no_verdict(error, verdict):
+    found = fitted(wing_light=[0.85], wing_light_error=[error])
+    assert [c.verdict for c in found] == [verdict] * (verdict != "ok")
+
+
 def test_wings_of_another_filter_are_no_sky():
     first = fitted(wing_light=[0.55], qfit=[0.17], chi2_bright=[30.0])[0]
     assert first.causes[0].startswith("the ePSF does not fit these stars")
