@@ -456,7 +456,7 @@ CATALOGS = {
     "ra_shuffled": (NONE, lambda c: shuffle(c, "ra")),
     "ra_sorted": (NONE, lambda c: put(c, ra=np.sort(c["ra"]))),
     "ra_in_hours": (NONE, lambda c: times(c, 1 / 15, ("ra",))),
-    "ra_mirrored": (NONE, lambda c: about(c["ra"], -1)),
+    "ra_mirrored": ((*NONE, "mirrored"), lambda c: about(c["ra"], -1)),
     "sky_scaled": (("scaled",), lambda c: [about(c[n], 1.004) for n in ("ra", "dec")] and None),
     "shifted": (("shifted",), lambda c: put(c, dec=c["dec"] + 3 / 3600)),
     "third_twice": (("twice",), lambda c: twice(c)),
