@@ -126,8 +126,8 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
 def _explained(error, first, second, max_shift):
     """Return the error, or one that says how the first list (x, y, mag) is moved, mirrored or turned."""
     do = (
-        "was the image flipped, turned or transposed after its WCS was made, x and y exchanged, or an axis of "
-        "the catalog reversed?"
+        "was the image flipped, turned or transposed after its WCS was made, x and y exchanged, or an axis "
+        "of the catalog reversed?"
     )
     for parity, rotation, shift in (
         (1, 0.0, FARTHER * max_shift),
