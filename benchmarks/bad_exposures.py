@@ -1,15 +1,15 @@
 """Claim: no false result ends without a word. Exposures and ePSFs are spoiled as users spoil them.
 
-    python benchmarks/bad_exposures.py [CASE...] [--good N] [--seed 31] [--size 320] [--all] [--list]
+    python benchmarks/bad_exposures.py [CASE...] [--good N] [--kinds] [--seed 31] [--size 320] [--all]
 
 A small field of four NIRISS exposures is simulated, one thing is made wrong in the ``_cal`` files, the
 ePSF or the association, ``calwebb_hpastrom`` runs with the field's own ePSF, and the verdicts are compared
 with what was done: a row a case with the overall verdict, the first cause, what the motions are off by
 (robust scatter about the truth, mas/yr, and over their errors), and FAIL where the cause is not the right
 one. Some harm nothing, and need no word: their motions say so. ``--good N`` runs N fields of other seeds,
-sizes and filters as they are, which must have no "bad" and at most one "look"; `bad_runs.py` does the same
-with star lists, catalogs and distortions, `bad_epochs.py` with many epochs. The exit status is 1 where a row
-fails. Some eight CPU seconds a case.
+sizes and filters as they are, ``--kinds`` ten of other kinds; they must have no "bad" and at most one "look".
+`bad_runs.py` does the same with star lists, catalogs and distortions, `bad_epochs.py` with many epochs. The
+exit status is 1 where a row fails. Some eight CPU seconds a case.
 """
 
 import argparse
@@ -24,9 +24,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import FK4, Angle
 from astropy.io import fits
 from astropy.table import Table
-from bad_runs import LOOK, judged, run_all
+from astropy.time import Time
+from bad_runs import LOOK, judged, put, run_all, sky
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
 
 from jwst_hpastrom.checks import check_folder
@@ -59,9 +61,9 @@ class Work:
 
 def make_field(folder, seed=31, size=320, band="F200W", **changes):
     """Write exposures, a catalog and the ePSF."""
-    config = {"n_stars": int(DENSITY * size**2), "dither_arcsec": 4.0} | changes
+    config = {"n_stars": int(DENSITY * size**2), "dither_arcsec": 4.0, "n_exposures": 4} | changes
     made = simulate_field(
-        filter=band, seed=seed, size=size, n_exposures=4, optics=OpticsConfig(n_field=2, n_wavelengths=1),
+        filter=band, seed=seed, size=size, optics=OpticsConfig(n_field=2, n_wavelengths=1),
         **config,
     )  # fmt: skip
     write_field(made, folder, truth=False)
@@ -324,8 +326,131 @@ def filter_epsf(work):
     work.options["epsf_file"] = write_epsf_reference(made, work.folder / "other.asdf")
 
 
+def built(work):
+    work.options.pop("epsf_file")
+
+
 def options(**values):
     return lambda work: work.options.update(values)
+
+
+# what else users do to their files before they hand them over
+
+
+def gain(factor):
+    """Photon noise of a gain that is wrong by a factor; the read noise is right."""
+
+    def change(hdus, rng):
+        was = hdus["VAR_POISSON"].data
+        hdus["ERR"].data = np.sqrt(np.fmax(hdus["ERR"].data ** 2 + (factor - 1) * was, 0)).astype("f4")
+        hdus["VAR_POISSON"].data = was * factor
+
+    return change
+
+
+def filled(share, of=lambda d: median_filter(d, 5)):
+    """Pixels that were lost, and filled from their neighbors or by a number; DQ says that they are good."""
+
+    def change(hdus, rng):
+        d = hdus["SCI"].data
+        lost_ = (rng.random(d.shape) < share) | ~np.isfinite(d)
+        d[lost_] = np.broadcast_to(of(np.nan_to_num(d)), d.shape)[lost_]
+        hdus["DQ"].data[:] = 0
+        for n in NOISES:
+            hdus[n].data[~np.isfinite(hdus[n].data)] = np.nanmedian(hdus[n].data)
+
+    return change
+
+
+def cleaned(d, sigma, rng):
+    """Peaks above their neighbors' median taken for cosmic rays, and replaced by it."""
+    low = median_filter(d, 3)
+    return np.where((d - low > 5 * sigma) & (d - low > 0.5 * low), low, d)
+
+
+def cropped(left, low):
+    """Pixels cut off at the left and below, and as many added at the other sides; the header as it was."""
+    return arrays(lambda a: np.pad(a[low:, left:], ((0, low), (0, left)), mode="edge"))
+
+
+def in_part(change, *which):
+    """Return a change of some exposures."""
+
+    def spoil(work):
+        for k in which:
+            each(change, only=k)(work)
+
+    return spoil
+
+
+def trail(d, sigma, rng):
+    return sum(np.roll(d, k, 1) for k in range(4)) / 4
+
+
+def under_other_name(kind):
+    """One exposure also as another product, as ``_crf``: the same pixels once more."""
+
+    def spoil(work):
+        name = work.members[0].replace("_cal", f"_{kind}")
+        shutil.copy(work.path(0), work.folder / name)
+        work.members.append(name)
+        with fits.open(work.folder / name, mode="update") as hdus:
+            hdus[0].header["FILENAME"] = name
+
+    return spoil
+
+
+def rate(work):
+    """One exposure before ``calwebb_image2``: DN/s, without a WCS."""
+    name = work.members[1].replace("_cal", "_rate")
+    shutil.move(work.path(1), work.folder / name)
+    work.members[1] = name
+    with fits.open(work.folder / name, mode="update") as hdus:
+        hdus[0].header["FILENAME"] = name
+        del hdus["ASDF"]
+        hdus["SCI"].header["BUNIT"] = "DN/s"
+        for n in ("SCI", "ERR"):
+            hdus[n].data *= 1 / hdus["SCI"].header.get("PHOTMJSR", 1.0)
+
+
+def mosaic(work):
+    """The resampled mosaic as one more exposure."""
+    name = "field_i2d.fits"
+    shutil.copy(work.path(0), work.folder / name)
+    work.members.append(name)
+    with fits.open(work.folder / name, mode="update") as hdus:
+        hdus[0].header["FILENAME"] = name
+        del hdus["DQ"]
+        for n in ("CON", "WHT"):
+            hdus.append(fits.ImageHDU(np.ones_like(hdus["SCI"].data), name=n))
+
+
+def catalog(change):
+    """Return a run with a changed catalog: ``change(table)``, in place."""
+
+    def spoil(work):
+        table = Table.read(work.options["reference_catalog"])
+        change(table)
+        table.write(work.folder / "changed.ecsv")
+        work.options["reference_catalog"] = str(work.folder / "changed.ecsv")
+
+    return spoil
+
+
+def named(**meta):
+    """An ePSF that says it was made for something else."""
+    return library(lambda e: replace(e, meta=dict(e.meta) | meta))
+
+
+def sexagesimal(table):
+    for c, unit in (("ra", "hourangle"), ("dec", "deg")):
+        table[c] = Angle(np.asarray(table[c]), "deg").to_string(
+            unit, sep=":", precision=7 if c == "ra" else 6
+        )
+
+
+def in_mjd(table):
+    put(table, ref_epoch=Time(float(table.meta.pop("epoch")), format="jyear").mjd)
 
 
 def alone(work):
@@ -457,8 +582,39 @@ EPSFS = {
     "epsf_negative": (("ePSF", "stars", "library"), samples(lambda a: -a)),
     "epsf_noise": (("ePSF", "stars"), samples(lambda a: np.random.default_rng(1).permuted(a))),
 }  # fmt: skip
-CASES = {"given": ((), lambda w: None), "built": ((), lambda w: w.options.pop("epsf_file"))}
-CASES |= ERRORS | IMAGES | FOLDERS | EPSFS
+USERS = {
+    "gain_of_twice": ((None, *SMALL, LOOK), each(gain(0.5))),
+    "gain_of_half_the_noise": ((None, *LARGE, LOOK), each(gain(2.0))),
+    "pixels_filled": ((None, *FLAT, "cosmic"), each(filled(0.05))),
+    "pixels_zero": (
+        ("one and the same value",), each(filled(0.05, lambda d: 0.0))
+    ),
+    "stars_as_cosmic_rays": (EPSF, each(image(cleaned))),
+    "cropped": (("shifted", "cut"), each(cropped(40, 12))),
+    "one_cropped": (("guide star", "cut"), one(cropped(40, 12))),
+    "half_trailed": ((*EPSF, *THIS), in_part(image(trail), 0, 1)),
+    "half_pointing": (("guide star",), lambda w: [wcs(k, offset=(2.0, 0.0))(w) for k in (0, 1)]),
+    "half_turned": (("x and y", "stars in common", *THIS), in_part(arrays(np.rot90), 0, 1)),
+    "turned": (("x and y",), each(arrays(np.rot90))),
+    "turned_over": (("x and y",), each(arrays(lambda a: a[::-1, ::-1]))),
+    "upside_down": (("x and y",), each(arrays(lambda a: a[::-1]))),
+    "one_twice_as_crf": (("_crf.fits",), under_other_name("crf")),
+    "one_rate": (("WCS",), rate),
+    "with_mosaic": (("resampled", "DQ", "same stars"), mosaic),
+    "detector_of_another": (("detector", "NIRCam", "NRCB1"), one(header(DETECTOR="NRCB1"))),
+    "rows_leveled": (
+        (None, *EPSF, *SMALL, "starlight"), each(image(lambda d, s, rng: d - d.mean(1)[:, None] + d.mean()))
+    ),
+    "epsf_of_detector_named": (("NRCB1",), named(instrument="NIRCAM", detector="NRCB1")),
+    "epsf_of_filter_named": (("F090W",), named(filter="F090W")),
+    "catalog_1950": (("B1950",), catalog(lambda t: sky(t, FK4(equinox="B1950")))),
+    "catalog_hours": (("hours",), catalog(lambda t: put(t, ra=np.asarray(t["ra"]) / 15))),
+    "catalog_sexagesimal": ((None, "ra"), catalog(sexagesimal)),
+    "catalog_epoch_mjd_column": (("epoch", None), catalog(in_mjd)),
+    "catalog_epoch_text": ((None, "epoch"), catalog(lambda t: t.meta.update(epoch=f"J{t.meta['epoch']}"))),
+}  # fmt: skip
+CASES = {"given": ((), lambda w: None), "built": ((), built)}
+CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS
 
 
 def run(source, others, spoil, made=None):
@@ -512,6 +668,42 @@ def association(members):
     }  # fmt: skip
 
 
+def few_references(work, n=25):
+    catalog(lambda t: t.remove_rows(slice(n, None)))(work)
+
+
+def of_nircam(work):
+    """The long-wavelength detector whose pixels are nearly NIRISS's, with an ePSF of its own."""
+    built(work)
+    for k, name in enumerate(work.members):
+        each(
+            header(
+                INSTRUME="NIRCAM", DETECTOR="NRCBLONG", FILTER="F277W", PUPIL="CLEAR", EXP_TYPE="NRC_IMAGE"
+            ),
+            only=k,
+        )(work)
+        with fits.open(work.path(k), mode="update") as hdus:
+            of = {"MODULE": "B", "CHANNEL": "LONG", "FILENAME": name.replace("_nis", "_nrcblong")}
+            hdus[0].header.update(of)
+        work.members[k] = name.replace("_nis", "_nrcblong")
+        shutil.move(work.folder / name, work.path(k))
+
+
+#: good runs of other kinds: what is simulated, and what is done to the inputs
+KINDS = {
+    "F090W": ({"band": "F090W"}, built),
+    "F277W": ({"band": "F277W"}, built),
+    "F480M": ({"band": "F480M"}, built),
+    "sparse": ({"n_stars": 200, "n_exposures": 6}, built),
+    "dense": ({"n_stars": 20000, "n_exposures": 6}, built),
+    "given library": ({"band": "F115W"}, lambda work: None),
+    "few references": ({"n_exposures": 6}, few_references),
+    "nine exposures": ({"n_exposures": 9, "focus_nm": 3.0}, built),
+    "at RA 0, near the pole": ({"target": (0.0, 84.0)}, built),
+    "NIRCam": ({"band": "F277W", "n_exposures": 6}, of_nircam),
+}
+
+
 def good_fields(n, seed):
     """Fields of other seeds, sizes, densities and filters."""
     for k in range(n):
@@ -526,6 +718,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("cases", nargs="*")
     parser.add_argument("--good", type=int, default=0, metavar="N")
+    parser.add_argument("--kinds", action="store_true", help="judge good fields of other kinds")
     parser.add_argument("--all", action="store_true", help="show all that is not ok")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--seed", type=int, default=31)
@@ -542,6 +735,9 @@ def main(argv=None):
         if args.good:
             todo = [(f"good {g['seed']} {g['band']} {g['size']}", (), lambda w: None, g)
                     for g in good_fields(args.good, args.seed)]  # fmt: skip
+        elif args.kinds:
+            todo = [(f"good {k}", (), KINDS[k][1], {"seed": args.seed, "size": args.size} | KINDS[k][0])
+                    for k in args.cases or KINDS]  # fmt: skip
         else:
             made = make_field(field, args.seed, args.size)
             make_field(others, args.seed, args.size, "F090W")

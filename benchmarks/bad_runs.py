@@ -283,6 +283,36 @@ def of_half(function):
     return change
 
 
+def in_unit(catalog, unit, *columns):
+    """Numbers in another unit, which the columns state."""
+    for c in columns:
+        catalog[c] = (np.asarray(catalog[c]) * catalog[c].unit).to(unit)
+
+
+def named_unit(catalog, unit, *columns):
+    """The same numbers, in columns that state another unit."""
+    for c in columns:
+        catalog[c].unit = unit
+
+
+def epochs_of_third(catalog, value):
+    put(catalog, ref_epoch=np.full(len(catalog), FIRST))
+    filled(catalog, value, "ref_epoch")
+
+
+def inverted(correction):
+    """Return the change of a polynomial to that of the way back."""
+    u, v = (c.ravel() for c in np.meshgrid(*2 * [np.linspace(0, SIZE - 1, 12)]))
+    x, y = correction.inverse(u, v)
+
+    def change(p):
+        terms = np.stack([((u - p.center[0]) / p.half_width) ** i * ((v - p.center[1]) / p.half_width) ** j
+                          for i, j in polynomial_terms(p.degree, 1)], 1)  # fmt: skip
+        return {n: np.linalg.lstsq(terms, d, rcond=None)[0] for n, d in (("a", x - u), ("b", y - v))}
+
+    return change
+
+
 def ghosts(catalog, mas, part=0.5):
     """A part of the stars a second time, off by so much."""
     again = catalog[: int(part * len(catalog))].copy()
@@ -426,7 +456,7 @@ CATALOGS = {
     "ra_shuffled": (NONE, lambda c: shuffle(c, "ra")),
     "ra_sorted": (NONE, lambda c: put(c, ra=np.sort(c["ra"]))),
     "ra_in_hours": (NONE, lambda c: times(c, 1 / 15, ("ra",))),
-    "ra_mirrored": (NONE, lambda c: about(c["ra"], -1)),
+    "ra_mirrored": ((*NONE, "mirrored"), lambda c: about(c["ra"], -1)),
     "sky_scaled": (("scaled",), lambda c: [about(c[n], 1.004) for n in ("ra", "dec")] and None),
     "shifted": (("shifted",), lambda c: put(c, dec=c["dec"] + 3 / 3600)),
     "third_twice": (("twice",), lambda c: twice(c)),
@@ -511,6 +541,26 @@ CATALOGS |= {
     "epoch_in_text": ((None, "epoch"), lambda c: c.meta.update(epoch="2006-04-20")),
     "epoch_missing": (EPOCHS, lambda c: c.meta.pop("epoch") and None),
 }  # fmt: skip
+CATALOGS |= {
+    "motions_in_arcsec_with_their_unit": ((None,), lambda c: in_unit(c, u.arcsec / u.yr, *MOTIONS, *PM)),
+    "motions_in_degrees_with_their_unit": ((None,), lambda c: in_unit(c, u.deg / u.yr, *MOTIONS, *PM)),
+    "positions_in_radians_with_their_unit": ((None,), lambda c: in_unit(c, u.rad, "ra", "dec")),
+    "motions_named_arcsec": (("unit",), lambda c: named_unit(c, "arcsec/yr", *MOTIONS, *PM)),
+    "position_errors_named_arcsec": (("unit", "too large"), lambda c: named_unit(c, "arcsec", *POS)),
+    "position_errors_named_degrees": (("unit",), lambda c: named_unit(c, "deg", *POS)),
+    "position_errors_of_single_exposures": (("too large", LOOK), lambda c: times(c, 3, POS)),
+    "positions_fk5": ((None,), lambda c: sky(c, FK5(equinox="J2000"))),
+    "positions_of_the_exposures_epoch": (EPOCHS, lambda c: carried(c, EPOCH - FIRST)),
+    "epoch_of_the_exposures": (EPOCHS, lambda c: later(c, EPOCH - FIRST)),
+    "epoch_mjd_column": ((None, *EPOCHS), lambda c: put(c, ref_epoch=53844.0)),
+    "epoch_bjd_text": ((None, *EPOCHS), lambda c: c.meta.update(epoch="2453844.5")),
+    "epoch_besselian_text": ((None, *EPOCHS), lambda c: c.meta.update(epoch="B2006.3")),
+    "epoch_julian_text": ((None, *EPOCHS), lambda c: c.meta.update(epoch="J2006.3")),
+    "epoch_two_digits": (EPOCHS, lambda c: c.meta.update(epoch=6.3)),
+    "epochs_zero_of_third": ((None, *EPOCHS), lambda c: epochs_of_third(c, 0.0)),
+    "epochs_late_of_third": (("epoch", "a part"), lambda c: epochs_of_third(c, 2015.5)),
+    "magnitudes_zero": ((None, "mag"), lambda c: put(c, mag=0.0)),
+}  # fmt: skip
 LISTS = {
     "one_exchanged": (("x and y",), lambda t: exchange(t, "x", "y")),
     "one_mirrored": (("x and y",), lambda t: put(t, x=2047 - t["x"])),
@@ -557,6 +607,14 @@ LISTS |= {
     "one_bent": ((None, "fit this exposure"), lambda t: put(t, x=t["x"] + 0.1 * (t["y"] / 1024 - 1) ** 2)),
     "one_with_magnitude": ((None, "bright and faint"), lambda t: add(t, "y", 0.02, t["mag"])),
 }  # fmt: skip
+LISTS |= {
+    "one_errors_tenth_of_half": ((LOOK, None, "errors of this list"), lambda t: times(t, 0.1, XY, 0.5)),
+    "one_magnitudes_zero": ((None, "mag", "usable"), lambda t: put(t, mag=0.0)),
+    "one_epoch_mjd": (EPOCHS, lambda t: t.meta.update(epoch=59700.0)),
+    "one_quantized": ((None, "rounded"), lambda t: put(t, x=np.round(t["x"] * 64) / 64)),
+    "one_from_the_corner": ((None,), lambda t: put(t, x=t["x"] + 0.5, y=t["y"] + 0.5)),
+    "one_cut_by_60": (("guide star", "does not fit", None), lambda t: put(t, x=t["x"] - 60)),
+}  # fmt: skip
 RUNS = {
     **{name: (words, lambda n, c, d, f=f: f(c)) for name, (words, f) in CATALOGS.items()},
     **{f"list_{name}": (words, lambda n, c, d, f=f: of_one(n, f)) for name, (words, f) in LISTS.items()},
@@ -600,6 +658,8 @@ RUNS = {
     "distortion_half": (BENT, lambda n, c, d: bent(d, lambda p: {"a": p.a / 2, "b": p.b / 2})),
     "distortion_98_percent": (BENT, lambda n, c, d: bent(d, lambda p: {"a": 0.98 * p.a, "b": 0.98 * p.b})),
     "distortion_degree_2": (BENT, lambda n, c, d: bent(d, lambda p: degree(p, 2))),
+    "distortion_inverse": (BENT, lambda n, c, d: bent(d, inverted(d))),
+    "lists_epoch_mjd": (EPOCHS, every(lambda t: t.meta.update(epoch=59700.0))),
     "distortion_off_center": (BENT, lambda n, c, d: bent(d, lambda p: {"center": p.center + 500.0})),
     "lists_with_magnitude": (("bright and faint",), every(lambda t: add(t, "y", 0.02, t["mag"]))),
     "lists_integer": (("rounded",), every(lambda t: put(t, **{c: np.round(t[c]) for c in "xy"}))),

@@ -18,6 +18,7 @@ OTHERS = parse_columns("""
     n_cores          |           | i8 | stars with S/N above 100 that are not saturated
     n_lost_core      |           | i8 | those of them with bad pixels in their central 3x3
     bad_pixels       |           | f8 | share of the exposure's pixels without weight
+    filled_pixels    |           | f8 | share of the good pixels that have one and the same value
     overlap          |           | f8 | share of its stars where enough exposures look for the frame
     parity           |           | i8 | 1 as the sky is seen, -1 mirrored
     correction_error_pix | pix   | f8 | the distortion correction's stated error
@@ -39,6 +40,7 @@ OTHERS = parse_columns("""
     light_error      |           | f8 | error of bright stars' pixels over their light
     light_error_pixels |         | f8 | the part of it that stars at one pixel phase do not share
     wing_light       |           | f8 | light 4 to 8 pixels from bright stars over the ePSF's
+    wing_light_error |           | f8 | standard error of wing_light
     central_value    |           | f8 | part of the light in the ePSF's central pixel
     wavefront_drift  | nm        | f8 | RMS by which the exposure's wavefront is off the ePSF's, followed
     central_before   |           | f8 | central value of the library

@@ -16,6 +16,7 @@ __all__ = [
     "NoBaselineError",
     "NoOverlapError",
     "NotEnoughStarsError",
+    "OrientationError",
     "ParameterError",
     "UnexpectedError",
     "UnsupportedExposureError",
@@ -153,6 +154,12 @@ class NoBaselineError(BadCatalogError):
 
 class NoOverlapError(HPAstromError):
     """Two lists of stars have no stars in common."""
+
+    __module__ = "builtins"
+
+
+class OrientationError(NoOverlapError):
+    """Two lists show the same stars, one of them mirrored or turned."""
 
     __module__ = "builtins"
 

@@ -61,8 +61,9 @@ NEEDED = {
 #: the evidence, and the checks that are made of it
 CHECKS = {
     "build": (ex.build_phase, ex.epsf_borrowed, ex.brighter_fatter, ex.hot_pixels),
-    "fit": (ex.bright_qfit, ex.bright_chi2, ex.all_chi2, ex.sky_noise, ex.light_noise, ex.light_error,
-            ex.wing_light, ex.lost_cores, ex.lost_peaks, ex.saturated, ex.charge, ex.star_counts),
+    "fit": (ex.bright_qfit, ex.bright_chi2, ex.all_chi2, ex.sky_noise, ex.filled, ex.light_noise,
+            ex.light_error, ex.wing_light, ex.lost_cores, ex.lost_peaks, ex.saturated, ex.charge,
+            ex.star_counts),
     "distortion": (fr.held_out, fr.borrowed_cells, fr.repeatability),
     "exposures": (fr.dithers, fr.pointing, fr.matched_share, fr.overlap, fr.frame_phase, re.used_share,
                   re.exposure_scatter, re.bright_stars, re.list_rows, re.doubles, re.exposure_errors,

@@ -7,8 +7,8 @@ from jwst_hpastrom.columns import BAD_QFIT
 
 __all__ = [
     "EPSF_CAUSE", "all_chi2", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge",
-    "epsf_borrowed", "hot_pixels", "light_error", "light_noise", "lost_cores", "lost_peaks", "saturated",
-    "sky_noise", "star_counts", "wing_light",
+    "epsf_borrowed", "filled", "hot_pixels", "light_error", "light_noise", "lost_cores", "lost_peaks",
+    "saturated", "sky_noise", "star_counts", "wing_light",
 ]  # fmt: skip
 
 FIT, BUILD = "hp_epsf_fit", "hp_epsf_build"
@@ -35,7 +35,9 @@ LIGHT_ERROR, PIXEL_ERROR = (0.03, 0.08), (0.015, 0.04)
 #: share of the variance of the light from which on it is the pixels' own
 PIXELS = 0.6
 #: light around stars over the ePSF's; half of it is left by a median filter of 9 x 9 pixels
-WINGS, FAR_WINGS = (0.88, None), (0.7, None)
+WINGS, FAR_WINGS = 0.88, 0.7
+#: standard errors of it that one of several exposures comes to
+CHANCE = 2.5
 #: 1e-6 pixels per DN: shifts of a boundary that charge makes in this camera's detectors
 BOUNDARY = (0.0, 2.0)
 
@@ -107,6 +109,18 @@ def sky_noise(fit):
         )  # fmt: skip
 
 
+def filled(fit):
+    """Share of good pixels that have one and the same value, exposure by exposure."""
+    if "filled_pixels" not in fit.colnames:
+        return
+    for row in fit:
+        yield judge(
+            FIT, "share of good pixels of one and the same value", float(row["filled_pixels"]),
+            (None, 0.001), (None, 0.02), about=_name(row), rank=1, causes=(FILLED,),
+            remedy="set them to NaN, or the bit DO_NOT_USE of their DQ",
+        )  # fmt: skip
+
+
 def light_noise(fit):
     """Whether bright pixels' ERR go with their light, exposure by exposure."""
     if "err_follows_light" not in fit.colnames:
@@ -150,9 +164,11 @@ def wing_light(fit):
     for row in fit:
         # an ePSF that does not fit has other wings, too
         fits = not row["qfit"] > LOOK_QFIT
+        known = "wing_light_error" in fit.colnames and np.isfinite(row["wing_light_error"])
+        chance = CHANCE * float(row["wing_light_error"]) if known else 0.0
         yield judge(
-            FIT, "light 4 to 8 pixels from bright stars, over the ePSF's", float(row["wing_light"]), WINGS,
-            FAR_WINGS, about=_name(row), rank=1 if fits else 4,
+            FIT, "light 4 to 8 pixels from bright stars, over the ePSF's", float(row["wing_light"]),
+            (WINGS - chance, None), (FAR_WINGS - chance, None), about=_name(row), rank=1 if fits else 4,
             causes=(STARLIGHT, EPSF_CAUSE) if fits else (EPSF_CAUSE, STARLIGHT),
             remedy="leave the sky in, hp_epsf_fit measures it; or take it from 30 pixels and more",
         )  # fmt: skip

@@ -76,11 +76,20 @@ def pointing(exposures):
 
 def untied(choices):
     """Stars of the reference catalog in the field, where the frame could not be tied to any of them."""
+    causes = (
+        "a catalog of another field or system, or shifted by more than max_shift",
+        "a wrong epoch of a catalog with fast stars",
+        "entries of the catalog that are no stars",
+    )
+    if because := choices.meta.get("untied_because"):
+        causes = (
+            f"{because}: images that were flipped, turned or transposed, or x and y exchanged",
+            "a catalog with an axis of the other sign",
+        )
     yield judge(
         FRAME, "stars of the catalog in the field, none of them that of the exposures",
-        choices.meta.get("untied_stars", np.nan), (None, 0), (None, 30), rank=1,
-        causes=("a catalog of another field or system, or shifted by more than max_shift",
-                "a wrong epoch of a catalog with fast stars", "entries of the catalog that are no stars"),
+        choices.meta.get("untied_stars", np.nan), (None, 0), (None, 0 if because else 30), rank=1,
+        causes=causes,
         remedy="compare the catalog with Gaia; motions and distortion were not measured",
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Checks of the motions, against the catalog's own and against what the models expect."""
 
 import numpy as np
+from scipy.stats import poisson
 
 from jwst_hpastrom.checks.catalogs import against_catalog
 from jwst_hpastrom.checks.causes import COS_DEC
@@ -47,6 +48,8 @@ ALL_OFF = 2.4
 TOO_WIDE = 2.6
 #: times what is expected that one of two axes' slopes, two of them each, come to in one of 200 fields
 CHANCE = 2.4
+#: chance that as many stars as in good fields are blends and wrong matches
+RARE = 0.003
 #: share of stars apart from the rest up to which differences are those of one law, and width of the best
 #: fifth over that of all from which on they are
 ONE_LAW, ONE_WIDTH = 0.012, 0.88
@@ -208,7 +211,8 @@ def pull(motions):
             causes = (PART_OFF, *(c for c in causes if c != PART_OFF))
         causes = _known(motions, causes)
     yield judge(
-        MOTION, "pull of the motions against the catalog's", value, (0.6, _gate(found, 1.15)),
+        MOTION, "pull of the motions against the catalog's", value,
+        (max(0.6, 0.8 - 1 / np.sqrt(_n_pulls(found))), _gate(found, 1.15)),
         (0.5, _gate(found, 1.5)), rank=11,
         causes=causes, remedy="compare the catalog's errors with its scatter about Gaia",
     )  # fmt: skip
@@ -304,10 +308,17 @@ def clumps(motions):
     )  # fmt: skip
 
 
+def _chance(share, n):
+    """Share of n stars that one which is so in good fields hardly ever exceeds."""
+    return float(poisson.isf(RARE, share * n) / n)
+
+
 def apart(motions):
     """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
     found = against_catalog(motions)
-    ok, bad = (share + 2 * np.sqrt(share / _n_pulls(found)) for share in (0.012, 0.022))
+    n = _n_pulls(found)
+    ok = _chance(0.012, n)
+    bad = max(0.022 + 2 * np.sqrt(0.022 / n), ok)
     yield judge(
         MOTION, "share of stars that differ from the catalog by far more than the rest",
         found.get("apart", np.nan), (None, ok), (None, bad), rank=6,
@@ -319,12 +330,13 @@ def apart(motions):
 def catalog_outliers(motions):
     """Share of stars that differ from the catalog by more than four sigma."""
     found = against_catalog(motions)
+    ok = max(0.03, _chance(0.02, _n_pulls(found)))
     causes = (PART_OFF, TOO_SMALL, "blends and wrong matches")
     if found.get("core", 0.0) > 1.7:  # even those that agree best do not
         causes = (TOO_SMALL, PART_OFF, "a distortion that does not fit")
     yield judge(
         MOTION, "share of stars beyond four sigma of the catalog", found.get("outliers", np.nan),
-        (None, 0.03), (None, 0.06), rank=7, causes=_known(motions, causes),
+        (None, ok), (None, max(0.06, ok)), rank=7, causes=_known(motions, causes),
         remedy="compare the catalog with Gaia",
     )  # fmt: skip
 

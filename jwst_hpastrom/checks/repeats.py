@@ -36,6 +36,8 @@ SHUFFLED = "magnitudes of this list that are other stars'"
 SCATTERED = 2.0
 #: magnitudes that stars of a list span at most; beyond, the numbers are no magnitudes
 SPAN = 8.0
+#: pixels of an error with the phase that only an ePSF which does not fit makes
+PHASE = 0.1
 EXCHANGED = "x and y of this list exchanged or mirrored, or another detector's pixels"
 
 
@@ -152,8 +154,10 @@ def exposure_errors(exposures):
     factor = values(exposures, "error_factor")
     if not np.isfinite(factor).sum() > 2:
         return
+    small = "errors of this list that are too small, or in other units"
+    # errors that are too small leave positions as they are; a trail or another ePSF moves them with the phase
+    causes = (*OTHER[:2], small) if _phases(exposures).any() else (small, *OTHER)
     for row, value in zip(exposures, factor / np.nanmedian(factor), strict=True):
-        causes = ("errors of this list that are too small, or in other units", *OTHER)
         yield judge(
             FRAME,
             "scatter over errors of faint stars, over that of the other exposures",
@@ -165,6 +169,15 @@ def exposure_errors(exposures):
             causes=causes if value > 1 else ("errors of this list that are too large, or in other units",),
             remedy="compare this list's errors with those of the others",
         )
+
+
+def _phases(exposures):
+    """Whether each exposure's positions are off by far too much with the pixel phase."""
+    if not {"phase_pix", "phase_error_pix"} <= set(exposures.colnames):
+        return np.zeros(len(exposures), bool)
+    phase = values(exposures, "phase_pix")
+    with np.errstate(invalid="ignore"):
+        return (phase > PHASE) & (phase > 3 * values(exposures, "phase_error_pix"))
 
 
 def twice(exposures):

@@ -392,7 +392,7 @@ class _Field:
         how = {"flags": flags, "box": self.half, "outer": self.outer, "snr": snr}
         table = star_table(self.pixels, self.library, fit, statistics=statistics, **how)
         wings = wing_light(*image, self.x, self.y, self.flux, self.radius)
-        names = ("sky_noise_ratio", "light_error", "light_error_pixels", "wing_light")
+        names = ("sky_noise_ratio", "light_error", "light_error_pixels", "wing_light", "wing_light_error")
         told = (np.nan, np.nan) if mode == "isolated" else shares  # neighbors are in it
-        table.meta |= dict(zip(names, (ratio, *told, wings), strict=True))
+        table.meta |= dict(zip(names, (ratio, *told, *wings), strict=True))
         return table

@@ -19,8 +19,11 @@ BRIGHT = 100.0
 #: signal-to-noise ratio of pixels whose errors are their light's; the fewest that tell, the most that count
 LIT, LEAST_LIT, MOST_LIT = 30.0, 200, 20_000
 
+#: pixels of one value, of those looked at, that are no chance
+SAME = 10
+
 #: what the fits themselves tell of the light, and its columns
-LIGHT = ("light_error", "light_error_pixels", "wing_light")
+LIGHT = ("light_error", "light_error_pixels", "wing_light", "wing_light_error")
 
 
 def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str, Any]:
@@ -40,8 +43,9 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     -------
     dict
         Medians of QFIT, chi2 and sky, numbers of stars, of bright ones and of those that lack their cores,
-        share of bad pixels, the ePSF's central value, how the errors of dark and of lit pixels are, the
-        light's own errors: columns of ``PRODUCT_epsf_fit_quality.ecsv``.
+        shares of bad pixels and of good ones that all have one value, the ePSF's central value, how the
+        errors of dark and of lit pixels are, the light's own errors: columns of
+        ``PRODUCT_epsf_fit_quality.ecsv``.
     """
     high, flags = np.asarray(stars["snr"]) > BRIGHT, np.asarray(stars["flags"])
     bright = high & (flags & ~int(Flag.SUBTRACTED) == 0)
@@ -56,7 +60,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "n_bright": int(bright.sum()), "n_cores": len(cores), "n_high": int(high.sum()),
         "n_peaks": n_peaks, "n_lost_peaks": n_lost_peaks,
         "n_lost_core": int(lost_core(cores, pixels.weight).sum()),
-        "bad_pixels": float(np.mean(pixels.weight <= 0)),
+        "bad_pixels": float(np.mean(pixels.weight <= 0)), "filled_pixels": _filled(pixels),
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
@@ -64,6 +68,15 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "err_follows_light": _follows(pixels, float(np.median(stars["sky"])), ratio),
         **{name: float(stars.meta.get(name, np.nan)) for name in LIGHT},
     }  # fmt: skip
+
+
+def _filled(pixels: Pixels) -> float:
+    """Share of the good pixels that have the commonest value; measured ones hardly ever have the same."""
+    data = pixels.data[pixels.weight > 0]
+    if data.size == 0:
+        return np.nan
+    count = np.unique(data[:: -(-data.size // MOST_LIT)], return_counts=True)[1]
+    return float(count.max() / count.sum()) if count.max() > SAME else 0.0
 
 
 def _follows(pixels: Pixels, sky: float, ratio: float) -> float:

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from jwst_hpastrom.epsf.image import bright_boxes
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.kernels.light_errors import light_variances
-from jwst_hpastrom.numerics import sigma_about_zero
+from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
 
 __all__ = [
     "expected_weights", "learned_weights", "model_error", "sky_excess", "sky_ratio", "warn_of_epsf",
@@ -270,8 +270,8 @@ def wing_light(pixels, residual, library, x, y, flux, radius):
 
     Returns
     -------
-    float
-        Median of the stars; NaN where few tell.
+    value, error : float
+        Median of the stars, and its standard error; NaN where few tell.
     """
     near, far = WINGS
     ny, nx = residual.shape
@@ -279,7 +279,7 @@ def wing_light(pixels, residual, library, x, y, flux, radius):
     rows = np.flatnonzero(inside & (radius >= far))
     rows = rows[np.argsort(-flux[rows], kind="stable")[:MOST_STARS]]
     if rows.size < FEW_BRIGHT:
-        return np.nan
+        return np.nan, np.nan
     step = np.arange(-far, far + 1)
     at = [np.asarray(c, float)[rows][:, None, None] for c in (x, y)]
     i, j = (np.rint(at[0]).astype(int) + step, np.rint(at[1]).astype(int) + step[:, None])
@@ -295,7 +295,10 @@ def wing_light(pixels, residual, library, x, y, flux, radius):
     light = psi * flux[rows][:, None, None]
     power, left = ((weight * v * profile).sum((1, 2)) for v in (light, residual[j, i]))
     told = power > WINGS_SEEN * np.sqrt((weight * profile**2).sum((1, 2)))
-    return 1 + float(np.median(left[told] / power[told])) if told.sum() >= FEW_BRIGHT else np.nan
+    if told.sum() < FEW_BRIGHT:
+        return np.nan, np.nan
+    found = left[told] / power[told]
+    return 1 + float(np.median(found)), float(1.25 * robust_sigma(found) / np.sqrt(found.size))
 
 
 def warn_of_epsf(name, fit, pixels, residual, library, shares):

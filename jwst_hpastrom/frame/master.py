@@ -34,7 +34,7 @@ from jwst_hpastrom.frame.transforms.lists_alone import give_sky, without_sky
 from jwst_hpastrom.frame.transforms.mosaic import detector_names
 from jwst_hpastrom.frame.transforms.registration import choose_plane, first_transforms, through_wcs
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
-from jwst_hpastrom.frame.transforms.tie import tie_to_reference, tie_to_wcs
+from jwst_hpastrom.frame.transforms.tie import facing, tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, check_no_list_twice
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.storage import Store
@@ -316,7 +316,8 @@ def _registered(field, star_lists, config, progress):
         )
         transforms = several.register(order, names=names, **limits)
     else:
-        transforms = first_transforms(m, plane, order, names=names, **limits)
+        with facing(m, order[0], field.reference, plane, field.epoch, limits):
+            transforms = first_transforms(m, plane, order, names=names, **limits)
     wcs_uv = plane.to_pixels(*plane.from_sky(m.ra, m.dec))
     star, n_stars = identify(m, order, 1.5 * radius)
     shown.update()

@@ -71,7 +71,8 @@ class Products(Displayed):
 
 
 def _product_name(folder):
-    for suffix in ("_pm.ecsv", "_master.ecsv", "_distortion.asdf", "_epsf.fits", "_stars.ecsv"):
+    suffixes = ("_pm.ecsv", "_master.ecsv", "_distortion.asdf", "_epsf.fits", "_epsf_fit_quality.ecsv")
+    for suffix in (*suffixes, "_stars.ecsv"):
         names = sorted(p.name.removesuffix(suffix) for p in folder.glob(f"*{suffix}"))
         if names:
             return names[0]

@@ -60,6 +60,13 @@ def test_a_catalog_that_nothing_could_be_tied_to(n, verdict):
     assert run_checks(Evidence(choices=Table({"part": ["frame"]}))) == []
 
 
+def test_a_catalog_that_is_mirrored_against_the_exposures():
+    meta = {"untied_stars": 12, "untied_because": "the same stars mirrored against the catalog"}
+    (check,) = run_checks(Evidence(choices=Table({"part": ["frame"]}, meta=meta)))
+    assert check.verdict == "bad"
+    assert check.causes[0].startswith("the same stars mirrored")
+
+
 @pytest.mark.parametrize(("bad", "lost", "cause"), [(0.4, 290, "pixels without"), (0.01, 290, "jumps")])
 def test_cores_that_are_lost_like_all_pixels(bad, lost, cause):
     fit = {"filename": ["a"], "n_stars": [900], "qfit": [0.015], "n_cores": [300]}
@@ -116,6 +123,12 @@ def test_pixel_errors_against_what_pixels_show(column, value, verdict, cause):
     assert all(c.causes[0].startswith(cause) for c in found)
 
 
+@pytest.mark.parametrize(("error", "verdict"), [(0.05, "ok"), (0.004, "look")])
+def test_wings_that_few_stars_tell_are_no_verdict(error, verdict):
+    found = fitted(wing_light=[0.85], wing_light_error=[error])
+    assert [c.verdict for c in found] == [verdict] * (verdict != "ok")
+
+
 def test_wings_of_another_filter_are_no_sky():
     first = fitted(wing_light=[0.55], qfit=[0.17], chi2_bright=[30.0])[0]
     assert first.causes[0].startswith("the ePSF does not fit these stars")
@@ -153,3 +166,11 @@ def test_saturated_stars_alone():
     first = fitted(n_high=[300], n_cores=[20], n_lost_core=[1])[0]
     assert first.verdict == "bad"
     assert "saturated" in first.causes[0]
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.0, "ok"), (0.01, "look"), (0.05, "bad")])
+def test_pixels_that_were_filled_with_a_number(share, verdict):
+    found = fitted(filled_pixels=[share])
+    assert [(c.verdict, c.causes[0][:32]) for c in found] == (
+        [] if verdict == "ok" else [(verdict, "pixels of one and the same value")]
+    )

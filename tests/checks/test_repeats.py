@@ -47,6 +47,15 @@ def test_exposures_that_agree():
         ({"n_used": [780, 90, 780, 780]}, "the distortion or ePSF does not fit this exposure", 1),
         ({"rms_x_pix": [0.01, 0.01, 0.2, 0.01]}, "the distortion or ePSF does not fit this exposure", 2),
         ({"error_factor": [1.0, 10.0, 1.0, 1.0]}, "errors of this list that are too small", 1),
+        (
+            {
+                "error_factor": [1.0, 10.0, 1.0, 1.0],
+                "phase_pix": [0.7, 1.4, 0.2, 0.2],
+                "phase_error_pix": 0.02,
+            },
+            "the distortion or ePSF does not fit",
+            1,
+        ),
         ({"error_factor": [1.0, 1.0, 1.0, 0.015]}, "errors of this list that are too large", 3),
         ({"alike": [0.01, 0.95, 0.95, 0.01]}, "one exposure twice", 0),
         ({"epoch": [2022.3, 2022.3, 2017.3, 2022.3]}, "a wrong time in this exposure's header", 2),

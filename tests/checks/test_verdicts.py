@@ -164,6 +164,40 @@ def test_a_tilt_that_the_stated_errors_of_the_tie_hold_is_none(held, verdict):
     assert overall(c for c in run_checks(Evidence(motions=motions)) if "linear" in c.name) == verdict
 
 
+@pytest.mark.parametrize(
+    ("stars", "of", "verdict"),
+    [
+        (6, 215, "ok"),
+        (8, 215, "ok"),
+        (9, 215, "look"),
+        (25, 1500, "ok"),
+        (35, 1500, "look"),
+        (20, 215, "bad"),
+    ],
+)
+def test_a_few_stars_apart_are_chance_where_few_are_compared(stars, of, verdict):
+    motions = Table(
+        {"pmra": [0.0], "pmdec": [0.0]}, meta={"against_catalog": {"apart": stars / of, "n_pulls": of}}
+    )
+    (check,) = (c for c in run_checks(Evidence(motions=motions)) if "far more than the rest" in c.name)
+    assert check.verdict == verdict
+
+
+@pytest.mark.parametrize(("stars", "of", "verdict"), [(10, 300, "ok"), (16, 300, "look"), (24, 300, "bad")])
+def test_a_few_stars_beyond_four_sigma_are_chance_where_few_are_compared(stars, of, verdict):
+    meta = {"against_catalog": {"outliers": stars / of, "n_pulls": of}}
+    motions = Table({"pmra": [0.0], "pmdec": [0.0]}, meta=meta)
+    (check,) = (c for c in run_checks(Evidence(motions=motions)) if "beyond four sigma" in c.name)
+    assert check.verdict == verdict
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_errors_of_a_catalog_that_are_somewhat_too_large_are_worth_a_look(seed):
+    checks = run_checks(Evidence(motions=made(seed, spoil=times(1.6, lambda c, rng: slice(None)))))
+    assert checks[0].verdict == "look"
+    assert checks[0].causes[0] == "errors of the catalog that are too large"
+
+
 def test_too_few_stars_are_not_judged():
     checks = run_checks(Evidence(motions=made(n=20)))
     assert not {"motions over the catalog's", "pull of the motions against the catalog's"} & {
@@ -402,6 +436,12 @@ def test_a_folder_is_checked_from_its_tables(tmp_path):
     checks = check_folder(tmp_path)
     assert {c.step for c in checks} == {"hp_epsf_fit", "hp_master_frame", "hp_proper_motion"}
     assert checks[0].causes[0].startswith("the ePSF does not fit these stars: wrong filter")
+
+
+def test_a_run_that_ended_after_the_star_fits_is_judged_by_them(tmp_path):
+    write_table(exposures(qfit=[0.23] * 5).fit, tmp_path / "f_epsf_fit_quality.ecsv")
+    (tmp_path / "e0_stars.ecsv").write_text("one exposure's list")
+    assert check_folder(tmp_path)[0].causes[0].startswith("the ePSF does not fit these stars")
 
 
 def test_errors_name_an_epsf_that_does_not_fit():

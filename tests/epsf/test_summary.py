@@ -58,3 +58,15 @@ def test_errors_follow_the_light_of_their_own_exposure(kind, low, high):
     assert np.isnan(
         summarize_fit(fits([200.0]), made, make_library(0.8, np.array([32.0])))["sky_noise_ratio"]
     )
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.0, 0.0), (0.05, 0.0), (0.05, 7.0), (0.5, 0.0)])
+def test_pixels_that_were_filled_with_a_number_are_counted(share, value):
+    rng = np.random.default_rng(3)
+    data = rng.normal(1.0, 0.1, (64, 64)).astype(np.float32)
+    lost = rng.random(data.shape) < share
+    data[lost] = value
+    none = np.zeros(data.shape, bool)
+    image = Image(data, np.full(data.shape, 0.1, np.float32), none, none, "a_cal.fits")
+    found = summarize_fit(fits([200.0, 300.0]), image, make_library(0.8, np.array([32.0])))
+    assert found["filled_pixels"] == pytest.approx(lost.mean())

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, values
-from jwst_hpastrom.errors import HPAstromError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import HPAstromError, NoOverlapError, NotEnoughStarsError, OrientationError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, match_few, sky_middle
 
 __all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
@@ -15,6 +15,10 @@ log = logging.getLogger("stpipe.hpastrom.frame")
 #: parts of the largest offset within which one is looked for, until it stands out from chance: lists of small
 #: subarrays have a handful of stars in common, and most WCS are right to a part of what is allowed for
 NARROWER = (1.0, 0.3, 0.1, 0.03)
+#: stars that tell whether a list is mirrored or turned, where it does not fit as it is
+ORIENTING = 100
+#: times the largest offset that is looked at then
+FARTHER = 4.0
 
 
 def choose_plane(plane, reference, ra, dec, scale_mas):
@@ -91,6 +95,14 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
     -------
     `~jwst_hpastrom.geometry.BlindMatch`
         With indices into the full lists.
+
+    Raises
+    ------
+    OrientationError
+        The lists have stars in common, but one is mirrored, or turned by more.
+
+    NoOverlapError, NotEnoughStarsError
+        They have none, or too few.
     """
     pad = max_shift
     i = np.flatnonzero((u > x.min() - pad) & (u < x.max() + pad) & (v > y.min() - pad) & (v < y.max() + pad))
@@ -100,13 +112,46 @@ def align(u, v, mag, x, y, mag_to, *, max_shift, max_rotation, n_bright=400, few
     if j.size < 4:
         j = np.arange(x.size)
     blind = {"mag1": mag[i], "mag2": mag_to[j], "max_rotation": max_rotation, "n_bright": n_bright}
-    if few_radius is None:
-        found = _narrowing(u[i], v[i], x[j], y[j], max_shift, min_stars=4, parameters=4, **blind)
-    else:
-        found = match_few(
-            u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, min_stars=4, parameters=4, **blind
-        )
+    blind |= {"min_stars": 4, "parameters": 4}
+    try:
+        if few_radius is None:
+            found = _narrowing(u[i], v[i], x[j], y[j], max_shift, **blind)
+        else:
+            found = match_few(u[i], v[i], x[j], y[j], max_shift=max_shift, radius=few_radius, **blind)
+    except NoOverlapError as error:
+        raise _explained(error, (u[i], v[i], mag[i]), (x[j], y[j], mag_to[j]), max_shift) from None
     return type(found)(found.transform, i[found.i1], j[found.i2], found.rms, found.significance)
+
+
+def _explained(error, first, second, max_shift):
+    """Return the error, or one that says how the first list (x, y, mag) is moved, mirrored or turned."""
+    do = (
+        "was the image flipped, turned or transposed after its WCS was made, x and y exchanged, or an axis "
+        "of the catalog reversed?"
+    )
+    for parity, rotation, shift in (
+        (1, 0.0, FARTHER * max_shift),
+        (-1, 180.0, max_shift),
+        (1, 180.0, max_shift),
+    ):
+        try:
+            t = match_blind(
+                *first[:2], *second[:2], mag1=first[2], mag2=second[2], parity=parity, max_rotation=rotation,
+                max_shift=shift, n_bright=ORIENTING, parameters=4,
+            ).transform  # fmt: skip
+        except HPAstromError:
+            continue
+        if not rotation:
+            away = np.hypot(
+                *(np.median(a) - np.median(b) for a, b in zip(t.forward(*first[:2]), first, strict=False))
+            )
+            return NoOverlapError(
+                f"the same stars {away:.0f} pixels away", f"{max_shift:.0f} pixels at most",
+                f"{do} A wrong guide star needs a larger max_shift",
+            )  # fmt: skip
+        how = "mirrored" if parity < 0 else f"turned by {abs(t.rotation):.0f} degrees"
+        return OrientationError(f"the same stars {how}", "an image as its WCS says", do)
+    return error
 
 
 def _narrowing(u, v, x, y, max_shift, **kwargs):

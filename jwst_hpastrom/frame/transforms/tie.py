@@ -1,15 +1,16 @@
 """The linear transformation that carries a master frame to the sky."""
 
 import logging
+from contextlib import contextmanager
 
 import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
-from jwst_hpastrom.errors import BadCatalogError, HPAstromError
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoOverlapError, OrientationError
 from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
-__all__ = ["reference_positions", "tie_to_reference", "tie_to_wcs"]
+__all__ = ["carried_off", "facing", "reference_positions", "tie_to_reference", "tie_to_wcs"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
@@ -72,6 +73,80 @@ def reference_positions(reference, plane, epoch):
     return (*plane.to_pixels(xi, eta), ex / plane.scale_mas, ey / plane.scale_mas)
 
 
+@contextmanager
+def facing(m, k, reference, plane, epoch, limits):
+    """Blame orientation where exposures do not fit each other, and one is mirrored or turned.
+
+    The dithers of images that were flipped are reversed: by them alone each looks like a wrong pointing.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    k : int
+        The exposure, whose u and v are those of its WCS.
+
+    reference, plane, epoch
+        As of `reference_positions`; no catalog, no blame.
+
+    limits : dict
+        ``max_shift`` and ``max_rotation`` of the exposures.
+
+    Raises
+    ------
+    OrientationError
+    """
+    try:
+        yield
+    except NoOverlapError as error:
+        if reference is None or isinstance(error, OrientationError):
+            raise
+        x, y, *_ = reference_positions(reference, plane, epoch)
+        ok, s = np.isfinite(x + y), m.of(k)
+        try:
+            align(m.u[s], m.v[s], m.mag[s], x[ok], y[ok], values(reference, "mag")[ok], **limits)
+        except OrientationError as turned:
+            raise turned.about("exposures against the reference catalog") from None
+        except HPAstromError:
+            pass
+        raise
+
+
+def carried_off(u, v, mag, reference, plane, epoch, **limits):
+    """Raise where a catalog's positions fit as they stand, and not where its motions carry them.
+
+    Parameters
+    ----------
+    u, v, mag : ndarray
+        Stars, pixels of ``plane``, that have no star in common with the catalog at their epoch.
+
+    reference, plane, epoch
+        As of `reference_positions`.
+
+    **limits
+        Of `~jwst_hpastrom.frame.transforms.registration.align`.
+
+    Raises
+    ------
+    BadCatalogError
+    """
+    if epoch is None or not np.isfinite(values(reference, "pmra")).any():
+        return
+    x, y, *_ = reference_positions(reference, plane, None)
+    ok = np.isfinite(x + y)
+    try:
+        align(u, v, mag, x[ok], y[ok], values(reference, "mag")[ok], **limits)
+    except HPAstromError:
+        return
+    of = float(np.nanmedian(row_epochs(reference)))
+    raise BadCatalogError(
+        f"stars that fit as they stand, but not where {epoch - of:.1f} years of their motions carry them",
+        f"motions in mas/yr, and the epochs of the catalog ({of:.1f}) and the exposures ({epoch:.1f})",
+        "check the unit of pmra and pmdec, and both epochs",
+        reference.meta.get("catalog", "reference catalog"),
+    )  # fmt: skip
+
+
 def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shift, max_rotation):
     """Six-parameter transformation of the averages to a reference catalog.
 
@@ -95,12 +170,13 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
     mag_to = values(reference, "mag")
     ok = np.flatnonzero(np.isfinite(x + y))
     x, y, ex, ey, mag_to = x[ok], y[ok], ex[ok], ey[ok], mag_to[ok]
+    limits = {"max_shift": 1.5 * max_shift, "max_rotation": 1.5 * max_rotation}
     try:
-        found = align(
-            u, v, mag, x, y, mag_to, max_shift=1.5 * max_shift, max_rotation=1.5 * max_rotation,
-            few_radius=FEW_RADIUS / plane.scale_mas,
-        )  # fmt: skip
+        found = align(u, v, mag, x, y, mag_to, few_radius=FEW_RADIUS / plane.scale_mas, **limits)
+    except OrientationError as error:
+        raise error.about("reference catalog") from None
     except HPAstromError as error:
+        carried_off(u, v, mag, reference, plane, epoch, **limits)
         raise type(error)(
             error.found,
             error.needed,

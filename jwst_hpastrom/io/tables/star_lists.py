@@ -20,7 +20,7 @@ from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
 from jwst_hpastrom.io.tables.epochs import epoch_from_name
 from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
-from jwst_hpastrom.io.tables.times import epoch_of_meta
+from jwst_hpastrom.io.tables.times import epoch_of_meta, julian_year
 
 __all__ = ["find_star_list", "is_star_list", "read_star_list", "star_list_path"]
 
@@ -141,6 +141,8 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
             new = numbers(table, name, path, column.unit)
             table[name] = Column(new, unit=old.unit and column.unit, description=old.description)
     clean_columns(table, path)
+    if table.meta.get("epoch") is not None:
+        table.meta["epoch"] = julian_year(table.meta["epoch"], path)
     if len(table) and not np.isfinite(values(table, "x_err") + values(table, "y_err")).any():
         raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
     if table.meta.get("detector"):

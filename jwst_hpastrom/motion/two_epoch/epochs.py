@@ -7,10 +7,10 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import epoch_of, epsf_cause, row_epochs, values
-from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoBaselineError
+from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoBaselineError, OrientationError
 from jwst_hpastrom.frame import position_errors
 from jwst_hpastrom.frame.transforms.registration import align
-from jwst_hpastrom.frame.transforms.tie import reference_positions
+from jwst_hpastrom.frame.transforms.tie import carried_off, reference_positions
 from jwst_hpastrom.geometry import LinearTransform, TangentPlane, robust_sigma
 
 __all__ = ["TwoEpochs", "check_baseline", "check_epochs", "on_one_plane"]
@@ -123,14 +123,18 @@ def _first_pairs(master, first_epoch, plane, matching):
     else:
         u, v = plane.to_pixels(*own.from_pixels(values(master, "x"), values(master, "y")))
     seen = np.isfinite(x + y)
+    mag = values(master, "mag")
+    limits = {
+        "max_shift": 1.5 * matching.max_shift * 1e3 / plane.scale_mas,
+        "max_rotation": 1.5 * matching.max_rotation,
+    }
     try:
-        found = align(
-            u, v, values(master, "mag"), x[seen], y[seen], values(first_epoch, "mag")[seen],
-            max_shift=1.5 * matching.max_shift * 1e3 / plane.scale_mas,
-            max_rotation=1.5 * matching.max_rotation,
-        )  # fmt: skip
+        found = align(u, v, mag, x[seen], y[seen], values(first_epoch, "mag")[seen], **limits)
+    except OrientationError:
+        raise
     except HPAstromError as error:
-        cause = epsf_cause(values(master, "mag"), values(master, "qfit"))
+        carried_off(u, v, mag, first_epoch, plane, float(master.meta["epoch"]), **limits)
+        cause = epsf_cause(mag, values(master, "qfit"))
         cause = cause or "check that the first epoch covers the field"
         raise type(error)(error.found, error.needed, cause) from None
     return found.transform, (u, v), (x, y)

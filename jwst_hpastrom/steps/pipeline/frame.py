@@ -3,7 +3,13 @@
 import logging
 from pathlib import Path
 
-from jwst_hpastrom.errors import NoBaselineError, NoOverlapError, NotEnoughStarsError
+from jwst_hpastrom.errors import (
+    HPAstromError,
+    NoBaselineError,
+    NoOverlapError,
+    NotEnoughStarsError,
+    OrientationError,
+)
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.steps.pipeline.fields import stars_in_field
@@ -38,8 +44,13 @@ def _tied(run, distortion):
     except (NoOverlapError, NotEnoughStarsError) as err:
         if not catalog:
             raise
-        frame = read_table(run.master(distortion, None))  # where not the catalog fails, this does, too
+        try:
+            frame = read_table(run.master(distortion, None))
+        except HPAstromError as alone:  # it is not the catalog that fails
+            raise (err if isinstance(err, OrientationError) else alone) from None
         run.pipeline.choices.meta["untied_stars"] = stars_in_field(frame, read_catalog(catalog))
+        if isinstance(err, OrientationError):
+            run.pipeline.choices.meta["untied_because"] = f"{err.found} against the catalog"
         log.warning("the frame is not tied to the catalog, the exposures' WCS place it: %s", err)
         note("frame", "placed by the exposures' WCS", f"{err.found}; {err.do}")
         return False

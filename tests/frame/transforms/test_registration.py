@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.errors import NoOverlapError
+from jwst_hpastrom.errors import NoOverlapError, OrientationError
 from jwst_hpastrom.frame.transforms.registration import align
 
 LIMITS = {"max_shift": 300.0, "max_rotation": 0.3}
@@ -30,3 +30,26 @@ def test_a_good_wcs_finds_what_is_lost_in_a_wide_search(seed):
 def test_lists_with_nothing_in_common_are_refused(seed):
     with pytest.raises(NoOverlapError, match="stands out from chance"):
         align(*two_lists(seed, common=0), **LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("how", "matrix"),
+    [
+        ("mirrored", [[-0.8, 0.6], [0.6, 0.8]]),
+        ("mirrored", [[0, 1], [1, 0]]),
+        ("by 90 degrees", [[0, -1], [1, 0]]),
+    ],
+)
+@pytest.mark.parametrize("few_radius", [None, 2.0])
+def test_a_list_that_is_mirrored_or_turned_is_said_to_be(how, matrix, few_radius):
+    x, y, mag, *second = two_lists(3, common=60)
+    turned = np.array(matrix) @ [x - 100.0, y - 100.0]
+    with pytest.raises(OrientationError, match=how):
+        align(*(turned + 100.0), mag, *second, few_radius=few_radius, **LIMITS)
+
+
+def test_a_list_that_is_farther_off_than_allowed_is_said_to_be():
+    x, y, mag, *second = two_lists(4, common=60)
+    limits = LIMITS | {"max_shift": 20.0}
+    with pytest.raises(NoOverlapError, match="the same stars 47 pixels away.*larger max_shift"):
+        align(x + 50.0, y, mag, *second, **limits)

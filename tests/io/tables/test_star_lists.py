@@ -84,3 +84,14 @@ def test_units_that_are_not_pixels_and_brightness(tmp_path, star_list, name, uni
     star_list.write(tmp_path / "a.ecsv")
     with pytest.raises(BadCatalogError, match=rf"a\.ecsv: found column {name} .*not convertible"):
         read_star_list(tmp_path / "a.ecsv")
+
+
+@pytest.mark.parametrize(("stated", "year"), [(2022.3, 2022.3), ("2022-04-20", 2022.3), (59689.0, None)])
+def test_the_epoch_of_a_list_is_a_year(tmp_path, star_list, stated, year):
+    star_list.meta["epoch"] = stated
+    star_list.write(path := tmp_path / "jw1_nis_stars.ecsv")
+    if year is None:
+        with pytest.raises(BadCatalogError, match="Julian year"):
+            read_star_list(path)
+    else:
+        assert read_star_list(path).meta["epoch"] == pytest.approx(year, abs=0.01)
