@@ -100,18 +100,13 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     size, repeat, n = (512, 1, 2100) if args.quick else (2048, 2, 34000)
-    field = simulate_field(
-        filter=args.filter,
-        size=size,
-        n_repeat=repeat,
-        n_stars=n,
-        mag_bright=-8.5,
-        mag_faint=-1.5,
-        mag_slope=0.28,
-    )
+    config = {"filter": args.filter, "mag_bright": -8.5, "mag_faint": -1.5, "mag_slope": 0.28}
+    small = simulate_field(size=512, n_repeat=1, n_stars=2100, **config)
+    build_library(small.images, [e.to_plane for e in small.exposures], n_iterations=6)  # compile
+    del small
+    field = simulate_field(size=size, n_repeat=repeat, n_stars=n, **config)
     images = field.images
     planes = [e.to_plane for e in field.exposures]
-    build_library(images, planes, n_iterations=3, n_global=1, n_fitted=1, max_stars=50)  # compile
     before, start = cpu(), time.perf_counter()
     with Clocked(args.workers) as executor:
         result = build_library(
