@@ -57,7 +57,7 @@ class Run:
     modes: Modes | None = None
     made_for: dict | None = None
     refreshes: list = field(default_factory=list)
-    held: HeldOut | None = None
+    held: HeldOut = field(default_factory=lambda: HeldOut(np.empty(0, int)))
 
     @property
     def shape(self):
