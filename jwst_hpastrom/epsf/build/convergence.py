@@ -1,4 +1,6 @@
-"""How an ePSF build converges: a row an iteration, and pixel-phase diagrams before and after."""
+"""How an ePSF build converges: held-out stars, a row an iteration, pixel-phase diagrams before and after."""
+
+import logging
 
 import numpy as np
 from astropy.table import Table
@@ -6,7 +8,72 @@ from astropy.table import Table
 from jwst_hpastrom.epsf.build.trust import kept_phase_error
 from jwst_hpastrom.geometry import robust_sigma
 
-__all__ = ["phase_diagram", "report_row"]
+__all__ = ["HeldOut", "phase_diagram", "report_row"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+EVERY = 10  # one of so many stars is held out
+ENOUGH = 300  # measurements of held-out stars whose scatter tells a hundredth
+CLIP = 9.0  # squared errors: positions farther off count as much
+WORTH = 0.003  # of the squared scatter: a smaller gain is not worth an iteration
+FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
+
+
+class HeldOut:
+    """Stars that tell nothing to an ePSF, so that their positions tell whether it still becomes better.
+
+    The ePSF's own change cannot tell: positions, clipping and noise move it for ever by a thousandth of its
+    peak (this project's choice).
+
+    Parameters
+    ----------
+    star : ndarray of int, shape (n,)
+        Star of each measurement; negative for none.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (n,)
+        Measurements of held-out stars: one star of ten, or none where that were too few.
+    """
+
+    def __init__(self, star):
+        self.mask = (star >= 0) & (star % EVERY == 0)
+        if self.mask.sum() < ENOUGH:
+            self.mask[:] = False
+        self.last = None
+
+    def stopped(self, predicted, err):
+        """Whether positions scatter hardly less over the dithers than at the last call.
+
+        Parameters
+        ----------
+        predicted : `~jwst_hpastrom.epsf.build.positions.Predictions`
+
+        err : ndarray, shape (n,)
+            Position errors, pixels.
+
+        Returns
+        -------
+        bool
+            True where the gain is below its standard error, or below 0.3 % of the squared scatter; False
+            where there is nothing to tell it by.
+        """
+        squares = (predicted.dx**2 + predicted.dy**2) / (2 * (err**2 + FLOOR**2))
+        now, self.last, last = squares[self.mask], squares[self.mask], self.last
+        if last is None:
+            return False
+        known = np.isfinite(now + last)
+        if known.sum() < 0.5 * ENOUGH:
+            return False
+        now, last = (np.minimum(s[known], CLIP * max(np.median(s[known]), 1.0)) for s in (now, last))
+        gain, error = float((last - now).mean()), float((last - now).std() / np.sqrt(now.size))
+        log.info(
+            "squared scatter of held-out stars: %.4f of the errors', less by %.2g +- %.1g",
+            now.mean(),
+            gain,
+            error,
+        )
+        return bool(gain < max(error, WORTH * now.mean()))
 
 
 def _phase_amplitude(position, offset, ok):

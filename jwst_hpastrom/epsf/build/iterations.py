@@ -8,7 +8,7 @@ import numpy as np
 from jwst_hpastrom.epsf.brighter_fatter import SURE
 from jwst_hpastrom.epsf.build.bends import Bends, find_bends, spread, twice_as_fine
 from jwst_hpastrom.epsf.build.config import BuildConfig
-from jwst_hpastrom.epsf.build.convergence import report_row
+from jwst_hpastrom.epsf.build.convergence import HeldOut, report_row
 from jwst_hpastrom.epsf.build.field_positions import borrow, field_positions
 from jwst_hpastrom.epsf.build.from_optics import learn_from_optics
 from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
@@ -56,6 +56,8 @@ class Run:
     difference: Difference | None = None
     modes: Modes | None = None
     made_for: dict | None = None
+    refreshes: list = field(default_factory=list)
+    held: HeldOut = field(default_factory=lambda: HeldOut(np.empty(0, int)))
 
     @property
     def shape(self):
@@ -79,6 +81,7 @@ def begin(job, frames, to_plane, correction, given, config: BuildConfig, store) 
     run.stars.undo_charge(charge or 0.0)
     run.stars.cut(job)
     run.n_iterations, run.last_fitted = config.n_iterations, config.n_iterations - config.n_fitted
+    run.refreshes = config.refresh_at
     return run
 
 
@@ -103,7 +106,7 @@ def _identify(frames, to_plane, correction, config, store):
     n = 2 * int(HALF_WIDTH * config.oversampling) + 1
     middle = [(s - 1) / 2 for s in shape[::-1]]
     library = EPSFLibrary(np.zeros((1, n, n)), [middle[0]], [middle[1]], config.oversampling)
-    return Run(stars, averager, star, library, np.full(RINGS, np.inf))
+    return Run(stars, averager, star, library, np.full(RINGS, np.inf), held=HeldOut(star))
 
 
 def iterate(job, run: Run, config: BuildConfig) -> None:
@@ -117,6 +120,7 @@ def iterate(job, run: Run, config: BuildConfig) -> None:
         rounds=5 if run.it == 0 else 2,
         learn=run.it > 0,
     )
+    stopped = run.held.stopped(predicted, run.stars.err)
     if run.it == 0:
         run.first = (run.stars.x, run.stars.y, predicted)
     moved = run.stars.place(predicted, run.it >= run.last_fitted)
@@ -136,7 +140,7 @@ def iterate(job, run: Run, config: BuildConfig) -> None:
         report_row(run.it, fitted, new, run.stars, run.star, use, predicted, samples, change, moved)
     )
     log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", run.it + 1, change, moved)
-    _judge(run, change, moved, config)
+    _judge(run, stopped or (change < 1e-4 and moved < 1e-3), config)
 
 
 def _fit(job, run, config):
@@ -145,9 +149,10 @@ def _fit(job, run, config):
     if it == config.n_global and config.grid > 1:
         library = spread(library, config.grid, run.shape)
     if it > 0 or run.difference is not None:
-        refresh_at = config.refresh_at
-        if it in refresh_at or it == 0:
-            again = it in refresh_at[1:]
+        due = bool(run.refreshes) and it >= run.refreshes[0]
+        if due or it == 0:
+            again = due and len(run.refreshes) < len(config.refresh_at)
+            run.refreshes = run.refreshes[due:]
             if again and config.brighter_fatter is None:
                 _learn_charge(job, run)
             stars.refresh(job, library, detect=again, mesh=config.mesh)
@@ -213,7 +218,12 @@ def _choose_positions(job, run, library, use, config):
 
 
 def _sampled(run, use, config):
-    """Stars to take samples of: every so many, in turn, while one model moves by more than the noise."""
+    """Stars to take samples of: every so many, in turn, while one model moves by more than the noise.
+
+    Of the grid, all but those held out, until positions are fitted.
+    """
+    if config.n_global <= run.it < run.last_fitted:
+        return use & ~run.held.mask
     step = max(use.sum() // ENOUGH, 1) if run.it < config.n_global - LEARNED else 1
     return use & (np.arange(use.size) % step == run.it % step)
 
@@ -236,18 +246,23 @@ def _learn(job, run, library, use, config):
     return replace(new, brighter_fatter=stars.brighter_fatter), samples
 
 
-def _judge(run, change, moved, config):
-    """Keep the best library, and end the build, or the averaging of positions, where nothing moves."""
+def _judge(run, settled, config):
+    """Keep the best library; end the build, or the averaging of positions, where nothing becomes better."""
     phase = phase_error(run.rows[-1])
     if run.it > 0 and not phase >= run.least_phase:  # NaN, where nothing is averaged, is no judge
         run.least_phase, run.best = phase, run.library
+    later = config.bends_at, config.n_global, *(run.difference.judged_at if run.difference else ())
+    decided = run.it > max(later if run.modes is None else (*later, *config.optics_at))
     run.it += 1
     run.done = run.it >= run.n_iterations
-    if change < 1e-4 and moved < 1e-3 and max(config.n_global, config.bends_at + 1) < run.it:
-        if run.it > run.last_fitted:
-            run.done = True
-        else:
-            run.last_fitted, run.n_iterations = run.it, run.it + config.n_fitted
+    if not settled or not decided or run.done:
+        return
+    if run.it > run.last_fitted:
+        run.done = True
+    elif run.refreshes:  # neighbors and sky once more, which may help further
+        run.refreshes = [run.it]
+    else:
+        run.last_fitted, run.n_iterations = run.it, run.it + config.n_fitted
 
 
 def _learn_charge(job, run):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from scipy.ndimage import convolve1d, map_coordinates, spline_filter
 
-from jwst_hpastrom.epsf.resampling import FINER, moved, upsampled
+from jwst_hpastrom.epsf.resampling import FINER, middle_upsampled, moved
 
 __all__ = ["center_offsets", "low_pass", "recenter", "smooth_update", "within_band"]
 
@@ -123,22 +123,16 @@ def center_offsets(psf, oversampling):
     dx, dy : float
         Position of the center, pixels (Anderson & King 2000).
     """
-    fine, step = upsampled(psf, FINER), FINER * oversampling
-    first = max(fine.shape[0] // 2 - 2 * step - SPLINE_REACH, 0)
-    box = slice(first, fine.shape[0] - first)
-    coeff = spline_filter(fine[box, box], order=3, mode="mirror")
+    step, h = FINER * oversampling, 0.05
+    coeff = spline_filter(middle_upsampled(psf, FINER, 2 * step + SPLINE_REACH), order=3, mode="mirror")
     c, dx, dy = coeff.shape[0] // 2, 0.0, 0.0
-
-    def value(x, y):
-        at = [[c + y * step], [c + x * step]]
-        return map_coordinates(coeff, at, order=3, mode="mirror", prefilter=False)[0]
-
-    h = 0.05
+    half = np.array([0.5, -0.5])
+    x, y = np.r_[half, 0, 0, half + h, 0, 0], np.r_[0, 0, half, 0, 0, half + h]
     for _ in range(8):
-        f = value(dx + 0.5, dy) - value(dx - 0.5, dy)
-        g = value(dx, dy + 0.5) - value(dx, dy - 0.5)
-        fx = (value(dx + 0.5 + h, dy) - value(dx - 0.5 + h, dy) - f) / h
-        gy = (value(dx, dy + 0.5 + h) - value(dx, dy - 0.5 + h) - g) / h
+        at = [c + (dy + y) * step, c + (dx + x) * step]
+        pairs = map_coordinates(coeff, at, order=3, mode="mirror", prefilter=False).reshape(4, 2)
+        f, g, later_f, later_g = pairs[:, 0] - pairs[:, 1]
+        fx, gy = (later_f - f) / h, (later_g - g) / h
         if fx == 0 or gy == 0:
             break
         step_x, step_y = np.clip(-f / fx, -0.2, 0.2), np.clip(-g / gy, -0.2, 0.2)

@@ -58,8 +58,8 @@ def _phase_lengths(stars, star, use, axis):
     n = np.bincount(star[rows])
     if not (n > 1).any():
         return 0.0, [1.0] * HARMONICS
-    turn, count = 2j * np.pi * getattr(stars, axis)[rows], np.maximum(n, 1)
-    waves = [np.exp(k * turn) for k in range(1, HARMONICS + 1)]
+    wave, count = np.exp(2j * np.pi * getattr(stars, axis)[rows]), np.maximum(n, 1)
+    waves = np.cumprod([wave] * HARMONICS, axis=0)
     lengths = [np.abs(np.bincount(star[rows], w.real) + 1j * np.bincount(star[rows], w.imag)) for w in waves]
     lengths = np.array(lengths)[:, n > 1] / count[n > 1]
     return float(1 / np.median(np.mean(lengths**2, axis=0))), [float(np.median(part)) for part in lengths]

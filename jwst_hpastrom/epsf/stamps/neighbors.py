@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf.fit import add_models
@@ -40,14 +41,13 @@ def _empty_stamps(frame):
 def plain_stamps(frame):
     """Stamps before there is a model: the image without its sky."""
     out = _empty_stamps(frame)
-    k = np.arange(2 * HALF + 1)
-    ny, nx = frame.data.shape
-    j, i = out.oy[:, None, None] + k[:, None], out.ox[:, None, None] + k
-    off = (j < 0) | (i < 0) | (j >= ny) | (i >= nx)
-    j, i = np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)
-    level = sky_image(frame.sky, frame.data.shape)
-    out.clean[:] = np.where(off | frame.bad[j, i], np.nan, frame.data[j, i] - level[j, i])
-    out.base[:] = frame.var0 + frame.slope * np.maximum(level[j, i], 0.0)
+    level = sky_image(frame.sky, frame.data.shape).astype(np.float32)
+    clean = np.where(frame.bad, np.float32(np.nan), frame.data - level)
+    base = np.float32(frame.var0) + np.float32(frame.slope) * np.maximum(level, np.float32(0))
+    side = 2 * HALF + 1  # stars may be beyond the border by less than that
+    for image, edge, stamps in ((clean, np.nan, out.clean), (base, frame.var0, out.base)):
+        around = np.pad(image, side, constant_values=np.float32(edge))
+        stamps[:] = sliding_window_view(around, (side, side))[out.oy + side, out.ox + side]
     return out
 
 
@@ -173,8 +173,8 @@ def _are_stars(x, y, flux, peak, noise, model, error):
     ``model`` is what all stars together have in the central pixel of each.
     """
     keep = (peak > 3.5 * noise) & (peak > error * (model - peak)) & (flux > 0)
-    for i, k in cKDTree(np.c_[x, y]).query_pairs(3.0):
-        faint, bright = (i, k) if flux[i] < flux[k] else (k, i)
-        if flux[faint] < 0.4 * error * flux[bright]:
-            keep[faint] = False
+    pairs = cKDTree(np.c_[x, y]).query_pairs(3.0, output_type="ndarray")
+    one, two = flux[pairs].T
+    keep[pairs[one < 0.4 * error * two, 0]] = False
+    keep[pairs[two < 0.4 * error * one, 1]] = False
     return keep

@@ -295,13 +295,17 @@ def test_few_stars_pay_for_few_field_positions():
 
 def test_while_one_model_moves_a_part_of_many_stars_is_sampled_each_in_turn():
     config, use = BuildConfig(), np.arange(34000) % 4 > 0
-    parts = [iterations._sampled(SimpleNamespace(it=it), use, config) for it in range(config.n_iterations)]
+    run = SimpleNamespace(it=0, last_fitted=17, held=SimpleNamespace(mask=np.arange(34000) % 10 == 1))
+    parts = []
+    for run.it in range(config.n_iterations):
+        parts.append(iterations._sampled(run, use, config))
     few = config.n_global - iterations.LEARNED
     assert all(iterations.ENOUGH <= part.sum() < 2 * iterations.ENOUGH for part in parts[:few])
     np.testing.assert_array_equal(np.sum(parts[:few], 0) > 0, use)
-    assert all((part == use).all() for part in parts[few:])
-    some = np.arange(use.size) < 2 * iterations.ENOUGH
-    assert (iterations._sampled(SimpleNamespace(it=0), some & use, config) == (some & use)).all()
+    assert all((part == use).all() for part in parts[few : config.n_global] + parts[run.last_fitted :])
+    assert all((part == use & ~run.held.mask).all() for part in parts[config.n_global : run.last_fitted])
+    run.it, some = 0, np.arange(use.size) < 2 * iterations.ENOUGH
+    assert (iterations._sampled(run, some & use, config) == (some & use)).all()
 
 
 def test_stamps_are_cut_four_times():

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from jwst_hpastrom.epsf.build.positions.alignment import aligned_again
 from jwst_hpastrom.epsf.build.positions.phase_errors import TYPICAL_PHASE_ERROR, hidden_phase_error
-from jwst_hpastrom.geometry import (
-    IdentityMapping,
-    LinearTransform,
-    fit_linear,
-    fit_polynomial,
-    group_means,
-    robust_sigma,
-)
+from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, fit_linear, group_means, robust_sigma
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["Averager", "Predictions"]
+
+DEGREE = 5  # of the polynomial that is learned
 
 
 @dataclass
@@ -100,9 +97,14 @@ class Averager:
         self._mag_map = np.zeros(x.size)
         counts = np.bincount(self.exposure[self.star >= 0], minlength=self.n_exposures)
         self.reference = self._most_central(counts)
-        self._transforms = None
+        self._transforms, self._kept = None, None  # and the measurements that determine them
+        self._design = None  # of the polynomial, which is always of the same places
         order = np.argsort(self.exposure, kind="stable")
         self._rows = np.split(order, np.searchsorted(self.exposure[order], np.arange(1, self.n_exposures)))
+
+    def __getstate__(self):
+        """Leave out what takes room and is soon made again."""
+        return self.__dict__ | {"_design": None}
 
     def _most_central(self, counts):
         """Exposure that shares most stars with the others: its corrected frame is the master frame."""
@@ -219,14 +221,20 @@ class Averager:
         return mu.mean, mv.mean, np.minimum(mu.n_used, mv.n_used)
 
     def _refit(self, u, v, mean_u, mean_v, weight, ok):
+        """Fit the transformations: from all pairs the first time, later from those that agreed."""
         self._transforms = list(self._transforms)  # a copy of this object has the old ones
+        before, self._kept = self._kept, np.zeros(u.size, bool)
         for e, t in enumerate(self._transforms):
             k = self._of(e, ok)
             if t is None or k.size < 6:
                 continue
             s = self.star[k]
-            fit = fit_linear(u[k], v[k], mean_u[s], mean_v[s], parameters=6, weights=weight[k])
-            self._transforms[e] = fit.transform
+            pairs = u[k], v[k], mean_u[s], mean_v[s]
+            again = None if before is None else aligned_again(t, *pairs, weight[k], before[k])
+            if again is None:
+                fit = fit_linear(*pairs, parameters=6, weights=weight[k])
+                again = fit.transform, fit.keep
+            self._transforms[e], self._kept[k] = again
         # the reference exposure defines the frame
         back = self._transforms[self.reference].inverted()
         self._transforms = [None if t is None else t.then(back) for t in self._transforms]
@@ -244,11 +252,19 @@ class Averager:
         limit = 5 * max(robust_sigma(du[ok]), robust_sigma(dv[ok]), 1e-6)
         keep = ok & (np.hypot(du, dv) < limit)
         if self.learn_polynomial and keep.sum() > 500:
-            poly = fit_polynomial(self._x0[keep], self._y0[keep], du[keep], dv[keep], 5, sigma=None)
-            pu, pv = poly.transform.forward(self._x0, self._y0)
+            pu, pv = self._polynomials(du, dv, keep)
             self._add = self._add - np.stack([pu, pv])
             du, dv = du - pu, dv - pv
         self._add = self._add - np.stack([self._local_mean(d, keep) for d in (du, dv)])
+
+    def _polynomials(self, du, dv, keep):
+        """Least-squares polynomials of two values at every measurement."""
+        if self._design is None:
+            ny, nx = self.shape
+            places = 2 * self._x0 / nx - 1, 2 * self._y0 / ny - 1
+            self._design = polynomial_basis(*places, polynomial_terms(DEGREE))
+        design = self._design[keep]
+        return (self._design @ np.linalg.lstsq(design.T @ design, design.T @ np.c_[du, dv][keep])[0]).T
 
     def _local_mean(self, values, keep, n_near=60):
         """Gaussian local mean over the detector of about n_near values, at every measurement."""

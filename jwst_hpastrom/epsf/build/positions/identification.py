@@ -64,10 +64,12 @@ def pointing_error(x1, y1, mag1, x2, y2, mag2, max_shift, *, n_bright=400, cell=
     k1, k2 = np.argsort(mag1, kind="stable")[:n_bright], np.argsort(mag2, kind="stable")[: 2 * n_bright]
     if k1.size < 3 or k2.size < 3:
         return None
-    dx = (x2[k2] - x1[k1][:, None]).ravel()
-    dy = (y2[k2] - y1[k1][:, None]).ravel()
     edges = np.arange(-max_shift - cell, max_shift + 2 * cell, cell)
-    votes = np.histogram2d(dy, dx, (edges, edges))[0]
+    dx, dy = x2[k2] - x1[k1][:, None], y2[k2] - y1[k1][:, None]
+    some = (dx >= edges[0]) & (dx < edges[-1]) & (dy >= edges[0]) & (dy < edges[-1])
+    dx, dy = dx[some], dy[some]
+    cells, n = [((d - edges[0]) / cell).astype(int) for d in (dy, dx)], edges.size - 1
+    votes = np.bincount(cells[0] * n + cells[1], minlength=n * n).reshape(n, n)
     votes = votes[:-1] + votes[1:]
     votes = votes[:, :-1] + votes[:, 1:]
     j, i = np.unravel_index(votes.argmax(), votes.shape)

@@ -40,7 +40,8 @@ def hidden_phase_error(position, offset, weight, star, n_stars, typical=TYPICAL_
     if k.size < 50:
         return out
     t, w, s = 2 * np.pi * position[k], weight[k], star[k]
-    waves = np.stack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
+    sin, cos = np.sin(t), np.cos(t)
+    waves = np.stack([sin, cos, 2 * sin * cos, 2 * cos**2 - 1])
     total = np.bincount(s, w, n_stars)[s]
     mean = np.stack([np.bincount(s, w * h, n_stars)[s] / total for h in waves])
     scatter = max(robust_sigma(offset[k]), 1e-6)
