@@ -21,8 +21,10 @@ def test_epochs_that_are_not_on_a_line(n_epochs):
     assert flagged[~wrong].mean() < 0.005
 
 
-@pytest.mark.parametrize("times", [(2010, 2016.75, 2023.5), (2010, 2020.6, 2023.5), (2010, 2015, 2019, 2023.5),
-                                   (2010, 2021, 2022, 2023.5)])  # fmt: skip
+@pytest.mark.parametrize(
+    "times",
+    [(2010, 2016.75, 2023.5), (2010, 2020.6, 2023.5), (2010, 2015, 2019, 2023), (2010, 2021, 2022, 2023)],
+)
 def test_stars_whose_wrong_epoch_would_not_show_are_told(times):
     rng, n, t = np.random.default_rng(2), 1500, np.array(times)
     position, error = rng.normal(0, 1, (2, n, t.size)), np.ones((2, n, t.size))
