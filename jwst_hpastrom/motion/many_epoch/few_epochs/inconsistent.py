@@ -70,10 +70,9 @@ def hangs_on_one(used, epochs, error):
         w = np.where(used, 2 / np.sum(np.square(error), axis=0), 0.0)
         total = w.sum(1, keepdims=True)
         dt = np.asarray(epochs, float) - (w @ epochs)[:, None] / total
+        # what an error of its own size moves the motion by, in the motion's errors, squared
         of_motion = w * dt**2
-        of_motion /= of_motion.sum(
-            1, keepdims=True
-        )  # what one of its own errors moves the motion by, squared
+        of_motion /= of_motion.sum(1, keepdims=True)
         left = 1 - w / total - of_motion
         moved = SHOWN * np.sqrt(of_motion / np.maximum(left, 1e-12))
     return (used.sum(1) > 2) & (np.nanmax(np.nan_to_num(moved), axis=1) > MOST_MOVED)
