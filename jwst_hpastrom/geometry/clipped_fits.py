@@ -6,14 +6,6 @@ import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.numerics import robust_sigma, shortest_half
-from jwst_hpastrom.numerics.two_kinds import (
-    density_of,
-    kinds_apart,
-    mixture_of_two,
-    normal_of,
-    one_kind,
-    two_means,
-)
 
 __all__ = ["FEW", "Clipping", "Pairs", "fit_clipped"]
 
@@ -37,8 +29,6 @@ HALVINGS = 10
 #: as fix a transformation: where two in five are wrong three are all good in 20 % of the draws, and one of
 #: thirty draws is of good ones only in 99.9 % of the cases
 MANY, STARTS = 200, 30
-#: pairs below which those wrong by 6 errors tilt a fit so much that its residuals do not show them
-TILTABLE = 60
 #: share of the pairs that is gathered first: of two equal kinds, which chance makes of two in five, a half
 #: has some of both. With 0.3 chance gathers a dozen pairs of twenty good ones
 SHARE = 0.4
@@ -56,16 +46,21 @@ FAR = 7.0
 #: distance of two kinds of pairs in their standard deviations, above which they are told apart: normal ones
 #: cross at half of it, so that clipping at 4.2 errors keeps 4 % of those that are 6 off, all on one side
 APART = 4.0
-#: share of the other kind below which what clipping keeps of it is less than the fit's error
-LEAST_KIND = 0.05
+#: share of the other kind below which what clipping keeps of it is less than the fit's error, and how much
+#: wider it may be (wider ones are a tail, which clipping is for)
+LEAST_KIND, WIDEST_KIND = 0.05, 3.0
 #: twice the gain of the logarithm of the likelihood by its five parameters, which chance reaches in one
 #: sample of 10⁵
 GAIN = 30.0
 #: distance and gain above which there may be two kinds, so that the fit is unsure: chance makes of one in a
 #: hundred samples of 20
 MAYBE_APART, MAYBE_GAIN = 3.0, 20.0
-#: pairs that tell a mixture as well as more would; fits to the pairs it keeps
-ENOUGH, PARTINGS = 2000, 5
+#: third and fourth moments of residuals in their standard deviation between which one kind is all there is:
+#: of normal ones 0 and 3; with 5 to 25 % of them off by 6 errors the third is above 0.9, from there to a half
+#: the fourth below 2.1
+SKEW, FLAT = 0.5, 2.2
+#: pairs that tell a mixture as well as more would; steps of its solution, and of fits to the pairs it keeps
+ENOUGH, MIXTURE_STEPS, PARTINGS = 2000, 60, 5
 #: majorities over half of the pairs, in roots of their number, below which kinds this near stay together: of
 #: equal halves one in a thousand has such a one by chance
 CLEAR = 1.65
@@ -160,9 +155,6 @@ def fit_clipped(solve, pairs, how):
         if better is not None:
             keep, fitted = _clip(solve, pairs, how, better, root, tiny)
         keep, fitted, unsure = _parted(solve, pairs, how, keep, fitted, root, tiny, off)
-        if how.tilted(n) and n < TILTABLE:
-            kinds = _kinds_fitted(solve, pairs, how, root, tiny, off)
-            keep, fitted, unsure = (keep, fitted, unsure) if kinds is None else kinds
         divided |= unsure or keep.sum() < 0.5 * n + SURE * np.sqrt(n)
     transform, du, dv = fitted
     rms = float(np.sqrt(0.5 * np.mean(du[keep] ** 2 + dv[keep] ** 2)))
@@ -267,53 +259,70 @@ def _larger_kind(z, good, tiny):
     n = z.shape[1]
     if n < 2:  # of no two kinds
         return None, True
-    if one_kind(z, tiny):
+    if _one_kind(z, tiny):
         return None, True
     step = max(n // ENOUGH, 1)
     some = z[:, ::step]
-    starts = [good[::step], *(two_means(c) for c in some)]
-    found = [mixture_of_two(some, start, tiny) for start in starts if 2 <= start.sum() <= start.size - 2]
+    starts = [good[::step], *(_two_means(c) for c in some)]
+    found = [_mixture(some, start, tiny) for start in starts if 2 <= start.sum() <= start.size - 2]
     if not found:
         return None, True
     share, parts, either = max(found, key=lambda mixture: mixture[2])
-    apart = kinds_apart(parts)
-    gain = 2 * (either - float(normal_of(some, np.ones(some.shape[1]), tiny)[2].sum()))
+    (middle, size), (others, width) = parts
+    apart = np.max(np.abs(middle - others) / np.sqrt(0.5 * (size**2 + width**2)))
+    gain = 2 * (either - float(_normal(some, np.ones(some.shape[1]), tiny)[2].sum()))
     negligible = min(share, 1 - share) < LEAST_KIND
     if negligible or apart < APART or gain < GAIN:
         return None, negligible or apart < MAYBE_APART or gain < MAYBE_GAIN
-    first = np.log(share) + density_of(z, *parts[0]) > np.log(1 - share) + density_of(z, *parts[1])
+    first = np.log(share) + _density(z, *parts[0]) > np.log(1 - share) + _density(z, *parts[1])
     return (first if share >= 0.5 else ~first), True
 
 
-def _kinds_fitted(solve, pairs, how, root, tiny, off):
-    """The larger of two kinds among few pairs, its fit, and if that is unsure; None where there is one kind.
+def _one_kind(z, tiny):
+    """Whether third and fourth moments of residuals (2, n) are those of one kind."""
+    z = z - z.mean(axis=1, keepdims=True)
+    square = z * z
+    size = np.maximum(np.sqrt(square.mean(axis=1)), max(tiny, 1e-300))
+    third, fourth = (np.einsum("ij,ij->i", square, c) / z.shape[1] for c in (z, square))
+    return bool(np.all(np.abs(third) <= SKEW * size**3) and np.all(fourth >= FLAT * size**4))
 
-    Residuals from a fit to all hide what tilted it: the fit is the larger kind's, from the narrowest group.
-    """
-    near = pairs.finite & (off <= FAR)
-    n, keep = int(near.sum()), near
-    for new in (near, pairs.finite & (off <= NEAR), *[None] * PARTINGS):
-        keep = keep if new is None else new
-        if keep.sum() < how.min_stars:
-            return None
-        fitted = solve(keep)
-        z = np.stack([(d * r)[near] for d, r in zip(fitted[1:], root, strict=True)])
-        if new is near:
-            one = float(normal_of(z, np.ones(n), tiny)[2].sum())
-            continue
-        if new is not None and one_kind(z, tiny):
-            return None
-        share, parts, either = mixture_of_two(z, keep[near], tiny)
-        first = np.log(share) + density_of(z, *parts[0]) > np.log(1 - share) + density_of(z, *parts[1])
-        last, keep = keep, np.zeros(near.size, bool)
-        keep[near] = first if share >= 0.5 else ~first
-        if np.array_equal(keep, last):
+
+def _mixture(z, good, tiny):
+    """Share of the first of two normal distributions, middles and sizes of both, and the log likelihood."""
+    p = np.where(good, 0.99, 0.01)
+    for _ in range(MIXTURE_STEPS):
+        parts = [_normal(z, w, tiny)[:2] for w in (p, 1 - p)]
+        least = np.maximum(parts[0][1], parts[1][1]) / WIDEST_KIND
+        parts = [(middle, np.maximum(size, least)) for middle, size in parts]
+        share = float(np.clip(p.mean(), 1e-6, 1 - 1e-6))
+        one, other = np.log(share) + _density(z, *parts[0]), np.log(1 - share) + _density(z, *parts[1])
+        either = np.logaddexp(one, other)
+        new = np.exp(one - either)
+        moved, p = np.abs(new - p).max(), new
+        if moved < 1e-3:
             break
-    gain, m = 2 * (either - one), int(keep.sum())
-    if min(share, 1 - share) < LEAST_KIND or kinds_apart(parts) < MAYBE_APART or gain < MAYBE_GAIN or m == n:
-        return None
-    sure = m >= max(0.5 * n + CLEAR * np.sqrt(n), how.min_stars) and kinds_apart(parts) >= APART
-    return keep, solve(keep), not sure
+    return share, parts, float(either.sum())
+
+
+def _two_means(values):
+    """Return which values are above the cut with the most variance between its sides."""
+    order = np.sort(values)
+    below = np.arange(1, order.size)
+    total = np.cumsum(order - order.mean())[:-1]
+    cut = int(np.argmax(total**2 / (below * (order.size - below))))
+    return values > order[cut]
+
+
+def _normal(z, w, tiny):
+    """Mean and standard deviation of weighted residuals (2, n), and the logarithms of their densities."""
+    total = max(w.sum(), 1.0)
+    middle = z @ w / total
+    size = np.maximum(np.sqrt((z - middle[:, None]) ** 2 @ w / total), max(tiny, 1e-300))
+    return middle, size, _density(z, middle, size)
+
+
+def _density(z, middle, size):
+    return -0.5 * np.sum(((z - middle[:, None]) / size[:, None]) ** 2, axis=0) - np.log(size).sum()
 
 
 def _best_halves(solve, off, root, pairs, tiny, how):

@@ -141,14 +141,3 @@ def test_good_pairs_stay_as_they_were():
 @pytest.mark.parametrize("n", [0, 1])
 def test_next_to_no_pairs_are_of_no_two_kinds(n):
     assert _larger_kind(np.zeros((2, n)), np.ones(n, bool), 1e-12) == (None, True)
-
-
-def test_few_pairs_that_are_wrong_by_few_errors_do_not_tilt_the_fit_in_silence():
-    d = []
-    for seed in range(80):
-        x, y, noise = pairs([seed, 40], 40)
-        fit = fit_linear(x, y, x + noise[0] + 6 * NOISE * (np.arange(40) < 8), y + noise[1])
-        if not fit.divided:
-            d.append((fit.transform.forward(1024.0, 1024.0)[0] - 1024.0) / (NOISE / np.sqrt(32)))
-    assert len(d) > 65
-    assert np.sqrt(np.mean(np.square(d))) < 2.3
