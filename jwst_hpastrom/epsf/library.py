@@ -192,12 +192,14 @@ class EPSFLibrary(Displayed):
         if far < LEAST_WING:
             return np.nan
         r, angle = np.meshgrid(far - WING_RADII, np.arange(WING_ANGLES) * (2 * np.pi / WING_ANGLES))
-        away = np.stack([r * np.cos(angle), r * np.sin(angle)]).reshape(2, -1, 1)
-        mean, squares = EPSFLibrary(self.data.mean(0)[None], [0.0], [0.0], self.oversampling), []
-        for phase in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
-            at = [c.ravel() - p for c, p in zip(np.mgrid[-2:3, -2:3][::-1], phase, strict=True)]
-            value, by_dx, by_dy = mean.evaluate(*at, 0.0, 0.0, gradient=True)
-            light = mean.evaluate(*(c - d for c, d in zip(at, away, strict=True)), 0.0, 0.0)
+        away_x, away_y = (r * np.cos(angle)).reshape(-1, 1), (r * np.sin(angle)).reshape(-1, 1)
+        one, squares = np.zeros(1), []
+        mean = EPSFLibrary(self.data.mean(0)[None], one, one, self.oversampling)
+        pixel_y, pixel_x = (c.ravel() for c in np.mgrid[-2:3, -2:3])
+        for px, py in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+            dx, dy = pixel_x - px, pixel_y - py
+            value, by_dx, by_dy = mean.evaluate(dx, dy, 0.0, 0.0, gradient=True)
+            light = mean.evaluate(dx - away_x, dy - away_y, 0.0, 0.0)
             for noise in (1.0, np.sqrt(np.maximum(value, 0.0) + SKY)):
                 fit = np.linalg.pinv((np.stack([value, -by_dx, -by_dy]) / noise).T)[1:]
                 squares.append((fit @ (light / noise).T * (r.ravel() / 10) ** 3) ** 2)
