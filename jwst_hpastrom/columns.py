@@ -62,7 +62,7 @@ class Flag(IntFlag):
         8388608  # its error is mostly a limit, or has nothing, of systematics that are not told
     )
     AMBIGUOUS = 4194304  # its motion depends on which measurements are good, or its own: not known
-    UNCHECKED = 16777216  # no epoch to spare: a wrong measurement of its would not show
+    UNCHECKED = 16777216  # no epoch to spare, or it hangs on one: a wrong measurement would not show
 
 
 def describe_flags(value: int) -> list[str]:

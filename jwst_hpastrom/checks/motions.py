@@ -392,7 +392,8 @@ def unchecked(motions):
     """Share of the stars of which nothing would show a wrong measurement."""
     if "flags" not in motions.colnames or "n_epochs" not in motions.colnames:
         return
-    share = float(np.mean(np.asarray(motions["flags"]) & int(Flag.UNCHECKED) != 0))
+    two = np.asarray(motions["n_epochs"]) < 3  # of more, one wrong epoch is a risk, and no lack of epochs
+    share = float(np.mean((np.asarray(motions["flags"]) & int(Flag.UNCHECKED) != 0) & two))
     yield judge(
         MOTION, "share of stars without an epoch to spare", share, (None, 0.5), (None, None), rank=30,
         causes=("two epochs, whose wrong measurements and dates nothing shows",),

@@ -21,6 +21,13 @@ OTHER_CAMERAS = ("WFC3", "ACS", "WFPC", "HRC", "UVIS", "WFC", "STIS", "NICMOS")
 
 NORMALIZATION_RADIUS = 5.0  # pixels; L23 section 3
 
+#: neighbors that tell of the wings: pixels from the grid's border, so that a whole box of theirs is on it,
+#: and from there inwards; directions; the least distance that is of the wings
+WING_MARGIN, WING_RADII, WING_ANGLES, LEAST_WING = 3.5, np.arange(0.0, 2.1, 0.5), 36, 6.0
+#: what there is 13 to 25 pixels away over that, at the distance cubed: in six filters 0.7 to 1.7, RMS 1.15
+WING_OUTWARD = 1.15
+SKY = 0.01  # variance of a pixel by the sky, where a bright star's own light is 1 in all
+
 
 @dataclass(frozen=True, eq=False)
 class EPSFLibrary(Displayed):
@@ -171,6 +178,32 @@ class EPSFLibrary(Displayed):
         spline.evaluate(self.coefficients, self.x, self.y, self.knots, *args, *out)
         values = out.reshape(3, *shape)
         return tuple(values) if gradient else values[0]
+
+    def wing_shift(self) -> float:
+        """Shift of a star, pixels, by the light of one as bright 10 pixels away that is not subtracted.
+
+        Fits of five by five pixels take a part of that light for a shift. This is its RMS over directions,
+        pixel phases, and weights of faint and of bright stars, from neighbors as far away as the grid allows:
+        it falls with the distance cubed, as the envelope of a diffraction pattern does. Of the field's mean
+        ePSF: its positions have the pattern in common, but not their noise, which would add to it. NaN for a
+        grid that does not reach 9.5 pixels.
+        """
+        far = self.half_width - WING_MARGIN
+        if far < LEAST_WING:
+            return np.nan
+        r, angle = np.meshgrid(far - WING_RADII, np.arange(WING_ANGLES) * (2 * np.pi / WING_ANGLES))
+        away_x, away_y = (r * np.cos(angle)).reshape(-1, 1), (r * np.sin(angle)).reshape(-1, 1)
+        one, squares = np.zeros(1), []
+        mean = EPSFLibrary(self.data.mean(0)[None], one, one, self.oversampling)
+        pixel_y, pixel_x = (c.ravel() for c in np.mgrid[-2:3, -2:3])
+        for px, py in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+            dx, dy = pixel_x - px, pixel_y - py
+            value, by_dx, by_dy = mean.evaluate(dx, dy, 0.0, 0.0, gradient=True)
+            light = mean.evaluate(dx - away_x, dy - away_y, 0.0, 0.0)
+            for noise in (1.0, np.sqrt(np.maximum(value, 0.0) + SKY)):
+                fit = np.linalg.pinv((np.stack([value, -by_dx, -by_dy]) / noise).T)[1:]
+                squares.append((fit @ (light / noise).T * (r.ravel() / 10) ** 3) ** 2)
+        return WING_OUTWARD * float(np.sqrt(np.mean(squares)))
 
     def at(self, x: float, y: float) -> np.ndarray:
         """Return the ePSF's samples at one detector position, shape (n, n): bilinear in the field."""

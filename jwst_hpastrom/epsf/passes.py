@@ -395,4 +395,6 @@ class _Field:
         names = ("sky_noise_ratio", "light_error", "light_error_pixels", "wing_light", "wing_light_error")
         told = (np.nan, np.nan) if mode == "isolated" else shares  # neighbors are in it
         table.meta |= dict(zip(names, (ratio, *told, *wings), strict=True))
+        if np.isfinite(shift := self.library.wing_shift()):
+            table.meta["wing_shift"] = shift
         return table

@@ -351,6 +351,7 @@ def _shared(m, star, averages, transforms, corrections, meta, several, tie, name
             "distortion correction states no errors; x_err is without it",
             averages.n_used.size, m.n_exposures,
         )  # fmt: skip
+    shared.wing_shift = meta.get("wing_shift")
     meta |= _error_meta(shared)
     return shared
 
@@ -384,9 +385,9 @@ def _keep(star, averages, n_min, name):
 def _meta(of_list, field, name):
     """Return the metadata of a frame whose central exposure has this list and name."""
     made_with = {key: str(of_list.get(key) or "") for key in ("filter", "instrument", "detector")}
-    counts = {
-        "n_exposures": field.m.n_exposures, "min_exposures": field.n_min, "central_exposure": name,
-    }  # fmt: skip
+    if np.isfinite(shift := float(of_list.get("wing_shift") or np.nan)):
+        made_with["wing_shift"] = shift
+    counts = {"n_exposures": field.m.n_exposures, "min_exposures": field.n_min, "central_exposure": name}
     return {"epoch": field.epoch, **made_with, **counts, **field.plane.to_meta()}
 
 

@@ -60,7 +60,9 @@ def mean_magnitudes(star, mag, mag_var, n_stars, *, exposure=None, sigma=3.0):
     number = np.maximum(first.n_used, 1)
     plain = np.bincount(star[kept], flux[kept], n_stars) / number
     level = np.where(star >= 0, plain[star], flux)
-    model = np.maximum(var + _slopes(exposure, flux, var) * (level - flux), 0.25 * var)
+    # no more of a variance rises with the flux than there is of it
+    slope = np.minimum(_slopes(exposure, flux, var), var / flux)
+    model = np.maximum(var + slope * (level - flux), 0.25 * var)
     weight = 1.0 / (model + (FLAT * level / PER_MAG) ** 2)
     out = group_means(star, flux, weight, n_stars, sigma=sigma)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -121,8 +123,9 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
     if not use.any():
         use = star >= 0
     error_of = np.sqrt(np.where(np.isfinite(m.mag_var), m.mag_var, 0.0))
-    if use.sum() > 50 * m.n_exposures:  # the better half is more than enough
-        use &= error_of <= np.median(error_of[use])
+    if use.sum() > 50 * m.n_exposures:  # the better half of each is more than enough
+        for rows in rows_by_group(np.where(use, m.exposure, -1), m.n_exposures):
+            use[rows] = error_of[rows] <= np.median(error_of[rows]) if rows.size else False
     rows = np.flatnonzero(use & np.isfinite(m.mag))
     several = np.bincount(star[rows], minlength=n_stars)[star[rows]] > 1
     rows = rows[several] if several.any() else rows  # what is alone agrees with itself and says nothing

@@ -259,9 +259,7 @@ def _larger_kind(z, good, tiny):
     n = z.shape[1]
     if n < 2:  # of no two kinds
         return None, True
-    middle, size, _ = _normal(z, np.ones(n), tiny)
-    scaled = (z - middle[:, None]) / size[:, None]
-    if not (np.any(np.abs(np.mean(scaled**3, axis=1)) > SKEW) or np.any(np.mean(scaled**4, axis=1) < FLAT)):
+    if _one_kind(z, tiny):
         return None, True
     step = max(n // ENOUGH, 1)
     some = z[:, ::step]
@@ -278,6 +276,15 @@ def _larger_kind(z, good, tiny):
         return None, negligible or apart < MAYBE_APART or gain < MAYBE_GAIN
     first = np.log(share) + _density(z, *parts[0]) > np.log(1 - share) + _density(z, *parts[1])
     return (first if share >= 0.5 else ~first), True
+
+
+def _one_kind(z, tiny):
+    """Whether third and fourth moments of residuals (2, n) are those of one kind."""
+    z = z - z.mean(axis=1, keepdims=True)
+    square = z * z
+    size = np.maximum(np.sqrt(square.mean(axis=1)), max(tiny, 1e-300))
+    third, fourth = (np.einsum("ij,ij->i", square, c) / z.shape[1] for c in (z, square))
+    return bool(np.all(np.abs(third) <= SKEW * size**3) and np.all(fourth >= FLAT * size**4))
 
 
 def _mixture(z, good, tiny):

@@ -226,6 +226,7 @@ def _systematic(frame, x, y):
         name,
         pixel,
         str(table.meta.get("instrument") or ""),
+        table.meta.get("wing_shift"),
     )
     known = np.array([np.asarray(table[f"{c}_err_systematic"], float) for c in "xy"])
     _, near = cKDTree(place.T).query(np.c_[x, y])

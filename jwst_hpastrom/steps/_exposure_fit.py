@@ -96,12 +96,12 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
     summary = summarize_fit(stars, image, local)
     stars["ra"], stars["dec"] = exposure.to_sky(stars["x"], stars["y"])
     stars["ra"].unit = stars["dec"].unit = "deg"
+    wings = stars.meta.get("wing_shift")
     stars.meta = {
         **meta, "epsf_file": str(library.meta.get("epsf_file")), "perturb": perturbation["zones"],
         "version": __version__, "parameters": dict(parameters),
     }  # fmt: skip
-    if drift is not None:
-        stars.meta["wavefront_nm"] = drift
+    stars.meta |= {k: v for k, v in (("wavefront_nm", drift), ("wing_shift", wings)) if v is not None}
     path = star_list_path(exposure.name, folder, list_format)
     write_table(stars, path)
     if regions:

@@ -408,6 +408,8 @@ def test_stars_of_which_no_wrong_measurement_shows(flag, verdict):
     motions["n_epochs"], motions["flags"], motions.meta = 2, int(flag), {}
     (check,) = run_checks(Evidence(motions=motions))
     assert check.verdict == verdict
+    motions["n_epochs"] = 3  # that one of three epochs is far from the others is no lack of epochs
+    assert [c.verdict for c in run_checks(Evidence(motions=motions))] == ["ok"]
 
 
 def test_ranges_and_the_table_there_and_back(tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from jwst_hpastrom.epsf import EPSFLibrary
+from jwst_hpastrom.epsf import EPSFLibrary, Image, fit_stars
+from jwst_hpastrom.epsf.library import WING_OUTWARD
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from tests.epsf.conftest import NODES, make_library, psi, width
 
@@ -125,3 +126,34 @@ def test_what_a_library_is_made_for(made_for, other, text):
 
 def library_of(meta):
     return EPSFLibrary(np.ones((1, 5, 5)), np.zeros(1), np.zeros(1), 4, meta=meta)
+
+
+BRIGHT = 20.0
+
+
+def spiky(offset_x, offset_y, core=0.8, wings=0.02):
+    """A Gaussian, and around it light that falls as a diffraction pattern's, with spikes and rings."""
+    r, angle = np.hypot(offset_x, offset_y), np.arctan2(offset_y, offset_x)
+    speckles = 1 + 0.6 * np.cos(6 * angle) + 0.6 * np.cos(2 * np.pi * r / 3.0)
+    return psi(offset_x, offset_y, core) + wings * speckles * r**6 / (r**2 + 4) ** 4.5
+
+
+def test_wing_shift_is_what_an_unsubtracted_star_does():
+    offset = (np.arange(101) - 50) / 4
+    library = EPSFLibrary(spiky(offset, offset[:, None])[None], [50.0], [50.0], 4)
+    jj, ii = np.mgrid[:101, :101]
+    shifts, none = [], np.zeros((101, 101), bool)
+    rng = np.random.default_rng(4)
+    for angle in np.arange(0, 2 * np.pi, 0.52):
+        x, y = 50 + rng.uniform(-0.5, 0.5, 2)
+        one = spiky(ii - x, jj - y)
+        for r in (7.0, 8.0, 9.0):
+            # so bright that fits, which end below 1e-4 pixel, show it
+            both = one + BRIGHT * spiky(ii - x - r * np.cos(angle), jj - y - r * np.sin(angle))
+            for err in (np.ones_like(one), np.sqrt(one + 0.01)):
+                images = (Image(100 * data, err, none, none.copy(), "made") for data in (both, one))
+                fits = [fit_stars(image, library, [x], [y])[0] for image in images]
+                shifts += [(fits[0][c] - fits[1][c]) * (r / 10) ** 3 / BRIGHT for c in ("x", "y")]
+    there = np.sqrt(np.mean(np.square(shifts)))
+    assert library.wing_shift() / WING_OUTWARD == pytest.approx(there, rel=0.15)
+    assert np.isnan(EPSFLibrary(library.data[:, 18:-18, 18:-18], [50.0], [50.0], 4).wing_shift())

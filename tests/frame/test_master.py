@@ -91,6 +91,23 @@ def against_truth(table, truth):
     return i, np.asarray(table["x"])[i] - x[j], np.asarray(table["y"])[i] - y[j], j
 
 
+def test_light_of_others_is_as_the_fits_epsf_has_it():
+    rng = np.random.default_rng(8)
+    truth = sky(rng, n=6000)
+    lists = dithers(rng, truth, n=4)
+    for t in lists:
+        t["flags"] |= int(Flag.SUBTRACTED)
+    errors = []
+    for shift in (None, 0.1e-3, 0.6e-3):  # of a star by one as bright 10 pixels away
+        for t in lists:
+            t.meta |= {} if shift is None else {"wing_shift": shift}
+        frame = build_master(lists, correction=IdentityMapping(), min_exposures=4)
+        errors.append(np.asarray(frame.table["x_err_systematic"]))
+        assert frame.table.meta.get("wing_shift") == shift
+    usual, small, large = (np.median(e[-e.size // 4 :]) for e in errors)  # of the faintest
+    assert small < 0.8 * usual < 0.8 * 0.8 * large
+
+
 def test_positions_and_pulls():
     rng = np.random.default_rng(1)
     truth = sky(rng)

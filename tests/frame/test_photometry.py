@@ -73,3 +73,29 @@ def test_zero_points_of_exposures_of_different_depth(depth):
         assert np.abs(left).max() < 0.003
         pulls.append(left / np.sqrt(np.delete(np.diag(covariance), seed % 4)))
     assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.4
+
+
+def test_one_of_two_exposures_is_a_thousand_times_as_deep():
+    rng, n = np.random.default_rng(1), 500
+    true, exposure, star = rng.uniform(-8, -4, n), np.repeat([0, 1], n), np.tile(np.arange(n), 2)
+    error = 0.005 * np.sqrt((1 + 10 ** (0.4 * (true[star] + 5))) / np.where(exposure == 0, 1000.0, 1.0))
+    mag = true[star] + 0.3 * exposure + rng.normal(0, error)
+    m = SimpleNamespace(
+        n_exposures=2, exposure=exposure, reference=np.ones(2 * n, bool), mag_var=error**2, mag=mag
+    )
+    zero, covariance = zero_points(m, star, n, 0)
+    assert zero[1] == pytest.approx(-0.3, abs=4 * np.sqrt(covariance[1, 1]))
+    assert np.sqrt(covariance[1, 1]) < 0.001  # not the flux calibration's
+
+
+def test_errors_beside_stars_that_one_exposure_measures_badly():
+    rng, n = np.random.default_rng(2), 3000
+    true, star, exposure = rng.uniform(-8, -4, n), np.tile(np.arange(n), 2), np.repeat([0, 1], n)
+    bright = true < -7  # saturated in the second: magnitudes from what is left
+    error = (
+        0.005 * np.sqrt(1 + 10 ** (0.4 * (true[star] + 5))) * np.where(bright[star] & (exposure == 1), 5, 1)
+    )
+    out = mean_magnitudes(star, true[star] + rng.normal(0, error), error**2, n, exposure=exposure)
+    pulls = (out.mean - true) / out.formal
+    assert 0.9 < np.std(pulls[~bright]) < 1.05
+    assert 0.9 < np.std(pulls[bright]) < 1.05

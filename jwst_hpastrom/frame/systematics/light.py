@@ -10,8 +10,12 @@ __all__ = ["light_errors"]
 
 #: reach of the ePSF libraries, pixels: closer neighbors that were subtracted leave nothing behind
 REACH = 12.5
-#: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm)
+#: shift of a star, pixels, by the wings of an unsubtracted one as bright, r pixels away: WINGS λ² / r³ (µm),
+#: where no ePSF told it
 WINGS = 0.13
+#: the most that an ePSF tells, in that unit: true ones of seven filters have 0.07 to 0.27, so that beyond
+#: it the wings of a library, of few stars, are noise
+MOST_WINGS = 0.3
 
 
 def _wavelength(name, instrument=""):
@@ -27,7 +31,7 @@ def _wavelength(name, instrument=""):
     return row.wavelength if row else np.nan
 
 
-def light_errors(x, y, mag, flags, name, pixel, instrument=""):
+def light_errors(x, y, mag, flags, name, pixel, instrument="", wing_shift=None):
     """Errors by other stars' light that was not subtracted.
 
     The envelope of a diffraction pattern falls as λ/r³, and a gradient of the light shifts a star by it times
@@ -50,6 +54,11 @@ def light_errors(x, y, mag, flags, name, pixel, instrument=""):
     instrument : str
         INSTRUME; where it is not given only the names of NIRISS's filters are known.
 
+    wing_shift : float, optional
+        Shift of a star, detector pixels, by one as bright 10 pixels away, as the ePSF has it
+        (`~jwst_hpastrom.epsf.EPSFLibrary.wing_shift`); where it is not known, or larger than a telescope's
+        can be, that of an envelope for all filters counts.
+
     Returns
     -------
     ndarray, shape (n,)
@@ -60,6 +69,10 @@ def light_errors(x, y, mag, flags, name, pixel, instrument=""):
     ok = np.flatnonzero(np.isfinite(x + y + mag))
     if not np.isfinite(wavelength) or ok.size < 2:
         return error
+    wings = WINGS * wavelength**2
+    if wing_shift is not None and np.isfinite(wing_shift):
+        told = 1e3 * float(wing_shift)
+        wings = told if told <= MOST_WINGS * wavelength**2 else wings
     flux = 10 ** (-0.4 * (mag - mag[ok].min()))
     subtracted = flags & int(Flag.SUBTRACTED) != 0
     # the brightest stars reach far, the others as far as they have any effect
@@ -78,6 +91,6 @@ def light_errors(x, y, mag, flags, name, pixel, instrument=""):
         keep = (r > low) & (r <= high) & ~(subtracted[a] & (r < REACH))
         a, b, r = a[keep], b[keep], r[keep]
         ratio = flux[b] / flux[a]
-        shift = np.minimum(ratio * np.minimum(WINGS * wavelength**2 / r**3, 0.2), 1.0)
+        shift = np.minimum(ratio * np.minimum(wings / r**3, 0.2), 1.0)
         variance += np.bincount(a, shift**2, minlength=x.size)
     return np.sqrt(variance) * pixel

@@ -51,9 +51,14 @@ class SharedErrors:
     unseen : ndarray, shape (2, n)
         Upper limit of the variances by that.
 
+    wing_shift : float or None
+        As in `light_errors`; set where an ePSF tells it.
+
     stated : bool
         Whether the correction states errors: then it was solved for, perhaps from these exposures.
     """
+
+    wing_shift = None
 
     def __init__(
         self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=(), unseen=None
@@ -89,6 +94,5 @@ class SharedErrors:
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""
-        return np.hypot(
-            self.positions, light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument)
-        )
+        light = light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument, self.wing_shift)
+        return np.hypot(self.positions, light)

@@ -230,6 +230,8 @@ class ErrorsByDetector:
     several : `SeveralDetectors`
     """
 
+    wing_shift = None
+
     def __init__(self, m, star, averages, transforms, corrections, name, several, instrument="", names=()):
         n, which = averages.n_used.size, several.which
         self.pixel = float(np.median([t.scale for t in transforms]))
@@ -276,9 +278,8 @@ class ErrorsByDetector:
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""
-        return np.hypot(
-            self.positions, light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument)
-        )
+        light = light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument, self.wing_shift)
+        return np.hypot(self.positions, light)
 
 
 def _typical(errors):

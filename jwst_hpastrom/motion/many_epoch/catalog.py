@@ -5,6 +5,7 @@ import numpy as np
 from jwst_hpastrom.columns import MOTION, Flag, make_table
 from jwst_hpastrom.geometry import sky_axes
 from jwst_hpastrom.motion.kinematic_models import KERNELS, MODEL_SETS
+from jwst_hpastrom.motion.many_epoch.few_epochs import hangs_on_one
 
 __all__ = ["motion_table"]
 
@@ -98,7 +99,8 @@ def _flags(sky, frame, fitted, n_used):
     flags[fitted.bad.ambiguous] |= Flag.AMBIGUOUS
     flags[links.fast] |= Flag.FAST
     spare = 2 * links.usable.sum(1) > fitted.fits.coefficients.shape[1]
-    flags[(fitted.fits.model >= 0) & ~spare] |= Flag.UNCHECKED
+    alone = hangs_on_one(links.usable, sky.epochs, fitted.error)
+    flags[(fitted.fits.model >= 0) & (~spare | alone)] |= Flag.UNCHECKED
     return flags
 
 

@@ -39,3 +39,16 @@ def test_light_errors_know_every_imager_of_jwst_and_no_other():
     np.testing.assert_allclose(shorter, niriss, rtol=0.1)
     for name, instrument in (("F140W", "WFC3"), ("F410M", "WFC3"), ("F410M", ""), ("NONE", "NIRCAM")):
         assert not light_errors(x, y, mag, flags, name, 1.0, instrument).any()
+
+
+def test_light_errors_follow_the_epsf_where_it_tells():
+    rng = np.random.default_rng(5)
+    stars = (*rng.uniform(0, 900, (2, 500)), rng.uniform(-8, -4, 500), np.zeros(500, int))
+    usual = light_errors(*stars, "F277W", 1.0)
+    alike = light_errors(*stars, "F277W", 1.0, wing_shift=0.13e-3 * 2.77**2)
+    np.testing.assert_allclose(alike, usual, rtol=1e-9)
+    third = light_errors(*stars, "F277W", 1.0, wing_shift=0.13e-3 * 2.77**2 / 3)
+    np.testing.assert_allclose(np.median(third[usual > 0] / usual[usual > 0]), 1 / 3, rtol=0.05)
+    np.testing.assert_allclose(light_errors(*stars, "F277W", 1.0, wing_shift=np.nan), usual)
+    # noise is no telescope's wings
+    np.testing.assert_array_equal(light_errors(*stars, "F277W", 1.0, wing_shift=3e-3), usual)
