@@ -203,9 +203,10 @@ def _open(job, images, to_plane, config, store):
     log.info("stars to build from: %s", count)
     if sum(count) < FEWEST_STARS:
         raise NotEnoughStarsError(
-            f"{sum(count)} bright isolated stars in {len(frames)} exposures",
+            f"{sum(count)} bright isolated stars with whole cores in {len(frames)} exposures, "
+            f"of {sum(f.x.size for f in frames)} sources",
             f"{FEWEST_STARS}",
-            "lower min_sn or isolation",
+            "lower min_sn or isolation, or fit with a given library (epsf_file)",
             frames[0].name if len(frames) == 1 else None,
         )
     return frames, hot

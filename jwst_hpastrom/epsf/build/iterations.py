@@ -31,6 +31,7 @@ FEWEST_STARS = 20  # measurements to build from
 FIELD_ROUNDS = 3  # that its change over the field is measured
 ENOUGH = 5000  # measurements that tell one model while it moves by more than their noise
 LEARNED = 3  # last iterations of one model that all of them make
+FOREIGN = 0.2  # of the light within a pixel: 30 nm of wavefront make 0.15 at most, other wide bands 0.2-0.6
 GIVEN_ROUNDS = 2  # a given library may be so far off that its derivatives change on the way
 
 
@@ -230,6 +231,12 @@ def _learn(job, run, library, use, config):
             run.limit = config.clip * sample_scatter(samples.histogram)
             halves = run.halves(job, library, use)
             run.difference.judge(halves, use.sum() / len(stars.frames))
+            if it == 0 and (off := run.difference.off) > FOREIGN:
+                log.warning(
+                    "the given ePSF differs from that of the exposures by %.0f %% of its light, as one of "
+                    "another filter would; a tenth of that may stay, which a build without it avoids",
+                    100 * off,
+                )
             samples = Samples.of_all(halves)
             stars.misfit = samples.misfit
         new = run.difference.improve(library, samples)
