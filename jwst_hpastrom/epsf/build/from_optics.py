@@ -157,8 +157,8 @@ def _learned(job, run, library, config):
         if run.stars.drifts is None:
             run.stars.follow(job, library, run.modes)
             run.stars.fit(job, library)
-        nm = run.stars.over_field(job, library, run.modes)
-        change, run.modes = change + nm, run.modes.moved(nm)
+        nm, blur = run.stars.over_field(job, library, run.modes)
+        change, run.modes = change + nm, run.modes.moved(nm, blur)
         library = run.modes.model(library)
         if np.linalg.norm(nm) < SETTLED:
             break

@@ -188,7 +188,7 @@ def _follow_given(job, run, library, config):
             nm = np.zeros((3, MODES))
             nm[0] = stars.follow(job, library, run.modes)
         else:
-            nm = stars.over_field(job, library, run.modes)
+            nm, _ = stars.over_field(job, library, run.modes)
         library, run.modes, change = run.modes.change(nm, library), run.modes.moved(nm), change + nm
         run.difference = Difference(library, config.band_limit)
         library = run.difference.start
