@@ -15,7 +15,9 @@ from jwst_hpastrom.geometry import (
     robust_sigma,
 )
 
-__all__ = ["Averager", "Predictions"]
+__all__ = ["TELL_DISTORTION", "Averager", "Predictions"]
+
+TELL_DISTORTION = 500  # averaged measurements from which on they tell a polynomial of the distortion
 
 
 @dataclass
@@ -243,7 +245,7 @@ class Averager:
     def _learn(self, du, dv, ok):
         limit = 5 * max(robust_sigma(du[ok]), robust_sigma(dv[ok]), 1e-6)
         keep = ok & (np.hypot(du, dv) < limit)
-        if self.learn_polynomial and keep.sum() > 500:
+        if self.learn_polynomial and keep.sum() > TELL_DISTORTION:
             poly = fit_polynomial(self._x0[keep], self._y0[keep], du[keep], dv[keep], 5, sigma=None)
             pu, pv = poly.transform.forward(self._x0, self._y0)
             self._add = self._add - np.stack([pu, pv])
