@@ -27,6 +27,7 @@ OPTICS_ROUNDS = 3  # at most, that the model is fitted to the stars: its derivat
 SETTLED = 1.0  # nm RMS: smaller changes of the wavefront end that
 ROUNDS = 3  # of positions and difference: the frame has to follow what another ePSF calls the center
 SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
+PLAIN = 0.05  # of the light: a difference that pixels show beyond doubt, though few stars' positions do not
 SURE = 3.0  # standard errors by which positions must be better to leave a given library
 CLIP = 9.0  # squared errors: stars farther off count as much
 FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
@@ -95,7 +96,8 @@ def better_than_given(job, run, config):
     `~jwst_hpastrom.epsf.library.EPSFLibrary`
     """
     start = run.difference.start
-    if run.rows[-1]["n_averaged"] > TELL_DISTORTION or not run.difference.power.any():
+    few = run.rows[-1]["n_averaged"] <= TELL_DISTORTION
+    if not few or run.given_off > PLAIN or not run.difference.power.any():
         return run.library
     old, new = _trial(run), _trial(run)
     for trial, library in ((old, start), (new, run.library)):

@@ -57,6 +57,7 @@ class Run:
     difference: Difference | None = None
     modes: Modes | None = None
     made_for: dict | None = None
+    given_off: float = 0.0  # difference from a given library at first sight, share of its light
 
     @property
     def shape(self):
@@ -231,11 +232,13 @@ def _learn(job, run, library, use, config):
             run.limit = config.clip * sample_scatter(samples.histogram)
             halves = run.halves(job, library, use)
             run.difference.judge(halves, use.sum() / len(stars.frames))
-            if it == 0 and (off := run.difference.off) > FOREIGN:
+            if it == 0:
+                run.given_off = run.difference.off
+            if it == 0 and run.given_off > FOREIGN:
                 log.warning(
                     "the given ePSF differs from that of the exposures by %.0f %% of its light, as one of "
                     "another filter would; a tenth of that may stay, which a build without it avoids",
-                    100 * off,
+                    100 * run.given_off,
                 )
             samples = Samples.of_all(halves)
             stars.misfit = samples.misfit

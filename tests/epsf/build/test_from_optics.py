@@ -97,7 +97,7 @@ def test_a_given_library_stays_where_positions_gain_nothing(off, field, monkeypa
     start = replace(true, data=true.data * (1 + off * core * core[:, None])).normalized()
 
     def sure(difference, halves, n_stars):
-        difference.power[0] = 0.1**2
+        difference.power[0] = 0.04**2
 
     monkeypatch.setattr(Difference, "judge", sure)
     how = HOW | {"n_iterations": 3, "follow_wavefront": False}
