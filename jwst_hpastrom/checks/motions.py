@@ -317,11 +317,10 @@ def apart(motions):
     """Share of stars that differ from the catalog by far more than most do, in whatever units of errors."""
     found = against_catalog(motions)
     n = _n_pulls(found)
-    ok = _chance(0.012, n)
-    bad = max(0.022 + 2 * np.sqrt(0.022 / n), ok)
+    ok, bad = _chance(0.012, n), 0.022 + 2 * np.sqrt(0.022 / n)
     yield judge(
         MOTION, "share of stars that differ from the catalog by far more than the rest",
-        found.get("apart", np.nan), (None, ok), (None, bad), rank=6,
+        found.get("apart", np.nan), (None, ok), (None, max(bad, ok)), rank=6,
         causes=_known(motions, (PART_OFF, "blends and wrong matches")),
         remedy="compare the catalog with Gaia",
     )  # fmt: skip

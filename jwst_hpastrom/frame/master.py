@@ -272,10 +272,7 @@ def _averaged(field, found, tie, of_list, config, store):
     star, n_stars = _keep(found.star, found.averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, found.extra)
     meta = _meta(of_list, field, names[central]) | tie.meta
-    unseen = _unseen(field, meta["instrument"])
-    shared = _shared(
-        m, star, averages, transforms, field.corrections, meta, several, tie.weights, names, unseen
-    )
+    shared = _shared(field, star, averages, transforms, meta, several, tie.weights)
     asked = Asked(plane, field.n_min, config.min_exposures)
     table, residuals, dmag = master_table(m, star, averages, zeros, asked, found.in_transform, shared, meta)
     warn_of_limits(table)
@@ -337,19 +334,20 @@ def _unseen(field, instrument):
     return WCS_ERROR / field.plane.scale_mas if instrument.strip().upper() in INSTRUMENTS else 0.0
 
 
-def _shared(m, star, averages, transforms, corrections, meta, several, tie, names, unseen):
+def _shared(field, star, averages, transforms, meta, several, tie):
     """Return the errors that exposures share; their sizes, and the detectors, go into the metadata."""
-    measured = (m, star, averages, transforms, corrections, meta["filter"])
+    measured = (field.m, star, averages, transforms, field.corrections, meta["filter"])
     if several is not None:
         meta["detectors"] = several.detectors
-        shared = ErrorsByDetector(*measured, several, meta["instrument"], names)
+        shared = ErrorsByDetector(*measured, several, meta["instrument"], field.names)
     else:
-        shared = SharedErrors(*measured, tie, meta["instrument"], names, unseen)
+        unseen = _unseen(field, meta["instrument"])
+        shared = SharedErrors(*measured, tie, meta["instrument"], field.names, unseen)
     if shared.unknown.any():
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "
             "distortion correction states no errors; x_err is without it",
-            averages.n_used.size, m.n_exposures,
+            averages.n_used.size, field.m.n_exposures,
         )  # fmt: skip
     shared.wing_shift = meta.get("wing_shift")
     meta |= _error_meta(shared)

@@ -15,6 +15,7 @@ from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.epsf.build.config import BuildConfig
 from jwst_hpastrom.epsf.build.convergence import phase_diagram
 from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
+from jwst_hpastrom.epsf.build.from_optics import better_than_given
 from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
 from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases
 from jwst_hpastrom.epsf.exchange.given import as_image
@@ -183,6 +184,8 @@ def build_library(
             bar.update()
             if checkpoint:
                 checkpoint.save(run)
+    if start is not None:
+        run.library = better_than_given(job, run, config)
     undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1])
     run.library = trusted(run, frames, undetermined, start)
     return _result(job, run, frames, hot)
@@ -203,9 +206,10 @@ def _open(job, images, to_plane, config, store):
     log.info("stars to build from: %s", count)
     if sum(count) < FEWEST_STARS:
         raise NotEnoughStarsError(
-            f"{sum(count)} bright isolated stars in {len(frames)} exposures",
+            f"{sum(count)} bright isolated stars with whole cores in {len(frames)} exposures, "
+            f"of {sum(f.x.size for f in frames)} sources",
             f"{FEWEST_STARS}",
-            "lower min_sn or isolation",
+            "lower min_sn or isolation, or fit with a given library (epsf_file)",
             frames[0].name if len(frames) == 1 else None,
         )
     return frames, hot

@@ -14,11 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from jwst_hpastrom.epsf.build.bends import spread
+from jwst_hpastrom.epsf.build.positions import TELL_DISTORTION
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
 from jwst_hpastrom.epsf.stamps.samples import Samples, mean_residuals, sample_scatter
 
-__all__ = ["learn_from_optics", "positions_gain"]
+__all__ = ["better_than_given", "learn_from_optics", "positions_gain"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -27,6 +28,8 @@ SETTLED = 1.0  # nm RMS: smaller changes of the wavefront end that
 ROUNDS = 3  # of positions and difference: the frame has to follow what another ePSF calls the center
 ROUGH = 0.01  # accuracy of the difference in rounds before the last, which goes on from it
 SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
+PLAIN = 0.05  # of the light: a difference that pixels show beyond doubt, though few stars' positions do not
+SURE = 3.0  # standard errors by which positions must be better to leave a given library
 CLIP = 9.0  # squared errors: stars farther off count as much
 FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
 #: of the squares of stars that have told the ePSF, and of those that have not: half the stars leave twice the
@@ -76,6 +79,42 @@ def learn_from_optics(job, run, library, config):
     run.__dict__.update(new.__dict__)
     run.stars.fit(job, learned)
     return learned
+
+
+def better_than_given(job, run, config):
+    """Return the library learned, or the given one as it follows the wavefront where few stars gain nothing.
+
+    Few stars do not tell the distortion, whose errors in the averaged positions both halves of them have in
+    common: the difference must make positions of stars that have not told it better beyond doubt.
+
+    Parameters
+    ----------
+    job, run, config
+        As of `learn_from_optics`, after the last iteration.
+
+    Returns
+    -------
+    `~jwst_hpastrom.epsf.library.EPSFLibrary`
+    """
+    start = run.difference.start
+    few = run.rows[-1]["n_averaged"] <= TELL_DISTORTION
+    if not few or run.given_off > PLAIN or not run.difference.power.any():
+        return run.library
+    old, new = _trial(run), _trial(run)
+    for trial, library in ((old, start), (new, run.library)):
+        for _ in range(ROUNDS):
+            trial.stars.fit(job, library)
+            use = _average(trial)
+    by_halves = [_of_half(new, run.library, h, config) for h in new.halves(job, run.library, use)]
+    before, after = (_held_out(job, t, each) for t, each in ((old, [start] * 2), (new, by_halves)))
+    gain, error = positions_gain(before, after, run.star % 2 == 1)
+    kept = error > 0 and gain <= SURE * error
+    log.info(
+        "positions with the difference learned: squared scatter over the dithers less by %.3g +- %.2g of the "
+        "errors' squares; taken: the ePSF %s it",
+        gain, error, "without" if kept else "with",
+    )  # fmt: skip
+    return start if kept else run.library
 
 
 def positions_gain(before, after, odd):
@@ -158,8 +197,8 @@ def _learned(job, run, library, config):
         if run.stars.drifts is None:
             run.stars.follow(job, library, run.modes)
             run.stars.fit(job, library)
-        nm = run.stars.over_field(job, library, run.modes)
-        change, run.modes = change + nm, run.modes.moved(nm)
+        nm, blur = run.stars.over_field(job, library, run.modes)
+        change, run.modes = change + nm, run.modes.moved(nm, blur)
         library = run.modes.model(library)
         if np.linalg.norm(nm) < SETTLED:
             break

@@ -128,6 +128,11 @@ class Difference:
         )
 
     @property
+    def off(self):
+        """Standard deviation of the difference within a pixel, in units of the light."""
+        return float(np.sqrt(self.power[0, 0]))
+
+    @property
     def varies(self):
         """Highest degree over the field of what has any power."""
         return int(np.flatnonzero(np.append(True, self.power[1:].any(1)))[-1])

@@ -116,10 +116,11 @@ def warn_of_phases(stars, star, use, row):
                 axis, kept, shown, 100 * share,
             )  # fmt: skip
         elif number < FEWEST_PHASES:
+            most = f"ten times the residuals' {shown:.4f} px" if np.isfinite(shown) else "0.003 to 0.008 px"
             log.warning(
                 "each star is seen at about %.1f pixel phases in %s: errors that these have in common do not "
-                "show, and may be ten times the %.4f px of the residuals; more dithers or a given ePSF help",
-                number, axis, shown,
+                "show, and may be %s; more dithers or a given ePSF help",
+                number, axis, most,
             )  # fmt: skip
     return None
 

@@ -11,7 +11,7 @@ from jwst_hpastrom.epsf.stamps.drifts import Drifts, drift_in_stamps, field_in_s
 from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
 from jwst_hpastrom.epsf.stamps.samples import Samples, collect_samples, fit_in_stamps
-from jwst_hpastrom.epsf.wavefront import MODES, most_likely
+from jwst_hpastrom.epsf.wavefront import MODES, solve_field
 from jwst_hpastrom.numerics import robust_sigma, sigma_about_zero
 from jwst_hpastrom.storage import in_memory
 
@@ -172,16 +172,14 @@ class BrightStars:
         return mean
 
     def over_field(self, job, library, modes):
-        """Return the wavefront's change from the library over the field, nm, shape (3, modes).
+        """Return the wavefront's change from the library over the field, nm, (3, modes), and the blur's.
 
         Of all exposures together, each about its own drift.
         """
         at = self.split(self.x, self.y, self.flux, self.ok)
         slopes = [f.slope for f in self.frames]
         each = self._on_stamps(job, field_in_stamps, self._each(library), [modes] * len(slopes), *at, slopes)
-        normal, right = (sum(part) for part in zip(*each, strict=True))
-        nm, _ = most_likely(normal, right)
-        return nm.reshape(3, MODES)
+        return solve_field(*(sum(part) for part in zip(*each, strict=True)))
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]

@@ -69,9 +69,8 @@ def field_in_stamps(stamps, library, modes, x, y, flux, use, slope):
 
     Returns
     -------
-    normal : ndarray, shape (3 modes, 3 modes)
-
-    right : ndarray, shape (3 modes,)
+    normal, right : ndarray
+        See there.
     """
     return field_equations(modes, library, *_bright(stamps, library, x, y, flux, use, slope))
 

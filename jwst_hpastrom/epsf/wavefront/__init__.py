@@ -7,12 +7,12 @@ from jwst_hpastrom.epsf.wavefront.drift import (
     drift_of,
     field_equations,
     follow,
-    most_likely,
+    solve_field,
 )
 from jwst_hpastrom.epsf.wavefront.modes import LINEAR, Modes, modes_of
 from jwst_hpastrom.epsf.wavefront.optics import MODES
 
 __all__ = [
     "LINEAR", "MODES", "MOST_STARS", "REACH", "Drift", "Modes", "drift_of", "field_equations", "follow",
-    "modes_of", "most_likely",
+    "modes_of", "solve_field",
 ]  # fmt: skip

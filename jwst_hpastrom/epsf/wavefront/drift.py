@@ -16,7 +16,7 @@ from jwst_hpastrom.epsf.wavefront.modes import FARTHEST, LINEAR, modes_of
 from jwst_hpastrom.epsf.wavefront.optics import MODES
 from jwst_hpastrom.epsf.weights import BRIGHT_PIXEL, MEAN_ABSOLUTE, MOST_STARS, NO_STAR
 
-__all__ = ["Drift", "drift_of", "field_equations", "follow", "most_likely"]
+__all__ = ["Drift", "drift_of", "field_equations", "follow", "most_likely", "solve_field"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -132,7 +132,7 @@ def _as_far_as_true(told, modes, library, nm, since):
 
 
 def field_equations(modes, library, x, y, flux, left, weight, i, j):
-    """Normal equations of a change of the wavefront that is linear over the field.
+    """Normal equations of a change of the wavefront that is linear over the field, and of the blur.
 
     Parameters
     ----------
@@ -141,17 +141,45 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
 
     Returns
     -------
-    normal : ndarray, shape (3 modes, 3 modes)
-        Of the changes in the middle, and from there to half a span in x and in y.
+    normal : ndarray, shape (3 modes + 3, 3 modes + 3)
+        Of the changes in the middle, and from there to half a span in x and in y; of diffusion, coupling and
+        the logarithm of the scale.
 
-    right : ndarray, shape (3 modes,)
+    right : ndarray, shape (3 modes + 3,)
         Both zero where too few stars tell.
     """
     told = _told(modes, library, x, y, flux, left, weight, i, j)
+    n = 3 * MODES + len(BLURS)
     if told is None:
-        return np.zeros((3 * MODES, 3 * MODES)), np.zeros(3 * MODES)
+        return np.zeros((n, n)), np.zeros(n)
     over_field = modes.wavefront.weights(told.x, told.y)[:, None, :, None] * told.changes[:, :, None]
-    return replace(told, changes=over_field.reshape(*told.residual.shape, -1)).equations()
+    all_ = np.concatenate([over_field.reshape(*told.residual.shape, -1), told.blurs], -1).reshape(-1, n)
+    weighted = all_ * told.keep.reshape(-1, 1)
+    return weighted.T @ all_, weighted.T @ told.residual.ravel()
+
+
+def solve_field(normal, right):
+    """Solve the equations of `field_equations`, or their sum over exposures.
+
+    Parameters
+    ----------
+    normal, right : ndarray
+        As from `field_equations`.
+
+    Returns
+    -------
+    nm : ndarray, shape (3, modes)
+        Changes of the wavefront, for a blur that is known no better than `BLURS`.
+
+    blur : ndarray, shape (2,)
+        Those of diffusion and coupling that go with it.
+    """
+    k = normal.shape[0] - len(BLURS)
+    inner = normal[k:, k:] + np.diag(1 / np.square(BLURS))
+    taken = np.linalg.solve(inner, normal[k:, :k])
+    nm, _ = most_likely(normal[:k, :k] - normal[:k, k:] @ taken, right[:k] - taken.T @ right[k:])
+    blur = np.linalg.solve(inner, right[k:] - normal[k:, :k] @ nm)
+    return nm.reshape(3, -1), blur[:2]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from jwst_hpastrom.epsf.kernels.spline import PAD
 from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
 from jwst_hpastrom.epsf.resampling import spline_coefficients
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
-from jwst_hpastrom.epsf.wavefront.phase_retrieval import Wavefront, retrieve
+from jwst_hpastrom.epsf.wavefront.phase_retrieval import COUPLING, DIFFUSION, Wavefront, retrieve
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.instrument import filter_of, nominal_scale
 
@@ -101,9 +101,21 @@ class Modes:
         data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
         return replace(library, data=np.array(data))
 
-    def moved(self, nm):
-        """Return those about a wavefront changed by coefficients (3, modes), linear over the field."""
-        return replace(self, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
+    def moved(self, nm, blur=(0.0, 0.0)):
+        """Return those about another wavefront and blur.
+
+        Parameters
+        ----------
+        nm : ndarray, shape (3, modes)
+            Changes of its coefficients, linear over the field.
+
+        blur : (float, float)
+            Changes of diffusion and coupling.
+        """
+        now = self.optics.diffusion, self.optics.coupling
+        limits = zip((DIFFUSION, COUPLING), now, blur, strict=True)
+        optics = self.optics.blurred(*(np.clip(a + b, *limit) for limit, a, b in limits))
+        return replace(self, optics=optics, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
 
     def _image(self, k, nm):
         """Centered and normalized ePSF of a changed wavefront at a field position."""

@@ -197,6 +197,15 @@ def test_hidden_phase_errors_are_said(caplog):
     assert "about 1.6 pixel phases in x" in record.message
 
 
+def test_a_phase_error_that_nobody_measured_is_not_said(caplog):
+    x = (np.arange(60) * 17.3)[:, None] + np.array([0.0, 0.4])
+    stars, star = SimpleNamespace(x=x.ravel(), y=x.ravel()), np.repeat(np.arange(60), 2)
+    row = dict.fromkeys(("x_phase", "y_phase", "x_phase_error", "y_phase_error"), np.nan)
+    assert warn_of_phases(stars, star, np.ones(star.size, bool), row) is None
+    assert "about 2.3 pixel phases in x" in caplog.text
+    assert "nan" not in caplog.text
+
+
 def test_what_positions_keep_is_no_less_than_what_dithers_hide():
     """Three exposures converge slowly where their phases are alike; few stars leave noise."""
     rng = np.random.default_rng(2)
@@ -246,6 +255,16 @@ def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     result = build_library(field.images, field.planes, start=start, **options)
     assert found in caplog.records[-1].message
     np.testing.assert_array_equal(result.library.data, start.data)
+
+
+@pytest.mark.parametrize(("width", "said"), [(1.0, False), (1.5, True)])
+def test_a_given_library_of_other_optics_is_told_from_one_of_another_date(width, said, caplog):
+    field = dithered(4, 60, 0, seed=6)
+    offset = (np.arange(101) - 50) / 4 / width
+    data = psi(offset, offset[:, None], MIDDLE)[None]
+    start = EPSFLibrary(data, [MIDDLE], [MIDDLE], 4).normalized()
+    build_library(field.images, field.planes, start=start, **OPTIONS | {"n_iterations": 2})
+    assert ("the given ePSF differs" in caplog.text) == said
 
 
 def test_dithers_are_no_matter_of_warnings(caplog):

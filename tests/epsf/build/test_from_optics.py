@@ -1,6 +1,7 @@
 """ePSFs learned as their difference from a model of the optics."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from jwst_hpastrom.epsf import EPSFLibrary, Image
 from jwst_hpastrom.epsf.build import build_library, from_optics, iterations
 from jwst_hpastrom.epsf.build.from_optics import positions_gain
 from jwst_hpastrom.epsf.build.smoothing import recenter
+from jwst_hpastrom.epsf.build.start import Difference
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.instrument import filter_of
 
@@ -85,6 +87,25 @@ def test_what_makes_positions_worse_leaves_no_trace(field, monkeypatch, caplog):
     assert "taken: the ePSF without it" in caplog.text
     monkeypatch.setattr(iterations, "learn_from_optics", lambda job, run, library, config: library)
     np.testing.assert_array_equal(kept.data, build_library(*field, made_for=META, **HOW).library.data)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.15])
+def test_a_given_library_stays_where_positions_gain_nothing(off, field, monkeypatch, caplog):
+    """What halves of the stars agree on may be noise, or an error that the positions have in common."""
+    true = optics_library()
+    core = np.exp(-0.5 * np.square(np.arange(-50, 51) / 2))
+    start = replace(true, data=true.data * (1 + off * core * core[:, None])).normalized()
+
+    def sure(difference, halves, n_stars):
+        difference.power[0] = 0.04**2
+
+    monkeypatch.setattr(Difference, "judge", sure)
+    how = HOW | {"n_iterations": 3, "follow_wavefront": False}
+    with caplog.at_level(logging.INFO, logger="stpipe.hpastrom"):
+        made = build_library(*field, start=start, **how).library
+    assert ("taken: the ePSF without it" in caplog.text) == (off == 0)
+    left, before = (np.abs(corners(lib) - corners(true)).max() for lib in (made, start))
+    assert left < (0.5 * before if off else 1e-5)
 
 
 def test_gain_is_of_what_positions_scatter_by():

@@ -8,7 +8,7 @@ import pytest
 from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars, perturb_library, resampling
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.build.smoothing import recenter
-from jwst_hpastrom.epsf.wavefront import field_equations, modes_of, most_likely
+from jwst_hpastrom.epsf.wavefront import field_equations, modes_of, solve_field
 from jwst_hpastrom.epsf.wavefront import modes as module
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics, zernike
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import retrieve
@@ -320,7 +320,7 @@ def test_given_library_follows_a_change_over_the_field():
 
 
 def test_wavefront_that_varies_over_the_field():
-    """What stars in all of the field say of it, their positions and fluxes unknown."""
+    """What stars in all of the field say of it and of the blur, their positions and fluxes unknown."""
     one = sampled(BASE)
     library = EPSFLibrary(np.repeat(one.data, 4, 0), [0, SIDE], [0, SIDE], 4, meta=META)
     modes = modes_of(library)
@@ -338,13 +338,17 @@ def test_wavefront_that_varies_over_the_field():
     at = i - x[:, None, None], j - y[:, None, None], x[:, None, None], y[:, None, None]
     psi, by_x, _ = library.evaluate(*at, gradient=True)
     left = sum(nm[:, k, None, None] * m.evaluate(*at) for k, m in enumerate(modes.libraries))
+    more = 0.006, 0.0009  # pixels, share
+    left += sum(c * m.evaluate(*at) for c, m in zip(more, modes.blurs[:2], strict=True))
     left = flux[:, None, None] * (left + 0.01 * by_x)  # as if the stars were 0.01 pixels off
     weight = 450 / (0.2 + flux[:, None, None] * np.maximum(psi, 0))
     left += rng.normal(0, 1, left.shape) / np.sqrt(weight)
-    found, evidence = most_likely(*field_equations(modes, library, x, y, flux, left, weight, i, j))
-    assert evidence > 100
-    off = (found.reshape(3, MODES) - true)[:, 1:5]
+    found, blur = solve_field(*field_equations(modes, library, x, y, flux, left, weight, i, j))
+    off = (found - true)[:, 1:5]
     assert np.sqrt(np.mean(off**2)) < 0.8 < 0.4 * np.sqrt(np.mean(true[:, 1:5] ** 2))
+    assert np.all(np.abs(blur - more) < 0.4 * np.array(more))
+    now = modes.moved(true, blur).optics
+    assert (now.diffusion, now.coupling) == pytest.approx(np.add((0.2, 0.005), blur), abs=0.002)
     at_corner = modes.moved(true).wavefront.at(SIDE, SIDE) - modes.wavefront.at(SIDE, SIDE)
     np.testing.assert_allclose(at_corner, true.sum(0), atol=1e-9)
     few = slice(0, 5)

@@ -10,7 +10,9 @@ from jwst_hpastrom.epsf.build.positions.phase_errors import TYPICAL_PHASE_ERROR,
 from jwst_hpastrom.geometry import IdentityMapping, LinearTransform, fit_linear, group_means, robust_sigma
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
-__all__ = ["Averager", "Predictions"]
+__all__ = ["TELL_DISTORTION", "Averager", "Predictions"]
+
+TELL_DISTORTION = 500  # averaged measurements from which on they tell a polynomial of the distortion
 
 DEGREE = 5  # of the polynomial that is learned
 
@@ -251,7 +253,7 @@ class Averager:
     def _learn(self, du, dv, ok):
         limit = 5 * max(robust_sigma(du[ok]), robust_sigma(dv[ok]), 1e-6)
         keep = ok & (np.hypot(du, dv) < limit)
-        if self.learn_polynomial and keep.sum() > 500:
+        if self.learn_polynomial and keep.sum() > TELL_DISTORTION:
             pu, pv = self._polynomials(du, dv, keep)
             self._add = self._add - np.stack([pu, pv])
             du, dv = du - pu, dv - pv
