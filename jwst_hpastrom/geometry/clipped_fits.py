@@ -106,7 +106,8 @@ class Pairs(NamedTuple):
 class Clipping(NamedTuple):
     """How pairs are clipped; ``n_free``: parameters per axis that few residuals are smaller for.
 
-    It is 0 of polynomials, which are fitted to many.
+    It is 0 of polynomials, which are fitted to many. ``majority``: whether a larger group that agrees is
+    looked for, which takes several times as long as the fit.
     """
 
     what: str
@@ -115,6 +116,7 @@ class Clipping(NamedTuple):
     min_stars: int
     keep: np.ndarray | None
     n_free: float = 0
+    majority: bool = True
 
     def tilted(self, n):
         """Whether wrong pairs may tilt a fit to ``n``: a linear one; polynomials are given more stars."""
@@ -150,7 +152,7 @@ def fit_clipped(solve, pairs, how):
     tiny = pairs.rounding(root)
     keep, fitted = _clip(solve, pairs, how, keep, root, tiny)
     n, divided = int(pairs.finite.sum()), False
-    if how.sigma is not None and n >= FEWEST_HALVES:
+    if how.sigma is not None and how.majority and n >= FEWEST_HALVES:
         better, divided, off = _majority(solve, pairs, how, keep, fitted, root, tiny)
         if better is not None:
             keep, fitted = _clip(solve, pairs, how, better, root, tiny)

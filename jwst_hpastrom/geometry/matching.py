@@ -12,7 +12,7 @@ from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry._kernels import Cells, nearest_in_cells, vote_shifts
 from jwst_hpastrom.geometry.few_stars import FEW, find_few
 from jwst_hpastrom.geometry.transform import LinearTransform
-from jwst_hpastrom.geometry.transform_fits import fit_linear
+from jwst_hpastrom.geometry.transform_fits import fit_linear, fit_trial
 
 __all__ = ["BlindMatch", "BlindSearch", "match_blind", "match_nearest"]
 
@@ -349,10 +349,9 @@ def _refine_bright(start, x1, y1, x2, y2, first_radius, min_stars):
             if i.size < max(min_stars, 3):
                 return best
             try:
-                fit = fit_linear(x1[i], y1[i], x2[j], y2[j], parameters=4, min_stars=3)
+                t, rms = fit_trial(x1[i], y1[i], x2[j], y2[j])
             except NotEnoughStarsError:
                 return best
-            t = fit.transform
             u, v = t.forward(x1, y1)
         points = np.c_[u, v]
         n = match_nearest(u, v, x2, y2, r)[0].size
@@ -362,8 +361,8 @@ def _refine_bright(start, x1, y1, x2, y2, first_radius, min_stars):
         log_p = float(poisson.logsf(n - 3, chance))  # two pairs fix a similarity: they prove nothing
         if n >= min_stars and (best is None or log_p <= best.log_p):
             best = _BrightMatch(t, r, n, chance, log_p)
-        smaller = np.clip(5 * fit.rms, 0.3 * r, 0.7 * r)
-        if 5 * fit.rms > 0.9 * r and best is not None and log_p > best.log_p + 20:
+        smaller = np.clip(5 * rms, 0.3 * r, 0.7 * r)
+        if 5 * rms > 0.9 * r and best is not None and log_p > best.log_p + 20:
             break
         r = float(smaller)
         if r < 1e-9 * first_radius:

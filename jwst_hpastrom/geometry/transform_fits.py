@@ -11,7 +11,7 @@ from jwst_hpastrom.geometry.clipped_fits import FEW, Clipping, Pairs, fit_clippe
 from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
-__all__ = ["TransformFit", "fit_linear", "fit_polynomial"]
+__all__ = ["TransformFit", "fit_linear", "fit_polynomial", "fit_trial"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,25 @@ def fit_linear(
     transform, keep, rms, du, dv, divided = fit_clipped(solve, pairs, how)
     covariance = _linear_covariance(pairs, transform, parameters, keep, du, dv)
     return TransformFit(transform, covariance, keep, int(keep.sum()), rms, divided)
+
+
+def fit_trial(x, y, u, v):
+    """Fit a similarity to pairs of which more is known than what they say: without a search for a majority.
+
+    Returns
+    -------
+    transform : `~jwst_hpastrom.geometry.LinearTransform`
+    rms : float
+        Scatter per axis of the pairs used.
+
+    Raises
+    ------
+    NotEnoughStarsError
+    """
+    pairs = Pairs.of(x, y, u, v, None)
+    how = Clipping("a trial", 3.0, 20, 3, None, 2.0, majority=False)
+    transform, _, rms, *_ = fit_clipped(_LinearSolver(pairs, 4), pairs, how)
+    return transform, rms
 
 
 class _LinearSolver:

@@ -19,7 +19,7 @@ from jwst_hpastrom.frame.systematics import (
 from jwst_hpastrom.frame.transforms.mosaic import simultaneous, solve_mosaic
 from jwst_hpastrom.frame.transforms.pointings import Pointings
 from jwst_hpastrom.frame.transforms.registration import align, first_transforms
-from jwst_hpastrom.frame.transforms.tie import reference_positions
+from jwst_hpastrom.frame.transforms.tie import reference_positions, years_without_motions
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 
 __all__ = ["ErrorsByDetector", "SeveralDetectors"]
@@ -72,6 +72,7 @@ class SeveralDetectors:
         self.reach = radius
         if reference is not None:
             x, y, ex, ey = reference_positions(reference, plane, epoch)
+            self.without_motions = years_without_motions(reference, epoch)
             mag = np.asarray(reference["mag"], float) if "mag" in reference.colnames else np.zeros(x.size)
             ok = np.isfinite(x + y)
             self.catalog = [c[ok] for c in (x, y, ex, ey, mag)]
@@ -213,6 +214,7 @@ class SeveralDetectors:
             "tie_rms_mas": float(np.sqrt(np.mean(du**2 + dv**2) / 2)) * self.plane.scale_mas,
             "tie_rotation_deg": turn.rotation,
             "tie_scale": turn.scale,
+            **self.without_motions,
         }
 
 

@@ -10,12 +10,16 @@ from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoOverlapError,
 from jwst_hpastrom.frame.transforms.registration import align
 from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
 
-__all__ = ["carried_off", "facing", "reference_positions", "tie_to_reference", "tie_to_wcs"]
+__all__ = [
+    "carried_off", "facing", "reference_positions", "tie_to_reference", "tie_to_wcs", "years_without_motions",
+]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
 #: mas within which few stars agree on one offset: what is left of rotation and distortion, too
 FEW_RADIUS = 100.0
+#: known motions that tell those of the others, and years in which unknown ones are small
+FEWEST_MOTIONS, SHORT = 5, 0.5
 
 
 def reference_positions(reference, plane, epoch):
@@ -63,7 +67,7 @@ def reference_positions(reference, plane, epoch):
             )
         dt = np.nan_to_num(dt)
     errors = tuple(values(reference, c) for c in ("ra_error", "dec_error", "pmra_error", "pmdec_error"))
-    pm, pm_errors = fill_motions(pm, errors[2:])
+    pm, pm_errors = fill_motions(pm, errors[2:], fewest=FEWEST_MOTIONS)
     moves = np.isfinite(xi + eta)
     turned = np.full((2, xi.size), np.nan)  # East and North turn over the field with the meridians
     axes = sky_axes(plane, xi[moves], eta[moves])
@@ -110,6 +114,26 @@ def facing(m, k, reference, plane, epoch, limits):
         except HPAstromError:
             pass
         raise
+
+
+def years_without_motions(reference, epoch):
+    """Metadata, and a warning, of a catalog of another epoch without motions that would carry it to ours.
+
+    Returns
+    -------
+    dict
+        ``tie_years_without_motions``; empty where the motions are known, or the epochs near.
+    """
+    known = np.isfinite(values(reference, "pmra") + values(reference, "pmdec"))
+    years = np.nan if epoch is None else float(np.nanmedian(epoch - row_epochs(reference)))
+    if known.sum() >= FEWEST_MOTIONS or not abs(years) > SHORT:
+        return {}
+    log.warning(
+        "the reference catalog states no motions: the frame is where its stars were in %.1f, %.1f years "
+        "from the exposures; their mean motion is in no error (x_err_tie)",
+        epoch - years, abs(years),
+    )  # fmt: skip
+    return {"tie_years_without_motions": years}
 
 
 def carried_off(u, v, mag, reference, plane, epoch, **limits):
@@ -214,7 +238,8 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
             "tie_rms_mas": fit.rms * plane.scale_mas,
             "tie_rotation_deg": t.rotation,
             "tie_scale": t.scale,
-        },
+        }
+        | years_without_motions(reference, epoch),
         residuals,
         lambda x, y: np.sqrt(fit.variance(*t.inverted().forward(x, y))),
     )

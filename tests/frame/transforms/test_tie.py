@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, OrientationError
 from jwst_hpastrom.frame import build_master
-from jwst_hpastrom.frame.transforms.tie import carried_off
+from jwst_hpastrom.frame.transforms.tie import carried_off, years_without_motions
 from jwst_hpastrom.geometry import TangentPlane
 
 PLANE = TangentPlane(80.5, -69.5)
@@ -40,6 +40,16 @@ def test_other_catalogs_are_not_blamed_for_their_motions():
     _, without = field()
     without.remove_columns(["pmra", "pmdec"])
     carried_off(*stars, without, PLANE, 2022.3, **LIMITS)
+
+
+def test_a_catalog_without_motions_is_said_to_leave_the_frame_at_its_epoch(caplog):
+    _, catalog = field()
+    assert years_without_motions(catalog, 2022.3) == {}
+    catalog["pmra"][:196] = np.nan  # four known ones tell nothing of the others
+    assert years_without_motions(catalog, 2006.5) == years_without_motions(catalog, None) == {}
+    assert not caplog.records
+    assert years_without_motions(catalog, 2022.3) == {"tie_years_without_motions": pytest.approx(16.0)}
+    assert "where its stars were in 2006.3, 16.0 years from the exposures" in caplog.text
 
 
 def exposure(stars, catalog, k, dither, mirror):
