@@ -65,8 +65,8 @@ class HPStep(Members, Resources, Verdicts, Manifests, ErrorsByCause, Step):
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
         with errors_by_cause(name), threadpool_limits(1, "blas"), logs_above_bars():
             inputs = self.open_inputs(input_data)
-            for option in ("output_file", "suffix"):
-                if not inputs.in_memory and getattr(self, option, None):
+            for option in () if inputs.in_memory else ("output_file", "suffix"):
+                if getattr(self, option) not in (None, self.default_suffix()):  # which stpipe sets
                     log.warning(
                         "%s names no product here: names are the input's or the association's", option
                     )
