@@ -671,7 +671,7 @@ RUNS = {
         lambda n, c, d: [t.meta.update(filter="F090W") for t in n[:2]] and None,
     ),
     "lists_with_noise": ((None, "noise"), lambda n, c, d: [more(t, 4000, "x", "y") for t in n]),
-    "lists_wcs_of_one": (("guide star", "WCS"), lambda n, c, d: put(n[1], ra=n[1]["ra"] + 4 / 3600)),
+    "lists_wcs_of_one": (("guide star", "WCS", LOOK), lambda n, c, d: put(n[1], ra=n[1]["ra"] + 4 / 3600)),
     **{f"distortion_turned_{90 * k}": (BENT, lambda n, c, d, k=k: bent(d, turned(k))) for k in (1, 2, 3)},
 }
 
