@@ -281,16 +281,16 @@ def in_range(function):
 
     @functools.cache
     def kinds():
-        return {name: kind for name, (kind, _) in documented(function).items()}
+        return {name: (kind, choices_of(kind)) for name, (kind, _) in documented(function).items()}
 
     defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()}
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
         for name, value in kwargs.items():
-            do, kind = f"see help({function.__name__})", kinds().get(name, "")
+            do, (kind, choices) = f"see help({function.__name__})", kinds().get(name, ("", None))
             check_kind(name, value, kind, do)
-            check_parameter(name, value, choices_of(kind), do)
+            check_parameter(name, value, choices, do)
         check_pairs(defaults | kwargs, f"see help({function.__name__})")
         return function(*args, **kwargs)
 

@@ -1,6 +1,5 @@
 """What a visit of several of NIRCam's detectors writes, in the official Steps: one WCS for all of them."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from jwst.tweakreg import TweakRegStep
 from stdatamodels.jwst import datamodels
 
 from jwst_hpastrom.instrument import INSTRUMENTS
-from jwst_hpastrom.steps import MasterFrameStep
 from jwst_hpastrom.steps.products.groups import join_catfiles
-from tests.frame.visits import PLANE, catalog_of, stars_of_both_modules, visit
+from tests.frame.visits import PLANE, stars_of_both_modules, visit
 from tests.pipeline.test_official_distortion import OTHERS
-from tests.steps.products.test_several_detectors import identity
+from tests.steps.products.test_several_detectors import make_frame
 
 pytestmark = [
     pytest.mark.usefixtures("offline"),
@@ -55,25 +53,14 @@ def exposure(meta, number):
 
 def test_both_modules_in_assign_wcs_tweakreg_and_resample(tmp_path, monkeypatch, caplog):
     rng = np.random.default_rng(12)
-    truth, members, metas = stars_of_both_modules(rng), [], []
-    for table in visit(rng, truth, DETECTORS):
-        name, detector = table.meta["filename"], table.meta["detector"].lower()
-        (tmp_path / name).touch()
-        table["flux"] = 10 ** (-0.4 * table["mag"])
-        stars = name.replace("_cal.fits", "_stars.ecsv")
-        table.write(tmp_path / stars)
-        members.append({"expname": name, "exptype": "science"})
-        metas.append(table.meta)
+    truth = stars_of_both_modules(rng)
+    tables = visit(rng, truth, DETECTORS)
+    metas = [t.meta for t in tables]
+    make_frame(tmp_path, rng, truth, tables)
+    for meta in metas:
+        name, detector = meta["filename"], meta["detector"].lower()
         with open(tmp_path / f"visit_{detector}_f200w_catfile.txt", "a") as part:
-            part.write(f"{name} {stars}\n")
-        identity(tmp_path / f"visit_{detector}_f200w_distortion.asdf", table.meta)
-    asn = tmp_path / "visit_asn.json"
-    asn.write_text(json.dumps({"products": [{"name": "visit", "members": members}]}))
-    catalog_of(rng, truth).write(tmp_path / "catalog.ecsv")
-    MasterFrameStep(
-        output_dir=str(tmp_path), distortion_file=str(tmp_path / "visit_{detector}_{filter}_distortion.asdf"),
-        reference_catalog=str(tmp_path / "catalog.ecsv"),
-    ).run(str(asn))  # fmt: skip
+            part.write(f"{name} {name.replace('_cal.fits', '_stars.ecsv')}\n")
     join_catfiles(tmp_path, "visit", [f"visit_{d.lower()}_f200w" for d in DETECTORS])
 
     monkeypatch.chdir(tmp_path)

@@ -239,7 +239,7 @@ class _Circles:
         return best, size
 
     def _fits(self, left, width):
-        """Of each size the log evidence, and of either axis the two coefficients and their covariance."""
+        """Of each size the log evidence, and of either axis the two coefficients and their normal matrix."""
         width = WIDTH_STEP * round(width / WIDTH_STEP)
         if width != self.width:
             self._prepare(width)
@@ -253,7 +253,7 @@ class _Circles:
                 det = np.maximum(p * r - q * q, 1.0)
                 u, v = (COEFFICIENT**2 * w / det for w in (r * a - q * b, p * b - q * a))
                 gain = gain + 0.5 * (a * u + b * v) - 0.5 * np.log(det)
-                axes.append((u, v, *(COEFFICIENT**2 * w / det for w in (r, -q, p))))
+                axes.append((u, v, p, q, r, det))
             yield gain, axes
 
     def unseen(self, left, width, found):
@@ -269,7 +269,8 @@ class _Circles:
             near = 2 * int(radius / BIN) + 1
             share = own / (1.0 + near**2 * uniform_filter(total, near, mode="constant"))
             number += share.sum()
-            for k, (u, v, *covariance) in enumerate(axes):
+            for k, (u, v, p, q, r, det) in enumerate(axes):
+                covariance = (COEFFICIENT**2 * w / det for w in (r, -q, p))
                 squares = zip((u * u, u * v, v * v), covariance, (1.0, 2.0, 1.0), products, strict=True)
                 image = sum(f * rfft2(share * (m + c), self.padded) * p for m, c, f, p in squares)
                 out[k] += np.maximum(self._back(image), 0.0)

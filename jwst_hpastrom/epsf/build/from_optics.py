@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from jwst_hpastrom.epsf.build.bends import spread
+from jwst_hpastrom.epsf.build.convergence import CLIP, FLOOR
 from jwst_hpastrom.epsf.build.positions import TELL_DISTORTION
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
@@ -30,8 +31,6 @@ ROUGH = 0.01  # accuracy of the difference in rounds before the last, which goes
 SIDE = 3  # field positions along each axis of optics that vary, where the ePSF had one
 PLAIN = 0.05  # of the light: a difference that pixels show beyond doubt, though few stars' positions do not
 SURE = 3.0  # standard errors by which positions must be better to leave a given library
-CLIP = 9.0  # squared errors: stars farther off count as much
-FLOOR = 0.0005  # pixels: what other errors leave of positions, so that some bright stars do not decide alone
 #: of the squares of stars that have told the ePSF, and of those that have not: half the stars leave twice the
 #: noise of all, which the former hide and the latter show
 SHARES = 0.25, 0.75

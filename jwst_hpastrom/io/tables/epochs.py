@@ -148,9 +148,8 @@ def read_epoch_lists(paths: Any, *, epochs: Any = None, pixel_scale_mas: float |
     given = epochs if epochs is not None else [None] * len(paths)
     out = []
     for path, epoch in zip(paths, given, strict=True):
-        flystar = (
-            isinstance(path, str | PathLike) and Path(path).suffix == ".calib"
-        )  # these have converter and pixel scale of their own
+        # flystar's have a converter and a pixel scale of their own
+        flystar = isinstance(path, str | PathLike) and Path(path).suffix == ".calib"
         if not flystar:
             out.append(read_epoch_list(path, epoch=epoch, pixel_scale_mas=pixel_scale_mas))
         elif pixel_scale_mas is None:

@@ -129,7 +129,7 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
         Columns are missing or no numbers, or the list is of another exposure.
     """
     path, table = opened(path, "a star list")
-    own = OWN.search(Path(path).name) or set(NEEDED) <= set(table.colnames)
+    own = OWN.search(path.name) or set(NEEDED) <= set(table.colnames)
     if "first_pixel" in table.meta or not (own or exposure):
         return _corrected(_foreign(table, path), correction)
     missing = [c for c in NEEDED if c not in table.colnames]

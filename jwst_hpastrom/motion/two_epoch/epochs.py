@@ -116,7 +116,8 @@ def on_one_plane(master, first_epoch, matching, errors):
 
 def _first_pairs(master, first_epoch, plane, matching):
     """Linear transformation of the master to the catalog at the master's epoch, and the catalog there."""
-    x, y, *_ = reference_positions(first_epoch, plane, epoch_of(master))
+    epoch = epoch_of(master)
+    x, y, *_ = reference_positions(first_epoch, plane, epoch)
     own = TangentPlane.from_meta(master.meta) or plane
     if {"ra", "dec"} <= set(master.colnames):
         u, v = plane.to_pixels(*plane.from_sky(values(master, "ra"), values(master, "dec")))
@@ -133,7 +134,7 @@ def _first_pairs(master, first_epoch, plane, matching):
     except OrientationError:
         raise
     except HPAstromError as error:
-        carried_off(u, v, mag, first_epoch, plane, float(master.meta["epoch"]), **limits)
+        carried_off(u, v, mag, first_epoch, plane, epoch, **limits)
         cause = epsf_cause(mag, values(master, "qfit"))
         cause = cause or "check that the first epoch covers the field"
         raise type(error)(error.found, error.needed, cause) from None

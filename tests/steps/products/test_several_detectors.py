@@ -122,27 +122,32 @@ def identity(path, meta):
     return write_distortion(path, correction, place, meta)
 
 
+def make_frame(folder, rng, truth, tables):
+    """Write star lists, distortions, association and catalog of a visit, and the Step's frame of them."""
+    members = []
+    for table in tables:
+        name = table.meta["filename"]
+        (folder / name).touch()
+        table.meta["pupil"] = "CLEAR"
+        table["flux"] = 10 ** (-0.4 * table["mag"])
+        table.write(folder / name.replace("_cal.fits", "_stars.ecsv"))
+        members.append({"expname": name, "exptype": "science"})
+        file = folder / f"visit_{table.meta['detector'].lower()}_f200w_distortion.asdf"
+        if not file.exists():
+            identity(file, table.meta)
+    asn = folder / "visit_asn.json"
+    asn.write_text(json.dumps({"products": [{"name": "visit", "members": members}]}))
+    catalog_of(rng, truth).write(folder / "catalog.ecsv")
+    MasterFrameStep(
+        output_dir=str(folder), distortion_file=str(folder / "visit_{detector}_{filter}_distortion.asdf"),
+        reference_catalog=str(folder / "catalog.ecsv"),
+    ).run(str(asn))  # fmt: skip
+
+
 def test_the_detectors_places_are_solved_and_written(tmp_path):
     rng = np.random.default_rng(7)
     truth = stars_of(rng, density=0.15)
-    members = []
-    for table in visit(rng, truth):
-        name = table.meta["filename"]
-        (tmp_path / name).touch()
-        table.meta["pupil"] = "CLEAR"
-        table["flux"] = 10 ** (-0.4 * table["mag"])
-        table.write(tmp_path / name.replace("_cal.fits", "_stars.ecsv"))
-        members.append({"expname": name, "exptype": "science"})
-        file = tmp_path / f"visit_{table.meta['detector'].lower()}_f200w_distortion.asdf"
-        if not file.exists():
-            identity(file, table.meta)
-    asn = tmp_path / "visit_asn.json"
-    asn.write_text(json.dumps({"products": [{"name": "visit", "members": members}]}))
-    catalog_of(rng, truth).write(tmp_path / "catalog.ecsv")
-    MasterFrameStep(
-        output_dir=str(tmp_path), distortion_file=str(tmp_path / "visit_{detector}_{filter}_distortion.asdf"),
-        reference_catalog=str(tmp_path / "catalog.ecsv"),
-    ).run(str(asn))  # fmt: skip
+    make_frame(tmp_path, rng, truth, visit(rng, truth))
     table = Table.read(tmp_path / "visit_detectors.ecsv")
     assert list(table["detector"]) == list(LAYOUT)
     # how the detectors lie against each other in the sky's own axes, by what the WCS mistakes
