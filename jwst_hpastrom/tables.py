@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import epoch_of
+from jwst_hpastrom.columns import epoch_of, values
 from jwst_hpastrom.errors import BadCatalogError
 
-__all__ = ["as_inputs", "as_star_lists", "as_table"]
+__all__ = ["as_catalog", "as_inputs", "as_star_lists", "as_table", "refuse_single_precision"]
 
 #: spellings of no unit, and of pixels
 PIXELS = ("", "pix", "pixel", "pixels", "px")
@@ -51,6 +52,13 @@ def as_table(given: Any, what: str, reader: str = "read_catalog") -> Table:
     raise BadCatalogError(f"a {type(given).__name__}", "an astropy table", do, what)
 
 
+def as_catalog(given: Any, what: str, reader: str = "read_catalog") -> Table:
+    """Return a table of places on the sky, see `as_table`; one in single precision is refused."""
+    table = as_table(given, what, reader)
+    refuse_single_precision(table, table.meta.get("catalog") or what)
+    return table
+
+
 def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
     """Return star lists, each a table.
 
@@ -86,4 +94,34 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
 
 def as_inputs(star_lists: Any, reference: Any) -> tuple[list[Table], Table | None]:
     """Return star lists and, where there is one, the reference catalog, see `as_star_lists`, `as_table`."""
-    return as_star_lists(star_lists), None if reference is None else as_table(reference, "reference catalog")
+    return as_star_lists(star_lists), None if reference is None else as_catalog(
+        reference, "reference catalog"
+    )
+
+
+def refuse_single_precision(table: Table, path: Any) -> None:
+    """Refuse right ascensions and declinations that were rounded to 32 bits: 30 mas.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Standard columns; nothing is done without ``ra`` and ``dec``.
+
+    path : path-like
+        Name of it, for the error.
+
+    Raises
+    ------
+    BadCatalogError
+        All values are those of 32-bit numbers.
+    """
+    for name in {"ra", "dec"} & set(table.colnames):
+        v = values(table, name)
+        v = v[np.isfinite(v)]
+        step = np.abs(np.spacing(v.astype(np.float32)).astype(float)) * 3.6e6  # mas
+        rounded = v == v.astype(np.float32)
+        if v.size >= 10 and (step > 0.1).any() and rounded.all() and (v * 4 % 1 != 0).any():
+            raise BadCatalogError(
+                f"{name} in single precision, rounded to {np.median(step):.0f} mas",
+                "double precision", "fetch the table again in float64", path,
+            )  # fmt: skip

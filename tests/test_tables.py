@@ -98,3 +98,15 @@ def test_epochs_that_are_no_years_are_refused():
     catalog["ref_epoch"] = 53878.0
     with pytest.raises(BadCatalogError, match="ref_epoch 53878.0, needed a Julian year"):
         two_epoch_motions(frame, catalog)
+
+
+def test_single_precision_is_refused_by_functions_too():
+    lists = star_lists()
+    good = Table({c: lists[0][c] for c in ("ra", "dec", "mag")}, meta={"epoch": 2012.4})
+    rounded = Table({c: good[c].astype("f4") for c in good.colnames}, meta=good.meta)
+    for call in (
+        lambda: build_master(lists, reference=rounded), lambda: two_epoch_motions(good, rounded),
+        lambda: fit_epochs(lists, rounded), lambda: solve_distortion(lists, rounded),
+    ):  # fmt: skip
+        with pytest.raises(BadCatalogError, match="in single precision, rounded to"):
+            call()

@@ -1,4 +1,4 @@
-"""Star lists given twice, which would count as two measurements."""
+"""Star lists, or their stars, given twice, which would count as two measurements."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -19,19 +19,27 @@ SHARED = 0.3
 FEWEST = 3
 #: pixels between two measurements of one star in one exposure, at most
 PLACE = 0.3
+#: share of a list's rows at the very pixels of another from which on it is refused, as the checks say "bad"
+ROWS = 0.1
+#: times as far as `PLACE` where stars by chance have nine times as many neighbors, and doubled ones as many
+WIDER, MORE = 3.0, 2.0
 
 
 def check_no_list_twice(tables: Sequence[Table]) -> None:
-    """Raise `~jwst_hpastrom.errors.BadCatalogError` where two star lists are one: nothing was repeated.
+    """Raise `~jwst_hpastrom.errors.BadCatalogError` where two star lists are one, or a list has stars twice.
 
     Parameters
     ----------
     tables : sequence of `~astropy.table.Table`
         With x and y. Lists are one if they share rows, in whatever order (at another pointing they are not
         the same), or if their metadata name the same file at the same time and they have stars
-        at the same pixels.
+        at the same pixels. A list has stars twice if a tenth of its rows are at the very pixels of another,
+        or a third of them within 0.3 pixel, more than chance brings together: two lists of one exposure,
+        one below the other.
     """
     names = [str(t.meta.get("filename") or f"list {k + 1}") for k, t in enumerate(tables)]
+    for name, table in zip(names, tables, strict=True):
+        _check_no_row_twice(table, name)
     rows = [_rows(t) for t in tables]
     for i, k in _sharing(rows):
         raise BadCatalogError(
@@ -47,6 +55,25 @@ def check_no_list_twice(tables: Sequence[Table]) -> None:
             raise BadCatalogError(
                 f"two star lists of {name}, at one time", "each exposure once", "take one of them out"
             )
+
+
+def _check_no_row_twice(table: Table, name: str) -> None:
+    place = np.c_[values(table, "x"), values(table, "y")]
+    place = place[np.isfinite(place).all(1)]
+    again = len(place) - len(np.unique(place, axis=0))
+    if again < max(ROWS * len(place), FEWEST):
+        tree = cKDTree(place) if len(place) else None
+        near, wider = (
+            tree.query_ball_point(place, r, return_length=True) - 1 if tree else np.zeros(1)
+            for r in (PLACE, WIDER * PLACE)
+        )
+        again = np.count_nonzero(near) // 2
+        if 2 * again < max(SHARED * len(place), 2 * FEWEST) or wider.sum() > MORE * near.sum():
+            return
+    raise BadCatalogError(
+        f"{again} of {len(place)} rows at the place of another: stars that this list has twice",
+        "each star once", "take the second rows out", name,
+    )  # fmt: skip
 
 
 def _same_places(one: Table, other: Table) -> bool:

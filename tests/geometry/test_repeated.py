@@ -44,3 +44,21 @@ def test_two_chips_of_one_file_are_two_lists():
     anew["x"] += rng.normal(0, 0.01, 500)
     with pytest.raises(BadCatalogError, match=r"two star lists of ib01_flc.fits, at one time"):
         check_no_list_twice([*chips, anew])
+
+
+@pytest.mark.parametrize(("part", "noise"), [(1.0, 0.0), (0.3, 0.0), (1.0, 0.01)])
+def test_stars_that_a_list_has_twice_are_refused(part, noise):
+    rng = np.random.default_rng(4)
+    once = rng.uniform(0, 2048, (300, 2))
+    again = once[: int(part * 300)] + noise * rng.normal(size=(int(part * 300), 2))
+    table = Table(np.r_[once, again], names=("x", "y"), meta={"filename": "a_stars.ecsv"})
+    with pytest.raises(BadCatalogError, match=r"a_stars.ecsv: found \d+ of \d+ rows at the place of another"):
+        check_no_list_twice([table])
+
+
+def test_crowded_and_doubtful_stars_are_not_refused():
+    rng = np.random.default_rng(5)
+    crowded = Table(rng.uniform(0, 40, (2000, 2)), names=("x", "y"))  # more than a star a pixel
+    few = Table(np.r_[rng.uniform(0, 2048, (60, 2)), [[3.0, 4.0], [3.0, 4.0]]], names=("x", "y"))
+    unknown = Table({"x": np.full(50, np.nan), "y": np.zeros(50)})
+    check_no_list_twice([crowded, few, unknown, crowded[:0]])

@@ -12,8 +12,9 @@ from jwst_hpastrom.io.gaia.releases import check_epoch, release_of, ruwe_by_para
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.tables.catalogs import UNITS
 from jwst_hpastrom.io.tables.reading import numbers, opened
-from jwst_hpastrom.io.tables.sentinels import clean_columns, refuse_single_precision
+from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import epoch_of_meta, row_years, set_epochs
+from jwst_hpastrom.tables import refuse_single_precision
 
 __all__ = ["GAIA_UNITS", "convert_flystar_gaia", "read_gaia"]
 

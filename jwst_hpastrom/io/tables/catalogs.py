@@ -10,8 +10,9 @@ from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
 from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
-from jwst_hpastrom.io.tables.sentinels import clean_columns, refuse_single_precision
+from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import set_epochs
+from jwst_hpastrom.tables import refuse_single_precision
 
 __all__ = ["read_catalog"]
 

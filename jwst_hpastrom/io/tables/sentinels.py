@@ -5,9 +5,8 @@ import logging
 import numpy as np
 
 from jwst_hpastrom.columns import as_given
-from jwst_hpastrom.errors import BadCatalogError
 
-__all__ = ["clean_columns", "refuse_single_precision", "stands_for_unknown"]
+__all__ = ["clean_columns", "stands_for_unknown"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -82,31 +81,3 @@ def clean_columns(table, path):
 
 
 _QUANTITIES = {"ra", "dec", "pmra", "pmdec", "parallax", "mag", "x", "y"}
-
-
-def refuse_single_precision(table, path):
-    """Refuse right ascensions and declinations that were rounded to 32 bits: 30 mas.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table`
-        Standard columns; nothing is done without ``ra`` and ``dec``.
-
-    path : path-like
-        For the error.
-
-    Raises
-    ------
-    BadCatalogError
-        All values are those of 32-bit numbers.
-    """
-    for name in SKY:
-        v = as_given(table, name)
-        v = v[np.isfinite(v)]
-        step = np.abs(np.spacing(v.astype(np.float32)).astype(float)) * 3.6e6  # mas
-        rounded = v == v.astype(np.float32)
-        if v.size >= 10 and (step > 0.1).any() and rounded.all() and (v * 4 % 1 != 0).any():
-            raise BadCatalogError(
-                f"{name} in single precision, rounded to {np.median(step):.0f} mas",
-                "double precision", "fetch the table again in float64", path,
-            )  # fmt: skip

@@ -20,7 +20,7 @@ from jwst_hpastrom.motion.many_epoch.identified import check_group_by, identify
 from jwst_hpastrom.motion.many_epoch.registration import check_lists
 from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
 from jwst_hpastrom.motion.star_fits.models import MODEL_SETS, MotionFits, fit_motions
-from jwst_hpastrom.tables import as_star_lists, as_table
+from jwst_hpastrom.tables import as_catalog, as_star_lists
 
 __all__ = ["EpochMotions", "Fitted", "fit_epochs"]
 
@@ -115,7 +115,7 @@ def fit_epochs(
     already hold part of the frame's, as if independent between epochs.
     """
     config = config.resolved()
-    gaia = as_table(gaia, "Gaia table", "read_gaia")
+    gaia = as_catalog(gaia, "Gaia table", "read_gaia")
     lists, epochs = check_lists(as_star_lists(epoch_lists, "read_epoch_lists"))
     check_group_by(lists, config.unknowns.group_by)
     sky = identify(lists, epochs, gaia, config)

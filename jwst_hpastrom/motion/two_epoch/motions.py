@@ -20,7 +20,7 @@ from jwst_hpastrom.motion.two_epoch.epochs import check_baseline, on_one_plane
 from jwst_hpastrom.motion.two_epoch.pairs import all_pairs, reference_pairs
 from jwst_hpastrom.motion.two_epoch.transformation import local_transformations, tie_epochs
 from jwst_hpastrom.motion.two_epoch.zero_point import zero_point, zero_point_surface
-from jwst_hpastrom.tables import as_table
+from jwst_hpastrom.tables import as_catalog
 
 __all__ = ["TwoEpochMotions", "two_epoch_motions"]
 
@@ -167,7 +167,7 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
     """
     parse_polygon(config.cuts.polygon)  # refused before any work
-    master, first_epoch = as_table(master, "master frame"), as_table(first_epoch, "first epoch")
+    master, first_epoch = as_catalog(master, "master frame"), as_catalog(first_epoch, "first epoch")
     for table, what in ((master, "master frame"), (first_epoch, "first epoch")):
         if len(table) == 0:
             raise NotEnoughStarsError("an empty table", "stars of both epochs", "", what)
