@@ -3,7 +3,9 @@
 import logging
 import re
 
-__all__ = ["CATALOG_NAMES", "GAIA_NAMES", "LIST_NAMES", "error_names", "find_columns", "plain"]
+__all__ = [
+    "CATALOG_NAMES", "GAIA_NAMES", "LIST_NAMES", "counts_from_one", "error_names", "find_columns", "plain",
+]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -11,6 +13,11 @@ log = logging.getLogger("stpipe.hpastrom.io")
 def plain(name):
     """Return a column's name without case, blanks and signs: ``e_pmRA`` as ``epmra``."""
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def counts_from_one(name):
+    """Whether a column's name is SExtractor's of a pixel position: ``XWIN_IMAGE``, ``Y_IMAGE``."""
+    return bool(_SEXTRACTOR.fullmatch(plain(name)))
 
 
 def error_names(*bases):
@@ -32,7 +39,13 @@ _PMRA = (
 )  # fmt: skip
 _PMDEC = ("pmdec", "pmde", "pm_d", "mu_dec", "mu_delta", "mu_de", "mu_d", "pm_delta")
 _MAG = ("mag", "phot_g_mean_mag", "gmag", "m", "mag_auto", "magnitude")
-_X, _Y = (tuple(f"{c}{e}" for e in ("", "_fit", "_centroid", "_center", "_pix", "_image")) for c in "xy")
+#: SExtractor's positions, which count pixels from 1
+_SEXTRACTOR = re.compile(r"[xy](psf|win|model)?image(dbl)?")
+_X, _Y = (
+    tuple(f"{c}{e}" for e in ("", "_fit", "_centroid", "_center", "_pix", "psf_image", "win_image",
+                              "model_image", "_image_dbl", "_image", "_0"))
+    for c in "xy"
+)  # fmt: skip
 
 #: standard column: names of it, in order of preference; case, blanks and signs do not matter
 CATALOG_NAMES = {

@@ -20,7 +20,7 @@ from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError
 from jwst_hpastrom.io.files.opening import check_fits, check_table, require_file
 from jwst_hpastrom.io.files.plain_ecsv import read_plain_ecsv
 from jwst_hpastrom.io.files.writing import FORMATS
-from jwst_hpastrom.io.names import CATALOG_NAMES, find_columns, plain
+from jwst_hpastrom.io.names import CATALOG_NAMES, counts_from_one, find_columns, plain
 from jwst_hpastrom.io.tables.coded_lists import read_coded_list
 from jwst_hpastrom.io.tables.sentinels import stands_for_unknown
 from jwst_hpastrom.io.tables.times import row_years
@@ -259,7 +259,8 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
 
     names : dict of str to tuple of str
         Standard column: names under which it may be there, as `~jwst_hpastrom.io.names.CATALOG_NAMES`. All
-        must be numbers but ``id`` and ``name``. ``X_IMAGE`` and ``Y_IMAGE`` count from 1, and from 0 here.
+        must be numbers but ``id`` and ``name``. SExtractor's ``X_IMAGE``, ``XWIN_IMAGE`` and so on count
+        from 1, and from 0 here.
 
     path : path-like
         For errors.
@@ -285,7 +286,7 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
                 if name in ("id", "name")
                 else numbers(table, own, path, unit, pixel_scale_mas if name.endswith("_err") else None)
             )
-            if plain(own) in ("ximage", "yimage"):
+            if counts_from_one(own):
                 log.info("%s: %s is SExtractor's and counts from 1: read as from 0", path, own)
                 out[name] = out[name] - 1
         if unit:

@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import as_given
 
-__all__ = ["clean_columns", "stands_for_unknown"]
+__all__ = ["clean_columns", "one_value", "stands_for_unknown"]
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -15,12 +15,46 @@ HUGE = 1e15
 #: 99, 99.9, … 9999.99 and so on, of either sign
 NINES = np.unique([float(f"{'9' * a}.{'9' * b}0") for a in (2, 3, 4, 5, 6) for b in range(5)])
 SKY = ("ra", "dec")
+#: rows at least, share of all at least, and times the usual number that share a value which is no
+#: measurement: measured numbers hardly ever agree, and rounded ones agree in all rows alike
+ROWS, SHARE, TIMES = 5, 0.01, 5
+#: share of the distinct values that tell that usual number, and how many there must be of these
+USUAL, DISTINCT = 0.9, 20
 
 
 def stands_for_unknown(v):
     """Whether numbers are 99, 99.9, 999 and so on, of either sign, or no measurement of anything by size."""
     with np.errstate(invalid="ignore"):
         return np.isin(np.round(np.abs(v), 6), NINES) | (np.abs(v) > HUGE)
+
+
+def one_value(v):
+    """Whether numbers are the one that far more rows have than any other: -1, 50 or whatever for unknown.
+
+    Parameters
+    ----------
+    v : ndarray
+
+    Returns
+    -------
+    ndarray of bool
+        False of a number that half of the rows have, and where no number is measured: few differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.io.tables.sentinels import one_value
+    >>> x = np.arange(100) * 20.48
+    >>> x[::10] = -1.0
+    >>> one_value(x).sum(), one_value(np.round(x, -3)).sum()
+    (10, 0)
+    """
+    found, row, number = np.unique(v, return_inverse=True, return_counts=True, equal_nan=True)
+    known = np.isfinite(found)
+    if known.sum() < DISTINCT:
+        return np.zeros(v.size, bool)
+    least = max(ROWS, SHARE * v.size, TIMES * np.quantile(number[known], USUAL))
+    return (known & (number >= least) & (number < 0.5 * v.size))[row]
 
 
 def clean_columns(table, path):
@@ -47,7 +81,9 @@ def clean_columns(table, path):
             elif name in ("pmra", "pmdec", "parallax"):
                 marked |= stands_for_unknown(v)
             elif name == "mag":
-                marked |= stands_for_unknown(v) | (np.abs(v) > 90)
+                marked |= stands_for_unknown(v) | (np.abs(v) > 90) | one_value(v)
+            else:
+                marked |= one_value(v)
         for a, b in (SKY, ("x", "y"), ("pmra", "pmdec")):
             if not {a, b} <= has:
                 continue

@@ -223,6 +223,24 @@ def test_rows_at_no_place(tmp_path, pair):
     assert list(np.flatnonzero(np.isnan(table["ra"].value + table["dec"].value))) == [5]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("ra", 0.0), ("dec", -1.0), ("mag", 0.0), ("mag", 50.0), ("x", -1.0)]
+)
+def test_one_value_of_many_rows_is_no_measurement(caplog, name, value):
+    """Whatever number it is; what is rounded, on a grid, or one and the same in all rows stays."""
+    rng = np.random.default_rng(6)
+    ra, dec = 80 + rng.uniform(-0.02, 0.02, (2, 200)) - [[0.0], [149.5]]
+    t = Table({"ra": ra, "dec": dec, "mag": np.round(rng.normal(20, 2, 200), 1)}, meta={"epoch": 2006.4})
+    t["x"], t["y"] = np.repeat(np.arange(20) * 50.0, 10), rng.uniform(0, 1000, 200)
+    t["mag_err"] = np.full(200, 0.02)
+    assert not any(np.isnan(read_catalog(t)[c]).any() for c in ("ra", "dec", "mag", "x", "y", "mag_err"))
+    assert not caplog.records
+    t["x"] += rng.normal(0, 1, 200)
+    t[name][:30] = value
+    assert np.isnan(read_catalog(t)[name]).sum() == 30
+    assert f"{name} of 30" in caplog.text
+
+
 def test_no_motion_is_no_measurement(tmp_path):
     t = plain_catalog()
     t["pmra"][2], t["pmdec"][2] = 0.0, 0.0

@@ -159,3 +159,13 @@ def test_lists_and_gaia_tables_in_memory(tmp_path):
 def test_pixels_of_sextractor_count_from_one():
     table = Table({"X_IMAGE": [1.0], "Y_IMAGE": [5.5], "MAG_AUTO": [12.0]})
     assert read_star_list(table)["x", "y"].as_array().tolist() == [(0.0, 4.5)]
+
+
+@pytest.mark.parametrize(("x", "y", "first"), [
+    ("XWIN_IMAGE", "YWIN_IMAGE", 1), ("XPSF_IMAGE", "YPSF_IMAGE", 1), ("X_IMAGE_DBL", "Y_IMAGE_DBL", 1),
+    ("x_0", "y_0", 0),
+])  # fmt: skip
+def test_lists_of_other_programs_have_their_own_names_of_positions(x, y, first):
+    table = Table({x: [1.0], y: [5.5], "mag": [12.0]})
+    assert read_star_list(table)["x", "y"].as_array().tolist() == [(1.0 - first, 5.5 - first)]
+    assert read_catalog(table, need_sky=False)["x"][0] == 1.0 - first
