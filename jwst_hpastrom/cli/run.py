@@ -122,11 +122,28 @@ def _product_name(paths):
     return os.path.commonprefix(roots).rstrip("_-0") or "field"  # noqa: RUF071 - of characters: no path
 
 
+#: parameters of strun's that are options here
+_NAMED = ("reference_catalog", "gaia_catalog", "epsf_file", "start_epsf", "distortion_file", "output_dir")
+
+
+def _take_named(args):
+    """Take parameters in strun's spelling for the options they are: each goes to strun once."""
+    rest, args.rest = args.rest, []
+    for item in rest:
+        name, _, value = item.removeprefix("--").partition("=")
+        if name not in _NAMED:
+            args.rest.append(item)
+            continue
+        given = getattr(args, name)
+        if given not in (None, ".", value):
+            raise ParameterError(f"--{name} twice, as {given} and {value}", "it once")
+        setattr(args, name, value)
+
+
 def _command(args, association):
     preset = files("jwst_hpastrom") / "presets" / f"{args.preset}.asdf"
     command = ["strun", str(preset) if args.preset else "calwebb_hpastrom", str(association)]
-    names = ("reference_catalog", "gaia_catalog", "epsf_file", "start_epsf", "distortion_file", "output_dir")
-    command += [f"--{name}={value}" for name in names if (value := getattr(args, name))]
+    command += [f"--{name}={value}" for name in _NAMED if (value := getattr(args, name))]
     command += [f"--workers={args.workers}"] if args.workers != 1 else []
     command += ["--resume=true"] if args.resume else []
     return command + args.rest
@@ -142,6 +159,7 @@ def _run(args):
         )
     if wrong := [r for r in args.rest if not re.match(r"--[\w.]+=", r)]:
         raise ParameterError(f"the argument {wrong[0]}", "--PARAMETER=VALUE", "see --show-parameters")
+    _take_named(args)
     paths, folder = _exposures(args.exposures), Path(args.output_dir)
     given = paths[0].suffix == ".json"
     if given and len(paths) > 1:

@@ -51,6 +51,17 @@ def test_the_command_is_said_and_nothing_is_done(exposures, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_parameters_in_the_spelling_of_strun_are_the_options(exposures, tmp_path, capsys):
+    """Each is given to strun once, and products, log and report are looked for where they are written."""
+    out = f"--output_dir={tmp_path / 'out'}"
+    assert main(["run", str(exposures), out, "--epsf_file=e.asdf", "--dry-run"]) == 0
+    line = capsys.readouterr().out
+    assert line.count("--output_dir") == line.count("--epsf_file") == 1
+    assert f"{tmp_path / 'out'}/jw01234001001_02101_asn.json" in line
+    assert main(["run", str(exposures), out, "--output-dir=elsewhere", "--dry-run"]) == 1
+    assert "--output_dir twice" in capsys.readouterr().err
+
+
 @posix
 def test_exposures_without_association(exposures, tmp_path, monkeypatch, capsys):
     fake_strun(tmp_path, monkeypatch, 'echo "$STPIPE_DISABLE_CRDS_STEPPARS $@"')
