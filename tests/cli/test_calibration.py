@@ -1,5 +1,7 @@
 """``hpastrom calibration``: four fields of two filters and two dates, with known changes."""
 
+import shutil
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -104,3 +106,12 @@ def test_one_date_and_folders_that_hold_nothing(folders, tmp_path, capsys):
     for folder in (empty, tmp_path / "no"):
         assert main(["calibration", str(folder)]) == 1
         assert capsys.readouterr().err.startswith(f"BadFileError: {folder}: found no ")
+
+
+def test_one_date_twice_is_no_change(folders, tmp_path, capsys):
+    """All would be called stable: nothing was measured anew."""
+    copied = tmp_path / "again"
+    shutil.copytree(folders[0], copied)
+    for again in (folders[0], copied):
+        assert main(["calibration", str(folders[0]), str(again), "--output-dir", str(tmp_path / "out")]) == 1
+        assert "of the same exposures in" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,9 @@ def find_calibrations(folders: Any) -> list[Calibration]:
     Raises
     ------
     BadFileError
-        A folder is missing, or has no calibration in it.
+        A folder is missing, has no calibration in it, or has the exposures of another.
     """
-    out = []
+    out: list[Calibration] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise BadFileError("no such folder", "a folder with products", "check the path", folder)
@@ -102,7 +103,14 @@ def find_calibrations(folders: Any) -> list[Calibration]:
                 folder,
             )
         out += [_read(folder, name, paths) for name, paths in found.items()]
-    return sorted(out, key=lambda c: (np.isnan(c.epoch), c.epoch, c.name))
+    out.sort(key=lambda c: (np.isnan(c.epoch), c.epoch, c.name))
+    for one, other in combinations(out, 2):
+        if (one.instrument, one.kind, one.epoch) == (other.instrument, other.kind, other.epoch):
+            raise BadFileError(
+                f"{one.kind} of the same exposures in {one.name} ({one.epoch:.5f})", "each date once",
+                "take one of them out", other.name,
+            )  # fmt: skip
+    return out
 
 
 def _read(folder, name, paths):
