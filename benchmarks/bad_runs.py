@@ -481,6 +481,7 @@ CATALOGS |= {
     "errors_zero_of_third": ((None, "errors without"), lambda c: filled(c, 0.0, *POS, *PM)),
     "positions_zero_of_third": ((None, "row"), lambda c: filled(c, 0.0, "ra", "dec")),
     "positions_-999_of_third": ((None, "row"), lambda c: filled(c, -999.0, "ra", "dec")),
+    "ra_zero_of_third": ((None, "row"), lambda c: filled(c, 0.0, "ra")),
     "magnitudes_99_of_third": ((None, "mag"), lambda c: filled(c, 99.0, "mag")),
     "motion_errors_as_variances": (SMALL, lambda c: put(c, **{n: c[n] ** 2 for n in PM})),
     "errors_as_variances": ((*SMALL, "errors"), lambda c: put(c, **{n: c[n] ** 2 for n in POS + PM})),
@@ -591,6 +592,7 @@ LISTS |= {
     "one_errors_as_variances": (("errors of this list",), lambda t: put(t, **{c: t[c] ** 2 for c in XY})),
     "one_errors_-999_of_third": ((None, "errors"), lambda t: filled(t, -999.0, *XY)),
     "one_positions_-999_of_third": ((None, "stars"), lambda t: filled(t, -999.0, "x", "y")),
+    "one_positions_-1_of_third": ((None, "stars"), lambda t: filled(t, -1.0, "x", "y")),
     "one_x_sorted": (("stars", "does not fit"), lambda t: put(t, x=np.sort(t["x"]))),
     "one_magnitudes_99_of_third": ((None, "mag"), lambda t: filled(t, 99.0, "mag")),
 }
