@@ -74,17 +74,17 @@ def add_stars(image, grid, x, y, field_x, field_y, flux, radius):
 
 
 @njit(cache=True, nogil=True)
-def star_fisher(grid, origin, x, y, flux, good, noise, half, fisher):
+def star_fisher(grid, origin, x, y, flux, kept, noise, half, fisher):
     """Fisher matrices (n, 3, 3) of x, y, flux from ``2 half + 1`` squared pixels around each star.
 
-    Variance of a pixel: ``flux psf / per + floor``, (per, floor) being ``noise``; pixels that are not
-    ``good`` (ny, nx) do not count.
+    Variance of a pixel: ``flux psf / per + floor``, (per, floor) being ``noise``, over the share of its time
+    that is ``kept`` (ny, nx).
     """
     coefficients, gx, gy, oversampling = grid
     per, floor = noise
     ng = gx.size
     center = coefficients.shape[1] // 2
-    ny, nx = good.shape
+    ny, nx = kept.shape
     gradient = np.empty(3)
     for s in range(x.size):
         fx, fy = x[s] + origin[0], y[s] + origin[1]
@@ -105,7 +105,7 @@ def star_fisher(grid, origin, x, y, flux, good, noise, half, fisher):
         sx, sy = bspline_slopes(ux - kx), bspline_slopes(uy - ky)
         for j in range(max(py - half, 0), min(py + half, ny - 1) + 1):
             for i in range(max(px - half, 0), min(px + half, nx - 1) + 1):
-                if not good[j, i]:
+                if not kept[j, i]:
                     continue
                 row = ky + (j - py) * oversampling - 1
                 column = kx + (i - px) * oversampling - 1
@@ -121,7 +121,7 @@ def star_fisher(grid, origin, x, y, flux, good, noise, half, fisher):
                 gradient[0] = -flux[s] * slope_x * oversampling
                 gradient[1] = -flux[s] * slope_y * oversampling
                 gradient[2] = value
-                weight = 1.0 / (max(flux[s] * value, 0.0) / per + floor)
+                weight = kept[j, i] / (max(flux[s] * value, 0.0) / per + floor)
                 for m in range(3):
                     for n in range(3):
                         fisher[s, m, n] += weight * gradient[m] * gradient[n]

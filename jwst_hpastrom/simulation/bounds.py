@@ -34,18 +34,22 @@ def cramer_rao(exposure: Any, *, half: int = 2) -> tuple[np.ndarray, np.ndarray,
     Notes
     -----
     Position and flux are unknown, the sky is known. A star's own and the sky's photons and read noise count;
-    neighbors' photons do not, so the bound is of isolated stars.
+    neighbors' photons do not, so the bound is of isolated stars. Groups that saturation or a jump takes from
+    a pixel are missing in it, too. Pixels are drawn, if they are not yet.
     """
     field, truth = exposure.parent, exposure.truth
     noise, n = field.config.noise, len(truth)
     per = noise.electrons
     x, y, flux = (np.asarray(truth[c], float) for c in ("x", "y", "flux"))
-    good = field.sensor.flag == 0
+    # read noise is that of the groups which saturation and jumps leave
+    pixels = exposure.pixels
+    good = (field.sensor.flag == 0) & np.isfinite(pixels.data)
+    kept = np.where(good, (noise.read_noise / per) ** 2 / pixels.var_rnoise, 0.0)
     floor = (
         noise.background / per + (noise.read_noise / per) ** 2 + (noise.flat_error * noise.background) ** 2
     )
     fisher = np.zeros((n, 3, 3))
-    star_fisher(field.epsf.grid, field.config.origin, x, y, flux, good, (per, floor), half, fisher)
+    star_fisher(field.epsf.grid, field.config.origin, x, y, flux, kept, (per, floor), half, fisher)
     errors = np.full((n, 3), np.nan)
     solvable = np.linalg.cond(fisher) < 1e14
     errors[solvable] = np.sqrt(np.diagonal(np.linalg.inv(fisher[solvable]), axis1=1, axis2=2))

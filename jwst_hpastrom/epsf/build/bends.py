@@ -8,6 +8,7 @@ import numpy as np
 
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.stamps.samples import RINGS, hat_weights, mean_residuals
+from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = ["Bends", "find_bends", "spread", "twice_as_fine", "variation_gain"]
 
@@ -82,7 +83,7 @@ def spread(library, side, shape):
     return replace(library, data=np.repeat(library.data[:1], side * side, 0), x=x, y=y, borrowed=None)
 
 
-def variation_gain(halves, library, ridge, band_limit):
+def variation_gain(halves, library, ridge, band_limit, degree=0):
     """Power of the ePSF's variation over the field positions, less that of its noise.
 
     As in `find_bends`: the mean product of what two halves of the stars add to the same ePSF is the power of
@@ -100,6 +101,10 @@ def variation_gain(halves, library, ridge, band_limit):
     ridge, band_limit
         As in `find_bends`.
 
+    degree : int
+        Of polynomials over the field that follow what they can without free field positions, if not at once:
+        their part counts neither as signal nor as noise.
+
     Returns
     -------
     gain : float
@@ -110,12 +115,15 @@ def variation_gain(halves, library, ridge, band_limit):
     """
     found, core = [], _radii(library) < CORE
     middles = [p[0] + np.ptp(p) * (np.arange(PLACES) + 0.5) / PLACES for p in (library.x, library.y)]
-    share = hat_weights((library.x, library.y), *(p.ravel() for p in np.meshgrid(*middles)))
+    x, y = (p.ravel() for p in np.meshgrid(*middles))
+    share = hat_weights((library.x, library.y), x, y)
+    u, v = ((p - p.mean()) / np.ptp(p) for p in (x, y))
+    base = np.linalg.qr(polynomial_basis(u, v, polynomial_terms(degree, 0)))[0]
     for samples in halves:
         update = mean_residuals(samples, ridge, library.oversampling, damped=False)
         update = _finished(update, library, band_limit)
         there = share @ update[:, core] / library.data.max()
-        found.append(there - there.mean(0))
+        found.append(there - base @ (base.T @ there))
     a, b = found
     net = (a * b - (a - b) ** 2 / 4).mean(1)
     home = share.argmax(1)

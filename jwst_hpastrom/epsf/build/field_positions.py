@@ -14,6 +14,9 @@ __all__ = ["borrow", "field_positions"]
 #: errors by which free field positions must explain more than they cost: positions of stars follow the noise
 #: of a free ePSF, so that it costs 2.4 times what halves of the stars show at one set of positions
 SURE = 2.0
+#: degree over the field of what polynomials follow in later iterations, when they are judged anew: a Wiener
+#: estimate begins too small. ePSFs are quadratic in a wavefront that changes linearly
+FOLLOWED = 2
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -28,7 +31,8 @@ def field_positions(job, use, run, library, config):
     later = tuple(run.it + k for k in JUDGED_AT[1:])  # this iteration's judgment is here
     variation = Difference(library, config.band_limit, judged_at=later, own=True)
     smooth = _varied(job, use, run, library, variation)
-    gain, error = variation_gain(run.halves(job, smooth, use), smooth, RIDGE, config.band_limit)
+    halves, followed = run.halves(job, smooth, use), min(variation.varies, FOLLOWED)
+    gain, error = variation_gain(halves, smooth, RIDGE, config.band_limit, followed)
     side = library.x.size if variation.varies > 1 else variation.varies + 1
     taken = "free" if gain > SURE * error else f"polynomials, {side} x {side} positions"
     log.info(
