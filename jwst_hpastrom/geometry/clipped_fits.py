@@ -174,7 +174,7 @@ def _clip(solve, pairs, how, keep, root, tiny):
     finite, sigma, min_stars, what = pairs.finite, how.sigma, how.min_stars, how.what
     fitted = solve(keep)
     for _ in range(how.max_iterations):
-        # with two residuals to spare no wrong pair can be told from the good ones
+        # with two residuals to spare, before or after, no wrong pair can be told from the good ones
         if sigma is None or keep.sum() - how.n_free <= 2:
             break
         nu, nv = fitted[1] * root[0], fitted[2] * root[1]
@@ -189,7 +189,7 @@ def _clip(solve, pairs, how, keep, root, tiny):
             raise NotEnoughStarsError(
                 f"{int(new.sum())} of {finite.size} pairs left after clipping", f"{min_stars} for {what}"
             )
-        if np.array_equal(new, keep):
+        if np.array_equal(new, keep) or new.sum() - how.n_free <= 2:
             break
         keep = new
         fitted = solve(keep)

@@ -83,7 +83,9 @@ def test_of_fifteen_pairs_three_in_ten_may_be_wrong(wrong):
     kept = np.mean(kept, axis=0)
     assert kept[0] < 0.15 or wrong == "none"  # one fit in twenty keeps all; clipping alone 70 and 40 %
     assert kept[1] > 0.95
-    assert np.sqrt(np.mean(np.square(z))) < 1.25
+    # a fit of sixty has four wrong ones at an end, where a tilt makes a larger majority of them
+    assert np.mean(np.abs(z) > 3) < 0.04  # clipping alone 0.17
+    assert np.sqrt(np.mean(np.sort(np.square(z), axis=0)[:-1])) < 1.25
 
 
 @pytest.mark.parametrize(

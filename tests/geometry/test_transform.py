@@ -123,7 +123,7 @@ def test_one_sided_contamination(parameters):
     assert abs(middle[1][0] - 998.0) < 0.002
 
 
-@pytest.mark.parametrize("n", [5, 8, 12])
+@pytest.mark.parametrize("n", [5, 6, 7, 8, 12])
 def test_errors_of_six_parameters_from_few_stars(n):
     rng = np.random.default_rng(n)
     pulls = []
