@@ -249,6 +249,21 @@ def test_zero_points_of_a_mosaic():
     assert 0.85 < np.std(pull / frame.table["mag_err"][i]) < 1.2
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
+def test_two_exposures_in_one_of_which_many_stars_are_off_alike(share):
+    """Clipping about another middle than the scale's left no pair of many such frames."""
+    for seed in range(4):
+        rng = np.random.default_rng([seed, 61])
+        lists = dithers(rng, sky(rng, 400), 2)
+        wrong = np.asarray(lists[1]["true"]) < share * 400
+        lists[1]["x"][wrong] += 20 * ERROR
+        table = build_master(lists, plane=PLANE).table
+        both = np.asarray(table["x_rms"])[np.asarray(table["n_found"]) == 2]
+        assert both.size > 200
+        good = np.sort(both)[: int((1 - share) * both.size * 0.95)]
+        assert np.sqrt(np.mean(good**2)) < 1.4 * ERROR * SCALE / PLANE.scale_mas  # 10 errors where all moved
+
+
 def test_min_exposures():
     rng = np.random.default_rng(6)
     truth = sky(rng)

@@ -66,6 +66,28 @@ def test_two_dozen_pairs_are_right_or_told(n, share):
     assert divided > good
 
 
+@pytest.mark.parametrize("wrong", ["alike", "apart", "none"])
+def test_of_fifteen_pairs_three_in_ten_may_be_wrong(wrong):
+    """They widen the scatter that they are clipped by; a majority is far likelier than one wide kind."""
+    z, kept = [], []
+    for seed in range(60):
+        rng = np.random.default_rng([seed, 15])
+        x, y, noise = pairs(rng, 15)
+        bad, angle = np.arange(15) < 4, rng.uniform(0, 2 * np.pi, 15) * (wrong == "apart")
+        if wrong != "none":
+            noise += 17 * NOISE * bad * np.stack([np.cos(angle), np.sin(angle)])
+        fit = fit_linear(x, y, x + noise[0], y + noise[1], weights=np.full(15, NOISE**-2))
+        kept.append([fit.keep[bad].mean(), fit.keep[~bad].mean()])
+        error = np.sqrt(fit.variance(np.array([1024.0]), np.array([1024.0]))[:, 0])
+        z.append((np.array(fit.transform.forward(1024.0, 1024.0)) - 1024.0) / error)
+    kept = np.mean(kept, axis=0)
+    assert kept[0] < 0.15 or wrong == "none"  # one fit in twenty keeps all; clipping alone 70 and 40 %
+    assert kept[1] > 0.95
+    # a fit of sixty has four wrong ones at an end, where a tilt makes a larger majority of them
+    assert np.mean(np.abs(z) > 3) < 0.04  # clipping alone 0.17
+    assert np.sqrt(np.mean(np.sort(np.square(z), axis=0)[:-1])) < 1.25
+
+
 @pytest.mark.parametrize(
     ("n", "share", "shift"), [(400, 0.3, 6.0), (400, 0.4, 5.0), (100, 0.2, 6.0), (400, 0.4, 4.0)]
 )

@@ -123,13 +123,14 @@ def test_one_sided_contamination(parameters):
     assert abs(middle[1][0] - 998.0) < 0.002
 
 
-@pytest.mark.parametrize("n", [5, 8, 12])
+@pytest.mark.parametrize("n", [5, 6, 7, 8, 12])
 def test_errors_of_six_parameters_from_few_stars(n):
     rng = np.random.default_rng(n)
     pulls = []
     for _ in range(400):
         x, y = rng.uniform(-1, 1, (2, n))
         fit = fit_linear(x, y, x + rng.normal(0, 0.1, n), y + rng.normal(0, 0.1, n))
+        assert fit.n_used == n or n > 6  # no wrong one can be told
         u, v = fit.transform.forward(0.3, -0.2)
         error = np.sqrt(fit.variance(np.array([0.3]), np.array([-0.2])))[:, 0]
         pulls += [(u - 0.3) / error[0], (v + 0.2) / error[1]]

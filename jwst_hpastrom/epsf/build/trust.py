@@ -115,7 +115,7 @@ def warn_of_phases(stars, star, use, row):
                 "the dithers' pixel phases hide %.0f %%; more dithers, more stars or a given ePSF help",
                 axis, kept, shown, 100 * share,
             )  # fmt: skip
-        elif number < FEWEST_PHASES:
+        elif number < FEWEST_PHASES or not np.isfinite(kept):  # one harmonic may be hidden all the same
             most = f"ten times the residuals' {shown:.4f} px" if np.isfinite(shown) else "0.003 to 0.008 px"
             log.warning(
                 "each star is seen at about %.1f pixel phases in %s: errors that these have in common do not "

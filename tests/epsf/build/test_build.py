@@ -206,6 +206,21 @@ def test_a_phase_error_that_nobody_measured_is_not_said(caplog):
     assert "nan" not in caplog.text
 
 
+def test_a_harmonic_that_three_phases_hide_is_said(caplog):
+    """Phases a third of a pixel apart are three, and have the third harmonic in common."""
+    x = (np.arange(60) * 17.3)[:, None] + np.array([0.0, 1 / 3, 2 / 3])
+    stars, star, use = (
+        SimpleNamespace(x=x.ravel(), y=x.ravel()),
+        np.repeat(np.arange(60), 3),
+        np.ones(180, bool),
+    )
+    row = {"x_phase": 0.0005, "y_phase": 0.0005}
+    row |= {f"{a}_phase_error": kept_phase_error(stars, star, use, np.zeros(180), a, 0.0005) for a in "xy"}
+    assert np.isnan(row["x_phase_error"])
+    assert warn_of_phases(stars, star, use, row) is None
+    assert "about 3.0 pixel phases in x" in caplog.text
+
+
 def test_what_positions_keep_is_no_less_than_what_dithers_hide():
     """Three exposures converge slowly where their phases are alike; few stars leave noise."""
     rng = np.random.default_rng(2)
