@@ -27,6 +27,9 @@ MOST_WEIGHED, LEAST_WEIGHT = 8, 1e-3
 #: squared residual of a measurement, both axes, in errors of what the others foretell, from which a star may
 #: have one more wrong than were rejected: of less, the others cannot gain what a wrong one costs
 ODD = 6.0
+#: what the field's own wrong measurements are within: this share of them within this part of it; and where
+#: they are not told from good ones
+MOST, WIDER, NARROWEST = 0.9, 1.25, 10.0
 #: stars weighed at a time
 CHUNK = 2000
 
@@ -83,12 +86,16 @@ def reconsidered(fits, t, position, error, use, **known):
     within = np.sum(np.log(2 * WRONG_WITHIN * np.array(field.typical)), axis=0)
     _restore(field, shares, _odds(0, 0) - within, use, used)
     wrong, good = np.sum(use[many] & ~used[many]), np.sum(used[many])
-    odd = _odd(t, position, error, used)
+    residual, left = _from_lines(t, position, error, used)
+    odd = (np.where(used, residual**2 / left, 0.0).sum(0) > ODD).any(1)
     doubtful = (use & ~used).any(1) | (odd & (wrong > WRONG / 2 * good))
     rows = np.flatnonzero(many & (use.sum(1) <= MOST_WEIGHED) & doubtful)
     if rows.size == 0:
         return used, None
+    rejected = np.nan_to_num(abs(residual).max(0)[many[:, None] & use & ~used])
+    within += 2 * np.log(_reach(rejected) / WRONG_WITHIN)
     odds = np.full(len(shares[0]), _odds(wrong, good))
+    shares = [np.tile(field.start, (odds.size, 1))] * 2  # wrong ones that were kept are in what was learned
     parts = [
         _weighed(
             field, shares, odds - within, *_all_choices(rows[i : i + CHUNK], use, used, odd, fits.degree)
@@ -131,23 +138,21 @@ def _restore(field, shares, least, use, used):
         rows = star[best]
 
 
-def _odd(t, position, error, used):
-    """Stars of which a measurement that is used is off the straight line of the others."""
-    worst = np.zeros(used.shape)
+def _reach(residuals):
+    """Errors within which wrong measurements are, as those that were rejected show."""
+    return np.clip(WIDER * np.quantile(np.r_[residuals, WRONG_WITHIN], MOST), NARROWEST, WRONG_WITHIN)
+
+
+def _from_lines(t, position, error, used):
+    """Residuals from straight lines of what is used, in errors, and what lines leave of their variances."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        for y, e in zip(position, error, strict=True):
-            w = np.where(used, 1 / e**2, 0.0)
-            total = w.sum(1, keepdims=True)
-            dt = t - (w @ t)[:, None] / total
-            along = np.sum(w * dt**2, 1, keepdims=True)
-            y = np.where(used, y, 0.0)
-            y = (
-                y
-                - np.sum(w * y, 1, keepdims=True) / total
-                - dt * np.sum(w * dt * y, 1, keepdims=True) / along
-            )
-            worst += np.where(used, w * y**2 / (1 - w / total - w * dt**2 / along), 0.0)
-        return (worst > ODD).any(1)
+        w = np.where(used, 1 / error**2, 0.0)
+        total = w.sum(2, keepdims=True)
+        dt = t - (w @ t)[..., None] / total
+        along = np.sum(w * dt**2, 2, keepdims=True)
+        y = np.where(used, position, 0.0)
+        line = np.sum(w * y, 2, keepdims=True) / total + dt * np.sum(w * dt * y, 2, keepdims=True) / along
+        return (position - line) / error, 1 - w / total - w * dt**2 / along
 
 
 def _all_choices(rows, use, used, odd, degree):
