@@ -246,12 +246,12 @@ def _joined(jobs, executor, progress):
 
 def _with_the_field(fits, measured, use, fit, field):
     """Return the fits with what the field's systematics say of measurements that count, and of motions."""
-    use, choices = reconsidered(fits, *measured, use, **field)
+    use, choices = reconsidered(fits, measured, use, **field)
     again = np.flatnonzero((use != fits.used).any(1))
     if again.size:
         for name, values in fit(again, use).items():
             getattr(fits, name)[again] = values
-    return marginalize(fits, *measured, choices=choices, **field)
+    return marginalize(fits, measured, choices=choices, **field)
 
 
 def _names(models, group):

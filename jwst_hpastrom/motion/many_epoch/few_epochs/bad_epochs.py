@@ -124,13 +124,14 @@ def average_over_bad_epochs(
     for r in _chunks(rows):
         mean[r], covariance[r], found.probability[r], tail[r] = star.average(r, prior)
     found.ambiguous[rows] = _ambiguous(tail[rows])
-    bad = fits.used & (found.probability > 0.5)
     log.info(
         "stars of %d or fewer epochs: %.1f %% of their measurements are bad; %d of %d stars ambiguous",
         most, 100 * share, found.ambiguous[rows].sum(), rows.size,
     )  # fmt: skip
     t0 = fits.t0
-    fits = _without(fits, bad, epochs, position, error, extra, factors, executor)
+    fits = _without(
+        fits, fits.used & (found.probability > 0.5), epochs, position, error, extra, factors, executor
+    )
     mean, covariance = _carried(mean, covariance, fits.t0 - t0, fits.degree)
     return replace(fits, coefficients=mean, covariance=covariance), replace(found, share=float(share))
 

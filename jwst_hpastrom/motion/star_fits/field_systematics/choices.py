@@ -45,7 +45,7 @@ class Choices(NamedTuple):
     field: SystematicsField  # whose bins these are
 
 
-def reconsidered(fits, t, position, error, use, **known):
+def reconsidered(fits, measured, use, **known):
     """Measurements that count in view of the systematics that the field has, and what else may count.
 
     A drift shared by some epochs makes single ones look wrong; motions and errors without them are those of
@@ -65,7 +65,7 @@ def reconsidered(fits, t, position, error, use, **known):
     use : ndarray of bool, shape (n_stars, n_epochs)
         Measurements before any was rejected.
 
-    t, position, error, **known
+    measured, **known
         As in `~jwst_hpastrom.motion.star_fits.field_systematics.marginal.marginalize`.
 
     Returns
@@ -77,7 +77,7 @@ def reconsidered(fits, t, position, error, use, **known):
         What may be used instead, of doubtful stars.
     """
     used = fits.used.copy()
-    field = SystematicsField(fits, (t, position, error), **known)
+    field = SystematicsField(fits, measured, **known)
     many = (fits.model >= 0) & (use.sum(1) >= field.min_epochs)
     if not field or np.array_equal(used[many], use[many]):
         return used, None
@@ -86,7 +86,7 @@ def reconsidered(fits, t, position, error, use, **known):
     within = np.sum(np.log(2 * WRONG_WITHIN * np.array(field.typical)), axis=0)
     _restore(field, shares, _odds(0, 0) - within, use, used)
     wrong, good = np.sum(use[many] & ~used[many]), np.sum(used[many])
-    residual, left = _from_lines(t, position, error, used)
+    residual, left = _from_lines(*measured, used)
     odd = (np.where(used, residual**2 / left, 0.0).sum(0) > ODD).any(1)
     doubtful = (use & ~used).any(1) | (odd & (wrong > WRONG / 2 * good))
     rows = np.flatnonzero(many & (use.sum(1) <= MOST_WEIGHED) & doubtful)

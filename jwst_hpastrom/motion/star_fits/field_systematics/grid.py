@@ -22,10 +22,11 @@ TIME_SCALES = (0.08, 0.15, 0.3)
 STARS_PER_BIN, MOST_BINS = 150, 8
 #: stars that a straight line's and the systematics' share of the prior are worth before anything was seen
 PRIOR_STARS = 2.0
-#: share of stars without a systematic, before anything was seen; among the others each amplitude adds as much
-#: to the variance, so that large ones which time hides (epochs of two seasons) do not decide the errors
+#: share of stars without a systematic, before anything was seen
 LINE = 0.8
-STARTS = (1 - LINE) * AMPLITUDES**-2 / np.sum(AMPLITUDES**-2)
+#: of systematics that epochs share each amplitude adds as much to the variance: large ones that time hides
+#: (epochs of two seasons) would decide the errors. What epochs do not share is seen
+STARTS = AMPLITUDES**-2 / np.sum(AMPLITUDES**-2)
 #: steps of the prior's solution, and the change below which it is done
 MOST_STEPS, CHANGE = 200, 1e-4
 #: stars that teach a prior as well as more would
@@ -82,7 +83,8 @@ def _rows(names, group, t):
             k, theta = np.empty((t.size, t.size)), np.array([0.0, np.log(scale * np.ptp(t))])
             fill(MODEL_CODES[name], t, group, np.zeros(5), theta, k, np.empty((0, 1, 1)), NO)
             shapes.append(k)
-            start += list(STARTS / len(families) / len(scales))
+            among = np.full(AMPLITUDES.size, 1 / AMPLITUDES.size) if name == "additive" else STARTS
+            start += list((1 - LINE) / len(families) / len(scales) * among)
     return np.array(shapes), np.array(start) / np.sum(start)
 
 

@@ -11,8 +11,7 @@ __all__ = ["beyond", "marginalize"]
 
 
 def marginalize(
-    fits, t, position, error, *, names, group, extra=None, brightness=None, min_epochs=5, executor=None,
-    choices=None,
+    fits, measured, *, names, group, extra=None, brightness=None, min_epochs=5, executor=None, choices=None
 ):  # fmt: skip
     """Average stars' motions over the systematics that the field makes likely.
 
@@ -21,10 +20,8 @@ def marginalize(
     fits : `~jwst_hpastrom.motion.star_fits.models.MotionFits`
         Stars of few epochs stay as they are.
 
-    t : ndarray, shape (n_epochs,)
-
-    position, error : ndarray, shape (2, n_stars, n_epochs)
-        mas.
+    measured : tuple of ndarray
+        Times, shape (n_epochs,), positions and errors, shape (2, n_stars, n_epochs), mas.
 
     names : sequence of str
         Models that take part: additive, sqexp, group; a straight line always.
@@ -56,7 +53,7 @@ def marginalize(
     error is too small. The prior is the field's distribution over a grid of models, amplitudes and time
     scales, per axis and bin of magnitude, by maximum likelihood (`field_prior`).
     """
-    measured, known = (t, position, error), None if choices is None else choices.field
+    known = None if choices is None else choices.field
     field = SystematicsField(fits, measured, names, group, extra, brightness, min_epochs, executor, known)
     if not field:
         return fits
