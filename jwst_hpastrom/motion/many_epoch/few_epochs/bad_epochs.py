@@ -110,7 +110,8 @@ def average_over_bad_epochs(
     weighed = np.isfinite(fits.doubt).all(1)
     rows = np.flatnonzero((fits.model >= 0) & (n_used >= 2) & (n_used <= most) & ~weighed)
     found = BadEpochs(np.nan, np.zeros(fits.used.shape), np.zeros(n_used.size, bool))
-    found.ambiguous[weighed] = _ambiguous(fits.doubt[weighed])
+    many = (fits.model >= 0) & ~np.isin(np.arange(n_used.size), rows)
+    found.ambiguous[many] = _ambiguous(np.nan_to_num(fits.doubt[many], nan=beyond(0, 1, 1))) & weighed[many]
     star = _Stars(fits, epochs, position, error, extra, factors, most)
     telling = rows[2 * n_used[rows] > fits.coefficients.shape[1]]
     if telling.size == 0:

@@ -95,7 +95,8 @@ def reconsidered(fits, measured, use, **known):
     rejected = np.nan_to_num(abs(residual).max(0)[many[:, None] & use & ~used])
     within += 2 * np.log(_reach(rejected) / WRONG_WITHIN)
     odds = np.full(len(shares[0]), _odds(wrong, good))
-    shares = [np.tile(field.start, (odds.size, 1))] * 2  # wrong ones that were kept are in what was learned
+    start = field.start_beside_wrong(shares)
+    shares = [np.tile(start, (odds.size, 1))] * 2  # wrong ones that were kept are in what was learned
     parts = [
         _weighed(
             field, shares, odds - within, *_all_choices(rows[i : i + CHUNK], use, used, odd, fits.degree)
@@ -105,7 +106,7 @@ def reconsidered(fits, measured, use, **known):
     star, masks, n_wrong = (np.concatenate([p[k] for p in parts]) for k in range(3))
     other = np.setdiff1d(field.rows, rows)
     teach = np.r_[star, other], np.r_[masks, used[other]], np.r_[n_wrong, (use & ~used)[other].sum(1)]
-    shares, odds = _learned(field, within, *teach)
+    shares, odds = _learned(field, start, within, *teach)
     choices = Choices(*_weighed(field, shares, odds - within, star, masks, n_wrong), shares, field)
     first = np.unique(choices.star, return_index=True)[1]
     used[choices.star[first]] = choices.used[first]
@@ -193,10 +194,10 @@ def _normalized(value, star):
     return weight / np.add.reduceat(weight, first)[of]
 
 
-def _learned(field, within, star, masks, n_wrong):
+def _learned(field, start, within, star, masks, n_wrong):
     """Shares of the grid's points by axis, and odds of a wrong measurement, by bin (see `field_prior`)."""
     bins = within.size
-    shares, odds = [np.tile(field.start, (bins, 1)) for _ in range(2)], np.full(bins, _odds(0, 0))
+    shares, odds = [np.tile(start, (bins, 1)) for _ in range(2)], np.full(bins, _odds(0, 0))
     for b in range(bins):
         ids = np.unique(star[field.bins[star] == b])
         here = np.flatnonzero(np.isin(star, ids[:: max(ids.size // ENOUGH, 1)]))
@@ -207,7 +208,7 @@ def _learned(field, within, star, masks, n_wrong):
             rows, like = here[ok], [a[ok] for a in like]
             counts = n_wrong[rows], masks[rows].sum(1)
             shares[0][b], shares[1][b], odds[b] = _learned_together(
-                like, star[rows], *counts, field.start, within[b]
+                like, star[rows], *counts, start, within[b]
             )
     return shares, odds
 

@@ -27,6 +27,9 @@ LINE = 0.8
 #: of systematics that epochs share each amplitude adds as much to the variance: large ones that time hides
 #: (epochs of two seasons) would decide the errors. What epochs do not share is seen
 STARTS = AMPLITUDES**-2 / np.sum(AMPLITUDES**-2)
+#: where choices tell wrong measurements: typical errors from which a systematic may be these, and the share
+#: of such stars that is more than wrong ones can feign where a tenth is wrong
+LARGEST, SEEN = 5.0, 0.2
 #: steps of the prior's solution, and the change below which it is done
 MOST_STEPS, CHANGE = 200, 1e-4
 #: stars that teach a prior as well as more would
@@ -158,6 +161,18 @@ class SystematicsField:
 
     def likelihoods(self, jobs):
         return np.concatenate(_mapped(_likelihoods, jobs, self.executor))
+
+    def start_beside_wrong(self, shares):
+        """Shares to begin with where wrong measurements are told apart: most of what is large is these.
+
+        Large systematics of one kind are kept where ``shares``, learned without, have many of them.
+        """
+        start, large = self.start.copy(), AMPLITUDES > LARGEST
+        rows = start[1:].reshape(len(self.shapes), -1)
+        rows[:] = rows.sum(1, keepdims=True) * STARTS
+        learned = np.mean(np.concatenate(shares), axis=0)[1:].reshape(rows.shape)
+        rows[np.ix_(learned[:, large].sum(1) < SEEN, large)] = 0.0
+        return start / start.sum()
 
     def means(self, jobs, rows, like, shares):
         """Mean and covariance of these stars' linear terms over the grid."""
