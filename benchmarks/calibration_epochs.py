@@ -73,11 +73,12 @@ PARTS = {
     "wrong_epochs": [
         (wrong_epochs, {"wrong": w, "sizes": s}) for s in ("one", "normal") for w in (6.0, 12.0, 30.0)
     ] + [(wrong_epochs, {"epochs": 3, "wrong": w}) for w in (12.0, 30.0)]
-    + [(wrong_epochs, {"epochs": k, "n": 300}) for k in (5, 6, 7, 8)]
-    + [(wrong_epochs, {"epochs": 6, "n": 300, "sizes": "normal"}), (wrong_epochs, {"epochs": 7, "n": 40})]
+    + [(wrong_epochs, {"epochs": k, "wrong": 12.0, "n": 300}) for k in (5, 6, 7, 8)]
+    + [(wrong_epochs, {"epochs": 6, "wrong": 12.0, "n": 300, "sizes": "normal"})]
+    + [(wrong_epochs, {"epochs": 7, "wrong": 12.0, "n": 40})]
     + [(wrong_epochs, {"epochs": k, "wrong": w, "n": 300, "share": s})
        for k in (3, 5, 7) for s in (0.05, 0.2) for w in (8.0, 50.0)]
-    + [(wrong_epochs, {"epochs": 7, "n": 300, "share": s, k: v})
+    + [(wrong_epochs, {"epochs": 7, "wrong": 12.0, "n": 300, "share": s, k: v})
        for s in (0.0, 0.1) for k, v in (("depth", 4.0), ("offset", 2.0), ("seasons", True))],
     "drifts": [(drifts, {"size": s}) for s in (0.0, 2.0, 4.0)]
     + [(drifts, {"size": 2.0, "wrong": 0.05}), (drifts, {"size": 0.0, "wrong": 0.1})],

@@ -107,11 +107,8 @@ def average_over_bad_epochs(
     (True, 0.03)
     """
     n_used = fits.used.sum(1)
-    weighed = np.isfinite(fits.doubt).all(1)
-    rows = np.flatnonzero((fits.model >= 0) & (n_used >= 2) & (n_used <= most) & ~weighed)
-    found = BadEpochs(np.nan, np.zeros(fits.used.shape), np.zeros(n_used.size, bool))
-    many = (fits.model >= 0) & ~np.isin(np.arange(n_used.size), rows)
-    found.ambiguous[many] = _ambiguous(np.nan_to_num(fits.doubt[many], nan=beyond(0, 1, 1))) & weighed[many]
+    rows = np.flatnonzero((fits.model >= 0) & (n_used >= 2) & (n_used <= most) & np.isnan(fits.doubt).any(1))
+    found = BadEpochs(np.nan, np.zeros(fits.used.shape), _of_more_epochs(fits, rows))
     star = _Stars(fits, epochs, position, error, extra, factors, most)
     telling = rows[2 * n_used[rows] > fits.coefficients.shape[1]]
     if telling.size == 0:
@@ -214,6 +211,16 @@ def _ambiguous(tail):
     below = np.cumsum(mean[order]) <= MEAN_TAIL * np.arange(1, worst.size + 1)
     last = worst[order][np.flatnonzero(below)[-1]] if below.any() else -1.0
     return worst > min(TAIL, last)
+
+
+def _of_more_epochs(fits, few):
+    """Ambiguous ones among the stars of more epochs, which have been averaged over their choices already."""
+    rows = np.setdiff1d(np.flatnonzero(fits.model >= 0), few)
+    out = np.zeros(fits.model.size, bool)
+    if np.isfinite(fits.doubt).any():
+        doubt = np.isfinite(fits.doubt[rows]).all(1)
+        out[rows] = doubt & _ambiguous(np.nan_to_num(fits.doubt[rows], nan=beyond(0.0, 1.0, 1.0)))
+    return out
 
 
 def _without(fits, bad, epochs, position, error, extra, factors, executor):
