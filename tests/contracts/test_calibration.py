@@ -71,7 +71,7 @@ def test_pulls_of_printed_errors(part):
             usual = min(rms, width) if {"outliers", "wrong"} & set(regime[1]) else rms
             n = independent(part, column, number)
             assert usual < 1.15 * (1 + 4 / np.sqrt(2 * n)), (regime, column)
-            if n > 100:
+            if n > 100 and regime[1].get("share", 0.0) < 0.2:  # three of five wrong are a limit (docs/limits)
                 assert beyond < 2.0, (regime, column)
             square[column] = square.get(column, 0.0) + n * usual**2
             count[column] = count.get(column, 0) + n

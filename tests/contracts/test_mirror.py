@@ -104,7 +104,8 @@ LISTED = [
     ("motion/many_epoch", "catalog common_magnitudes config epoch_table frame identified linking "
      "registration", "motion/many_epoch/test_motions.py", STAGES),
     ("motion/star_fits", "_gp_kernels", "motion/star_fits/test_climb_kernels.py", SHELLS),
-    ("motion/star_fits", "_marginal_kernels", "motion/star_fits/test_marginal.py", SHELLS),
+    ("motion/star_fits/field_systematics", "_marginal_kernels grid",
+     "motion/star_fits/field_systematics/test_marginal.py", SHELLS),
     ("motion/star_fits", "_star_kernels config loo_check", "motion/star_fits/test_models.py", SHELLS),
     ("motion/two_epoch", "_kernels catalog config epochs pairs transformation",
      "motion/two_epoch/test_motions.py", STAGES),

@@ -12,7 +12,8 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.motion.kinematic_models import MODEL_CODES, MODEL_SETS, N_CODES
 from jwst_hpastrom.motion.star_fits._star_kernels import FitSettings, Measurements, Results, fit_paths
 from jwst_hpastrom.motion.star_fits.config import FitMotionsConfig
-from jwst_hpastrom.motion.star_fits.marginal import marginalize, restored
+from jwst_hpastrom.motion.star_fits.field_systematics.choices import reconsidered
+from jwst_hpastrom.motion.star_fits.field_systematics.marginal import marginalize
 
 __all__ = ["MODEL_CODES", "MODEL_SETS", "MotionFits", "elpd_margin", "fit_motions"]
 
@@ -60,6 +61,10 @@ class MotionFits(Displayed):
 
     loo_mean, loo_error : ndarray, shape (n, 2, n_epochs)
         Leave-one-out predictions and their errors; NaN where unused.
+
+    doubt : ndarray, shape (n, 2)
+        Probability that the motion along an axis is more than three errors off, over the choices of
+        measurements that may be wrong; NaN where none was weighed.
     """
 
     model: np.ndarray
@@ -72,6 +77,7 @@ class MotionFits(Displayed):
     used: np.ndarray
     loo_mean: np.ndarray
     loo_error: np.ndarray
+    doubt: np.ndarray
     degree: int
     has_parallax: bool
 
@@ -143,7 +149,7 @@ def _run(data, settings):
     )
     data = data._replace(use=data.use.copy())
     fit_paths(data, settings, out)
-    return out._asdict() | {"used": data.use}
+    return out._asdict() | {"used": data.use, "doubt": np.full((n, 2), np.nan)}
 
 
 @configured(FitMotionsConfig)
@@ -184,9 +190,10 @@ def fit_motions(
     of x and y at one epoch are taken as uncorrelated.
 
     With "auto", and without a parallax, motions and their covariances are averages over the systematics that
-    the field makes likely (`~jwst_hpastrom.motion.star_fits.marginal.marginalize`), not those of the chosen
-    model at its best hyper-parameters, which are too certain where time and group coincide; ``model``,
-    ``theta`` and the leave-one-out columns remain the chosen model's.
+    the field makes likely (`~jwst_hpastrom.motion.star_fits.field_systematics.marginal.marginalize`), and
+    over which measurements are wrong where a star has few, not those of the chosen model at its best
+    hyper-parameters, which are too certain where time and group coincide; ``model``, ``theta`` and the
+    leave-one-out columns remain the chosen model's.
     """
     kinematics, search, known = config.kinematics, config.search, config.context
     t = np.ascontiguousarray(t, float)
@@ -239,12 +246,12 @@ def _joined(jobs, executor, progress):
 
 def _with_the_field(fits, measured, use, fit, field):
     """Return the fits with what the field's systematics say of measurements that count, and of motions."""
-    use = restored(fits, *measured, use, **field)
-    again = np.flatnonzero((use & ~fits.used).any(1))
+    use, choices = reconsidered(fits, measured, use, **field)
+    again = np.flatnonzero((use != fits.used).any(1))
     if again.size:
         for name, values in fit(again, use).items():
             getattr(fits, name)[again] = values
-    return marginalize(fits, *measured, **field)
+    return marginalize(fits, measured, choices=choices, **field)
 
 
 def _names(models, group):

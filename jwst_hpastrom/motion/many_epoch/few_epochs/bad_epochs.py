@@ -4,9 +4,10 @@ import logging
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.special import erfc, softmax
+from scipy.special import softmax
 
 from jwst_hpastrom.motion.many_epoch.few_epochs._bad_epoch_kernels import FewEpochs, choices
+from jwst_hpastrom.motion.star_fits.field_systematics.marginal import beyond
 from jwst_hpastrom.motion.star_fits.models import fit_motions
 
 __all__ = ["BadEpochs", "average_over_bad_epochs"]
@@ -106,8 +107,8 @@ def average_over_bad_epochs(
     (True, 0.03)
     """
     n_used = fits.used.sum(1)
-    rows = np.flatnonzero((fits.model >= 0) & (n_used >= 2) & (n_used <= most))
-    found = BadEpochs(np.nan, np.zeros(fits.used.shape), np.zeros(n_used.size, bool))
+    rows = np.flatnonzero((fits.model >= 0) & (n_used >= 2) & (n_used <= most) & np.isnan(fits.doubt).any(1))
+    found = BadEpochs(np.nan, np.zeros(fits.used.shape), _of_more_epochs(fits, rows))
     star = _Stars(fits, epochs, position, error, extra, factors, most)
     telling = rows[2 * n_used[rows] > fits.coefficients.shape[1]]
     if telling.size == 0:
@@ -121,13 +122,14 @@ def average_over_bad_epochs(
     for r in _chunks(rows):
         mean[r], covariance[r], found.probability[r], tail[r] = star.average(r, prior)
     found.ambiguous[rows] = _ambiguous(tail[rows])
-    bad = fits.used & (found.probability > 0.5)
     log.info(
         "stars of %d or fewer epochs: %.1f %% of their measurements are bad; %d of %d stars ambiguous",
-        most, 100 * share, found.ambiguous.sum(), rows.size,
+        most, 100 * share, found.ambiguous[rows].sum(), rows.size,
     )  # fmt: skip
     t0 = fits.t0
-    fits = _without(fits, bad, epochs, position, error, extra, factors, executor)
+    fits = _without(
+        fits, fits.used & (found.probability > 0.5), epochs, position, error, extra, factors, executor
+    )
     mean, covariance = _carried(mean, covariance, fits.t0 - t0, fits.degree)
     return replace(fits, coefficients=mean, covariance=covariance), replace(found, share=float(share))
 
@@ -177,10 +179,9 @@ class _Stars:
             at, epoch = np.nonzero((order == i) & self.fits.used[rows])
             probability[at, epoch] = (weight @ (self.mask >> i & 1))[at]
         motion = [1, self.fits.degree + 2]
-        off, limit = off[..., motion], 3 * np.sqrt(total[:, motion, motion])[:, None]
-        width = np.sqrt(np.maximum(cov[:, :, motion, motion], 1e-300))
-        beyond = 0.5 * (erfc((limit - off) / width / np.sqrt(2)) + erfc((limit + off) / width / np.sqrt(2)))
-        return mean, total, probability, np.einsum("nc,nci->ni", weight, beyond)
+        errors = np.sqrt(cov[:, :, motion, motion]), np.sqrt(total[:, motion, motion])[:, None]
+        tail = beyond(off[..., motion], *errors)
+        return mean, total, probability, np.einsum("nc,nci->ni", weight, tail)
 
 
 def _learn(star, rows, iterations=200):
@@ -203,11 +204,23 @@ def _learn(star, rows, iterations=200):
 
 def _ambiguous(tail):
     """Stars of a large tail, and the largest others, until the mean of what is left is small."""
+    if tail.size == 0:
+        return np.zeros(0, bool)
     worst, mean = tail.max(1), tail.mean(1)
     order = np.argsort(worst)
     below = np.cumsum(mean[order]) <= MEAN_TAIL * np.arange(1, worst.size + 1)
     last = worst[order][np.flatnonzero(below)[-1]] if below.any() else -1.0
     return worst > min(TAIL, last)
+
+
+def _of_more_epochs(fits, few):
+    """Ambiguous ones among the stars of more epochs, which have been averaged over their choices already."""
+    rows = np.setdiff1d(np.flatnonzero(fits.model >= 0), few)
+    out = np.zeros(fits.model.size, bool)
+    if np.isfinite(fits.doubt).any():
+        doubt = np.isfinite(fits.doubt[rows]).all(1)
+        out[rows] = doubt & _ambiguous(np.nan_to_num(fits.doubt[rows], nan=beyond(0.0, 1.0, 1.0)))
+    return out
 
 
 def _without(fits, bad, epochs, position, error, extra, factors, executor):

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.motion.star_fits._marginal_kernels import AxisData, Grid, grid_likelihoods, grid_means
-from jwst_hpastrom.motion.star_fits.marginal import field_prior
+from jwst_hpastrom.motion.star_fits.field_systematics._marginal_kernels import (
+    AxisData,
+    Grid,
+    grid_likelihoods,
+    grid_means,
+)
+from jwst_hpastrom.motion.star_fits.field_systematics.grid import field_prior
 from jwst_hpastrom.motion.star_fits.models import MODEL_SETS, fit_motions
 from tests.motion.kinematic_models.conftest import twin_likelihood
 from tests.motion.star_fits.test_models import EPOCHS, GROUP
