@@ -188,13 +188,16 @@ class EPSFLibrary(Displayed):
         ePSF: its positions have the pattern in common, but not their noise, which would add to it. NaN for a
         grid that does not reach 9.5 pixels.
         """
+        return self._wing_shift
+
+    @cached_property
+    def _wing_shift(self):
         far = self.half_width - WING_MARGIN
         if far < LEAST_WING:
             return np.nan
         r, angle = np.meshgrid(far - WING_RADII, np.arange(WING_ANGLES) * (2 * np.pi / WING_ANGLES))
         away_x, away_y = (r * np.cos(angle)).reshape(-1, 1), (r * np.sin(angle)).reshape(-1, 1)
-        one, squares = np.zeros(1), []
-        mean = EPSFLibrary(self.data.mean(0)[None], one, one, self.oversampling)
+        squares, mean = [], self._mean()
         pixel_y, pixel_x = (c.ravel() for c in np.mgrid[-2:3, -2:3])
         for px, py in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
             dx, dy = pixel_x - px, pixel_y - py
@@ -204,6 +207,12 @@ class EPSFLibrary(Displayed):
                 fit = np.linalg.pinv((np.stack([value, -by_dx, -by_dy]) / noise).T)[1:]
                 squares.append((fit @ (light / noise).T * (r.ravel() / 10) ** 3) ** 2)
         return WING_OUTWARD * float(np.sqrt(np.mean(squares)))
+
+    def _mean(self):
+        """The field's mean ePSF as a library of one position; its spline is the mean of the splines."""
+        mean = EPSFLibrary(self.data.mean(0)[None], [0.0], [0.0], self.oversampling)
+        mean.__dict__.update(knots=self.knots, coefficients=self.coefficients.mean(0)[None])
+        return mean
 
     def at(self, x: float, y: float) -> np.ndarray:
         """Return the ePSF's samples at one detector position, shape (n, n): bilinear in the field."""

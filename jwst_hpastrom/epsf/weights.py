@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 
 from jwst_hpastrom.epsf.image import bright_boxes
@@ -30,6 +31,7 @@ BRIGHT_PIXEL = 30.0  # signal-to-noise ratio of a star's brightest pixel that te
 NO_STAR = 0.2  # of the flux: larger sums of residuals are those of hot pixels, cosmic rays and galaxies
 MEAN_ABSOLUTE = 0.8  # of a standard normal deviate
 LEAST_ERROR = 0.003  # of the light: a flat field's; the brightest few pixels must not outvote all others
+NO_ERROR = 1e-6  # of the light: a smaller one is none
 LARGEST_ERROR = 0.2  # of the light; more than any library of the right filter errs by
 POOR_MODEL = 0.03  # of the light; six times what 0.3 % of flat field and unseen neighbors leave
 BRIGHT_STAR = 300.0  # signal-to-noise ratio from which an ePSF's errors are to be feared
@@ -197,12 +199,13 @@ def _share_of_light(square, noise, share):
         z2 = square / np.maximum(noise + s2 * share, 1e-12)
         return np.sum(weight * (np.minimum(z2, CLIPPED**2) - CLIPPED_MEAN)) / np.sum(weight)
 
-    low, high = 0.0, LARGEST_ERROR**2
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    told = np.sum(np.square(share / (noise + high * share)))
-    return float(np.sqrt(high)) if low > 0 else 0.0, float(np.sqrt(2 / told))
+    least, s2 = NO_ERROR**2, LARGEST_ERROR**2
+    if none := excess(least) <= 0:
+        s2 = least
+    elif excess(s2) < 0:
+        s2 = brentq(excess, least, s2, xtol=0.1 * least, rtol=1e-12)
+    told = np.sum(np.square(share / (noise + s2 * share)))
+    return 0.0 if none else float(np.sqrt(s2)), float(np.sqrt(2 / told))
 
 
 def learned_weights(pixels, residual, level):

@@ -49,10 +49,10 @@ def rim_evidence(shape, orders, x, y, left, weight, variance):
                     normal[axis, k, n] += weight[axis, i] * term[k] * term[n]
     gain = 0.0
     for axis in range(2):
-        root, z = variance * normal[axis], right[axis]
+        root, z = normal[axis], right[axis]
         for k in range(m):
             for n in range(k + 1):
-                value = root[k, n] + (1.0 if n == k else 0.0)
+                value = variance * root[k, n] + (1.0 if n == k else 0.0)
                 for i in range(n):
                     value -= root[k, i] * root[n, i]
                 root[k, n] = np.sqrt(value) if n == k else value / root[n, n]
@@ -75,6 +75,13 @@ def _cost(shape, orders, x, y, left, weight, prior):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def _between(a, b, share, out):
+    """Put a + share (b - a) into out, number by number: assignments of arrays take the compiler seconds."""
+    for k in range(out.size):
+        out[k] = a[k] + share * (b[k] - a[k])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def refine_rim(start, steps, tolerance, trials, orders, x, y, left, weight, prior):
     """Find the ellipse of the largest evidence near a first one, by the simplex of Nelder and Mead.
 
@@ -83,41 +90,36 @@ def refine_rim(start, steps, tolerance, trials, orders, x, y, left, weight, prio
     residuals on a rim, and the gain of one with fewer. Returns the ellipse and its cost.
     """
     n = start.size
-    simplex, cost = np.empty((n + 1, n)), np.empty(n + 1)
+    simplex, cost, order = np.empty((n + 1, n)), np.empty(n + 1), np.empty(n + 1, np.int64)
+    middle, back, trial = np.empty(n), np.empty(n), np.empty(n)
     for k in range(n + 1):
-        simplex[k] = start
-        if k > 0:
-            simplex[k, k - 1] += steps[k - 1]
+        order[k] = k
+        for i in range(n):
+            simplex[k, i] = start[i] + (steps[i] if i == k - 1 else 0.0)
         cost[k] = _cost(simplex[k], orders, x, y, left, weight, prior)
-    for _ in range(trials):
-        order = np.arange(n + 1)
+    for turn in range(trials + 1):
         sort_with(cost, order, n + 1)
-        simplex = simplex[order]
-        if cost[n] - cost[0] <= tolerance:
+        if turn == trials or cost[n] - cost[0] <= tolerance:
             break
-        middle = np.zeros(n)
-        for k in range(n):
-            middle += simplex[k] / n
-        back = 2.0 * middle - simplex[n]
+        best, worst = simplex[order[0]], simplex[order[n]]
+        for i in range(n):
+            middle[i] = 0.0
+            for k in range(n):
+                middle[i] += simplex[order[k], i] / n
+        _between(worst, middle, 2.0, back)
         other = _cost(back, orders, x, y, left, weight, prior)
         if cost[0] <= other < cost[n - 1]:
-            simplex[n], cost[n] = back, other
+            _between(back, back, 0.0, worst)
+            cost[n] = other
             continue
-        if other < cost[0]:
-            trial = 3.0 * middle - 2.0 * simplex[n]  # twice as far
-        elif other < cost[n]:
-            trial = 1.5 * middle - 0.5 * simplex[n]
-        else:
-            trial = 0.5 * (middle + simplex[n])
+        _between(worst, middle, 3.0 if other < cost[0] else 1.5 if other < cost[n] else 0.5, trial)
         tried = _cost(trial, orders, x, y, left, weight, prior)
-        if other < cost[0]:
-            if tried >= other:
-                trial, tried = back, other
-        elif tried > min(other, cost[n]):
-            for k in range(1, n + 1):
-                simplex[k] = 0.5 * (simplex[0] + simplex[k])
-                cost[k] = _cost(simplex[k], orders, x, y, left, weight, prior)
+        if tried <= min(other, cost[n]) or other < cost[0]:
+            far = other < cost[0] and tried >= other  # twice as far is too far
+            _between(back if far else trial, back, 0.0, worst)
+            cost[n] = other if far else tried
             continue
-        simplex[n], cost[n] = trial, tried
-    best = np.argmin(cost)
-    return simplex[best], cost[best]
+        for k in range(1, n + 1):
+            _between(best, simplex[order[k]], 0.5, simplex[order[k]])
+            cost[k] = _cost(simplex[order[k]], orders, x, y, left, weight, prior)
+    return simplex[order[0]], cost[0]

@@ -94,8 +94,8 @@ def fill_rows(place, terms, node, weight, exposure, arm, years, sizes, columns, 
                 k += 1
             if n_drift:
                 c[k], c[k + 1], c[k + 2] = end, end + 1, end + 2
-                v[k], v[k + 1], v[k + 2] = (p, p, q) if axis == 0 else (q, -q, p)
-                v[k : k + 3] *= years[i]
+                u, w = p * years[i], q * years[i]  # a product of arrays takes the compiler seconds
+                v[k], v[k + 1], v[k + 2] = (u, u, w) if axis == 0 else (w, -w, u)
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ def light_variances(weight, light, grid, x, y, flux, half_box, n, out):
     C Jᵀ W L² W J C with the weights W, the light L, the Jacobian J of a star's n parameters (flux, x, y and,
     with four, the sky) and C = (Jᵀ W J)⁻¹; out has shape (stars, 4), NaN where there is no fit.
     """
-    most = 1
+    most = np.int64(1)
     for s in range(half_box.size):
         most = max(most, half_box[s])
     window, psis, taps, mats, vecs = scratch(grid.os, most)

@@ -220,7 +220,7 @@ def end_fit(fit_sky, sky_err, mats, vecs, out):
     covariance(mats[0], mats[1], vecs[1], 4 if fit_sky else 3, sky_err, out)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def fit_one(
     data, weight, coeff, gx, gy, os, x0, y0, sky0, sky_err, half, fit_sky, max_iterations, tolerance,
     max_shift, window, psis, taps, mats, vecs, out,
@@ -266,7 +266,7 @@ def fit_many(
 
     data must be finite everywhere, weight is 1/σ² or 0.
     """
-    most = 1
+    most = np.int64(1)
     for s in range(half_box.size):
         most = max(most, half_box[s])
     window, psis, taps, mats, vecs = scratch(os, most)

@@ -30,7 +30,7 @@ def refine_catalog(
     resid is the image less the sky and all stars' models, and is kept up to date; x, y, flux are overwritten.
     """
     ny, nx = resid.shape
-    most = 1
+    most = np.int64(1)
     for s in range(half_box.size):
         most = max(most, half_box[s])
     out = np.empty(N_OUT)
