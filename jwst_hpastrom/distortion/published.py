@@ -11,7 +11,7 @@ from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
 from jwst_hpastrom.distortion.pixelmap.pixel_map import build_pixel_map
-from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import fit_structure
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     residuals,

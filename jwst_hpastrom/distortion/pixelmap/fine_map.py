@@ -27,11 +27,10 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
     RandomField,
     autocorrelation,
     fit_power,
-    solve_field,
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
-from jwst_hpastrom.distortion.pixelmap.rims import RimsAtPairs
+from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, WideInverse, solve_field
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -151,7 +150,12 @@ class FineResiduals:
         self.evaluate = self.grid.bilinear(*xy)
         self.w = np.concatenate([f.w[k] for f, k in zip(self.frames, self.keep, strict=True)])
         lost = [f.share[k] for f, k in zip(self.frames, self.keep, strict=True)]
-        self.single, self.rims_at = self.w * (1 - np.concatenate(lost)), None
+        self.single, self.near = self.w * (1 - np.concatenate(lost)), None
+        self.weighed = WeighedPairs(
+            self.evaluate, self.w, self.grid.size, list(zip(self.frames, self.keep, strict=True))
+        )
+        n = self.bounds[1]
+        self.weight = (self.evaluate[:n].T @ self.single[:n]).reshape(self.grid.size)
 
     def gather(self, values):
         """Values of the pairs that count, of all filters, from lists of (2, n)."""
@@ -168,16 +172,9 @@ class FineResiduals:
 
     def solve(self, prior, r, **options):
         """Posterior mean of the field and its coordinates, see `solve_field`."""
-        if self.rims_at is None or self.rims_at[0] is not prior.rims:
-            at = RimsAtPairs(prior.rims, self.evaluate) if prior.rims.white else None
-            self.rims_at = prior.rims, at
-        return solve_field(
-            prior, self.evaluate, self.weigh, r, rims=self.rims_at[1], n_all=int(self.bounds[1]), **options
-        )
-
-    def weigh(self, r):
-        """Residuals (2, n) about the stars' own positions times their weights."""
-        return self.w * self.about(r)
+        if self.near is None or self.near.prior is not prior:
+            self.near = WideInverse(prior, self.weight)
+        return solve_field(prior, self.weighed, r, near=self.near, **options)
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return the field as found and as drawn, scale by scale."""

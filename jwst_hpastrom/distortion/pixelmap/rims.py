@@ -13,7 +13,7 @@ from scipy import sparse
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import ACROSS
 
-__all__ = ["Rim", "Rims", "RimsAtPairs", "profile"]
+__all__ = ["Rim", "Rims", "profile"]
 
 #: deviation of each coefficient of the Fourier series, pixels: L23 has displacements up to 0.05
 COEFFICIENT = 0.02
@@ -150,28 +150,3 @@ class Rims:
     def transposed(self, field):
         """The transpose of `total` of `parts` for a field (2, ny, nx)."""
         return self.back @ field.ravel()
-
-
-class RimsAtPairs:
-    """Rims at the pairs alone, of which there are fewer than bins.
-
-    Parameters
-    ----------
-    rims : `Rims`
-    evaluate : sparse matrix, shape (n, ny nx)
-        The field at the pairs.
-    """
-
-    def __init__(self, rims, evaluate):
-        n = rims.matrix.shape[0] // 2
-        both = [evaluate @ rims.matrix[k * n : (k + 1) * n] for k in (0, 1)]
-        self.matrix = sparse.vstack(both, format="csr", dtype=np.float32)
-        self.back = self.matrix.T.tocsr()
-
-    def at(self, z):
-        """Corrections at the pairs, (2, n), for coordinates."""
-        return (self.matrix @ z.real.astype(np.float32)).reshape(2, -1)
-
-    def transposed(self, values):
-        """The transpose of `at` for values (2, n)."""
-        return self.back @ values.astype(np.float32).ravel()
