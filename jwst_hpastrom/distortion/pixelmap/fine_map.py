@@ -10,6 +10,7 @@ Other filters' tables, which are their own, are followed by a spline; their resi
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
@@ -30,7 +31,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
-from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, WideInverse, solve_field
+from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, WideInverse, at_once, solve_field
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -42,8 +43,9 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
-#: the same with rims, without which the residuals are smaller: with the former the other scales died out
-ROUGH_WITH_RIMS = 1e-3
+#: the same of solutions that are led, see `WideInverse`: what is wide is found at once, and no more of the rest
+#: is then known with 1e-3 than else with the former; of the simulations for the errors, which need less
+LED, LED_DRAWN = 2e-4, 5e-4
 #: turns after which rims are looked for: when the waves are known, and when the rims are
 RIM_TURNS = (1, 3)
 #: distance from the amplifiers' borders within which rims are not looked for, pixels: where stars are many
@@ -172,8 +174,6 @@ class FineResiduals:
 
     def solve(self, prior, r, **options):
         """Posterior mean of the field and its coordinates, see `solve_field`."""
-        if self.near is None or self.near.prior is not prior:
-            self.near = WideInverse(prior, self.weight)
         return solve_field(prior, self.weighed, r, near=self.near, **options)
 
     def sample(self, prior, rng, **options):
@@ -202,7 +202,7 @@ class FineResiduals:
             total = total + self.grid.upright(self.unseen.draw(rng, self.grid))
         for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
-            stars, noise = frame.simulate_both(rng)
+            stars, noise = frame.simulateat_once(rng)
             r = stars + noise + np.stack([at @ v.ravel() for v in total])
             found, moved = result.of_errors(r)
             bases.append(_base(found, first=k == 0))
@@ -359,16 +359,21 @@ def build_fine_map(
     shape = solved[0][1].correction.shape
     size = bin_for(sum(len(p) for p, _ in solved), shape, bands)
     data = FineResiduals(solved, Grid(tuple(shape), size, bands, axis), prior=prior)
-    bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
+    bar = tqdm(total=2 * n_turns, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
     for turn in range(n_turns):
-        rough = ROUGH_WITH_RIMS if field.rims.rims else ROUGH
-        found, z = data.solve(field, data.gather(data.raw), tolerance=rough, known=field.known)
-        bar.update()
+        rough = LED if field.rims.rims else ROUGH
+        # led, the former would find waves first, and in them what is the scales' and the rims'
+        data.near = WideInverse(field, data.weight) if field.rims.rims else None
+        solve = partial(data.solve, field, data.gather(data.raw), tolerance=rough, known=field.known)
+        draw = partial(data.sample, field, rng, tolerance=rough)
         if turn == 0:
+            found, z = solve()
             data.reweigh(field, found)
-        drawn = data.sample(field, rng, tolerance=rough)
-        bar.update()
+            drawn = draw()
+        else:
+            (found, z), drawn = at_once(solve, draw)
+        bar.update(2)
         field = field.improved(found, *drawn)
         if turn in RIM_TURNS:
             field, z = field.with_rims(data.rims(field, found)), None
@@ -377,12 +382,11 @@ def build_fine_map(
             [[round(float(v), 4) for v in row] for row in field.typical()],
         )  # fmt: skip
         log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
-    found, _ = data.solve(field, data.gather(data.raw), start=z, known=field.known)
-    bar.update()
-    samples = []
-    for _ in range(n_samples):
-        samples.append(data.sample_all(field, rng, tolerance=2e-3))
-        bar.update()
+    data.near = WideInverse(field, data.weight)
+    (found, _), samples = at_once(
+        partial(data.solve, field, data.gather(data.raw), tolerance=LED, start=z, known=field.known),
+        lambda: [data.sample_all(field, rng, tolerance=LED_DRAWN) for _ in range(n_samples)],
+    )
     bar.close()
     samples, own = zip(*samples, strict=True)
     errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)

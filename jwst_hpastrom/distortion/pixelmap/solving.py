@@ -6,6 +6,7 @@ out, of stars that are no unknowns and weights in the grid's bins, and its inver
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +15,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from jwst_hpastrom.distortion.pixelmap._kernels import normal_image
 
-__all__ = ["WeighedPairs", "WideInverse", "solve_field"]
+__all__ = ["WeighedPairs", "WideInverse", "at_once", "solve_field"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: most steps: five times what solutions take that are not asked for more than single precision has
@@ -22,7 +23,10 @@ MOST_STEPS = 200
 
 
 class WideInverse:
-    """Near inverse of the normal matrix: that of waves, trend and rims; of the scales nothing but the prior's.
+    """Near inverse of the normal matrix: that of waves, trend and rims; else the prior's.
+
+    It is multiplied by the scales' largest eigenvalue, so that what is wide is found first, as without it;
+    frequencies whose own eigenvalue is smaller are left to the steps.
 
     Parameters
     ----------
@@ -36,7 +40,11 @@ class WideInverse:
         density = weight.sum() / np.prod(prior.grid.shape)
         each = (np.mean(v.deviation**2, axis=(2, 3)) * v.lengths[:, None] ** 2 for v in prior.levels)
         self.top = 1.0 + 2 * np.pi * density * max(float(v.max()) for v in each)
-        self.told = [[np.flatnonzero(p * weight.sum() > self.top) for p in kind] for kind in self.waves.power]
+        shares = 0.5 / prior.grid.bands, 0.5  # of all weights, in the square of one function
+        self.told = [
+            [np.flatnonzero(p * weight.sum() * share > self.top) for p in kind]
+            for kind, share in zip(self.waves.power, shares, strict=True)
+        ]
         axes = [self._axis(axis, weight) for axis in (0, 1)]
         sizes = np.cumsum([0] + [len(normal) for normal, _ in axes] + [prior.rims.white])
         whole = np.eye(sizes[-1])
@@ -46,7 +54,7 @@ class WideInverse:
         rims = prior.rims.matrix
         heavy = sparse.diags_array(np.tile(weight.ravel(), 2).astype(np.float32))
         whole[sizes[2] :, sizes[2] :] += (prior.rims.back @ (heavy @ rims)).toarray()
-        self.bounds, self.factor = sizes, cho_factor(whole, lower=True, overwrite_a=True)
+        self.factor = cho_factor(whole, lower=True, overwrite_a=True)[0].astype(np.float32), True
 
     def _axis(self, axis, weight):
         """Products of waves and trend of one axis with each other, and with the rims."""
@@ -107,7 +115,7 @@ class WideInverse:
                 each.append(np.hstack([some.real, some.imag]).ravel())
             each.append(trend[axis][has])
         own = np.concatenate([*each, rims])
-        new = self.top * cho_solve(self.factor, own) - own
+        new = self.top * cho_solve(self.factor, own, check_finite=False) - own
         first, changed, moved = 0, [np.zeros_like(v) for v in spectra], np.zeros_like(trend)
         for axis in (0, 1):
             for kind in (0, 1):
@@ -194,6 +202,14 @@ class WeighedPairs:
         return [np.ascontiguousarray(v.T).reshape(2, *self.size) for v in out]
 
 
+def at_once(one, other):
+    """Results of two tasks that run at the same time."""
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(one)
+        second = other()
+        return waiting.result(), second
+
+
 def _dot(a, b):
     return np.vdot(a, b).real
 
@@ -242,21 +258,15 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
     if start is not None:
         left, z = left - normal(start - z), start.copy()
     near = near or np.copy
-    p = near(left)
-    old, size = _dot(left, p), _dot(left, left)
-    for steps in range(MOST_STEPS):
-        if not size > tolerance**2 * first:
-            break
-        a = normal(p)
-        step = old / _dot(p, a)
-        z += step * p
-        left -= step * a
-        size = _dot(left, left)
-        if not size > tolerance**2 * first:
-            break
+    p, old, count = 0.0, 1.0, 0
+    while count < MOST_STEPS and _dot(left, left) > tolerance**2 * first:
         d = near(left)
         new = _dot(left, d)
         p = d + np.float32(new / old) * p
-        old = new
-    log.debug("%d steps", steps)
+        a, old = normal(p), new
+        step = old / _dot(p, a)
+        z += step * p
+        left -= step * a
+        count += 1
+    log.info("%d steps", count)
     return prior.parts(z), z
