@@ -9,9 +9,8 @@ from scipy.ndimage import map_coordinates
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structure
 from jwst_hpastrom.distortion.pixelmap.pixel_map import build_pixel_map
-from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     residuals,

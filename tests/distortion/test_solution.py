@@ -8,8 +8,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import solve_distortion
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
-from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structure
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
 from jwst_hpastrom.distortion.published import simulated_errors
 from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial

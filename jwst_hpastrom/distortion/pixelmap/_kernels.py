@@ -105,3 +105,53 @@ def map_rows(
                     err[y - y0, x, 0] = 1.2533 * s1 / np.sqrt(n1)
                     err[y - y0, x, 1] = 1.2533 * s2 / np.sqrt(n2)
                     count[y - y0, x] = min(n1, n2)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def normal_image(
+    bounds, index, corner, weight, basis, exposure, back, matrices, inverses, nx, image, given, out
+):
+    """Add the weighed residuals about the stars' own positions, of residuals and an image's, to bins.
+
+    Pairs are sorted by star (``bounds``); ``index`` is the first of the four bins that ``corner`` (n, 4)
+    interpolates from, ``image`` and ``out`` (ny nx, 2) have rows of ``nx`` bins, ``given`` (n, 2), or none at
+    all, is what the image's values are added to. Else as of `without_stars` of the joint solution.
+    """
+    k = basis.shape[1]
+    side, own = np.empty((2, k)), np.empty((2, k))
+    most = np.int64(0)
+    for s in range(bounds.size - 1):
+        most = max(most, bounds[s + 1] - bounds[s])
+    r = np.empty((most, 2))
+    for s in range(bounds.size - 1):
+        first = bounds[s]
+        side[:] = 0.0
+        for t in range(first, bounds[s + 1]):
+            m, j = inverses[exposure[t]], index[t]
+            for a in range(2):
+                value = given[t, a] if given.shape[0] > 0 else 0.0
+                value += corner[t, 0] * image[j, a] + corner[t, 1] * image[j + 1, a]
+                r[t - first, a] = (
+                    value + corner[t, 2] * image[j + nx, a] + corner[t, 3] * image[j + nx + 1, a]
+                )
+            for a in range(2):
+                v = weight[t] * (m[a, 0] * r[t - first, 0] + m[a, 1] * r[t - first, 1])
+                for q in range(k):
+                    side[a, q] += v * basis[t, q]
+        for a in range(2):
+            for q in range(k):
+                own[a, q] = 0.0
+                for p in range(k):
+                    own[a, q] += back[s, q, p] * side[a, p]
+        for t in range(first, bounds[s + 1]):
+            m, j = matrices[exposure[t]], index[t]
+            x, y = 0.0, 0.0
+            for q in range(k):
+                x += own[0, q] * basis[t, q]
+                y += own[1, q] * basis[t, q]
+            for a in range(2):
+                v = weight[t] * (r[t - first, a] - m[a, 0] * x - m[a, 1] * y)
+                out[j, a] += corner[t, 0] * v
+                out[j + 1, a] += corner[t, 1] * v
+                out[j + nx, a] += corner[t, 2] * v
+                out[j + nx + 1, a] += corner[t, 3] * v

@@ -10,6 +10,7 @@ Other filters' tables, which are their own, are followed by a spline; their resi
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
@@ -27,11 +28,10 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
     RandomField,
     autocorrelation,
     fit_power,
-    solve_field,
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
-from jwst_hpastrom.distortion.pixelmap.rims import RimsAtPairs
+from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, WideInverse, at_once, solve_field
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -151,7 +151,12 @@ class FineResiduals:
         self.evaluate = self.grid.bilinear(*xy)
         self.w = np.concatenate([f.w[k] for f, k in zip(self.frames, self.keep, strict=True)])
         lost = [f.share[k] for f, k in zip(self.frames, self.keep, strict=True)]
-        self.single, self.rims_at = self.w * (1 - np.concatenate(lost)), None
+        self.single, self.near = self.w * (1 - np.concatenate(lost)), None
+        self.weighed = WeighedPairs(
+            self.evaluate, self.w, self.grid.size, list(zip(self.frames, self.keep, strict=True))
+        )
+        n = self.bounds[1]
+        self.weight = (self.evaluate[:n].T @ self.single[:n]).reshape(self.grid.size)
 
     def gather(self, values):
         """Values of the pairs that count, of all filters, from lists of (2, n)."""
@@ -168,16 +173,7 @@ class FineResiduals:
 
     def solve(self, prior, r, **options):
         """Posterior mean of the field and its coordinates, see `solve_field`."""
-        if self.rims_at is None or self.rims_at[0] is not prior.rims:
-            at = RimsAtPairs(prior.rims, self.evaluate) if prior.rims.white else None
-            self.rims_at = prior.rims, at
-        return solve_field(
-            prior, self.evaluate, self.weigh, r, rims=self.rims_at[1], n_all=int(self.bounds[1]), **options
-        )
-
-    def weigh(self, r):
-        """Residuals (2, n) about the stars' own positions times their weights."""
-        return self.w * self.about(r)
+        return solve_field(prior, self.weighed, r, near=self.near, **options)
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return the field as found and as drawn, scale by scale."""
@@ -205,7 +201,7 @@ class FineResiduals:
             total = total + self.grid.upright(self.unseen.draw(rng, self.grid))
         for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
-            stars, noise = frame.simulate_both(rng)
+            stars, noise = frame.simulateat_once(rng)
             r = stars + noise + np.stack([at @ v.ravel() for v in total])
             found, moved = result.of_errors(r)
             bases.append(_base(found, first=k == 0))
@@ -362,16 +358,21 @@ def build_fine_map(
     shape = solved[0][1].correction.shape
     size = bin_for(sum(len(p) for p, _ in solved), shape, bands)
     data = FineResiduals(solved, Grid(tuple(shape), size, bands, axis), prior=prior)
-    bar = tqdm(total=2 * n_turns + 1 + n_samples, desc="fine structure", disable=None if progress else True)
+    bar = tqdm(total=2 * n_turns, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
     for turn in range(n_turns):
         rough = ROUGH_WITH_RIMS if field.rims.rims else ROUGH
-        found, z = data.solve(field, data.gather(data.raw), tolerance=rough, known=field.known)
-        bar.update()
+        # led, the former would find waves first, and in them what is the scales' and the rims'
+        data.near = WideInverse(field, data.weight) if field.rims.rims else None
+        solve = partial(data.solve, field, data.gather(data.raw), tolerance=rough, known=field.known)
+        draw = partial(data.sample, field, rng, tolerance=rough)
         if turn == 0:
+            found, z = solve()
             data.reweigh(field, found)
-        drawn = data.sample(field, rng, tolerance=rough)
-        bar.update()
+            drawn = draw()
+        else:
+            (found, z), drawn = at_once(solve, draw)
+        bar.update(2)
         field = field.improved(found, *drawn)
         if turn in RIM_TURNS:
             field, z = field.with_rims(data.rims(field, found)), None
@@ -380,12 +381,11 @@ def build_fine_map(
             [[round(float(v), 4) for v in row] for row in field.typical()],
         )  # fmt: skip
         log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
-    found, _ = data.solve(field, data.gather(data.raw), start=z, known=field.known)
-    bar.update()
-    samples = []
-    for _ in range(n_samples):
-        samples.append(data.sample_all(field, rng, tolerance=2e-3))
-        bar.update()
+    data.near = WideInverse(field, data.weight)
+    (found, _), samples = at_once(
+        partial(data.solve, field, data.gather(data.raw), start=z, known=field.known),
+        lambda: [data.sample_all(field, rng, tolerance=2e-3) for _ in range(n_samples)],
+    )
     bar.close()
     samples, own = zip(*samples, strict=True)
     errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)

@@ -3,10 +3,10 @@
 The field is a sum over a few scales, each stationary but for a slowly varying amplitude and independent from
 amplifier to amplifier, of rows and columns (`Waves`), and of what the polynomial is off by (`Trend`). With
 z white noise f = L z, of scales L = Σ U A F⁻¹ S F, where U interpolates from larger bins; the stars are
-eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients.
+eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is solved by conjugate gradients
+(`solving`).
 """
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from jwst_hpastrom.distortion.pixelmap.grid import Grid
 from jwst_hpastrom.distortion.pixelmap.rims import Rims
 from jwst_hpastrom.distortion.pixelmap.waves import Trend, Waves
 
-__all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_power", "solve_field"]
+__all__ = ["SCALES", "Grid", "Level", "RandomField", "autocorrelation", "fit_power"]
 
 #: scales of each level, pixels: the covariance of each is a Gaussian of this standard deviation. From the
 #: finest that stars are dense enough to show to what a polynomial of fifth degree follows
@@ -216,12 +216,6 @@ class RandomField:
         """The same prior with other rims."""
         return RandomField(self.grid, [v.deviation for v in self.levels], self.waves, Rims(self.grid, rims))
 
-    def without_rims(self):
-        """The same prior without them."""
-        out = copy(self)
-        out.rims, out.bounds = Rims(self.grid), np.append(self.bounds[:-1], self.bounds[-2])
-        return out
-
     def transposed(self, field, short=None):
         """The transpose of `total` of `parts`; ``short`` is a field of which the short scales only count."""
         out = []
@@ -311,88 +305,3 @@ def fit_power(distance, product, weight, *, least=LEAST):
     is_short = np.concatenate([np.arange(len(v)) < n for v, n in zip(SCALES, SHORT, strict=True)])
     total = np.where(is_short, power[is_short].sum(), power[~is_short].sum())
     return np.maximum(power, least * np.maximum(total, 1e-8))
-
-
-def _dot(a, b):
-    return np.vdot(a, b).real
-
-
-def solve_field(
-    prior, evaluate, weigh, r, *, rims=None, n_all=None, tolerance=1e-3, max_iterations=200, start=None,
-    known=None,
-):  # fmt: skip
-    """Return the posterior mean of the field.
-
-    The unknowns are the spectrum of the white noise, which has its products: each step needs one
-    transformation either way.
-
-    Parameters
-    ----------
-    prior : `RandomField`
-    evaluate : sparse matrix, shape (n, ny nx)
-        The field at the pairs.
-    weigh : callable
-        W': residuals (2, n) -> (2, n), the stars eliminated.
-    r : ndarray, shape (2, n)
-        Residuals.
-    rims : `~jwst_hpastrom.distortion.pixelmap.rims.RimsAtPairs`, optional
-        The prior's, where it has any: shorter steps.
-    n_all : int, optional
-        Pairs, the first ones, that have all scales; those after them have the short ones only.
-    tolerance : float
-        Of the residual of the normal equations, relative to that with what is known.
-    max_iterations : int
-    start : ndarray, optional
-        Coordinates to begin with, those of a solution with much the same prior and residuals.
-    known : ndarray, optional
-        Coordinates of what is known beforehand: a part so large that it would say when the rest is found.
-
-    Returns
-    -------
-    parts : list of ndarray
-        By level and scale, see `RandomField.parts`.
-    z : ndarray
-        Its coordinates.
-    """
-    n_all = r.shape[1] if n_all is None else n_all
-    groups = [evaluate[:n_all], evaluate[n_all:]][: 1 if n_all == r.shape[1] else 2]
-    backs = [e.T.tocsr() for e in groups]
-    field = prior if rims is None else prior.without_rims()
-    own = int(field.bounds[-1])
-
-    def down(values):
-        each = np.split(values.astype(np.float32), [n_all], axis=1)
-        images = [
-            np.stack([(b @ v).reshape(prior.grid.size) for v in two])
-            for b, two in zip(backs, each, strict=False)
-        ]
-        out = field.transposed(*images)
-        return out if rims is None else np.concatenate([out, rims.transposed(values)])
-
-    def normal(z):
-        parts = field.parts(z[:own])
-        fields = [field.total(parts, short=k > 0) for k in range(len(groups))]
-        at = [np.stack([e @ v.ravel() for v in f]) for e, f in zip(groups, fields, strict=True)]
-        at = np.concatenate(at, axis=1)
-        return z + down(weigh(at if rims is None else at + rims.at(z[own:])))
-
-    left = down(weigh(r))
-    z = np.zeros_like(left)
-    if known is not None:
-        z = known.astype(left.dtype)
-        left -= normal(z)
-    first = _dot(left, left)
-    if start is not None:
-        left, z = left - normal(start - z), start.copy()
-    p, old = left.copy(), _dot(left, left)
-    for _ in range(max_iterations):
-        if not old > tolerance**2 * first:
-            break
-        a = normal(p)
-        step = old / _dot(p, a)
-        z += step * p
-        left -= step * a
-        new = _dot(left, left)
-        p = left + np.float32(new / old) * p
-        old = new
-    return prior.parts(z), z

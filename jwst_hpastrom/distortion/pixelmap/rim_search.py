@@ -8,7 +8,6 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter, uniform_filter
 
@@ -80,7 +79,7 @@ class _Search:
         self.least = least_gain(shape)
         self.diagonal = weights.diagonal
         self.circles = _Circles(x, y, self.diagonal, shape)
-        self.target, self.rims, self.terms, self.parts = self.weigh(r), [], [], []
+        self.target, self.rims, self.terms = self.weigh(r), [], []
         self.normal, self.right = np.zeros((0, 0)), np.zeros(0)
         for rim in rims:
             self.add(rim.shape, rim.orders)
@@ -102,12 +101,10 @@ class _Search:
         values = profile(shape, self.x[near], self.y[near], orders)
         self.rims.append(rim)
         self.terms.append((near, values))
-        whole = sparse.coo_array((values.ravel(), (np.repeat(near, values.shape[1]),
-                                  np.tile(np.arange(values.shape[1]), near.size))),
-                                 (self.x.size, values.shape[1]))  # fmt: skip
-        own = self.weights.parts(sparse.block_diag([whole, whole], format="csr"))
-        self.parts.append(own[:3])
-        columns = np.concatenate([self.weights.product(p, own) for p in self.parts])
+        own = np.zeros((2, self.x.size, 2, values.shape[1]))
+        own[0, near, 0] = own[1, near, 1] = values
+        image = (self.weights @ own.reshape(2 * self.x.size, -1)).reshape(2, self.x.size, -1)
+        columns = np.concatenate([(v.T @ image[:, k]).reshape(-1, image.shape[2]) for k, v in self.terms])
         old = len(self.right)
         self.normal = np.block([[self.normal, columns[:old]], [columns[:old].T, columns[old:]]])
         self.right = np.append(self.right, (self.target[:, near] @ values).ravel())
@@ -117,7 +114,7 @@ class _Search:
         of = np.arange(*self.unknowns[k : k + 2])
         self.normal = np.delete(np.delete(self.normal, of, 0), of, 1)
         self.right = np.delete(self.right, of)
-        del self.rims[k], self.terms[k], self.parts[k]
+        del self.rims[k], self.terms[k]
 
     def solve(self):
         """Find the coefficients of all rims together."""

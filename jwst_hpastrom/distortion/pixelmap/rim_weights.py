@@ -126,18 +126,3 @@ class EliminatingWeights:
         if self.inner is None:
             return out
         return self._about_stars(r - self._of_terms(self.inner @ self._in_terms(out)))
-
-    def parts(self, columns):
-        """What `product` needs of a few sparse columns (2 n, m); the last two of its second ones alone."""
-        weighed = sparse.diags_array(self.weights) @ columns
-        added, taken, wide = self.gather @ columns, self.spread.T @ weighed, None
-        if self.inner is not None:
-            image = (self.back @ weighed - self.of_stars @ added).toarray()
-            split = zip(self.terms, self.bounds, self.bounds[1:], strict=False)
-            wide = np.concatenate([v.T @ image[a:b] for v, a, b in split])
-        return columns.T.tocsr(), taken.T.tocsr(), wide, weighed.toarray(), added.toarray()
-
-    def product(self, one, other):
-        """Columns times weights times other columns, (m, k); both as `parts`."""
-        out = one[0] @ other[3] - one[1] @ other[4]
-        return out if self.inner is None else out - one[2].T @ (self.inner @ other[2])

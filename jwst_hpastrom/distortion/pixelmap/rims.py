@@ -13,10 +13,12 @@ from scipy import sparse
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import ACROSS
 
-__all__ = ["Rim", "Rims", "RimsAtPairs", "profile"]
+__all__ = ["Rim", "Rims", "profile"]
 
 #: deviation of each coefficient of the Fourier series, pixels: L23 has displacements up to 0.05
 COEFFICIENT = 0.02
+#: widths of the profile beyond which a rim of the largest displacements is below 1e-6 pixel
+NEAR = 5.0
 #: deviations within which an ellipse's own numbers are left free in the field's solution: middle (pixels),
 #: logarithms of size and shape, angle (rad), logarithm of the width. What the residuals tell is better
 FREE = (6.0, 6.0, 0.08, 0.08, 0.2, 0.2)
@@ -39,18 +41,23 @@ def profile(shape, x, y, orders):
     ndarray, shape (n, m)
         One column for order 0, two for each other.
     """
-    x0, y0, size, oval, angle, width = shape
-    c, s = np.cos(angle), np.sin(angle)
-    u = ((x - x0) * c + (y - y0) * s) / np.exp(size + oval)
-    v = ((y - y0) * c - (x - x0) * s) / np.exp(size - oval)
+    u, v = _in_axes(shape, x, y)
     r = np.hypot(u, v) + 1e-9
-    rim = np.exp(-0.5 * ((r - 1) / np.exp(width)) ** 2)
+    rim = np.exp(-0.5 * ((r - 1) / np.exp(shape[5])) ** 2)
     turn = (u + 1j * v) / r
     columns = []
     for k in orders:
         term = rim * turn**k
         columns += [term.real, term.imag][: 2 if k else 1]
     return np.stack(columns, -1)
+
+
+def _in_axes(shape, x, y):
+    """Places along the axes of an ellipse, in units of these."""
+    x0, y0, size, oval, angle, _ = shape
+    c, s = np.cos(angle), np.sin(angle)
+    u = ((x - x0) * c + (y - y0) * s) / np.exp(size + oval)
+    return u, ((y - y0) * c - (x - x0) * s) / np.exp(size - oval)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class Rim:
 
     def near(self, x, y):
         """Which places may be on the rim."""
-        return np.maximum(np.abs(x - self.shape[0]), np.abs(y - self.shape[1])) < self.reach
+        u, v = _in_axes(self.shape, x, y)
+        return np.abs(np.hypot(u, v) - 1) < NEAR * np.exp(self.shape[5])
 
     def at(self, x, y):
         """Correction at raw pixels, shape (2, n)."""
@@ -150,28 +158,3 @@ class Rims:
     def transposed(self, field):
         """The transpose of `total` of `parts` for a field (2, ny, nx)."""
         return self.back @ field.ravel()
-
-
-class RimsAtPairs:
-    """Rims at the pairs alone, of which there are fewer than bins.
-
-    Parameters
-    ----------
-    rims : `Rims`
-    evaluate : sparse matrix, shape (n, ny nx)
-        The field at the pairs.
-    """
-
-    def __init__(self, rims, evaluate):
-        n = rims.matrix.shape[0] // 2
-        both = [evaluate @ rims.matrix[k * n : (k + 1) * n] for k in (0, 1)]
-        self.matrix = sparse.vstack(both, format="csr", dtype=np.float32)
-        self.back = self.matrix.T.tocsr()
-
-    def at(self, z):
-        """Corrections at the pairs, (2, n), for coordinates."""
-        return (self.matrix @ z.real.astype(np.float32)).reshape(2, -1)
-
-    def transposed(self, values):
-        """The transpose of `at` for values (2, n)."""
-        return self.back @ values.astype(np.float32).ravel()

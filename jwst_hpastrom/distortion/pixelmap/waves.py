@@ -146,11 +146,13 @@ class Waves:
 
     def parts(self, z):
         """The functions of white noise over twice the detector, along (2, bands, m) and across (2, 1, m)."""
+        pieces = zip(self._roots, self.split(z), self._sizes, strict=True)
+        return [irfft(root * rfft(piece), n).astype(np.float32) for root, piece, n in pieces]
+
+    def split(self, z):
+        """White noise of the functions along and across, each of its shape."""
         pieces = np.split(z, [int(np.prod(self._shapes[0]))])
-        return [
-            irfft(root * rfft(piece.reshape(shape)), n).astype(np.float32)
-            for root, piece, shape, n in zip(self._roots, pieces, self._shapes, self._sizes, strict=True)
-        ]
+        return [piece.reshape(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     def columns(self, axis, x, y):
         """The stronger frequencies of one axis at raw pixels (n,), times their deviations, as a product.

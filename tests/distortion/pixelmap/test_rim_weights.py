@@ -44,15 +44,6 @@ def test_elimination_where_weights_mix_the_axes(wide):
     np.testing.assert_allclose(weights @ r[:, 0], expected @ r[:, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize("wide", [False, True])
-def test_products_of_columns(wide):
-    rng = np.random.default_rng(2)
-    weights, expected = turned(rng, wide)
-    one, other = (sparse.random_array((2 * N, k), density=0.2, rng=rng, format="csr") for k in (4, 2))
-    found = weights.product(weights.parts(one), weights.parts(other))
-    np.testing.assert_allclose(found, one.T @ expected @ other.toarray(), atol=1e-5)
-
-
 def test_the_diagonal_is_without_the_stars():
     weights, expected = turned(np.random.default_rng(3), wide=False)
     np.testing.assert_allclose(weights.diagonal.ravel(), np.diag(expected), rtol=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
-from jwst_hpastrom.distortion.pixelmap.structure import fit_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import fit_structure
 
 DISTANCE = np.arange(8.0, 29.0, 4.0)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.distortion.pixelmap.random_field import SCALES, WAVY, Grid, RandomField, solve_field
+from jwst_hpastrom.distortion.pixelmap.random_field import SCALES, WAVY, Grid, RandomField
+from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, solve_field
 from jwst_hpastrom.distortion.pixelmap.waves import GROWTH, Trend, Waves
 
 ERROR = 0.01
@@ -18,12 +19,12 @@ def solved(signal, turns=3, n=1500):
     r = signal(x, y) + rng.normal(0, ERROR, (2, n))
     prior = RandomField.stationary(grid, np.full((2, 4), 4e-5) / (1 + 2 * WAVY))
     for _ in range(turns):
-        found, _ = solve_field(prior, evaluate, lambda v: w * v, r)
+        found, _ = solve_field(prior, WeighedPairs(evaluate, w, grid.size), r)
         drawn = prior.parts(prior.noise(rng))
         at = np.stack([evaluate @ v.ravel() for v in prior.total(drawn)])
-        again, _ = solve_field(prior, evaluate, lambda v: w * v, at + rng.normal(0, ERROR, (2, n)))
+        again, _ = solve_field(prior, WeighedPairs(evaluate, w, grid.size), at + rng.normal(0, ERROR, (2, n)))
         prior = prior.improved(found, again, drawn)
-    return prior, solve_field(prior, evaluate, lambda v: w * v, r)[0]
+    return prior, solve_field(prior, WeighedPairs(evaluate, w, grid.size), r)[0]
 
 
 def test_a_wave_along_the_bands_is_told_from_what_has_no_direction():
@@ -67,7 +68,9 @@ def test_a_trend_is_found():
 
     none = RandomField.stationary(grid, np.full((2, 4), 1e-12))
     r = signal(x, y) + rng.normal(0, error, (2, x.size))
-    left = none.total(solve_field(none, evaluate, lambda v: w * v, r)[0]) - signal(*np.meshgrid(AT, AT))
+    left = none.total(solve_field(none, WeighedPairs(evaluate, w, grid.size), r)[0]) - signal(
+        *np.meshgrid(AT, AT)
+    )
     assert (left.std((1, 2)) < 0.0005).all()  # of 0.0016 and 0.0009
 
 
