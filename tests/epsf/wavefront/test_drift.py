@@ -172,9 +172,7 @@ def test_eight_stars_are_enough():
     rng = np.random.default_rng(14)
     x, y, flux = (p[::10][:8] for p in stars(rng))
     base, image = sampled(BASE), exposure(sampled(BASE + 2 * DRIFT), x, y, 1000 + flux, rng)
-    scatter = [
-        np.std(pulls(measure_stars(image, base, follow_wavefront=f), x, y)[0]) for f in (False, True)
-    ]
+    scatter = [np.std(pulls(measure_stars(image, base, follow_wavefront=f), x, y)[0]) for f in (False, True)]
     assert scatter[1] < 0.4 * scatter[0]
 
 
