@@ -22,6 +22,7 @@ from jwst_hpastrom.epsf.exchange.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import Job, make_room
 from jwst_hpastrom.epsf.stamps.frames import open_frame
+from jwst_hpastrom.epsf.wavefront import warn_of_another_filter
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import Mapping
 from jwst_hpastrom.storage import Store
@@ -172,6 +173,8 @@ def build_library(
     frames, hot = _open(job, images, to_plane, config, store)
     run = checkpoint.load() if checkpoint else None
     if run is None:
+        if start is not None:
+            warn_of_another_filter(start, made_for or start.meta)
         run = begin(job, frames, to_plane, correction, start, config, store)
     else:
         log.info("%d iterations are done", run.it)

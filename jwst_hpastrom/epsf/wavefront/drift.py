@@ -21,7 +21,7 @@ __all__ = ["Drift", "drift_of", "field_equations", "follow", "most_likely", "sol
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 REACH = 2  # pixels: half the box around a star that tells
-LEAST_STARS = 20
+LEAST_STARS = 5  # their pixels are ten times as many as modes, and halves of them are asked
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
 AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's standard deviations tried
 BLURS = 0.1, 0.003, 0.02  # a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges)

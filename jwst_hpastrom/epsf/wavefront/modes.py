@@ -16,9 +16,9 @@ from jwst_hpastrom.epsf.resampling import spline_coefficients
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import COUPLING, DIFFUSION, Wavefront, retrieve
 from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.instrument import filter_of, nominal_scale
+from jwst_hpastrom.instrument import INSTRUMENTS, filter_of, nominal_scale
 
-__all__ = ["LINEAR", "Modes", "modes_of"]
+__all__ = ["LINEAR", "Modes", "modes_of", "warn_of_another_filter"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -28,6 +28,11 @@ FARTHEST = 60.0  # nm RMS: JWST's mirrors are aligned anew before they are as fa
 SMALL_PHASE = 1 / 3  # rad RMS: beyond, the change of the ePSF is no longer a small one
 WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
 BLUR = slice(3 + MODES, 5 + MODES)
+SUSPECT = 0.02  # of the light: right filters leave 1.2 % at most where the model knows the optics
+LIKER = (
+    0.5  # misfit of a likelier filter in units of the own one's: 0.04-0.4 of wrong ones, 1.6 or more of right
+)
+NEAR = 2.0  # ratio of the wavelengths of filters that are tried
 CACHED = "_wavefront_modes"  # name under which a library keeps them
 
 
@@ -200,6 +205,50 @@ def _modes_of(library):
     optics = replace(found.optics, half_width=library.half_width)
     x, y = (np.unique(p[[0, -1]]) for p in (library.x, library.y))
     return Modes(found, optics, x, y)
+
+
+def warn_of_another_filter(library, made_for):
+    """Warn where a given library is one of another filter, as the width of its diffraction pattern tells.
+
+    No wavefront makes up for a wrong wavelength: the model of the right filter's optics comes nearest, even
+    where it knows the optics badly. Returns that filter, or None.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    made_for : dict
+        Instrument, detector and filter of the exposures, as in a library's metadata.
+    """
+    band, pixel = str(made_for.get("filter")), nominal_scale(made_for)
+    known = INSTRUMENTS.get(str(made_for.get("instrument")))
+    rows = known.filters if known else {}
+    if band not in rows or not rows[band].wavelength or not pixel:
+        return None
+    x, y = library.x.mean(), library.y.mean()
+    middle = replace(library, data=library.at(x, y)[None], x=[x], y=[y], borrowed=None)
+
+    def misfit(row):
+        return retrieve(middle, row.wavelength, row.width, pixel).misfit
+
+    own = rows[band]
+    off = misfit(own)
+    if off < SUSPECT:
+        return None
+    near = {
+        name: misfit(row)
+        for name, row in rows.items()
+        if row.wavelength and 1 / NEAR < row.wavelength / own.wavelength < NEAR and name != band
+    }
+    likely = min(near, key=near.get, default=None)
+    if likely is None or near[likely] > LIKER * off:
+        return None
+    log.warning(
+        "the given ePSF looks like one of %s, not of %s: models of their optics differ from it by %.1f and "
+        "%.1f %% of its light. Positions and fluxes will be wrong: give one of %s, or build without it",
+        likely, band, 100 * near[likely], 100 * off, band,
+    )  # fmt: skip
+    return likely
 
 
 def _hats(nodes, at):
