@@ -36,7 +36,7 @@ from jwst_hpastrom.frame.transforms.registration import choose_plane, first_tran
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import facing, tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, check_no_list_twice
-from jwst_hpastrom.instrument import INSTRUMENTS
+from jwst_hpastrom.instrument import INSTRUMENTS, WCS_ERROR
 from jwst_hpastrom.storage import Store
 from jwst_hpastrom.tables import as_inputs
 
@@ -46,9 +46,6 @@ log = logging.getLogger("stpipe.hpastrom.frame")
 
 #: bytes of memory for each measurement that the work takes at most, beside the columns that are stored
 WORK = 250.0
-#: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
-#: "relative astrometric accuracy within the detector"); taken for the other imagers as well
-WCS_ERROR = 3.0
 
 
 @dataclass(frozen=True, eq=False)
