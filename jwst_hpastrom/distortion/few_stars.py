@@ -28,7 +28,7 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 
 #: reference stars below which nothing is refined: a similarity takes two
 LEAST = 4
-#: times that exposures' own parameters and stars' means, of which each has some of the others, are taken out
+#: times that exposures' own parameters, stars' means and terms, which are not orthogonal, are found in turn
 ROUNDS = 3
 #: nodes along a side of the detector that the errors are stated on: four for each wave of a fifth degree
 NODES = 17
@@ -205,15 +205,6 @@ class _Problem:
         self.variance = np.bincount(star, own) / count + np.bincount(star, measured) / count**2
         self.degree = degree
         columns = self.columns(pairs.x, pairs.y)
-        data = np.stack(residuals(pairs, base, transforms))
-        weight = 1 / np.sqrt(measured + np.median(measured))
-        for _ in range(ROUNDS):  # what exposures of some of the stars err against those of others
-            rest = data - _means(data, star)[:, star]
-            for k in pairs.by_exposure:
-                of, w = columns[:, k, :4], weight[k, None]
-                own = np.linalg.lstsq((of * w).reshape(-1, 4), (rest[:, k] * w[:, 0]).ravel(), rcond=None)[0]
-                data[:, k] -= of @ own
-        self.data = _means(data, star)
         self.free, self.terms = np.split(_means(columns, star), [4], axis=2)
         y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in base.shape), indexing="ij")
         # six parameters are free, as of all corrections
@@ -226,6 +217,15 @@ class _Problem:
         if base.uncertainty is not None:
             self.least = float(np.sqrt(np.mean(base.uncertainty.variance))) / documented
         self.keep = np.ones(stars.size, bool)
+        data, weight = (
+            np.stack(residuals(pairs, base, transforms)),
+            1 / np.sqrt(measured + np.median(measured)),
+        )
+        found = np.zeros(n_terms(degree))
+        for _ in range(ROUNDS):
+            own = _of_exposures(data - columns[:, :, 4:] @ found, columns[:, :, :4], star, pairs, weight)
+            self.data = _means(data - own, star)
+            found = self.fit(degree).coefficients
         while self._without_the_worst():
             pass
 
@@ -274,6 +274,19 @@ class _Problem:
         for m, (i, j) in enumerate(polynomial_terms(self.degree, 2)):
             a[first[i, j]], b[first[i, j]] = FALL / (i + j) * found[2 + 2 * m : 4 + 2 * m]
         return self.degree, a, b, self.center, self.half
+
+
+def _of_exposures(rest, columns, star, pairs, weight):
+    """What each exposure's own four parameters make of its stars against their means over all exposures."""
+    out = np.zeros(rest.shape)
+    for _ in range(ROUNDS):  # stars' means and exposures, of which each has some of the others, in turn
+        left = rest - out
+        left -= _means(left, star)[:, star]
+        for k in pairs.by_exposure:
+            of, w = columns[:, k], weight[k]
+            own = np.linalg.lstsq((of * w[:, None]).reshape(-1, 4), (left[:, k] * w).ravel(), rcond=None)[0]
+            out[:, k] += of @ own
+    return out
 
 
 def _means(values, star):

@@ -157,4 +157,6 @@ def mean_of_fits(fits):
         sum(w * getattr(f, name) for w, f in zip(weights, fits, strict=True))
         for name in ("structure", "held_out", "misfit")
     )
-    return Shrunk(mean, covariance, structure, held, misfit, float(logsumexp(evidence))), weights
+    return Shrunk(
+        mean, covariance, structure, held, misfit, float(logsumexp(evidence) - np.log(len(fits)))
+    ), weights
