@@ -176,7 +176,7 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
         trials[name].unit = "pix"
     trials.meta["rms_of_mean"] = rms[-1]
     variance = problem.variances(found.covariance) + found.structure
-    correction = _with_terms(base, *problem.polynomial(found.coefficients)) if max_degree else base
+    correction = _with_terms(base, *problem.polynomial(found.coefficients[4:])) if max_degree else base
     correction = replace(correction, uncertainty=_error_model(variance, base.shape, pairs.metas))
     error = float(np.sqrt(np.mean(variance)))
     return RefinedDistortion(
@@ -207,11 +207,11 @@ class _Problem:
         columns = self.columns(pairs.x, pairs.y)
         self.free, self.terms = np.split(_means(columns, star), [4], axis=2)
         y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in base.shape), indexing="ij")
-        # six parameters are free, as of all corrections
-        nodes = self.columns(x.ravel(), y.ravel())[:, :, 4:]
+        nodes = self.columns(x.ravel(), y.ravel())
+        self.nodes = nodes - nodes.mean(axis=1, keepdims=True)  # the frame's place is that of its tie
         line = np.linalg.qr(np.stack([np.ones(x.size), x.ravel(), y.ravel()], 1))[0]
-        self.nodes = nodes - line @ (line.T @ nodes)
-        unit = np.sqrt(0.5 * np.mean(np.sum(self.nodes**2, axis=(0, 2))))
+        unit = nodes[:, :, 4:] - line @ (line.T @ nodes[:, :, 4:])
+        unit = np.sqrt(0.5 * np.mean(np.sum(unit**2, axis=(0, 2))))
         documented = WCS_ERROR / (1e3 * pairs.pixel_scale)
         self.size, self.least = documented / unit, 1.0
         if base.uncertainty is not None:
@@ -225,7 +225,7 @@ class _Problem:
         for _ in range(ROUNDS):
             own = _of_exposures(data - columns[:, :, 4:] @ found, columns[:, :, :4], star, pairs, weight)
             self.data = _means(data - own, star)
-            found = self.fit(degree).coefficients
+            found = self.fit(degree).coefficients[4:]
         while self._without_the_worst():
             pass
 
@@ -261,7 +261,7 @@ class _Problem:
         return True
 
     def variances(self, covariance):
-        """Variances of the terms' sum on the nodes, (2, NODES, NODES)."""
+        """Variances of the parameters' and terms' sum on the nodes, (2, NODES, NODES)."""
         return np.einsum("anj,jk,ank->an", self.nodes, covariance, self.nodes).reshape(2, NODES, NODES)
 
     def polynomial(self, found):

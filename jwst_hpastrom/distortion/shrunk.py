@@ -21,10 +21,10 @@ class Shrunk:
 
     Attributes
     ----------
-    coefficients : ndarray, shape (m,)
-        Expected ones.
+    coefficients : ndarray, shape (k + m,)
+        Expected ones, of the free parameters and of the terms.
 
-    covariance : ndarray, shape (m, m)
+    covariance : ndarray, shape (k + m, k + m)
 
     structure : float
         Expected variance of what the terms do not follow.
@@ -81,7 +81,7 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
     >>> x = np.linspace(-1, 1, 40)
     >>> free, terms = np.ones((2, 40, 1)), np.stack([x, x])[:, :, None]
     >>> found = shrunk_fit(free, terms, 3 * terms[:, :, 0], np.full(40, 0.01), size=1.0)
-    >>> bool(2.9 < found.coefficients[0] < 3.0)
+    >>> bool(2.9 < found.coefficients[1] < 3.0)
     True
     """
     n, k, m = variance.size, free.shape[2], terms.shape[2]
@@ -107,13 +107,19 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
         parts.append((root, triangle, taken, turn, along, shrink))
     evidence = float(logsumexp(log))
     weight = np.exp(log - evidence)
-    mean, square, held, misfit = np.zeros(m), np.zeros((m, m)), np.zeros((2, n)), np.zeros(n)
+    mean, square = np.zeros(k + m), np.zeros((k + m, k + m))
+    held, misfit = np.zeros((2, n)), np.zeros(n)
     for w, (root, triangle, taken, turn, along, shrink) in zip(weight, parts, strict=True):
         if w.sum() < NONE:
             continue
+        # what the free parameters are where the terms are none, and what they become for each of them
+        back = np.linalg.solve(triangle.T, np.c_[taken, np.linalg.inv(triangle)])
+        with_terms = np.concatenate([-back[:, :m], np.eye(m)]).T
         found = (shrink * along) @ turn.T
-        mean += w @ found
-        square += (w[:, None] * found).T @ found + (turn * (w @ shrink)) @ turn.T
+        each = np.pad(back[:, m], (0, m)) + found @ with_terms
+        mean += w @ each
+        square += (w[:, None] * each).T @ each + with_terms.T @ (turn * (w @ shrink)) @ turn.T @ with_terms
+        square[:k, :k] += w.sum() * back[:, m + 1 :]
         # smoothed = (base baseᵀ + seen seenᵀ) data in units of the errors; a star's own 2 x 2 block of it
         base = np.linalg.solve(triangle, (columns[:, :k] / root[:, None]).T).T
         rest = columns[:, k:] / root[:, None] - base @ taken
