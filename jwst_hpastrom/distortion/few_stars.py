@@ -1,4 +1,4 @@
-"""A given distortion refined by few reference stars: as many terms as they pay for, by held-out stars."""
+"""A given distortion refined by few reference stars: each term as far as they pay for it."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -45,19 +45,21 @@ class RefinedDistortion:
     Attributes
     ----------
     correction : `DistortionCorrection`
+        With the mean polynomial over all degrees, and its errors.
 
     degree : int
-        Of the polynomial that was added: 0 none, 1 the two terms that make four parameters six, 2 three more
-        an axis, and so on.
+        The most probable one of the polynomial that was added: 0 none, 1 the two terms that make four
+        parameters six, 2 three more an axis, and so on.
 
     n_stars : int
-        Reference stars in common.
+        Reference stars in common that agree.
 
     trials : `~astropy.table.Table`
-        degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors).
+        degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors),
+        probability; metadata ``rms_of_mean``.
 
     error : float
-        What held-out stars show beyond their own errors, pixels per axis: the correction's stated error.
+        The correction's stated error, RMS over the detector, pixels per axis.
 
     pairs : `~jwst_hpastrom.distortion.solve.pairs.Pairs`
     """
@@ -116,8 +118,11 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
     """Add to a distortion what the reference stars can tell of it.
 
     A polynomial common to the exposures is fitted to what the distortion leaves, beside each exposure's own
-    four parameters. Its degree is the one up to which stars that are held out of the fit come out better by
-    more than a standard error of the difference.
+    four parameters. Its coefficients fall with the degree as those that a WCS lacks; how large they are, and
+    what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`). Polynomials of
+    all degrees are averaged over their probabilities. Stars that are not where the others put them are left
+    out. The stated errors hold what the polynomial does not follow and what the stars leave unknown of it,
+    its linear terms, too: the tie of a frame to the same stars does not know better.
 
     Parameters
     ----------
