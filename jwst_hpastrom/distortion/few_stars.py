@@ -1,4 +1,4 @@
-"""A given distortion refined by few reference stars: as many terms as they pay for, by held-out stars."""
+"""A given distortion refined by few reference stars: each term as far as they pay for it."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from jwst_hpastrom.columns import values
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
+from jwst_hpastrom.distortion.shrunk import mean_of_fits, shrunk_fit
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     fix_gauge,
@@ -19,8 +20,7 @@ from jwst_hpastrom.distortion.solve.iterative import (
 from jwst_hpastrom.distortion.solve.pairs import match_reference
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, polynomial_terms, sky_middle
-from jwst_hpastrom.instrument import shape_of
-from jwst_hpastrom.numerics import sigma_about_zero
+from jwst_hpastrom.instrument import FALL, WCS_ERROR, shape_of
 
 __all__ = ["RefinedDistortion", "refine_distortion", "wcs_distortion"]
 
@@ -28,8 +28,12 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 
 #: reference stars below which nothing is refined: a similarity takes two
 LEAST = 4
-#: stars of which each is held out by itself; beyond it they go in ten groups
-SINGLY = 60
+#: times that exposures' own parameters, stars' means and terms, which are not orthogonal, are found in turn
+ROUNDS = 3
+#: nodes along a side of the detector that the errors are stated on: four for each wave of a fifth degree
+NODES = 17
+#: probability that of good stars any is left out; and the most stars, in parts, that are
+CHANCE, MOST_WRONG = 0.01, 0.25
 #: reach of an error of which nothing but its size is known, in detector widths
 REACH = 0.15
 
@@ -41,19 +45,21 @@ class RefinedDistortion:
     Attributes
     ----------
     correction : `DistortionCorrection`
+        With the mean polynomial over all degrees, and its errors.
 
     degree : int
-        Of the polynomial that was added: 0 none, 1 the two terms that make four parameters six, 2 three more
-        an axis, and so on.
+        The most probable one of the polynomial that was added: 0 none, 1 the two terms that make four
+        parameters six, 2 three more an axis, and so on.
 
     n_stars : int
-        Reference stars in common.
+        Reference stars in common that agree.
 
     trials : `~astropy.table.Table`
-        degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors).
+        degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors),
+        probability; metadata ``rms_of_mean``.
 
     error : float
-        What held-out stars show beyond their own errors, pixels per axis: the correction's stated error.
+        The correction's stated error, RMS over the detector, pixels per axis.
 
     pairs : `~jwst_hpastrom.distortion.solve.pairs.Pairs`
     """
@@ -112,8 +118,11 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
     """Add to a distortion what the reference stars can tell of it.
 
     A polynomial common to the exposures is fitted to what the distortion leaves, beside each exposure's own
-    four parameters. Its degree is the one up to which stars that are held out of the fit come out better by
-    more than a standard error of the difference.
+    four parameters. Its coefficients fall with the degree as those that a WCS lacks; how large they are, and
+    what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`). Polynomials of
+    all degrees are averaged over their probabilities. Stars that are not where the others put them are left
+    out. The stated errors hold what the polynomial does not follow and what the stars leave unknown of it,
+    its linear terms, too: the tie of a frame to the same stars does not know better.
 
     Parameters
     ----------
@@ -161,159 +170,135 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
             f"{err.found}, for pointing errors up to {max_shift:g} arcsec", err.needed,
             "if the pointing is off by more, give a larger max_shift", err.file,
         ) from None  # fmt: skip
-    problem = _Problem(pairs, base)
-    scores, rows = [], []
-    for degree in range(max_degree + 1):
-        if problem.n_stars < problem.least_stars(degree):
-            break
-        held = problem.held_out(degree)
-        scores.append(np.sum(held**2 / problem.variance[:, None], axis=1))
-        expected = np.sqrt(np.mean(problem.variance))
-        rows.append(
-            (degree, problem.n_terms(degree), float(np.sqrt(np.mean(problem.clip(held) ** 2))), expected)
-        )
-    trials = Table(rows=rows, names=("degree", "n_terms", "rms", "expected"))
+    problem = _Problem(pairs, base, max_degree)
+    fits = [problem.fit(degree) for degree in range(max_degree + 1)]
+    found, weights = mean_of_fits(fits)
+    expected = float(np.sqrt(np.mean(problem.variance[problem.keep])))
+    rms = [float(np.sqrt(np.mean(f.held_out**2))) for f in (*fits, found)]
+    rows = [(d, n_terms(d), rms[d], expected, weights[d]) for d in range(max_degree + 1)]
+    trials = Table(rows=rows, names=("degree", "n_terms", "rms", "expected", "probability"))
     for name in ("rms", "expected"):
         trials[name].unit = "pix"
-    degree = _choose(scores)
-    error = _excess(problem, degree)
-    correction = _with_terms(base, *problem.polynomial(degree)) if degree else base
+    trials.meta["rms_of_mean"] = rms[-1]
+    variance = problem.variances(found.covariance) + found.structure
+    correction = _with_terms(base, *problem.polynomial(found.coefficients[4:])) if max_degree else base
+    correction = replace(correction, uncertainty=_error_model(variance, base.shape, pairs.metas))
+    error = float(np.sqrt(np.mean(variance)))
     return RefinedDistortion(
-        _with_error(correction, base, error), degree, problem.n_stars, trials, error, pairs
+        correction, int(np.argmax(weights)), int(problem.keep.sum()), trials, error, pairs
     )
 
 
-class _Problem:
-    """Residuals of few stars in several exposures as one linear problem."""
+def n_terms(degree):
+    """Return the terms up to a degree, both axes, beside an exposure's four parameters."""
+    return 2 * len(polynomial_terms(degree, 1)) - 2 * (degree > 0)
 
-    def __init__(self, pairs, base):
-        self.pairs, self.base = pairs, base
+
+class _Problem:
+    """Mean residuals of few stars over the exposures as a linear problem."""
+
+    def __init__(self, pairs, base, degree):
         transforms = exposure_transforms(pairs, base)
-        dx, dy = residuals(pairs, base, transforms)
-        self.stars, self.star = np.unique(pairs.star, return_inverse=True)
+        stars, star = np.unique(pairs.star, return_inverse=True)
+        count = np.bincount(star)
         self.center, self.half = _frame(base.shape)
         if base.polynomial is not None:
             self.center, self.half = np.asarray(base.polynomial.center, float), base.polynomial.half_width
-        self.p, self.q = (pairs.x - self.center[0]) / self.half, (pairs.y - self.center[1]) / self.half
-        self.count = np.bincount(self.star)
         measured = 0.5 * (pairs.x_err**2 + pairs.y_err**2)
         own = reference_variance(pairs)
         own = np.where(np.isfinite(own) & (own > 0), own, 1e-6)
-        # one star's error in the catalog repeats in all exposures: each gets its share of one weight
-        self.sigma2 = own * self.count[self.star] + measured
-        self.variance = (
-            np.bincount(self.star, own) / self.count + np.bincount(self.star, measured) / self.count**2
+        self.variance = np.bincount(star, own) / count + np.bincount(star, measured) / count**2
+        self.degree = degree
+        columns = self.columns(pairs.x, pairs.y)
+        self.free, self.terms = np.split(_means(columns, star), [4], axis=2)
+        y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in base.shape), indexing="ij")
+        nodes = self.columns(x.ravel(), y.ravel())
+        self.nodes = nodes - nodes.mean(axis=1, keepdims=True)  # the frame's place is that of its tie
+        line = np.linalg.qr(np.stack([np.ones(x.size), x.ravel(), y.ravel()], 1))[0]
+        unit = nodes[:, :, 4:] - line @ (line.T @ nodes[:, :, 4:])
+        unit = np.sqrt(0.5 * np.mean(np.sum(unit**2, axis=(0, 2))))
+        documented = WCS_ERROR / (1e3 * pairs.pixel_scale)
+        self.size, self.least = documented / unit, 1.0
+        if base.uncertainty is not None:
+            self.least = float(np.sqrt(np.mean(base.uncertainty.variance))) / documented
+        self.keep = np.ones(stars.size, bool)
+        data, weight = (
+            np.stack(residuals(pairs, base, transforms)),
+            1 / np.sqrt(measured + np.median(measured)),
         )
-        self.data = np.stack([dx, dy])
-        self.keep = self._clean()
+        found = np.zeros(n_terms(degree))
+        for _ in range(ROUNDS):
+            own = _of_exposures(data - columns[:, :, 4:] @ found, columns[:, :, :4], star, pairs, weight)
+            self.data = _means(data - own, star)
+            found = self.fit(degree).coefficients[4:]
+        while self._without_the_worst():
+            pass
 
-    @property
-    def n_stars(self):
-        return self.stars.size
+    def columns(self, x, y):
+        """Columns of an exposure's four parameters, then of the terms, (2, n, 4 + terms)."""
+        p, q = (x - self.center[0]) / self.half, (y - self.center[1]) / self.half
+        one, none = np.ones(p.size), np.zeros(p.size)
+        out = [(one, none), (none, one), (p, q), (-q, p)]
+        if self.degree > 0:
+            out += [(FALL * p, -FALL * q), (FALL * q, FALL * p)]
+        for i, j in polynomial_terms(self.degree, 2):
+            term = FALL / (i + j) * p**i * q**j
+            out += [(term, none), (none, term)]
+        return np.stack([np.stack(c) for c in out], 2)
 
-    @staticmethod
-    def n_terms(degree):
-        return 0 if degree < 1 else 2 + sum(2 * (d + 1) for d in range(2, degree + 1))
+    def fit(self, degree):
+        """`Shrunk` with the terms up to a degree, from the stars that are kept."""
+        k = self.keep
+        return shrunk_fit(
+            self.free[:, k], self.terms[:, k, : n_terms(degree)], self.data[:, k], self.variance[k],
+            self.size, self.least,
+        )  # fmt: skip
 
-    def least_stars(self, degree):
-        """Each star gives two numbers; the exposures' offsets, scale and turn take four of them."""
-        return max(LEAST, int(np.ceil((4 + self.n_terms(degree)) / 2 * 1.5)))
+    def _without_the_worst(self):
+        """Leave out stars that are where the others do not put them; return whether there were any."""
+        kept = np.flatnonzero(self.keep)
+        misfit = self.fit(self.degree).misfit
+        misfit = misfit / max(np.median(misfit) / np.log(4.0), 1e-300)  # as wide as those of χ²
+        worst = misfit > max(2 * np.log(kept.size / CHANCE), 0.5 * misfit.max())
+        if not worst.any() or kept.size - worst.sum() < (1 - MOST_WRONG) * self.keep.size:
+            return False
+        self.keep[kept[worst]] = False
+        return True
 
-    def design(self, degree):
-        """Rows of x, then of y; columns: exposures' four parameters, then the common terms."""
-        e, n, p, q = self.pairs.exposure, len(self.pairs), self.p, self.q
-        k = len(self.pairs.planes)
-        out = np.zeros((2 * n, 4 * k + self.n_terms(degree)))
-        row = np.arange(n)
-        out[row, 4 * e], out[n + row, 4 * e + 1] = 1.0, 1.0
-        out[row, 4 * e + 2], out[n + row, 4 * e + 2] = p, q
-        out[row, 4 * e + 3], out[n + row, 4 * e + 3] = -q, p
-        if degree >= 1:
-            c = 4 * k
-            out[:n, c], out[n:, c], out[:n, c + 1], out[n:, c + 1] = p, -q, q, p
-            for m, (i, j) in enumerate(t for t in polynomial_terms(degree, 2)):
-                out[:n, c + 2 + 2 * m] = out[n:, c + 3 + 2 * m] = p**i * q**j
-        return out
+    def variances(self, covariance):
+        """Variances of the parameters' and terms' sum on the nodes, (2, NODES, NODES)."""
+        return np.einsum("anj,jk,ank->an", self.nodes, covariance, self.nodes).reshape(2, NODES, NODES)
 
-    def solve(self, degree, use):
-        """Parameters from the pairs of some stars."""
-        both = np.r_[use, use]
-        w = np.sqrt(np.r_[1 / self.sigma2, 1 / self.sigma2][both])
-        design = self.design(degree)[both] * w[:, None]
-        return np.linalg.lstsq(design, self.data.ravel()[both] * w, rcond=None)[0]
-
-    def _clean(self):
-        """Stars that are not far off even where the others put them with the fewest terms."""
-        use = np.ones(len(self.pairs), bool)
-        for _ in range(3):
-            rest = self.data.ravel() - self.design(0) @ self.solve(0, use)
-            mean = self.star_means(rest)
-            off = mean - np.median(mean, axis=0)
-            good = np.all(np.abs(off) < 5 * (sigma_about_zero(off, axis=0) + 1e-9), axis=1)
-            use = good[self.star]
-        return use
-
-    def star_means(self, rest):
-        """Mean residuals (n_stars, 2)."""
-        return np.stack([np.bincount(self.star, r) / self.count for r in rest.reshape(2, -1)], 1)
-
-    def held_out(self, degree):
-        """Mean residuals of each star in fits without it; NaN of outliers."""
-        rng = np.random.default_rng(0)
-        groups = np.arange(self.n_stars)
-        if self.n_stars > SINGLY:
-            groups = rng.permutation(self.n_stars) % 10
-        design, out = self.design(degree), np.full((self.n_stars, 2), np.nan)
-        for g in np.unique(groups):
-            without = groups != g
-            theta = self.solve(degree, self.keep & without[self.star])
-            mean = self.star_means(self.data.ravel() - design @ theta)
-            out[~without] = mean[~without]
-        kept = np.bincount(self.star, self.keep) > 0
-        out[~kept] = np.nan
-        return out
-
-    def clip(self, held):
-        """Finite ones within five sigma of the rest."""
-        good = np.isfinite(held).all(1)
-        spread = sigma_about_zero(held[good], axis=0) + 1e-12
-        good &= np.all(np.abs(held) < 5 * spread, axis=1)
-        return held[good]
-
-    def polynomial(self, degree):
-        """Common terms as coefficients of x and y in the order of ``polynomial_terms(degree, 1)``."""
-        theta = self.solve(degree, self.keep)[4 * len(self.pairs.planes) :]
-        terms = list(polynomial_terms(degree, 1))
-        a, b = np.zeros(len(terms)), np.zeros(len(terms))
+    def polynomial(self, found):
+        """Return the terms as a polynomial: degree, coefficients from the first degree on, frame."""
+        terms = list(polynomial_terms(self.degree, 1))
         first = {t: k for k, t in enumerate(terms)}
-        a[first[1, 0]], b[first[0, 1]] = theta[0], -theta[0]
-        a[first[0, 1]], b[first[1, 0]] = theta[1], theta[1]
-        for m, t in enumerate(polynomial_terms(degree, 2)):
-            a[first[t]], b[first[t]] = theta[2 + 2 * m], theta[3 + 2 * m]
-        return degree, a, b, self.center, self.half
+        a, b = np.zeros(len(terms)), np.zeros(len(terms))
+        a[first[1, 0]], b[first[0, 1]] = FALL * found[0], -FALL * found[0]
+        a[first[0, 1]], b[first[1, 0]] = FALL * found[1], FALL * found[1]
+        for m, (i, j) in enumerate(polynomial_terms(self.degree, 2)):
+            a[first[i, j]], b[first[i, j]] = FALL / (i + j) * found[2 + 2 * m : 4 + 2 * m]
+        return self.degree, a, b, self.center, self.half
 
 
-def _choose(scores):
-    """Highest degree that improves on all lower ones by more than a standard error of the difference."""
-    chosen = 0
-    for degree in range(1, len(scores)):
-        gain = scores[chosen] - scores[degree]
-        gain = gain[np.isfinite(gain)]
-        limit = np.quantile(np.abs(gain), 0.9) if gain.size >= 10 else np.inf
-        gain = np.clip(gain, -limit, limit)
-        if gain.size > 2 and gain.mean() > gain.std(ddof=1) / np.sqrt(gain.size):
-            chosen = degree
-    return chosen
+def _of_exposures(rest, columns, star, pairs, weight):
+    """What each exposure's own four parameters make of its stars against their means over all exposures."""
+    out = np.zeros(rest.shape)
+    for _ in range(ROUNDS):  # stars' means and exposures, of which each has some of the others, in turn
+        left = rest - out
+        left -= _means(left, star)[:, star]
+        for k in pairs.by_exposure:
+            of, w = columns[:, k], weight[k]
+            own = np.linalg.lstsq((of * w[:, None]).reshape(-1, 4), (left[:, k] * w).ravel(), rcond=None)[0]
+            out[:, k] += of @ own
+    return out
 
 
-def _excess(problem, degree):
-    """What held-out stars scatter beyond their own and the measurements' errors, pixels per axis."""
-    held = problem.held_out(degree)
-    good = np.isfinite(held).all(1)
-    clipped = problem.clip(held)
-    if len(clipped) < 3:
-        return float(np.sqrt(np.mean(problem.variance)))
-    return float(np.sqrt(max(np.mean(clipped**2) - np.mean(problem.variance[good]), 0.0)))
+def _means(values, star):
+    """Means over each star's rows, (2, n_stars, ...)."""
+    out = np.zeros((2, star.max() + 1, *values.shape[2:]))
+    np.add.at(out, (slice(None), star), values)
+    return out / np.bincount(star).reshape(-1, *(1,) * (values.ndim - 2))
 
 
 def _with_terms(base, degree, a, b, center, half):
@@ -335,17 +320,12 @@ def _with_terms(base, degree, a, b, center, half):
     )
 
 
-def _with_error(correction, base, error):
-    """The correction with the error that the held-out stars show, where it is more than the stated one."""
-    shape, stated = correction.shape, base.uncertainty
-    step = max(shape) / 64.0
-    m = 48
-    if stated is not None:
-        more = error**2 - float(np.mean(stated.variance))
-        return correction if more <= 0 else replace(
-            correction, uncertainty=stated.with_structure(more, REACH * max(shape))
-        )  # fmt: skip
+def _error_model(variance, shape, metas):
+    """Errors as the reference stars tell them, of a reach that they do not tell."""
+    step, m = max(shape) / 64.0, 48
     dy, dx = np.ogrid[:m, -m : m + 1]
     correlation = np.exp(-0.5 * (dy**2 + dx**2) * (step / (REACH * max(shape))) ** 2)
-    variance = np.full((2, 3, 3), max(error, 1e-6) ** 2)
-    return replace(correction, uncertainty=ErrorModel(variance, correlation, step, tuple(shape)))
+    names = tuple(str(m.get("filename")) for m in metas)
+    return ErrorModel(
+        np.maximum(variance, 1e-12), correlation, step, tuple(shape), exposures=names, measured=True
+    )

@@ -36,7 +36,7 @@ from jwst_hpastrom.frame.transforms.registration import choose_plane, first_tran
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import facing, tie_to_reference, tie_to_wcs
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, check_no_list_twice
-from jwst_hpastrom.instrument import INSTRUMENTS
+from jwst_hpastrom.instrument import INSTRUMENTS, WCS_ERROR
 from jwst_hpastrom.storage import Store
 from jwst_hpastrom.tables import as_inputs
 
@@ -46,9 +46,6 @@ log = logging.getLogger("stpipe.hpastrom.frame")
 
 #: bytes of memory for each measurement that the work takes at most, beside the columns that are stored
 WORK = 250.0
-#: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
-#: "relative astrometric accuracy within the detector"); taken for the other imagers as well
-WCS_ERROR = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +169,9 @@ def build_master(
     -----
     ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
-    exposures share: the larger of the distortion correction's own error and of the pattern that dithers show
-    on the detector, and the wings of neighbors that were not subtracted. Quadratic terms of the distortion,
+    exposures share: the larger of the distortion correction's own error (it alone, where few reference stars
+    in these exposures measured it) and of the pattern that dithers show on the detector, and the wings of
+    neighbors that were not subtracted. Quadratic terms of the distortion,
     which dithers take for transformations, are what a catalog shows of them, or, without one, as large as
     those of third and fourth degree; frames without catalog and correction err by the linear terms of that
     pattern, too. Where stars are too few for any of it, it is the official distortion's error, 3 mas, for

@@ -1,7 +1,16 @@
 """The imagers: their facts (`INSTRUMENTS`), and what they say of an exposure."""
 
 from jwst_hpastrom.instrument.beam import Beam, identify
-from jwst_hpastrom.instrument.imagers import ALIASES, FRAME, INSTRUMENTS, Detector, Filter, Instrument
+from jwst_hpastrom.instrument.imagers import (
+    ALIASES,
+    FALL,
+    FRAME,
+    INSTRUMENTS,
+    WCS_ERROR,
+    Detector,
+    Filter,
+    Instrument,
+)
 from jwst_hpastrom.instrument.metadata import (
     amplifiers,
     detector_name,
@@ -18,8 +27,10 @@ from jwst_hpastrom.instrument.metadata import (
 
 __all__ = [
     "ALIASES",
+    "FALL",
     "FRAME",
     "INSTRUMENTS",
+    "WCS_ERROR",
     "Beam",
     "Detector",
     "Filter",

@@ -10,7 +10,7 @@ that this package has always used.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["ALIASES", "FRAME", "INSTRUMENTS", "Detector", "Filter", "Instrument"]
+__all__ = ["ALIASES", "FALL", "FRAME", "INSTRUMENTS", "WCS_ERROR", "Detector", "Filter", "Instrument"]
 
 
 class Filter(NamedTuple):
@@ -71,6 +71,12 @@ class Instrument:
 
 #: (ny, nx) of a HAWAII-2RG
 FRAME = (2048, 2048)
+#: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
+#: "relative astrometric accuracy within the detector"); taken for the other imagers as well
+WCS_ERROR = 3.0
+#: coefficients of what a WCS lacks go as this over the degree: those of NIRISS's flight polynomial (F150W) of
+#: second to fifth degree are 0.62, 0.62, 0.29 and 0.23 pixel (RMS at the edge)
+FALL = 3.0
 
 _SHORT, _LONG = (0.6, 2.35), (2.35, 5.1)  # µm; NIRCam's dichroic is at 2.35
 

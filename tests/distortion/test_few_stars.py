@@ -5,6 +5,7 @@ import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.distortion.few_stars import refine_distortion, wcs_distortion
+from jwst_hpastrom.distortion.shrunk import shrunk_fit
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import polynomial_terms
 
@@ -76,6 +77,48 @@ def test_pointings_that_are_off(tools, off, n):
     if off > 1:
         with pytest.raises(NoOverlapError, match="give a larger max_shift"):
             refine_distortion(lists, reference, max_shift=0.5)
+
+
+def test_a_star_that_is_elsewhere_is_left_out(tools):
+    """The others' residuals about all of them scatter by 0.4 pixel: at first it is not far off."""
+    lists, reference = sparse(tools, 40)
+    base = true_terms(tools, 5, left_out=[(2, 0), (1, 1), (0, 2)])
+    alone = refine_distortion(lists, reference, base)
+    reference["dec"][reference["mag"].argmin()] += 0.04 / 3600
+    with_it = refine_distortion(lists, reference, base)
+    assert with_it.n_stars == alone.n_stars - 1
+    assert tools.true_rms(with_it.correction) < 1.2 * tools.true_rms(alone.correction)
+
+
+def test_stars_of_some_exposures_do_not_bend_the_terms(tools):
+    """Wide dithers of quadratic terms of a pixel and more: exposures would take their slopes for scales."""
+    lists, reference = sparse(tools, 60, seed=4)
+    base = true_terms(tools, 5, left_out=[(2, 0), (1, 1), (0, 2)])
+    refined = refine_distortion(lists, reference, base)
+    assert refined.degree == 2
+    assert refined.trials["rms"][2] < 0.02
+    assert tools.true_rms(refined.correction) < 0.02
+
+
+@pytest.mark.parametrize("n", [10, 30])
+def test_stated_errors_are_errors(n):
+    """Distortions as the law has them, of twice the documented size."""
+    order = np.repeat([i + j for i, j in polynomial_terms(5, 2)], 2)
+    z = []
+    for seed in range(40):
+        rng = np.random.default_rng([seed, n])
+        p, q = rng.uniform(-1, 1, (2, n + 200))
+        one, none = np.ones(p.size), np.zeros(p.size)
+        free = np.stack([np.stack([one, none, p, -q], 1), np.stack([none, one, q, p], 1)])
+        each = [p**i * q**j / (i + j) for i, j in polynomial_terms(5, 2)]
+        terms = np.stack([np.stack(c) for t in each for c in ((t, none), (none, t))], -1)
+        true = terms @ rng.normal(0, 2.0, order.size) + rng.normal(0, 0.3, (2, p.size))
+        data = true + rng.normal(0, 0.1, true.shape)
+        fit = shrunk_fit(free[:, :n], terms[:, :n], data[:, :n], np.full(n, 0.01), 1.0)
+        columns = np.concatenate([free, terms], 2)[:, n:]
+        variance = np.einsum("anj,jk,ank->an", columns, fit.covariance, columns) + fit.structure
+        z.append((columns @ fit.coefficients - true[:, n:]) / np.sqrt(variance))
+    assert 0.85 < np.sqrt(np.mean(np.square(z))) < 1.15
 
 
 def test_the_wcs_as_a_distortion(tools):

@@ -39,6 +39,9 @@ class ErrorModel(Displayed):
         was made from.
     exposures : tuple of str
         File names of the exposures that it was made from.
+    measured : bool
+        The errors are those that reference stars show in these exposures of everything that the correction
+        lacks, so that what dithers show of it is a part of them.
     """
 
     variance: np.ndarray
@@ -48,6 +51,7 @@ class ErrorModel(Displayed):
     own_error: np.ndarray | None = None
     own_share: np.ndarray | None = None
     exposures: tuple = ()
+    measured: bool = False
 
     @classmethod
     def from_samples(
@@ -188,10 +192,12 @@ class ErrorModel(Displayed):
 
     def to_meta(self) -> dict[str, Any]:
         """Return arrays and plain values, for a file's metadata."""
-        own = {}
+        own: dict[str, Any] = {}
+        if self.measured:
+            own = {"measured": True, "exposures": list(self.exposures)}
         if self.own_error is not None and self.own_share is not None:
-            own = {"own_error": np.asarray(self.own_error), "own_share": np.asarray(self.own_share),
-                   "exposures": list(self.exposures)}  # fmt: skip
+            own |= {"own_error": np.asarray(self.own_error), "own_share": np.asarray(self.own_share),
+                    "exposures": list(self.exposures)}  # fmt: skip
         return own | {
             "variance": np.asarray(self.variance, np.float32),
             "correlation": np.asarray(self.correlation, np.float32),
@@ -205,7 +211,7 @@ class ErrorModel(Displayed):
         own_error, own_share = (np.array(meta[k]) if k in meta else None for k in ("own_error", "own_share"))
         return cls(
             variance, correlation, float(meta["step"]), tuple(int(n) for n in meta["shape"]), own_error,
-            own_share, tuple(meta.get("exposures", ())),
+            own_share, tuple(meta.get("exposures", ())), bool(meta.get("measured", False)),
         )  # fmt: skip
 
     def with_structure(
@@ -240,7 +246,7 @@ class ErrorModel(Displayed):
     def __eq__(self, other):
         return isinstance(other, ErrorModel) and all(
             np.array_equal(getattr(self, k), getattr(other, k))
-            for k in ("variance", "correlation", "step", "shape", "own_error", "own_share")
+            for k in ("variance", "correlation", "step", "shape", "own_error", "own_share", "measured")
         )
 
     __hash__ = None  # type: ignore[assignment]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["correction_errors"]
+__all__ = ["correction_errors", "measured_errors"]
 
 
 def correction_errors(m, star, used, transforms, corrections, n_stars, names=()):
@@ -36,8 +36,19 @@ def correction_errors(m, star, used, transforms, corrections, n_stars, names=())
 
 def _own_share(correction, m, of, rows, count, names):
     """`ErrorModel.share` of the stars ``of`` these rows of measurements; zero for other corrections."""
-    model = getattr(getattr(correction, "full", correction), "uncertainty", None)
+    model = _model_of(correction)
     if model is None:
         return np.zeros((2, count.size))
     variance = np.bincount(of, 0.5 * (m.vx[rows] + m.vy[rows]), count.size) / np.maximum(count, 1)
     return model.share(np.sqrt(np.nan_to_num(variance)), names)
+
+
+def measured_errors(corrections, names):
+    """Whether reference stars in these very exposures show the errors of all their corrections."""
+    models = [_model_of(c) for c in corrections]
+    return all(m is not None and m.measured and n in m.exposures for m, n in zip(models, names, strict=True))
+
+
+def _model_of(correction):
+    """The `ErrorModel` of a correction, or None."""
+    return getattr(getattr(correction, "full", correction), "uncertainty", None)

@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
 from jwst_hpastrom.geometry import robust_sigma
+from jwst_hpastrom.instrument import FALL
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, rows_by_group
 from jwst_hpastrom.numerics.groups import quadratic_sums, without_linear
 
@@ -23,9 +24,6 @@ CORRELATED = 16.0
 ROUNDS = 10
 #: terms of the polynomial pattern that dithers show; and of the one that they take for transformations
 SHOWN, HIDDEN = polynomial_terms(4, lowest=3), polynomial_terms(2, lowest=2)
-#: coefficients of what a WCS lacks go as this over the degree: those of NIRISS's flight polynomial (F150W) of
-#: second to fifth degree are 0.62, 0.62, 0.29 and 0.23 pixel (RMS at the edge)
-FALL = 3.0
 
 
 @dataclass(frozen=True, eq=False)

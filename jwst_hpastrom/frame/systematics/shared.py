@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.frame.systematics.correction import correction_errors
+from jwst_hpastrom.frame.systematics.correction import correction_errors, measured_errors
 from jwst_hpastrom.frame.systematics.curvature import curvature_error
 from jwst_hpastrom.frame.systematics.detector import detector_errors, same_places, shared_weight
 from jwst_hpastrom.frame.systematics.light import light_errors
@@ -78,6 +78,9 @@ class SharedErrors:
         at = averages.mean.T
         found = self.detector.smooth.at(*at) ** 2 + extra * self.detector.local[:, None] ** 2
         bent = self.curvature.at(*at) ** 2
+        if names and tie is not None and measured_errors(corrections, names):
+            # dithers and residuals show a part of what reference stars have measured whole
+            found, bent = np.zeros(found.shape), np.zeros(bent.shape)
         if by_wcs and unseen > 0:
             found[np.isnan(found)] = unseen**2
         # where neither dithers nor the correction tell, the error is not zero but unknown
