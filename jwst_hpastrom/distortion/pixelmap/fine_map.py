@@ -201,7 +201,7 @@ class FineResiduals:
             total = total + self.grid.upright(self.unseen.draw(rng, self.grid))
         for k, (frame, (pairs, result)) in enumerate(zip(self.frames, self.solved, strict=True)):
             at = self.grid.bilinear(pairs.x, pairs.y)
-            stars, noise = frame.simulateat_once(rng)
+            stars, noise = frame.simulate_both(rng)
             r = stars + noise + np.stack([at @ v.ravel() for v in total])
             found, moved = result.of_errors(r)
             bases.append(_base(found, first=k == 0))

@@ -173,7 +173,7 @@ class WeighedPairs:
                 stars = (
                     frame.basis[keep][order],
                     frame.pairs.exposure[keep][order].astype(np.int32),
-                    (frame.back[star[order][starts]]),
+                    frame.back[star[order][starts]],
                 )
                 turns = frame.matrices, frame.inverses
             self.parts.append((order + own.start, (
