@@ -1,3 +1,5 @@
+"""Terms shrunk by a size that the stars tell: their errors are errors."""
+
 import numpy as np
 import pytest
 
