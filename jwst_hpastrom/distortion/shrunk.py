@@ -109,9 +109,10 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
     weight = np.exp(log - evidence)
     mean, square = np.zeros(k + m), np.zeros((k + m, k + m))
     held, misfit = np.zeros((2, n)), np.zeros(n)
-    for w, (root, triangle, taken, turn, along, shrink) in zip(weight, parts, strict=True):
+    for w, part in zip(weight, parts, strict=True):
         if w.sum() < NONE:
             continue
+        _, triangle, taken, turn, along, shrink = part
         # what the free parameters are where the terms are none, and what they become for each of them
         back = np.linalg.solve(triangle.T, np.c_[taken, np.linalg.inv(triangle)])
         with_terms = np.concatenate([-back[:, :m], np.eye(m)]).T
@@ -120,18 +121,26 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
         mean += w @ each
         square += (w[:, None] * each).T @ each + with_terms.T @ (turn * (w @ shrink)) @ turn.T @ with_terms
         square[:k, :k] += w.sum() * back[:, m + 1 :]
-        # smoothed = (base baseᵀ + seen seenᵀ) data in units of the errors; a star's own 2 x 2 block of it
-        base = np.linalg.solve(triangle, (columns[:, :k] / root[:, None]).T).T
-        rest = columns[:, k:] / root[:, None] - base @ taken
-        seen = rest[:, :m] @ turn * np.sqrt(w @ shrink / w.sum())
-        rest = rest[:, m] - rest[:, :m] @ (w @ found / w.sum())
-        q, (x, y) = np.concatenate([base, seen], 1).reshape(2, n, -1), rest.reshape(2, n)
-        xx, yy, xy = (float(a == b) - np.sum(q[a] * q[b], axis=1) for a, b in ((0, 0), (1, 1), (0, 1)))
-        others = np.stack([yy * x - xy * y, xx * y - xy * x]) / np.maximum(xx * yy - xy**2, 1e-12)
-        held += w.sum() * others * root[:n]
-        misfit += w.sum() * (others[0] * x + others[1] * y)
+        others, squared = _of_others(columns, part, w @ shrink / w.sum(), w @ found / w.sum())
+        held += w.sum() * others
+        misfit += w.sum() * squared
     structure = float(weight.sum(1) @ (own * STRUCTURES) ** 2)
     return Shrunk(mean, square - np.outer(mean, mean), structure, held, misfit, evidence)
+
+
+def _of_others(columns, part, shrink, found):
+    """Each star's residuals (2, n) about what the others say, and their squares over their variances."""
+    root, triangle, taken, turn, _, _ = part
+    k, m, n = len(triangle), len(turn), root.size // 2
+    # smoothed = (base baseᵀ + seen seenᵀ) data in units of the errors; a star's own 2 x 2 block of it
+    base = np.linalg.solve(triangle, (columns[:, :k] / root[:, None]).T).T
+    rest = columns[:, k:] / root[:, None] - base @ taken
+    seen = rest[:, :m] @ turn * np.sqrt(shrink)
+    rest = rest[:, m] - rest[:, :m] @ found
+    q, (x, y) = np.concatenate([base, seen], 1).reshape(2, n, -1), rest.reshape(2, n)
+    xx, yy, xy = (float(a == b) - np.sum(q[a] * q[b], axis=1) for a, b in ((0, 0), (1, 1), (0, 1)))
+    others = np.stack([yy * x - xy * y, xx * y - xy * x]) / np.maximum(xx * yy - xy**2, 1e-12)
+    return others * root[:n], others[0] * x + others[1] * y
 
 
 def mean_of_fits(fits):

@@ -169,13 +169,12 @@ def build_master(
     -----
     ``x_err`` is the error to use: of RMS/√N (``x_err_empirical``) and the fits' propagated errors
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
-    exposures share: the larger of the distortion correction's own error (it alone, where few reference stars
-    in these exposures measured it) and of the pattern that dithers show on the detector, and the wings of
-    neighbors that were not subtracted. Quadratic terms of the distortion,
-    which dithers take for transformations, are what a catalog shows of them, or, without one, as large as
-    those of third and fourth degree; frames without catalog and correction err by the linear terms of that
-    pattern, too. Where stars are too few for any of it, it is the official distortion's error, 3 mas, for
-    exposures of JWST that only their WCS corrects, and NaN for others.
+    exposures share: the larger of the distortion correction's own error (alone, where few reference stars in
+    these exposures measured it) and of the pattern that dithers show on the detector, and the wings of
+    neighbors that were not subtracted. Quadratic terms of the distortion, which dithers take for
+    transformations, are what a catalog shows of them, or, without one, as large as those of third and fourth
+    degree; frames without catalog and correction err by the linear terms of that pattern, too. Where stars
+    are too few for any of it, it is 3 mas, as documented, for JWST's own WCS, and NaN for others.
 
     ``x_err`` is relative to the other stars of the frame. How far the frame as a whole, or a part of it, may
     be off is in ``x_err_tie``, which neighbors have in common: of the transformation to the catalog, or,

@@ -56,13 +56,12 @@ def test_what_reference_stars_measured_is_not_counted_again(measured):
     truth = Table({c: made[0][c] for c in ("ra", "dec", "mag")}, meta={"epoch": 2022.33, **PLANE.to_meta()})
     truth["ra_error"] = truth["dec_error"] = np.full(len(truth), 0.1)
     for t in made:
-        t["x"] += 0.1 * (t["x"] / 1024 - 1) ** 3
+        t["x"] += 2.0 * (t["x"] / 1024 - 1) ** 3
     model = ErrorModel(
         np.full((2, 3, 3), SIZE**2), np.ones((48, 97)), 32.0, (2048, 2048),
         exposures=tuple(t.meta["filename"] for t in made), measured=measured,
     )  # fmt: skip
-    assert ErrorModel.from_meta(model.to_meta()) == model
-    assert ErrorModel.from_meta(model.to_meta()).exposures == (model.exposures if measured else ())
+    model = ErrorModel.from_meta(model.to_meta())  # as a file keeps it
     correction = DistortionCorrection(PolynomialCorrection(1, np.zeros(2), np.zeros(2)), uncertainty=model)
     table = build_master(made, correction=correction, reference=truth, plane=PLANE).table
     got = np.median(np.asarray(table["x_err_systematic"])) * 50 / SCALE
