@@ -43,8 +43,8 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
 #: were found and weak scales not yet, so that these died out
 ROUGH = 6e-3
-#: the same with rims, without which the residuals are smaller: with the former the other scales died out
-ROUGH_WITH_RIMS = 1e-3
+#: the same with rims, without which the residuals are smaller, and led: with 1e-3 the other scales were off
+LED = 3e-4
 #: turns after which rims are looked for: when the waves are known, and when the rims are
 RIM_TURNS = (1, 3)
 #: distance from the amplifiers' borders within which rims are not looked for, pixels: where stars are many
@@ -361,7 +361,7 @@ def build_fine_map(
     bar = tqdm(total=2 * n_turns, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
     for turn in range(n_turns):
-        rough = ROUGH_WITH_RIMS if field.rims.rims else ROUGH
+        rough = LED if field.rims.rims else ROUGH
         # led, the former would find waves first, and in them what is the scales' and the rims'
         data.near = WideInverse(field, data.weight) if field.rims.rims else None
         solve = partial(data.solve, field, data.gather(data.raw), tolerance=rough, known=field.known)
@@ -381,10 +381,11 @@ def build_fine_map(
             [[round(float(v), 4) for v in row] for row in field.typical()],
         )  # fmt: skip
         log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
-    data.near = WideInverse(field, data.weight)
+    data.near = WideInverse(field, data.weight) if field.rims.rims else None
+    fine = LED if data.near else 1e-3
+    solve = partial(data.solve, field, data.gather(data.raw), tolerance=fine, start=z, known=field.known)
     (found, _), samples = at_once(
-        partial(data.solve, field, data.gather(data.raw), start=z, known=field.known),
-        lambda: [data.sample_all(field, rng, tolerance=2e-3) for _ in range(n_samples)],
+        solve, lambda: [data.sample_all(field, rng, tolerance=2e-3) for _ in range(n_samples)]
     )
     bar.close()
     samples, own = zip(*samples, strict=True)
