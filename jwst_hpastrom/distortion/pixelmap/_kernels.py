@@ -112,12 +112,12 @@ def map_rows(
 class ByStar(NamedTuple):
     """Pairs sorted by star, and what their stars and exposures are.
 
-    ``bounds`` has where each star's pairs begin, ``index`` the first of the four bins that ``corner`` (n, 4)
+    ``bounds`` has where each star's pairs begin, ``first`` the first of the four bins that ``corner`` (n, 4)
     interpolates from; the rest is as of `without_stars` of the joint solution.
     """
 
     bounds: np.ndarray
-    index: np.ndarray
+    first: np.ndarray
     corner: np.ndarray
     weight: np.ndarray
     basis: np.ndarray
