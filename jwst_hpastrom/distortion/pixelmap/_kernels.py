@@ -1,5 +1,7 @@
 """Numba kernels for the pixel map: plain arrays in, plain arrays out."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -107,16 +109,32 @@ def map_rows(
                     count[y - y0, x] = min(n1, n2)
 
 
+class ByStar(NamedTuple):
+    """Pairs sorted by star, and what their stars and exposures are.
+
+    ``bounds`` has where each star's pairs begin, ``first`` the first of the four bins that ``corner`` (n, 4)
+    interpolates from; the rest is as of `without_stars` of the joint solution.
+    """
+
+    bounds: np.ndarray
+    first: np.ndarray
+    corner: np.ndarray
+    weight: np.ndarray
+    basis: np.ndarray
+    exposure: np.ndarray
+    back: np.ndarray
+    matrices: np.ndarray
+    inverses: np.ndarray
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def normal_image(
-    bounds, index, corner, weight, basis, exposure, back, matrices, inverses, nx, image, given, out
-):
+def normal_image(pairs, nx, image, given, out):
     """Add the weighed residuals about the stars' own positions, of residuals and an image's, to bins.
 
-    Pairs are sorted by star (``bounds``); ``index`` is the first of the four bins that ``corner`` (n, 4)
-    interpolates from, ``image`` and ``out`` (ny nx, 2) have rows of ``nx`` bins, ``given`` (n, 2), or none at
-    all, is what the image's values are added to. Else as of `without_stars` of the joint solution.
+    ``image`` and ``out`` (ny nx, 2) have rows of ``nx`` bins, ``given`` (n, 2), or none at all, is what the
+    image's values are added to.
     """
+    bounds, index, corner, weight, basis, exposure, back, matrices, inverses = pairs
     k = basis.shape[1]
     side, own = np.empty((2, k)), np.empty((2, k))
     most = np.int64(0)

@@ -358,9 +358,8 @@ def build_fine_map(
     shape = solved[0][1].correction.shape
     size = bin_for(sum(len(p) for p, _ in solved), shape, bands)
     data = FineResiduals(solved, Grid(tuple(shape), size, bands, axis), prior=prior)
-    bar = tqdm(total=2 * n_turns, desc="fine structure", disable=None if progress else True)
     field, z = data.first_prior(), None
-    for turn in range(n_turns):
+    for turn in tqdm(range(n_turns), desc="fine structure", disable=None if progress else True):
         rough = LED if field.rims.rims else ROUGH
         # led, the former would find waves first, and in them what is the scales' and the rims'
         data.near = WideInverse(field, data.weight) if field.rims.rims else None
@@ -372,7 +371,6 @@ def build_fine_map(
             drawn = draw()
         else:
             (found, z), drawn = at_once(solve, draw)
-        bar.update(2)
         field = field.improved(found, *drawn)
         if turn in RIM_TURNS:
             field, z = field.with_rims(data.rims(field, found)), None
@@ -384,10 +382,8 @@ def build_fine_map(
     data.near = WideInverse(field, data.weight) if field.rims.rims else None
     fine = LED if data.near else 1e-3
     solve = partial(data.solve, field, data.gather(data.raw), tolerance=fine, start=z, known=field.known)
-    (found, _), samples = at_once(
-        solve, lambda: [data.sample_all(field, rng, tolerance=2e-3) for _ in range(n_samples)]
-    )
-    bar.close()
+    draw = partial(data.sample_all, field, rng, tolerance=2e-3)
+    (found, _), samples = at_once(solve, lambda: [draw() for _ in range(n_samples)])
     samples, own = zip(*samples, strict=True)
     errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)
     errors = with_own_stars(errors, solved[0][0], own, data.keep[0])

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.fft import irfft, rfft
 from scipy.linalg import cho_factor, cho_solve
 
-from jwst_hpastrom.distortion.pixelmap._kernels import normal_image
+from jwst_hpastrom.distortion.pixelmap._kernels import ByStar, normal_image
 
 __all__ = ["WeighedPairs", "WideInverse", "at_once", "solve_field"]
 
@@ -176,10 +176,10 @@ class WeighedPairs:
                     frame.back[star[order][starts]],
                 )
                 turns = frame.matrices, frame.inverses
-            self.parts.append((order + own.start, (
-                np.append(starts, index.size), index[order].astype(np.int32), corner,
-                np.asarray(weight[own], float)[order], *stars, *turns, size[1],
-            )))  # fmt: skip
+            heavy = np.asarray(weight[own], float)[order]
+            bounds = np.append(starts, index.size)
+            part = ByStar(bounds, index[order].astype(np.int32), corner, heavy, *stars, *turns)
+            self.parts.append((order + own.start, part))
 
     def back(self, fields, r=None):
         """Transpose of the field at the pairs, times weights, for residuals (2, n) and what fields are there.
@@ -198,7 +198,7 @@ class WeighedPairs:
         out = [np.zeros_like(v) for v in images]
         for k, (order, part) in enumerate(self.parts):
             given = np.zeros((0, 2)) if r is None else np.ascontiguousarray(r[:, order].T, float)
-            normal_image(*part, images[min(k, 1)], given, out[min(k, 1)])
+            normal_image(part, self.size[1], images[min(k, 1)], given, out[min(k, 1)])
         return [np.ascontiguousarray(v.T).reshape(2, *self.size) for v in out]
 
 
