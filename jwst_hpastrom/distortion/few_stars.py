@@ -257,9 +257,11 @@ class _Problem:
     def _without_the_worst(self):
         """Leave out stars that are where the others do not put them; return whether there were any."""
         kept = np.flatnonzero(self.keep)
-        misfit = self.fit(self.degree).misfit
-        misfit = misfit / max(np.median(misfit) / np.log(4.0), 1e-300)  # as wide as those of χ²
-        worst = misfit > max(2 * np.log(kept.size / CHANCE), 0.5 * misfit.max())
+        fit = self.fit(self.degree)
+        misfit = fit.misfit / max(np.median(fit.misfit) / np.log(4.0), 1e-300)  # as wide as those of χ²
+        # of a width that so few tell: a good star of a dozen that is left out takes most of the error with it
+        most = fit.spare * np.expm1(2 / fit.spare * np.log(kept.size / CHANCE))
+        worst = misfit > max(most, 0.5 * misfit.max())
         if not worst.any() or kept.size - worst.sum() < (1 - MOST_WRONG) * self.keep.size:
             return False
         self.keep[kept[worst]] = False

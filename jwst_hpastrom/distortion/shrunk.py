@@ -35,6 +35,9 @@ class Shrunk:
     misfit : ndarray, shape (n,)
         Their squares over their variances: χ² of two degrees of freedom.
 
+    spare : float
+        Degrees of freedom that parameters and terms leave of the data.
+
     evidence : float
         Logarithm of the data's probability density, but for a constant that other terms have, too.
     """
@@ -44,6 +47,7 @@ class Shrunk:
     structure: float
     held_out: np.ndarray
     misfit: np.ndarray
+    spare: float
     evidence: float
 
 
@@ -108,7 +112,7 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
     evidence = float(logsumexp(log))
     weight = np.exp(log - evidence)
     mean, square = np.zeros(k + m), np.zeros((k + m, k + m))
-    held, misfit = np.zeros((2, n)), np.zeros(n)
+    held, misfit, spare = np.zeros((2, n)), np.zeros(n), 0.0
     for w, part in zip(weight, parts, strict=True):
         if w.sum() < NONE:
             continue
@@ -121,15 +125,16 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
         mean += w @ each
         square += (w[:, None] * each).T @ each + with_terms.T @ (turn * (w @ shrink)) @ turn.T @ with_terms
         square[:k, :k] += w.sum() * back[:, m + 1 :]
-        others, squared = _of_others(columns, part, w @ shrink / w.sum(), w @ found / w.sum())
+        others, squared, left = _of_others(columns, part, w @ shrink / w.sum(), w @ found / w.sum())
         held += w.sum() * others
         misfit += w.sum() * squared
+        spare += w.sum() * left
     structure = float(weight.sum(1) @ (own * STRUCTURES) ** 2)
-    return Shrunk(mean, square - np.outer(mean, mean), structure, held, misfit, evidence)
+    return Shrunk(mean, square - np.outer(mean, mean), structure, held, misfit, float(spare), evidence)
 
 
 def _of_others(columns, part, shrink, found):
-    """Each star's residuals (2, n) about what the others say, and their squares over their variances."""
+    """Each star's residuals (2, n) about what the others say, squares over variances, and `spare`."""
     root, triangle, taken, turn, _, _ = part
     k, m, n = len(triangle), len(turn), root.size // 2
     # smoothed = (base baseᵀ + seen seenᵀ) data in units of the errors; a star's own 2 x 2 block of it
@@ -140,7 +145,7 @@ def _of_others(columns, part, shrink, found):
     q, (x, y) = np.concatenate([base, seen], 1).reshape(2, n, -1), rest.reshape(2, n)
     xx, yy, xy = (float(a == b) - np.sum(q[a] * q[b], axis=1) for a, b in ((0, 0), (1, 1), (0, 1)))
     others = np.stack([yy * x - xy * y, xx * y - xy * x]) / np.maximum(xx * yy - xy**2, 1e-12)
-    return others * root[:n], others[0] * x + others[1] * y
+    return others * root[:n], others[0] * x + others[1] * y, np.sum(xx + yy)
 
 
 def mean_of_fits(fits):
@@ -168,10 +173,9 @@ def mean_of_fits(fits):
     for w, f in zip(weights, fits, strict=True):
         k = f.coefficients.size
         covariance[:k, :k] += w * f.covariance
-    structure, held, misfit = (
+    structure, held, misfit, spare = (
         sum(w * getattr(f, name) for w, f in zip(weights, fits, strict=True))
-        for name in ("structure", "held_out", "misfit")
+        for name in ("structure", "held_out", "misfit", "spare")
     )
-    return Shrunk(
-        mean, covariance, structure, held, misfit, float(logsumexp(evidence) - np.log(len(fits)))
-    ), weights
+    evidence = float(logsumexp(evidence) - np.log(len(fits)))
+    return Shrunk(mean, covariance, structure, held, misfit, spare, evidence), weights
