@@ -89,6 +89,14 @@ def test_a_star_that_is_elsewhere_is_left_out(tools):
     assert tools.true_rms(with_it.correction) < 1.2 * tools.true_rms(alone.correction)
 
 
+def test_good_ones_of_a_dozen_stay(tools):
+    """So few tell badly how far stars scatter; by the scatter of many, two of these fields lost one."""
+    base = true_terms(tools, 5, left_out=[(2, 0), (1, 1), (0, 2), (3, 0)])
+    for seed in range(20, 30):
+        refined = refine_distortion(*sparse(tools, 12, seed=seed), base)
+        assert refined.n_stars == np.unique(refined.pairs.star).size
+
+
 def test_stars_of_some_exposures_do_not_bend_the_terms(tools):
     """Wide dithers of quadratic terms of a pixel and more: exposures would take their slopes for scales."""
     lists, reference = sparse(tools, 60, seed=4)
