@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.table import Table
+from scipy.special import softmax
 
 from jwst_hpastrom.columns import values
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
-from jwst_hpastrom.distortion.shrunk import mean_of_fits, shrunk_fit
+from jwst_hpastrom.distortion.shrunk import shrunk_fit
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     fix_gauge,
@@ -45,7 +46,7 @@ class RefinedDistortion:
     Attributes
     ----------
     correction : `DistortionCorrection`
-        With the mean polynomial over all degrees, and its errors.
+        With terms of all degrees, and their errors.
 
     degree : int
         The most probable one of the polynomial that was added: 0 none, 1 the two terms that make four
@@ -56,7 +57,7 @@ class RefinedDistortion:
 
     trials : `~astropy.table.Table`
         degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors),
-        probability; metadata ``rms_of_mean``.
+        probability.
 
     error : float
         The correction's stated error, RMS over the detector, pixels per axis.
@@ -119,8 +120,9 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
 
     A polynomial common to the exposures is fitted to what the distortion leaves, beside each exposure's own
     four parameters. Its coefficients fall with the degree as those that a WCS lacks; how large they are, and
-    what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`). Polynomials of
-    all degrees are averaged over their probabilities. Stars that are not where the others put them are left
+    what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`). Terms of all
+    degrees are there, as a WCS lacks them all, whatever degree is the most probable one: a dozen stars that a
+    low one happens to suit would make errors twice too small. Stars that are not where the others put them are left
     out. The stated errors hold what the polynomial does not follow and what the stars leave unknown of it,
     its linear terms, too: the tie of a frame to the same stars does not know better.
 
@@ -172,14 +174,13 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
         ) from None  # fmt: skip
     problem = _Problem(pairs, base, max_degree)
     fits = [problem.fit(degree) for degree in range(max_degree + 1)]
-    found, weights = mean_of_fits(fits)
+    found, weights = fits[-1], softmax([f.evidence for f in fits])
     expected = float(np.sqrt(np.mean(problem.variance[problem.keep])))
-    rms = [float(np.sqrt(np.mean(f.held_out**2))) for f in (*fits, found)]
+    rms = [float(np.sqrt(np.mean(f.held_out**2))) for f in fits]
     rows = [(d, n_terms(d), rms[d], expected, weights[d]) for d in range(max_degree + 1)]
     trials = Table(rows=rows, names=("degree", "n_terms", "rms", "expected", "probability"))
     for name in ("rms", "expected"):
         trials[name].unit = "pix"
-    trials.meta["rms_of_mean"] = rms[-1]
     variance = problem.variances(found.covariance) + found.structure
     correction = _with_terms(base, *problem.polynomial(found.coefficients[4:])) if max_degree else base
     correction = replace(correction, uncertainty=_error_model(variance, base.shape, pairs.metas))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-__all__ = ["Shrunk", "mean_of_fits", "shrunk_fit"]
+__all__ = ["Shrunk", "shrunk_fit"]
 
 #: tried: sizes of coefficients over the documented one, and structures over the stars' own errors
 SIZES, STRUCTURES = np.geomspace(0.01, 100.0, 41), np.geomspace(0.03, 100.0, 36)
@@ -146,36 +146,3 @@ def _of_others(columns, part, shrink, found):
     xx, yy, xy = (float(a == b) - np.sum(q[a] * q[b], axis=1) for a, b in ((0, 0), (1, 1), (0, 1)))
     others = np.stack([yy * x - xy * y, xx * y - xy * x]) / np.maximum(xx * yy - xy**2, 1e-12)
     return others * root[:n], others[0] * x + others[1] * y, np.sum(xx + yy)
-
-
-def mean_of_fits(fits):
-    """Average fits of ever more terms to the same data over their probabilities, all as likely before.
-
-    Parameters
-    ----------
-    fits : list of `Shrunk`
-        Each has the terms of the one before, and more.
-
-    Returns
-    -------
-    `Shrunk`
-        Terms that a fit does not have are zero there.
-
-    weights : ndarray
-        Probabilities of the fits.
-    """
-    evidence = np.array([f.evidence for f in fits])
-    weights = np.exp(evidence - logsumexp(evidence))
-    m = fits[-1].coefficients.size
-    found = np.stack([np.pad(f.coefficients, (0, m - f.coefficients.size)) for f in fits])
-    mean = weights @ found
-    covariance = (weights[:, None] * (found - mean)).T @ (found - mean)
-    for w, f in zip(weights, fits, strict=True):
-        k = f.coefficients.size
-        covariance[:k, :k] += w * f.covariance
-    structure, held, misfit, spare = (
-        sum(w * getattr(f, name) for w, f in zip(weights, fits, strict=True))
-        for name in ("structure", "held_out", "misfit", "spare")
-    )
-    evidence = float(logsumexp(evidence) - np.log(len(fits)))
-    return Shrunk(mean, covariance, structure, held, misfit, spare, evidence), weights
