@@ -118,13 +118,14 @@ def _frame(shape):
 def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shift=10.0, **kwargs):
     """Add to a distortion what the reference stars can tell of it.
 
-    A polynomial common to the exposures is fitted to what the distortion leaves, beside each exposure's own
-    four parameters. Its coefficients fall with the degree as those that a WCS lacks; how large they are, and
-    what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`). Terms of all
-    degrees are there, as a WCS lacks them all, whatever degree is the most probable one: a dozen stars that a
-    low one happens to suit would make errors twice too small. Stars that are not where the others put them
-    are left out. The stated errors hold what the polynomial does not follow and what the stars leave unknown of it,
-    its linear terms, too: the tie of a frame to the same stars does not know better.
+    A polynomial common to the exposures is fitted to what the distortion leaves, beside each exposure's
+    own four parameters. Its coefficients fall with the degree as those that a WCS lacks; how large they
+    are, and what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`).
+    Terms of all degrees are there, as a WCS lacks them all, whatever degree is the most probable one: a
+    dozen stars that a low one happens to suit would make errors twice too small. Stars that are not where
+    the others put them are left out. The stated errors hold what the polynomial does not follow and what
+    the stars leave unknown of it, its linear terms, too: the tie of a frame to the same stars does not
+    know better.
 
     Parameters
     ----------
