@@ -79,7 +79,7 @@ class _Search:
         self.least = least_gain(shape)
         self.diagonal = weights.diagonal
         self.circles = _Circles(x, y, self.diagonal, shape)
-        self.target, self.rims, self.terms = self.weigh(r), [], []
+        self.target, self.rims, self.terms, self.wide = self.weigh(r), [], [], []
         self.normal, self.right = np.zeros((0, 0)), np.zeros(0)
         for rim in rims:
             self.add(rim.shape, rim.orders)
@@ -103,8 +103,13 @@ class _Search:
         self.terms.append((near, values))
         own = np.zeros((2, self.x.size, 2, values.shape[1]))
         own[0, near, 0] = own[1, near, 1] = values
-        image = (self.weights @ own.reshape(2 * self.x.size, -1)).reshape(2, self.x.size, -1)
-        columns = np.concatenate([(v.T @ image[:, k]).reshape(-1, image.shape[2]) for k, v in self.terms])
+        image, wide = self.weights.halves(own.reshape(2 * self.x.size, -1))
+        image = image.reshape(2, self.x.size, -1)
+        self.wide.append(wide)
+        columns = np.concatenate([
+            (v.T @ image[:, k]).reshape(-1, wide.shape[1]) - self.weights.taken(other, wide)
+            for (k, v), other in zip(self.terms, self.wide, strict=True)
+        ])  # fmt: skip
         old = len(self.right)
         self.normal = np.block([[self.normal, columns[:old]], [columns[:old].T, columns[old:]]])
         self.right = np.append(self.right, (self.target[:, near] @ values).ravel())
@@ -114,7 +119,7 @@ class _Search:
         of = np.arange(*self.unknowns[k : k + 2])
         self.normal = np.delete(np.delete(self.normal, of, 0), of, 1)
         self.right = np.delete(self.right, of)
-        del self.rims[k], self.terms[k]
+        del self.rims[k], self.terms[k], self.wide[k]
 
     def solve(self):
         """Find the coefficients of all rims together."""

@@ -9,7 +9,6 @@ Here a rim is an ellipse, with a Gaussian profile across it and a short Fourier 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import ACROSS
 
@@ -93,18 +92,18 @@ class Rim:
         return self.coefficients @ profile(self.shape, x, y, self.orders).T
 
     def columns(self, x, y):
-        """What the rim may add to a solution at raw pixels: (m, 2, n), and the deviation of each.
+        """What the rim may add to a solution at raw pixels: of each axis (2, m + 6, n), times deviations.
 
-        The terms of the series in x and in y, and what a change of each of the ellipse's numbers does.
+        The terms of the series, the same in x and in y, and what a change of each of the ellipse's numbers
+        does.
         """
         terms = COEFFICIENT * profile(self.shape, x, y, self.orders).T
-        zero = np.zeros_like(terms)
         moved = []
         for k, free in enumerate(FREE):
             step = np.where(np.arange(6) == k, 0.1 * free, 0.0)
             up, down = (replace(self, shape=self.shape + s).at(x, y) for s in (step, -step))
             moved.append((up - down) / 0.2)
-        return np.concatenate([np.stack([terms, zero], 1), np.stack([zero, terms], 1), np.array(moved)])
+        return np.stack([np.concatenate([terms, v]) for v in np.swapaxes(moved, 0, 1)])
 
 
 class Rims:
@@ -117,29 +116,21 @@ class Rims:
     """
 
     def __init__(self, grid, rims=()):
-        self.grid, self.rims = grid, tuple(rims)
+        self.grid, self.rims, self.blocks = grid, tuple(rims), []
         ny, nx = (n // grid.bin for n in grid.shape)
         x, y = np.meshgrid(*((np.arange(n) + 0.5) * grid.bin - 0.5 for n in (nx, ny)))
-        rows, columns, values, n = [], [], [], 0
         index = np.arange(nx * ny).reshape(ny, nx)
         index = index.T.ravel().argsort() if grid.axis == "x" else index.ravel()
+        numbers = [0]
         for rim in self.rims:
             k = np.flatnonzero(rim.near(x, y).ravel())
-            found = rim.columns(x.ravel()[k], y.ravel()[k])
-            for axis in (0, 1):
-                rows.append(np.tile(index[k] + axis * nx * ny, len(found)))
-                columns.append(np.repeat(n + np.arange(len(found)), k.size))
-                values.append(found[:, axis].ravel())
-            n += len(found)
-        entries = [np.concatenate(v) if v else np.zeros(0, t)
-                   for v, t in ((values, float), (rows, int), (columns, int))]  # fmt: skip
-        self.matrix = sparse.csr_array((entries[0], tuple(entries[1:])), (2 * nx * ny, n), dtype=np.float32)
-        self.back = self.matrix.T.tocsr()
-
-    @property
-    def white(self):
-        """Number of the white noise's values."""
-        return self.matrix.shape[1]
+            values = rim.columns(x.ravel()[k], y.ravel()[k]).astype(np.float32)
+            own = numbers[-1] + np.arange(2 * values.shape[1] - len(FREE))
+            numbers.append(own[-1] + 1)
+            # the series of x, that of y, and what both axes share
+            *series, shared = np.split(own, [(own.size - len(FREE)) // 2, own.size - len(FREE)])
+            self.blocks.append((index[k], values, [np.append(v, shared) for v in series]))
+        self.white = numbers[-1]  # number of the white noise's values
 
     @property
     def known(self):
@@ -153,8 +144,48 @@ class Rims:
 
     def total(self, parts):
         """The rims on the grid's bins, (2, ny, nx)."""
-        return (self.matrix @ parts[0]).reshape(2, *self.grid.size)
+        out = np.zeros((2, *self.grid.size), np.float32)
+        for index, values, own in self.blocks:
+            for image, v, k in zip(out.reshape(2, -1), values, own, strict=True):
+                image[index] += parts[0][k] @ v
+        return out
 
     def transposed(self, field):
         """The transpose of `total` of `parts` for a field (2, ny, nx)."""
-        return self.back @ field.ravel()
+        out = np.zeros(self.white, np.float32)
+        for index, values, own in self.blocks:
+            for image, v, k in zip(np.reshape(field, (2, -1)), values, own, strict=True):
+                out[k] += v @ image[index]
+        return out
+
+    def normal(self, weight):
+        """Products of the rims with each other for weights (ny nx,)."""
+        out, place = np.zeros((self.white, self.white)), np.empty(weight.size, np.int64)
+        weight = weight.astype(np.float32)
+        for n, (index, values, own) in enumerate(self.blocks):
+            place[:] = -1
+            place[index] = np.arange(index.size)
+            heavy = weight[index] * values
+            for other, more, theirs in self.blocks[: n + 1]:
+                at = place[other]
+                both = np.flatnonzero(at >= 0)
+                for axis in (0, 1) if both.size else ():
+                    product = heavy[axis][:, at[both]] @ more[axis][:, both].T
+                    out[np.ix_(own[axis], theirs[axis])] += product
+        return np.tril(out) + np.tril(out, -1).T
+
+    def sums(self, axis, weight, groups, n):
+        """Sums of weights (ny nx,) times the rims of one axis over groups (ny nx,) of bins, (n, white)."""
+        out = np.zeros((self.white, n))
+        for index, values, own in self.blocks:
+            heavy, group = weight[index] * values[axis], groups[index]
+            for k, v in zip(own[axis], heavy, strict=True):
+                out[k] = np.bincount(group, v, n)
+        return out.T
+
+    def products(self, axis, functions):
+        """Products of the rims of one axis with functions (ny nx, p), (p, white)."""
+        out = np.zeros((self.white, functions.shape[1]))
+        for index, values, own in self.blocks:
+            out[own[axis]] = values[axis] @ functions[index]
+        return out.T

@@ -9,7 +9,6 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from scipy import sparse
 from scipy.fft import irfft, rfft
 from scipy.linalg import cho_factor, cho_solve
 
@@ -51,9 +50,7 @@ class WideInverse:
         for a, b, (normal, cross) in zip(sizes, sizes[1:], axes, strict=False):
             whole[a:b, a:b] += normal
             whole[a:b, sizes[2] :], whole[sizes[2] :, a:b] = cross, cross.T
-        rims = prior.rims.matrix
-        heavy = sparse.diags_array(np.tile(weight.ravel(), 2).astype(np.float32))
-        whole[sizes[2] :, sizes[2] :] += (prior.rims.back @ (heavy @ rims)).toarray()
+        whole[sizes[2] :, sizes[2] :] += prior.rims.normal(weight.ravel())
         self.factor = cho_factor(whole, lower=True, overwrite_a=True)[0].astype(np.float32), True
 
     def _axis(self, axis, weight):
@@ -63,19 +60,11 @@ class WideInverse:
         along, across = (self._functions(axis, kind)[:n] for kind, n in ((0, nx), (1, ny)))
         j, i = np.nonzero(trend._sigma)
         polynomials = trend._sigma[j, i] * (trend._bases[0][:, None, j] * trend._bases[1][:, i])
-        rims = self.prior.rims.matrix[axis * ny * nx : (axis + 1) * ny * nx]
-        rims = sparse.diags_array(weight.ravel().astype(np.float32)) @ rims
-        heavy = weight[..., None] * polynomials
+        heavy, rims = weight[..., None] * polynomials, self.prior.rims
         row, column = np.divmod(np.arange(ny * nx), nx)
-
-        def summed(index, n):
-            """Sums of the rims' columns over bins of the same index."""
-            return (
-                sparse.csr_array((np.ones(ny * nx, "f4"), (index, np.arange(ny * nx))), (n, ny * nx)) @ rims
-            )
-
         band = np.repeat(np.arange(grid.bands), [s.stop - s.start for s in grid.slices])
-        by_band = summed(band[row] * nx + column, grid.bands * nx).toarray().reshape(grid.bands, nx, -1)
+        by_band = rims.sums(axis, weight.ravel(), band[row] * nx + column, grid.bands * nx)
+        by_band = by_band.reshape(grid.bands, nx, -1)
         parts, n, cross = [], grid.bands, []
         for b, s in enumerate(grid.slices):
             own = [np.zeros((along.shape[1], along.shape[1]))] * n
@@ -87,7 +76,8 @@ class WideInverse:
         )
         flat = polynomials.reshape(ny * nx, -1)
         parts.append([p[n + 1].T for p in parts] + [flat.T @ heavy.reshape(ny * nx, -1)])
-        cross += [across.T @ summed(row, ny).toarray(), (rims.T @ flat).T]
+        by_row = rims.sums(axis, weight.ravel(), row, ny)
+        cross += [across.T @ by_row, rims.products(axis, heavy.reshape(ny * nx, -1))]
         return np.block(parts), np.concatenate(cross)
 
     def _functions(self, axis, kind):

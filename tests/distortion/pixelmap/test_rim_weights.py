@@ -44,6 +44,15 @@ def test_elimination_where_weights_mix_the_axes(wide):
     np.testing.assert_allclose(weights @ r[:, 0], expected @ r[:, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_products_of_residuals_from_their_halves(wide):
+    rng = np.random.default_rng(2)
+    weights, expected = turned(rng, wide)
+    a, b = rng.normal(size=(2 * N, 3)), rng.normal(size=(2 * N, 2))
+    (_, q), (p, s) = weights.halves(a), weights.halves(b)
+    np.testing.assert_allclose(a.T @ p - weights.taken(q, s), a.T @ expected @ b, atol=1e-5)
+
+
 def test_the_diagonal_is_without_the_stars():
     weights, expected = turned(np.random.default_rng(3), wide=False)
     np.testing.assert_allclose(weights.diagonal.ravel(), np.diag(expected), rtol=1e-12)

@@ -1,10 +1,12 @@
 """Rims of voids as parts of the field."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion.pixelmap.random_field import Grid, RandomField
-from jwst_hpastrom.distortion.pixelmap.rims import Rim, Rims, profile
+from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, Rims, profile
 from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, solve_field
 from jwst_hpastrom.distortion.pixelmap.waves import Waves
 
@@ -29,12 +31,12 @@ def test_columns_are_terms_and_what_moves_the_ellipse_does():
     rng = np.random.default_rng(1)
     x, y = rng.uniform(0, 255, (2, 300))
     columns = RIM.columns(x, y)
-    assert columns.shape == (4 + 6, 2, 300)
-    assert not columns[:2, 1].any()
-    assert not columns[2:4, 0].any()
+    assert columns.shape == (2, 2 + 6, 300)
+    np.testing.assert_array_equal(columns[0, :2], columns[1, :2])
+    np.testing.assert_allclose(columns[0, :2], COEFFICIENT * profile(SHAPE, x, y, (1,)).T)
     step = np.array([0.3, 0, 0, 0, 0, 0])
     moved = Rim(SHAPE + step, RIM.orders, RIM.coefficients).at(x, y) - RIM.at(x, y)
-    np.testing.assert_allclose(columns[4] / 6 * 0.3, moved, atol=2e-5)
+    np.testing.assert_allclose(columns[:, 2] / 6 * 0.3, moved, atol=2e-5)
 
 
 @pytest.mark.parametrize("axis", ["y", "x"])
@@ -47,9 +49,28 @@ def test_on_the_grid_and_its_transpose(axis):
     total = rims.total(rims.parts(z))
     assert np.vdot(total, f) == pytest.approx(np.vdot(z, rims.transposed(f)), rel=1e-4)
     x, y = np.meshgrid(np.arange(64) * 4 + 1.5, np.arange(48) * 4 + 1.5)
-    expected = np.einsum("k,kan->an", z, RIM.columns(x.ravel(), y.ravel())).reshape(2, 48, 64)
+    own = np.stack([np.append(z[:2], z[4:]), z[2:]])  # the series of x, that of y, what both share
+    expected = np.einsum("ak,akn->an", own, RIM.columns(x.ravel(), y.ravel())).reshape(2, 48, 64)
     np.testing.assert_allclose(grid.upright(total), expected, atol=1e-4)
     assert Rims(grid).white == 0
+
+
+def test_products_of_rims_are_those_of_their_columns():
+    """With each other, where they meet and where not, with functions, and summed over groups of bins."""
+    grid, rng = Grid((192, 256), 4, 2), np.random.default_rng(3)
+    beside, far = (replace(RIM, shape=SHAPE + np.array([*v, 0, 0, 0, 0])) for v in ((25, 9), (70, -60)))
+    rims = Rims(grid, [RIM, replace(beside, orders=(0, 1), coefficients=np.ones((2, 3))), far])
+    columns = np.stack([rims.total([v]).reshape(2, -1) for v in np.eye(rims.white, dtype="f4")])
+    weight, functions = rng.uniform(1, 9, 48 * 64), rng.normal(size=(48 * 64, 3))
+    expected = np.einsum("kan,n,lan->kl", columns, weight, columns)
+    np.testing.assert_allclose(rims.normal(weight), expected, atol=1e-5 * np.abs(expected).max())
+    groups = rng.integers(0, 7, weight.size)
+    for axis in (0, 1):
+        heavy = columns[:, axis] * weight
+        sums = np.stack([heavy[:, groups == g].sum(1) for g in range(7)])
+        np.testing.assert_allclose(rims.sums(axis, weight, groups, 7), sums, atol=1e-4)
+        found = rims.products(axis, functions)
+        np.testing.assert_allclose(found, functions.T @ columns[:, axis].T, atol=1e-4)
 
 
 def test_the_field_with_rims_follows_them():
