@@ -135,7 +135,8 @@ def test_what_pointings_tell_of_scale_and_turn():
         change, covariance, found = _between(middle, rest, believed, 1.4)
         left = np.sqrt(np.mean((change - wrong) ** 2))
         assert low <= left / np.sqrt(np.mean(wrong**2)) <= high
-        assert left < 3 * np.sqrt(covariance[0, 0]) and covariance[0, 0] <= believed**2
+        assert left < 3 * np.sqrt(covariance[0, 0])
+        assert covariance[0, 0] <= believed**2
         assert found == pytest.approx([scatter] * 2, rel=0.4) or scatter < 1
     change, covariance, found = _between(middle[:1], np.zeros((1, 2)), believed, 1.4)
     np.testing.assert_array_equal(change, 0)
