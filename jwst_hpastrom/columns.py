@@ -154,8 +154,8 @@ MASTER = parse_columns("""
     y_err_formal | pix | f8 | standard error of y propagated from the fits
     x_err_systematic | pix | f8 | error of x that the measurements share: distortion, ePSF, other stars' light
     y_err_systematic | pix | f8 | error of y that the measurements share: distortion, ePSF, other stars' light
-    x_err_tie | pix | f8 | error of x that all stars share, of tie or pointing; not in x_err
-    y_err_tie | pix | f8 | error of y that all stars share, of tie or pointing; not in y_err
+    x_err_tie | pix | f8 | error of x by place, scale and turn of the frame, of tie or pointing; not in x_err
+    y_err_tie | pix | f8 | error of y by place, scale and turn of the frame, of tie or pointing; not in y_err
     mag    | mag    | f8 | mean instrumental magnitude on the zero point of the central exposure
     mag_rms | mag   | f8 | scatter of the single magnitudes
     mag_err | mag   | f8 | standard error of mag

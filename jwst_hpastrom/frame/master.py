@@ -173,12 +173,13 @@ def build_master(
     these exposures measured it) and of the pattern that dithers show on the detector, and the wings of
     neighbors that were not subtracted. Quadratic terms of the distortion, which dithers take for
     transformations, are what a catalog shows of them, or, without one, as large as those of third and fourth
-    degree; frames without catalog and correction err by the linear terms of that pattern, too. Where stars
-    are too few for any of it, it is 3 mas, as documented, for JWST's own WCS, and NaN for others.
+    degree. Where stars are too few for any of it, it is 3 mas, as documented, for JWST's own WCS, and NaN for
+    others.
 
-    ``x_err`` is relative to the other stars of the frame. How far the frame as a whole, or a part of it, may
-    be off is in ``x_err_tie``, which neighbors have in common: of the transformation to the catalog, or,
-    without one, of the exposures' pointing (the scatter of their WCS, and 70 mas an axis for guide stars).
+    ``x_err`` is relative to the other stars of the frame, with a six-parameter map of it left free. What that
+    may be off, for the frame as a whole or a part of it, is in ``x_err_tie``, which neighbors have in common:
+    of the transformation to the catalog, or, without one, of the exposures' pointing (the scatter of their
+    WCS, and 70 mas an axis for guide stars) and of the WCS's scale and turn (3 mas over a detector).
     Errors of absolute positions are both in quadrature.
     """
     star_lists, reference, store = *as_inputs(star_lists, reference), store or Store()
@@ -364,7 +365,8 @@ def _tie(field, found, config):
         solid = averages.n_used >= field.n_min
         limits = config.limits(plane).values()
         return tie_to_reference(m, found.star, averages, solid, reference, plane, field.epoch, *limits)
-    return tie_to_wcs(m, found.wcs_uv, plane.scale_mas, config.pointing_error)
+    pointing = found.several and found.several.pointing
+    return tie_to_wcs(m, found.wcs_uv, plane.scale_mas, config.pointing_error, pointing)
 
 
 def _keep(star, averages, n_min, name):

@@ -92,7 +92,7 @@ def _pattern_variance(z, variance):
     return max(float(width - np.median(variance[half])), 0.0)
 
 
-def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sigma=4.0):
+def detector_errors(m, star, averages, together, *, believed=0.0, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
@@ -115,10 +115,6 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
     together : ndarray of bool, shape (n_exposures, n_exposures)
         Which exposures have a star at the same place of the detector (`same_places`).
 
-    tied : bool
-        Something else than this pattern decides scale and turn: a catalog does, and the exposures' WCS where
-        they do not correct the distortion themselves.
-
     believed : float
         RMS error, of either axis, that a pattern is documented to have before anything of it is seen.
 
@@ -128,7 +124,8 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
     Returns
     -------
     `DetectorErrors`
-        Errors expected from what was seen, its noise included; NaN where stars or dithers are too few.
+        Errors expected from what was seen, its noise included, about a linear map of the frame, whose error
+        is the tie's; NaN where stars or dithers are too few.
     """
     rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
     z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
@@ -160,11 +157,11 @@ def detector_errors(m, star, averages, together, *, tied=True, believed=0.0, sig
     if not spread.told:
         return DetectorErrors.unknown()
 
-    # errors of the stars' means, less what decides scale and turn of the frame
+    # errors of the stars' means, less the linear map that they make of the frame
     u, v = averages.mean[who].T
     line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
     means = np.c_[means, _pattern(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN, believed)]
-    base = np.linalg.qr(line if tied else line[:, :1])[0]
+    base = np.linalg.qr(line)[0]
     means -= base @ (base.T @ means)
     seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
     smooth = spread.variances(seen, found, noise)

@@ -69,7 +69,7 @@ class SharedErrors:
         together = same_places(m, transforms)
         by_wcs = tie is None and unseen is not None
         believed = unseen if by_wcs else 0.0
-        self.detector = detector_errors(m, star, averages, together, tied=not by_wcs, believed=believed)
+        self.detector = detector_errors(m, star, averages, together, believed=believed)
         known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
         self.stated = bool((known > 0).any())
         extra = shared_weight(m, star, averages.used, together, n)

@@ -6,8 +6,8 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, NoOverlapError, OrientationError
 from jwst_hpastrom.frame import build_master
-from jwst_hpastrom.frame.transforms.tie import carried_off, years_without_motions
-from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.frame.transforms.tie import _between, carried_off, years_without_motions
+from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest
 
 PLANE = TangentPlane(80.5, -69.5)
 LIMITS = {"max_shift": 150.0, "max_rotation": 1.5}
@@ -77,3 +77,68 @@ def test_images_that_were_flipped_are_said_to_be_however_far_apart_they_are(dith
     if dither > 100:
         with pytest.raises(NoOverlapError, match="was the image flipped"):
             build_master(flipped)
+
+
+def pointings(rng, dither, scatter, n=4, stars=900):
+    """Star lists whose WCS is right but for each pointing, off by ``scatter`` arcsec, and the true places."""
+    x, y = rng.uniform(-1700, 1700, (2, stars))
+    mag, lists = rng.uniform(-8, -4, stars), []
+    for k in range(n):
+        at = dither * np.array([k % 2 - 0.5, k // 2 - 0.5])
+        shift = rng.normal(0, scatter, 2) / PLANE.scale_mas * 1e3
+        s = np.flatnonzero((np.abs(x - at[0]) < 1000) & (np.abs(y - at[1]) < 1000))
+        ra, dec = PLANE.to_sky(*PLANE.from_pixels(x[s] + shift[0], y[s] + shift[1]))
+        data = {"x": x[s] - at[0], "y": y[s] - at[1], "mag": mag[s], "ra": ra, "dec": dec}
+        data["x"], data["y"] = (data[c] + rng.normal(0, 0.01, s.size) for c in "xy")
+        data |= {c: np.full(s.size, 0.01) for c in ("x_err", "y_err", "mag_err", "qfit")}
+        data["flags"] = np.zeros(s.size, int)
+        meta = {"filename": f"jw0108600{k}_nis_cal.fits", "filter": "F150W", "epoch": 2022.3}
+        lists.append(Table(data, meta=meta))
+    return lists, (x, y)
+
+
+def linear_error(frame, places):
+    """Slopes of the frame's errors times half of a detector, mas, and the same that is stated."""
+    t = frame.table
+    i, j, _ = match_nearest(t["x"], t["y"], *places, 20.0)
+    u, v = (np.asarray(t[c])[i] for c in "xy")
+    fit = fit_linear(*(p[j] for p in places), u, v).transform.matrix - np.eye(2)
+    tie = np.asarray(t["x_err_tie"])
+    away = np.hypot(t["x"] - np.mean(t["x"]), t["y"] - np.mean(t["y"]))
+    k = np.argmax(away)
+    stated = 1e3 * np.sqrt(max(tie[k] ** 2 - tie.min() ** 2, 0.0)) / away[k]
+    return 1e3 * fit * PLANE.scale_mas, stated * PLANE.scale_mas
+
+
+@pytest.mark.parametrize(
+    ("dither", "scatter", "most"), [(120.0, 0.1, 0.1), (900.0, 0.1, 0.3), (900.0, 0.003, 0.1)]
+)
+def test_pointings_that_err_do_not_tilt_the_frame(dither, scatter, most):
+    """Stars at a side are seen by the pointings that reach farther there: their errors are no slope of it."""
+    error, stated = [], []
+    for seed in range(3):
+        lists, places = pointings(np.random.default_rng(seed), dither, scatter)
+        e, s = linear_error(build_master(lists, plane=PLANE), places)
+        error.append(e)
+        stated.append(s)
+    assert np.sqrt(np.mean(np.square(error))) < most  # mas; 2 to 30 where slopes are those of all pairs
+    assert 1.0 < np.mean(stated) < 6.0  # what a WCS may err by
+
+
+def test_what_pointings_tell_of_scale_and_turn():
+    """A mosaic's places tell them where its pointings are good, and hardly where they scatter."""
+    rng = np.random.default_rng(5)
+    middle = np.array([[i, j] for i in range(-2, 3) for j in range(-2, 3)]) * 2000.0
+    wrong, believed = rng.normal(0, 4e-5, (2, 2)), 4e-5  # 3 mas, of 50 mas a pixel, over half a detector
+    for scatter, low, high in ((0.04, 0.0, 0.15), (40.0, 0.7, 1.1)):
+        rest = middle @ wrong.T + rng.normal(0, scatter, (25, 2))
+        change, covariance, found = _between(middle, rest, believed, 1.4)
+        left = np.sqrt(np.mean((change - wrong) ** 2))
+        assert low <= left / np.sqrt(np.mean(wrong**2)) <= high
+        assert left < 3 * np.sqrt(covariance[0, 0])
+        assert covariance[0, 0] <= believed**2
+        assert found == pytest.approx([scatter] * 2, rel=0.4) or scatter < 1
+    change, covariance, found = _between(middle[:1], np.zeros((1, 2)), believed, 1.4)
+    np.testing.assert_array_equal(change, 0)
+    np.testing.assert_allclose(covariance, believed**2 * np.eye(2))
+    np.testing.assert_array_equal(found, 0)
