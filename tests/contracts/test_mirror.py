@@ -53,7 +53,7 @@ LISTED = [
      "the arithmetic and what carries it, against twins"),
     ("epsf/stamps", "bright_stars frames", "epsf/build/test_build.py", STAGES),
     ("epsf/stamps", "drifts", "epsf/wavefront/test_drift.py", "drifts of the stamps of a whole build"),
-    ("epsf/wavefront", "modes optics phase_retrieval", "epsf/wavefront/test_drift.py",
+    ("epsf/wavefront", "modes optics", "epsf/wavefront/test_drift.py",
      "the model of the optics that drifts are told with"),
     ("frame", "_kernels assemble averages colors config measurements quality", "frame/test_master.py",
      STAGES),

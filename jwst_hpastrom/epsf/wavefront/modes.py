@@ -203,7 +203,7 @@ def _modes_of(library):
     if found.misfit > POOR_OPTICS:
         return None
     optics = replace(found.optics, half_width=library.half_width)
-    x, y = (np.unique(p[[0, -1]]) for p in (library.x, library.y))
+    x, y = (np.unique(p[[0, p.size // 2, -1]]) for p in (library.x, library.y))
     return Modes(found, optics, x, y)
 
 

@@ -1,6 +1,6 @@
 """The wavefront of a library's optics, found from its ePSFs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,13 +12,13 @@ REACH = 5.0  # pixels from the star that are compared
 FLOOR = 0.02  # of the peak: light below it weighs like that much
 # a wavefront and its mirror image with the even terms' signs turned look alike: defocus may be taken positive
 STARTS = ((30.0, 20.0, 20.0), (30.0, -20.0, 20.0), (30.0, 20.0, -20.0), (30.0, -20.0, -20.0))  # nm
-FIRST_STEPS, STEPS, FIELD_STEPS = 3, 12, 5
+FIRST_STEPS, STEPS = 3, 12
 # of the squared light per nm²: what keeps coefficients near where they start; 30 nm weigh like 0.1, 0.3 % of
 # the light, the misfit of a model that fits
 WEAK, STRONG = 1e-9, 1e-8
 NEAR = 0.03  # of the light: a start that comes so near is not in a wrong valley
 SETTLED = 1e-3  # of the χ²: smaller gains end the search
-INWARD = 0.8  # of the way from the field's middle to its corners
+INWARD = (0.4, 3), (0.8, 5)  # of the way from the field's middle to its corners, and steps there
 DIFFUSION = (0.02, 0.8)  # pixels: limits
 COUPLING = (0.0, 0.03)  # limits; 0.005 to 0.008 in JWST's detectors
 
@@ -94,19 +94,34 @@ def retrieve(library, wavelength, width, pixel):
             break
     state, cost = _search(optics, target, weight, best[0], WEAK, STEPS)
     nm, optics = state.nm, optics.blurred(state.diffusion, state.coupling)
-    places, each = [(0.0, 0.0)], [nm]
-    for u in (-INWARD, INWARD) if library.x.size > 1 else ():
-        for v in (-INWARD, INWARD) if library.y.size > 1 else ():
-            there = _inner(library, *(middle + span * (u, v)), optics)
-            places.append((u, v))
-            each.append(_search(optics, there, weight, state, STRONG, FIELD_STEPS)[0].nm)
-    basis = np.c_[np.ones(len(places)), places]
-    fit = (
-        np.linalg.lstsq(basis, np.array(each), rcond=None)[0]
-        if len(places) > 1
-        else np.stack([nm, 0 * nm, 0 * nm])
-    )
+    fit = _over_field(library, optics, weight, state, middle, span)
     return Wavefront(fit, middle, span, optics, float(np.sqrt(cost / total)))
+
+
+def _over_field(library, optics, weight, state, middle, span):
+    """Coefficients in the middle, which are those of ``state``, and their change over the field.
+
+    Away from the middle another valley may be nearer, so that what is linear on the way leads on; opposite
+    corners lead each other.
+    """
+    nm = state.nm
+    fit, spans = np.stack([nm, 0 * nm, 0 * nm]), [p.size > 1 for p in (library.x, library.y)]
+    for inward, steps in INWARD if any(spans) else ():
+        u, v = ((-inward, inward) if wide else (0.0,) for wide in spans)
+        places = np.array([(a, b) for a in u for b in v])  # opposite ones last and first
+        targets = [_inner(library, *(middle + span * place), optics) for place in places]
+
+        def search(k, start, targets=targets, steps=steps):
+            found, cost = _search(optics, targets[k], weight, replace(state, nm=start), STRONG, steps)
+            return found.nm, cost
+
+        each = [search(k, np.r_[1.0, place] @ fit) for k, place in enumerate(places)]
+        for k, (other, cost) in enumerate(each[::-1]):
+            if inward == INWARD[0][0] and each[k][1] > cost:
+                each[k] = min(each[k], search(k, 2 * nm - other), key=lambda one: one[1])
+        basis = np.c_[np.ones(len(places) + 1), np.vstack([(0.0, 0.0), places])]
+        fit = np.linalg.lstsq(basis, np.array([nm, *(one for one, _ in each)]), rcond=None)[0]
+    return fit
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,7 @@ def test_splines_of_a_small_change_follow_from_those_of_the_library(monkeypatch,
     changed = modes.change(DRIFT / 5, library)
     np.testing.assert_allclose(changed.data, plain.data, atol=1e-13)
     np.testing.assert_allclose(changed.coefficients, plain.coefficients, atol=1e-13)
-    assert filtered == [min(side, 2) ** 2]
+    assert filtered == [min(side, 3) ** 2]
 
 
 def test_stars_are_fitted_with_the_exposure_s_own_wavefront():
