@@ -364,7 +364,8 @@ def _tie(field, found, config):
         solid = averages.n_used >= field.n_min
         limits = config.limits(plane).values()
         return tie_to_reference(m, found.star, averages, solid, reference, plane, field.epoch, *limits)
-    return tie_to_wcs(m, found.wcs_uv, plane.scale_mas, config.pointing_error)
+    pointing = found.several and found.several.pointing
+    return tie_to_wcs(m, found.wcs_uv, plane.scale_mas, config.pointing_error, pointing)
 
 
 def _keep(star, averages, n_min, name):

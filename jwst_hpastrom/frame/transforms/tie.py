@@ -8,7 +8,15 @@ import numpy as np
 from jwst_hpastrom.columns import epsf_cause, row_epochs, values
 from jwst_hpastrom.errors import BadCatalogError, HPAstromError, NoOverlapError, OrientationError
 from jwst_hpastrom.frame.transforms.registration import align
-from jwst_hpastrom.geometry import fill_motions, fit_linear, match_nearest, propagate, sky_axes
+from jwst_hpastrom.geometry import (
+    LinearTransform,
+    fill_motions,
+    fit_linear,
+    match_nearest,
+    propagate,
+    sky_axes,
+)
+from jwst_hpastrom.instrument import WCS_ERROR
 
 __all__ = [
     "carried_off", "facing", "reference_positions", "tie_to_reference", "tie_to_wcs", "years_without_motions",
@@ -20,6 +28,8 @@ log = logging.getLogger("stpipe.hpastrom.frame")
 FEW_RADIUS = 100.0
 #: known motions that tell those of the others, and years in which unknown ones are small
 FEWEST_MOTIONS, SHORT = 5, 0.5
+#: times that the scatter of pointings and what they tell of the frame's scale are found from each other
+ROUNDS = 20
 
 
 def reference_positions(reference, plane, epoch):
@@ -245,25 +255,97 @@ def tie_to_reference(m, star, averages, solid, reference, plane, epoch, max_shif
     )
 
 
-def tie_to_wcs(m, wcs_uv, scale_mas, pointing_error):
+def tie_to_wcs(m, wcs_uv, scale_mas, pointing_error, pointing=None):
     """Six-parameter transformation of the frame to the mean of the exposures' WCS.
+
+    Scale and turn are those within the pointings. A pointing's own error moves its stars together: it lies
+    between the means of those that reach farther to one side, and would tilt the frame. What the pointings'
+    places tell of scale and turn counts as far as their scatter lets them.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    wcs_uv : tuple of ndarray
+        Places of the detections by their WCS, master pixels; NaN for none.
+
+    scale_mas : float
+
+    pointing_error : float
+        Of guide stars, mas an axis, which exposures of a visit share.
+
+    pointing : ndarray of int, shape (n_exposures,), optional
+        Exposures of one number share their pointing's error; by default each has its own.
 
     Returns
     -------
     transform, meta, residuals, error
-        As `tie_to_reference`; no residuals. The error is that of the pointing, the same for all stars: the
-        scatter of the exposures' own over the root of their number, and in quadrature ``pointing_error``
-        (mas an axis), that of the guide stars, which exposures of a visit share.
+        As `tie_to_reference`; no residuals. The error is that of the pointings' mean (their scatter over the
+        root of their number, and ``pointing_error``), the same for all stars, and of scale and turn.
     """
-    fit = fit_linear(m.u, m.v, *wcs_uv, parameters=6)
-    own = fit.transform.forward(m.u, m.v)
-    offsets = np.array([[np.nanmedian((w - o)[m.of(k)]) for w, o in zip(wcs_uv, own, strict=True)]
-                        for k in range(m.n_exposures) if np.isfinite(wcs_uv[0][m.of(k)]).any()])  # fmt: skip
-    scatter = offsets.std(axis=0, ddof=1) / np.sqrt(len(offsets)) if len(offsets) > 1 else np.zeros(2)
-    error = np.hypot(scatter, pointing_error / scale_mas)
+    own, wcs = np.stack([m.u, m.v], 1), np.stack(wcs_uv, 1)
+    known = np.isfinite(wcs).all(1)
+    of = m.exposure[known] if pointing is None else np.asarray(pointing)[m.exposure[known]]
+    of, count = np.unique(of, return_inverse=True, return_counts=True)[1:]
+    middle, there = (
+        np.stack([np.bincount(of, c) / count for c in places[known].T], 1) for places in (own, wcs)
+    )
+    inner = own[known] - middle[of]
+    fit = fit_linear(*inner.T, *(wcs[known] - there[of]).T, parameters=6)
+    linear, center = fit.transform.matrix, middle.mean(axis=0)
+    believed = WCS_ERROR / scale_mas / np.sqrt(max(np.mean(np.sum(inner**2, axis=1)), 1e-300))
+    prior = pointing_error / scale_mas
+    change, covariance, scatter = _between(middle - center, there - middle @ linear.T, believed, prior)
+    transform = LinearTransform(linear + change, there.mean(axis=0), center)
+    place = np.hypot(scatter / np.sqrt(count.size), prior)
+
+    def error(x, y):
+        away = np.stack(transform.inverted().forward(x, y), 1) - center
+        return np.sqrt(place[:, None] ** 2 + np.einsum("ni,ij,nj->n", away, covariance, away))
+
     meta = {
         "tied_to": "exposure WCS",
         "n_tie": fit.n_used,
-        "pointing_error_mas": [*map(float, error * scale_mas)],
+        "pointing_error_mas": [*map(float, place * scale_mas)],
     }
-    return fit.transform, meta, None, lambda x, y: np.repeat(error[:, None], np.size(x), axis=1)
+    return transform, meta, None, error
+
+
+def _between(middle, rest, believed, prior):
+    """What pointings at ``middle`` (n, 2), off by ``rest`` (n, 2), tell of a linear map that is nearly right.
+
+    Parameters
+    ----------
+    middle, rest : ndarray, shape (n, 2)
+        The former about their mean.
+
+    believed : float
+        Standard deviation of the map's error before, of each of its four numbers.
+
+    prior : float
+        Standard deviation of the pointings' errors, which counts as one measurement of it.
+
+    Returns
+    -------
+    change : ndarray, shape (2, 2)
+        To be added to the map.
+
+    covariance : ndarray, shape (2, 2)
+        Of either row of the map.
+
+    scatter : ndarray, shape (2,)
+        Of the pointings' errors, of either axis.
+    """
+    n, rest = len(rest), rest - rest.mean(axis=0)
+    change, covariance, taken = np.zeros((2, 2)), believed**2 * np.eye(2), 0.0
+    if n < 2:
+        return change, covariance, np.zeros(2)
+    for _ in range(ROUNDS):
+        left = rest - middle @ change.T
+        variance = (np.sum(left**2) + prior**2) / (2 * (n - 1 - taken) + 1)
+        normal = middle.T @ middle / max(variance, 1e-300)
+        covariance = np.linalg.inv(normal + np.eye(2) / believed**2)
+        change = (covariance @ middle.T @ rest / max(variance, 1e-300)).T
+        taken = np.trace(covariance @ normal)
+    left = rest - middle @ change.T
+    return change, covariance, np.sqrt(np.sum(left**2, axis=0) / (n - 1))
