@@ -147,7 +147,11 @@ def _command(args, association):
     command += [f"--workers={args.workers}"] if args.workers != 1 else []
     command += ["--resume=true"] if args.resume else []
     rest = (r.partition("=") for r in args.rest)
-    return command + [f"--{name[2:].replace('-', '_')}={value}" for name, _, value in rest]
+    command += [f"--{name[2:].replace('-', '_')}={value}" for name, _, value in rest]
+    if comments := [c for c in command if c.startswith("--") and "#" in c]:
+        needed = "values without #, behind which strun takes all for a comment"
+        raise ParameterError(comments[0], needed, "rename it, or make a link")
+    return command
 
 
 def _run(args):
