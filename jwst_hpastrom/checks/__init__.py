@@ -1,6 +1,12 @@
 """Verdicts: whether the numbers of a run are those of good data, and if not, the likely causes."""
 
-from jwst_hpastrom.checks.evidence import Evidence, check_folder, check_products, run_checks
+from jwst_hpastrom.checks.evidence import (
+    Evidence,
+    check_folder,
+    check_products,
+    check_results,
+    run_checks,
+)
 from jwst_hpastrom.checks.verdict import (
     Check,
     checks_from_table,
@@ -16,6 +22,7 @@ __all__ = [
     "Evidence",
     "check_folder",
     "check_products",
+    "check_results",
     "checks_from_table",
     "checks_table",
     "condense",

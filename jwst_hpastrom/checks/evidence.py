@@ -14,9 +14,14 @@ from jwst_hpastrom.checks import motions as mo
 from jwst_hpastrom.checks import repeats as re
 from jwst_hpastrom.checks import scatter as sc
 from jwst_hpastrom.checks.verdict import Check, sort_checks
+from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.frame import MasterFrame
+from jwst_hpastrom.frame.diagnostics.exposures import add_diagnostics
 from jwst_hpastrom.io.products import find_products
+from jwst_hpastrom.motion import TwoEpochMotions
+from jwst_hpastrom.motion.many_epoch.epoch_table import EpochMotions
 
-__all__ = ["Evidence", "check_folder", "check_products", "run_checks"]
+__all__ = ["Evidence", "check_folder", "check_products", "check_results", "run_checks"]
 
 
 @dataclass
@@ -114,6 +119,54 @@ def run_checks(evidence: Evidence) -> list[Check]:
         for check in CHECKS[item.name]:
             out += [c for c in check(table) if c is not None]
     return sort_checks(out)
+
+
+def check_results(*results: Any, lists: list[Table] | None = None) -> list[Check]:
+    """Check what functions returned, as the Steps check their products.
+
+    Parameters
+    ----------
+    *results : `~jwst_hpastrom.frame.MasterFrame`, `~jwst_hpastrom.motion.TwoEpochMotions` or EpochMotions
+        Of `~jwst_hpastrom.frame.build_master`, `~jwst_hpastrom.motion.two_epoch_motions` and
+        `~jwst_hpastrom.motion.fit_epochs`.
+
+    lists : list of `~astropy.table.Table`, optional
+        The star lists that a frame was built from: its exposures are judged, too.
+
+    Returns
+    -------
+    list of `~jwst_hpastrom.checks.Check`
+
+    Raises
+    ------
+    ParameterError
+        Another result, or lists without their frame.
+
+    Examples
+    --------
+    ::
+
+        for check in condense(check_results(frame, motions, lists=lists)):
+            print(check)
+    """
+    found: dict[str, Table] = {}
+    for result in results:
+        if isinstance(result, MasterFrame):
+            found["master"] = result.table
+            if lists is not None:
+                found["exposures"] = add_diagnostics(result.exposures, result, lists)
+        elif isinstance(result, TwoEpochMotions):
+            found["motions"] = result.table
+        elif isinstance(result, EpochMotions):
+            found |= {"motions": result.table, "epochs": result.epoch_quality()}
+            found["references"] = result.timed_references()
+        else:
+            raise ParameterError(
+                f"a {type(result).__name__}", "what build_master, two_epoch_motions or fit_epochs return"
+            )
+    if lists is not None and "exposures" not in found:
+        raise ParameterError("lists without a frame", "the MasterFrame that was built from them")
+    return run_checks(Evidence(**found))
 
 
 def check_products(products: Any) -> list[Check]:

@@ -19,7 +19,7 @@ def add_calibration(sub):
         "folders", nargs="+", metavar="FOLDER", help="products of one date, one or more filters"
     )
     command.add_argument(
-        "--output-dir", default=".", help="for tables and page (default: the current folder)"
+        "--output_dir", default=".", help="for tables and page (default: the current folder)"
     )
     command.set_defaults(run=_calibration)
 

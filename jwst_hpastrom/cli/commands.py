@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from jwst_hpastrom.cli.calibration import add_calibration
-from jwst_hpastrom.cli.completion import add_completion
+from jwst_hpastrom.cli.completion import add_completion, spelled
 from jwst_hpastrom.cli.frame import add_frame
 from jwst_hpastrom.cli.run import add_run
 from jwst_hpastrom.cli.strun import run_pipeline
@@ -20,12 +20,12 @@ __all__ = ["main"]
 
 
 EPILOG = """examples:
-  hpastrom run *_cal.fits --reference-catalog=hst.ecsv   # exposures to motions, verdict and report
+  hpastrom run *_cal.fits --reference_catalog=hst.ecsv   # exposures to motions, verdict and report
   hpastrom check out                                     # believe it or not
   hpastrom COMMAND --help                                # options and examples of a command
 """
 EXAMPLES = {
-    "demo": "  hpastrom demo --quick --output-dir=demo",
+    "demo": "  hpastrom demo --quick --output_dir=demo",
     "check": "  hpastrom check out && echo good\n  hpastrom check out --all",
     "report": "  hpastrom report out\n  hpastrom report out --output=page.html --exposures=exposures",
     "kinematics": "  hpastrom kinematics out/field_pm.ecsv --distance=49.5 --find-cluster",
@@ -66,7 +66,7 @@ def _parser():
 def _add_demo(sub):
     demo = sub.add_parser("demo", help="simulate a field, run calwebb_hpastrom on it, compare with the truth")
     demo.add_argument(
-        "--output-dir", default="hpastrom_demo", help="folder for everything (default: %(default)s)"
+        "--output_dir", default="hpastrom_demo", help="folder for everything (default: %(default)s)"
     )
     demo.add_argument("--quick", action="store_true", help="fewer exposures and stars")
     demo.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: %(default)s)")
@@ -176,7 +176,11 @@ def main(argv=None):
         ``check`` 3 where something is worth a look, 4 where something is bad.
     """
     parser = _parser()
-    args, args.rest = parser.parse_known_args(argv)
+    try:
+        args, args.rest = parser.parse_known_args(spelled(sys.argv[1:] if argv is None else argv, parser))
+    except ParameterError as err:
+        print(f"{type(err).__name__}: {err}", file=sys.stderr)
+        return 1
     if args.rest and args.command != "run":  # which hands on parameters of strun's
         parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
     try:

@@ -53,7 +53,7 @@ def add_frame(sub):
         frame.add_argument(
             f"--{name.replace('_', '-')}", type=type(default), default=default, help="(default: %(default)s)"
         )
-    frame.add_argument("--output-dir", default=None, help="folder of the tables (default: the catalog's)")
+    frame.add_argument("--output_dir", default=None, help="folder of the tables (default: the catalog's)")
     frame.set_defaults(run=_frame)
 
 

@@ -15,14 +15,25 @@ __all__ = ["PRESETS", "add_run", "parameter_lines"]
 #: parameter files that come with the package
 PRESETS = ("sparse", "dense", "calibration")
 EPILOG = """examples:
-  hpastrom run *_cal.fits --reference-catalog=hst.ecsv --preset=sparse
-  hpastrom run scene_asn.json --reference-catalog=hst.ecsv --output-dir=out --workers=2
-  hpastrom run exposures/ --epsf-file=STDPSF_NIRISS_F150W.fits --distortion-file=ref_distortion.asdf
+  hpastrom run *_cal.fits --reference_catalog=hst.ecsv --preset=sparse
+  hpastrom run scene_asn.json --reference_catalog=hst.ecsv --output_dir=out --workers=2
+  hpastrom run exposures/ --epsf_file=STDPSF_NIRISS_F150W.fits --distortion_file=ref_distortion.asdf
   hpastrom run scene_asn.json --steps.hp_epsf_build.n_iterations=12    # any parameter of strun's, with =
   hpastrom run --show-parameters hp_epsf_build                         # which there are
 
 The command that is run is printed, its whole output is in OUTPUT_DIR/strun.log.
 """
+
+
+class _Once(argparse.Action):
+    """An option that is given once: strun takes the last of two in silence."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Take the value."""
+        given = getattr(namespace, self.dest)
+        if given not in (self.default, values):
+            raise ParameterError(f"--{self.dest} twice, as {given} and {values}", "it once")
+        setattr(namespace, self.dest, values)
 
 
 def add_run(sub):
@@ -34,15 +45,18 @@ def add_run(sub):
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    once = {"action": _Once, "metavar": "FILE"}
     inputs = run.add_argument_group("inputs")
     inputs.add_argument("exposures", nargs="*", help="an association, exposures of a filter, or their folder")
-    inputs.add_argument("--reference-catalog", metavar="FILE", help="catalog of the first epoch")
-    inputs.add_argument("--gaia-catalog", metavar="FILE", help="Gaia table, for exposures of several epochs")
-    inputs.add_argument("--epsf-file", metavar="FILE", help="ePSF library to use instead of building one")
-    inputs.add_argument("--start-epsf", metavar="FILE", help="ePSF library to adapt to the exposures")
-    inputs.add_argument("--distortion-file", metavar="FILE", help="distortion to use instead of solving one")
+    inputs.add_argument("--reference_catalog", **once, help="catalog of the first epoch")
+    inputs.add_argument("--gaia_catalog", **once, help="Gaia table, for exposures of several epochs")
+    inputs.add_argument("--epsf_file", **once, help="ePSF library to use instead of building one")
+    inputs.add_argument("--start_epsf", **once, help="ePSF library to adapt to the exposures")
+    inputs.add_argument("--distortion_file", **once, help="distortion to use instead of solving one")
     outputs = run.add_argument_group("outputs")
-    outputs.add_argument("--output-dir", default=".", metavar="DIR", help="default: the current folder")
+    outputs.add_argument(
+        "--output_dir", action=_Once, default=".", metavar="DIR", help="default: the current folder"
+    )
     outputs.add_argument(
         "--product", metavar="NAME", help="name of the products (default: from the exposures)"
     )
@@ -126,27 +140,18 @@ def _product_name(paths):
 _NAMED = ("reference_catalog", "gaia_catalog", "epsf_file", "start_epsf", "distortion_file", "output_dir")
 
 
-def _take_named(args):
-    """Take parameters in strun's spelling for the options they are: each goes to strun once."""
-    rest, args.rest = args.rest, []
-    for item in rest:
-        name, _, value = item.removeprefix("--").partition("=")
-        if name not in _NAMED:
-            args.rest.append(item)
-            continue
-        given = getattr(args, name)
-        if given not in (None, ".", value):
-            raise ParameterError(f"--{name} twice, as {given} and {value}", "it once")
-        setattr(args, name, value)
-
-
 def _command(args, association):
     preset = files("jwst_hpastrom") / "presets" / f"{args.preset}.asdf"
     command = ["strun", str(preset) if args.preset else "calwebb_hpastrom", str(association)]
     command += [f"--{name}={value}" for name in _NAMED if (value := getattr(args, name))]
     command += [f"--workers={args.workers}"] if args.workers != 1 else []
     command += ["--resume=true"] if args.resume else []
-    return command + args.rest
+    rest = (r.partition("=") for r in args.rest)
+    command += [f"--{name[2:].replace('-', '_')}={value}" for name, _, value in rest]
+    if comments := [c for c in command if c.startswith("--") and "#" in c]:
+        needed = "values without #, behind which strun takes all for a comment"
+        raise ParameterError(comments[0], needed, "rename it, or make a link")
+    return command
 
 
 def _run(args):
@@ -157,9 +162,8 @@ def _run(args):
         raise ParameterError(
             "no exposures", "an association, exposures or a folder", "see hpastrom run --help"
         )
-    if wrong := [r for r in args.rest if not re.match(r"--[\w.]+=", r)]:
+    if wrong := [r for r in args.rest if not re.match(r"--[\w.-]+=", r)]:
         raise ParameterError(f"the argument {wrong[0]}", "--PARAMETER=VALUE", "see --show-parameters")
-    _take_named(args)
     paths, folder = _exposures(args.exposures), Path(args.output_dir)
     given = paths[0].suffix == ".json"
     if given and len(paths) > 1:

@@ -173,7 +173,7 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
             f"{err.found}, for pointing errors up to {max_shift:g} arcsec", err.needed,
             "if the pointing is off by more, give a larger max_shift", err.file,
         ) from None  # fmt: skip
-    problem = _Problem(pairs, base, max_degree)
+    problem = _Problem(pairs, base, max_degree, _seen(star_lists))
     fits = [problem.fit(degree) for degree in range(max_degree + 1)]
     found, weights = fits[-1], softmax([f.evidence for f in fits])
     expected = float(np.sqrt(np.mean(problem.variance[problem.keep])))
@@ -199,7 +199,7 @@ def n_terms(degree):
 class _Problem:
     """Mean residuals of few stars over the exposures as a linear problem."""
 
-    def __init__(self, pairs, base, degree):
+    def __init__(self, pairs, base, degree, seen):
         transforms = exposure_transforms(pairs, base)
         stars, star = np.unique(pairs.star, return_inverse=True)
         count = np.bincount(star)
@@ -213,10 +213,11 @@ class _Problem:
         self.degree = degree
         columns = self.columns(pairs.x, pairs.y)
         self.free, self.terms = np.split(_means(columns, star), [4], axis=2)
-        y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in base.shape), indexing="ij")
-        nodes = self.columns(x.ravel(), y.ravel())
-        self.nodes = nodes - nodes.mean(axis=1, keepdims=True)  # the frame's place is that of its tie
-        line = np.linalg.qr(np.stack([np.ones(x.size), x.ravel(), y.ravel()], 1))[0]
+        x, y = _grid((0, 0), base.shape)
+        nodes = self.columns(x, y)
+        # the frame's place is that of its tie: errors are those about the mean over what exposures show
+        self.nodes = nodes - self.columns(*_grid(*seen)).mean(axis=1, keepdims=True)
+        line = np.linalg.qr(np.stack([np.ones(x.size), x, y], 1))[0]
         unit = nodes[:, :, 4:] - line @ (line.T @ nodes[:, :, 4:])
         unit = np.sqrt(0.5 * np.mean(np.sum(unit**2, axis=(0, 2))))
         documented = WCS_ERROR / (1e3 * pairs.pixel_scale)
@@ -283,6 +284,21 @@ class _Problem:
         for m, (i, j) in enumerate(polynomial_terms(self.degree, 2)):
             a[first[i, j]], b[first[i, j]] = FALL / (i + j) * found[2 + 2 * m : 4 + 2 * m]
         return self.degree, a, b, self.center, self.half
+
+
+def _grid(first, shape):
+    """Places of NODES x NODES nodes over pixels whose first one is at (x, y)."""
+    y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in shape), indexing="ij")
+    return x.ravel() + first[0], y.ravel() + first[1]
+
+
+def _seen(star_lists):
+    """First pixel (x, y), and shape of the part of the detector that exposures show, as their stars tell."""
+    x, y = (
+        np.concatenate([values(t, c) + int(t.meta.get(f"{c}start") or 1) - 1 for t in star_lists])
+        for c in "xy"
+    )
+    return (np.nanmin(x), np.nanmin(y)), (np.nanmax(y) - np.nanmin(y) + 1, np.nanmax(x) - np.nanmin(x) + 1)
 
 
 def _of_exposures(rest, columns, star, pairs, weight):

@@ -62,6 +62,18 @@ def test_parameters_in_the_spelling_of_strun_are_the_options(exposures, tmp_path
     assert "--output_dir twice" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("c", "-_")
+def test_options_with_any_sign_between_words(exposures, tmp_path, capsys, c):
+    names = [f"--output{c}dir", str(tmp_path / "a_b"), f"--reference{c}catalog", "r_s.ecsv", f"--dry{c}run"]
+    assert main(["run", str(exposures), *names, f"--steps.hp_epsf_build.n{c}iterations=3"]) == 0
+    line = capsys.readouterr().out
+    for words in (f"--output_dir={tmp_path / 'a_b'}", "=r_s.ecsv", "--steps.hp_epsf_build.n_iterations=3"):
+        assert words in line
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--quick", f"--output{c}dir", str(tmp_path / "file" / "x")]) == 1
+    assert "no folder" in capsys.readouterr().err
+
+
 @posix
 def test_exposures_without_association(exposures, tmp_path, monkeypatch, capsys):
     fake_strun(tmp_path, monkeypatch, 'echo "$STPIPE_DISABLE_CRDS_STEPPARS $@"')
@@ -90,6 +102,7 @@ def test_refusals(exposures, tmp_path, capsys):
         (["no/such_cal.fits"], "no such file"),
         ([str(asn), one], "1 more"),
         ([one, "--grid"], "the argument --grid"),
+        ([one, "--epsf_file=run #1/epsf.asdf"], "--epsf_file=run #1/epsf.asdf, needed values without #"),
         (["--show-parameters", "hp_nothing"], "a Step 'hp_nothing'"),
     ):
         assert main(["run", *arguments, f"--output-dir={tmp_path / 'out'}"]) == 1
@@ -133,7 +146,7 @@ def test_every_command_has_examples_and_is_completed(capsys):
         assert "examples:" in capsys.readouterr().out
     assert main(["completion"]) == 0
     script = capsys.readouterr().out
-    assert "--reference-catalog" in script
+    assert "--reference_catalog" in script
     assert "complete -o filenames -F _hpastrom hpastrom" in script
 
 

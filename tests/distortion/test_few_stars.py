@@ -110,3 +110,15 @@ def test_stars_of_some_exposures_do_not_bend_the_terms(tools):
 def test_the_wcs_as_a_distortion(tools):
     lists, _ = sparse(tools, 40, known=1.0)
     assert tools.true_rms(wcs_distortion(lists)) < 0.06  # the wave is 0.02
+
+
+def test_a_subarray_is_as_sure_as_its_own_stars(tools):
+    """Where the rest of the detector lies, of which no star tells, does not count."""
+    lists, reference = sparse(tools, 150)
+    for t in lists:
+        t.meta |= {"xstart": 769, "ystart": 769}  # of 2048 pixels
+    refined = refine_distortion(lists, reference)
+    assert refined.correction.shape == (2048, 2048)
+    middle = np.sqrt(refined.correction.uncertainty.variance[:, 8, 8])
+    assert (middle < 0.1).all()  # pixels; the documented WCS lacks 0.05
+    assert (np.sqrt(refined.correction.uncertainty.variance[:, 0, 0]) > 0.3).all()

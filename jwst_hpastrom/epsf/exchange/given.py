@@ -14,6 +14,8 @@ __all__ = ["as_image", "as_library"]
 
 #: DQ bits of JWST images that take a pixel's weight away: DO_NOT_USE, NON_SCIENCE; and that of saturation
 BAD, SATURATED = 1 | 512, 2
+#: of an ePSF's light within 5 pixels, as of files
+LEAST_SUM, MOST_SUM = 0.5, 1.5
 
 
 def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
@@ -152,7 +154,7 @@ def as_library(library: Any, data: Any = None) -> EPSFLibrary:
     Parameters
     ----------
     library : `EPSFLibrary`, `GriddedEPSFModel` or `~photutils.psf.GriddedPSFModel`
-        Field positions on the full detector.
+        Field positions on the full detector. Of photutils' model the light within 5 pixels must be about 1.
 
     data : object, optional
         What it is to be used on: where that says that it is a subarray, field positions are moved to it.
@@ -186,6 +188,17 @@ def _origin(data):
     return tuple(int(s or 1) - 1 for s in start)
 
 
+def _normalized(library):
+    """Refuse a model whose sums show another oversampling or other units: fluxes would be wrong by them."""
+    volumes = library.volumes()
+    if not ((volumes > LEAST_SUM) & (volumes < MOST_SUM)).all():
+        raise ParameterError(
+            f"a model whose sum within 5 pixels is {volumes[0]:.3g} at oversampling {library.oversampling}",
+            "sums near 1", "check its oversampling, and normalize its data to oversampling**2",
+        )  # fmt: skip
+    return library
+
+
 def _library(library):
     if isinstance(library, EPSFLibrary):
         return library
@@ -197,6 +210,6 @@ def _library(library):
     if isinstance(library, GriddedPSFModel):
         from jwst_hpastrom.epsf.exchange.model import GriddedEPSFModel
 
-        return GriddedEPSFModel.from_photutils(library).library
+        return _normalized(GriddedEPSFModel.from_photutils(library).library)
     do = "read a file with jwst_hpastrom.read_epsf(path)"
     raise ParameterError(f"a {type(library).__name__}", "an ePSF library or a gridded PSF model", do)

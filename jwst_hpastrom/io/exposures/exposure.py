@@ -1,10 +1,10 @@
 """Exposures: ``_cal``/``_crf`` files and in-memory data models become arrays, metadata and a WCS."""
 
 import io
+import logging
 import re
 import warnings
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +18,25 @@ from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
-from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, detector_of, identify
+from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, identify
 from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
+from jwst_hpastrom.io.exposures.header import mid_time, place_on_detector, read_header
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, bad_pixels, dq_bits
 from jwst_hpastrom.io.files.manifest import array_hash
 from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
 
 __all__ = ["Exposure", "exposure_root", "read_exposure", "read_image"]
 
-# metadata key -> (FITS keyword, path in a data model, needed)
-_META = {
-    "telescope": ("TELESCOP", "telescope", False),
-    "instrument": ("INSTRUME", "instrument.name", True),
-    "detector": ("DETECTOR", "instrument.detector", True),
-    "filter_wheel": ("FILTER", "instrument.filter", False),
-    "pupil": ("PUPIL", "instrument.pupil", False),
-    "exp_type": ("EXP_TYPE", "exposure.type", True),
-    "epoch": ("EXPMID", "exposure.mid_time", False),
-    "epoch_start": ("EXPSTART", "exposure.start_time", False),
-    "exposure_time": ("EFFEXPTM", "exposure.exposure_time", False),
-    "n_groups": ("NGROUPS", "exposure.ngroups", False),
-    "group_time": ("TGROUP", "exposure.group_time", False),
-    "mjsr_per_dns": ("PHOTMJSR", "photometry.conversion_megajanskys", False),
-    "va_scale": ("VA_SCALE", "velocity_aberration.scale_factor", False),
-    "pixel_area_sr": ("PIXAR_SR", "photometry.pixelarea_steradians", False),
-    "unit": ("BUNIT", "bunit_data", False),
-    "resampled": ("S_RESAMP", "cal_step.resample", False),
-    "xstart": ("SUBSTRT1", "subarray.xstart", False),
-    "ystart": ("SUBSTRT2", "subarray.ystart", False),
-    "fastaxis": ("FASTAXIS", "subarray.fastaxis", False),
-    "noutputs": ("NOUTPUTS", "exposure.noutputs", False),
-    "v2_ref": ("V2_REF", "wcsinfo.v2_ref", False),
-    "v3_ref": ("V3_REF", "wcsinfo.v3_ref", False),
-    "v3yangle": ("V3I_YANG", "wcsinfo.v3yangle", False),
-    "vparity": ("VPARITY", "wcsinfo.vparity", False),
-    "ra_ref": ("RA_REF", "wcsinfo.ra_ref", False),
-    "dec_ref": ("DEC_REF", "wcsinfo.dec_ref", False),
-    "roll_ref": ("ROLL_REF", "wcsinfo.roll_ref", False),
-}
+log = logging.getLogger("stpipe.hpastrom.io")
+
 ARRAYS = {"SCI": "data", "ERR": "err", "DQ": "dq", "VAR_POISSON": "var_poisson"}
-TEXTS = ("telescope", "instrument", "detector", "filter_wheel", "pupil", "exp_type", "unit", "resampled")
 _DETECTORS = "|".join(
     [*(d.lower() for i in INSTRUMENTS.values() for d in i.detectors), *map(str.lower, ALIASES)]
 )
 EXPOSURE_NAME = re.compile(rf"jw\d{{11}}_\d{{5}}_\d{{5}}(-seg\d+)?_({_DETECTORS})(?=[._]|$)")
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
 WCS_POINTS = 17  # a side, where a WCS is looked at
-LAUNCH = 59573.0  # of JWST, MJD
-LATEST = 88069.0  # 2100 January 1: later MJDs are wrong keywords
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +128,17 @@ def _from_fits(path):
                 if length != end:  # astropy drops half a header in silence
                     raise OSError(f"{length} bytes, of which the extensions take {end}")
                 headers = [h.header for h in hdus[:2]]
+                twice = [n for n in ARRAYS if names.count(n) > 1]
                 arrays = {n: hdus[n].data for n in ARRAYS if n in names}
                 tree = hdus["ASDF"].data.tobytes() if "ASDF" in names else None
     except Exception as err:
         raise BadFileError(
             f"no FITS file, or a damaged one ({err})", "a readable _cal file", "fetch the file again", path
         ) from err
+    if twice:
+        raise BadFileError(
+            f"{names.count(twice[0])} extensions {twice[0]}", "an image of one", "make a file of each", path
+        )
     wcs = None
     if tree is not None:
         try:
@@ -209,46 +184,6 @@ def _from_model(model):
         if model.hasattr(attribute) and getattr(model, attribute) is not None:
             arrays[name] = np.asarray(getattr(model, attribute))
     return arrays, get, getattr(model.meta, "wcs", None)
-
-
-def _metadata(get, path):
-    """Return the raw metadata; what is needed is there, and numbers are numbers."""
-    meta = {key: get(keyword, place) for key, (keyword, place, _) in _META.items()}
-    missing = [_META[k][0] for k in _META if _META[k][2] and meta[k] is None]
-    if missing:
-        raise MissingDataError(
-            f"no keyword {', '.join(missing)}",
-            "the header of a JWST exposure",
-            "use a _cal file of the pipeline",
-            path,
-        )
-    for key in [k for k in _META if k not in TEXTS]:
-        if not isinstance(meta[key], Real | None):
-            raise MissingDataError(f"{_META[key][0]} = {meta[key]!r}", "a number", "correct the header", path)
-    return meta
-
-
-def _place(meta, shape, path):
-    """1-based x and y of the first pixel on the detector."""
-    start = meta["xstart"], meta["ystart"]
-    row = detector_of(meta)
-    if start == (None, None) and (row is None or shape == row.shape):
-        return 1, 1
-    if None in start or min(start) < 1:
-        found = " x ".join(str(n) for n in shape[::-1])
-        raise MissingDataError(
-            f"SUBSTRT1, SUBSTRT2 = {start[0]}, {start[1]} of an image of {found} pixels",
-            "its place on the detector", "correct the header", path,
-        )  # fmt: skip
-    return int(start[0]), int(start[1])
-
-
-def _mjd(times, path):
-    """EXPMID, or EXPSTART where there is none; None without either."""
-    mjd = times[0] or times[1]
-    if mjd is not None and not LAUNCH < mjd < LATEST:
-        raise MissingDataError(f"EXPMID = {mjd}", "the MJD of a JWST exposure", "correct the header", path)
-    return mjd
 
 
 def _check_wcs(wcs, shape, path, needed=False):
@@ -307,6 +242,8 @@ def _images(arrays, path):
     if data.ndim != 2 or err.shape != data.shape:
         raise MissingDataError(f"SCI {data.shape}, ERR {err.shape}", "two images of one shape", "", path)
     dq = arrays.get("DQ")
+    if dq is None:
+        log.warning("%s: no DQ array: which pixels are bad is not known", path)
     dq = np.zeros(data.shape, np.uint32) if dq is None else np.asarray(dq).astype(np.uint32)
     if dq.shape != data.shape:
         raise MissingDataError(f"DQ {dq.shape}", f"the shape of SCI, {data.shape}", "", path)
@@ -367,14 +304,14 @@ def read_exposure(
     in_memory = hasattr(source, "meta")
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
     arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
-    meta = _metadata(get, path)
+    meta = read_header(get, path)
     beam = _beam(meta, force, path)
     data, err, dq = _images(arrays, path)
     _check_wcs(wcs, data.shape, path, need_wcs)
-    times = meta.pop("epoch"), meta.pop("epoch_start")
-    mjd = _mjd(times, path)
+    times = meta.pop("epoch"), meta.pop("epoch_start"), meta.pop("epoch_end")
+    mjd = mid_time(times, path)
     meta["instrument"], meta["detector"] = beam.instrument, beam.detector
-    meta["xstart"], meta["ystart"] = _place(meta, data.shape, path)
+    meta["xstart"], meta["ystart"] = place_on_detector(meta, data.shape, path)
     variance = arrays.get("VAR_POISSON")
     found = _parts(data, err, dq, variance, meta, times, wcs) if parts else None
     mask = read_detector_mask(detector_mask, meta, data.shape) if detector_mask else False

@@ -115,6 +115,7 @@ def _columns(table, names, path):
                 out[name] = numbers(table, names[name], path, unit)
             if unit:
                 out[name].unit = unit
+    out["ra"].description = getattr(table[names["ra"]], "description", None)  # which may tell the epoch
     lower = {n.lower(): n for n in table.colnames}
     ids = next((lower[n] for n in ("source_id", "source", "designation", "id") if n in lower), None)
     out["source_id"] = np.asarray(table[ids]).astype(str) if ids else np.arange(len(out)).astype(str)

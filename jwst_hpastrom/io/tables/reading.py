@@ -291,6 +291,8 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
                 out[name] = out[name] - 1
         if unit:
             out[name].unit = unit
+        if name == "ra":  # which may tell the epoch
+            out[name].description = getattr(table[own], "description", None)
     for name in table.colnames:
         if name not in found.values() and name not in out.colnames:
             out[name] = table[name]

@@ -18,6 +18,8 @@ log = logging.getLogger("stpipe.hpastrom.io")
 
 #: years that two statements of one epoch may differ by
 EPOCH_TOLERANCE = 0.02
+#: VizieR: "Right ascension (ICRS) at Ep=2016.0", "… at Epoch=J2000, proper motions taken into account"
+_DESCRIBED = re.compile(r"at Ep(?:och)?=J?(\d{4}(?:\.\d+)?)")
 _EQUINOXES = ("1950", "1950.0", "2000", "2000.0")
 
 
@@ -116,16 +118,14 @@ def epoch_of_meta(table, path):
             log.warning("%s: EPOCH = %s is the equinox, not the positions' epoch", path, value)
             continue
         found[key] = julian_year(value, path)
+    for name, column in table.columns.items():
+        year = _DESCRIBED.search(str(getattr(column, "description", "")))
+        if year and plain(name) in ("raicrs", "ra"):
+            found[f"of column {name}"] = julian_year(year[1], path)
     years = [y for y in found.values() if y is not None]
     if years and np.ptp(years) > EPOCH_TOLERANCE:
-        raise BadCatalogError(
-            f"epochs {', '.join(map(str, found.values()))}", "one in the metadata", "", path
-        )
-    if not years:
-        for column in table.columns.values():  # VizieR: "Right ascension (ICRS) at Ep=2016.0"
-            text = re.search(r"at Ep(?:och)?=J?(\d{4}(?:\.\d+)?)", str(getattr(column, "description", "")))
-            if text and plain(column.name) in ("raicrs", "ra"):
-                return julian_year(text[1], path)
+        text = ", ".join(f"{y} ({key})" for key, y in found.items())
+        raise BadCatalogError(f"epochs {text}", "one in the metadata", "", path)
     return years[0] if years else None
 
 
@@ -153,8 +153,9 @@ def set_epochs(table, path, given=None):
         worst = rows[known][np.argmax(np.abs(rows[known] - stated))]
         if abs(worst - stated) > EPOCH_TOLERANCE:
             raise BadCatalogError(
-                f"epoch {stated} in the metadata and {worst} in column ref_epoch", "one epoch",
-                "correct or remove the wrong one", path,
+                f"epoch {stated} in the metadata and {worst} in column ref_epoch",
+                "one epoch",
+                "correct or remove the wrong one (the description of ra counts, too)", path,
             )  # fmt: skip
     if stated is None and not known.any():
         stated = julian_year(given, path)

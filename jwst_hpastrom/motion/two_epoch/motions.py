@@ -13,6 +13,7 @@ from jwst_hpastrom.columns import values
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma, sky_axes
+from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.selection import parse_polygon
 from jwst_hpastrom.motion.two_epoch.catalog import motion_table
 from jwst_hpastrom.motion.two_epoch.config import TwoEpochConfig
@@ -165,6 +166,8 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     alike: a star that moves far may have a nearer one by chance.
     Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
+    Metadata ``against_catalog`` compares with the catalog's own motions; `jwst_hpastrom.checks.check_results`
+    judges it.
     """
     parse_polygon(config.cuts.polygon)  # refused before any work
     master, first_epoch = as_catalog(master, "master frame"), as_catalog(first_epoch, "first epoch")
@@ -179,6 +182,7 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     displaced = _displacements(epochs, tie, pairs, config.transformation)
     moved = _motions(epochs, tie, pairs, displaced, config)
     table = motion_table(epochs, tie, pairs, displaced, moved, config)
+    table.meta["against_catalog"] = compare_with_catalog(table, first_epoch, master)
     log.info(
         "%d motions, %d reference stars, zero point (%.4f, %.4f) mas/yr",
         len(table),

@@ -190,3 +190,12 @@ def test_tables_of_photutils_keep_their_masks_and_units():
     np.testing.assert_allclose(jy, [1e7])
     with pytest.raises(ParameterError, match="numbers in mJy, needed in MJy/sr"):
         ab_magnitudes(stars["flux"], 1e-13)
+
+
+@pytest.mark.parametrize(("factor", "oversampling"), [(1 / 16, 4), (1.0, 2)])
+def test_a_model_that_is_not_normalized_is_refused(factor, oversampling):
+    library = make_library()
+    meta = {"grid_xypos": [(x, y) for y in library.y for x in library.x], "oversampling": oversampling}
+    model = GriddedPSFModel(NDData(factor * library.data, meta=meta))
+    with pytest.raises(ParameterError, match="sum within 5 pixels is .* needed sums near 1; check its overs"):
+        as_library(model)

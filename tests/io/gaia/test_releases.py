@@ -47,6 +47,12 @@ def test_an_epoch_of_another_release_is_refused(tmp_path):
     check_epoch([2016.0, 2017.0], RELEASES["DR4"])
 
 
+def test_rows_of_two_releases_under_the_name_of_one_are_refused():
+    with pytest.raises(BadCatalogError, match="Gaia DR3, 25 % of them at epoch 2015.5000, which is that of"):
+        check_epoch([2016.0] * 30 + [2015.5] * 10, RELEASES["DR3"])
+    check_epoch([2016.0] * 99 + [2015.5], RELEASES["DR3"])
+
+
 def test_ruwe_by_parameter_set(tmp_path):
     content = table("DR4")
     content["ruwe_5p"] = [1.0, 1.1, 1.2, np.nan, 1.4]

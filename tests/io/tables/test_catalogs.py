@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
 
 from jwst_hpastrom.columns import row_epochs
@@ -174,6 +174,22 @@ def test_rows_keep_their_epochs_and_disagreement_is_refused(tmp_path):
     t.write(path, overwrite=True)
     with pytest.raises(BadCatalogError, match=r"e\.ecsv: found epoch 2006.4 in the metadata and 1991.25"):
         read_catalog(path)
+
+
+def test_positions_that_say_their_epoch_in_words():
+    """VizieR computes positions at J2000 for everyone, beside those of the catalog."""
+    own, at_2000 = Column([1.0], description="Right ascension (ICRS) at Ep=2016.0"), Column([2.0])
+    at_2000.description = "Right ascension (FK5, Equinox=J2000.0) at Epoch=J2000, proper motions taken into"
+    table = read_catalog(Table({"_RAJ2000": at_2000, "_DEJ2000": [3.0], "RA_ICRS": own, "DE_ICRS": [3.0]}))
+    assert (table["ra"][0], table.meta["epoch"]) == (1.0, 2016.0)
+    computed = Table({"_RAJ2000": at_2000, "_DEJ2000": [3.0]})
+    assert read_catalog(computed).meta["epoch"] == 2000.0
+    for where in ("column", "metadata"):
+        wrong = computed.copy()
+        wrong.meta |= {"epoch": 2016.0} if where == "metadata" else {}
+        wrong["ref_epoch"] = [2016.0 if where == "column" else np.nan]
+        with pytest.raises(BadCatalogError, match=r"2016.0.*2000.0|2000.0.*2016.0"):
+            read_catalog(wrong)
 
 
 def test_the_equinox_is_no_epoch(tmp_path, caplog):
