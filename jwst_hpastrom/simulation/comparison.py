@@ -7,8 +7,14 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from jwst_hpastrom.columns import BRIGHT
-from jwst_hpastrom.errors import BadCatalogError, BadReferenceFileError, MissingDataError
-from jwst_hpastrom.geometry import fit_linear, match_nearest, robust_sigma
+from jwst_hpastrom.errors import (
+    BadCatalogError,
+    BadReferenceFileError,
+    MissingDataError,
+    NoOverlapError,
+    NotEnoughStarsError,
+)
+from jwst_hpastrom.geometry import fit_linear, match_nearest, match_shift, robust_sigma
 from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.io.tables.star_lists import find_star_list, read_star_list, star_list_path
 from jwst_hpastrom.simulation.bounds import cramer_rao, isolated
@@ -26,6 +32,10 @@ __all__ = [
 
 #: the magnitude below the best measured stars
 FAINT = (BRIGHT[1], BRIGHT[1] + 1.0)
+#: arcsec within which stars are the same, and most that a frame's pointing may be off
+RADIUS, MAX_SHIFT = 0.06, 1.0
+#: true stars that tell the offset
+N_BRIGHT = 300
 MASTER_NEEDED = ("ra", "dec", "x_err", "y_err", "n_used")
 MOTIONS_NEEDED = ("ra", "dec", "ref_epoch", "pmra", "pmdec", "pmra_error", "pmdec_error")
 
@@ -143,12 +153,26 @@ def distortion_residuals(field: Any, path: Any, *, n: int = 65) -> Table:
     return Table({"x": x, "y": y, "dx": (got_u - u) / SCALE, "dy": (got_v - v) / SCALE})
 
 
-def _match_sky(field, table, epoch, radius_mas=60.0):
-    """Rows of the true stars and of ``table`` that are the same, by position at ``epoch``."""
+def _match_sky(field, table, epoch):
+    """Rows of the true stars and of ``table`` that are the same, by position at ``epoch``.
+
+    The table may be off as a whole, by the pointing: its offset is found from the brightest stars.
+    """
     ra, dec = positions_at(field.stars, epoch)
     true = field.plane.from_sky(ra, dec)
     measured = field.plane.from_sky(np.asarray(table["ra"], float), np.asarray(table["dec"], float))
-    i, j, _ = match_nearest(*true, *measured, radius_mas / 1e3)
+    bright = np.argsort(np.asarray(field.stars["mag"]), kind="stable")[:N_BRIGHT]
+    try:
+        found = match_shift(*(p[bright] for p in true), *measured, max_shift=MAX_SHIFT, radius=RADIUS)
+        moved = found.transform.forward(*true)
+    except (NoOverlapError, NotEnoughStarsError):  # a handful of stars: as they are
+        moved = true
+    i, j, _ = match_nearest(*moved, *measured, RADIUS)
+    if not i.size:
+        raise NoOverlapError(
+            f"none of {len(table)} stars within {RADIUS} arcsec of a true one", "a frame of this field",
+            f"compare a frame whose pointing is good to {MAX_SHIFT} arcsec",
+        )  # fmt: skip
     return i, j, true, measured
 
 
@@ -184,7 +208,15 @@ def compare_master(field: Any, master: Table) -> Table:
     `~astropy.table.Table`
         Matched stars: ``id mag n_used dx dy`` (mas to the East and North, the median taken out) ``x_err
         y_err bound`` (mas) ``isolated``, and ``flags x_err_tie y_err_tie`` where the frame has them; metadata
-        ``median_dx median_dy``.
+        ``median_dx median_dy``. A frame may be off by an arcsecond as a whole, as one without a catalog is.
+
+    Raises
+    ------
+    BadCatalogError
+        The frame has no epoch.
+
+    NoOverlapError
+        No star of it is a true one.
     """
     epoch = master.meta.get("epoch")
     if epoch is None:
@@ -221,6 +253,11 @@ def compare_proper_motions(field: Any, motions: Table) -> Table:
     `~astropy.table.Table`
         Matched stars: ``mag dpmra dpmdec pmra_error pmdec_error bound`` (mas/yr; the bound holds the
         catalog's error too) ``pmra pmdec pmra_true pmdec_true isolated``.
+
+    Raises
+    ------
+    NoOverlapError
+        No star of it is a true one.
     """
     epoch = float(np.nanmedian(np.asarray(motions["ref_epoch"], float)))
     i, j, _, _ = _match_sky(field, motions, epoch)

@@ -12,6 +12,7 @@ from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structu
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
 from jwst_hpastrom.distortion.published import simulated_errors
 from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial
+from jwst_hpastrom.distortion.solve.pairs import match_reference
 from jwst_hpastrom.distortion.solve.quality import quality_table
 from jwst_hpastrom.errors import (
     DegenerateSolutionError,
@@ -72,6 +73,15 @@ def test_convergence_is_in_the_product(solution, caplog):
         )
     assert not short.converged
     assert "not converged" in caplog.text
+
+
+def test_stars_on_the_limit_do_not_keep_the_polynomial_moving(tools):
+    """Clipped anew in each iteration, they went in and out of sparse cells: 0.0002 px after 100 steps."""
+    pairs = match_reference(*tools.make_lists(np.random.default_rng(2), n_stars=2000, n_side=2))
+    found = solve_polynomial(pairs, n_cells=12, shape=tools.shape)
+    assert found.increment < 1e-5
+    assert found.iterations < 30
+    assert tools.true_rms(found.correction) < 0.015
 
 
 def test_errors_that_are_no_numbers_are_refused(solution):

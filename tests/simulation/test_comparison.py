@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.columns import MASTER, MOTION, STAR_LIST, make_table
+from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.io.files.writing import write_table
+from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.simulation import OpticsConfig, cramer_rao, simulate_field, write_official_distortion
-from jwst_hpastrom.simulation.comparison import compare, distortion_residuals, format_summary
+from jwst_hpastrom.simulation.comparison import compare, compare_master, distortion_residuals, format_summary
 from jwst_hpastrom.simulation.sky import positions_at
 
 
@@ -72,6 +74,21 @@ def test_summary(field, products):
     text = format_summary(summary)
     assert "pmdec" in text
     assert "found of the true isolated stars" in text
+
+
+@pytest.mark.parametrize("off", [0.15, -0.6])
+def test_a_frame_without_a_catalog_is_off_as_a_whole(field, products, off):
+    """By its pointing, more than stars of one frame are from each other."""
+    frame = read_table(products / "field_master.ecsv")
+    xi, eta = field.plane.from_sky(frame["ra"], frame["dec"])
+    frame["ra"], frame["dec"] = field.plane.to_sky(xi + off, eta - 0.4 * off)
+    pairs = compare_master(field, frame)
+    assert len(pairs) == len(frame)
+    assert abs(pairs.meta["median_dx"] - 2.0 - 1e3 * off) < 0.05
+    assert abs(np.std(pairs["dx"]) - 0.3) < 0.05
+    frame["dec"] += 0.1
+    with pytest.raises(NoOverlapError, match="none of"):
+        compare_master(field, frame)
 
 
 def test_official_distortion_differs_by_the_fine_structure(field, products):

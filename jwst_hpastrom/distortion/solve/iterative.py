@@ -21,6 +21,8 @@ log = logging.getLogger("stpipe.hpastrom.distortion")
 
 #: pixels^2 added to the stated errors' squares: a few stars of tiny errors are not to decide a cell
 FLOOR = 1e-5
+#: iteration in which residuals are clipped the last time
+LAST_CLIPPED = 12
 
 
 @dataclass
@@ -169,6 +171,22 @@ class _Similarities:
         return fx - tx, fy - ty
 
 
+class _ClippedMeans:
+    """Means of residuals in cells, both axes; stars on the limit of clipping would keep them moving."""
+
+    def __init__(self, grid, weights, sigma):
+        self.grid, self.weights, self.sigma, self.out = grid, weights, sigma, None
+
+    def __call__(self, residuals, *, last):
+        """Means of these residuals; those that are clipped the ``last`` time stay out from then on."""
+        if last:
+            self.out = [np.isnan(self.grid.clip(r, self.sigma)) for r in residuals]
+        if self.out is not None:
+            residuals = [np.where(out, np.nan, r) for out, r in zip(self.out, residuals, strict=True)]
+        sigma = self.sigma if self.out is None else np.inf
+        return [CellMeans(*self.grid.means(r, self.weights, sigma=sigma)) for r in residuals]
+
+
 def _clip_pairs(pairs, dx, dy, use, sigma):
     """Pairs whose residuals are within sigma of their exposure's median, on both axes."""
     keep = np.zeros(len(pairs), bool)
@@ -189,6 +207,7 @@ def solve_polynomial(
 
     Residuals after four-parameter transformations are clipped and averaged in cells; the cell means are
     fitted; ``step`` of the coefficients is added, until the increment at every cell is below ``tolerance``.
+    Once the polynomial is there, after twelve steps, the same residuals stay out.
 
     Parameters
     ----------
@@ -226,6 +245,7 @@ def solve_polynomial(
     part = PolynomialCorrection(degree, np.zeros(len(terms)), np.zeros(len(terms)), center, half, gauge)
     correction = DistortionCorrection(part, shape=shape)
     weights = _weights(pairs)
+    means = _ClippedMeans(grid, weights[use], sigma)
     increment, iteration = np.inf, 0
     bar = tqdm(total=max_iterations, desc="polynomial", disable=None if progress else True)
     for iteration in range(1, max_iterations + 1):
@@ -236,8 +256,7 @@ def solve_polynomial(
             # as long as the polynomial is missing, its 2.6 px are no reason to reject a star
             keep = _clip_pairs(pairs, dx, dy, use, 5.0 if iteration == 1 else sigma)
             fitter = _Similarities(pairs, transforms, np.where(keep, weights, 0.0))
-        dx, dy = fitter.residuals(*corrected)
-        axes = [CellMeans(*grid.means(r[use], weights[use], sigma=sigma)) for r in (dx, dy)]
+        axes = means([r[use] for r in fitter.residuals(*corrected)], last=iteration == LAST_CLIPPED)
         steps = [cells.through(design)[1:] * step for cells in axes]
         old = correction.polynomial
         a, b = fix_gauge(old.a + steps[0], old.b + steps[1], gauge)
@@ -247,10 +266,9 @@ def solve_polynomial(
         )
         correction = replace(correction, polynomial=replace(old, a=a, b=b))
         bar.update()
-        if increment < tolerance and iteration > 13:
+        if increment < tolerance and iteration > LAST_CLIPPED:
             break
     bar.close()
-    # cells whose clipping goes to and fro keep it from vanishing; below a cell's own error that is no matter
     own = np.median(np.concatenate([cells.error[cells.filled] for cells in axes]))
     converged = _converged("polynomial", increment, tolerance, own, iteration)
     covariance = block_diag(*[cells.covariance(design) for cells in axes])
@@ -307,22 +325,12 @@ def solve_table(
     grid = CellGrid(pairs.x[use], pairs.y[use], n_cells, shape)
     table = TableCorrection(np.zeros((n_cells, n_cells)), np.zeros((n_cells, n_cells)), shape=shape)
     increment, iteration = np.inf, 0
-    clip = sigma
-    values = weights[use], weights[use].copy()
+    cells = _ClippedMeans(grid, weights[use], sigma)
     bar = tqdm(total=max_iterations, desc="table", disable=None if progress else True)
     for iteration in range(1, max_iterations + 1):
         tx, ty = table.delta(pairs.x, pairs.y)
         r = fitter.residuals(base[0] + tx, base[1] + ty)
-        if iteration == 12:
-            # from here on the same residuals stay out: stars on the limit would keep the cells moving
-            values = tuple(
-                np.where(np.isfinite(grid.clip(v[use], sigma)), w, 0.0)
-                for v, w in zip(r, values, strict=True)
-            )
-            clip = np.inf
-        means = [
-            grid.means(np.where(w > 0, v[use], np.nan), w, sigma=clip) for v, w in zip(r, values, strict=True)
-        ]
+        means = cells([v[use] for v in r], last=iteration == LAST_CLIPPED)
         new, errors, count = _stepped(table, means, step, min_count)
         increment = max(np.abs(new.dx - table.dx).max(), np.abs(new.dy - table.dy).max())
         table = new
@@ -348,10 +356,10 @@ def solve_table(
 
 
 def _stepped(table, means, step, min_count):
-    """The table a step on by the cells' (mean, error, count) of both axes, with the errors and counts."""
+    """The table a step on by the cells' means of both axes, with their errors and counts."""
     new, errors, counts = [], [], []
     for cells, old in zip(means, (table.dx, table.dy), strict=True):
-        mean, error, count = (c.reshape(old.shape) for c in cells)
+        mean, error, count = (c.reshape(old.shape) for c in (cells.mean, cells.error, cells.count))
         new.append(old + step * np.where(count >= min_count, mean, 0.0))
         errors.append(error)
         counts.append(count)
