@@ -221,8 +221,9 @@ class RandomField:
         out = []
         for k, level in enumerate(self.levels):
             images = [f if k == 0 or f is None else self._gathered(f) for f in (field, short)]
-            each = np.repeat(images[0][None], len(level.lengths), axis=0)
+            each = images[0][None]  # the same of all scales
             if short is not None:
+                each = np.repeat(each, len(level.lengths), axis=0)
                 each[: SHORT[k]] += images[1]
             out.append(level.transposed(each).ravel())
         rest = (v.transposed(field) for v in (self.waves, self.trend, self.rims))

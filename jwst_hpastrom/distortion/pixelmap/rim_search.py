@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import refine_rim, rim_evidence
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, profile
+from jwst_hpastrom.distortion.pixelmap.solving import at_once
 
 __all__ = ["Unseen", "find_rims", "least_gain"]
 
@@ -145,11 +146,16 @@ class _Search:
         stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
         limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
         prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.least])
-        best = None
-        for angle in (0.0, np.pi / 2) if abs(shape[3]) < 1e-3 else (shape[4],):
+
+        def nearest(angle):
             start = np.where(np.arange(6) == 4, angle, shape)
-            found = refine_rim(start, steps * STEPS, TOLERANCE, TRIALS, np.array(orders), *stars, prior)
-            best = found if best is None or found[1] < best[1] else best
+            return refine_rim(start, steps * STEPS, TOLERANCE, TRIALS, np.array(orders), *stars, prior)
+
+        if abs(shape[3]) < 1e-3:  # a circle, of two directions
+            found = at_once(lambda: nearest(0.0), lambda: nearest(np.pi / 2))
+            best = min(found, key=lambda v: v[1])
+        else:
+            best = nearest(shape[4])
         shape, gain = best[0], -best[1]
         before = rim_evidence(shape, np.array(orders), *stars, COEFFICIENT**2)[0]
         for more in (3, 2, 0):

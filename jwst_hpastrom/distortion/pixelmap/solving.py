@@ -7,6 +7,7 @@ out, of stars that are no unknowns and weights in the grid's bins, and its inver
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -44,7 +45,7 @@ class WideInverse:
             [np.flatnonzero(p * weight.sum() * share > self.top) for p in kind]
             for kind, share in zip(self.waves.power, shares, strict=True)
         ]
-        axes = [self._axis(axis, weight) for axis in (0, 1)]
+        axes = at_once(*(partial(self._axis, axis, weight) for axis in (0, 1)))
         sizes = np.cumsum([0] + [len(normal) for normal, _ in axes] + [prior.rims.white])
         whole = np.eye(sizes[-1])
         for a, b, (normal, cross) in zip(sizes, sizes[1:], axes, strict=False):
