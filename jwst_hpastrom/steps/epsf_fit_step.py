@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit, lost_cores
 from jwst_hpastrom.epsf import measure_stars, perturb_library
-from jwst_hpastrom.epsf.wavefront import modes_of
+from jwst_hpastrom.epsf.wavefront import modes_of, warn_of_another_filter, warn_of_center
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
@@ -58,6 +58,10 @@ class EPSFFitStep(HPStep):
         if not epsf_file:
             raise ParameterError("no epsf_file", "an ePSF library", "give --epsf_file=PRODUCT_epsf.fits")
         library = read_epsf(epsf_file, self.beam)
+        if self.follow_wavefront:
+            modes_of(library)  # found here, once, and sent along
+        warn_of_another_filter(library, self.beam)
+        warn_of_center(library)
         task = {
             "library": library, "folder": self.output_folder().absolute(), "reading": self.reading(),
             "list_format": self.list_format, "regions": self.regions,
@@ -72,8 +76,6 @@ class EPSFFitStep(HPStep):
         with self.executor() as executor:
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
-                if self.follow_wavefront:
-                    modes_of(library)  # found here, once, and sent along
                 members = [(n, executor.submit(fit_exposure, os.path.abspath(m), **task)) for n, m in members]
             bar = {"total": len(inputs.members), "desc": "star fits", "unit": "exposure", "disable": None}
             for name, member in tqdm(members, **bar):

@@ -16,9 +16,9 @@ from jwst_hpastrom.epsf.resampling import spline_coefficients
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import COUPLING, DIFFUSION, Wavefront, retrieve
 from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.instrument import INSTRUMENTS, filter_of, nominal_scale
+from jwst_hpastrom.instrument import filter_of, nominal_scale
 
-__all__ = ["LINEAR", "Modes", "modes_of", "warn_of_another_filter"]
+__all__ = ["FARTHEST", "FOUND", "LINEAR", "Modes", "modes_of", "off_center"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -28,12 +28,7 @@ FARTHEST = 60.0  # nm RMS: JWST's mirrors are aligned anew before they are as fa
 SMALL_PHASE = 1 / 3  # rad RMS: beyond, the change of the ePSF is no longer a small one
 WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
 BLUR = slice(3 + MODES, 5 + MODES)
-SUSPECT = 0.02  # of the light: right filters leave 1.2 % at most where the model knows the optics
-LIKER = (
-    0.5  # misfit of a likelier filter in units of the own one's: 0.04-0.4 of wrong ones, 1.6 or more of right
-)
-NEAR = 2.0  # ratio of the wavelengths of filters that are tried
-CACHED = "_wavefront_modes"  # name under which a library keeps them
+CACHED, FOUND = "_wavefront_modes", "_wavefront"  # names under which a library keeps them
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +126,10 @@ class Modes:
         step, shift = self.optics.oversampling, np.zeros(2)
         inverse = self._bases[0][2] if inverse is None else inverse
         transfer = self.optics.transfer(nm)
-        half = step // 2  # points that the center depends on, as in `_off_center`
+        half = step // 2  # points that the center depends on, as in `off_center`
         points = round(self.optics.half_width * step) + np.array([-half, 0, step - half])
         for _ in range(2):
-            shift = shift - inverse @ _off_center(self.optics.part(transfer, shift, points), 2)
+            shift = shift - inverse @ off_center(self.optics.part(transfer, shift, points), 2)
         return _normalized(self.optics.part(transfer, shift, slice(None)), step)
 
     @cached_property
@@ -148,8 +143,8 @@ class Modes:
         """Coefficients, ePSF, and shift for what the center is off, at each field position."""
         step, out = self.optics.oversampling, []
         for nm, images in self._derivatives:
-            inverse = np.linalg.inv(_off_center(images[SHIFT], step))
-            shift = -inverse @ _off_center(images[0], step)
+            inverse = np.linalg.inv(off_center(images[SHIFT], step))
+            shift = -inverse @ off_center(images[0], step)
             out.append((nm, _normalized(self.optics.image(nm, shift), step), inverse))
         return out
 
@@ -188,6 +183,15 @@ def modes_of(library):
 
 
 def _modes_of(library):
+    found = _wavefront_of(library)
+    if found is None or found.misfit > POOR_OPTICS:
+        return None
+    optics = replace(found.optics, half_width=library.half_width)
+    x, y = (np.unique(p[[0, p.size // 2, -1]]) for p in (library.x, library.y))
+    return Modes(found, optics, x, y)
+
+
+def _wavefront_of(library):
     try:
         band = filter_of(str(library.meta.get("filter")), str(library.meta.get("instrument")))
         pixel = nominal_scale(library.meta)
@@ -195,60 +199,12 @@ def _modes_of(library):
         return None
     if not pixel or not band.wavelength:
         return None
-    found = retrieve(library, band.wavelength, band.width, pixel)
+    found = library.__dict__[FOUND] = retrieve(library, band.wavelength, band.width, pixel)
     log.info(
         "wavefront of the ePSF's optics: %.0f nm RMS; the model differs by %.1f %% of the light",
         np.sqrt(np.square(found.nm[0]).sum()), 100 * found.misfit,
     )  # fmt: skip
-    if found.misfit > POOR_OPTICS:
-        return None
-    optics = replace(found.optics, half_width=library.half_width)
-    x, y = (np.unique(p[[0, p.size // 2, -1]]) for p in (library.x, library.y))
-    return Modes(found, optics, x, y)
-
-
-def warn_of_another_filter(library, made_for):
-    """Warn where a given library is one of another filter, as the width of its diffraction pattern tells.
-
-    No wavefront makes up for a wrong wavelength: the model of the right filter's optics comes nearest, even
-    where it knows the optics badly. Returns that filter, or None.
-
-    Parameters
-    ----------
-    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
-
-    made_for : dict
-        Instrument, detector and filter of the exposures, as in a library's metadata.
-    """
-    band, pixel = str(made_for.get("filter")), nominal_scale(made_for)
-    known = INSTRUMENTS.get(str(made_for.get("instrument")))
-    rows = known.filters if known else {}
-    if band not in rows or not rows[band].wavelength or not pixel:
-        return None
-    x, y = library.x.mean(), library.y.mean()
-    middle = replace(library, data=library.at(x, y)[None], x=[x], y=[y], borrowed=None)
-
-    def misfit(row):
-        return retrieve(middle, row.wavelength, row.width, pixel).misfit
-
-    own = rows[band]
-    off = misfit(own)
-    if off < SUSPECT:
-        return None
-    near = {
-        name: misfit(row)
-        for name, row in rows.items()
-        if row.wavelength and 1 / NEAR < row.wavelength / own.wavelength < NEAR and name != band
-    }
-    likely = min(near, key=near.get, default=None)
-    if likely is None or near[likely] > LIKER * off:
-        return None
-    log.warning(
-        "the given ePSF looks like one of %s, not of %s: models of their optics differ from it by %.1f and "
-        "%.1f %% of its light. Positions and fluxes will be wrong: give one of %s, or build without it",
-        likely, band, 100 * near[likely], 100 * off, band,
-    )  # fmt: skip
-    return likely
+    return found
 
 
 def _hats(nodes, at):
@@ -266,14 +222,14 @@ def _stretched(image):
 def _gauged(images, wanted, step):
     """Some derivatives, but so that they keep the ePSF's center and its sum within 5 pixels."""
     psi, by_shift = images[0], images[SHIFT]
-    shifts = np.linalg.solve(_off_center(by_shift, step), _off_center(wanted, step))
+    shifts = np.linalg.solve(off_center(by_shift, step), off_center(wanted, step))
     kept = wanted - np.tensordot(shifts.T, by_shift, 1)
     inside = _inside(psi.shape[-1], step)
     volume = psi[inside].sum()
     return (kept - kept[:, inside].sum(1)[:, None, None] / volume * psi) * step**2 / volume
 
 
-def _off_center(image, step):
+def off_center(image, step):
     """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it."""
     middle, half = image.shape[-1] // 2, step // 2
     low, high = middle - half, middle + step - half

@@ -8,7 +8,7 @@ import pytest
 from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars, perturb_library, resampling
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.build.smoothing import recenter
-from jwst_hpastrom.epsf.wavefront import field_equations, modes_of, solve_field, warn_of_another_filter
+from jwst_hpastrom.epsf.wavefront import field_equations, modes_of, solve_field
 from jwst_hpastrom.epsf.wavefront import modes as module
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics, zernike
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import retrieve
@@ -228,16 +228,6 @@ def test_wavefront_too_far_off_is_no_drift(caplog):
     assert "wavefront_nm" not in table.meta
     assert "not followed" in caplog.text
     assert modes_of(sampled(BASE, "F090W")).farthest < 0.06 * 902  # nm: small against λ/2π
-
-
-@pytest.mark.parametrize(("band", "said"), [("F158M", "F150W"), ("F430M", "F480M")])
-def test_given_library_of_another_filter_is_named(band, said, caplog):
-    made_for = META | {"filter": said}
-    assert warn_of_another_filter(sampled(BASE, band), made_for) == band
-    assert f"looks like one of {band}, not of {said}" in caplog.text
-    assert warn_of_another_filter(sampled(BASE + 6 * DRIFT, said, diffusion=0.25), made_for) is None
-    assert warn_of_another_filter(sampled(BASE, said, scale=1.02), made_for) is None  # of red stars
-    assert warn_of_another_filter(sampled(BASE, band), {}) is None
 
 
 @pytest.mark.parametrize("meta", [META, {}, META | {"filter": "F999W"}])
