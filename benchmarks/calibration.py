@@ -59,12 +59,12 @@ def exposure(rng, sky, center, depth, k, size=2048, flat=0.0, shifts=None):
     s = np.flatnonzero((x > 0) & (x < size - 1) & (y > 0) & (y < size - 1))
     noise = np.sqrt((1 + 10 ** (0.4 * (mag[s] + 5))) / depth)
     ex, em = 0.004 * noise, 0.005 * noise
-    shift = rng.normal(0, 0.3, 2)
-    ra, dec = PLANE.to_sky(xi[s] + shift[0], eta[s] + shift[1])
+    x, y = x[s] + rng.normal(0, ex), y[s] + rng.normal(0, ex)
+    ra, dec = calibration_lists.through_wcs(x - size / 2, y - size / 2, a, center, rng.normal(0, 0.3, 2))
     if shifts is not None:
         x, y = (c + d for c, d in zip((x, y), shifts(x, y), strict=True))
     data = {
-        "x": x[s] + rng.normal(0, ex), "y": y[s] + rng.normal(0, ex), "x_err": ex, "y_err": ex,
+        "x": x, "y": y, "x_err": ex, "y_err": ex,
         "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, np.hypot(em, flat)), "mag_err": em,
         "qfit": np.full(s.size, 0.03), "radxs": np.zeros(s.size), "flags": np.zeros(s.size, int), "ra": ra,
         "dec": dec,

@@ -56,6 +56,15 @@ def pairs(seed, n=400, shape="normal", parameters=6, trials=20, by=20.0):
 # master frames
 
 
+def through_wcs(x, y, angle, center, shift):
+    """Sky positions of measured places about the detector's middle, by a WCS that is ``shift`` off (arcsec).
+
+    Positions without their noise would be a distortion correction that takes it away.
+    """
+    p, q = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+    return PLANE.to_sky(center[0] - p * PIXEL / 1e3 + shift[0], center[1] + q * PIXEL / 1e3 + shift[1])
+
+
 def exposure(rng, sky, center, depth, k, size=2048, pattern=None, angle=35.0):
     """Star list of one exposure with its own zero point, pointing and turn; a pattern of the detector."""
     xi, eta, mag = sky
@@ -66,12 +75,12 @@ def exposure(rng, sky, center, depth, k, size=2048, pattern=None, angle=35.0):
     x, y = x[s], y[s]
     noise = np.sqrt((1 + 10 ** (0.4 * (mag[s] + 5))) / depth)
     ex, em = 0.004 * noise, 0.005 * noise
-    shift = rng.normal(0, 0.3, 2)
-    ra, dec = PLANE.to_sky(xi[s] + shift[0], eta[s] + shift[1])
+    x, y = x + rng.normal(0, ex), y + rng.normal(0, ex)
+    ra, dec = through_wcs(x - size / 2, y - size / 2, a, center, rng.normal(0, 0.3, 2))
     if pattern is not None:
         x, y = (c + d for c, d in zip((x, y), pattern(x, y), strict=True))
     data = {
-        "x": x + rng.normal(0, ex), "y": y + rng.normal(0, ex), "x_err": ex, "y_err": ex,
+        "x": x, "y": y, "x_err": ex, "y_err": ex,
         "mag": mag[s] + rng.normal(0, 0.3) + rng.normal(0, np.hypot(em, 0.001)), "mag_err": em,
         "qfit": np.full(s.size, 0.03), "radxs": np.zeros(s.size), "flags": np.zeros(s.size, int), "ra": ra,
         "dec": dec, "star": s,

@@ -8,10 +8,11 @@ from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame._kernels import Detected, Mean, average_stars
 from jwst_hpastrom.frame.transforms.identify import drop_doubles, identify
 from jwst_hpastrom.frame.transforms.lists_alone import errors_by_scatter
+from jwst_hpastrom.frame.transforms.mosaic import joined
 from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.numerics import median_chi2
 
-__all__ = ["FLOOR", "Averages", "Averaging", "average"]
+__all__ = ["FLOOR", "Averages", "Averaging", "average", "average_together"]
 
 #: error, detector pixels, that every measurement has in common when it is weighted for a transformation
 FLOOR = 0.005
@@ -105,3 +106,18 @@ def average(m, order, star, n_stars, several, transforms, names, settings, shown
         star, n_stars = identify(m, order, radius, *averages.mean[keep].T)
         shown.update()
     return star, n_stars, Averages(m, star, n_stars, sigma, extra), extra, transforms, in_transform
+
+
+def average_together(m, order, star, n_stars, several, transforms, names, settings, shown):
+    """What `average` returns, and `Joined` where a mosaic's exposures were solved for together, or None.
+
+    They are where clipping holds them apart: there what few stars leave unknown of their places is large.
+    """
+    mosaic = joined(m, transforms, settings.radius) if several is None else None
+    state = average(m, order, star, n_stars, several, transforms, names, settings, shown)
+    if mosaic is None:
+        return state, None
+    star, n_stars, averages, _, transforms, _ = state
+    if not mosaic.held_apart(star, averages, transforms, FLOOR):
+        return state, None
+    return average(m, order, star, n_stars, mosaic, transforms, names, settings, shown), mosaic

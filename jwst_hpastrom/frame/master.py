@@ -22,7 +22,7 @@ from jwst_hpastrom.frame.assemble import (
     warn_of_limits,
     with_tie_errors,
 )
-from jwst_hpastrom.frame.averages import Averages, Averaging, average
+from jwst_hpastrom.frame.averages import Averages, Averaging, average_together
 from jwst_hpastrom.frame.config import FrameConfig
 from jwst_hpastrom.frame.measurements import collect
 from jwst_hpastrom.frame.photometry import zero_points
@@ -221,6 +221,7 @@ class _Found(NamedTuple):
     #: detections that the transformations are fitted to
     in_transform: np.ndarray
     several: SeveralDetectors | None
+    mosaic: Any  # `Joined` or None
     central: int
     wcs_uv: tuple
 
@@ -270,7 +271,7 @@ def _averaged(field, found, tie, of_list, config, store):
     star, n_stars = _keep(found.star, found.averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, found.extra)
     meta = _meta(of_list, field, names[central]) | tie.meta
-    shared = _shared(field, star, averages, transforms, meta, several, tie.weights)
+    shared = _shared(field, star, averages, transforms, meta, found, tie.weights)
     asked = Asked(plane, field.n_min, config.min_exposures)
     table, residuals, dmag = master_table(m, star, averages, zeros, asked, found.in_transform, shared, meta)
     warn_of_limits(table)
@@ -298,8 +299,7 @@ def _epochs(star_lists):
 def _registered(field, star_lists, config, progress):
     """Return the stars and transformations that averaging and transforming in turn comes to."""
     m, names, plane = field.m, field.names, field.plane
-    total = config.n_iterations + 1
-    shown = tqdm(total=total, desc="master frame", disable=None if progress else True)
+    shown = tqdm(total=config.n_iterations + 1, desc="master frame", disable=None if progress else True)
     radius, limits = config.match_radius / plane.scale_mas, config.limits(plane)
     centers = np.array([through_wcs(m, k, plane).transform.offset for k in range(m.n_exposures)])
     order = _central(centers)
@@ -317,9 +317,9 @@ def _registered(field, star_lists, config, progress):
     star, n_stars = identify(m, order, 1.5 * radius)
     shown.update()
     settings = Averaging(config.n_iterations, int(config.parameters), config.sigma, radius, field.n_min)
-    state = average(m, order, star, n_stars, several, transforms, names, settings, shown)
+    state, mosaic = average_together(m, order, star, n_stars, several, transforms, names, settings, shown)
     shown.close()
-    return _Found(*state, several, int(order[0]), wcs_uv)
+    return _Found(*state, several, mosaic, int(order[0]), wcs_uv)
 
 
 def _unseen(field, instrument):
@@ -332,8 +332,9 @@ def _unseen(field, instrument):
     return WCS_ERROR / field.plane.scale_mas if instrument.strip().upper() in INSTRUMENTS else 0.0
 
 
-def _shared(field, star, averages, transforms, meta, several, tie):
+def _shared(field, star, averages, transforms, meta, found, tie):
     """Return the errors that exposures share; their sizes, and the detectors, go into the metadata."""
+    several = found.several
     measured = (field.m, star, averages, transforms, field.corrections, meta["filter"])
     if several is not None:
         meta["detectors"] = several.detectors
@@ -341,6 +342,8 @@ def _shared(field, star, averages, transforms, meta, several, tie):
     else:
         unseen = _unseen(field, meta["instrument"])
         shared = SharedErrors(*measured, tie, meta["instrument"], field.names, unseen)
+    if found.mosaic is not None:
+        shared.add(found.mosaic.fit.star_errors(field.m, star, averages.used, averages.n_used.size)[1])
     if shared.unknown.any():
         log.warning(
             "x_err_systematic is unknown (NaN): %d stars in %d exposures are too few to tell, and the "

@@ -1,22 +1,21 @@
 """Fits of transformations to pairs, clipped until they agree."""
 
-from math import lgamma
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.geometry.wrong_pairs import likely_choices
 from jwst_hpastrom.numerics import robust_sigma, shortest_half
 
-__all__ = ["FEW", "Clipping", "Pairs", "fit_clipped"]
+__all__ = ["FEW", "Clipped", "Clipping", "Pairs", "fit_clipped"]
 
 #: with fewer stars the scatter of a fit is that of both axes, and covariances are Student's
 FEW = 30
 #: pairs below which halves of the residuals are too uncertain to show a majority
 FEWEST_HALVES = 20
-#: pairs from which others than clipping leaves are tried, the share of them gathered first, and the logarithm
-#: of the odds above which they are taken: good pairs reach 10 once in a hundred
-FEWEST_TOLD, MOST_OF_FEW, ODDS = 10, 0.6, 10.0
+#: pairs from which on wrong ones tilt a linear fit and can be told, and those from which on they do not
+FEWEST_TOLD, MANY = 7, 200
 #: standard deviation of the pairs kept over that of the shortest half's, of many: of a normal distribution 1,
 #: of Student's with three degrees of freedom, clipped, 1.3; with 40 % off by 6 errors 1.6, by 20 errors 5.
 #: Above it another start is tried
@@ -29,10 +28,6 @@ MUCH_WIDER = 1.5
 ALIKE = 0.75
 #: fits to the best half of the pairs, each choosing the next half (Rousseeuw and van Driessen 1999)
 HALVINGS = 10
-#: pairs above which wrong ones do not tilt a fit to all; below it other starts are tried, from as few pairs
-#: as fix a transformation: where two in five are wrong three are all good in 20 % of the draws, and one of
-#: thirty draws is of good ones only in 99.9 % of the cases
-MANY, STARTS = 200, 30
 #: share of the pairs that is gathered first: of two equal kinds, which chance makes of two in five, a half
 #: has some of both. With 0.3 chance gathers a dozen pairs of twenty good ones
 SHARE = 0.4
@@ -40,8 +35,8 @@ SHARE = 0.4
 #: 2.3 standard deviations of a count
 SURE = 1.15
 #: fourth moment over the square of the second, below which residuals are of two equal groups: of two points
-#: 1, of halves 10 errors apart 1.2, of an even distribution 1.8; few pairs are fitted closer
-TWO_POINTS, TWO_OF_FEW = 1.2, 1.5
+#: 1, of halves 10 errors apart 1.2, of an even distribution 1.8
+TWO_POINTS = 1.2
 #: times the shortest half's standard deviation within which the majority is gathered, the usual limit after
 #: a high-breakdown start (Rousseeuw and Leroy 1987, section 1.2); the clipping that follows takes back others
 NEAR = 2.5
@@ -127,6 +122,24 @@ class Clipping(NamedTuple):
         return 0 < self.n_free <= 3 and FEWEST_TOLD <= n < MANY
 
 
+class Clipped(NamedTuple):
+    """A fit without outliers: transformation, pairs used, residuals (2, n), and whether it is `divided`.
+
+    ``others``: probabilities, transformations, pairs used and residuals of other likely choices of pairs.
+    """
+
+    transform: Any
+    keep: np.ndarray
+    residuals: np.ndarray
+    divided: bool
+    others: list
+
+    @property
+    def rms(self):
+        """Scatter per axis of the pairs used."""
+        return float(np.sqrt(np.mean(self.residuals[:, self.keep] ** 2)))
+
+
 def fit_clipped(solve, pairs, how):
     """Fit ``solve`` to pairs without outliers.
 
@@ -141,9 +154,8 @@ def fit_clipped(solve, pairs, how):
 
     Returns
     -------
-    transform, keep, rms, du, dv, divided
-        The transformation, the pairs used, their scatter per axis, all residuals, and whether a narrow
-        group of the pairs stands against others that are nearly as many.
+    `Clipped`
+        It is divided where a narrow group of the pairs stands against others that are nearly as many.
 
     Raises
     ------
@@ -155,18 +167,39 @@ def fit_clipped(solve, pairs, how):
     root = pairs.roots()
     tiny = pairs.rounding(root)
     keep, fitted = _clip(solve, pairs, how, keep, root, tiny)
-    n, divided = int(pairs.finite.sum()), False
-    if how.sigma is not None and how.majority and n >= FEWEST_HALVES:
+    n, divided, others = int(pairs.finite.sum()), False, []
+    if how.sigma is not None and how.majority and how.tilted(n):
+        keep, fitted, others = _likeliest(solve, pairs, how, keep, fitted, root, tiny)
+    elif how.sigma is not None and how.majority and n >= FEWEST_HALVES:
         better, divided, off = _majority(solve, pairs, how, keep, fitted, root, tiny)
         if better is not None:
             keep, fitted = _clip(solve, pairs, how, better, root, tiny)
         keep, fitted, unsure = _parted(solve, pairs, how, keep, fitted, root, tiny, off)
-        divided |= unsure or keep.sum() < 0.5 * n + SURE * np.sqrt(n)
-    elif how.sigma is not None and how.majority and how.tilted(n):
-        keep, fitted = _of_few(solve, pairs, how, keep, fitted, root, tiny)
-    transform, du, dv = fitted
-    rms = float(np.sqrt(0.5 * np.mean(du[keep] ** 2 + dv[keep] ** 2)))
-    return transform, keep, rms, du, dv, bool(divided)
+        divided |= unsure
+    if how.sigma is not None and how.majority and n >= FEWEST_HALVES:
+        divided |= keep.sum() < 0.5 * n + SURE * np.sqrt(n)
+    return Clipped(fitted[0], keep, np.stack(fitted[1:]), bool(divided), others)
+
+
+def _likeliest(solve, pairs, how, keep, fitted, root, tiny):
+    """Return the most probable pairs and their fit, or what clipping left, and the other likely choices."""
+    k = np.flatnonzero(pairs.finite)
+    roots = np.stack(root)[:, k]
+    choices = likely_choices(
+        solve.columns(fitted[0])[:, k] * roots[:, :, None], np.stack(fitted[1:])[:, k] * roots, pairs.x[k],
+        keep[k], int(np.ceil(how.n_free)), tiny,
+    )  # fmt: skip
+    found = []
+    for good, probability in choices:
+        new = np.zeros(keep.size, bool)
+        new[k[good]] = True
+        if new.sum() >= how.min_stars:
+            transform, *residuals = fitted if np.array_equal(new, keep) else solve(new)
+            found.append((probability, transform, new, np.stack(residuals)))
+    if not found:
+        return keep, fitted, []
+    _, transform, keep, residuals = found[0]
+    return keep, (transform, *residuals), found[1:]
 
 
 def _clip(solve, pairs, how, keep, root, tiny):
@@ -208,14 +241,12 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     residuals = [(d * r)[keep] for d, r in zip(fitted[1:], root, strict=True)]
     wide = [float(np.std(z)) for z in residuals]
     # the shortest half of two equal groups is as wide as all
-    tilted = how.tilted(n)
-    two = TWO_OF_FEW if tilted else TWO_POINTS
     fourth = [np.mean(np.square(np.square(z - z.mean()))) for z in residuals]
-    equal = any(w > tiny and m < two * w**4 for m, w in zip(fourth, wide, strict=True))
+    equal = any(w > tiny and m < TWO_POINTS * w**4 for m, w in zip(fourth, wide, strict=True))
     sizes, off = _from_halves(fitted, root, keep, tiny)
-    if not tilted and all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):
+    if all(w < WIDER * (1 + 1.5 / np.sqrt(n)) * s for w, s in zip(wide, sizes, strict=True)):
         return None, equal, off
-    off = _best_halves(solve, off, root, pairs, tiny, how)
+    off = _best_halves(solve, off, root, pairs, tiny)
     new = finite & (off <= NEAR)
     if new.sum() < how.min_stars:
         return None, equal, off
@@ -234,27 +265,6 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
     clear, sure = (0.5 * n + c * np.sqrt(n) for c in (0.5, SURE))
     chosen = new if narrow and new.sum() >= max(clear, how.min_stars) else None
     return chosen, equal or (bool(narrow) and 0.5 * n - SURE * np.sqrt(n) < new.sum() < sure), off
-
-
-def _of_few(solve, pairs, how, keep, fitted, root, tiny):
-    """Return a majority of few pairs that clipping has not found, and its fit; or the same where unlikely."""
-    off = _best_halves(solve, _from_halves(fitted, root, keep, tiny)[1], root, pairs, tiny, how, MOST_OF_FEW)
-    try:
-        new, own = _clip(solve, pairs, how, pairs.finite & (off <= NEAR), root, tiny)
-    except NotEnoughStarsError:
-        return keep, fitted
-    gain = _evidence(own, root, new, pairs, how, tiny) - _evidence(fitted, root, keep, pairs, how, tiny)
-    n = int(pairs.finite.sum())
-    return (new, own) if gain > ODDS and new.sum() > 0.5 * n + 0.5 * np.sqrt(n) else (keep, fitted)
-
-
-def _evidence(fitted, root, keep, pairs, how, tiny):
-    """Return the logarithm of the evidence, over all scatters and shares, of pairs and stray others."""
-    z = np.stack([d * r for d, r in zip(fitted[1:], root, strict=True)])
-    m, k = int(keep.sum()), int((pairs.finite & ~keep).sum())
-    dof, square = max(2 * (m - how.n_free), 1), max(np.sum(z[:, keep] ** 2), tiny**2)
-    stray = k * np.log(np.maximum(np.ptp(z[:, pairs.finite], axis=1), tiny)).sum() + how.n_free * np.log(m)
-    return lgamma(m + 1) + lgamma(k + 1) + lgamma(dof / 2) - 0.5 * dof * np.log(np.pi * square) - stray
 
 
 def _parted(solve, pairs, how, keep, fitted, root, tiny, off):
@@ -354,40 +364,23 @@ def _density(z, middle, size):
     return -0.5 * np.sum(((z - middle[:, None]) / size[:, None]) ** 2, axis=0) - np.log(size).sum()
 
 
-def _best_halves(solve, off, root, pairs, tiny, how, share=SHARE):
-    """Return distances of all pairs from the narrowest group of several starts, in units of its size.
-
-    The fit to all pairs is one start; among few pairs wrong ones have tilted it, and fits to a handful of
-    them, drawn by a fixed seed, are others: the narrowest is followed to its end.
-    """
-    finite, starts = pairs.finite, [off]
-    inside = np.flatnonzero(finite)
-    if how.tilted(inside.size):
-        rng, few = np.random.default_rng(inside.size), max(int(np.ceil(how.n_free)), 2)
-        in_order = inside[np.argsort(pairs.x[inside])]  # the same draws in whatever order pairs are given
-        for _ in range(STARTS):
-            some = np.zeros(finite.size, bool)
-            some[rng.choice(in_order, few, replace=False)] = True
-            starts.append(_from_halves(solve(some), root, finite, tiny, share)[1])
-    followed = []
-    for start in starts:
-        sizes, off = _from_halves(solve(_nearest(start, inside, share)), root, finite, tiny, share)
-        followed.append((sizes[0] * sizes[1], off))
-    off = min(followed, key=lambda s: s[0])[1]
+def _best_halves(solve, off, root, pairs, tiny):
+    """Return distances of all pairs from the narrowest group near a start, in units of its size."""
+    finite, inside = pairs.finite, np.flatnonzero(pairs.finite)
     half = np.zeros(finite.size, bool)
-    for _ in range(HALVINGS):
-        new = _nearest(off, inside, share)
+    for _ in range(HALVINGS + 1):
+        new = _nearest(off, inside)
         if np.array_equal(new, half):
             break
         half = new
-        off = _from_halves(solve(half), root, finite, tiny, share)[1]
+        off = _from_halves(solve(half), root, finite, tiny, SHARE)[1]
     return off
 
 
-def _nearest(off, inside, share):
-    """Return the nearest ``share`` of the pairs."""
+def _nearest(off, inside):
+    """Return the nearest `SHARE` of the pairs."""
     new = np.zeros(off.size, bool)
-    new[inside[np.argsort(off[inside], kind="stable")[: int(share * inside.size) + 1]]] = True
+    new[inside[np.argsort(off[inside], kind="stable")[: int(SHARE * inside.size) + 1]]] = True
     return new
 
 

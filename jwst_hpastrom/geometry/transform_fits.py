@@ -25,6 +25,8 @@ class TransformFit(Displayed):
     covariance : ndarray
         Of the parameters (a..., b...), scaled to the scatter. For `LinearTransform` they are
         ``(offset_u, m00, m01, offset_v, m10, m11)``, for four parameters ``(offset_u, offset_v, m00, m10)``.
+        Of linear fits to 7 to 199 pairs it holds what the parameters change by with other likely choices of
+        wrong pairs.
 
     keep : ndarray of bool
         Pairs that were used.
@@ -157,9 +159,9 @@ def fit_linear(
         f"a {parameters}-parameter transformation", sigma, max_iterations, min_stars or parameters // 2 + 1,
         keep, parameters / 2,
     )  # fmt: skip
-    transform, keep, rms, du, dv, divided = fit_clipped(solve, pairs, how)
-    covariance = _linear_covariance(pairs, transform, parameters, keep, du, dv)
-    return TransformFit(transform, covariance, keep, int(keep.sum()), rms, divided)
+    fit = fit_clipped(solve, pairs, how)
+    covariance = _averaged_covariance(pairs, fit, parameters)
+    return TransformFit(fit.transform, covariance, fit.keep, int(fit.keep.sum()), fit.rms, fit.divided)
 
 
 def fit_trial(x, y, u, v):
@@ -177,8 +179,8 @@ def fit_trial(x, y, u, v):
     """
     pairs = Pairs.of(x, y, u, v, None)
     how = Clipping("a trial", 3.0, 20, 3, None, 2.0, majority=False)
-    transform, _, rms, *_ = fit_clipped(_LinearSolver(pairs, 4), pairs, how)
-    return transform, rms
+    fit = fit_clipped(_LinearSolver(pairs, 4), pairs, how)
+    return fit.transform, fit.rms
 
 
 class _LinearSolver:
@@ -201,6 +203,15 @@ class _LinearSolver:
             t = min((self._similarity(k, parity) for parity in (1.0, -1.0)), key=lambda r: r[1])[0]
         fu, fv = t.forward(self.pairs.x, self.pairs.y)
         return t, self.pairs.u - fu, self.pairs.v - fv
+
+    def columns(self, transform):
+        """Columns of the parameters for both coordinates, (2, n, 4 or 6), as near to ``transform``."""
+        one, p, q = self.design.T
+        none = np.zeros_like(one)
+        if self.parameters == 6:
+            return np.stack([np.stack(c, 1) for c in ((one, p, q, *[none] * 3), (*[none] * 3, one, p, q))])
+        s = np.sign(np.linalg.det(transform.matrix))
+        return np.stack([np.stack([one, none, p, -s * q], 1), np.stack([none, one, s * q, p], 1)])
 
     def _general(self, k):
         _, _, u, v, wu, wv, _ = self.pairs
@@ -225,6 +236,23 @@ class _LinearSolver:
         )
         m = np.array([[c[2], -parity * c[3]], [c[3], parity * c[2]]]) / self.span
         return LinearTransform(m, c[:2].copy(), self.center), left
+
+
+def _averaged_covariance(pairs, fit, parameters):
+    """Covariance of the parameters over the choices of pairs, about the most probable one's."""
+    cov = _linear_covariance(pairs, fit.transform, parameters, fit.keep, *fit.residuals)
+    own = cov.copy()
+    for probability, transform, keep, residuals in fit.others:
+        off = _parameters(transform, parameters) - _parameters(fit.transform, parameters)
+        other = _linear_covariance(pairs, transform, parameters, keep, *residuals) + np.outer(off, off)
+        cov += probability * (other - own)
+    return cov
+
+
+def _parameters(transform, parameters):
+    (m00, m01), (m10, m11) = transform.matrix
+    u, v = transform.offset
+    return np.array([u, m00, m01, v, m10, m11] if parameters == 6 else [u, v, m00, m10])
 
 
 def _linear_covariance(pairs, transform, parameters, keep, du, dv):
@@ -318,11 +346,13 @@ def fit_polynomial(
     how = Clipping(
         f"a polynomial of degree {degree}", sigma, max_iterations, min_stars or len(terms) + 1, keep
     )
-    transform, keep, rms, du, dv, divided = fit_clipped(solve, pairs, how)
-    n = len(terms)
+    fit = fit_clipped(solve, pairs, how)
+    keep, n = fit.keep, len(terms)
     cov = np.zeros((2 * n, 2 * n))
-    for block, w, r in ((slice(0, n), wu[keep], du[keep]), (slice(n, 2 * n), wv[keep], dv[keep])):
+    for block, w, r in zip(
+        (slice(0, n), slice(n, 2 * n)), (wu[keep], wv[keep]), fit.residuals[:, keep], strict=True
+    ):
         d = design[keep]
         dof = max(r.size - n, 1)
         cov[block, block] = np.linalg.pinv(d.T @ (d * w[:, None])) * np.sum(w * r**2) / dof
-    return TransformFit(transform, cov, keep, int(keep.sum()), rms, divided)
+    return TransformFit(fit.transform, cov, keep, int(keep.sum()), fit.rms, fit.divided)

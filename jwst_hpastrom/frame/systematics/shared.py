@@ -88,12 +88,18 @@ class SharedErrors:
         guessed = np.nan_to_num(found) if self.detector.limit else np.zeros(found.shape)
         if measured is None:
             found, guessed, bent = found + bent, guessed + bent, 0.0
+        self._guessed = guessed
         # dithers show the correction's errors, too: not the same ones twice
         variance = np.fmax(known**2, found) + bent
         mine = found > known**2
         self.limit = mine & (2 * guessed > variance)
         self.unseen = np.where(mine, self.detector.margin * guessed, 0.0)
         self.positions = np.sqrt(variance)
+
+    def add(self, errors):
+        """Add errors of another kind, (2, n), of places within the frame, which are not guessed."""
+        self.positions = np.hypot(self.positions, errors)
+        self.limit &= 2 * self._guessed > self.positions**2
 
     def __call__(self, x, y, mag, flags):
         """Return the errors of stars at (x, y), shape (2, n), master pixels."""

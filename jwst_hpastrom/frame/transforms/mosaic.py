@@ -17,12 +17,19 @@ from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.frame.measurements import Measurements
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
-__all__ = ["MosaicFit", "detector_names", "simultaneous", "solve_mosaic"]
+__all__ = ["Joined", "MosaicFit", "detector_names", "joined", "shared_area", "simultaneous", "solve_mosaic"]
 
 #: years: exposures whose middles differ by less were taken at once (one second)
 AT_ONCE = 3e-8
 #: a star's largest distance from its catalog position, in units of its error
 CLIP = 4.0
+#: part of the detector that all exposures share, below which a few stars alone may join them
+SHARED = 0.5
+#: how far the first transformations may be off: a place by the radius of the match, scale and skew by this
+#: part of it, at the detector's edge
+LINEAR = 0.1
+#: stars whose errors are worked out at a time
+CHUNK = 4000
 
 
 def detector_names(star_lists):
@@ -70,6 +77,88 @@ def simultaneous(epochs, which):
                 if which[j] not in which[out == out[k]]:
                     out[j] = out[k]
     return out
+
+
+def shared_area(m, transforms):
+    """Part of its detector that each exposure shares with each other one, shape (n, n).
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        To the master frame; scales and turns are taken to be alike.
+
+    Returns
+    -------
+    ndarray
+    """
+    n = m.n_exposures
+    boxes = np.array([[(c[m.of(k)].min(), c[m.of(k)].max()) for c in (m.x, m.y)] for k in range(n)])
+    center, size = boxes.mean(2), np.maximum(np.ptp(boxes, axis=2), 1e-9)
+    middle = np.array([t.forward(*c) for t, c in zip(transforms, center, strict=True)]).T
+    there = np.array([np.transpose(t.inverse(*middle)) for t in transforms])
+    return np.prod(np.clip(1 - np.abs(there - center[:, None]) / size[:, None], 0, 1), axis=2)
+
+
+def joined(m, transforms, radius):
+    """`Joined` of exposures of one detector of which some share less than half of it; else None."""
+    return Joined(m, transforms, radius) if shared_area(m, transforms).min() < SHARED else None
+
+
+class Joined:
+    """Exposures of one detector that are solved for together.
+
+    The few stars that join two pointings are clipped where the first transformations put them far from each
+    other, since most stars of an exposure have no others to disagree with: transformed to averages in turn,
+    such exposures stay as they are.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    transforms : list of `~jwst_hpastrom.geometry.LinearTransform`
+        First ones.
+
+    radius : float
+        Of the match, master pixels.
+
+    Attributes
+    ----------
+    fit : `MosaicFit` or None
+        The last solution.
+    """
+
+    fit = None
+
+    def __init__(self, m, transforms, radius):
+        self.m, self.first = m, list(transforms)
+        self.trust = np.array([[radius], [LINEAR * radius]]) * np.ones(m.n_exposures)
+
+    def held_apart(self, star, averages, transforms, floor):
+        """Whether exposures that were transformed in turn are far from where they are together.
+
+        Further than the errors of all parameters: exposures that differ by clipping are 5 to 50 times as far,
+        others a tenth.
+        """
+        found = solve_mosaic(
+            self.m, star, averages, transforms, self.first, floor=floor, trust=self.trust, iterations=1
+        )
+        at = list(zip(found.center, found.half_width, strict=True))
+        new, old = (
+            np.array([_parameters(t, *c) for t, c in zip(each, at, strict=True)])
+            for each in (found.transforms, transforms)
+        )
+        moved = np.moveaxis(new - old, 1, 0).reshape(2, -1)
+        squares = [d @ np.linalg.solve(c, d) for d, c in zip(moved, found.covariance, strict=True)]
+        return bool(max(squares) > moved.shape[1])
+
+    def refit(self, star, averages, transforms, floor):
+        """Transformations of all exposures from the current averages, and the detections they rest on."""
+        self.fit = solve_mosaic(self.m, star, averages, transforms, self.first, floor=floor, trust=self.trust)
+        for k, transform in enumerate(self.fit.transforms):
+            self.m.apply(k, transform)
+        return self.fit.transforms, self.fit.rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,19 +226,19 @@ class MosaicFit(Displayed):
         """
         rows = np.flatnonzero(used & (star >= 0))
         count = np.maximum(np.bincount(star[rows], minlength=n_stars), 1)
-        design = np.zeros((n_stars, self.covariance.shape[1]))
-        for k in range(m.n_exposures):
-            mine = rows[m.exposure[rows] == k]
-            terms = self.terms(k, m.x[mine], m.y[mine]) / count[star[mine], None]
-            np.add.at(design[:, 3 * k : 3 * k + 3], star[mine], terms)
+        design = _design(m, rows, self.center, self.half_width)
+        mean = csr_array((1.0 / count[star[rows]], (star[rows], np.arange(rows.size))), (n_stars, rows.size))
+        design = (mean @ design).tocsr()
         u, v = (np.bincount(star[rows], c[rows], n_stars) / count for c in (m.u, m.v))
         base = np.linalg.qr(np.c_[np.ones(n_stars), u - u.mean(), v - v.mean()])[0]
-        whole = base @ (base.T @ design)
-
-        def error(f):
-            return np.sqrt([np.maximum(np.einsum("ij,ij->i", f @ c, f), 0.0) for c in self.covariance])
-
-        return error(whole), error(design - whole)
+        common = (design.T @ base).T
+        whole, relative = np.empty((2, 2, n_stars))
+        for first in range(0, n_stars, CHUNK):  # of all at once it would be stars by exposures
+            some = slice(first, first + CHUNK)
+            of_all = base[some] @ common
+            for out, f in ((whole, of_all), (relative, design[some].toarray() - of_all)):
+                out[:, some] = [np.einsum("ij,ij->i", f @ c, f) for c in self.covariance]
+        return np.sqrt(np.maximum(whole, 0.0)), np.sqrt(np.maximum(relative, 0.0))
 
 
 def _normalized(m):

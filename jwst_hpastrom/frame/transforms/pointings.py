@@ -9,14 +9,12 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import norm, t
 
+from jwst_hpastrom.frame.transforms.mosaic import LINEAR
 from jwst_hpastrom.frame.transforms.registration import through_wcs
 from jwst_hpastrom.geometry import LinearTransform
 
 __all__ = ["Pointings"]
 
-#: where no two detectors tell how good the WCS is: a place to the radius of the match, scale and skew to this
-#: part of it, at the detector's edge
-LINEAR = 0.1
 #: part of a normal distribution that is below its standard deviation
 SIGMA = float(norm.cdf(1.0))
 

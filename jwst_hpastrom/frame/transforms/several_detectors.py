@@ -16,7 +16,7 @@ from jwst_hpastrom.frame.systematics import (
     same_places,
     shared_weight,
 )
-from jwst_hpastrom.frame.transforms.mosaic import simultaneous, solve_mosaic
+from jwst_hpastrom.frame.transforms.mosaic import shared_area, simultaneous, solve_mosaic
 from jwst_hpastrom.frame.transforms.pointings import Pointings
 from jwst_hpastrom.frame.transforms.registration import align, first_transforms
 from jwst_hpastrom.frame.transforms.tie import reference_positions, years_without_motions
@@ -108,16 +108,7 @@ class SeveralDetectors:
 
     def _tiles(self):
         """Number the exposures' groups: of one detector, and overlapping by their WCS, maybe in a chain."""
-        m = self.m
-        n = m.n_exposures
-        boxes = [[(c[m.of(k)].min(), c[m.of(k)].max()) for c in (m.x, m.y)] for k in range(n)]
-        center, size = np.mean(boxes, axis=2), np.maximum(np.ptp(boxes, axis=2), 1e-9)
-        wcs = self.wcs.transforms
-        linked = self.which[:, None] == self.which
-        for k in range(n):
-            there = np.array([wcs[k].inverse(*wcs[j].forward(*center[j])) for j in range(n)])
-            shared = np.prod(np.clip(1 - np.abs(there - center[k]) / size[k], 0, 1), axis=1)
-            linked[k] &= shared > OVERLAP
+        linked = (self.which[:, None] == self.which) & (shared_area(self.m, self.wcs.transforms) > OVERLAP)
         return connected_components(linked, directed=False)[1]
 
     def _place(self, groups, transforms, limits, names):

@@ -24,6 +24,9 @@ WRONG_SEEN = 100.0
 #: epochs up to which all choices of a doubtful star's measurements are weighed: of more, as many wrong ones
 #: as lead to another motion are rarer than one star in a thousand; and the least weight of a choice
 MOST_WEIGHED, LEAST_WEIGHT = 8, 1e-3
+#: epochs up to which any number of a doubtful star's measurements may be wrong: rejecting the worst stops
+#: where two wrong ones lie in line with a good one
+ANY_NUMBER = 6
 #: squared residual of a measurement, both axes, in errors of what the others foretell, from which a star may
 #: have one more wrong than were rejected: of less, the others cannot gain what a wrong one costs
 ODD = 6.0
@@ -55,7 +58,8 @@ def reconsidered(fits, measured, use, **known):
 
     Rejecting the worst first goes astray where several of a few are wrong, and wrong ones that were kept look
     like systematics of the field. Of stars of at most `MOST_WEIGHED` epochs all choices are therefore weighed
-    that call as many as were rejected wrong, or one more where another is off a straight line; the shares of
+    that call as many as were rejected wrong, or one more where another is off a straight line, of at most
+    `ANY_NUMBER` epochs all that leave a line; the shares of
     systematics and of wrong measurements are learned with them, and the likeliest is used.
 
     Parameters
@@ -157,9 +161,13 @@ def _from_lines(t, position, error, used):
 
 
 def _all_choices(rows, use, used, odd, degree):
-    """Stars, measurements and numbers of wrong ones: of as many as were rejected, of odd stars one more."""
+    """Stars, measurements and numbers of wrong ones: of as many as were rejected, of odd stars one more.
+
+    Of few epochs, of any number.
+    """
     star, masks, n_wrong = [], [], []
     n, k = use[rows].sum(1), (use & ~used)[rows].sum(1) + odd[rows]
+    k = np.where(n <= ANY_NUMBER, n, k)
     for size, most in np.unique(np.stack([n, np.minimum(k, n - degree - 1)], 1), axis=0):
         here = rows[(n == size) & (np.minimum(k, n - degree - 1) == most)]
         out = [c for i in range(most + 1) for c in combinations(range(size), i)]

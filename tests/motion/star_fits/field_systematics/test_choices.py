@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.motion.many_epoch.few_epochs.bad_epochs import average_over_bad_epochs
+from jwst_hpastrom.motion.star_fits.field_systematics import choices
 from jwst_hpastrom.motion.star_fits.field_systematics.choices import _all_choices, _from_lines, _normalized
 from jwst_hpastrom.motion.star_fits.models import fit_motions
 
@@ -62,11 +63,29 @@ def test_good_fields_have_no_doubts():
     assert np.std(fits.motion / fits.motion_error) == pytest.approx(1, abs=0.1)
 
 
-def test_choices_of_a_star():
+@pytest.mark.parametrize("wrong", [8.0, 50.0])
+def test_a_fifth_of_five_epochs_wrong_is_in_the_errors(wrong):
+    """Two wrong ones in line with a good one, or three of five, are as likely as the true choice."""
+    rng, times, group = np.random.default_rng([11, int(wrong)]), np.delete(TIMES, 3), np.arange(5) % 2
+    position, bad = rng.normal(0, 1, (2, 400, 5)), rng.random((400, 5)) < 0.2
+    position += bad * wrong * rng.choice((-1, 1), position.shape)
+    error = np.ones(position.shape)
+    fits = fit_motions(times, *position, *error, models="auto", group=group)
+    found, told = average_over_bad_epochs(fits, times, position, error)
+    pulls = (found.motion / found.motion_error)[~told.ambiguous]
+    assert np.mean(abs(pulls) > 3) < 0.012  # 0.03 to 0.04 where as many as were rejected are wrong
+    assert np.mean(told.ambiguous) < 0.12
+
+
+def test_choices_of_a_star(monkeypatch):
     use, used = np.ones((2, 6), bool), np.ones((2, 6), bool)
     use[:, 1] = used[:, 1] = False
     used[0, 3] = False
-    star, masks, wrong = _all_choices(np.array([0, 1]), use, used, np.array([True, False]), 1)
+    given = np.array([0, 1]), use, used, np.array([True, False]), 1
+    star, masks, _ = _all_choices(*given)
+    assert np.bincount(star).tolist() == [1 + 5 + 10 + 10] * 2  # three of five make a line and no more
+    monkeypatch.setattr(choices, "ANY_NUMBER", 4)
+    star, masks, wrong = _all_choices(*given)
     first = {tuple(m) for m in masks[star == 0]}
     assert len(first) == 1 + 5 + 10
     assert masks[star == 1].tolist() == use[:1].tolist()
