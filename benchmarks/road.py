@@ -22,7 +22,7 @@ from pathlib import Path
 
 #: part of the road: functions that it is spent in; what runs within another part is that part's
 PARTS = {
-    "read": ("io.exposures:read_exposure", "io.tables.reading:read_table",
+    "read": ("io.exposures:read_exposure", "io.exposures.exposure:read_image", "io.tables.reading:read_table",
              "io.calibrations.distortion_reference:read_distortion",
              "io.calibrations.epsf_reference:read_epsf"),
     "detect": ("epsf.detect:find_stars", "epsf.detect:peaks", "epsf.detect:sky_map"),

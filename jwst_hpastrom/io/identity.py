@@ -13,7 +13,7 @@ from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
 from jwst_hpastrom.io.files.checkpoint import fingerprint
-from jwst_hpastrom.io.files.manifest import KEY, array_hash, file_hash
+from jwst_hpastrom.io.files.manifest import KEY, array_hash, file_hash, file_state
 from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.opening import unpacked
 from jwst_hpastrom.io.tables.reading import read_table
@@ -44,10 +44,7 @@ def input_entry(path, kind="table"):
         hashes of its content by part: what does not change the content that is used does not change them.
     """
     path = Path(path)
-    stat = path.stat()
-    # the file is looked at anew where it is another one; who sets its time of change back cannot set ctime
-    state = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
-    return dict(_entry(str(path.resolve()), kind, state, path.name))
+    return dict(_entry(str(path.resolve()), kind, file_state(path), path.name))
 
 
 @lru_cache(maxsize=4096)

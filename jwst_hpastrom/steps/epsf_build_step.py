@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,11 +20,12 @@ from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_r
 from jwst_hpastrom.io.calibrations.stdpsf import NODES, OVERSAMPLING, write_stdpsf
 from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
 from jwst_hpastrom.io.exposures.exposure import read_image
+from jwst_hpastrom.io.exposures.quality_bits import dq_bits
 from jwst_hpastrom.io.files.checkpoint import Checkpoint
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
-from jwst_hpastrom.steps.products.seen import Seen, common_meta
+from jwst_hpastrom.steps.products.seen import Seen, common_meta, look
 
 __all__ = ["EPSFBuildStep"]
 
@@ -62,11 +64,12 @@ class EPSFBuildStep(HPStep):
         seen = []
         for name, member in self.each_member(inputs):
             try:
-                exposure = self.read(member, need_wcs=True, parts=True)
-                later = partial(read_image, os.path.abspath(name), self.reading())
-                seen.append(
-                    Seen.of(exposure, later if isinstance(member, str) else store.keep(exposure.image))
-                )
+                if isinstance(member, str):
+                    later = partial(read_image, os.path.abspath(name), self.reading())
+                    seen.append(replace(look(member, self.reading()), image=later))
+                else:
+                    exposure = self.read(member, need_wcs=True, parts=True)
+                    seen.append(Seen.of(exposure, store.keep(exposure.image)))
             except HPAstromError as err:
                 self.failed(err.about(name))
         if not seen:
@@ -93,7 +96,8 @@ class EPSFBuildStep(HPStep):
         else:
             corrected = None
         given = None if start is None else (start.data, start.x, start.y)
-        key = (__version__, pixels, meta, corrected, given, parameters)
+        weight = dq_bits(self.bad_bits), sources.get("detector_mask")
+        key = (__version__, pixels, weight, meta, corrected, given, parameters)
         checkpoint = Checkpoint(
             self.output_path(inputs.product, "epsf_build_checkpoint", "npz"), key, resume=self.resume
         )

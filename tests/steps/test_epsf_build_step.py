@@ -28,6 +28,7 @@ from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf
 from jwst_hpastrom.io.files.folder import one_run
 from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import EPSFBuildStep
+from jwst_hpastrom.steps.products import seen
 
 QUICK = {"n_iterations": 6, "n_global": 3, "n_fitted": 1, "grid": 2, "choose_grid": False, "mesh": 50}
 
@@ -218,3 +219,20 @@ def test_one_run_a_folder(files, tmp_path):
         held.join()
         with pytest.raises(FolderInUseError, match="another run in this folder"):
             step.run(files.association)
+
+
+def test_an_exposure_is_read_again_only_where_it_changed(files, tmp_path, monkeypatch):
+    calls, read = [], seen.read_exposure
+    monkeypatch.setattr(seen, "read_exposure", lambda *args, **how: calls.append(args) or read(*args, **how))
+    path = tmp_path / "jw09999001001_02101_00001_nis_cal.fits"
+    path.write_bytes((Path(files.association).parent / path.name).read_bytes())
+    one, two = (seen.look(path, {"bad_bits": 1}) for _ in range(2))
+    assert len(calls) == 1
+    assert one.entry == two.entry
+    assert one.meta is not two.meta
+    x, y = np.array([0, 299, 299, 0]), np.array([0, 0, 299, 299])
+    np.testing.assert_allclose(one.corners, read(path).to_sky(x, y), rtol=0, atol=1e-12)
+    os.utime(path)
+    seen.look(path, {"bad_bits": 1})
+    seen.look(path, {"bad_bits": 5})
+    assert len(calls) == 3

@@ -178,6 +178,7 @@ def build_library(
         run = begin(job, frames, to_plane, correction, start, config, store)
     else:
         log.info("%d iterations are done", run.it)
+        run.averager.base = correction or run.averager.base
         run.stars.reopen(job, frames, store)
     run.made_for = made_for
     off = None if progress else True
@@ -186,7 +187,7 @@ def build_library(
             iterate(job, run, config)
             bar.update()
             if checkpoint:
-                checkpoint.save(run)
+                checkpoint.save(run.without(correction))
     if start is not None:
         run.library = better_than_given(job, run, config)
     undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1])

@@ -1,6 +1,7 @@
 """The iterations of a build: what one leaves to the next, and the stages of each (L23 section 3)."""
 
 import logging
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -65,6 +66,12 @@ class Run:
     def shape(self):
         """Rows and columns of the exposures."""
         return self.stars.frames[0].shape
+
+    def without(self, correction):
+        """Return the run as it is saved: the correction, large as it may be, is given again with the rest."""
+        averager = copy(self.averager)
+        averager.base = averager.base if correction is None else None
+        return replace(self, averager=averager)
 
     def halves(self, job, library, use):
         """Return the samples of two halves of the stars, each star in one of them in all exposures."""

@@ -212,6 +212,7 @@ class _Equations:
     def __init__(self, difference, samples):
         basis, ring = difference.basis, difference.ring.ravel()
         self.order = np.argsort(ring, kind="stable")  # the grid points of a ring side by side
+        self.back = np.argsort(self.order, kind="stable")
         self.bounds = np.searchsorted(ring[self.order], np.arange(RINGS + 1))
         self.ring = difference.ring
         self.weight = samples.sum_w.sum(0)
@@ -225,7 +226,8 @@ class _Equations:
     @classmethod
     def total(cls, parts):
         both = object.__new__(cls)
-        both.ring, both.order, both.bounds = parts[0].ring, parts[0].order, parts[0].bounds
+        for name in ("ring", "order", "back", "bounds"):
+            setattr(both, name, getattr(parts[0], name))
         both.weight = sum(p.weight for p in parts)
         both.right = sum(p.right for p in parts)
         both.matrix = sum(p.matrix for p in parts) / len(parts)
@@ -234,19 +236,19 @@ class _Equations:
     def of(self, modes):
         """Return the equations of some of the modes alone, in single precision, without their right side."""
         some = object.__new__(type(self))
-        some.order, some.bounds = self.order, self.bounds
+        some.order, some.back, some.bounds = self.order, self.back, self.bounds
         some.matrix = self.matrix[:, modes][:, :, modes].astype(np.float32)
         some.weight = self.weight.astype(np.float32)
         return some
 
     def apply(self, images):
         """Right-hand side that these images would give."""
-        flat = images.reshape(len(images), -1)[:, self.order]
+        flat = images.reshape(len(images), -1).take(self.order, axis=1)
         for matrix, start, end in zip(self.matrix, self.bounds, self.bounds[1:], strict=False):
             flat[:, start:end] = matrix @ flat[:, start:end]
-        out = np.empty_like(flat)
-        out[:, self.order] = flat
-        return out.reshape(images.shape) * self.weight
+        out = flat.take(self.back, axis=1).reshape(images.shape)
+        out *= self.weight
+        return out
 
     def share(self, mine):
         """Diagonal of the field part, shape (modes, rings)."""

@@ -84,7 +84,10 @@ def matched_filter(data, good, kernel, flux):
     # rows of missing pixels, summed over the box's columns and rows
     missing = np.zeros(nx, np.int64)
     run = np.zeros(nx, np.int64)
-    ska, sa, column = np.empty(nx, np.float32), np.empty(nx, np.float32), np.empty(nx, np.float32)
+    # of the complete boxes, by their first columns: loops over slices, whose indices count from 0, are
+    # vectorized, those over i - h + m are not
+    boxes = max(nx - 2 * h, 0)
+    ska, sa, column = np.empty(boxes, np.float32), np.empty(boxes, np.float32), np.empty(nx, np.float32)
     taps = kernel.astype(np.float32)
     for j in range(ny):
         if j < h or j >= ny - h:
@@ -109,27 +112,28 @@ def matched_filter(data, good, kernel, flux):
                 for i in range(nx):
                     column[i] += row[i]
                 for m in range(side):
-                    t = taps[q, m]
-                    for i in range(h, nx - h):
-                        ska[i] += t * row[i - h + m]
+                    t, part = taps[q, m], row[m : m + boxes]
+                    for i in range(boxes):
+                        ska[i] += t * part[i]
             sa[:] = 0
             for m in range(side):
-                for i in range(h, nx - h):
-                    sa[i] += column[i - h + m]
+                part = column[m : m + boxes]
+                for i in range(boxes):
+                    sa[i] += part[i]
         for i in range(nx):
             if run[i] == 0:
-                flux[j, i] = (one * ska[i] - sk * sa[i]) * scale
+                flux[j, i] = (one * ska[i - h] - sk * sa[i - h]) * scale
                 continue
             n, k, kk, a, ka = 0.0, 0.0, 0.0, 0.0, 0.0
             for q in range(max(-h, -j), min(h, ny - 1 - j) + 1):
                 for m in range(max(-h, -i), min(h, nx - 1 - i) + 1):
-                    if good[j + q, i + m]:
-                        t = kernel[q + h, m + h]
-                        n += 1.0
-                        k += t
-                        kk += t * t
-                        a += data[j + q, i + m]
-                        ka += t * data[j + q, i + m]
+                    there = 1.0 * good[j + q, i + m]  # no branch, which would be guessed wrong
+                    t = kernel[q + h, m + h] * there
+                    n += there
+                    k += t
+                    kk += t * t
+                    a += data[j + q, i + m]
+                    ka += t * data[j + q, i + m]
             det = n * kk - k * k
             # less than a third of the information left: no flux
             flux[j, i] = (n * ka - k * a) / det if det * scale > n / one * 0.3 else np.nan

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from math import factorial
 
 import numpy as np
-from scipy.fft import fft2, rfft2
+from scipy.fft import fft, rfft2
 
 __all__ = ["MODES", "Optics", "zernike"]
 
@@ -209,14 +209,14 @@ class Optics:
         light = np.square(transmission).sum()
         for wave, _, _, f, cell in self._bands:
             phase = 2 * np.pi / wave
-            pupil = np.zeros((SIDE, SIDE), complex)
-            pupil[:SAMPLES, :SAMPLES] = transmission * np.exp(1j * phase * np.tensordot(nm, modes, 1))
-            wave_field = fft2(pupil)
-            stack = np.square(np.abs(wave_field))[None]
+            pupil = transmission * np.exp(1j * phase * np.tensordot(nm, modes, 1))
+            wave_field = _padded_fft2(pupil)
+            stack = np.empty((1 + derivatives * len(modes), SIDE, SIDE))
+            stack[0] = np.square(np.abs(wave_field))
             if derivatives:
-                by_mode = np.zeros((len(modes), SIDE, SIDE), complex)
-                by_mode[:, :SAMPLES, :SAMPLES] = 1j * phase * modes * pupil[:SAMPLES, :SAMPLES]
-                stack = np.concatenate([stack, 2 * (np.conj(wave_field) * fft2(by_mode)).real])
+                by_mode = _padded_fft2(1j * phase * modes * pupil)
+                by_mode *= np.conj(wave_field)
+                np.multiply(by_mode.real, 2, out=stack[1:])
             out.append(np.conj(rfft2(stack)) * (self._blur(f) * (cell / light / WAVELENGTHS / SIDE**2)))
         return out
 
@@ -239,6 +239,11 @@ class Optics:
         """
         bands = zip(self._bands, transfer, strict=True)
         return sum(_image(otf[0], y[at], x[:, at], f, shift) for (_, y, x, f, _), otf in bands)
+
+
+def _padded_fft2(pupils):
+    """Transforms of pupils on a field of zeros; rows of nothing but zeros are not transformed."""
+    return fft(fft(pupils, SIDE, axis=-2), SIDE, axis=-1, overwrite_x=True)
 
 
 def _image(otf, by_y, by_x, f, shift):

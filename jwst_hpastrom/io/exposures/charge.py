@@ -22,7 +22,10 @@ def ramp_charge(meta, data, dq, bad, variance):
     full = groups * time / conversion
     if variance is None or np.shape(variance) != data.shape or groups < 3:
         return full
-    bright = ~bad & (data > BRIGHT * max(np.median(data[~bad]), 0.0)) & (variance > 0)
+    sky = np.median(data[~bad], overwrite_input=True)
+    bright = np.nonzero(~bad & (data > BRIGHT * max(sky, 0.0)))
+    known = variance[bright] > 0
+    bright = tuple(k[known] for k in bright)
     ratio = data[bright] / variance[bright]
     if not ratio.size:
         return full

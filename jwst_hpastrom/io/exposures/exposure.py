@@ -22,8 +22,9 @@ from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, identify
 from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.header import mid_time, place_on_detector, read_header
+from jwst_hpastrom.io.exposures.parts import content_parts, known_parts, remember_parts
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, bad_pixels, dq_bits
-from jwst_hpastrom.io.files.manifest import array_hash
+from jwst_hpastrom.io.files.manifest import file_state
 from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
 
 __all__ = ["Exposure", "exposure_root", "read_exposure", "read_image"]
@@ -36,7 +37,6 @@ _DETECTORS = "|".join(
 )
 EXPOSURE_NAME = re.compile(rf"jw\d{{11}}_\d{{5}}_\d{{5}}(-seg\d+)?_({_DETECTORS})(?=[._]|$)")
 SUFFIXES = re.compile(r"_(cal|([a-z]\d+_)?crf|hpcal|rate|master|tweakreg|[a-z0-9]+(step|pipeline))$")
-WCS_POINTS = 17  # a side, where a WCS is looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +110,8 @@ def exposure_root(name: Any) -> str:
     return SUFFIXES.sub("", stem)
 
 
-def _from_fits(path):
-    """Return SCI, ERR, DQ, VAR_POISSON, a metadata getter and the WCS of a FITS file."""
+def _from_fits(path, with_wcs=True):
+    """Return SCI, ERR, DQ, VAR_POISSON, a metadata getter and, if wanted, the WCS of a FITS file."""
     require_file(path, "an existing exposure")
     try:
         with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def _from_fits(path):
                 headers = [h.header for h in hdus[:2]]
                 twice = [n for n in ARRAYS if names.count(n) > 1]
                 arrays = {n: hdus[n].data for n in ARRAYS if n in names}
-                tree = hdus["ASDF"].data.tobytes() if "ASDF" in names else None
+                tree = hdus["ASDF"].data.tobytes() if with_wcs and "ASDF" in names else None
     except Exception as err:
         raise BadFileError(
             f"no FITS file, or a damaged one ({err})", "a readable _cal file", "fetch the file again", path
@@ -202,22 +202,6 @@ def _check_wcs(wcs, shape, path, needed=False):
             f"a WCS that the installed gwcs cannot read ({type(err).__name__}: {str(err)[:100]})",
             "one that it knows", "update gwcs and asdf, or run assign_wcs again", path,
         ) from err  # fmt: skip
-
-
-def _parts(data, err, dq, variance, meta, times, wcs):
-    """Hashes of what a measurement uses of an exposure."""
-    ny, nx = data.shape
-    sky = []
-    if wcs is not None:  # its parameters and tables, and some values: there are models with other attributes
-        x, y = np.meshgrid(np.linspace(0, nx - 1, WCS_POINTS), np.linspace(0, ny - 1, WCS_POINTS))
-        sky = [*wcs(x, y, with_bounding_box=False), wcs.forward_transform.parameters]
-        leaves = wcs.forward_transform.traverse_postorder()
-        sky += [np.asarray(m.lookup_table) for m in leaves if hasattr(m, "lookup_table")]
-    header = sorted((k, str(v)) for k, v in (meta | {"times": times}).items())
-    parts = {"SCI": (data,), "ERR": (err,), "DQ": (dq,), "WCS": sky, "header": (str(header),)}
-    if variance is not None:  # tells how many groups a pixel used
-        parts["VAR_POISSON"] = (variance,)
-    return {name: array_hash(*arrays) for name, arrays in parts.items()}
 
 
 def _beam(meta, force, path):
@@ -300,10 +284,16 @@ def read_exposure(
     ParameterError
         ``bad_bits`` that name no bits.
     """
+    reading = {"force": force, "bad_bits": bad_bits, "detector_mask": detector_mask}
+    return _read(source, need_wcs=need_wcs, parts=parts, **reading)
+
+
+def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False, with_wcs=True):
     bits = dq_bits(bad_bits)
     in_memory = hasattr(source, "meta")
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
-    arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path)
+    state = file_state(path) if parts and not in_memory and Path(path).is_file() else None
+    arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path, with_wcs)
     meta = read_header(get, path)
     beam = _beam(meta, force, path)
     data, err, dq = _images(arrays, path)
@@ -313,7 +303,9 @@ def read_exposure(
     meta["instrument"], meta["detector"] = beam.instrument, beam.detector
     meta["xstart"], meta["ystart"] = place_on_detector(meta, data.shape, path)
     variance = arrays.get("VAR_POISSON")
-    found = _parts(data, err, dq, variance, meta, times, wcs) if parts else None
+    found = known_parts(path, state) if state else None
+    if parts and found is None:
+        found = content_parts(data, err, dq, variance, meta | {"times": times}, wcs)
     mask = read_detector_mask(detector_mask, meta, data.shape) if detector_mask else False
     bad, saturated = bad_pixels(data, err, dq, bits, mask)
     if np.all(bad | saturated):
@@ -325,12 +317,14 @@ def read_exposure(
         va_scale=float(meta["va_scale"] or 1.0),
     )
     charge = ramp_charge(meta, data, dq, bad | saturated, variance)
-    data, err = np.where(np.isfinite(data), data, 0.0), np.where(bad | saturated, np.inf, err)
-    pixels = data.astype(np.float32), err.astype(np.float32), bad, saturated
-    image = Image(*pixels, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))
+    data = np.where(np.isfinite(data), data, np.float32(0))
+    err = np.where(bad | saturated, np.float32(np.inf), err)
+    image = Image(data, err, bad, saturated, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))
+    if state:
+        remember_parts(path, state, found)
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
 
 
 def read_image(path: Any, reading: dict[str, Any]) -> Image:
-    """Return the pixels of an exposure alone, read with the parameters of `read_exposure`."""
-    return read_exposure(path, **reading).image
+    """Return the pixels of an exposure, whose WCS is not read, with the parameters of `read_exposure`."""
+    return _read(path, with_wcs=False, **reading).image

@@ -18,12 +18,11 @@ from jwst_hpastrom.errors import (
 )
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
-from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.io.gaia.archive import circle_around, gaia_file
-from jwst_hpastrom.io.identity import exposure_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.motion.two_epoch import check_epochs
 from jwst_hpastrom.steps.pipeline.fields import check_catalog_field, check_one_field
+from jwst_hpastrom.steps.products.seen import look
 
 __all__ = ["GAIA", "Checked", "check_inputs", "check_names", "gaia_product"]
 
@@ -147,15 +146,14 @@ def _opened(members, reading, skip):
     checked, fields = {}, []
     for member in members:
         try:
-            exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
+            seen = look(member, reading)
         except HPAstromError as err:
             if not skip:
                 raise err.about(member) from None
             log.error("skipped: %s: %s", type(err).__name__, err.about(member))
             continue
-        checked[member] = Checked(exposure.meta, *exposure_entry(exposure))
-        ny, nx = exposure.image.shape
-        fields.append(exposure.to_sky([0, nx - 1, nx - 1, 0], [0, 0, ny - 1, ny - 1]))
+        checked[member] = Checked(seen.meta, *seen.entry)
+        fields.append(seen.corners)
     if not checked:
         raise NotEnoughStarsError("no exposure that can be read", "at least one")
     return checked, fields

@@ -1,15 +1,19 @@
 """What a build of ePSFs needs of its exposures beside their pixels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from jwst_hpastrom.errors import MixedExposuresError
+from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.io.files.checkpoint import fingerprint
+from jwst_hpastrom.io.files.manifest import file_state
 from jwst_hpastrom.io.identity import exposure_entry
 
-__all__ = ["Seen", "common_meta"]
+__all__ = ["Seen", "common_meta", "look"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Seen:
     Attributes
     ----------
     name, content : str
-        Its name, and the hash of its pixels.
+        Its name, and the hash of what its pixels, WCS and metadata are.
 
     meta : dict
 
@@ -31,7 +35,7 @@ class Seen:
     grid, sky : tuple of ndarray
         Pixels, and where its WCS has them.
 
-    image : callable
+    image : callable or None
         Returns the pixels.
     """
 
@@ -42,17 +46,46 @@ class Seen:
     entry: tuple
     grid: tuple
     sky: tuple
-    image: Callable
+    image: Callable | None = None
 
     @classmethod
-    def of(cls, exposure, image):
-        """Look at an exposure."""
+    def of(cls, exposure, image=None):
+        """Look at an exposure that was read with ``parts``."""
         ny, nx = exposure.image.shape
         y, x = (a.ravel() for a in np.mgrid[0 : ny - 1 : 25j, 0 : nx - 1 : 25j])
         return cls(
-            exposure.name, fingerprint(exposure.image), exposure.meta, (ny, nx), exposure_entry(exposure),
+            exposure.name, fingerprint(exposure.parts), exposure.meta, (ny, nx), exposure_entry(exposure),
             (x, y), exposure.to_sky(x, y), image,
         )  # fmt: skip
+
+    @property
+    def corners(self):
+        """Right ascension and declination of its corner pixels, in turn."""
+        return tuple(s[[0, 24, -1, -25]] for s in self.sky)
+
+
+def look(path, reading):
+    """Look at an exposure in a file; one that did not change since the last time is not read again.
+
+    Parameters
+    ----------
+    path : path-like
+
+    reading : dict
+        Parameters of `~jwst_hpastrom.io.read_exposure`.
+
+    Returns
+    -------
+    `Seen`
+    """
+    state = file_state(path) if Path(path).is_file() else None
+    seen = _look(str(path), state, tuple(sorted(reading.items())))
+    return replace(seen, meta=dict(seen.meta))
+
+
+@lru_cache(maxsize=1024)
+def _look(path, _, reading):
+    return Seen.of(read_exposure(path, need_wcs=True, parts=True, **dict(reading)))
 
 
 def common_meta(exposures):

@@ -12,6 +12,8 @@ from jwst_hpastrom.epsf.build.trust import kept_phase_error, pixel_phases, trust
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.geometry import IdentityMapping
+from jwst_hpastrom.io.files.checkpoint import Checkpoint
 from jwst_hpastrom.storage import Store
 
 SIDE = 300
@@ -361,3 +363,13 @@ def test_refusals(field):
     )
     with pytest.raises(NotEnoughStarsError, match="0 bright"):
         build_library([empty, empty], field.planes[:2])
+
+
+def test_a_saved_run_is_given_its_correction_again(field, tmp_path):
+    options = OPTIONS | {"n_iterations": 2, "n_global": 1, "n_fitted": 1, "correction": IdentityMapping()}
+    saved = Checkpoint(tmp_path / "saved.npz", "key")
+    one = build_library(field.images, field.planes, checkpoint=saved, **options)
+    assert saved.load().averager.base is None  # the pixel map of a full detector has 34 MB
+    two = build_library(field.images, field.planes, checkpoint=saved, **options)
+    np.testing.assert_array_equal(one.library.data, two.library.data)
+    np.testing.assert_array_equal(one.stars["dx"], two.stars["dx"])

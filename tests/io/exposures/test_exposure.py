@@ -11,7 +11,7 @@ from jwst_hpastrom.errors import (
     UnsupportedExposureError,
 )
 from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
-from jwst_hpastrom.io.exposures.exposure import _check_wcs, exposure_root, read_exposure
+from jwst_hpastrom.io.exposures.exposure import _check_wcs, exposure_root, read_exposure, read_image
 
 HEADER = {
     "INSTRUME": "NIRISS",
@@ -241,3 +241,10 @@ def test_charge_at_the_end_of_the_ramp(tmp_path):
 def test_a_wcs_that_gives_no_two_coordinates(wcs):
     with pytest.raises(MissingDataError, match="installed gwcs cannot read"):
         _check_wcs(wcs, (8, 8), "a_cal.fits")
+
+
+def test_pixels_alone_need_no_wcs(tmp_path):
+    path = write(tmp_path / "a_cal.fits", ASDF=np.zeros((2, 2), "u1"))
+    with pytest.raises(BadFileError, match="ASDF"):
+        read_exposure(path)
+    assert read_image(path, {"force": False, "bad_bits": 1, "detector_mask": None}).shape == (40, 30)

@@ -65,7 +65,7 @@ def read_once(path, **reading):
 @pytest.fixture(scope="module", autouse=True)
 def reading():
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("pipeline.inputs", "_exposure_fit"):
+        for module in ("products.seen", "_exposure_fit"):
             patch.setattr(f"jwst_hpastrom.steps.{module}.read_exposure", read_once)
         yield
 
