@@ -122,10 +122,10 @@ def better_than_given(job, run, config):
 def in_one_unit(before, after):
     """Squared offsets over their variances, with one variance for both libraries.
 
-    A sharper ePSF states smaller errors: offsets that have nothing to do with it, those of distortion that the
-    averages do not follow, must not count against it. By what positions scatter beyond their errors with the
-    better library the variance is raised: else the brightest stars, whose offsets are the distortion's, drown
-    what the ePSF does.
+    A sharper ePSF states smaller errors: offsets that have nothing to do with it, as of distortion that
+    averages do not follow, must not count against it. The variance is raised by what positions scatter beyond
+    their errors with the better library: else the brightest stars, whose offsets are the distortion's, drown
+    what the ePSF does (this project's choice).
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from jwst_hpastrom.epsf.build.smoothing import TAPER
 from jwst_hpastrom.errors import DegenerateSolutionError
 from jwst_hpastrom.geometry import robust_sigma
 
@@ -20,7 +21,6 @@ FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are
 HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
 SEEN = 3  # harmonics that the pixel-phase errors of ePSFs have
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
-NYQUIST = 0.5  # cycles per pixel
 
 
 def phase_error(row):
@@ -31,16 +31,16 @@ def phase_error(row):
 def well_sampled(band_limit):
     """Whether pixels are fine enough for an ePSF's waves, so that no error of it follows the pixel phase.
 
-    Errors of positions that repeat with every pixel change an ePSF by waves of a whole cycle per pixel more or
-    less than its own, which are all beyond a band limit below half a cycle per pixel: `smooth_update` takes
-    them out, however few pixel phases the dithers show.
+    Errors of positions that repeat with every pixel change an ePSF by waves of whole cycles per pixel more or
+    less than its own. Where those are beyond all that `smooth_update` lets through, up to `TAPER` times the
+    band limit, none stays, however few pixel phases the dithers show.
 
     Parameters
     ----------
     band_limit : float or None
         See `~jwst_hpastrom.epsf.build.diffraction.band_limit`; none is known of None and 0.
     """
-    return bool(band_limit) and band_limit < NYQUIST
+    return bool(band_limit) and 1 - band_limit >= TAPER * band_limit
 
 
 def pixel_phases(stars, star, use, axis):
@@ -121,7 +121,8 @@ def warn_of_phases(stars, star, use, row, fine=False):
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
     only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides;
-    where pixels are `well_sampled` (``fine``) none does. Returns why nothing tells ePSF and positions apart, or None.
+    where pixels are `well_sampled` (``fine``) none does. Returns why nothing tells ePSF and positions
+    apart, or None.
     """
     for axis in "xy":
         number, share = pixel_phases(stars, star, use, axis)

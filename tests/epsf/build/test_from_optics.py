@@ -140,7 +140,7 @@ def test_noise_that_hides_in_the_stars_that_made_it_counts():
 
 
 def test_what_both_libraries_leave_counts_for_neither():
-    """Distortion that the averages do not follow, larger for none, does not ask for the ePSF of larger errors."""
+    """Distortion that the averages do not follow does not ask for the ePSF of larger errors."""
     rng = np.random.default_rng(7)
     n, odd = 1600, np.arange(1600) % 2 == 1
     error = 10 ** rng.uniform(-3, -2, n)  # pixels
