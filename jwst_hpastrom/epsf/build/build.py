@@ -17,7 +17,7 @@ from jwst_hpastrom.epsf.build.convergence import phase_diagram
 from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.build.from_optics import better_than_given
 from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
-from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases
+from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases, well_sampled
 from jwst_hpastrom.epsf.exchange.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import Job, make_room
@@ -190,9 +190,10 @@ def build_library(
                 checkpoint.save(run.without(correction))
     if start is not None:
         run.library = better_than_given(job, run, config)
-    undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1])
+    fine = well_sampled(config.band_limit)
+    undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine)
     run.library = trusted(run, frames, undetermined, start)
-    return _result(job, run, frames, hot)
+    return _result(job, run, frames, hot, fine)
 
 
 def _open(job, images, to_plane, config, store):
@@ -219,7 +220,7 @@ def _open(job, images, to_plane, config, store):
     return frames, hot
 
 
-def _result(job, run, frames, hot):
+def _result(job, run, frames, hot, fine):
     """Measure the stars with the library that is kept, and put all together."""
     stars = run.stars
     stars.fit(job, run.library)
@@ -227,7 +228,9 @@ def _result(job, run, frames, hot):
     made_for = run.made_for or run.library.meta
     meta = {key: made_for[key] for key in MADE_FOR if key in made_for}
     meta |= {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
-    phases = {f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0] for a in "xy"}
+    phases = {  # of no account where pixels are fine
+        f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0] for a in ("" if fine else "xy")
+    }
     return BuildResult(
         replace(run.library, meta=meta),
         Table(run.rows, meta=phases),

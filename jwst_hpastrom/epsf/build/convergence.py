@@ -123,8 +123,11 @@ def phase_diagram(first, last, use, bins=20):
     return Table(out)
 
 
-def report_row(it, fitted, library, state, star, use, predicted, samples, change, moved):
-    """Return the row of the convergence table for one iteration, as a dict."""
+def report_row(it, fitted, library, state, star, use, predicted, samples, moves, fine):
+    """Return the row of the convergence table for one iteration, as a dict.
+
+    ``moves`` are those of the model and of the positions; ``fine`` says that pixels are `well_sampled`.
+    """
     middle = len(library.data) // 2
     n = library.data.shape[-1] // 2
     offsets = {"x": predicted.dx, "y": predicted.dy}
@@ -137,14 +140,14 @@ def report_row(it, fitted, library, state, star, use, predicted, samples, change
         "n_averaged": int((use & predicted.averaged).sum()),
         "n_samples": int(samples.used),
         "clipped": samples.dropped / max(samples.used + samples.dropped, 1),
-        "model_change": float(change),
-        "position_change": moved,
+        "model_change": float(moves[0]),
+        "position_change": moves[1],
         "central_value": float(library.data[middle, n, n]),
         "x_rms": predicted.rms[0],
         "y_rms": predicted.rms[1],
         **{f"{axis}_phase": shown[axis] for axis in "xy"},
         **{
-            f"{axis}_phase_error": kept_phase_error(state, star, use, offsets[axis], axis, shown[axis])
+            f"{axis}_phase_error": kept_phase_error(state, star, use, offsets[axis], axis, shown[axis], fine)
             for axis in "xy"
         },
         "n_borrowed": int(library.borrowed.sum()),

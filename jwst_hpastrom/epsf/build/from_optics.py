@@ -12,6 +12,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import brentq
 
 from jwst_hpastrom.epsf.build.bends import spread
 from jwst_hpastrom.epsf.build.convergence import CLIP, FLOOR
@@ -20,7 +21,7 @@ from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.build.start import JUDGED_AT, RIDGE, Difference
 from jwst_hpastrom.epsf.stamps.samples import Samples, mean_residuals, sample_scatter
 
-__all__ = ["better_than_given", "learn_from_optics", "positions_gain"]
+__all__ = ["better_than_given", "in_one_unit", "learn_from_optics", "positions_gain"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -34,6 +35,7 @@ SURE = 3.0  # standard errors by which positions must be better to leave a given
 #: of the squares of stars that have told the ePSF, and of those that have not: half the stars leave twice the
 #: noise of all, which the former hide and the latter show
 SHARES = 0.25, 0.75
+MEDIAN_SQUARE = 0.455  # of standard normal deviates
 
 
 def learn_from_optics(job, run, library, config):
@@ -65,7 +67,8 @@ def learn_from_optics(job, run, library, config):
     halves = now.halves(job, library, use)
     before = _held_out(job, now, [_of_half(now, library, h, config) for h in halves])
     learned, by_halves = _learned(job, new, library, config)
-    gain, error = positions_gain(before, _held_out(job, new, by_halves), run.star % 2 == 1)
+    after = _held_out(job, new, by_halves)
+    gain, error = positions_gain(*in_one_unit(before, after), run.star % 2 == 1)
     # no dithers, no evidence: then free field positions stay, which many stars have paid for
     better = gain > error if given or (free and error == 0) else gain >= -error
     log.info(
@@ -106,7 +109,7 @@ def better_than_given(job, run, config):
             use = _average(trial)
     by_halves = [_of_half(new, run.library, h, config) for h in new.halves(job, run.library, use)]
     before, after = (_held_out(job, t, each) for t, each in ((old, [start] * 2), (new, by_halves)))
-    gain, error = positions_gain(before, after, run.star % 2 == 1)
+    gain, error = positions_gain(*in_one_unit(before, after), run.star % 2 == 1)
     kept = error > 0 and gain <= SURE * error
     log.info(
         "positions with the difference learned: squared scatter over the dithers less by %.3g +- %.2g of the "
@@ -114,6 +117,45 @@ def better_than_given(job, run, config):
         gain, error, "without" if kept else "with",
     )  # fmt: skip
     return start if kept else run.library
+
+
+def in_one_unit(before, after):
+    """Squared offsets over their variances, with one variance for both libraries.
+
+    A sharper ePSF states smaller errors: offsets that have nothing to do with it, as of distortion that
+    averages do not follow, must not count against it. The variance is raised by what positions scatter beyond
+    their errors with the better library: else the brightest stars, whose offsets are the distortion's, drown
+    what the ePSF does (this project's choice).
+
+    Parameters
+    ----------
+    before, after : ndarray, shape (2, 2, 2, n)
+        Squared offsets and squared errors, as told by the odd stars (first) and by the even ones, along x and
+        y, pixels.
+
+    Returns
+    -------
+    before, after : ndarray, shape (2, 2, n)
+        As `positions_gain` takes them.
+    """
+    variance = np.mean([before[1], after[1]], axis=(0, 1))
+    squares = before[0], after[0]
+    more = [min(_excess(s[:, axis].mean(0), variance[axis]) for s in squares) for axis in (0, 1)]
+    variance = variance + np.array(more)[:, None]
+    return squares[0] / variance, squares[1] / variance
+
+
+def _excess(squares, variance):
+    """Variance beyond the stated one that squares show, their largest ones apart."""
+    known = np.isfinite(squares + variance)
+    squares, variance = squares[known], variance[known]
+
+    def beyond(more):
+        return np.median(squares / (variance + more)) - MEDIAN_SQUARE
+
+    if not known.any() or beyond(0.0) <= 0:
+        return 0.0
+    return brentq(beyond, 0.0, 4 * squares.max(), rtol=1e-3, xtol=1e-12)
 
 
 def positions_gain(before, after, odd):
@@ -142,7 +184,7 @@ def positions_gain(before, after, odd):
     if known.sum() < 2:
         return 0.0, 0.0
     both, odd = both[..., known], odd[known]
-    both = np.minimum(both, CLIP * max(np.median(both) / 0.455, 1.0))  # 0.455: the median of normal errors'
+    both = np.minimum(both, CLIP * max(np.median(both) / MEDIAN_SQUARE, 1.0))
     told, not_told = (np.where(one, both[:, 0], both[:, 1]) for one in (odd, ~odd))
     expected = (SHARES[0] * told + SHARES[1] * not_told).mean(1)
     less = expected[0] - expected[1]
@@ -177,14 +219,14 @@ def _of_half(run, library, samples, config):
 
 
 def _held_out(job, run, libraries):
-    """Squares of `positions_gain` with the libraries of both halves of the stars."""
+    """Squared offsets and errors of `in_one_unit` with the libraries of both halves of the stars."""
     out, stars = [], run.stars
     for library in libraries:
         stars.fit(job, library)
         found = copy.copy(run.averager).update(stars.x, stars.y, stars.flux, stars.err, learn=False)
         errors = np.square([stars.x_err, stars.y_err]) + FLOOR**2
-        out.append(np.square([found.dx, found.dy]) / errors)
-    return np.array(out)
+        out.append((np.square([found.dx, found.dy]), errors))
+    return np.array(out).swapaxes(0, 1)
 
 
 def _learned(job, run, library, config):

@@ -4,10 +4,13 @@ import logging
 
 import numpy as np
 
+from jwst_hpastrom.epsf.build.smoothing import TAPER
 from jwst_hpastrom.errors import DegenerateSolutionError
 from jwst_hpastrom.geometry import robust_sigma
 
-__all__ = ["kept_phase_error", "phase_error", "pixel_phases", "trusted", "warn_of_phases"]
+__all__ = [
+    "kept_phase_error", "phase_error", "pixel_phases", "trusted", "warn_of_phases", "well_sampled",
+]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -23,6 +26,21 @@ ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 
 def phase_error(row):
     """Amplitude of the positions' pixel-phase error in an iteration; NaN where too few are averaged."""
     return float(np.hypot(row["x_phase"], row["y_phase"]))
+
+
+def well_sampled(band_limit):
+    """Whether pixels are fine enough for an ePSF's waves, so that no error of it follows the pixel phase.
+
+    Errors of positions that repeat with every pixel change an ePSF by waves of whole cycles per pixel more or
+    less than its own. Where those are beyond all that `smooth_update` lets through, up to `TAPER` times the
+    band limit, none stays, however few pixel phases the dithers show.
+
+    Parameters
+    ----------
+    band_limit : float or None
+        See `~jwst_hpastrom.epsf.build.diffraction.band_limit`; none is known of None and 0.
+    """
+    return bool(band_limit) and 1 - band_limit >= TAPER * band_limit
 
 
 def pixel_phases(stars, star, use, axis):
@@ -65,7 +83,7 @@ def _phase_lengths(stars, star, use, axis):
     return float(1 / np.median(np.mean(lengths**2, axis=0))), [float(np.median(part)) for part in lengths]
 
 
-def kept_phase_error(stars, star, use, offset, axis, shown):
+def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
     """Standard error of positions by the pixel-phase error that the ePSF keeps, pixels.
 
     What the residuals show of it falls from iteration to iteration by the length of the mean phase vector
@@ -83,8 +101,11 @@ def kept_phase_error(stars, star, use, offset, axis, shown):
 
     shown : float
         Amplitude of the offsets against pixel phase, pixels.
+
+    fine : bool
+        Pixels are `well_sampled`: nothing is hidden.
     """
-    number, lengths = _phase_lengths(stars, star, use, axis)
+    number, lengths = (np.inf, [0.0]) if fine else _phase_lengths(stars, star, use, axis)
     share = max(lengths[:SEEN])
     rows = np.flatnonzero(use & (star >= 0) & np.isfinite(offset))
     spare = rows.size - np.unique(star[rows]).size
@@ -95,17 +116,20 @@ def kept_phase_error(stars, star, use, offset, axis, shown):
     return float(np.hypot(shown / (1 - share), noise))
 
 
-def warn_of_phases(stars, star, use, row):
+def warn_of_phases(stars, star, use, row, fine=False):
     """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
-    only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides.
-    Returns why nothing tells ePSF and positions apart, or None.
+    only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides;
+    where pixels are `well_sampled` (``fine``) none does. Returns why nothing tells ePSF and positions
+    apart, or None.
     """
     for axis in "xy":
         number, share = pixel_phases(stars, star, use, axis)
         if not number:
             return "no star in two exposures"
+        if fine:
+            continue
         if share > ONE_PHASE:
             return f"each star at one pixel phase in {axis} in all exposures"
         shown, kept = row[f"{axis}_phase"], row[f"{axis}_phase_error"]

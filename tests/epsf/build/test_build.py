@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.epsf.build import BuildConfig, build_library, iterations
-from jwst_hpastrom.epsf.build.trust import kept_phase_error, pixel_phases, trusted, warn_of_phases
+from jwst_hpastrom.epsf.build.trust import (
+    kept_phase_error,
+    pixel_phases,
+    trusted,
+    warn_of_phases,
+    well_sampled,
+)
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
@@ -272,6 +278,23 @@ def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     result = build_library(field.images, field.planes, start=start, **options)
     assert found in caplog.records[-1].message
     np.testing.assert_array_equal(result.library.data, start.data)
+
+
+def test_fine_pixels_need_no_phases(caplog, monkeypatch):
+    """What follows the pixel phase changes an ePSF of long waves by waves that none of it has."""
+    monkeypatch.setattr(f"{__name__}.psi", lambda dx, dy, x: np.exp(-(dx**2 + dy**2) / 2.9) / (2.9 * np.pi))
+    field = dithered(4, 150, 0, seed=6, whole_pixels=True)
+    options = OPTIONS | {"grid": 1, "band_limit": 0.4}
+    result = build_library(field.images, field.planes, **options)
+    true, r = truth(result.library, MIDDLE)
+    assert np.abs(result.library.data[0] - true)[r < 3].max() < 0.004 * true.max()
+    assert not [m for m in caplog.messages if "phase" in m]
+    assert not result.convergence.meta  # phases are of no account
+    assert result.convergence["x_phase_error"][-1] < 0.003
+    with pytest.raises(DegenerateSolutionError, match="one pixel phase in x"):
+        build_library(field.images, field.planes, **OPTIONS | {"grid": 1, "band_limit": 0.6})
+    assert well_sampled(0.44)
+    assert not any(map(well_sampled, (None, 0, 0.47)))
 
 
 @pytest.mark.parametrize(("width", "said"), [(1.0, False), (1.5, True)])

@@ -8,7 +8,7 @@ import pytest
 
 from jwst_hpastrom.epsf import EPSFLibrary, Image
 from jwst_hpastrom.epsf.build import build_library, from_optics, iterations
-from jwst_hpastrom.epsf.build.from_optics import positions_gain
+from jwst_hpastrom.epsf.build.from_optics import in_one_unit, positions_gain
 from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.build.start import Difference
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
@@ -137,3 +137,26 @@ def test_noise_that_hides_in_the_stars_that_made_it_counts():
     noisy = np.where(told, plain - power, plain + power)
     gain, _ = positions_gain(noisy, np.stack([plain, plain]), odd)
     assert gain == pytest.approx(power / 2, rel=0.1)  # of all stars: half as much as of half of them
+
+
+def test_what_both_libraries_leave_counts_for_neither():
+    """Distortion that the averages do not follow does not ask for the ePSF of larger errors."""
+    rng = np.random.default_rng(7)
+    n, odd = 1600, np.arange(1600) % 2 == 1
+    error = 10 ** rng.uniform(-3, -2, n)  # pixels
+    distortion, noise = rng.normal(0, 0.013, (2, n)), rng.normal(0, error, (2, n))
+    phase = 0.004 * np.sin(2 * np.pi * rng.uniform(size=(2, n)))
+
+    def left(off, wide):
+        d, e = distortion + noise + off, np.broadcast_to(wide * error, (2, n))
+        return np.repeat(np.square([d, e])[:, None], 2, 1)
+
+    sharp, blunt = left(0.0, 1.0), left(phase, 1.03)
+    gain, sigma = positions_gain(*in_one_unit(blunt, sharp), odd)
+    assert gain > 0.5 * sigma
+    own = [b[0] / b[1] for b in (blunt, sharp)]  # the sharper ePSF lost by its own errors
+    assert positions_gain(*own, odd)[0] < gain - 10 * sigma
+    same, _ = positions_gain(*in_one_unit(left(0.0, 1.03), sharp), odd)
+    assert same == 0
+    ours, _ = in_one_unit(sharp, sharp)
+    assert np.median(ours) == pytest.approx(0.455, abs=0.03)
