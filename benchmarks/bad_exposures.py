@@ -425,6 +425,47 @@ def mosaic(work):
             hdus.append(fits.ImageHDU(np.ones_like(hdus["SCI"].data), name=n))
 
 
+def cut(size=None):
+    """The lower left 256 x 256 pixels; ``size`` is what the header says they are, by default as before."""
+
+    def change(hdus, rng):
+        for name in ARRAYS:
+            hdus[name].data = np.ascontiguousarray(hdus[name].data[:256, :256])
+        if size:
+            header(SUBSIZE1=size, SUBSIZE2=size)(hdus, rng)
+
+    return change
+
+
+def two_images(hdus, rng):
+    hdus.append(fits.ImageHDU(hdus["SCI"].data, name="SCI", ver=2))
+
+
+def in_dn(hdus, rng, unit="DN/s"):
+    """Before ``photom``."""
+    for n in ("SCI", "ERR"):
+        hdus[n].data = hdus[n].data / hdus["SCI"].header["PHOTMJSR"]
+    hdus["SCI"].header["BUNIT"] = unit
+
+
+def borders(fill, *names):
+    def change(hdus, rng):
+        for n in names:
+            hdus[n].data[:40] = hdus[n].data[:, -30:] = fill
+        hdus["DQ"].data[:] = 0
+
+    return change
+
+
+def root_of(*names):
+    """ERR of a part of the variances."""
+
+    def change(hdus, rng):
+        hdus["ERR"].data = np.sqrt(sum(hdus[n].data for n in names))
+
+    return change
+
+
 def catalog(change):
     """Return a run with a changed catalog: ``change(table)``, in place."""
 
@@ -613,8 +654,21 @@ USERS = {
     "catalog_epoch_mjd_column": (("epoch", None), catalog(in_mjd)),
     "catalog_epoch_text": ((None, "epoch"), catalog(lambda t: t.meta.update(epoch=f"J{t.meta['epoch']}"))),
 }  # fmt: skip
+HEADERS = {
+    "expmid_alone": (("EXPMID",), each(header(EXPMID=lambda v: v + 800))),
+    "subarray_off_detector": (("place on the detector",), each(header(SUBSTRT1=2000))),
+    "cut_without_its_size": (("SUBSIZE1",), each(cut())),
+    "one_cut": ((None, LOOK), one(cut(256))),
+    "two_images_in_one": (("extensions SCI",), one(two_images)),
+    "one_in_dn": (("not convertible",), one(in_dn)),
+    "va_scale": (("VA_SCALE",), each(header(VA_SCALE=1.01))),
+    "borders_without_values": (NOTHING, each(borders(np.nan, "SCI", "ERR"))),
+    "borders_zero": (("one and the same value",), each(borders(0.0, "SCI"))),
+    "err_of_read_noise": (OTHER_ERR, each(root_of("VAR_RNOISE"))),
+    "err_of_photons": ((None, *SMALL), each(root_of("VAR_POISSON"))),
+}
 CASES = {"given": ((), lambda w: None), "built": ((), built)}
-CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS
+CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS | HEADERS
 
 
 def run(source, others, spoil, made=None):

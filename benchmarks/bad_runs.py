@@ -412,7 +412,7 @@ def twice_corrected(t, correction):
     t["x"], t["y"] = correction.forward(np.asarray(t["x"]), np.asarray(t["y"]))
 
 
-LOOK = "look"
+LOOK, AT_2000 = "look", "Right ascension at Epoch=J2000, proper motions taken into account"
 SMALL, PART = ("too small",), ("errors of the catalog that are wrong for a part", "too small")
 OTHERS, EPOCHS, BENT = ("other stars'",), ("epoch",), ("distortion",)
 NONE = ("stars in common", "coinciding", "covers the field")
@@ -561,6 +561,7 @@ CATALOGS |= {
     "epochs_zero_of_third": ((None, *EPOCHS), lambda c: epochs_of_third(c, 0.0)),
     "epochs_late_of_third": (("epoch", "a part"), lambda c: epochs_of_third(c, 2015.5)),
     "magnitudes_zero": ((None, "mag"), lambda c: put(c, mag=0.0)),
+    "positions_at_j2000_by_vizier": (EPOCHS, lambda c: setattr(c["ra"], "description", AT_2000)),
 }  # fmt: skip
 LISTS = {
     "one_exchanged": (("x and y",), lambda t: exchange(t, "x", "y")),

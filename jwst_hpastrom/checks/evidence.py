@@ -19,6 +19,7 @@ from jwst_hpastrom.frame import MasterFrame
 from jwst_hpastrom.frame.diagnostics.exposures import add_diagnostics
 from jwst_hpastrom.io.products import find_products
 from jwst_hpastrom.motion import TwoEpochMotions
+from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch.epoch_table import EpochMotions
 
 __all__ = ["Evidence", "check_folder", "check_products", "check_results", "run_checks"]
@@ -156,7 +157,8 @@ def check_results(*results: Any, lists: list[Table] | None = None) -> list[Check
             if lists is not None:
                 found["exposures"] = add_diagnostics(result.exposures, result, lists)
         elif isinstance(result, TwoEpochMotions):
-            found["motions"] = result.table
+            motions = found["motions"] = result.table.copy()
+            motions.meta["against_catalog"] = compare_with_catalog(motions, *result.given)
         elif isinstance(result, EpochMotions):
             found |= {"motions": result.table, "epochs": result.epoch_quality()}
             found["references"] = result.timed_references()

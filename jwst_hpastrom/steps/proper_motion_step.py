@@ -11,6 +11,7 @@ from jwst_hpastrom.io.gaia.table import read_gaia
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.io.tables.catalogs import read_catalog
 from jwst_hpastrom.io.tables.epochs import read_epoch_lists
+from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch import fit_epochs
 from jwst_hpastrom.motion.star_fits.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
@@ -77,6 +78,7 @@ class ProperMotionStep(HPStep):
             raise ParameterError(f"{len(inputs.members)} members", "one master frame")
         master, first = read_catalog(inputs.members[0]), read_catalog(self.first_epoch)
         table = two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
+        table.meta["against_catalog"] = compare_with_catalog(table, first, master)
         table.meta |= {k: master.meta[k] for k in ("distortion", "distortion_limited_by") if k in master.meta}
         return table
 

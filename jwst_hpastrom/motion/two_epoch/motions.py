@@ -13,7 +13,6 @@ from jwst_hpastrom.columns import values
 from jwst_hpastrom.configuration import configured
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma, sky_axes
-from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.selection import parse_polygon
 from jwst_hpastrom.motion.two_epoch.catalog import motion_table
 from jwst_hpastrom.motion.two_epoch.config import TwoEpochConfig
@@ -54,6 +53,9 @@ class TwoEpochMotions(Tabular):
     local_gain : float
         Scatter of the reference stars' motions with global over that with local transformations; NaN for
         global.
+
+    given : tuple of `~astropy.table.Table`
+        The first epoch and the master frame.
     """
 
     table: Table
@@ -62,6 +64,7 @@ class TwoEpochMotions(Tabular):
     zero_point_error: np.ndarray
     reference: np.ndarray
     local_gain: float
+    given: tuple = ()
 
     def __repr__(self):
         meta = self.table.meta
@@ -166,8 +169,7 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     alike: a star that moves far may have a nearer one by chance.
     Linear trends of the motions over the field are
     absorbed by the transformation. Positions in the table are those of the master frame at its own epoch.
-    Metadata ``against_catalog`` compares with the catalog's own motions; `jwst_hpastrom.checks.check_results`
-    judges it.
+    `jwst_hpastrom.checks.check_results` judges them by the catalog's own motions.
     """
     parse_polygon(config.cuts.polygon)  # refused before any work
     master, first_epoch = as_catalog(master, "master frame"), as_catalog(first_epoch, "first epoch")
@@ -182,7 +184,6 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
     displaced = _displacements(epochs, tie, pairs, config.transformation)
     moved = _motions(epochs, tie, pairs, displaced, config)
     table = motion_table(epochs, tie, pairs, displaced, moved, config)
-    table.meta["against_catalog"] = compare_with_catalog(table, first_epoch, master)
     log.info(
         "%d motions, %d reference stars, zero point (%.4f, %.4f) mas/yr",
         len(table),
@@ -190,8 +191,9 @@ def two_epoch_motions(master: Any, first_epoch: Any, *, config) -> TwoEpochMotio
         *moved.zero,
     )
     return TwoEpochMotions(
-        table, tie.fit.transform, moved.zero, moved.zero_error, displaced.reference, displaced.gain
-    )
+        table, tie.fit.transform, moved.zero, moved.zero_error, displaced.reference, displaced.gain,
+        (first_epoch, master),
+    )  # fmt: skip
 
 
 def _displacements(epochs, tie, pairs, how):
