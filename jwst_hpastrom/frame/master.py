@@ -173,14 +173,12 @@ def build_master(
     these exposures measured it) and of the pattern that dithers show on the detector, and the wings of
     neighbors that were not subtracted. Quadratic terms of the distortion, which dithers take for
     transformations, are what a catalog shows of them, or, without one, as large as those of third and fourth
-    degree. Where stars are too few for any of it, it is 3 mas, as documented, for JWST's own WCS, and NaN for
-    others.
+    degree. Where stars are too few for it, it is 3 mas, as documented, for JWST's own WCS, NaN for others.
 
-    ``x_err`` is relative to the other stars of the frame, with a six-parameter map of it left free. What that
-    may be off, for the frame as a whole or a part of it, is in ``x_err_tie``, which neighbors have in common:
-    of the transformation to the catalog, or, without one, of the exposures' pointing (the scatter of their
-    WCS, and 70 mas an axis for guide stars) and of the WCS's scale and turn (3 mas over a detector).
-    Errors of absolute positions are both in quadrature.
+    ``x_err`` is relative to the other stars, a six-parameter map of the frame left free. What that may be off
+    is in ``x_err_tie``, which neighbors have in common: of the transformation to the catalog, or, without
+    one, of the exposures' pointing (the scatter of their WCS, and 70 mas an axis for guide stars) and of the
+    WCS's scale and turn (3 mas over a detector). Errors of absolute positions are both in quadrature.
     """
     star_lists, reference, store = *as_inputs(star_lists, reference), store or Store()
     field = _collected(star_lists, correction, reference, plane, config, store)

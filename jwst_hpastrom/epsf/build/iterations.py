@@ -217,12 +217,12 @@ def _choose_positions(job, run, library, use, config):
     """Return the library at fewer field positions, or at more, where the stars tell that it should be."""
     if run.it == config.n_global and config.grid > 1 and config.choose_grid:
         library, run.difference = field_positions(job, use, run, library, config)
-    judged = run.it == config.bends_at < run.last_fitted and run.difference is None
+    judged = run.it == config.bends_at < run.last_fitted and (run.difference is None or run.difference.own)
     if judged and library.x.size == config.grid and not library.borrowed.any():
         fine = twice_as_fine(library)
         run.bends = find_bends(run.halves(job, fine, use), library, fine, RIDGE, config.band_limit)
         if run.bends:
-            library = fine
+            library, run.difference = fine, None
     return library
 
 

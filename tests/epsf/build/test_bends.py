@@ -1,9 +1,13 @@
 """Field positions between those of a grid: found where the ePSF bends, and only there."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from jwst_hpastrom.epsf.build import BuildConfig
 from jwst_hpastrom.epsf.build.bends import find_bends, twice_as_fine
+from jwst_hpastrom.epsf.build.iterations import _choose_positions
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.samples import BINS, RINGS, Samples, hat_weights, mean_residuals
 
@@ -43,14 +47,34 @@ def test_twice_as_fine_is_the_same_library(coarse):
     np.testing.assert_allclose(fine.evaluate(dx, dy, x, y), library.evaluate(dx, dy, x, y), atol=1e-12)
 
 
+def bend_of(fine, strength):
+    offset = (np.arange(N) - N // 2) / OVERSAMPLING
+    bend = np.zeros_like(fine.data)
+    bend[BENT] = strength * np.exp(-0.5 * np.add.outer((offset - 0.5) ** 2, offset**2) / 0.5**2)
+    return bend
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.02])
+@pytest.mark.parametrize("own", [True, False])
+def test_bends_are_sought_where_polynomials_were_taken(coarse, strength, own):
+    """Polynomials may reach all field positions; what is between these they do not tell."""
+    rng, fine, config = np.random.default_rng(3), twice_as_fine(coarse), BuildConfig(grid=3)
+    halves = [half_of_the_stars(rng, fine, bend_of(fine, strength)) for _ in range(2)]
+    polynomials = SimpleNamespace(own=own)  # not own: a given library's, which may be finer already
+    run = SimpleNamespace(
+        it=config.bends_at, last_fitted=99, difference=polynomials, bends=None, halves=lambda *_: halves
+    )
+    found = _choose_positions(None, run, coarse, None, config)
+    bent = own and strength > 0
+    assert found.x.size == (5 if bent else 3)
+    assert (run.difference is None) == bent
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.02])
 def test_only_real_bends_are_found_and_solved(coarse, strength):
     rng = np.random.default_rng(2)
     fine = twice_as_fine(coarse)
-    offset = (np.arange(N) - N // 2) / OVERSAMPLING
-    shape = np.exp(-0.5 * np.add.outer((offset - 0.5) ** 2, offset**2) / 0.5**2)
-    bend = np.zeros_like(fine.data)
-    bend[BENT] = strength * shape
+    bend = bend_of(fine, strength)
     halves = [half_of_the_stars(rng, fine, bend) for _ in range(2)]
     bends = find_bends(halves, coarse, fine, 0.02, None)
     assert bool(bends) == (strength > 0)
@@ -66,6 +90,7 @@ def test_only_real_bends_are_found_and_solved(coarse, strength):
         moved = (data - fine.data).reshape(len(data), -1)
         left.sum_wr = total.sum_wr - (total.overlap[0] @ moved).reshape(data.shape)
         data += mean_residuals(left, 0.02, OVERSAMPLING, bends, data)
+    offset = (np.arange(N) - N // 2) / OVERSAMPLING
     core = np.hypot(*np.meshgrid(offset, offset)) < 1.5
     error = (data - fine.data - bend)[:, core]
     assert np.sqrt(np.mean(error[BENT] ** 2)) < 0.2 * np.sqrt(np.mean(bend[BENT][core] ** 2))
