@@ -18,9 +18,7 @@ __all__ = ["warn_of_another_filter", "warn_of_center"]
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
 SUSPECT = 0.015  # of the light: right filters leave 1.2 % at most where the model knows the optics
-LIKER = (
-    0.75  # misfit of a likelier filter over that of the own one: wrong ones have 0.02-0.7, right ones 0.98
-)
+LIKER = 0.75  # misfit of a likelier filter over the own one's: wrong ones have 0.02 to 0.7, right ones 0.98
 STRETCHED = 0.04  # of the wavelength: filters are 5 % apart, the colors of stars make 2 %
 NEAR = 2.0  # ratio of the wavelengths of filters that are tried
 NO_OPTICS = 0.2  # of the light: where the model knows the optics badly it is 9 % off
