@@ -53,6 +53,8 @@ def disguised(association, folder, **keywords):
 )
 def test_built_fitted_framed(association, tmp_path, values, band):
     keywords = dict(zip(("INSTRUME", "DETECTOR", "EXP_TYPE", "FILTER", "PUPIL"), values, strict=True))
+    if keywords["DETECTOR"] == "MIRIMAGE":  # of half the size
+        keywords |= {"SUBSTRT1": 385, "SUBSTRT2": 385}
     asn, name = disguised(association, tmp_path / "in", **keywords)
     # the optics are those of F200W on NIRISS whatever the header says
     EPSFBuildStep(output_dir=str(tmp_path), band_limit=0, **QUICK).run(str(asn))
