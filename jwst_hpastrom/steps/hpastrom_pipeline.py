@@ -29,6 +29,10 @@ __all__ = ["HPAstromPipeline"]
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
+#: files that the pipeline gives to its Steps
+OF_ALL = "reference_catalog", "epsf_file", "start_epsf", "distortion_file", "detector_mask"
+
+
 class HPAstromPipeline(ErrorsByCause, Pipeline):
     """Build the ePSF, fit, solve the distortion, build and fit again with it, average, measure motions.
 
@@ -36,6 +40,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     """
 
     class_alias = "calwebb_hpastrom"
+    asked = False  # whether Steps were asked for values of their own
 
     spec = (
         """
@@ -75,6 +80,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             raise ParameterError(
                 f"a {type(input_data).__name__}", "an association file", "run the Steps one by one on models"
             )
+        self._refuse_own()
         if self.epsf_file and self.start_epsf:
             raise ParameterError(
                 "both epsf_file and start_epsf",
@@ -121,6 +127,20 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.choices.note("ePSF", "given, adapted", f"start_epsf; by the stars of {n} exposures")
         else:
             self.choices.note("ePSF", "built", f"{n} exposures")
+
+    def _refuse_own(self):
+        """Refuse a Step's own value of what the pipeline decides for all of them: it would be overwritten."""
+        if self.asked:
+            return  # Steps have the pipeline's values
+        self.asked = True
+        for step in self.step_defs:
+            for name in OF_ALL:
+                value, common = getattr(getattr(self, step), name, None), getattr(self, name)
+                if value and str(value) != str(common):
+                    raise ParameterError(
+                        f"{name}={value} of {step}", "what the whole pipeline uses",
+                        f"give --{name}={value}, without steps.{step}",
+                    )  # fmt: skip
 
     def _hand_on(self):
         """Give the Steps what they share with the pipeline; stpipe does not."""

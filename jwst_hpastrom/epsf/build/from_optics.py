@@ -70,7 +70,7 @@ def learn_from_optics(job, run, library, config):
     after = _held_out(job, new, by_halves)
     gain, error = positions_gain(*in_one_unit(before, after), run.star % 2 == 1)
     # no dithers, no evidence: then free field positions stay, which many stars have paid for
-    better = gain > error if given or (free and error == 0) else gain >= -error
+    better = gain > error if given or (free and error == 0) else gain >= -SURE * error
     log.info(
         "positions with what is learned from the model of the optics: squared scatter over the dithers less "
         "by %.3g +- %.2g of the errors' squares; taken: %s",
