@@ -29,7 +29,7 @@ from jwst_hpastrom.epsf.kernels import crowded, star_fit
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_crowded, mark_shapes, useless
 from jwst_hpastrom.epsf.star_config import StarFitConfig
-from jwst_hpastrom.epsf.wavefront import LINEAR, follow, warn_of_another_filter
+from jwst_hpastrom.epsf.wavefront import LINEAR, follow, warn_of_given
 from jwst_hpastrom.epsf.weights import (
     learned_weights,
     model_error,
@@ -94,8 +94,8 @@ def measure_stars(
     ([20.3], [12.1])
     """
     given, library = image, as_library(library, image)
-    if isinstance(meta := getattr(given, "meta", None), dict):
-        warn_of_another_filter(library, meta)
+    meta = getattr(given, "meta", None)
+    warn_of_given(library, meta if isinstance(meta, dict) else {})
     image = without_charge(as_image(given, err, mask), library.brighter_fatter)
     threshold, mode = config.threshold, config.mode
     field = _Field(image, library, check_fit_box(config.fit_box), config.sky_inner, config.sky_outer)

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from jwst_hpastrom import __version__
 from jwst_hpastrom.checks.exposures import bright_qfit, lost_cores
 from jwst_hpastrom.epsf import measure_stars, perturb_library
-from jwst_hpastrom.epsf.wavefront import modes_of, warn_of_another_filter, warn_of_center
+from jwst_hpastrom.epsf.wavefront import modes_of, warn_of_given
 from jwst_hpastrom.errors import BadFileError, HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
@@ -60,8 +60,7 @@ class EPSFFitStep(HPStep):
         library = read_epsf(epsf_file, self.beam)
         if self.follow_wavefront:
             modes_of(library)  # found here, once, and sent along
-        warn_of_another_filter(library, self.beam)
-        warn_of_center(library)
+        warn_of_given(library, self.beam)
         task = {
             "library": library, "folder": self.output_folder().absolute(), "reading": self.reading(),
             "list_format": self.list_format, "regions": self.regions,

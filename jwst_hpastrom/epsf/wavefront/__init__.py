@@ -9,11 +9,11 @@ from jwst_hpastrom.epsf.wavefront.drift import (
     follow,
     solve_field,
 )
-from jwst_hpastrom.epsf.wavefront.given import warn_of_another_filter, warn_of_center
+from jwst_hpastrom.epsf.wavefront.given import warn_of_another_filter, warn_of_given
 from jwst_hpastrom.epsf.wavefront.modes import LINEAR, Modes, modes_of
 from jwst_hpastrom.epsf.wavefront.optics import MODES
 
 __all__ = [
     "LINEAR", "MODES", "MOST_STARS", "REACH", "Drift", "Modes", "drift_of", "field_equations", "follow",
-    "modes_of", "solve_field", "warn_of_another_filter", "warn_of_center",
+    "modes_of", "solve_field", "warn_of_another_filter", "warn_of_given",
 ]  # fmt: skip

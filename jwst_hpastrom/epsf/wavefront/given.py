@@ -13,7 +13,7 @@ from jwst_hpastrom.epsf.wavefront.modes import FOUND, off_center
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import retrieve
 from jwst_hpastrom.instrument import INSTRUMENTS, instrument_of, nominal_scale
 
-__all__ = ["warn_of_another_filter", "warn_of_center"]
+__all__ = ["warn_of_another_filter", "warn_of_given"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -24,6 +24,7 @@ NEAR = 2.0  # ratio of the wavelengths of filters that are tried
 NO_OPTICS = 0.2  # of the light: where the model knows the optics badly it is 9 % off
 MOST_OFF = 0.08  # pixels: what coma makes of other conventions of the center is half as much
 ASKED = "_made_for"  # name under which a library keeps what was found
+CENTER = "center"  # there, beside the filters
 
 
 def warn_of_another_filter(library, made_for):
@@ -46,6 +47,30 @@ def warn_of_another_filter(library, made_for):
     if key not in asked:
         asked[key] = _likelier(library, made_for, key[-1])
     return asked[key]
+
+
+def warn_of_given(library, made_for):
+    """Warn of what makes fits by a given library wrong: another filter, a star off the middle; once.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    made_for : dict
+        As of `warn_of_another_filter`.
+
+    Returns
+    -------
+    str or None
+        The likelier filter.
+
+    ndarray, shape (2,)
+        Where the star is, pixels (x, y) from the middle sample.
+    """
+    likelier, asked = warn_of_another_filter(library, made_for), library.__dict__[ASKED]
+    if CENTER not in asked:
+        asked[CENTER] = _off_center(library)
+    return likelier, asked[CENTER]
 
 
 def _likelier(library, made_for, band):
@@ -97,18 +122,8 @@ def _likelier(library, made_for, band):
     return None
 
 
-def warn_of_center(library):
-    """Warn where the star of a library is not at its middle sample, as ψ(-½) = ψ(½) tells.
-
-    Parameters
-    ----------
-    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
-
-    Returns
-    -------
-    ndarray, shape (2,)
-        Where it is, pixels (x, y) from the middle.
-    """
+def _off_center(library):
+    """Pixels (x, y) of a library's star from its middle sample, as ψ(-½) = ψ(½) tells; warn where far."""
     step, data = library.oversampling, library.data.mean(0)
     slope = np.diag([off_center(-g, step)[k] for k, g in enumerate(np.gradient(data, 1 / step)[::-1])])
     off = np.linalg.solve(slope, off_center(data, step))

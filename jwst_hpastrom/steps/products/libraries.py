@@ -3,7 +3,7 @@
 import logging
 from functools import partial
 
-from jwst_hpastrom.epsf.wavefront import warn_of_another_filter
+from jwst_hpastrom.epsf.wavefront import warn_of_given
 from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.io.tables.star_lists import find_star_list, star_list_path
@@ -46,7 +46,7 @@ def libraries_of(roots, given, meta, folder):
         library.check_made_for(meta)
     except BadReferenceFileError as err:
         raise err.about(given) from None
-    warn_of_another_filter(library, meta)
+    warn_of_given(library, meta)
     library = library.shifted(-x0, -y0)
     if not any(there):
         return library

@@ -8,7 +8,7 @@ import pytest
 
 from jwst_hpastrom.epsf import EPSFLibrary, Image, measure_stars
 from jwst_hpastrom.epsf.build.smoothing import moved, recenter
-from jwst_hpastrom.epsf.wavefront import warn_of_another_filter, warn_of_center
+from jwst_hpastrom.epsf.wavefront import warn_of_another_filter, warn_of_given
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.instrument import filter_of
 
@@ -40,8 +40,9 @@ def test_library_of_a_neighboring_filter_is_named(caplog):
 def test_right_libraries_are_not_warned_of(how, caplog):
     library = made("F150W", **how)
     assert warn_of_another_filter(library, META) is None
-    assert warn_of_another_filter(library, {}) is None
-    assert np.abs(warn_of_center(library)).max() < 0.01
+    likelier, off = warn_of_given(library, {})
+    assert likelier is None
+    assert np.abs(off).max() < 0.01
     assert not caplog.text
 
 
@@ -49,9 +50,13 @@ def test_exchanged_axes_and_a_star_off_the_middle_are_named(caplog):
     library = made("F150W")
     assert warn_of_another_filter(replace(library, data=library.data.transpose(0, 2, 1)), META) is None
     assert "x and y exchanged" in caplog.text
-    off = warn_of_center(replace(library, data=moved(library.data[0], 0.5, 0.0)[None]))
+    away = replace(library, data=moved(library.data[0], 0.5, 0.0)[None])
+    _, off = warn_of_given(away, META)
     np.testing.assert_allclose(off, [0.125, 0], atol=0.03)
     assert "pixels (x, y) from its middle sample" in caplog.text
+    caplog.clear()
+    measure_stars(np.ones((40, 40)), away, err=np.ones((40, 40)))  # arrays say no filter
+    assert not caplog.text  # said once
 
 
 def test_fits_of_exposures_ask(caplog):
