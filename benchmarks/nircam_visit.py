@@ -4,12 +4,21 @@
 
 Exposures of the package's simulation with NIRCam's scale and the detectors' places (SIAF), four dithers of
 6 arcsec, one attitude for all detectors of an exposure; each detector has a fine structure and ePSFs of its
-own, and lies up to 10 mas off where the WCS says. Prints for each detector the scatter of isolated stars over
-the Cramér–Rao error, as it is and without a quadratic of the place, and the distortion's error (similarity
-taken out) and what is stated; the frame's pulls; how far the detectors' places are off, common shift and
-rotation taken out; CPU time and peak memory of the visit's process and of the runs of one detector
-(``--singles``: how many of them are run, the sum is taken from their mean). The first run compiles: take the
-second.
+own, and lies up to 10 mas off where the WCS says. Prints for each detector and axis the scatter of isolated
+stars over the Cramér–Rao error by magnitude, three times:
+
+- of repeats: measured positions less each star's mean over the dithers, a linear map of each exposure taken
+  out, over the error of such a difference;
+- from the truth: measured less true raw positions, each exposure's median taken out. An ePSF has its middle
+  where a convention says, psi(-1/2) = psi(1/2): how well the stars' pixels tell that, place by place, is in
+  this one, too, and is the same as a distortion to all that uses both;
+- the same without a quadratic of the place.
+
+Then by how much noise-free stars are off with the library, RMS over the detector; the distortion's error
+(similarity taken out) and what is stated; the error of both together, noise-free stars through library and
+distortion; the frame's pulls; how far the detectors' places are off, common shift and rotation taken out; CPU
+time and peak memory of the visit's process and of the runs of one detector (``--singles``: how many of them
+are run, the sum is taken from their mean). The first run compiles: take the second.
 """
 
 import argparse
@@ -24,11 +33,13 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from scipy.interpolate import RegularGridInterpolator
 
-from jwst_hpastrom.geometry import TangentPlane, robust_sigma
+from jwst_hpastrom.geometry import TangentPlane, fit_linear, robust_sigma
 from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io import read_star_list
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
+from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 from jwst_hpastrom.simulation import camera, comparison, config, detector, field, optics, sky, writing
 
@@ -164,34 +175,86 @@ def run(folder, product, catalog):
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
 
 
-def detector_rows(name, made, out):
-    """Print scatter over the bound by magnitude, and the distortion's error."""
+def detector_rows(name, made, out, product):
+    """Print scatter over the bound by magnitude, and errors of library and distortion."""
     become(ROWS[name])
     names = [e.name.replace("_nis", f"_{name.lower()}") for e in made.exposures]
     stars = comparison.compare_stars(made, [read_star_list(out / f"{n}_stars.ecsv") for n in names])
+    bins = [stars["isolated"] & (stars["mag"] > a) & (stars["mag"] < b) for a, b in BINS]
     for axis in "xy":
-        off = stars[f"d{axis}"]
+        off, bound = stars[f"d{axis}"], stars[f"{axis}_bound"]
         middle = np.array([np.median(off[stars["exposure"] == k]) for k in range(4)])
-        off, bound = off - middle[stars["exposure"]], stars[f"{axis}_bound"]
-        bins = [stars["isolated"] & (stars["mag"] > a) & (stars["mag"] < b) for a, b in BINS]
-        whole, rest = (d / bound for d in (off, without_quadratic(off, bound, stars["x"], stars["y"])))
-        parts = [f"{robust_sigma(whole[k]):.2f}, {robust_sigma(rest[k]):.2f} ({k.sum()})" for k in bins]
-        print(name, axis, "scatter over Cramér–Rao, and without a quadratic of the place:", *parts)
-    path = out / f"visit_{name.lower()}_{BAND.lower()}_distortion.asdf"
+        off = off - middle[stars["exposure"]]
+        rest = without(2, off, stars["x"], stars["y"], bound)
+        kinds = {"repeats": repeated(stars, axis), "truth": off / bound, "without a quadratic": rest / bound}
+        for kind, each in kinds.items():
+            parts = [each[k & np.isfinite(each)] for k in bins]
+            print(name, axis, f"scatter over Cramér–Rao, {kind}:",
+                  *(f"{robust_sigma(p):.2f} ({p.size})" for p in parts))  # fmt: skip
+    path, at = out / f"{product}_distortion.asdf", np.linspace(0, 2047, 17)
+    own = own_shifts(
+        made, read_epsf(str(out / f"{product}_epsf.fits")), *(v.ravel() for v in np.meshgrid(at, at))
+    )
+    rms = np.std(own, axis=1)
+    print(name, "library off by {:.5f} {:.5f} px".format(*rms))
     left, correction = comparison.distortion_residuals(made, path), read_distortion(path)
-    stated = [np.sqrt(np.mean(e**2)) for e in correction.error(left["x"], left["y"])]
-    found = np.std(left["dx"]), np.std(left["dy"])
-    print(name, "distortion off by {:.4f} {:.4f} px, stated {:.4f} {:.4f}".format(*found, *stated))
+    x, y = left["x"], left["y"]
+    shown = [np.sqrt(np.mean(e**2)) for e in (left["dx"], left["dy"], *correction.error(x, y))]
+    print(name, "distortion off by {:.4f} {:.4f} px, stated {:.4f} {:.4f}".format(*shown))
+    own = [RegularGridInterpolator((at, at), d.reshape(17, 17))((y, x)) for d in own]
+    both = [x + left["dx"] + own[0], y + left["dy"] + own[1]]
+    both = fit_linear(*both, x, y, parameters=4, sigma=1e6).transform.forward(*both)
+    rms = [np.sqrt(np.mean((p - q) ** 2)) for p, q in zip(both, (x, y), strict=True)]
+    print(name, "distortion and library together off by {:.4f} {:.4f} px".format(*rms))
 
 
-def without_quadratic(off, bound, x, y):
-    """Offsets less what errors of an ePSF do like a distortion: a solution from these lists finds it."""
-    basis = polynomial_basis(x / 1023.5 - 1, y / 1023.5 - 1, polynomial_terms(2))
-    weight, left = 1 / np.hypot(bound, 0.001), off
+def repeated(stars, axis):
+    """Offsets from each star's mean over the dithers in their errors; NaN where it has fewer than three.
+
+    A linear map of each exposure is taken out, which no one can tell from its pointing.
+    """
+    off, bound, star = (
+        np.array(stars[f"d{axis}"]),
+        np.asarray(stars[f"{axis}_bound"]),
+        np.asarray(stars["id"]),
+    )
+    for k in range(4):
+        of = stars["exposure"] == k
+        off[of] = without(1, off[of], stars["x"][of], stars["y"][of], bound[of])
+    weight = np.where(stars["isolated"] & (np.abs(off) < 6 * np.hypot(bound, 0.002)), bound**-2.0, 0.0)
+    total = np.bincount(star, weight)[star]
+    mean = np.bincount(star, weight * off)[star] / np.maximum(total, 1e-300)
+    told = (weight > 0) & (np.bincount(star, weight > 0)[star] > 2)
+    error = np.sqrt(np.where(told, bound**2 - 1 / np.maximum(total, 1e-300), np.nan))
+    return (off - mean) / error
+
+
+def without(degree, off, x, y, bound=0.0):
+    """Offsets less a polynomial of the place."""
+    basis = polynomial_basis(x / 1023.5 - 1, y / 1023.5 - 1, polynomial_terms(degree))
+    weight, left = 1 / np.hypot(bound, 0.001) * np.ones(len(x)), off
     for _ in range(5):
-        w = weight * (np.abs(left) * weight < 4)
+        w = weight * (np.abs(left) * weight < 4) if np.ndim(bound) else weight
         left = off - basis @ np.linalg.lstsq(basis * w[:, None], off * w, rcond=None)[0]
     return left
+
+
+def own_shifts(made, library, x, y, mag=-7.0, phases=4):
+    """By how much noise-free stars at these places are off that are fitted with a library, pixels."""
+    rng, flux, noise = np.random.default_rng(1), 10 ** (-0.4 * mag), made.config.noise
+    box, out = np.arange(-2, 3), np.zeros((2, len(x)))
+    floor = noise.background / noise.electrons + (noise.read_noise / noise.electrons) ** 2
+    for _ in range(phases):
+        at = np.stack([x, y]) + rng.uniform(-0.5, 0.5, out.shape)
+        i, j = (np.rint(p)[:, None] + box - p[:, None] for p in at)
+        dx, dy = np.broadcast_arrays(i[:, None, :], j[:, :, None])
+        true = np.stack([made.epsf.evaluate(*star) for star in zip(dx, dy, *at, strict=True)])
+        value, by_x, by_y = library.evaluate(dx, dy, *at[:, :, None, None], gradient=True)
+        design = np.stack([value, -flux * by_x, -flux * by_y], -1).reshape(len(x), -1, 3)
+        back = (design / (floor + flux * true / noise.electrons).reshape(len(x), -1, 1)).transpose(0, 2, 1)
+        off = flux * (true - value).reshape(len(x), -1, 1)
+        out += np.linalg.solve(back @ design, back @ off)[:, 1:, 0].T / phases
+    return out
 
 
 def frame_rows(made, out):
@@ -252,10 +315,13 @@ def main():
         catalog = written if written.exists() else write(fields, folder)
         singles = [run(folder, n.lower(), catalog) for n in a.detectors[: a.singles]]
         cpu, peak = run(folder, "visit", catalog)
+        several = len(fields) > 1
         for name, made in fields.items():
-            detector_rows(name, made, folder / "out_visit")
+            product = f"visit_{name.lower()}_{BAND.lower()}" if several else "visit"
+            detector_rows(name, made, folder / "out_visit", product)
         frame_rows(fields[a.detectors[0]], folder / "out_visit")
-        places_rows(fields, folder / "out_visit")
+        if several:
+            places_rows(fields, folder / "out_visit")
     print(f"visit: {cpu:.0f} CPU s, {peak:.2f} GB")
     if singles:
         one, most = np.mean([s for s, _ in singles]), max(m for _, m in singles)

@@ -69,7 +69,7 @@ def compare_stars(field: Any, star_lists: Any) -> Table:
     Returns
     -------
     `~astropy.table.Table`
-        Every matched star of every exposure: ``exposure mag dx dy`` (measured minus true, pixels) ``x_err
+        Every matched star of every exposure: ``exposure id mag dx dy`` (measured minus true, pixels) ``x_err
         y_err`` (as the list says) ``x_bound y_bound`` (Cramér–Rao) ``flux_ratio qfit radxs isolated x y``;
         its meta has the share of the true isolated stars found, ``found_bright`` and ``found_faint``.
     """
@@ -92,6 +92,7 @@ def compare_stars(field: Any, star_lists: Any) -> Table:
         i, j = i[keep], j[keep]
         part = {
             "exposure": np.full(i.size, exposure.index),
+            "id": np.asarray(truth["id"])[i],
             "mag": mag[i],
             "x": tx[i],
             "y": ty[i],

@@ -91,6 +91,14 @@ def test_a_frame_without_a_catalog_is_off_as_a_whole(field, products, off):
         compare_master(field, frame)
 
 
+def test_stars_have_the_numbers_of_the_truth(field, products):
+    stars = compare(field, products)[1]["stars"]
+    assert np.array_equal(np.asarray(field.stars["mag"])[stars["id"]], stars["mag"])
+    first, second = (stars["id"][stars["exposure"] == k] for k in (0, 1))
+    assert np.unique(first).size == first.size
+    assert np.isin(first, second).sum() > 0.5 * first.size
+
+
 def test_official_distortion_differs_by_the_fine_structure(field, products):
     r = distortion_residuals(field, products / "field_distortion.asdf")
     dx, dy = field.distortion.fine.forward(r["x"], r["y"])
