@@ -9,11 +9,9 @@ import numpy as np
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf.build import build_library
-from jwst_hpastrom.epsf.build.diffraction import band_limit
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.geometry.planes import common_planes
-from jwst_hpastrom.instrument import INSTRUMENTS
 from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
@@ -79,11 +77,8 @@ class EPSFBuildStep(HPStep):
     def _build(self, inputs, exposures, store):
         meta = common_meta(exposures)
         sources = dict(e.entry for e in exposures) | self.given(*GIVEN)
-        planes, pixel_arcsec = common_planes(*exposures[0].grid, [e.sky for e in exposures])
+        planes, _ = common_planes(*exposures[0].grid, [e.sky for e in exposures])
         parameters = self.parameters_of(build_library, exclude=OWN)
-        name, known = meta["filter"], INSTRUMENTS.get(meta["instrument"])
-        if parameters["band_limit"] is None and known and name in known.filters:
-            parameters["band_limit"] = band_limit(name, pixel_arcsec, instrument=meta["instrument"])
         origin = exposures[0].meta["xstart"] - 1, exposures[0].meta["ystart"] - 1
         correction = self._correction(*origin, meta)
         start = self._start(*origin, meta)

@@ -126,8 +126,8 @@ def build_library(
     made_for : dict, optional
         INSTRUME, detector and filter, as in a library's metadata (keys ``instrument``, ``detector``,
         ``filter``): what a model of the optics needs, with which the ePSF follows the wavefront from exposure
-        to exposure (see `~jwst_hpastrom.epsf.wavefront`). Without it, a given library's own; else the ePSF is
-        the same in all exposures.
+        to exposure (see `~jwst_hpastrom.epsf.wavefront`), and what tells its ``band_limit``. Without it, a
+        given library's own; else the ePSF is the same in all exposures.
 
     {options}
 
@@ -169,6 +169,7 @@ def build_library(
         )
     if start is not None:
         config = config.of_given_library()
+    config = config.of_filter(made_for or (start.meta if start is not None else {}))
     job, store = Job(executor), store or Store()
     frames, hot = _open(job, images, to_plane, config, store)
     run = checkpoint.load() if checkpoint else None

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from jwst_hpastrom.configuration import Configuration, configuration, parameter
+from jwst_hpastrom.epsf.build.diffraction import band_limit
 from jwst_hpastrom.errors import ParameterError
+from jwst_hpastrom.instrument import INSTRUMENTS, instrument_of, nominal_scale
 
 __all__ = ["BuildConfig"]
 
@@ -75,8 +77,9 @@ class BuildConfig(Configuration):
     oversampling: int = parameter(default=4, kind="int", text="Samples per pixel.")
     band_limit: float | None = parameter(
         default=None, kind="float, optional",
-        text="""Highest spatial frequency of the ePSFs, cycles per pixel; that of the filter in the Step,
-        which 0 switches off. Noise beyond it is taken out of every update (this project's choice).""",
+        text="""Highest spatial frequency of the ePSFs, cycles per pixel; if not given that of the exposures'
+        filter, where it is known. 0 switches it off. Noise beyond it is taken out of every update (this
+        project's choice).""",
     )  # fmt: skip
     brighter_fatter: float | None = parameter(
         default=None, kind="float, optional",
@@ -101,6 +104,22 @@ class BuildConfig(Configuration):
         made = replace(self, grid=1, refine=False, choose_grid=False)
         object.__setattr__(made, "n_global", 0)  # none can ask for it: the library is there at once
         return made
+
+    def of_filter(self, made_for: dict) -> "BuildConfig":
+        """Return the configuration with the band of a filter that is known, where none is given.
+
+        Examples
+        --------
+        >>> from jwst_hpastrom.epsf.build import BuildConfig
+        >>> made_for = {"instrument": "NIRISS", "detector": "NIS", "filter": "F480M"}
+        >>> round(BuildConfig().of_filter(made_for).band_limit, 2)
+        0.39
+        """
+        instrument, scale, band = instrument_of(made_for), nominal_scale(made_for), made_for.get("filter")
+        known = INSTRUMENTS[instrument].filters if instrument in INSTRUMENTS else {}
+        if self.band_limit is not None or band not in known or not scale:
+            return self
+        return replace(self, band_limit=band_limit(band, scale, instrument=instrument))
 
     @property
     def bends_at(self) -> int:
