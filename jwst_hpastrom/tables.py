@@ -77,7 +77,7 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
     ------
     BadCatalogError
         One table instead of several, what is no table, positions or their errors in another unit than pixels,
-        an epoch that is no year.
+        an epoch that is no year, places on the sky in single precision.
     """
     if isinstance(given, str | Table) or not isinstance(given, Iterable):
         raise BadCatalogError(f"one {type(given).__name__}", "a list of star lists", "give it in brackets")
@@ -89,6 +89,7 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
             if unit is not None and str(unit) not in PIXELS:
                 raise BadCatalogError(f"{column} in {unit}", "pixels", "divide by the pixel scale", name)
         epoch_of(table, name)
+        refuse_single_precision(table, name)
     return lists
 
 

@@ -25,6 +25,8 @@ def frame_and_motions(run, distortion):
     tied = _tied(run, distortion)
     if not pipe.reference_catalog:
         log.warning("no reference_catalog: neither distortion nor motions were measured")
+    elif pipe.hp_proper_motion.skip:
+        pipe.choices.note("motions", "none", "hp_proper_motion left out")
     elif tied:
         pipe.hp_proper_motion.first_epoch = pipe.reference_catalog
         try:

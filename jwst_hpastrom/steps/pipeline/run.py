@@ -83,7 +83,7 @@ class Run:
         build, fit = self.pipeline.hp_epsf_build, self.pipeline.hp_epsf_fit
         build.distortion_file = str(distortion) if distortion else None
         build.beam = fit.beam = self.beam
-        build.resume, build.start_epsf = self.pipeline.resume, self.pipeline.start_epsf
+        build.start_epsf = self.pipeline.start_epsf
         fit.epsf_file = self.pipeline.epsf_file or str(self.epsf)
         fit.mode, fit.extra_inputs = mode, self.tried
         self.use_mask()
