@@ -101,6 +101,13 @@ def test_epochs_that_are_no_years_are_refused():
         two_epoch_motions(frame, catalog)
 
 
+def test_a_list_without_the_others_epoch_is_named(caplog):
+    lists = star_lists()
+    del lists[1].meta["epoch"]
+    as_star_lists(lists)
+    assert caplog.messages == ["no metadata epoch in e1_cal.fits: taken to be of the others' epoch"]
+
+
 def test_single_precision_is_refused_by_functions_too():
     lists = star_lists()
     good = Table({c: lists[0][c] for c in ("ra", "dec", "mag")}, meta={"epoch": 2012.4})

@@ -62,6 +62,7 @@ class Run:
         step, path = self.pipeline.hp_master_frame, self.path("master.ecsv")
         step.distortion_file = str(distortion) if distortion else None
         step.reference_catalog, step.distortion_limited_by = catalog, self.pipeline.limited
+        step.epsf_file = str(self.epsf) if step.mode == "many" else None
         self.use_mask()
         if not self.up_to_date(step, path, step.sources(self.inputs())):
             step.run(self.association.path)

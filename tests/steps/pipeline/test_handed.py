@@ -5,8 +5,10 @@ import pytest
 from jwst.stpipe import Step
 
 from jwst_hpastrom.errors import ParameterError
-from jwst_hpastrom.steps import HPAstromPipeline
+from jwst_hpastrom.io.association import Association
+from jwst_hpastrom.steps import HPAstromPipeline, MasterFrameStep
 from jwst_hpastrom.steps.pipeline.handed import OWN, handed_on
+from jwst_hpastrom.steps.pipeline.run import Run
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -109,3 +111,14 @@ def test_what_must_be_one_for_all_is_refused_by_name(given, step, own, told, tmp
     pipeline = given(tmp_path, {}, step, own)
     with pytest.raises(ParameterError, match=f"{next(iter(own))}=.*{step}.*{told}"):
         pipeline.run(str(tmp_path / "none_asn.json"))
+
+
+def test_stars_measured_anew_have_the_runs_own_epsf(tmp_path, monkeypatch):
+    pipeline = called(None, {"output_dir": str(tmp_path)}, "hp_master_frame", {"mode": "many"})
+    pipeline.limited = None
+    monkeypatch.setattr(Run, "up_to_date", lambda *_: True)
+    monkeypatch.setattr(MasterFrameStep, "sources", lambda *_: {})
+    with handed_on(pipeline):
+        Run(pipeline, Association("field", (), ""), {}).master(None, None)
+        assert pipeline.hp_master_frame.epsf_file == str(tmp_path / "field_epsf.fits")
+    assert pipeline.hp_master_frame.epsf_file is None
