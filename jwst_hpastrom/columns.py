@@ -349,8 +349,8 @@ def epsf_cause(mag: ArrayLike, qfit: ArrayLike) -> str:
     )
 
 
-#: later than any epoch: MJDs are, and Julian dates
-LAST_YEAR = 3000
+#: before and after any epoch: offsets are, MJDs, and Julian dates
+YEARS = 1850, 2100
 A_YEAR = ("a Julian year, such as 2022.5", "jwst_hpastrom.read_catalog(table) understands dates and days")
 
 
@@ -367,7 +367,7 @@ def epoch_of(table: Table, name: str = "table") -> float:
         year = np.nan if stated is None else float(getattr(stated, "jyear", stated))
     except (TypeError, ValueError):
         year = np.inf
-    if abs(year) > LAST_YEAR:
+    if not (np.isnan(year) or YEARS[0] < year < YEARS[1]):
         raise BadCatalogError(f"epoch {stated}", *A_YEAR, table.meta.get("catalog") or name)
     return year
 
@@ -394,6 +394,6 @@ def row_epochs(table: Table) -> np.ndarray:
     """
     common = epoch_of(table)
     found = values(table, "ref_epoch", common)
-    if (np.abs(found) > LAST_YEAR).any():
-        raise BadCatalogError(f"ref_epoch {found[np.abs(found) > LAST_YEAR][0]}", *A_YEAR)
+    if (no_year := (found <= YEARS[0]) | (found >= YEARS[1])).any():
+        raise BadCatalogError(f"ref_epoch {found[no_year][0]}", *A_YEAR)
     return np.where(np.isfinite(found), found, common)

@@ -1,5 +1,6 @@
 """Tables as functions are given them; what is none, or could be read in two ways, is refused."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from jwst_hpastrom.columns import epoch_of, values
 from jwst_hpastrom.errors import BadCatalogError
 
 __all__ = ["as_catalog", "as_inputs", "as_star_lists", "as_table", "refuse_single_precision"]
+
+log = logging.getLogger("stpipe.hpastrom.tables")
 
 #: spellings of no unit, and of pixels
 PIXELS = ("", "pix", "pixel", "pixels", "px")
@@ -77,18 +80,23 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
     ------
     BadCatalogError
         One table instead of several, what is no table, positions or their errors in another unit than pixels,
-        an epoch that is no year.
+        an epoch that is no year, places on the sky in single precision.
     """
     if isinstance(given, str | Table) or not isinstance(given, Iterable):
         raise BadCatalogError(f"one {type(given).__name__}", "a list of star lists", "give it in brackets")
     lists = [as_table(one, f"star list {k + 1}", reader) for k, one in enumerate(given)]
+    dated: list[str] = []
+    undated: list[str] = []
     for k, table in enumerate(lists):
         name = str(table.meta.get("filename") or f"star list {k + 1}")
         for column in {"x", "y", "x_err", "y_err"} & set(table.colnames):
             unit = getattr(table[column], "unit", None)
             if unit is not None and str(unit) not in PIXELS:
                 raise BadCatalogError(f"{column} in {unit}", "pixels", "divide by the pixel scale", name)
-        epoch_of(table, name)
+        refuse_single_precision(table, name)
+        (dated if np.isfinite(epoch_of(table, name)) else undated).append(name)
+    if dated and undated:
+        log.warning("no metadata epoch in %s: taken to be of the others' epoch", ", ".join(undated))
     return lists
 
 

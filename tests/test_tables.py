@@ -10,6 +10,7 @@ from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import TangentPlane
+from jwst_hpastrom.io import read_star_list
 from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
 from jwst_hpastrom.tables import as_star_lists, as_table
 
@@ -90,7 +91,7 @@ def test_epochs_that_are_no_years_are_refused():
     for t in lists:
         t.meta["epoch"] = Time(2022.4, format="jyear")
     assert build_master(lists).table.meta["epoch"] == pytest.approx(2022.4)
-    for epoch in ("2022-05-26", 59725.0, 2022.4 * u.yr):
+    for epoch in ("2022-05-26", 59725.0, 22.4, 2022.4 * u.yr):
         lists[2].meta["epoch"] = epoch
         with pytest.raises(BadCatalogError, match="e2_cal.fits: found epoch .*needed a Julian year"):
             build_master(lists)
@@ -100,13 +101,24 @@ def test_epochs_that_are_no_years_are_refused():
         two_epoch_motions(frame, catalog)
 
 
+def test_a_list_without_the_others_epoch_is_named(caplog):
+    lists = star_lists()
+    del lists[1].meta["epoch"]
+    as_star_lists(lists)
+    assert caplog.messages == ["no metadata epoch in e1_cal.fits: taken to be of the others' epoch"]
+
+
 def test_single_precision_is_refused_by_functions_too():
     lists = star_lists()
     good = Table({c: lists[0][c] for c in ("ra", "dec", "mag")}, meta={"epoch": 2012.4})
     rounded = Table({c: good[c].astype("f4") for c in good.colnames}, meta=good.meta)
+    rounded_list = lists[0].copy()
+    for name in ("ra", "dec"):
+        rounded_list[name] = rounded_list[name].astype("f4")
     for call in (
         lambda: build_master(lists, reference=rounded), lambda: two_epoch_motions(good, rounded),
         lambda: fit_epochs(lists, rounded), lambda: solve_distortion(lists, rounded),
+        lambda: build_master([rounded_list]), lambda: read_star_list(rounded_list),
     ):  # fmt: skip
         with pytest.raises(BadCatalogError, match="in single precision, rounded to"):
             call()

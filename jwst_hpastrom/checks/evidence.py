@@ -21,6 +21,7 @@ from jwst_hpastrom.io.products import find_products
 from jwst_hpastrom.motion import TwoEpochMotions
 from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 from jwst_hpastrom.motion.many_epoch.epoch_table import EpochMotions
+from jwst_hpastrom.tables import as_star_lists
 
 __all__ = ["Evidence", "check_folder", "check_products", "check_results", "run_checks"]
 
@@ -141,7 +142,7 @@ def check_results(*results: Any, lists: list[Table] | None = None) -> list[Check
     Raises
     ------
     ParameterError
-        Another result, or lists without their frame.
+        Another result, lists without their frame, or others than its own.
 
     Examples
     --------
@@ -155,6 +156,10 @@ def check_results(*results: Any, lists: list[Table] | None = None) -> list[Check
         if isinstance(result, MasterFrame):
             found["master"] = result.table
             if lists is not None:
+                lists = as_star_lists(lists)
+                if len(lists) != len(result.exposures):
+                    needed = f"the {len(result.exposures)} lists that the frame was built from"
+                    raise ParameterError(f"{len(lists)} star lists", needed)
                 found["exposures"] = add_diagnostics(result.exposures, result, lists)
         elif isinstance(result, TwoEpochMotions):
             motions = found["motions"] = result.table.copy()

@@ -70,6 +70,7 @@ CATALOG_NAMES = {
         "ep",
         "mjd",
         "obs_mjd",
+        "jd",
         "obstime",
         "time",
         "date",

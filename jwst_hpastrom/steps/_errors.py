@@ -66,10 +66,12 @@ class ErrorsByCause:
         return super().call(*args, **plain)
 
     @classmethod
-    def from_config_section(cls, *args, **kwargs):
+    def from_config_section(cls, config, parent=None, **kwargs):
         """Make a Step from its configuration (stpipe's own, with our error)."""
+        if parent is not None:
+            config.defaults = []  # which are the pipeline's, not to be replaced by the Step's
         try:
-            return super().from_config_section(*args, **kwargs)
+            return super().from_config_section(config, parent=parent, **kwargs)
         except ValidationError as err:
             raise ParameterError(str(err), "a valid value", f"see strun {cls.class_alias} --help") from err
 

@@ -29,7 +29,7 @@ def check_ranges(step):
         check_parameter(name, values[name], choices, do)
     check_pairs(values, do)
     parse_polygon(values.get("polygon"))
-    if "memory" in values:
+    if values.get("memory") is not None:
         memory_bytes(values["memory"])
     dq_bits(values.get("bad_bits"))
     for name in getattr(step, "step_defs", {}):

@@ -19,6 +19,7 @@ from jwst_hpastrom.steps.pipeline.calibration import calibrate
 from jwst_hpastrom.steps.pipeline.choices import Choices
 from jwst_hpastrom.steps.pipeline.epochs import run_epochs
 from jwst_hpastrom.steps.pipeline.frame import frame_and_motions
+from jwst_hpastrom.steps.pipeline.handed import handed_on, without_defaults
 from jwst_hpastrom.steps.pipeline.inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps.pipeline.run import Run
 from jwst_hpastrom.steps.products.groups import join_catfiles, sub_associations
@@ -29,10 +30,6 @@ __all__ = ["HPAstromPipeline"]
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
-#: files that the pipeline gives to its Steps
-OF_ALL = "reference_catalog", "epsf_file", "start_epsf", "distortion_file", "detector_mask"
-
-
 class HPAstromPipeline(ErrorsByCause, Pipeline):
     """Build the ePSF, fit, solve the distortion, build and fit again with it, average, measure motions.
 
@@ -40,7 +37,6 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
     """
 
     class_alias = "calwebb_hpastrom"
-    asked = False  # whether Steps were asked for values of their own
 
     spec = (
         """
@@ -63,10 +59,15 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         "hp_proper_motion": ProperMotionStep,
     }
 
+    @classmethod
+    def load_spec_file(cls, *args, **kwargs):
+        """Return the spec (stpipe's own), whose Steps have the pipeline's values where none is given."""
+        return without_defaults(super().load_spec_file(*args, **kwargs))
+
     def process(self, input_data):
         """Run all Steps on an association."""
         with errors_by_cause(input_data if isinstance(input_data, str | Path) else self.class_alias):
-            with compiling_ahead(self.workers):
+            with handed_on(self), compiling_ahead(self.workers):
                 product = self._run(input_data)
             self._tell(product)
 
@@ -80,7 +81,6 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             raise ParameterError(
                 f"a {type(input_data).__name__}", "an association file", "run the Steps one by one on models"
             )
-        self._refuse_own()
         if self.epsf_file and self.start_epsf:
             raise ParameterError(
                 "both epsf_file and start_epsf",
@@ -90,7 +90,6 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         association = read_association(input_data)
         reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
         folder, self.choices, self.limited = self.output_folder(), Choices(), None
-        self._hand_on()
         if self.gaia_catalog:
             run_epochs(self, association, folder, reading)
             return association.product
@@ -127,26 +126,3 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.choices.note("ePSF", "given, adapted", f"start_epsf; by the stars of {n} exposures")
         else:
             self.choices.note("ePSF", "built", f"{n} exposures")
-
-    def _refuse_own(self):
-        """Refuse a Step's own value of what the pipeline decides for all of them: it would be overwritten."""
-        if self.asked:
-            return  # Steps have the pipeline's values
-        self.asked = True
-        for step in self.step_defs:
-            for name in OF_ALL:
-                value, common = getattr(getattr(self, step), name, None), getattr(self, name)
-                if value and str(value) != str(common):
-                    raise ParameterError(
-                        f"{name}={value} of {step}", "what the whole pipeline uses",
-                        f"give --{name}={value}, without steps.{step}",
-                    )  # fmt: skip
-
-    def _hand_on(self):
-        """Give the Steps what they share with the pipeline; stpipe does not."""
-        for name in self.step_defs:
-            step = getattr(self, name)
-            step.workers, step.scheduler, step.on_error = self.workers, self.scheduler, self.on_error
-            step.memory = self.memory
-            step.force, step.bad_bits, step.detector_mask = self.force, self.bad_bits, self.detector_mask
-            step.save_results = False

@@ -74,3 +74,6 @@ def test_what_cannot_be_judged_is_refused():
         check_results(Table())
     with pytest.raises(ParameterError, match="lists without a frame"):
         check_results(lists=[])
+    lists, _ = field(n=100)
+    with pytest.raises(ParameterError, match="2 star lists, needed the 4 lists that the frame"):
+        check_results(build_master(lists), lists=iter(lists[:2]))

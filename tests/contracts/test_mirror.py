@@ -76,7 +76,7 @@ LISTED = [
     ("io/exposures", "quality_bits", "io/exposures/test_exposure.py", "bits as exposures have them"),
     ("io/files", "arrow_columns", "io/files/test_plain_ecsv.py", "the columns of that format"),
     ("io/files", "manifest_reading", "io/files/test_manifest.py", "written and read"),
-    ("io/gaia", "table", "io/gaia/test_releases.py", "tables of all releases"),
+    ("io/gaia", "table", "io/tables/test_releases.py", "tables of all releases"),
     ("io/tables", "sentinels times", "io/tables/test_catalogs.py", "values and times that catalogs have"),
     ("io/tables", "rest_lists", "cli/test_frame.py", "lists that only this command reads"),
     ("measure", "_pair_kernels", "measure/test_blends.py", SHELLS),

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from astropy.nddata import NDData
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from photutils.detection import DAOStarFinder
 from photutils.psf import (
     GriddedPSFModel,
@@ -222,3 +222,12 @@ def test_ab_magnitudes():
     assert jy_err[0] == pytest.approx(1e-6)
     assert mag_err[0] == pytest.approx(1.0857 * 10 / 3.631e10, rel=1e-3)
     assert len(ab_magnitudes([1.0], 1e-13)) == 2
+    with pytest.raises(ParameterError, match=r'a table, needed its column; give stars\["flux"\]'):
+        ab_magnitudes(Table({"flux": [1.0]}), 1e-13)
+
+
+def test_positions_and_fluxes_are_enough_to_begin_with():
+    stars = Table({"x": [3.0], "y": [4.0], "flux": [10.0]})
+    assert to_init_params(stars).colnames == ["id", "x_init", "y_init", "flux_init"]
+    with pytest.raises(BadCatalogError, match="no column flux, needed a star list"):
+        to_init_params(stars["x", "y"])

@@ -38,7 +38,7 @@ def to_init_params(stars: Table, *, units: Any = None) -> QTable:
     Parameters
     ----------
     stars : `~astropy.table.Table`
-        Star list, of Table or QTable.
+        Star list, of Table or QTable; x, y and flux are enough.
 
     units : bool
         Keep the units of flux and sky, as `~photutils.psf.PSFPhotometry` needs them for an image with units;
@@ -58,11 +58,15 @@ def to_init_params(stars: Table, *, units: Any = None) -> QTable:
     >>> to_init_params(stars).colnames
     ['id', 'x_init', 'y_init', 'flux_init', 'local_bkg']
     """
+    if missing := [n for n in ("x", "y", "flux") if n not in stars.colnames]:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "a star list with x, y and flux")
     out = QTable()
-    out["id"] = np.asarray(stars["id"], int) + 1
+    out["id"] = (np.asarray(stars["id"], int) if "id" in stars.colnames else np.arange(len(stars))) + 1
     if units is None:
         units = isinstance(stars["flux"], u.Quantity)
     for name, new in (("x", "x_init"), ("y", "y_init"), ("flux", "flux_init"), ("sky", "local_bkg")):
+        if name not in stars.colnames:
+            continue
         unit = stars[name].unit if units and name in ("flux", "sky") else None
         out[new] = values(stars, name) if unit is None else u.Quantity(values(stars, name), unit)
     out.meta.update(stars.meta)
@@ -199,6 +203,8 @@ def ab_magnitudes(
 
 def _plain(given, unit):
     """Numbers in a unit; NaN where masked."""
+    if hasattr(given, "colnames"):
+        raise ParameterError("a table", "its column", 'give stars["flux"]')
     own = getattr(given, "unit", None)
     found = np.ma.filled(np.ma.asarray(getattr(given, "value", given)).astype(float), np.nan)
     try:

@@ -72,7 +72,7 @@ def reference_positions(reference, plane, epoch):
             raise BadCatalogError(
                 "motions without an epoch" if whose else "exposures without an epoch",
                 "the Julian year of the positions",
-                "add metadata epoch or a column ref_epoch" if whose else "EXPMID in the exposures",
+                "add metadata epoch or a column ref_epoch" if whose else "metadata epoch in the star lists",
                 reference.meta.get("catalog", "reference catalog") if whose else None,
             )
         dt = np.nan_to_num(dt)

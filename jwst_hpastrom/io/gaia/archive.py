@@ -15,8 +15,8 @@ from jwst_hpastrom.columns import as_given
 from jwst_hpastrom.errors import BadCatalogError, BadFileError, HPAstromError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 from jwst_hpastrom.io.files.writing import write_table
-from jwst_hpastrom.io.gaia.releases import RELEASES, release_named
 from jwst_hpastrom.io.gaia.table import GAIA_UNITS, read_gaia
+from jwst_hpastrom.io.tables.releases import RELEASES, release_named
 
 __all__ = ["circle_around", "gaia_file", "query_gaia"]
 
@@ -45,7 +45,7 @@ def query_gaia(
 
     release : str
         "gaiadr2", "gaiaedr3", "gaiadr3", "gaiadr4": what differs between them is known
-        (`~jwst_hpastrom.io.gaia.releases.RELEASES`).
+        (`~jwst_hpastrom.io.tables.releases.RELEASES`).
 
     name : str, optional
         Of the file; by default one that tells the query.

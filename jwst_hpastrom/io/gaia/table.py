@@ -8,10 +8,10 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.geometry import TangentPlane
-from jwst_hpastrom.io.gaia.releases import check_epoch, release_of, ruwe_by_parameters
 from jwst_hpastrom.io.names import GAIA_NAMES, find_columns
 from jwst_hpastrom.io.tables.catalogs import UNITS
 from jwst_hpastrom.io.tables.reading import numbers, opened
+from jwst_hpastrom.io.tables.releases import check_epoch, release_of, ruwe_by_parameters
 from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import epoch_of_meta, row_years, set_epochs
 from jwst_hpastrom.tables import refuse_single_precision
@@ -51,8 +51,8 @@ def read_gaia(path: Any, *, ra_ref: float | None = None, dec_ref: float | None =
         In memory: a table or DataFrame. In a file: ECSV, FITS, VOTable, CSV or parquet.
         Columns in other units are converted; masked entries become NaN.
         A table in flystar's form (``x0 y0 vx vy``) is converted by `convert_flystar_gaia`. Where designations
-        or metadata name a release (`~jwst_hpastrom.io.gaia.releases.RELEASES`), its reference epoch stands in
-        for a missing one.
+        or metadata name a release (`~jwst_hpastrom.io.tables.releases.RELEASES`), its reference epoch stands
+        in for a missing one.
 
     ra_ref, dec_ref : float
         Field center for `convert_flystar_gaia`, whose x0 is taken to run to the West.

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.columns import MASTER
+from jwst_hpastrom.columns import MASTER, values
 from jwst_hpastrom.errors import BadCatalogError
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io.names import CATALOG_NAMES
 from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
+from jwst_hpastrom.io.tables.releases import check_epoch, release_of
 from jwst_hpastrom.io.tables.sentinels import clean_columns
+from jwst_hpastrom.io.tables.systems import system_of_columns
 from jwst_hpastrom.io.tables.times import set_epochs
 from jwst_hpastrom.tables import refuse_single_precision
 
@@ -62,7 +64,8 @@ def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Tabl
         The file cannot be read.
 
     BadCatalogError
-        It has no positions or no rows, columns that are no numbers, or an epoch that is no year.
+        It has no positions or no rows, columns that are no numbers, or an epoch that is no year or another
+        Gaia release's; its metadata state another system than the ICRS.
 
     Examples
     --------
@@ -96,11 +99,13 @@ def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Tabl
         raise BadCatalogError(
             f"columns {', '.join(table.colnames[:12])}",
             "ra and dec (degrees)",
-            "rename or add the columns",
+            system_of_columns(table.colnames) or "rename or add the columns",
             path,
         )
     if need_sky and not np.isfinite(out["ra"].value + out["dec"].value).any():
         raise BadCatalogError("no row with a position", "ra and dec", "", path)
     set_epochs(out, path, epoch)
+    if (release := release_of(table)) is not None:
+        check_epoch(values(out, "ref_epoch", out.meta["epoch"] or np.nan), release, path)
     out.meta["catalog"] = path.name
     return out

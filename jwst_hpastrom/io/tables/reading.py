@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.io import votable
 from astropy.table import Table
 from astropy.time import Time
 from astropy.utils.data import get_readable_fileobj
@@ -23,6 +24,7 @@ from jwst_hpastrom.io.files.writing import FORMATS
 from jwst_hpastrom.io.names import CATALOG_NAMES, counts_from_one, find_columns, plain
 from jwst_hpastrom.io.tables.coded_lists import read_coded_list
 from jwst_hpastrom.io.tables.sentinels import stands_for_unknown
+from jwst_hpastrom.io.tables.systems import refuse_other_systems
 from jwst_hpastrom.io.tables.times import row_years
 
 __all__ = ["numbers", "opened", "read_table", "standard_columns"]
@@ -136,7 +138,7 @@ def _read(path, suffix, head):
                 raise
             return table
     if head.startswith((b"<?xml", b"<VOTABLE")):
-        return Table.read(path, format="votable")
+        return _votable(path)
     if suffix in (".csv", ".tsv"):
         return _delimited(path, suffix)
     if suffix not in FORMATS and not head.startswith(b"PAR1"):
@@ -145,6 +147,23 @@ def _read(path, suffix, head):
             return coded
         return Table.read(path, format="ascii")
     return Table.read(path, format="parquet" if head.startswith(b"PAR1") else FORMATS.get(suffix))
+
+
+def _votable(path):
+    """A VOTable; columns have the system and epoch of their COOSYS as metadata."""
+    file = votable.parse(path)
+    table = Table.read(file, format="votable")
+    first = file.get_first_table()
+    systems = {s.ID: s for r in file.resources for s in r.coordinate_systems}
+    systems |= {s.ID: s for s in file.coordinate_systems}
+    for field in first.fields:
+        system = systems.get(field.ref)
+        if system is not None and field.name in table.colnames:
+            info = table[field.name].info
+            info.meta = {"coosys": system.system, "equinox": system.equinox}
+            if system.epoch:
+                info.description = f"{info.description or ''} at Ep={system.epoch}"
+    return table
 
 
 def _delimited(path, suffix):
@@ -182,7 +201,8 @@ def _without_mixins(table):
             table.remove_column(name)
             parts = {"ra": sky.ra.deg * u.deg, "dec": sky.dec.deg * u.deg}
             dated = set(map(plain, table.colnames)) & set(map(plain, CATALOG_NAMES["ref_epoch"]))
-            if sky.obstime is not None and not dated:
+            of_equinox = sky.obstime == getattr(column, "equinox", None)  # as FK4 has where none is given
+            if sky.obstime is not None and not dated and not of_equinox:
                 parts["ref_epoch"] = np.broadcast_to(sky.obstime.jyear, sky.shape) * u.yr
             if "s" in sky.data.differentials:
                 parts |= {"pmra": sky.pm_ra_cosdec, "pmdec": sky.pm_dec}
@@ -292,6 +312,7 @@ def standard_columns(table, names, path, units=None, pixel_scale_mas=None):
         if unit:
             out[name].unit = unit
         if name == "ra":  # which may tell the epoch
+            refuse_other_systems(table, own, path)
             out[name].description = getattr(table[own], "description", None)
     for name in table.colnames:
         if name not in found.values() and name not in out.colnames:

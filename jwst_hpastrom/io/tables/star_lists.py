@@ -21,6 +21,7 @@ from jwst_hpastrom.io.tables.epochs import epoch_from_name
 from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import epoch_of_meta, julian_year
+from jwst_hpastrom.tables import refuse_single_precision
 
 __all__ = ["find_star_list", "is_star_list", "read_star_list", "star_list_path"]
 
@@ -141,6 +142,7 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
             new = numbers(table, name, path, column.unit)
             table[name] = Column(new, unit=old.unit and column.unit, description=old.description)
     clean_columns(table, path)
+    refuse_single_precision(table, path)
     if table.meta.get("epoch") is not None:
         table.meta["epoch"] = julian_year(table.meta["epoch"], path)
     if len(table) and not np.isfinite(values(table, "x_err") + values(table, "y_err")).any():
@@ -176,6 +178,7 @@ def _foreign(table, path):
             "rename the columns, or name them in a first line", path,
         )  # fmt: skip
     clean_columns(out, path)
+    refuse_single_precision(out, path)
     lost = ~np.isfinite(values(out, "x") + values(out, "y"))
     for name in {"x", "y", "x_corr", "y_corr"} & set(out.colnames):
         out[name] = Column(np.where(lost, np.nan, values(out, name) - first), unit="pix")

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +61,14 @@ def julian_year(value, path):
         year = float(year)
     except (TypeError, ValueError):
         try:
-            year = float(Time(value.strip() if isinstance(value, str) else value).jyear)
+            day = value.isoformat() if type(value) is date else value
+            year = float(Time(day.strip() if isinstance(day, str) else day).jyear)
         except (TypeError, ValueError):
             year = np.nan
     if not 1850 < year < 2100:
-        raise BadCatalogError(f"epoch {value}", "a Julian year as 2022.5, or an ISO date", "", path)
+        raise BadCatalogError(
+            f"epoch {value}", "a Julian year as 2022.5, an ISO date, or days with the unit d", "", path
+        )
     return year
 
 
@@ -81,7 +85,7 @@ def row_years(table, name, path):
     if unit is not None and str(unit) not in ("", "yr", "a", "jyear"):
         scale = u.Unit(str(unit), parse_strict="silent")
     else:
-        scale = u.d if "mjd" in name.lower() else None
+        scale = u.d if "jd" in name.lower() else None
     given = column.value if isinstance(column, u.Quantity) else column
     seen, out = {}, []
     for value in given:

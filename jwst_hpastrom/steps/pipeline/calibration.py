@@ -30,17 +30,17 @@ def calibrate(run, *, several=False):
     given = pipe.distortion_file or None
     ours = given and Path(given).exists() and own.exists() and own.samefile(given)
     part = f"distortion of {run.association.product}" if several else "distortion"
-    if not pipe.reference_catalog or ours or (given and several):  # a run's product is not refined again
+    step = pipe.hp_distortion_refine
+    if step.skip or not step.method or ours or (given and several):  # a run's product is not refined again
         why = "of an earlier run" if ours else "several detectors" if given else ""
-        why = why if pipe.reference_catalog else "no reference catalog"
+        why = "hp_distortion_refine left out" if step.skip else why if step.method else "no reference catalog"
         if not given:
             why += "; errors hold what dithers show, not the WCS's own, of up to 5 mas"
         pipe.choices.note(part, "given" if given else "the exposures' WCS", why)
-        if not pipe.reference_catalog:
+        if not step.method or (step.skip and not given):
             pipe.limited = why
         distortion = start = given
     else:
-        pipe.hp_distortion_refine.few_stars = "refine"
         distortion, start = solve(run, given, part)
     set_aside(run, distortion)
     run.build_and_fit(start, pipe.mode)
@@ -79,8 +79,6 @@ def solve(run, given, part="distortion"):
     step = pipe.hp_distortion_refine
     step.reference_catalog, step.distortion_file = pipe.reference_catalog, given and str(given)
     step.beam, step.chosen = run.beam, None
-    if not pipe.reference_catalog:
-        step.method = "self"
     first = {label: entry for p in parts for label, entry in first_lists(p, given).items()}
     sources = step.sources(run.inputs(), first)
     tried = {step.class_alias: product_entry("none", step.manifest(sources))}

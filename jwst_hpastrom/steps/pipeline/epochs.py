@@ -19,8 +19,6 @@ log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 #: years without exposures that part epochs: a visit takes days, roll and ePSF change within months
 GAP = 0.08
-#: of the transformations between frames that have been corrected for distortion
-FRAME_DEGREE = 1
 
 
 @dataclass(frozen=True)
@@ -144,12 +142,15 @@ def run_epochs(pipeline, association, folder, reading):
         together = part(name, [m for r in mine for m in r.association.members], "all_asn")
         together.parts = tuple(mine)
         given = pipeline.distortion_file
-        if given:
-            note(f"distortion of {name}", "given", "distortion_file")
+        if given or pipeline.hp_distortion_refine.skip:
+            source = (
+                ("given", "distortion_file")
+                if given
+                else ("the exposures' WCS", "hp_distortion_refine left out")
+            )
+            note(f"distortion of {name}", *source)
             found[band] = given, given
         else:
-            if pipeline.reference_catalog:
-                pipeline.hp_distortion_refine.few_stars = "refine"
             found[band] = solve(together, None, f"distortion of {name}")
         set_aside(together, found[band][0])
     masters = []
@@ -158,6 +159,7 @@ def run_epochs(pipeline, association, folder, reading):
         run.build_and_fit(start, pipeline.mode)
         masters.append(str(run.master(distortion, None)))
     step = pipeline.hp_proper_motion
-    step.gaia_catalog, step.first_epoch, step.degree = str(gaia), None, FRAME_DEGREE
-    part(association.product, masters, "epochs_asn").motions()
+    step.gaia_catalog, step.first_epoch = str(gaia), None
+    if not step.skip:
+        part(association.product, masters, "epochs_asn").motions()
     pipeline.choices.write(folder / f"{association.product}_choices_quality.ecsv")

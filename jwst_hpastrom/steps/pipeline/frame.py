@@ -24,7 +24,10 @@ def frame_and_motions(run, distortion):
     pipe = run.pipeline
     tied = _tied(run, distortion)
     if not pipe.reference_catalog:
-        log.warning("no reference_catalog: neither distortion nor motions were measured")
+        solved = "neither distortion nor" if pipe.hp_distortion_refine.method is None else "no"
+        log.warning("no reference_catalog: %s motions were measured", solved)
+    elif pipe.hp_proper_motion.skip:
+        pipe.choices.note("motions", "none", "hp_proper_motion left out")
     elif tied:
         pipe.hp_proper_motion.first_epoch = pipe.reference_catalog
         try:

@@ -62,6 +62,7 @@ class Run:
         step, path = self.pipeline.hp_master_frame, self.path("master.ecsv")
         step.distortion_file = str(distortion) if distortion else None
         step.reference_catalog, step.distortion_limited_by = catalog, self.pipeline.limited
+        step.epsf_file = str(self.epsf) if step.mode == "many" else None
         self.use_mask()
         if not self.up_to_date(step, path, step.sources(self.inputs())):
             step.run(self.association.path)
@@ -83,7 +84,7 @@ class Run:
         build, fit = self.pipeline.hp_epsf_build, self.pipeline.hp_epsf_fit
         build.distortion_file = str(distortion) if distortion else None
         build.beam = fit.beam = self.beam
-        build.resume, build.start_epsf = self.pipeline.resume, self.pipeline.start_epsf
+        build.start_epsf = self.pipeline.start_epsf
         fit.epsf_file = self.pipeline.epsf_file or str(self.epsf)
         fit.mode, fit.extra_inputs = mode, self.tried
         self.use_mask()

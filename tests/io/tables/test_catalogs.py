@@ -1,5 +1,7 @@
 """Catalogs of any origin: names, units, epochs, masks, and what cannot be used."""
 
+from datetime import date
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -286,3 +288,20 @@ def test_units_of_something_else_are_refused(tmp_path, name, unit):
 def test_a_motion_is_not_its_own_error(tmp_path):
     Table({"RA_ICRS": [10.5], "DE_ICRS": [-3.0], "pmRA": [1.0], "pmDE": [5.0]}).write(tmp_path / "v.csv")
     assert "pmdec_error" not in read_catalog(tmp_path / "v.csv", epoch=2016.0).colnames
+
+
+@pytest.mark.parametrize(("release", "epoch"), [("DR2", 2016.0), ("EDR3", 2015.5)])
+def test_the_epoch_of_another_gaia_release_is_refused(release, epoch):
+    """Half a year of all motions."""
+    sources = Table({"ra": [80.1, 80.2], "dec": [-69.5, -69.4], "designation": [f"Gaia {release} 1"] * 2})
+    sources["ref_epoch"] = epoch
+    with pytest.raises(BadCatalogError, match=f"Gaia {release}, 100 % of them at epoch {epoch}"):
+        read_catalog(sources)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("jd", 2453881.5), ("date", date(2006, 5, 26)), ("mjd", 53881.0)]
+)
+def test_days_are_epochs(name, value):
+    stars = Table({"ra": [80.1, 80.2], "dec": [-69.5, -69.4], name: [value] * 2})
+    assert read_catalog(stars).meta["epoch"] == pytest.approx(2006.397, abs=1e-3)

@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.errors import HPAstromError, NoBaselineError, NotEnoughStarsError, ParameterError
+from jwst_hpastrom.errors import HPAstromError, NoBaselineError, NotEnoughStarsError
 from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.gaia import archive
 from jwst_hpastrom.simulation import simulate_field, write_field
@@ -143,15 +143,3 @@ def test_gaia_around_the_exposures(small, tmp_path, monkeypatch):
     assert (tmp_path / "field_gaia.ecsv").exists()
     monkeypatch.setattr(archive, "_ask", lambda query, path: 1 / 0)
     check_inputs(members, **asked)
-
-
-@pytest.mark.parametrize(
-    ("step", "name"),
-    [("hp_epsf_build", "start_epsf"), ("hp_epsf_fit", "epsf_file"), ("hp_master_frame", "reference_catalog")],
-)
-def test_a_step_has_no_files_of_its_own(step, name):
-    """The pipeline would replace them without a word."""
-    pipeline = HPAstromPipeline(steps={step: {name: "mine.fits"}})
-    setattr(getattr(pipeline, step), name, "mine.fits")
-    with pytest.raises(ParameterError, match=f"{name}=mine.fits of {step}.*give --{name}"):
-        pipeline.run("none_asn.json")

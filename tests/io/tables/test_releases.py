@@ -7,8 +7,8 @@ from astropy.table import Table
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.io.gaia import archive
 from jwst_hpastrom.io.gaia.archive import query_gaia
-from jwst_hpastrom.io.gaia.releases import RELEASES, check_epoch, release_named, release_of
 from jwst_hpastrom.io.gaia.table import read_gaia
+from jwst_hpastrom.io.tables.releases import RELEASES, check_epoch, release_named, release_of
 
 
 def table(release, epoch="release", n=5):
