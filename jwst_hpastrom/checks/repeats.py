@@ -157,7 +157,10 @@ def exposure_errors(exposures):
     small = "errors of this list that are too small, or in other units"
     # errors that are too small leave positions as they are; a trail or another ePSF moves them with the phase
     causes = (*OTHER[:2], small) if _phases(exposures).any() else (small, *OTHER)
-    for row, value in zip(exposures, factor / np.nanmedian(factor), strict=True):
+    ratio = factor / np.nanmedian(factor)
+    # what scatters all, as a distortion that is not solved, makes the errors of none too large
+    ratio = np.where(ratio < 1, np.maximum(ratio, np.minimum(factor, 1)), ratio)
+    for row, value in zip(exposures, ratio, strict=True):
         yield judge(
             FRAME,
             "scatter over errors of faint stars, over that of the other exposures",

@@ -16,7 +16,7 @@ import numpy as np
 
 from jwst_hpastrom.numerics import sigma_about_zero, weighted_median
 
-__all__ = ["charge_effect", "shift_from_stamps", "without_charge"]
+__all__ = ["charge_effect", "shift_from_stamps", "undo_beside_lost", "without_charge"]
 
 HALF = 2  # pixels: the box around a star that tells the effect
 MISFIT_FLOOR = 0.01  # of the model: the ePSF's own errors, as in `samples`
@@ -93,6 +93,44 @@ def undone(data, charge, bad, shift):
     """Rates that became ``data`` by a shift, from two steps of the fixed-point iteration."""
     first = data - np.float32(shift) * charge_effect(data, charge, bad)
     return data - np.float32(shift) * charge_effect(first, charge, bad)
+
+
+def undo_beside_lost(data, residual, weight, level, charge, shift):
+    """Take out, in place, the light that pixels without value pushed into their neighbors.
+
+    `without_charge` moves none between the two. Here the stars' models tell what the lost pixels hold.
+
+    Parameters
+    ----------
+    data, residual : ndarray, shape (ny, nx)
+        Values, and those without the stars' models, which are subtracted from lost pixels, too.
+
+    weight : ndarray, shape (ny, nx)
+        0 where pixels have no value.
+
+    level : ndarray, shape (ny, nx)
+        Sky.
+
+    charge : float, ndarray or None
+        Of the `~jwst_hpastrom.epsf.image.Image` as it was given.
+
+    shift : float
+        Shift of a boundary, pixels per DN.
+    """
+    if not shift or charge is None:
+        return
+    j, i = np.nonzero((weight == 0) & (data - residual > level))
+    held = data[j, i] - residual[j, i] + level[j, i]
+    charge, gains = np.broadcast_to(charge, data.shape), []
+    for dj, di in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        b, a = j + dj, i + di
+        inside = (b >= 0) & (a >= 0) & (b < data.shape[0]) & (a < data.shape[1])
+        k = np.flatnonzero(inside)[weight[b[inside], a[inside]] > 0]
+        at = b[k], a[k]
+        gains.append((at, 0.25 * shift * charge[at] * (held[k] ** 2 - data[at] ** 2)))
+    for at, gain in gains:
+        data[at] -= gain
+        residual[at] -= gain
 
 
 def stars_tell(stamps, library, x, y, flux, use, slope, charge):

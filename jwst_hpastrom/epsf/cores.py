@@ -17,7 +17,7 @@ log = logging.getLogger("stpipe.hpastrom.epsf")
 
 SMALLEST = 2  # half width of the square in which a missing pixel matters
 APART = 25.0  # pixels between stars whose cores are taken out: their images do not overlap
-MOST, FEWEST = 200, 8  # stars that tell; more add nothing, fewer tell no scatter
+MOST, FEWEST = 200, 8  # stars that tell; more add nothing, fewer tell no mean
 BRIGHT = 100.0  # signal-to-noise ratio of a star that tells, or that is to be told of
 WHOLE = 0.97  # of a box's pixels that have weight in a star that tells
 CLIP = 4.0  # standard deviations
@@ -28,7 +28,8 @@ def calibrate_cores(fit, photons, pixels, residual, library, name=""):
 
     They are as many pixels off as bright whole stars are when the same pixels are left out: a wavefront that
     differs from the library's moves wings against cores, alike in all stars of an exposure. The scatter of
-    those differences beyond their noise is added to the errors (this project's choice).
+    those differences beyond their noise is added to the errors (this project's choice). Fewer than eight
+    whole stars move nothing: their mean squared difference is added.
 
     Parameters
     ----------
@@ -61,8 +62,11 @@ def calibrate_cores(fit, photons, pixels, residual, library, name=""):
     )
     whole = _Whole(photons, pixels, residual, library, ~core)
     n = sum(map(len, groups.values()))
-    if whole.rows.size < FEWEST:
-        log.info("%s: no whole stars tell how far %d stars that lack core pixels are off", name, n)
+    if whole.rows.size == 0:
+        log.warning(
+            "%s: no bright star with all its pixels tells how far %d that lack core pixels are off; their "
+            "errors are those of noise alone", name, n,
+        )  # fmt: skip
         return fit
     moved = []
     for (half, lost), rows in groups.items():
@@ -78,7 +82,7 @@ def calibrate_cores(fit, photons, pixels, residual, library, name=""):
         own = photons.flux_var[rows] / (1 + share) ** 2
         fit.flux_var[rows] = np.maximum(fit.flux_var[rows], own + variance * fit.flux[rows] ** 2)
         moved += [(told[0][0], told[1][0], share)] * len(rows)
-    if moved:
+    if np.any(moved):
         dx, dy, share = np.sqrt(np.mean(np.square(moved), axis=0))
         log.info(
             "%s: %d bright stars that lack core pixels are moved by %.4f %.4f px and %.4f mag (RMS), as "
@@ -135,9 +139,10 @@ class _Whole:
             d = (getattr(without, name) - getattr(fit, name)[rows]) / unit
             v = np.maximum(var - was[rows], 0.01 * var) / np.square(unit)
             ok = without.fitted & without.converged & np.isfinite(d + v)
-            if ok.sum() < FEWEST:
+            if not ok.any():
                 return None
-            out.append(_mean(d[ok], v[ok]))
+            few = ok.sum() < FEWEST
+            out.append((0.0, float(np.mean(d[ok] ** 2))) if few else _mean(d[ok], v[ok]))
         return out
 
 

@@ -8,7 +8,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 from jwst_hpastrom.columns import STAR_LIST, Flag, make_table
-from jwst_hpastrom.epsf.brighter_fatter import without_charge
+from jwst_hpastrom.epsf.brighter_fatter import undo_beside_lost, without_charge
 from jwst_hpastrom.epsf.detect import saturated_counts, saturation_radii, sky_map
 from jwst_hpastrom.epsf.flux_bias import without_position_gain
 from jwst_hpastrom.epsf.image import Image
@@ -335,12 +335,12 @@ def fit_stars(
     """
     x, y = _positions(x, y)
     half = check_fit_box(fit_box)
-    image = without_charge(image, library.brighter_fatter)
+    image, charge = without_charge(image, library.brighter_fatter), image.charge
     pixels = Pixels.of(image)
     mesh = sky_map(image) if sky_mesh is None else sky_mesh
     radius = saturation_radii(pixels.saturated, x, y) if saturation_radius is None else saturation_radius
     under = _Sky(sky, sky_inner, sky_outer, mesh)
-    pixels, fit, flags = _fit_twice(pixels, library, x, y, radius, half, under)
+    pixels, fit, flags = _fit_twice(pixels, library, x, y, radius, half, under, charge)
     return image.stated(star_table(pixels, library, fit, flags=flags, box=half, outer=sky_outer))
 
 
@@ -353,7 +353,7 @@ class _Sky(NamedTuple):
     mesh: Any
 
 
-def _fit_twice(pixels, library, x, y, radius, half, sky):
+def _fit_twice(pixels, library, x, y, radius, half, sky, charge):
     """Fit with the mesh's sky; again with the annulus's, and with weights that the first residuals tell.
 
     Returns the pixels with these weights, the fit, and the flags of the stars that kept the mesh's sky.
@@ -363,7 +363,9 @@ def _fit_twice(pixels, library, x, y, radius, half, sky):
     shift, free = 2.0 + np.asarray(radius).max(initial=0.0) * 0.5, {"fit_sky": sky.source == "fit"}
     fit = fit_positions(pixels, library, x, y, level, scatter / 8, halves, max_shift=shift, **free)
     residual = subtract(pixels, library, fit)
-    pixels = learned_weights(pixels, residual.data, sky.mesh.image(pixels.data.shape))
+    back = sky.mesh.image(pixels.data.shape)
+    undo_beside_lost(pixels.data, residual.data, pixels.weight, back, charge, library.brighter_fatter)
+    pixels = learned_weights(pixels, residual.data, back)
     err, fallback = scatter / 8, np.zeros(x.size, bool)
     if sky.source == "annulus":
         radii = {"inner": sky.inner, "outer": sky.outer}

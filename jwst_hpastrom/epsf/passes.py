@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.configuration import configured
-from jwst_hpastrom.epsf.brighter_fatter import without_charge
+from jwst_hpastrom.epsf.brighter_fatter import undo_beside_lost, without_charge
 from jwst_hpastrom.epsf.cores import calibrate_cores
 from jwst_hpastrom.epsf.detect import find_stars, peaks, sky_map
 from jwst_hpastrom.epsf.exchange.given import as_image, as_library
@@ -96,9 +96,9 @@ def measure_stars(
     given, library = image, as_library(library, image)
     meta = getattr(given, "meta", None)
     warn_of_given(library, meta if isinstance(meta, dict) else {})
-    image = without_charge(as_image(given, err, mask), library.brighter_fatter)
-    threshold, mode = config.threshold, config.mode
-    field = _Field(image, library, check_fit_box(config.fit_box), config.sky_inner, config.sky_outer)
+    threshold, mode, box = config.threshold, config.mode, check_fit_box(config.fit_box)
+    field = _Field(as_image(given, err, mask), library, box, config.sky_inner, config.sky_outer)
+    image = field.image
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
     if mode == "catalog":
         field.measure_sky()
@@ -161,8 +161,10 @@ class _Field:
         "x", "y", "flux", "flux_err", "sky", "sky_err", "saturation", "halves", "fallback", "radius", "moved",
     )  # fmt: skip
 
-    def __init__(self, image, library, half, inner, outer):
-        self.image, self.library, self.half, self.inner, self.outer = image, library, half, inner, outer
+    def __init__(self, given, library, half, inner, outer):
+        self.image = image = without_charge(given, library.brighter_fatter)
+        self.charge, self.library = given.charge, library
+        self.half, self.inner, self.outer = half, inner, outer
         self.pixels = Pixels.of(image)
         self.mesh = sky_map(image)
         self.residual = Pixels(self.pixels.data.copy(), self.pixels.weight, self.pixels.saturated)
@@ -363,6 +365,8 @@ class _Field:
         """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
         level = self.mesh.image(self.image.shape)
+        data, weight = self.residual.data, self.pixels.weight
+        undo_beside_lost(self.pixels.data, data, weight, level, self.charge, self.library.brighter_fatter)
         ratio = sky_ratio(self.pixels, self.residual.data, level)
         self.pixels = learned_weights(self.pixels, self.residual.data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)

@@ -223,7 +223,10 @@ def read_out(light: np.ndarray, sensor: Sensor, config: NoiseConfig, rng: np.ran
     per = config.electrons
     expected = (light + config.background) * per * sensor.flat + sensor.dark * config.exposure_time
     if config.brighter_fatter:
-        expected = _push(expected, 0.5 * config.brighter_fatter / config.full_well)
+        # charge grows in proportion to time: fewer groups see less of it
+        share = _groups(expected, config) / config.n_groups
+        pushed = _push(expected, 0.5 * config.brighter_fatter / config.full_well)
+        expected += share * (pushed - expected)
     signal = rng.poisson(np.maximum(expected, 0)).astype(float)
     noise = config.read_noise * rng.standard_normal(light.shape, dtype=np.float32)
     total = signal + noise
@@ -235,10 +238,7 @@ def read_out(light: np.ndarray, sensor: Sensor, config: NoiseConfig, rng: np.ran
             dq[j, i] |= JUMP_DET
         else:
             total[j, i] += charge
-    groups = np.minimum(
-        config.n_groups, np.floor(config.full_well * config.n_groups / np.maximum(total, 1.0))
-    )
-    groups = minimum_filter(groups, 3, mode="nearest")  # saturation grows by a pixel
+    groups = _groups(total, config)
     dq[groups < config.n_groups] |= SATURATED
     groups -= (dq & JUMP_DET) > 0
     dq[groups < 2] |= DO_NOT_USE
@@ -255,6 +255,12 @@ def read_out(light: np.ndarray, sensor: Sensor, config: NoiseConfig, rng: np.ran
     data[lost] = err[lost] = np.nan
     single = [a.astype(np.float32) for a in (data, err, var_poisson, var_rnoise, var_flat)]
     return Pixels(single[0], single[1], dq, single[2], single[3], single[4], hits)
+
+
+def _groups(charge, config):
+    """Groups before a pixel or one beside it is full."""
+    groups = np.floor(config.full_well * config.n_groups / np.maximum(charge, 1.0))
+    return minimum_filter(np.minimum(config.n_groups, groups), 3, mode="nearest")
 
 
 def _push(charge, shift):

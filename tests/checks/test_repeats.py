@@ -99,3 +99,7 @@ def test_errors_that_are_all_the_same_deserve_a_look():
 
 def test_of_two_exposures_none_is_blamed():
     assert {c.verdict for c in exposures(2, n_used=[780, 90], rms_x_pix=[0.2, 0.01])} <= {"ok", "look"}
+
+
+def test_errors_that_hold_are_not_too_large_beside_exposures_that_a_distortion_scatters():
+    assert overall(exposures(error_factor=[3.0, 3.2, 1.2, 3.1])) == "ok"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import GriddedEPSFModel, Image, fit_stars, measure_stars
 from jwst_hpastrom.epsf.brighter_fatter import charge_effect, shift_from_stamps, without_charge
 from jwst_hpastrom.epsf.build import build_library
@@ -93,6 +94,24 @@ def test_fits_of_bright_stars(fit):
     plain, known = worst(library), worst(replace(library, brighter_fatter=shift))
     assert plain[2] > 0.004
     assert all(k < 0.15 * p for k, p in zip(known, plain, strict=True))
+
+
+@pytest.mark.parametrize("fit", [fit_stars, measure_stars])
+def test_magnitudes_without_core(fit):
+    """The full pixel's charge pushes light into its neighbors, and has no value that tells how much."""
+    x, y = (a.ravel() for a in np.meshgrid(np.linspace(20.2, 107.4, 6), np.linspace(20.7, 106.9, 6)))
+    field = make_field(x, y, np.full(36, 2000.0), one_sigma=0.9)
+    shift = 3e-6
+    image = image_of(pushed(field.image.data, shift, steps=4))
+    j, i = np.rint(y).astype(int), np.rint(x).astype(int)
+    image.saturated[j, i] = True
+    image.data[j, i] = 0
+
+    library = replace(make_library(sigma=0.9), brighter_fatter=shift)
+    table = fit(image, library, x, y) if fit is fit_stars else fit(image, library, drop_cosmic_rays=False)
+    assert len(table) == 36
+    assert np.all(table["flags"] & int(Flag.SATURATED))
+    assert abs(np.median(table["flux"]) / 2000 - 1) < 0.001  # 0.0105 if no light is moved
 
 
 def test_model_of_photutils_has_it():

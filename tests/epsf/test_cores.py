@@ -1,5 +1,7 @@
 """Stars that lack core pixels are where whole stars of the same exposure say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,20 @@ def test_wings_that_moved_do_not_move_stars_without_core(field, mode, caplog):
         assert abs(np.mean(dm[some]) - np.median(dm[whole])) < 0.003
         assert abs(np.mean(dy[some]) - np.median(dy[whole])) < 0.003
     assert "bright stars that lack core pixels are moved" in caplog.text
+
+
+def test_few_whole_stars_are_in_the_errors(field):
+    x, y, flux, k, image = field
+    some = k % 10 == 0
+    x, y, flux, k = x[some], y[some], flux[some], k[some]
+    image = replace(image, **{c: getattr(image, c)[:, :48] for c in ("data", "err", "bad", "saturated")})
+    stars = measure_stars(image, epsf(0.0), follow_wavefront=False)
+    m = np.hypot(stars["x"] - x[:, None], stars["y"] - y[:, None]).argmin(1)
+    whole, lost = k % 9 % 4 != 0, k % 9 == 0
+    assert 0 < whole.sum() < 8
+    dy, dm = stars["y"][m] - y, np.log(stars["flux"][m] / flux)
+    for d, e in ((dy, stars["y_err"][m]), (dm, stars["mag_err"][m])):
+        assert np.all(np.abs(d - np.median(d[whole]))[lost] < 2 * e[lost])
 
 
 def test_nothing_moves_where_the_library_is_right(field):

@@ -1,5 +1,7 @@
 """Rendering, noise, flags."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from jwst_hpastrom.simulation import NoiseConfig, OpticsConfig
@@ -105,3 +107,17 @@ def test_brighter_fatter_moves_light_to_neighbors():
     assert abs(lost - 4 * 0.25 * 0.2 * 0.9) < 0.02
     gained = wide[[3, 5, 4, 4], [4, 4, 3, 5]].sum() - plain[[3, 5, 4, 4], [4, 4, 3, 5]].sum()
     assert abs(gained / (lost * plain[4, 4]) - 1) < 0.05
+
+
+def test_groups_that_are_left_see_less_charge():
+    """A pixel that is full after half of the groups has pushed half as much by then."""
+    c = NoiseConfig(cosmic_rays=0, bad_fraction=0, hot_fraction=0, n_groups=8)
+    light = np.zeros((9, 9))
+    light[4, 4] = 1.9 * c.full_well / c.electrons  # four groups
+    plain, wide = (
+        rooms.read_out(
+            light, rooms.make_sensor((9, 9), n, np.random.default_rng(1)), n, np.random.default_rng(2)
+        ).data
+        for n in (c, replace(c, brighter_fatter=0.1))
+    )
+    assert abs((1 - wide[4, 4] / plain[4, 4]) - 4 * 0.25 * 0.1 * 1.9 * 4 / 8) < 0.02

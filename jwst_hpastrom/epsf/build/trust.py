@@ -21,6 +21,7 @@ FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are
 HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
 SEEN = 3  # harmonics that the pixel-phase errors of ePSFs have
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
+GATHERED = 3.0  # times the length that so many random phases have together
 
 
 def phase_error(row):
@@ -83,6 +84,13 @@ def _phase_lengths(stars, star, use, axis):
     return float(1 / np.median(np.mean(lengths**2, axis=0))), [float(np.median(part)) for part in lengths]
 
 
+def _gathered(stars, star, use, axis):
+    """Whether different stars are at one pixel phase: what dithers make of each lies anywhere."""
+    rows = np.flatnonzero(use & (star >= 0))
+    length = np.abs(np.mean(np.exp(2j * np.pi * getattr(stars, axis)[rows])))
+    return bool(length * np.sqrt(np.unique(star[rows]).size) > GATHERED)
+
+
 def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
     """Standard error of positions by the pixel-phase error that the ePSF keeps, pixels.
 
@@ -131,6 +139,8 @@ def warn_of_phases(stars, star, use, row, fine=False):
         if fine:
             continue
         if share > ONE_PHASE:
+            if _gathered(stars, star, use, axis):
+                return f"sources at one pixel phase in {axis}, wherever they are (galaxies? noise?)"
             return f"each star at one pixel phase in {axis} in all exposures"
         shown, kept = row[f"{axis}_phase"], row[f"{axis}_phase_error"]
         if kept > PHASE_GOAL:
@@ -164,7 +174,7 @@ def trusted(run, frames, undetermined=None, start=None):
         return start
     if undetermined:
         raise DegenerateSolutionError(
-            undetermined, "dithers by fractions of a pixel, to tell the ePSF from the stars' positions",
+            undetermined, "stars in dithers by fractions of a pixel, to tell the ePSF from their positions",
             "give a library (epsf_file), or one to adapt (start_epsf)", name,
         )  # fmt: skip
     if not np.isfinite(last):

@@ -267,7 +267,9 @@ def test_pixel_phases_are_counted(n, least, most):
     assert pixel_phases(stars, np.arange(star.size), np.ones(star.size, bool), "x") == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("n", "found"), [(4, "one pixel phase in x"), (1, "no star in two exposures")])
+@pytest.mark.parametrize(
+    ("n", "found"), [(4, "each star at one pixel phase in x"), (1, "no star in two exposures")]
+)
 def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     options = OPTIONS | {"n_iterations": 4, "n_global": 2}
     field = dithered(n, 150, 40, seed=6, whole_pixels=True)
@@ -278,6 +280,15 @@ def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     result = build_library(field.images, field.planes, start=start, **options)
     assert found in caplog.records[-1].message
     np.testing.assert_array_equal(result.library.data, start.data)
+
+
+@pytest.mark.parametrize(("spread", "said"), [(0.03, "wherever they are"), (1.0, "each star at one")])
+def test_sources_at_one_phase_are_no_matter_of_dithers(spread, said):
+    rng = np.random.default_rng(3)
+    place = np.round(rng.uniform(0, 2000, 50)) + rng.uniform(-spread, spread, 50) / 2
+    x = np.repeat(place, 3) + rng.normal(0, 0.02, 150)
+    stars, star = SimpleNamespace(x=x, y=x), np.repeat(np.arange(50), 3)
+    assert said in warn_of_phases(stars, star, np.ones(star.size, bool), {})
 
 
 def test_fine_pixels_need_no_phases(caplog, monkeypatch):
