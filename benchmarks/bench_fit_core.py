@@ -16,8 +16,7 @@ from photutils.psf import GriddedPSFModel, PSFPhotometry
 from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.epsf import EPSFLibrary, GriddedEPSFModel, Image
-from jwst_hpastrom.epsf.fit import Pixels, fit_positions
-from jwst_hpastrom.epsf.kernels.render import add_stars
+from jwst_hpastrom.epsf.fit import Pixels, add_models, fit_positions
 
 SKY = 0.3
 
@@ -42,7 +41,7 @@ def make_image(library, n, rng):
     x, y = x + rng.uniform(-0.5, 0.5, n), y + rng.uniform(-0.5, 0.5, n)
     flux = 10 ** rng.uniform(1.2, 2.8, n)
     model = np.full((2048, 2048), SKY)
-    add_stars(model, library.coefficients, library.x, library.y, library.knots, x, y, flux, 1.0, 12.0)
+    add_models(model, library, x, y, flux, 1.0, 12.0)
     err = np.sqrt(0.05**2 + model / 300)
     none = np.zeros(model.shape, bool)
     return Image(model + rng.normal(0, err), err, none, none), x, y, flux

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from jwst_hpastrom.epsf import Image, measure_stars
-from jwst_hpastrom.epsf.kernels.render import add_stars
+from jwst_hpastrom.epsf.fit import add_models
 
 SIZE = 2048
 NOISE = 0.05
@@ -33,9 +33,7 @@ def make_frame(library, n, rng):
     slope = 0.28 * np.log(10)
     mag = -8 + np.log1p(rng.uniform(0, 1, n) * np.expm1(slope * 6.5)) / slope
     model = np.full((SIZE, SIZE), SKY)
-    add_stars(
-        model, library.coefficients, library.x, library.y, library.knots, x, y, 10 ** (-0.4 * mag), 1.0, 12.0
-    )
+    add_models(model, library, x, y, 10 ** (-0.4 * mag), 1.0, 12.0)
     err = np.sqrt(NOISE**2 + model / 300)
     bad = rng.uniform(size=model.shape) < 0.003
     data = np.where(bad, 0, model + rng.normal(0, err))

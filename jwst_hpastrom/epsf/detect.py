@@ -242,19 +242,17 @@ def narrowest(library=None, *, fwhm=1.6):
     """
     phase = np.linspace(-0.5, 0.5, 11)
     py, px = np.meshgrid(phase, phase, indexing="ij")
-    least = np.inf
-    nodes = [(0.0, 0.0)] if library is None else [(x, y) for x in library.x for y in library.y]
-    for node in nodes:
+    if library is not None:
+        node_y, node_x = (c.reshape(-1, 1, 1) for c in np.meshgrid(library.y, library.x, indexing="ij"))
 
-        def psi(dx, dy, node=node):
-            if library is None:
-                return np.exp(-4 * np.log(2) * ((dx - px) ** 2 + (dy - py) ** 2) / fwhm**2)
-            return library.evaluate(dx - px, dy - py, *node)
+    def psi(dx, dy):
+        if library is None:
+            return np.exp(-4 * np.log(2) * ((dx - px) ** 2 + (dy - py) ** 2) / fwhm**2)
+        return library.evaluate(dx - px, dy - py, node_x, node_y)
 
-        middle = psi(0, 0)
-        for pair in (psi(1, 0) + psi(-1, 0), psi(0, 1) + psi(0, -1)):
-            least = min(least, float((pair / middle).min()))
-    return max(least, 0.0)
+    middle = psi(0, 0)
+    pairs = psi(1, 0) + psi(-1, 0), psi(0, 1) + psi(0, -1)
+    return max(min(float((pair / middle).min()) for pair in pairs), 0.0)
 
 
 def _wide_enough(data, err, good, x, y, least):

@@ -147,6 +147,19 @@ class EPSFLibrary(Displayed):
         """Pixels from the center to the border of the grid."""
         return (self.data.shape[1] // 2) / self.oversampling
 
+    @cached_property
+    def radial_maximum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Radii, in steps of half a pixel, and the largest |ψ| from each radius outwards."""
+        n = self.data.shape[1]
+        offset = np.abs(np.arange(n) - n // 2) / self.oversampling
+        ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
+        peak = np.zeros(ring.max() + 1)
+        np.maximum.at(peak, ring, np.abs(self.data).max(0).ravel())
+        peak = np.maximum.accumulate(peak[::-1])[::-1]
+        radius = np.arange(peak.size) / 2
+        inside = radius <= self.half_width
+        return radius[inside], peak[inside]
+
     def evaluate(
         self, dx: ArrayLike, dy: ArrayLike, x: ArrayLike, y: ArrayLike, *, gradient: bool = False
     ) -> Any:

@@ -49,6 +49,7 @@ SUBTRACT_TO = 0.1  # of the sky's noise: fainter wings are left
 REACH_OF_CHANGE = 5.0  # pixels within which a star that changed makes its neighbors be fitted again
 SETTLED = 0.05  # standard errors: smaller changes count as none
 TILE = 128  # pixels
+ROWS = 32  # of an image, that are worked on at once: they stay in the cache
 CONTRAST = 4.0  # a residual peak over the residual light around it
 HALO = 6.0  # pixels around a source
 TOO_MANY = 3  # residual peaks that appear at once in the halo of a brighter source are a galaxy's light
@@ -141,19 +142,6 @@ def _tell_origin(table, given):
         table["ra"].unit = table["dec"].unit = "deg"
 
 
-def _radial_maximum(library):
-    """Return radii, in steps of half a pixel, and the largest |ψ| from each radius outwards."""
-    n = library.data.shape[1]
-    offset = np.abs(np.arange(n) - n // 2) / library.oversampling
-    ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
-    strongest = np.abs(library.data).max(0).ravel()
-    peak = np.zeros(ring.max() + 1)
-    np.maximum.at(peak, ring, strongest)
-    peak = np.maximum.accumulate(peak[::-1])[::-1]
-    inside = np.arange(peak.size) / 2 <= library.half_width
-    return np.arange(peak.size)[inside] / 2.0, peak[inside]
-
-
 class _Field:
     """The stars of one exposure and the image with their models subtracted."""
 
@@ -167,9 +155,10 @@ class _Field:
         self.half, self.inner, self.outer = half, inner, outer
         self.pixels = Pixels.of(image)
         self.mesh = sky_map(image)
+        self.level = self.mesh.image(image.shape)
         self.residual = Pixels(self.pixels.data.copy(), self.pixels.weight, self.pixels.saturated)
         self.faintest = SUBTRACT_TO * float(np.median(self.mesh.sigma))
-        self.profile = _radial_maximum(library)
+        self.profile = library.radial_maximum
         self.share = MODEL_ERROR
 
     def start(self, found):
@@ -215,7 +204,7 @@ class _Field:
             if not moved:
                 break
             self._add(1.0, slice(None))
-            self.library, self.profile = library, _radial_maximum(library)
+            self.library, self.profile = library, library.radial_maximum
             self._add(-1.0, slice(None))
             self.moved[:] = True
             self.sweep()
@@ -324,11 +313,7 @@ class _Field:
         """Add the peaks of the residual image; return how many."""
         self.share = np.fmin(CAUTION * self.learn_shares()[0], MODEL_ERROR)
         good = self.residual.weight > 0
-        level = self.mesh.image(self.image.shape)
-        data = np.where(good, self.residual.data - level, 0).astype(np.float32)
-        subtracted = self.share * np.maximum(self.pixels.data - self.residual.data, 0)
-        err = np.sqrt(np.asarray(self.image.err, np.float32) ** 2 + subtracted**2 + self.wings**2)
-        err = err.astype(np.float32, copy=False)  # as at first sight: one kind of array, compiled once
+        data, err = self._residuals(good)
         found = peaks(data, err, good, self.image, self.library, threshold, rim=1.0)
         found = found[(found.saturation_radius == 0) & self._stands_out(found, data, good)]
         if len(found) and self.x.size:
@@ -350,6 +335,18 @@ class _Field:
         self.measure_sky(slice(self.x.size - n, None))
         return n
 
+    def _residuals(self, good):
+        """Residuals less the sky, 0 where not good, and errors that hold those of the light subtracted."""
+        data, err = (np.empty(good.shape, np.float32) for _ in range(2))  # one kind of array, compiled once
+        noise = np.asarray(self.image.err, np.float32)
+        for j in range(0, len(data), ROWS):
+            k = slice(j, j + ROWS)
+            left = self.residual.data[k]
+            data[k] = np.where(good[k], left - self.level[k], 0)
+            subtracted = self.share * np.maximum(self.pixels.data[k] - left, 0)
+            err[k] = np.sqrt(noise[k] ** 2 + subtracted**2 + self.wings[k] ** 2)
+        return data, err
+
     def _stands_out(self, found, data, good):
         """Whether residual peaks rise above the light around them: a galaxy must not be cut into stars."""
         dj, di = (k.ravel() for k in np.mgrid[-4:5, -4:5])
@@ -364,11 +361,10 @@ class _Field:
     def final(self, mode, sky):
         """Fit once more, on the image as it is or with the neighbors subtracted, and make the table."""
         free = sky == "fit"
-        level = self.mesh.image(self.image.shape)
-        data, weight = self.residual.data, self.pixels.weight
+        level, data, weight = self.level, self.residual.data, self.pixels.weight
         undo_beside_lost(self.pixels.data, data, weight, level, self.charge, self.library.brighter_fatter)
-        ratio = sky_ratio(self.pixels, self.residual.data, level)
-        self.pixels = learned_weights(self.pixels, self.residual.data, level)
+        ratio = sky_ratio(self.pixels, data, level)
+        self.pixels = learned_weights(self.pixels, data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)
         statistics = None

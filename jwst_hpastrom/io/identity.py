@@ -1,7 +1,6 @@
 """What an input is, by its content: entries of manifests."""
 
 import io
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf
 from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
 from jwst_hpastrom.io.files.checkpoint import fingerprint
-from jwst_hpastrom.io.files.manifest import KEY, array_hash, file_hash, file_state
+from jwst_hpastrom.io.files.manifest import KEY, array_hash, file_hash
 from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.opening import unpacked
+from jwst_hpastrom.io.files.unchanged import file_state, once
 from jwst_hpastrom.io.tables.reading import read_table
 
 __all__ = ["copied_entry", "exposure_entry", "input_entry", "product_entry"]
@@ -43,13 +43,11 @@ def input_entry(path, kind="table"):
         ``file``, ``bytes``, and ``made``, the id of the manifest of an unchanged product, or ``hash``, the
         hashes of its content by part: what does not change the content that is used does not change them.
     """
-    path = Path(path)
-    return dict(_entry(str(path.resolve()), kind, file_state(path), path.name))
+    return dict(once(path, file_state(path), kind, lambda: _entry(Path(path), kind)))
 
 
-@lru_cache(maxsize=4096)
-def _entry(path, kind, state, name):
-    out = {"file": name, "bytes": state[2]}
+def _entry(path, kind):
+    out = {"file": path.name, "bytes": path.stat().st_size}
     if made := read_manifest(path):
         of = {k: e.get("file") for k, e in made["inputs"].items() if " " not in k}  # what it was given
         return out | {"made": made["id"]} | ({"of": of} if of else {})

@@ -178,35 +178,48 @@ def sweep(counts, grid, order, stars, fitting, profile, update, ring, fits, qual
     """Fit the stars of ``order`` in turn, each with all the others subtracted.
 
     ``counts`` are the image less all models (x, y, flux, each out to its radius). Each star's own model is
-    put back, the star fitted, and the model subtracted again: the new one where ``update`` is set (x, y,
-    flux, flux_err, radius are then changed), the old one otherwise; only in that case fits and quality are
-    filled. A star whose fit fails keeps its position and, where it is updated, gets an infinite error.
+    put back and the star fitted. Where ``update`` is set, x, y, flux, flux_err and radius become those of
+    the fit, and the new model is subtracted; a star whose fit fails keeps its position and gets an infinite
+    error. Otherwise the model is put back around the pixels that are used, for as long as they are, and fits
+    and quality are filled.
     """
     residual, weight = counts
     coeff, gx, gy, os = grid
     x, y, flux, flux_err, sky, sky_err, half_box, radius = stars
+    ny, nx = residual.shape
     half_width = (coeff.shape[1] - 2 * PAD - 1) / (2.0 * os)
     line = np.empty(coeff.shape[1] + os)
-    window, psis, taps, mats, vecs = scratch(os, largest(half_box, ring[1]))
+    most = largest(half_box, ring[1])
+    window, psis, taps, mats, vecs = scratch(os, most)
     room = window, psis, taps
-    row = np.empty(N_OUT)
+    row, kept = np.empty(N_OUT), np.empty((4 * most + 9, 4 * most + 9), residual.dtype)
     for s in order:
-        add_one(residual, coeff, gx, gy, os, x[s], y[s], flux[s], min(radius[s], half_width), line, taps)
+        far = min(radius[s], half_width)
+        if not update:  # the corners of the largest box, which may lie a pixel farther
+            far = min(far, 1.5 * (max(half_box[s], int(np.ceil(ring[1] + 0.5))) + 1.5))
+            i0, j0, ni, nj = star_box(x[s], y[s], int(far) + 1, ny, nx)
+            for j in range(nj):
+                for i in range(ni):
+                    kept[j, i] = residual[j0 + j, i0 + i]
+        add_one(residual, coeff, gx, gy, os, x[s], y[s], flux[s], far, line, taps)
         ok = fit_one(
             residual, weight, coeff, gx, gy, os, x[s], y[s], sky[s], sky_err[s], half_box[s],
             fitting.fit_sky, fitting.max_iterations, fitting.tolerance, fitting.max_shift, window, psis, taps,
             mats, vecs, row,
         )  # fmt: skip
-        if update:
-            if ok and row[2] > 0.0 and row[7] > 0.0:
-                x[s], y[s], flux[s], flux_err[s] = row[0], row[1], row[2], np.sqrt(row[7])
-                radius[s] = radius_for(flux[s], profile)
-            else:
-                flux_err[s] = np.inf
-        else:
+        if not update:
             for k in range(N_OUT):
                 fits[s, k] = row[k]
             quality_one(counts, grid, row[0], row[1], row[2], row[3], half_box[s], ring, room, quality[s])
+            for j in range(nj):
+                for i in range(ni):
+                    residual[j0 + j, i0 + i] = kept[j, i]
+            continue
+        if ok and row[2] > 0.0 and row[7] > 0.0:
+            x[s], y[s], flux[s], flux_err[s] = row[0], row[1], row[2], np.sqrt(row[7])
+            radius[s] = radius_for(flux[s], profile)
+        else:
+            flux_err[s] = np.inf
         add_one(residual, coeff, gx, gy, os, x[s], y[s], -flux[s], min(radius[s], half_width), line, taps)
 
 

@@ -65,9 +65,3 @@ def add_many(image, coeff, gx, gy, os, x, y, flux, sign, radius):
             add_one(
                 image, coeff, gx, gy, os, x[s], y[s], sign * flux[s], min(radius[s], half_width), line, taps
             )
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def add_stars(image, coeff, gx, gy, os, x, y, flux, sign, radius):
-    """`add_many` with one radius for all stars."""
-    add_many(image, coeff, gx, gy, os, x, y, flux, sign, np.full(x.size, radius))

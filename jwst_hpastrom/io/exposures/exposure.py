@@ -22,10 +22,10 @@ from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, identify
 from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.header import mid_time, place_on_detector, read_header
-from jwst_hpastrom.io.exposures.parts import content_parts, known_parts, remember_parts
+from jwst_hpastrom.io.exposures.parts import content_parts
 from jwst_hpastrom.io.exposures.quality_bits import BAD_BITS, bad_pixels, dq_bits
-from jwst_hpastrom.io.files.manifest import file_state
 from jwst_hpastrom.io.files.opening import check_asdf, check_fits, require_file
+from jwst_hpastrom.io.files.unchanged import file_state, once
 
 __all__ = ["Exposure", "exposure_root", "read_exposure", "read_image"]
 
@@ -292,7 +292,7 @@ def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False
     bits = dq_bits(bad_bits)
     in_memory = hasattr(source, "meta")
     path = str(source.meta.filename or "exposure in memory") if in_memory else str(source)
-    state = file_state(path) if parts and not in_memory and Path(path).is_file() else None
+    state = file_state(path) if parts and not in_memory else None
     arrays, get, wcs = _from_model(source) if in_memory else _from_fits(path, with_wcs)
     meta = read_header(get, path)
     beam = _beam(meta, force, path)
@@ -303,12 +303,12 @@ def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False
     meta["instrument"], meta["detector"] = beam.instrument, beam.detector
     meta["xstart"], meta["ystart"] = place_on_detector(meta, data.shape, path)
     variance = arrays.get("VAR_POISSON")
-    found = known_parts(path, state) if state else None
-    if parts and found is None:
-        found = content_parts(data, err, dq, variance, meta | {"times": times}, wcs)
+    content = (data, err, dq, variance, meta | {"times": times}, wcs)
+    found = dict(once(path, state, "parts", lambda: content_parts(*content))) if parts else None
     mask = read_detector_mask(detector_mask, meta, data.shape) if detector_mask else False
     bad, saturated = bad_pixels(data, err, dq, bits, mask)
-    if np.all(bad | saturated):
+    lost = bad | saturated
+    if lost.all():
         raise MissingDataError("no pixel with weight", "finite SCI and ERR with good DQ", "check it", path)
     meta.update(
         filename=Path(path).name,
@@ -316,12 +316,10 @@ def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
-    charge = ramp_charge(meta, data, dq, bad | saturated, variance)
+    charge = ramp_charge(meta, data, dq, lost, variance)
     data = np.where(np.isfinite(data), data, np.float32(0))
-    err = np.where(bad | saturated, np.float32(np.inf), err)
+    err = np.where(lost, np.float32(np.inf), err)
     image = Image(data, err, bad, saturated, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))
-    if state:
-        remember_parts(path, state, found)
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
 
 

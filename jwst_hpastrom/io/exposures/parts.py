@@ -1,15 +1,12 @@
-"""Hashes of what measurements use of an exposure; of an unchanged file they are made once a process."""
+"""Hashes of what measurements use of an exposure."""
 
 import numpy as np
 
 from jwst_hpastrom.io.files.manifest import array_hash
 
-__all__ = ["content_parts", "known_parts", "remember_parts"]
+__all__ = ["content_parts"]
 
 WCS_POINTS = 17  # a side, where a WCS is looked at
-MOST = 4096  # files that are remembered
-
-_known: dict = {}
 
 
 def content_parts(data, err, dq, variance, header, wcs):
@@ -45,16 +42,3 @@ def content_parts(data, err, dq, variance, header, wcs):
     if variance is not None:
         parts["VAR_POISSON"] = (variance,)
     return {name: array_hash(*arrays) for name, arrays in parts.items()}
-
-
-def known_parts(path, state):
-    """Return the hashes of a file of this `~jwst_hpastrom.io.files.manifest.file_state`, or None."""
-    found = _known.get((str(path), state))
-    return None if found is None else dict(found)
-
-
-def remember_parts(path, state, parts):
-    """Keep the hashes of a file whose state was ``state`` before it was read."""
-    while len(_known) >= MOST:
-        _known.pop(next(iter(_known)))
-    _known[str(path), state] = dict(parts)

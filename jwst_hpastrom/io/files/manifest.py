@@ -27,7 +27,6 @@ __all__ = [
     "comment",
     "compare_manifests",
     "file_hash",
-    "file_state",
     "fits_hash",
     "make_manifest",
     "making",
@@ -88,26 +87,6 @@ def file_hash(path):
     """Return the BLAKE2 hash of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST)).hexdigest()
-
-
-def file_state(path):
-    """Return what tells a file from a changed one: who sets its time of change back cannot set ``ctime``.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    tuple of int
-
-    Raises
-    ------
-    OSError
-        There is none.
-    """
-    stat = Path(path).stat()
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def fits_hash(content, leave_out):

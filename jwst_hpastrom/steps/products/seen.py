@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from jwst_hpastrom.errors import MixedExposuresError
 from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.io.files.checkpoint import fingerprint
-from jwst_hpastrom.io.files.manifest import file_state
+from jwst_hpastrom.io.files.unchanged import file_state, once
 from jwst_hpastrom.io.identity import exposure_entry
 
 __all__ = ["Seen", "common_meta", "look"]
@@ -78,14 +76,12 @@ def look(path, reading):
     -------
     `Seen`
     """
-    state = file_state(path) if Path(path).is_file() else None
-    seen = _look(str(path), state, tuple(sorted(reading.items())))
+
+    def see():
+        return Seen.of(read_exposure(path, need_wcs=True, parts=True, **reading))
+
+    seen = once(path, file_state(path), ("look", *sorted(reading.items())), see)
     return replace(seen, meta=dict(seen.meta))
-
-
-@lru_cache(maxsize=1024)
-def _look(path, _, reading):
-    return Seen.of(read_exposure(path, need_wcs=True, parts=True, **dict(reading)))
 
 
 def common_meta(exposures):

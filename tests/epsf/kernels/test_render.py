@@ -29,7 +29,3 @@ def test_added_stars(library, stars):
             inside = np.hypot(ii - a, jj - b) <= min(r, 12.5)
             twin -= np.where(inside, z * library.evaluate(ii - a, jj - b, a, b), 0)
     np.testing.assert_allclose(image, twin, atol=1e-12)
-    again = np.zeros_like(image)
-    render.add_stars(again, *lib(library), x, y, flux, -1.0, 6.0)
-    render.add_many(again, *lib(library), x, y, flux, 1.0, np.full(30, 6.0))
-    assert np.abs(again).max() < 1e-12
