@@ -191,7 +191,8 @@ def build_library(
     kept = start is not None and _kept(job, run, config)
     fine = well_sampled(config.band_limit)
     undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine, kept)
-    run.library = trusted(run, frames, undetermined, start)
+    safe = start if run.followed is None else run.followed  # each star tells the wavefront, dithers or none
+    run.library = trusted(run, frames, undetermined, safe)
     return _result(job, run, frames, hot, fine or kept)
 
 

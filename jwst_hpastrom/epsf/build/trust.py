@@ -160,7 +160,8 @@ def trusted(run, frames, undetermined=None, start=None):
     last = phase_error(run.rows[-1])
     if start is not None and (undetermined or last > PHASE_LIMIT):
         log.warning(
-            "the given library is kept as it is: %s, and nothing tells a better one from a worse",
+            "the given library is kept, but for a wavefront that was followed: %s, and nothing tells a "
+            "better one from a worse",
             undetermined or f"a pixel-phase error of {last:.3f} px",
         )
         return start
