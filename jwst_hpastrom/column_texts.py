@@ -59,8 +59,8 @@ OTHERS = parse_columns("""
     y_rms            | pix       | f8 | scatter of y about the frame's means
     x_phase          | pix       | f8 | pixel-phase error of x that residuals show
     y_phase          | pix       | f8 | pixel-phase error of y that residuals show
-    x_phase_error    | pix       | f8 | the same that positions may keep; NaN: too few phases to tell
-    y_phase_error    | pix       | f8 | the same that positions may keep; NaN: too few phases to tell
+    x_phase_error    | pix       | f8 | the same that positions may keep; NaN: too few phases, or a given ePSF
+    y_phase_error    | pix       | f8 | the same that positions may keep; NaN: too few phases, or a given ePSF
     phase            | pix       | f8 | place in the pixel
     n_x_first        |           | i8 | stars at that place in x, first positions
     n_y_first        |           | i8 | stars at that place in y, first positions

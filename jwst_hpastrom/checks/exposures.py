@@ -300,7 +300,7 @@ def hot_pixels(build):
     """Share of the pixels that the dithers show to be hot and the DQ calls good."""
     value = build.meta.get("hot_pixel_share", np.nan)
     yield judge(
-        BUILD, "share of hot pixels that the DQ calls good", value, (None, 1e-3), (None, 1e-2), rank=29,
+        BUILD, "share of hot pixels that the DQ calls good", value, (None, 4e-3), (None, 1e-2), rank=29,
         causes=("a bad-pixel mask that is too old, or that marks hot pixels (HOT) without DO_NOT_USE",
                 "exposures that were not dithered: stars taken for hot pixels"),
         remedy="use the detector mask that was written, exposures with a newer mask, or HOT in bad_bits",

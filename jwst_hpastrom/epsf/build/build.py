@@ -189,12 +189,24 @@ def build_library(
             bar.update()
             if checkpoint:
                 checkpoint.save(run.without(correction))
-    if start is not None:
-        run.library = better_than_given(job, run, config)
+    kept = start is not None and _kept(job, run, config)
     fine = well_sampled(config.band_limit)
-    undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine)
-    run.library = trusted(run, frames, undetermined, start)
-    return _result(job, run, frames, hot, fine)
+    undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine, kept)
+    safe = start if run.followed is None else run.followed  # each star tells the wavefront, dithers or none
+    run.library = trusted(run, frames, undetermined, safe)
+    return _result(job, run, frames, hot, fine or kept)
+
+
+def _kept(job, run, config):
+    """Keep a given library where the stars tell no better one; return whether they did not.
+
+    Its pixel-phase errors are then not these dithers': what these hide did not get into it.
+    """
+    run.library = better_than_given(job, run, config)
+    kept = run.library is run.difference.start or not run.difference.power.any()
+    if kept:
+        run.rows[-1] |= {f"{axis}_phase_error": np.nan for axis in "xy"}
+    return kept
 
 
 def _open(job, images, to_plane, config, store):
@@ -221,7 +233,7 @@ def _open(job, images, to_plane, config, store):
     return frames, hot
 
 
-def _result(job, run, frames, hot, fine):
+def _result(job, run, frames, hot, phaseless):
     """Measure the stars with the library that is kept, and put all together."""
     stars = run.stars
     stars.fit(job, run.library)
@@ -229,8 +241,9 @@ def _result(job, run, frames, hot, fine):
     made_for = run.made_for or run.library.meta
     meta = {key: made_for[key] for key in MADE_FOR if key in made_for}
     meta |= {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
-    phases = {  # of no account where pixels are fine
-        f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0] for a in ("" if fine else "xy")
+    phases = {  # of no account to fine pixels, and to a given ePSF that is kept
+        f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0]
+        for a in ("" if phaseless else "xy")
     }
     return BuildResult(
         replace(run.library, meta=meta),

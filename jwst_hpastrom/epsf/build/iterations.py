@@ -60,6 +60,7 @@ class Run:
     made_for: dict | None = None
     refreshes: list = field(default_factory=list)
     held: HeldOut = field(default_factory=lambda: HeldOut(np.empty(0, int)))
+    followed: EPSFLibrary | None = None  # the given library with the exposures' wavefront
     given_off: float = 0.0  # difference from a given library at first sight, share of its light
 
     @property
@@ -206,7 +207,7 @@ def _follow_given(job, run, library, config):
         run.difference = Difference(library, config.band_limit)
         library = run.difference.start
         stars.fit(job, library)
-    moved = np.sqrt(np.square(change).sum(-1))
+    run.followed, moved = library, np.sqrt(np.square(change).sum(-1))
     log.info(
         "the given ePSF's wavefront is changed in the middle and over the field by %s nm RMS", moved.round(1)
     )

@@ -124,13 +124,13 @@ def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
     return float(np.hypot(shown / (1 - share), noise))
 
 
-def warn_of_phases(stars, star, use, row, fine=False):
+def warn_of_phases(stars, star, use, row, fine=False, kept_given=False):
     """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
     only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides;
-    where pixels are `well_sampled` (``fine``) none does. Returns why nothing tells ePSF and positions
-    apart, or None.
+    where pixels are `well_sampled` (``fine``) none does, and of a given ePSF that is kept (``kept_given``)
+    none comes from these dithers. Returns why nothing tells ePSF and positions apart, or None.
     """
     for axis in "xy":
         number, share = pixel_phases(stars, star, use, axis)
@@ -142,6 +142,8 @@ def warn_of_phases(stars, star, use, row, fine=False):
             if _gathered(stars, star, use, axis):
                 return f"sources at one pixel phase in {axis}, wherever they are (galaxies? noise?)"
             return f"each star at one pixel phase in {axis} in all exposures"
+        if kept_given:
+            continue
         shown, kept = row[f"{axis}_phase"], row[f"{axis}_phase_error"]
         if kept > PHASE_GOAL:
             log.warning(
@@ -168,7 +170,8 @@ def trusted(run, frames, undetermined=None, start=None):
     last = phase_error(run.rows[-1])
     if start is not None and (undetermined or last > PHASE_LIMIT):
         log.warning(
-            "the given library is kept as it is: %s, and nothing tells a better one from a worse",
+            "the given library is kept, but for a wavefront that was followed: %s, and nothing tells a "
+            "better one from a worse",
             undetermined or f"a pixel-phase error of {last:.3f} px",
         )
         return start

@@ -27,6 +27,7 @@ AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's
 BLURS = 0.1, 0.003, 0.02  # a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges)
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
+FAR = 3.0  # standard errors beyond the farthest wavefront from which on a warning names one
 SHARES = 1.0, 0.5, 0.25  # of a drift that are tried
 TRUE = 0.5  # of the gain that the derivatives foretell: less, and they do not hold so far
 
@@ -113,7 +114,12 @@ def drift_of(modes, library, x, y, flux, left, weight, i, j, since=None):
     sure = min(evidence, gain) > SURE
     nm = since + (_as_far_as_true(told, modes, library, nm, since) if sure else 0.0)
     if (off := np.linalg.norm(nm)) > modes.farthest:
-        log.warning("a wavefront %.0f nm off would explain the ePSF's misfit: no drift, not followed", off)
+        error = told.error(nm / off)
+        log.log(
+            logging.WARNING if off > modes.farthest + FAR * error else logging.INFO,
+            "a wavefront %.0f +- %.0f nm off would explain the ePSF's misfit: no drift, not followed",
+            off, error,
+        )  # fmt: skip
         nm = np.zeros(MODES)
     return Drift(nm, float(evidence), float(gain / max(told.chi2, 1e-300)), n)
 
@@ -215,6 +221,11 @@ class _Told:
 
     def solve(self):
         return most_likely(*self.equations())
+
+    def error(self, direction):
+        """Standard error of the change along a direction, for wavefronts up to `FARTHEST` a priori."""
+        normal = self.equations()[0] + np.eye(MODES) / AMPLITUDES[-1] ** 2
+        return float(np.sqrt(direction @ np.linalg.solve(normal, direction)))
 
     def foretold(self, nm):
         """Fall of χ² as the derivatives tell it."""

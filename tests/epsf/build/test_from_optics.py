@@ -102,8 +102,11 @@ def test_a_given_library_stays_where_positions_gain_nothing(off, field, monkeypa
     monkeypatch.setattr(Difference, "judge", sure)
     how = HOW | {"n_iterations": 3, "follow_wavefront": False}
     with caplog.at_level(logging.INFO, logger="stpipe.hpastrom"):
-        made = build_library(*field, start=start, **how).library
+        result = build_library(*field, start=start, **how)
+    made, last = result.library, result.convergence[-1]
     assert ("taken: the ePSF without it" in caplog.text) == (off == 0)
+    assert [np.isnan(last[f"{a}_phase_error"]) for a in "xy"] == [off == 0] * 2  # the dithers told none
+    assert bool(result.convergence.meta) == (off > 0)
     left, before = (np.abs(corners(lib) - corners(true)).max() for lib in (made, start))
     assert left < (0.5 * before if off else 1e-5)
 

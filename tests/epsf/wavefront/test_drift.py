@@ -1,5 +1,6 @@
 """ePSFs that follow a drifting wavefront, on stars made by the optics' model."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -228,6 +229,30 @@ def test_wavefront_too_far_off_is_no_drift(caplog):
     assert "wavefront_nm" not in table.meta
     assert "not followed" in caplog.text
     assert modes_of(sampled(BASE, "F090W")).farthest < 0.06 * 902  # nm: small against λ/2π
+
+
+def test_a_wavefront_is_named_where_data_tell_that_it_is_too_far(caplog, monkeypatch):
+    """At long waves some of the wavefront hardly changes the ePSF, and its error is large."""
+
+    def named(band, farthest, level=logging.WARNING):
+        rng = np.random.default_rng(13)
+        library, (x, y, flux) = sampled(BASE, band), stars(rng)
+        image = exposure(sampled(BASE + 3 * DRIFT, band), x, y, 5 * flux, rng)
+        monkeypatch.setattr(module.Modes, "farthest", farthest)
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="stpipe.hpastrom"):
+            assert "wavefront_nm" not in measure_stars(image, library).meta
+        told = [r for r in caplog.records if "would explain" in r.message]
+        return [r.args for r in told], any(r.levelno == level for r in told)
+
+    errors, far = [], 3 * np.linalg.norm(DRIFT)
+    for band in ("F200W", "F480M"):
+        (off, error), *_ = named(band, 0.0)[0]
+        assert off == pytest.approx(far, abs=4 * error + 0.1 * far)  # derivatives hold for less
+        errors.append(error)
+        assert named(band, off - 5 * error)[1]
+        assert not named(band, off - 2 * error)[1]
+    assert errors[1] > 2 * errors[0]
 
 
 @pytest.mark.parametrize("meta", [META, {}, META | {"filter": "F999W"}])
