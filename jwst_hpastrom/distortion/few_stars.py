@@ -54,10 +54,10 @@ class RefinedDistortion:
         parameters six, 2 three more an axis, and so on.
 
     n_stars : int
-        Reference stars in common that agree, by the most probable choice.
+        Reference stars in common that are more probably good than wrong.
 
     sure : float
-        Probability of that choice; errors hold what the others say.
+        Probability of the likeliest choice of wrong ones; errors hold what the others say.
 
     trials : `~astropy.table.Table`
         degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors),
@@ -182,9 +182,7 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
     problem = _Problem(pairs, base, max_degree, _seen(star_lists))
     fits = [problem.fit(degree) for degree in range(max_degree + 1)]
     weights = softmax([f.evidence for f in fits])
-    others = [problem.fit(max_degree, choice.good) for choice in problem.choices[1:]]
-    probabilities = [choice.probability for choice in problem.choices]
-    coefficients, covariance, structure = averaged([fits[-1], *others], probabilities)
+    coefficients, covariance, structure = problem.over_choices(max_degree)
     expected = float(np.sqrt(np.mean(problem.variance[problem.keep])))
     rms = [float(np.sqrt(np.mean(f.held_out**2))) for f in fits]
     rows = [(d, n_terms(d), rms[d], expected, weights[d]) for d in range(max_degree + 1)]
@@ -195,13 +193,7 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
     correction = _with_terms(base, *problem.polynomial(coefficients[4:])) if max_degree else base
     correction = replace(correction, uncertainty=_error_model(variance, base.shape, pairs.metas))
     error = float(np.sqrt(np.mean(variance)))
-    n, sure = int(problem.keep.sum()), probabilities[0]
-    if sure < UNSURE:
-        log.warning(
-            "distortion: which of %d reference stars are wrong is not sure: that %d are has a probability of "
-            "%.0f %%, and errors are as large as that makes them",
-            problem.keep.size, problem.keep.size - n, 100 * sure,
-        )  # fmt: skip
+    n, sure = int(problem.keep.sum()), problem.choices[0].probability
     return RefinedDistortion(correction, int(np.argmax(weights)), n, sure, trials, error, pairs)
 
 
@@ -251,7 +243,7 @@ class _Problem:
         self.choices = likely_references(
             self.free, self.terms, self.data, self.variance, self.size, self.least
         )
-        self.keep = self.choices[0].good
+        self.keep = sum(c.probability * c.good for c in self.choices) >= 0.5
 
     def columns(self, x, y):
         """Columns of an exposure's four parameters, then of the terms, (2, n, 4 + terms)."""
@@ -272,6 +264,17 @@ class _Problem:
             self.free[:, k], self.terms[:, k, : n_terms(degree)], self.data[:, k], self.variance[k],
             self.size, self.least,
         )  # fmt: skip
+
+    def over_choices(self, degree):
+        """Coefficients, covariance and structure over the likely choices; a warning where unsure."""
+        sure, n = self.choices[0].probability, int(np.sum(~self.choices[0].good))
+        if sure < UNSURE:
+            log.warning(
+                "distortion: which of %d reference stars are wrong is not sure: the likeliest choice, %d of "
+                "them, has a probability of %.0f %%; errors hold that", self.keep.size, n, 100 * sure,
+            )  # fmt: skip
+        fits = [self.fit(degree, choice.good) for choice in self.choices]
+        return averaged(fits, [choice.probability for choice in self.choices])
 
     def variances(self, covariance):
         """Variances of the parameters' and terms' sum on the nodes, (2, NODES, NODES)."""
