@@ -11,7 +11,7 @@ from jwst_hpastrom.columns import values
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PolynomialCorrection
-from jwst_hpastrom.distortion.shrunk import shrunk_fit
+from jwst_hpastrom.distortion.shrunk import averaged, shrunk_fit
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
     fix_gauge,
@@ -19,6 +19,7 @@ from jwst_hpastrom.distortion.solve.iterative import (
     residuals,
 )
 from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.wrong_references import likely_references
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, polynomial_terms, sky_middle
 from jwst_hpastrom.instrument import FALL, WCS_ERROR, shape_of
@@ -33,8 +34,8 @@ LEAST = 4
 ROUNDS = 3
 #: nodes along a side of the detector that the errors are stated on: four for each wave of a fifth degree
 NODES = 17
-#: probability that of good stars any is left out; and the most stars, in parts, that are
-CHANCE, MOST_WRONG = 0.01, 0.25
+#: probability of a choice of wrong reference stars below which a warning says that nothing tells
+UNSURE = 0.4
 #: reach of an error of which nothing but its size is known, in detector widths
 REACH = 0.15
 
@@ -53,7 +54,10 @@ class RefinedDistortion:
         parameters six, 2 three more an axis, and so on.
 
     n_stars : int
-        Reference stars in common that agree.
+        Reference stars in common that are more probably good than wrong.
+
+    sure : float
+        Probability of the likeliest choice of wrong ones; errors hold what the others say.
 
     trials : `~astropy.table.Table`
         degree, n_terms, rms (held-out stars' mean residuals, pixels per axis), expected (by their errors),
@@ -68,6 +72,7 @@ class RefinedDistortion:
     correction: DistortionCorrection
     degree: int
     n_stars: int
+    sure: float
     trials: Table
     error: float
     pairs: object
@@ -123,9 +128,10 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
     are, and what they do not follow, the stars tell (`~jwst_hpastrom.distortion.shrunk.shrunk_fit`).
     Terms of all degrees are there, as a WCS lacks them all, whatever degree is the most probable one: a
     dozen stars that a low one happens to suit would make errors twice too small. Stars that are not where
-    the others put them are left out. The stated errors hold what the polynomial does not follow and what
-    the stars leave unknown of it, its linear terms, too: the tie of a frame to the same stars does not
-    know better.
+    the others put them are left out; where that is not sure, the likely choices are averaged over
+    (`~jwst_hpastrom.distortion.wrong_references.likely_references`). The stated errors hold what the
+    polynomial does not follow and what the stars leave unknown of it, its linear terms, too: the tie of a
+    frame to the same stars does not know better.
 
     Parameters
     ----------
@@ -175,20 +181,20 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
         ) from None  # fmt: skip
     problem = _Problem(pairs, base, max_degree, _seen(star_lists))
     fits = [problem.fit(degree) for degree in range(max_degree + 1)]
-    found, weights = fits[-1], softmax([f.evidence for f in fits])
+    weights = softmax([f.evidence for f in fits])
+    coefficients, covariance, structure = problem.over_choices(max_degree)
     expected = float(np.sqrt(np.mean(problem.variance[problem.keep])))
     rms = [float(np.sqrt(np.mean(f.held_out**2))) for f in fits]
     rows = [(d, n_terms(d), rms[d], expected, weights[d]) for d in range(max_degree + 1)]
     trials = Table(rows=rows, names=("degree", "n_terms", "rms", "expected", "probability"))
     for name in ("rms", "expected"):
         trials[name].unit = "pix"
-    variance = problem.variances(found.covariance) + found.structure
-    correction = _with_terms(base, *problem.polynomial(found.coefficients[4:])) if max_degree else base
+    variance = problem.variances(covariance) + structure
+    correction = _with_terms(base, *problem.polynomial(coefficients[4:])) if max_degree else base
     correction = replace(correction, uncertainty=_error_model(variance, base.shape, pairs.metas))
     error = float(np.sqrt(np.mean(variance)))
-    return RefinedDistortion(
-        correction, int(np.argmax(weights)), int(problem.keep.sum()), trials, error, pairs
-    )
+    n, sure = int(problem.keep.sum()), problem.choices[0].probability
+    return RefinedDistortion(correction, int(np.argmax(weights)), n, sure, trials, error, pairs)
 
 
 def n_terms(degree):
@@ -234,8 +240,10 @@ class _Problem:
             own = _of_exposures(data - columns[:, :, 4:] @ found, columns[:, :, :4], star, pairs, weight)
             self.data = _means(data - own, star)
             found = self.fit(degree).coefficients[4:]
-        while self._without_the_worst():
-            pass
+        self.choices = likely_references(
+            self.free, self.terms, self.data, self.variance, self.size, self.least
+        )
+        self.keep = sum(c.probability * c.good for c in self.choices) >= 0.5
 
     def columns(self, x, y):
         """Columns of an exposure's four parameters, then of the terms, (2, n, 4 + terms)."""
@@ -249,26 +257,24 @@ class _Problem:
             out += [(term, none), (none, term)]
         return np.stack([np.stack(c) for c in out], 2)
 
-    def fit(self, degree):
-        """`Shrunk` with the terms up to a degree, from the stars that are kept."""
-        k = self.keep
+    def fit(self, degree, keep=None):
+        """`Shrunk` with the terms up to a degree, from some stars, by default those that are kept."""
+        k = self.keep if keep is None else keep
         return shrunk_fit(
             self.free[:, k], self.terms[:, k, : n_terms(degree)], self.data[:, k], self.variance[k],
             self.size, self.least,
         )  # fmt: skip
 
-    def _without_the_worst(self):
-        """Leave out stars that are where the others do not put them; return whether there were any."""
-        kept = np.flatnonzero(self.keep)
-        fit = self.fit(self.degree)
-        misfit = fit.misfit / max(np.median(fit.misfit) / np.log(4.0), 1e-300)  # as wide as those of χ²
-        # of a width that so few tell: a good star of a dozen that is left out takes most of the error with it
-        most = fit.spare * np.expm1(2 / fit.spare * np.log(kept.size / CHANCE))
-        worst = misfit > max(most, 0.5 * misfit.max())
-        if not worst.any() or kept.size - worst.sum() < (1 - MOST_WRONG) * self.keep.size:
-            return False
-        self.keep[kept[worst]] = False
-        return True
+    def over_choices(self, degree):
+        """Coefficients, covariance and structure over the likely choices; a warning where unsure."""
+        sure, n = self.choices[0].probability, int(np.sum(~self.choices[0].good))
+        if sure < UNSURE:
+            log.warning(
+                "distortion: which of %d reference stars are wrong is not sure: the likeliest choice, %d of "
+                "them, has a probability of %.0f %%; errors hold that", self.keep.size, n, 100 * sure,
+            )  # fmt: skip
+        fits = [self.fit(degree, choice.good) for choice in self.choices]
+        return averaged(fits, [choice.probability for choice in self.choices])
 
     def variances(self, covariance):
         """Variances of the parameters' and terms' sum on the nodes, (2, NODES, NODES)."""

@@ -1,11 +1,12 @@
 """Coefficients of one size that is itself unknown: as large as the data make them, and how well they do."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 
-__all__ = ["Shrunk", "shrunk_fit"]
+__all__ = ["Decomposed", "Shrunk", "averaged", "decomposed", "shrunk_fit", "size_prior"]
 
 #: tried: sizes of coefficients over the documented one, and structures over the stars' own errors
 SIZES, STRUCTURES = np.geomspace(0.01, 100.0, 41), np.geomspace(0.03, 100.0, 36)
@@ -32,12 +33,6 @@ class Shrunk:
     held_out : ndarray, shape (2, n)
         Each star's residuals about what the others say, at the sizes that all of them say.
 
-    misfit : ndarray, shape (n,)
-        Their squares over their variances: χ² of two degrees of freedom.
-
-    spare : float
-        Degrees of freedom that parameters and terms leave of the data.
-
     evidence : float
         Logarithm of the data's probability density, but for a constant that other terms have, too.
     """
@@ -46,8 +41,6 @@ class Shrunk:
     covariance: np.ndarray
     structure: float
     held_out: np.ndarray
-    misfit: np.ndarray
-    spare: float
     evidence: float
 
 
@@ -91,58 +84,104 @@ def shrunk_fit(free, terms, data, variance, size, least=1.0):
     n, k, m = variance.size, free.shape[2], terms.shape[2]
     columns = np.concatenate([free, terms, data[:, :, None]], axis=2).reshape(2 * n, -1)
     own, sizes = np.sqrt(np.median(variance)), SIZES if m else SIZES[:1]
-    prior = np.log(sizes / np.clip(sizes, least, 1.0)) - 0.5 * (BELIEF + 1) * np.log1p(sizes**2 / BELIEF)
-    prior = np.log(STRUCTURES / (1 + STRUCTURES**2))[:, None] + prior - logsumexp(prior)
-    squares = (size * sizes[:, None]) ** 2
-    log, parts = np.empty(prior.shape), []
+    log, parts = size_prior(STRUCTURES, sizes, least), []
     for j, structure in enumerate(own * STRUCTURES):
-        root = np.tile(np.sqrt(variance + structure**2), 2)
-        own_columns = columns / root[:, None]
-        products = own_columns.T @ own_columns
-        triangle = np.linalg.cholesky(products[:k, :k])
-        taken = np.linalg.solve(triangle, products[:k, k:])
-        left = products[k:, k:] - taken.T @ taken
-        value, turn = np.linalg.eigh(left[:m, :m])
-        value, along = np.maximum(value, 0.0), turn.T @ left[:m, m]
-        shrink = squares / (1 + squares * value)
-        chi2 = left[m, m] - shrink @ along**2
-        volume = np.log1p(squares * value).sum(1) + 2 * np.log(np.diag(triangle)).sum()
-        log[j] = prior[j] - 0.5 * (chi2 + volume) - np.log(root).sum()
-        parts.append((root, triangle, taken, turn, along, shrink))
+        parts.append(decomposed(columns, k, np.sqrt(variance + structure**2), (size * sizes) ** 2))
+        log[j] += parts[-1].log
     evidence = float(logsumexp(log))
     weight = np.exp(log - evidence)
-    mean, square = np.zeros(k + m), np.zeros((k + m, k + m))
-    held, misfit, spare = np.zeros((2, n)), np.zeros(n), 0.0
+    mean, square, held = np.zeros(k + m), np.zeros((k + m, k + m)), np.zeros((2, n))
     for w, part in zip(weight, parts, strict=True):
         if w.sum() < NONE:
             continue
-        _, triangle, taken, turn, along, shrink = part
         # what the free parameters are where the terms are none, and what they become for each of them
-        back = np.linalg.solve(triangle.T, np.c_[taken, np.linalg.inv(triangle)])
+        back = np.linalg.solve(part.triangle.T, np.c_[part.taken, np.linalg.inv(part.triangle)])
         with_terms = np.concatenate([-back[:, :m], np.eye(m)]).T
-        found = (shrink * along) @ turn.T
+        found = (part.shrink * part.along) @ part.turn.T
         each = np.pad(back[:, m], (0, m)) + found @ with_terms
         mean += w @ each
-        square += (w[:, None] * each).T @ each + with_terms.T @ (turn * (w @ shrink)) @ turn.T @ with_terms
+        turned = (part.turn * (w @ part.shrink)) @ part.turn.T
+        square += (w[:, None] * each).T @ each + with_terms.T @ turned @ with_terms
         square[:k, :k] += w.sum() * back[:, m + 1 :]
-        others, squared, left = _of_others(columns, part, w @ shrink / w.sum(), w @ found / w.sum())
-        held += w.sum() * others
-        misfit += w.sum() * squared
-        spare += w.sum() * left
+        held += w.sum() * _of_others(columns, part, w / w.sum())
     structure = float(weight.sum(1) @ (own * STRUCTURES) ** 2)
-    return Shrunk(mean, square - np.outer(mean, mean), structure, held, misfit, float(spare), evidence)
+    return Shrunk(mean, square - np.outer(mean, mean), structure, held, evidence)
 
 
-def _of_others(columns, part, shrink, found):
-    """Each star's residuals (2, n) about what the others say, squares over variances, and `spare`."""
-    root, triangle, taken, turn, _, _ = part
-    k, m, n = len(triangle), len(turn), root.size // 2
+def averaged(fits, probabilities):
+    """Coefficients, covariance and structure of `Shrunk` fits over which of them is right.
+
+    Returns
+    -------
+    tuple of ndarray, ndarray, float
+    """
+    mean = sum(p * f.coefficients for p, f in zip(probabilities, fits, strict=True))
+    covariance, structure = np.zeros((mean.size, mean.size)), 0.0
+    for p, f in zip(probabilities, fits, strict=True):
+        off = f.coefficients - mean
+        covariance += p * (f.covariance + np.outer(off, off))
+        structure += p * f.structure
+    return mean, covariance, structure
+
+
+def size_prior(structures, sizes, least):
+    """Logarithms of the priors of structures and sizes, (n_structures, n_sizes)."""
+    prior = np.log(sizes / np.clip(sizes, least, 1.0)) - 0.5 * (BELIEF + 1) * np.log1p(sizes**2 / BELIEF)
+    return np.log(structures / (1 + structures**2))[:, None] + prior - logsumexp(prior)
+
+
+class Decomposed(NamedTuple):
+    """Fits at one structure: along ``turn`` terms are independent, each by ``shrink`` of what it would be.
+
+    ``log``: logarithms of the data's densities at each size, without the priors' and powers of 2π.
+    """
+
+    root: np.ndarray
+    triangle: np.ndarray
+    taken: np.ndarray
+    turn: np.ndarray
+    along: np.ndarray
+    shrink: np.ndarray
+    log: np.ndarray
+
+    def smoothing(self, columns):
+        """Of the free parameters, and of the terms beside them: orthogonal columns; the data beside them."""
+        k, m = len(self.triangle), len(self.turn)
+        base = np.linalg.solve(self.triangle, (columns[:, :k] / self.root[:, None]).T).T
+        rest = columns[:, k:] / self.root[:, None] - base @ self.taken
+        return base, rest[:, :m] @ self.turn, rest[:, m]
+
+
+def decomposed(columns, k, error, squares):
+    """Fits of terms beside ``k`` free parameters to data (the last column), of each squared size.
+
+    Returns
+    -------
+    `Decomposed`
+    """
+    m, root = columns.shape[1] - k - 1, np.tile(error, 2)
+    own_columns = columns / root[:, None]
+    products = own_columns.T @ own_columns
+    triangle = np.linalg.cholesky(products[:k, :k])
+    taken = np.linalg.solve(triangle, products[:k, k:])
+    left = products[k:, k:] - taken.T @ taken
+    value, turn = np.linalg.eigh(left[:m, :m])
+    value, along = np.maximum(value, 0.0), turn.T @ left[:m, m]
+    squares = squares[:, None]
+    shrink = squares / (1 + squares * value)
+    chi2 = left[m, m] - shrink @ along**2
+    volume = np.log1p(squares * value).sum(1) + 2 * np.log(np.diag(triangle)).sum()
+    log = -0.5 * (chi2 + volume) - np.log(root).sum()
+    return Decomposed(root, triangle, taken, turn, along, shrink, log)
+
+
+def _of_others(columns, part, weight):
+    """Each star's residuals (2, n) about what the others say."""
+    base, rest, data = part.smoothing(columns)
+    n, shrink = data.size // 2, weight @ part.shrink
     # smoothed = (base baseᵀ + seen seenᵀ) data in units of the errors; a star's own 2 x 2 block of it
-    base = np.linalg.solve(triangle, (columns[:, :k] / root[:, None]).T).T
-    rest = columns[:, k:] / root[:, None] - base @ taken
-    seen = rest[:, :m] @ turn * np.sqrt(shrink)
-    rest = rest[:, m] - rest[:, :m] @ found
-    q, (x, y) = np.concatenate([base, seen], 1).reshape(2, n, -1), rest.reshape(2, n)
+    q = np.concatenate([base, rest * np.sqrt(shrink)], 1).reshape(2, n, -1)
+    x, y = (data - rest @ (shrink * part.along)).reshape(2, n)
     xx, yy, xy = (float(a == b) - np.sum(q[a] * q[b], axis=1) for a, b in ((0, 0), (1, 1), (0, 1)))
     others = np.stack([yy * x - xy * y, xx * y - xy * x]) / np.maximum(xx * yy - xy**2, 1e-12)
-    return others * root[:n], others[0] * x + others[1] * y, np.sum(xx + yy)
+    return others * part.root[:n]

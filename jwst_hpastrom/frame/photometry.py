@@ -7,7 +7,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
-from jwst_hpastrom.numerics import rows_by_group
+from jwst_hpastrom.geometry.wrong_pairs import larger_kind
+from jwst_hpastrom.numerics import rows_by_group, shortest_half
 
 __all__ = ["mean_magnitudes", "zero_points"]
 
@@ -19,6 +20,8 @@ PER_MAG = 2.5 / np.log(10)
 FLAT = 1e-3
 #: mag: how well the flux calibration compares exposures without a star in common, of detectors far apart say
 CALIBRATION = 0.02
+#: stars of an exposure from which on two kinds are told apart, and clipping limits within which they are
+FEWEST_KINDS, FAR_KINDS = 20, 2.0
 MODERATE = (8.0, 60.0)  # S/N in which the variance is linear in the flux: flat-field errors do not count yet
 
 
@@ -149,6 +152,10 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
         telling = keep & (np.bincount(who[keep], minlength=n_stars)[who] > 1)
         scale = max(robust_sigma(off[telling]) if telling.any() else 0.0, 1e-9)
         last, keep = keep, np.abs(off - np.median(off[keep])) <= sigma * scale
+        with_others = np.bincount(who[last], minlength=n_stars)[who] > last
+        own = np.where(last, 1 - w / total[who], 1 + 1 / (variance * total[who]))
+        near = with_others & (np.abs(off) <= FAR_KINDS * sigma * scale)
+        keep &= ~_other_kind(off / np.sqrt(np.maximum(own, 1e-3)), near, exposure)
     dof = max(last.sum() - np.unique(who[last]).size - m.n_exposures + 1, 1)
     apart = groups != groups[central]
     if apart.any():
@@ -158,6 +165,23 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
         )  # fmt: skip
     between = apart[:, None] & (groups[:, None] == groups)
     return zero, inverse * np.sum(off[last] ** 2) / dof + CALIBRATION**2 * between
+
+
+def _other_kind(off, near, exposure):
+    """Return which measurements are of a smaller kind of their exposure's, that clipping does not part.
+
+    ``off``: residuals in their errors; a star's mean has a part of its wrong measurement, and hides it.
+    """
+    out = np.zeros(off.size, bool)
+    for k in range(exposure.max() + 1):
+        rows = np.flatnonzero(near & (exposure == k))
+        if rows.size >= FEWEST_KINDS:
+            z = off[None, rows]
+            middle, size = shortest_half(z[0])
+            larger, _ = larger_kind(z, np.abs(z[0] - middle) <= 2.5 * size, 1e-9)
+            if larger is not None:
+                out[rows[~larger]] = True
+    return out
 
 
 def _solve(normal, right, groups, central):

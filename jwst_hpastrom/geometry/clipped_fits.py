@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.geometry.wrong_pairs import likely_choices
+from jwst_hpastrom.geometry.wrong_pairs import larger_kind, likely_choices, mixed_fit
 from jwst_hpastrom.numerics import robust_sigma, shortest_half
 
 __all__ = ["FEW", "Clipped", "Clipping", "Pairs", "fit_clipped"]
@@ -42,24 +42,8 @@ TWO_POINTS = 1.2
 NEAR = 2.5
 #: the same beyond which pairs are so far off that clipping leaves them out
 FAR = 7.0
-#: distance of two kinds of pairs in their standard deviations, above which they are told apart: normal ones
-#: cross at half of it, so that clipping at 4.2 errors keeps 4 % of those that are 6 off, all on one side
-APART = 4.0
-#: share of the other kind below which what clipping keeps of it is less than the fit's error, and how much
-#: wider it may be (wider ones are a tail, which clipping is for)
-LEAST_KIND, WIDEST_KIND = 0.05, 3.0
-#: twice the gain of the logarithm of the likelihood by its five parameters, which chance reaches in one
-#: sample of 10⁵
-GAIN = 30.0
-#: distance and gain above which there may be two kinds, so that the fit is unsure: chance makes of one in a
-#: hundred samples of 20
-MAYBE_APART, MAYBE_GAIN = 3.0, 20.0
-#: third and fourth moments of residuals in their standard deviation between which one kind is all there is:
-#: of normal ones 0 and 3; with 5 to 25 % of them off by 6 errors the third is above 0.9, from there to a half
-#: the fourth below 2.1
-SKEW, FLAT = 0.5, 2.2
-#: pairs that tell a mixture as well as more would; steps of its solution, and of fits to the pairs it keeps
-ENOUGH, MIXTURE_STEPS, PARTINGS = 2000, 60, 5
+#: steps of fits to the pairs of the larger of two kinds
+PARTINGS = 5
 #: majorities over half of the pairs, in roots of their number, below which kinds this near stay together: of
 #: equal halves one in a thousand has such a one by chance
 CLEAR = 1.65
@@ -126,6 +110,7 @@ class Clipped(NamedTuple):
     """A fit without outliers: transformation, pairs used, residuals (2, n), and whether it is `divided`.
 
     ``others``: probabilities, transformations, pairs used and residuals of other likely choices of pairs.
+    ``covariance``: of the solver's columns, where many pairs of two kinds were weighed, else None.
     """
 
     transform: Any
@@ -133,6 +118,7 @@ class Clipped(NamedTuple):
     residuals: np.ndarray
     divided: bool
     others: list
+    covariance: np.ndarray | None = None
 
     @property
     def rms(self):
@@ -167,18 +153,20 @@ def fit_clipped(solve, pairs, how):
     root = pairs.roots()
     tiny = pairs.rounding(root)
     keep, fitted = _clip(solve, pairs, how, keep, root, tiny)
-    n, divided, others = int(pairs.finite.sum()), False, []
+    n, divided, others, covariance = int(pairs.finite.sum()), False, [], None
     if how.sigma is not None and how.majority and how.tilted(n):
         keep, fitted, others = _likeliest(solve, pairs, how, keep, fitted, root, tiny)
     elif how.sigma is not None and how.majority and n >= FEWEST_HALVES:
         better, divided, off = _majority(solve, pairs, how, keep, fitted, root, tiny)
         if better is not None:
             keep, fitted = _clip(solve, pairs, how, better, root, tiny)
-        keep, fitted, unsure = _parted(solve, pairs, how, keep, fitted, root, tiny, off)
+        keep, fitted, unsure, near = _parted(solve, pairs, how, keep, fitted, root, tiny, off)
         divided |= unsure
+        if near is not None and how.n_free > 0:
+            keep, fitted, covariance = _mixed(solve, keep, fitted, near, root, tiny)
     if how.sigma is not None and how.majority and n >= FEWEST_HALVES:
         divided |= keep.sum() < 0.5 * n + SURE * np.sqrt(n)
-    return Clipped(fitted[0], keep, np.stack(fitted[1:]), bool(divided), others)
+    return Clipped(fitted[0], keep, np.stack(fitted[1:]), bool(divided), others, covariance)
 
 
 def _likeliest(solve, pairs, how, keep, fitted, root, tiny):
@@ -268,100 +256,43 @@ def _majority(solve, pairs, how, keep, fitted, root, tiny):
 
 
 def _parted(solve, pairs, how, keep, fitted, root, tiny, off):
-    """Return pairs, their fit, and if it is unsure, where another kind stands too near for clipping to part.
+    """Return pairs, their fit, if it is unsure, and those of both kinds, where another kind stands near.
 
     Residuals are a mixture of two normal distributions (as in Hogg, Bovy & Lang 2010, section 3): pairs that
-    are rather of the larger one are kept. Without two kinds all stays as it was.
+    are rather of the larger one are kept: clipping would not part them. Without two kinds all stays as it
+    was, and there are none of both.
     """
     near = pairs.finite & (off <= FAR)
     good = off <= NEAR
     was = keep, fitted
     for _ in range(PARTINGS):
         z = np.stack([(d * r)[near] for d, r in zip(fitted[1:], root, strict=True)])
-        good, sure = _larger_kind(z, good[near], tiny)
+        good, sure = larger_kind(z, good[near], tiny)
         if good is None:
-            return *was, not sure
+            return *was, not sure, None
         new = np.zeros(near.size, bool)
         new[near] = good
         n, m = int(near.sum()), int(new.sum())
         if m < max(0.5 * n + CLEAR * np.sqrt(n), how.min_stars):
-            return *was, True
+            return *was, True, None
         if np.array_equal(new, keep):
             break
         keep, good = new, new
         fitted = solve(keep)
-    return keep, fitted, False
+    return keep, fitted, False, near
 
 
-def _larger_kind(z, good, tiny):
-    """Return which of residuals (2, n) are of the larger of two kinds, or None; and if that is sure."""
-    n = z.shape[1]
-    if n < 2:  # of no two kinds
-        return None, True
-    if _one_kind(z, tiny):
-        return None, True
-    step = max(n // ENOUGH, 1)
-    some = z[:, ::step]
-    starts = [good[::step], *(_two_means(c) for c in some)]
-    found = [_mixture(some, start, tiny) for start in starts if 2 <= start.sum() <= start.size - 2]
-    if not found:
-        return None, True
-    share, parts, either = max(found, key=lambda mixture: mixture[2])
-    (middle, size), (others, width) = parts
-    apart = np.max(np.abs(middle - others) / np.sqrt(0.5 * (size**2 + width**2)))
-    gain = 2 * (either - float(_normal(some, np.ones(some.shape[1]), tiny)[2].sum()))
-    negligible = min(share, 1 - share) < LEAST_KIND
-    if negligible or apart < APART or gain < GAIN:
-        return None, negligible or apart < MAYBE_APART or gain < MAYBE_GAIN
-    first = np.log(share) + _density(z, *parts[0]) > np.log(1 - share) + _density(z, *parts[1])
-    return (first if share >= 0.5 else ~first), True
+def _mixed(solve, keep, fitted, near, root, tiny):
+    """Return the pairs that are rather good, the fit in which all count as far as they are, its covariance.
 
-
-def _one_kind(z, tiny):
-    """Whether third and fourth moments of residuals (2, n) are those of one kind."""
-    z = z - z.mean(axis=1, keepdims=True)
-    square = z * z
-    size = np.maximum(np.sqrt(square.mean(axis=1)), max(tiny, 1e-300))
-    third, fourth = (np.einsum("ij,ij->i", square, c) / z.shape[1] for c in (z, square))
-    return bool(np.all(np.abs(third) <= SKEW * size**3) and np.all(fourth >= FLAT * size**4))
-
-
-def _mixture(z, good, tiny):
-    """Share of the first of two normal distributions, middles and sizes of both, and the log likelihood."""
-    p = np.where(good, 0.99, 0.01)
-    for _ in range(MIXTURE_STEPS):
-        parts = [_normal(z, w, tiny)[:2] for w in (p, 1 - p)]
-        least = np.maximum(parts[0][1], parts[1][1]) / WIDEST_KIND
-        parts = [(middle, np.maximum(size, least)) for middle, size in parts]
-        share = float(np.clip(p.mean(), 1e-6, 1 - 1e-6))
-        one, other = np.log(share) + _density(z, *parts[0]), np.log(1 - share) + _density(z, *parts[1])
-        either = np.logaddexp(one, other)
-        new = np.exp(one - either)
-        moved, p = np.abs(new - p).max(), new
-        if moved < 1e-3:
-            break
-    return share, parts, float(either.sum())
-
-
-def _two_means(values):
-    """Return which values are above the cut with the most variance between its sides."""
-    order = np.sort(values)
-    below = np.arange(1, order.size)
-    total = np.cumsum(order - order.mean())[:-1]
-    cut = int(np.argmax(total**2 / (below * (order.size - below))))
-    return values > order[cut]
-
-
-def _normal(z, w, tiny):
-    """Mean and standard deviation of weighted residuals (2, n), and the logarithms of their densities."""
-    total = max(w.sum(), 1.0)
-    middle = z @ w / total
-    size = np.maximum(np.sqrt((z - middle[:, None]) ** 2 @ w / total), max(tiny, 1e-300))
-    return middle, size, _density(z, middle, size)
-
-
-def _density(z, middle, size):
-    return -0.5 * np.sum(((z - middle[:, None]) / size[:, None]) ** 2, axis=0) - np.log(size).sum()
+    Among ``near`` ones, of two kinds: a cut between them takes some of either for the other.
+    """
+    roots = np.stack(root)[:, near]
+    columns = solve.columns(fitted[0])[:, near] * roots[:, :, None]
+    beta, covariance, good = mixed_fit(columns, np.stack(fitted[1:])[:, near] * roots, keep[near], tiny)
+    new = np.zeros(keep.size, bool)
+    new[near] = good > 0.5
+    return new, solve.moved(fitted[0], beta), covariance
 
 
 def _best_halves(solve, off, root, pairs, tiny):

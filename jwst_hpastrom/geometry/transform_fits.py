@@ -26,7 +26,7 @@ class TransformFit(Displayed):
         Of the parameters (a..., b...), scaled to the scatter. For `LinearTransform` they are
         ``(offset_u, m00, m01, offset_v, m10, m11)``, for four parameters ``(offset_u, offset_v, m00, m10)``.
         Of linear fits to 7 to 199 pairs it holds what the parameters change by with other likely choices of
-        wrong pairs.
+        wrong pairs, of more what is unknown of a kind of wrong ones that stands near.
 
     keep : ndarray of bool
         Pairs that were used.
@@ -160,7 +160,11 @@ def fit_linear(
         keep, parameters / 2,
     )  # fmt: skip
     fit = fit_clipped(solve, pairs, how)
-    covariance = _averaged_covariance(pairs, fit, parameters)
+    if fit.covariance is None:
+        covariance = _averaged_covariance(pairs, fit, parameters)
+    else:
+        scale = np.where(np.isin(np.arange(parameters), (0, 3) if parameters == 6 else (0, 1)), 1, solve.span)
+        covariance = fit.covariance / np.outer(scale, scale)
     return TransformFit(fit.transform, covariance, fit.keep, int(fit.keep.sum()), fit.rms, fit.divided)
 
 
@@ -201,6 +205,17 @@ class _LinearSolver:
             t = self._general(k)
         else:  # a similarity, or one with a reflection
             t = min((self._similarity(k, parity) for parity in (1.0, -1.0)), key=lambda r: r[1])[0]
+        fu, fv = t.forward(self.pairs.x, self.pairs.y)
+        return t, self.pairs.u - fu, self.pairs.v - fv
+
+    def moved(self, transform, beta):
+        """Transformation whose parameters are ``beta`` further along the columns, and all residuals."""
+        if self.parameters == 6:
+            m, offset = np.array([beta[1:3], beta[4:6]]), beta[[0, 3]]
+        else:
+            s = np.sign(np.linalg.det(transform.matrix))
+            m, offset = np.array([[beta[2], -s * beta[3]], [beta[3], s * beta[2]]]), beta[:2]
+        t = LinearTransform(transform.matrix + m / self.span, transform.offset + offset, self.center)
         fu, fv = t.forward(self.pairs.x, self.pairs.y)
         return t, self.pairs.u - fu, self.pairs.v - fv
 

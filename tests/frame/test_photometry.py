@@ -99,3 +99,22 @@ def test_errors_beside_stars_that_one_exposure_measures_badly():
     pulls = (out.mean - true) / out.formal
     assert 0.9 < np.std(pulls[~bright]) < 1.05
     assert 0.9 < np.std(pulls[bright]) < 1.05
+
+
+@pytest.mark.parametrize(("n", "exposures", "share"), [(400, 4, 0.2), (400, 4, 0.0)])
+def test_zero_points_of_an_exposure_in_which_some_stars_are_off_alike(n, exposures, share):
+    """A fifth by 6 errors, of which a star's mean takes its part: clipping kept all, and pulls were 8."""
+    star, exposure = np.tile(np.arange(n), exposures), np.repeat(np.arange(exposures), n)
+    pulls = []
+    for seed in range(20):
+        rng = np.random.default_rng([seed, n, 9])
+        true = np.r_[0.0, rng.normal(0, 0.3, exposures - 1)]
+        mag = rng.uniform(-8, -5, n)[star] - true[exposure] + rng.normal(0, 0.01, star.size)
+        mag[(rng.uniform(size=star.size) < share) & (exposure == 1)] += 0.06
+        m = SimpleNamespace(
+            n_exposures=exposures, reference=np.ones(star.size, bool), mag_var=np.full(star.size, 1e-4),
+            mag=mag, exposure=exposure,
+        )  # fmt: skip
+        zero, covariance = zero_points(m, star, n, 0)
+        pulls.append(((zero - true) / np.sqrt(np.maximum(np.diag(covariance), 1e-300)))[1:])
+    assert np.sqrt(np.mean(np.square(pulls))) < 1 + 3 / np.sqrt(2 * 20)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.geometry import fit_linear, fit_polynomial
-from jwst_hpastrom.geometry.clipped_fits import _larger_kind
 
 NOISE = 0.01
 
@@ -158,8 +157,3 @@ def test_good_pairs_stay_as_they_were():
             wide = rng.standard_t(5, (2, n)) * NOISE
             fit = fit_linear(x, y, x + wide[0], y + wide[1])
             assert fit.keep.mean() > 0.8
-
-
-@pytest.mark.parametrize("n", [0, 1])
-def test_next_to_no_pairs_are_of_no_two_kinds(n):
-    assert _larger_kind(np.zeros((2, n)), np.ones(n, bool), 1e-12) == (None, True)

@@ -1,11 +1,16 @@
 """From relative to absolute motions."""
 
+import logging
+
 import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.geometry.clipped_fits import Clipping, Pairs, fit_clipped
 from jwst_hpastrom.numerics import polynomial_basis, sigma_about_zero
 
 __all__ = ["zero_point", "zero_point_surface"]
+
+log = logging.getLogger("stpipe.hpastrom.motion")
 
 
 def _known_or_none(error):
@@ -15,7 +20,7 @@ def _known_or_none(error):
 
 
 def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_stars=3):
-    """Clipped weighted mean of (absolute − relative).
+    """Weighted mean of (absolute − relative), without those that do not agree.
 
     Parameters
     ----------
@@ -33,7 +38,7 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
     -------
     zero, zero_error : ndarray, shape (2,)
         NaN where there are fewer than ``min_stars``. The error is that of the weights, scaled up where
-        the scatter is larger than they say.
+        the scatter is larger than they say, and holds what the likely choices of wrong stars differ by.
 
     n : int
         Stars used.
@@ -41,21 +46,45 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
     difference = np.asarray(absolute, float) - np.asarray(relative, float)
     var = np.asarray(error, float) ** 2 + _known_or_none(absolute_error) ** 2
     ok = np.all(np.isfinite(difference) & np.isfinite(var) & (var > 0), axis=0)
-    none = np.full(2, np.nan)
-    for _ in range(20):
-        if ok.sum() < min_stars:
-            return none, none.copy(), int(ok.sum())
-        w = 1.0 / var[:, ok]
-        zero = np.sum(w * difference[:, ok], axis=1) / w.sum(axis=1)
-        pull = np.abs(difference - zero[:, None]) / np.sqrt(var)
-        spread = sigma_about_zero(pull[:, ok], axis=1)
-        new = np.all(np.isfinite(difference) & (var > 0), axis=0)
-        new &= np.all(pull <= sigma * np.maximum(spread, 1e-12)[:, None], axis=0)
-        if np.array_equal(new, ok) or new.sum() < min_stars:
-            break
-        ok = new
-    excess = np.maximum(np.mean(pull[:, ok] ** 2, axis=1), 1.0)
-    return zero, np.sqrt(excess / w.sum(axis=1)), int(ok.sum())
+    if ok.sum() < min_stars:
+        return np.full(2, np.nan), np.full(2, np.nan), int(ok.sum())
+    difference, var = difference[:, ok], var[:, ok]
+    pairs = Pairs.of(*np.zeros((2, ok.sum())), *difference, tuple(1.0 / var))
+    how = Clipping("a zero point", sigma, 20, min_stars, None, n_free=1)
+    fit = fit_clipped(_Offset(difference, var), pairs, how)
+    if fit.divided:
+        log.warning(
+            "the %d stars of the zero point are of two kinds, nearly as many of either: it may be the other "
+            "one's", ok.sum(),
+        )  # fmt: skip
+
+    def square(keep, residuals):
+        w = 1.0 / var[:, keep]
+        return np.maximum(np.mean(w * residuals[:, keep] ** 2, axis=1), 1.0) / w.sum(axis=1)
+
+    if fit.covariance is not None:
+        return fit.transform, np.sqrt(np.diag(fit.covariance)), int(fit.keep.sum())
+    total = own = square(fit.keep, fit.residuals)
+    for probability, other, keep, residuals in fit.others:
+        total = total + probability * (square(keep, residuals) + (other - fit.transform) ** 2 - own)
+    return fit.transform, np.sqrt(total), int(fit.keep.sum())
+
+
+class _Offset:
+    """Weighted means of both axes, and residuals, as `fit_clipped` wants them."""
+
+    def __init__(self, difference, var):
+        self.difference, self.weight = difference, 1.0 / var
+
+    def __call__(self, keep):
+        w = self.weight[:, keep]
+        return self.moved(np.sum(w * self.difference[:, keep], axis=1) / w.sum(axis=1), 0.0)
+
+    def moved(self, zero, by):
+        return zero + by, *(self.difference - (zero + by)[:, None])
+
+    def columns(self, _):
+        return np.broadcast_to(np.eye(2)[:, None], (2, self.weight.shape[1], 2))
 
 
 def zero_point_surface(x, y, relative, error, absolute, absolute_error, zero, *, degree=2, sigma=3.0):
