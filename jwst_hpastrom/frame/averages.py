@@ -6,6 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.frame._kernels import Detected, Mean, average_stars
+from jwst_hpastrom.frame.systematics.spread import expected_variance
 from jwst_hpastrom.frame.transforms.identify import drop_doubles, identify
 from jwst_hpastrom.frame.transforms.lists_alone import errors_by_scatter
 from jwst_hpastrom.frame.transforms.mosaic import joined
@@ -16,6 +17,8 @@ __all__ = ["FLOOR", "Averages", "Averaging", "average", "average_together"]
 
 #: error, detector pixels, that every measurement has in common when it is weighted for a transformation
 FLOOR = 0.005
+#: standard error of a median over that of a mean, of normal deviates
+MEDIAN_ERROR = 1.25
 
 
 class Averages:
@@ -36,7 +39,10 @@ class Averages:
         self.used[which] = used
 
     def extra(self):
-        """Variance that the bright stars' measurements have beyond their own errors, of either axis."""
+        """Variance that the bright stars' measurements are expected to have beyond their own, of either axis.
+
+        Where one exposure is far deeper than the others their noise hides as much as its own errors are.
+        """
         rows = np.flatnonzero((self.n_used >= 3) & np.isfinite(self.formal).all(1))
         if rows.size == 0:
             return np.zeros(2)
@@ -45,7 +51,10 @@ class Averages:
         rows, single = rows[best], single[best]
         dof = self.n_used[rows, None] - 1
         excess = (self.rms[rows] ** 2 / (median_chi2(dof) * single) - 1.0) / self.weight[rows]
-        return np.maximum(self.added + np.median(excess, axis=0), 0.0)
+        noise = MEDIAN_ERROR * np.median(np.sqrt(2 / dof) / self.weight[rows], axis=0) / np.sqrt(rows.size)
+        own = np.sqrt(np.median(self.formal[rows] ** 2, axis=0))
+        found = self.added + np.median(excess, axis=0)
+        return np.array([expected_variance(*of) for of in zip(found, noise, own, strict=True)])
 
 
 def refit_one(m, star, averages, k, n_min, parameters):

@@ -26,6 +26,8 @@ DEFAULT = {"master": {"n": 200}, "two_epoch": {"n": 200}, "pattern_frame": {}, "
 SLOW = {"distortion"}
 #: columns that all stars of a field share a draw of: as many as fields, not stars, are independent
 SHARED = ("_total", "_tie", "zero_point")
+#: coefficients of a detector's pattern, of either axis, that all stars of a field have in common
+TERMS = 9
 #: stars that a field's transformations, which neighbors share, are worth
 NEIGHBORS = 10
 
@@ -44,10 +46,12 @@ def is_an_error(column, changes):
     return not (part or column in calibration.SHARES or deep)
 
 
-def independent(part, column, number):
+def independent(part, column, number, changes):
     """Independent pulls among a regime's, at least."""
     if part == "two_epoch" and "zero_point" not in column:
         return calibration.FIELDS[calibration.two_epoch]
+    if part == "master" and changes.get("pattern") and column in ("x_err", "y_err"):
+        return min(number, TERMS)
     if part == "mosaics":
         return number / NEIGHBORS
     if part == "patterns":  # a handful of terms a field
@@ -69,7 +73,7 @@ def test_pulls_of_printed_errors(part):
             assert np.isfinite([rms, width]).all(), (regime, column)
             # two wrong measurements in line with a good one are far off, one star in a thousand
             usual = min(rms, width) if {"outliers", "wrong"} & set(regime[1]) else rms
-            n = independent(part, column, number)
+            n = independent(part, column, number, regime[1])
             assert usual < 1.15 * (1 + 4 / np.sqrt(2 * n)), (regime, column)
             if n > 100 and regime[1].get("share", 0.0) < 0.2:  # three of five wrong are a limit (docs/limits)
                 assert beyond < 2.0, (regime, column)

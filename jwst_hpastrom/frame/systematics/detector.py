@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from jwst_hpastrom.frame.systematics.spread import Profile, Spread, chi2, shown_terms
+from jwst_hpastrom.frame.systematics.spread import USUAL, Profile, Spread, chi2, shown_terms
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.instrument import FALL
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, rows_by_group
@@ -150,9 +150,9 @@ def detector_errors(m, star, averages, together, *, believed=0.0, sigma=4.0):
         means += _taken_means(shown, group)
         without_linear(shown.T, exposure, p, q)
     turn, found, noise, z = shown_terms(shown, z, chi2, taken_out)
-    own = np.median(0.5 * (m.vu[rows] + m.vv[rows]) / averages.n_used[star[rows]])
+    own = np.median(np.mean(averages.formal[star[rows]] ** 2, axis=1))
     size = believed / _unit_size(p, q, believed)
-    prior = Spread.believed(size) if size**2 > own else Spread.unknown(np.sqrt(own))
+    prior = Spread.believed(size) if size**2 > own else Spread.unknown(USUAL * np.sqrt(own))
     spread = prior.given(found, noise)
     if not spread.told:
         return DetectorErrors.unknown()

@@ -83,17 +83,25 @@ class SharedErrors:
             found, bent = np.zeros(found.shape), np.zeros(bent.shape)
         if by_wcs and unseen > 0:
             found[np.isnan(found)] = unseen**2
-        # where neither dithers nor the correction tell, the error is not zero but unknown
-        self.unknown = np.isnan(found) & ~(known > 0)
         guessed = np.nan_to_num(found) if self.detector.limit else np.zeros(found.shape)
         if measured is None:
             found, guessed, bent = found + bent, guessed + bent, 0.0
-        self._guessed = guessed
+        self._put_together(known, found, guessed, bent, self.detector.margin)
+
+    def _put_together(self, known, found, guessed, bent, margin):
+        """Set the errors and what is said of them from variances (2, n).
+
+        Those the correction states (``known``, errors), dithers show (``found``), of which ``guessed`` is not
+        seen but expected, with an upper limit of ``margin`` times that, and a catalog shows (``bent``).
+        """
+        # where neither dithers nor the correction tell, the error is not zero but unknown
+        self.unknown = np.isnan(found) & ~(known > 0)
         # dithers show the correction's errors, too: not the same ones twice
         variance = np.fmax(known**2, found) + bent
         mine = found > known**2
+        self._guessed = guessed
         self.limit = mine & (2 * guessed > variance)
-        self.unseen = np.where(mine, self.detector.margin * guessed, 0.0)
+        self.unseen = np.where(mine, margin * guessed, 0.0)
         self.positions = np.sqrt(variance)
 
     def add(self, errors):

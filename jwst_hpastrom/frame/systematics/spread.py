@@ -6,10 +6,14 @@ import numpy as np
 
 from jwst_hpastrom.geometry import robust_sigma
 
-__all__ = ["Profile", "Spread"]
+__all__ = ["Profile", "Spread", "expected_variance"]
 
 #: sizes that are tried, master pixels: from far below any star's error to a pattern that no field has
 SIZES = np.geomspace(1e-6, 10.0, 141)
+#: part of the stars' own errors that a size is as likely below as above, where nothing is known of it: errors
+#: of fields without a pattern are then overstated by a tenth, and understated by as much where one that the
+#: residuals cannot tell is as large as the stars' errors
+USUAL = 0.25
 #: numbers below which a size is not told from them: the tail of its distribution falls as size^-n
 FEWEST = 4
 #: ratio of likelihoods, no pattern over the best one, above which it is not told from noise
@@ -66,8 +70,9 @@ class Profile:
 class Spread:
     """What is known of the standard deviation of a pattern's coefficients, which all terms have in common.
 
-    Before anything is seen it is as likely below the stars' own errors as above them (half-Cauchy, as Gelman
-    2006, Bayesian Analysis 1, 515, advises for the scale of a few effects): much larger ones show themselves.
+    Before anything is seen it is as likely below a scale, part of the stars' own errors, as above it
+    (half-Cauchy, as Gelman 2006, Bayesian Analysis 1, 515, advises for a few effects): much larger ones show
+    themselves.
 
     Attributes
     ----------
@@ -87,7 +92,7 @@ class Spread:
 
     @classmethod
     def unknown(cls, scale):
-        """Nothing seen yet; ``scale`` are the stars' own errors."""
+        """Nothing seen yet; as likely below ``scale`` as above it."""
         weight = SIZES / (1 + (SIZES / scale) ** 2)
         return cls(weight / weight.sum())
 
@@ -131,6 +136,25 @@ class Spread:
         shrink = SIZES[:, None] ** 2 / (SIZES[:, None] ** 2 + noise)
         mean = shrink * found
         return (self.weight[:, None] * mean).T @ mean + np.diag(self.weight @ (shrink * noise))
+
+
+def expected_variance(found, noise, own):
+    """Expected variance beyond stated errors, which was found with a normal error and is not negative.
+
+    Before, its root is as likely below a part (`USUAL`) of the stars' own errors as above it.
+
+    Parameters
+    ----------
+    found, noise : float
+        The estimate, and its standard error.
+
+    own : float
+        The errors of the means that it counts beside.
+    """
+    size = np.linspace(max(found - 6 * noise, 0.0) ** 0.5, (max(found, 0.0) + 6 * noise) ** 0.5, 400)
+    likelihood = np.exp(-0.5 * ((size**2 - found) ** 2 - min(found, 0.0) ** 2) / noise**2)
+    weight = likelihood / (1 + (size / (USUAL * own)) ** 2)
+    return float(weight @ size**2 / weight.sum())
 
 
 def shown_terms(terms, data, noise, taken_out=0):

@@ -6,6 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import epsf_cause, values
 from jwst_hpastrom.errors import HPAstromError, NoOverlapError, NotEnoughStarsError, OrientationError
+from jwst_hpastrom.frame.transforms.mosaic import SHARED, shared_area
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_blind, match_few, sky_middle
 
 __all__ = ["align", "choose_plane", "first_transforms", "through_wcs"]
@@ -165,6 +166,19 @@ def _narrowing(u, v, x, y, max_shift, **kwargs):
     raise wide
 
 
+def _in_turn(shared, order):
+    """Exposures in the order given, but those first that share much with an earlier one, or the most.
+
+    The tiles of a mosaic are as far from its middle as each other: the next one may only share a corner.
+    """
+    waiting, done = list(order), []
+    while waiting:
+        most = [shared[k, done].max(initial=0.0) for k in waiting]
+        n = next((i for i, part in enumerate(most) if part >= SHARED), int(np.argmax(most)))
+        done.append(waiting.pop(n))
+    return done
+
+
 def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
     """Transform all exposures to the frame of the first in ``order``, whose WCS is taken as right.
 
@@ -193,7 +207,7 @@ def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
     """
     transforms = [through_wcs(m, k, plane).transform for k in range(m.n_exposures)]
     x, y, mag = (np.zeros(0) for _ in range(3))
-    for k in order:
+    for k in _in_turn(shared_area(m, transforms), order):
         m.apply(k, transforms[k])
         s = m.of(k)
         u, v = m.u[s], m.v[s]

@@ -9,10 +9,10 @@ from jwst_hpastrom.errors import HPAstromError, NoOverlapError
 from jwst_hpastrom.frame.systematics import (
     DetectorErrors,
     Profile,
+    SharedErrors,
     correction_errors,
     curvature_error,
     detector_errors,
-    light_errors,
     same_places,
     shared_weight,
 )
@@ -209,7 +209,7 @@ class SeveralDetectors:
         }
 
 
-class ErrorsByDetector:
+class ErrorsByDetector(SharedErrors):
     """Systematic errors of a master frame's stars, those of each detector found from its own exposures.
 
     The same as `~jwst_hpastrom.frame.systematics.SharedErrors`, and the errors of the detectors' places
@@ -223,56 +223,49 @@ class ErrorsByDetector:
     several : `SeveralDetectors`
     """
 
-    wing_shift = None
-
     def __init__(self, m, star, averages, transforms, corrections, name, several, instrument="", names=()):
         n, which = averages.n_used.size, several.which
         self.pixel = float(np.median([t.scale for t in transforms]))
         self.name, self.instrument = name, instrument
         together = same_places(m, transforms) & (which[:, None] == which)
         known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
+        self.stated = bool((known > 0).any())
         extra = shared_weight(m, star, averages.used, together, n)
         rows = averages.used & (star >= 0)
         counts = [np.bincount(star[rows & (which[m.exposure] == d)], minlength=n) for d in np.unique(which)]
         main = np.argmax(counts, axis=0)
-        at, limit, unseen = averages.mean.T, np.zeros(n, bool), np.zeros((2, n))
-        found, curvature, self.parts = np.full((2, n), np.nan), np.zeros((2, n)), []
+        found, (guessed, measured), margin = np.full((2, n), np.nan), np.zeros((2, 2, n)), np.ones(n)
+        curvature, parts = np.zeros((2, n)), []
         for d in np.unique(which):
             own = np.where(which[m.exposure] == d, star, -1)
             part = detector_errors(m, own, averages, together)
-            bent = self._bent(several, averages, star, d, main, part)
+            told = self._measured(several, averages, star, d, main, part)
             mine = main == d
-            found[:, mine] = part.smooth.at(*at[:, mine]) ** 2 + extra[mine] * part.local[:, None] ** 2
-            curvature[:, mine] = bent.at(*at[:, mine])
-            limit[mine] = part.limit
-            unseen[:, mine] = part.margin * found[:, mine]
-            self.parts.append((part, bent))
-        parts = [p for p, _ in self.parts]
+            at = averages.mean[mine].T
+            found[:, mine] = part.smooth.at(*at) ** 2 + extra[mine] * part.local[:, None] ** 2
+            guessed[:, mine] = np.nan_to_num(found[:, mine]) if part.limit else 0.0
+            curvature[:, mine] = (told or part.hidden).at(*at)
+            for variance in (found, guessed) if told is None else (measured,):
+                variance[:, mine] += curvature[:, mine] ** 2
+            margin[mine] = part.margin
+            parts.append(part)
         smooth, hidden = (_typical([getattr(p, name).error for p in parts]) for name in ("smooth", "hidden"))
         local = np.sqrt(np.mean([p.local**2 for p in parts], axis=0))
         self.detector = DetectorErrors(smooth, hidden, local, parts[0].spread)
         self.curvature = _typical([curvature])
-        self.unknown, self.stated = np.isnan(found) & ~(known > 0), bool((known > 0).any())
-        self.limit = limit & (found > known**2)
-        self.unseen = np.where(self.limit, unseen, 0.0)
-        relative = several.fit.star_errors(m, star, averages.used, n)[1]
-        self.positions = np.sqrt(np.fmax(known**2, found) + curvature**2 + relative**2)
+        self._put_together(known, found, guessed, measured, margin)
+        self.add(several.fit.star_errors(m, star, averages.used, n)[1])
 
     @staticmethod
-    def _bent(several, averages, star, d, main, part):
-        """Errors by the curvature of one detector: what the catalog tells of it, else what is guessed."""
+    def _measured(several, averages, star, d, main, part):
+        """Errors by the curvature of one detector as the catalog tells it; None where it does not."""
         if several.fit.tie is None:
-            return part.hidden
+            return None
         detection, du, dv, weights = several.fit.tie
         who = star[detection]
         k = (who >= 0) & (main[who] == d)
         rest = du[k], dv[k], tuple(w[k] for w in weights)
-        return curvature_error(*averages.mean[who[k]].T, *rest, part.spread) or part.hidden
-
-    def __call__(self, x, y, mag, flags):
-        """Return the errors of stars at (x, y), shape (2, n), master pixels."""
-        light = light_errors(x, y, mag, flags, self.name, self.pixel, self.instrument, self.wing_shift)
-        return np.hypot(self.positions, light)
+        return curvature_error(*averages.mean[who[k]].T, *rest, part.spread)
 
 
 def _typical(errors):

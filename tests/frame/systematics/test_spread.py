@@ -5,6 +5,7 @@ import pytest
 
 from jwst_hpastrom.frame.systematics import Spread
 from jwst_hpastrom.frame.systematics.detector import _most_telling
+from jwst_hpastrom.frame.systematics.spread import USUAL, expected_variance
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0])
@@ -59,3 +60,16 @@ def test_faint_stars_do_not_drown_what_bright_ones_tell():
     # one exposure far deeper than the other: a star's measurements stay together
     assert _most_telling(np.arange(200), np.tile([1.0, 1e4], 100), star[:200]).size == 200
     assert _most_telling(np.arange(0), np.ones(0), np.zeros(0, int)).size == 0
+
+
+def test_expected_variance_is_that_of_the_truth():
+    """Noise alone is not taken for what it may hide, nor what stands out of it for noise."""
+    rng, own, noise = np.random.default_rng(5), 1.0, 2.0
+    size = USUAL * own * np.abs(rng.standard_cauchy(4000))
+    size = size[size < 4.0]  # beyond, all tell
+    found = size**2 + rng.normal(0, noise, size.size)
+    expected = [expected_variance(f, noise, own) for f in found]
+    assert np.mean(expected) == pytest.approx(np.mean(size**2), rel=0.15)
+    assert np.mean(expected) < 0.8 * np.mean(np.maximum(found, 0.0))
+    assert expected_variance(100.0, 2.0, 1.0) == pytest.approx(100.0, rel=0.01)
+    assert 0 < expected_variance(-20.0, 2.0, 1.0) < 0.1

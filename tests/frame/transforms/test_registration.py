@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from jwst_hpastrom.errors import NoOverlapError, OrientationError
-from jwst_hpastrom.frame.transforms.registration import align
+from jwst_hpastrom.frame import build_master
+from jwst_hpastrom.frame.transforms.registration import _in_turn, align
+from jwst_hpastrom.geometry import TangentPlane
 
 LIMITS = {"max_shift": 300.0, "max_rotation": 0.3}
 
@@ -53,3 +56,42 @@ def test_a_list_that_is_farther_off_than_allowed_is_said_to_be():
     limits = LIMITS | {"max_shift": 20.0}
     with pytest.raises(NoOverlapError, match="the same stars 47 pixels away.*larger max_shift"):
         align(x + 50.0, y, mag, *second, **limits)
+
+
+def test_exposures_follow_the_ones_that_they_share_most_with():
+    shared = np.full((5, 5), 0.9)
+    shared[:2, 2:] = shared[2:, :2] = 0.1
+    shared[0, 4] = shared[4, 0] = 0.3
+    assert _in_turn(shared, [2, 0, 3, 1, 4]) == [2, 3, 4, 0, 1]
+    # where all share much the order is as it was
+    assert _in_turn(np.full((3, 3), 0.8), [1, 2, 0]) == [1, 2, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tiles_that_share_a_corner_are_joined_by_their_neighbors(seed):
+    """All tiles are as far from the middle: the second in the lists is diagonal to the first."""
+    rng, plane, pixel = np.random.default_rng(seed), TangentPlane(80.0, -69.0), 65.6
+    xi, eta = rng.uniform(-70e3, 190e3, (2, 1600)) / 1e3
+    lists = []
+    for k, (a, b) in enumerate([(0, 0), (120, 120), (120, 0), (0, 120)]):
+        x, y = 1024 - (xi - a) * 1e3 / pixel, 1024 + (eta - b) * 1e3 / pixel
+        s = np.flatnonzero((x > 0) & (x < 2048) & (y > 0) & (y < 2048))
+        err = np.full(s.size, 0.005)
+        x, y = x[s] + rng.normal(0, err), y[s] + rng.normal(0, err)
+        shift = rng.normal(0, 0.3, 2)
+        ra, dec = plane.to_sky(
+            a - (x - 1024) * pixel / 1e3 + shift[0], b + (y - 1024) * pixel / 1e3 + shift[1]
+        )
+        lists.append(
+            Table(
+                {"x": x, "y": y, "x_err": err, "y_err": err, "mag": s / 400 - 8.0, "mag_err": err, "ra": ra,
+                 "dec": dec, "flags": np.zeros(s.size, int)},
+                meta={"filename": f"e{k}_cal.fits", "filter": "", "epoch": 2022.3},
+            )
+        )  # fmt: skip
+    table = build_master(lists, min_exposures=1).table
+    seen = sum(map(len, lists)) - len(table)
+    assert seen > 0.9 * (
+        sum(map(len, lists)) - np.unique(np.concatenate([np.asarray(t["mag"]) for t in lists])).size
+    )
+    assert np.median(table["x_rms"][table["n_used"] > 1]) * plane.scale_mas < 0.02 * pixel
