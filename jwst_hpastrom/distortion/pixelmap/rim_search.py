@@ -6,6 +6,7 @@ ellipse at the maximum. Circles of some sizes are tried everywhere by convolutio
 
 import logging
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
@@ -40,6 +41,9 @@ TOLERANCE, TRIALS, AROUND = 0.01, 200, 1.5
 NEARER = 0.4
 #: log evidence beyond which there is a rim, and how rough rims are: their profiles' usual deviation, pixels
 SURE, ROUGHNESS = 30.0, 16.0
+#: share of the strongest rim's evidence below which there is no further rim: where stars are many, what a
+#: profile that is not quite a Gaussian leaves would be found in pieces, which the random field follows as well
+LEFT_OVER = 5e-4
 #: most places that are tried before the circles' evidence is computed anew, and their share of the best's
 AT_ONCE, AS_STRONG = 8, 0.5
 
@@ -77,7 +81,7 @@ class _Search:
 
     def __init__(self, x, y, r, weights, shape, rims):
         self.x, self.y, self.weights, self.shape = x, y, weights, shape
-        self.least = least_gain(shape)
+        self.trials = least_gain(shape)
         self.diagonal = weights.diagonal
         self.circles = _Circles(x, y, self.diagonal, shape)
         self.target, self.rims, self.terms, self.wide = self.weigh(r), [], [], []
@@ -95,6 +99,15 @@ class _Search:
         """Where each rim's unknowns begin, and where the last one's end."""
         return np.cumsum([0] + [2 * v.shape[1] for _, v in self.terms])
 
+    @property
+    def least(self):
+        """Gain that a rim needs: beyond trials of noise, and beyond what the strongest one may leave."""
+        normal, bounds = self.normal, self.unknowns
+        parts = [slice(a, b) for a, b in pairwise(bounds)]
+        each = (rim.coefficients.ravel() for rim in self.rims)
+        gains = [0.5 * c @ normal[s, s] @ c for c, s in zip(each, parts, strict=True)]
+        return max(self.trials, LEFT_OVER * max(gains, default=0.0))
+
     def add(self, shape, orders):
         """Take a rim on."""
         rim = Rim(np.asarray(shape), tuple(orders), None)
@@ -107,8 +120,9 @@ class _Search:
         image, wide = self.weights.halves(own.reshape(2 * self.x.size, -1))
         image = image.reshape(2, self.x.size, -1)
         self.wide.append(wide)
+        taken = self.weights.taken(wide)
         columns = np.concatenate([
-            (v.T @ image[:, k]).reshape(-1, wide.shape[1]) - self.weights.taken(other, wide)
+            (v.T @ image[:, k]).reshape(-1, wide.shape[1]) - other.T @ taken
             for (k, v), other in zip(self.terms, self.wide, strict=True)
         ])  # fmt: skip
         old = len(self.right)
@@ -145,7 +159,7 @@ class _Search:
         near = np.flatnonzero(np.maximum(np.abs(self.x - shape[0]), np.abs(self.y - shape[1])) < reach)
         stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
         limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
-        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.least])
+        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.trials])
 
         def nearest(angle):
             start = np.where(np.arange(6) == 4, angle, shape)

@@ -123,15 +123,15 @@ class EliminatingWeights:
     def halves(self, r):
         """Product with residuals (2 n, m), the stars alone eliminated; what wide terms see of it, (k, m).
 
-        Of residuals a and b, ``a.T @ (self @ b)`` is ``a.T @ p - taken(q, s)`` with the halves (_, q) of a
+        Of residuals a and b, ``a.T @ (self @ b)`` is ``a.T @ p - q.T @ taken(s)`` with the halves (_, q) of a
         and (p, s) of b: where there are many, half the work.
         """
         out = self._about_stars(r)
         return out, np.zeros((0, r.shape[1])) if self.inner is None else self._in_terms(out)
 
-    def taken(self, mine, theirs):
-        """What the wide terms take from the products of residuals, from what they see of either."""
-        return 0.0 if self.inner is None else mine.T @ (self.inner @ theirs)
+    def taken(self, seen):
+        """What the wide terms take, from what they see of residuals: to be multiplied by what is seen of others."""
+        return seen if self.inner is None else self.inner @ seen
 
     def __matmul__(self, r):
         """Product with residuals of x and then of y, shape (2 n,) or (2 n, m)."""

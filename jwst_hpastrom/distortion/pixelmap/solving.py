@@ -8,6 +8,7 @@ out, of stars that are no unknowns and weights in the grid's bins, and its inver
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -15,7 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from jwst_hpastrom.distortion.pixelmap._kernels import ByStar, normal_image
 
-__all__ = ["WeighedPairs", "WideInverse", "at_once", "solve_field"]
+__all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: most steps: five times what solutions take that are not asked for more than single precision has
@@ -201,11 +202,35 @@ def at_once(one, other):
         return waiting.result(), second
 
 
+class Alike:
+    """Two solutions of as many steps as the first one's tolerance wants, at the same time or one by one."""
+
+    def __init__(self):
+        self.told = SimpleQueue()
+
+    def lead(self, solve, *args, **options):
+        """Run the first solution; what ends it ends the other one, too."""
+
+        def tell(wanted):
+            if wanted:
+                self.told.put(True)
+            return wanted
+
+        try:
+            return solve(*args, go_on=tell, **options)
+        finally:
+            self.told.put(False)
+
+    def follow(self, wanted):
+        """What the second solution asks."""
+        return self.told.get()
+
+
 def _dot(a, b):
     return np.vdot(a, b).real
 
 
-def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known=None):
+def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known=None, go_on=None):
     """Return the posterior mean of the field.
 
     The unknowns are the spectrum of the white noise, which has its products: each step needs one
@@ -225,6 +250,8 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
         Coordinates to begin with, those of a solution with much the same prior and residuals.
     known : ndarray, optional
         Coordinates of what is known beforehand: a part so large that it would say when the rest is found.
+    go_on : callable, optional
+        Asked with whether the tolerance wants one more step, says whether there is one, see `Alike`.
 
     Returns
     -------
@@ -250,7 +277,8 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
         left, z = left - normal(start - z), start.copy()
     near = near or np.copy
     p, old, count = 0.0, 1.0, 0
-    while count < MOST_STEPS and _dot(left, left) > tolerance**2 * first:
+    go_on = go_on or bool
+    while count < MOST_STEPS and go_on(_dot(left, left) > tolerance**2 * first):
         d = near(left)
         new = _dot(left, d)
         p = d + np.float32(new / old) * p
