@@ -23,7 +23,6 @@ from jwst_hpastrom.distortion.pixelmap.grid import Grid, bin_for
 from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
 from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
-    HARDLY_TOLD,
     SCALES,
     WAVY,
     RandomField,
@@ -32,13 +31,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
-from jwst_hpastrom.distortion.pixelmap.solving import (
-    Alike,
-    WeighedPairs,
-    WideInverse,
-    at_once,
-    solve_field,
-)
+from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, at_once, solve_told
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -179,10 +172,8 @@ class FineResiduals:
         return out
 
     def solve(self, prior, r, **options):
-        """Posterior mean of the field and its coordinates, see `solve_field`."""
-        density = self.weight.sum() / np.prod(self.grid.shape)
-        told = prior.told(density, HARDLY_TOLD[len(prior.rims.rims) > 0])
-        return solve_field(told, self.weighed, r, near=self.near, **options)
+        """Posterior mean of the field and its coordinates, see `solve_told`."""
+        return solve_told(prior, self.weight, self.weighed, r, near=self.near, **options)
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return the field as found and as drawn, scale by scale."""
@@ -373,9 +364,8 @@ def build_fine_map(
         # led, the former would find waves first, and in them what is the scales' and the rims'
         data.near = WideInverse(field, data.weight) if field.rims.rims else None
         alike = Alike()
-        solve = partial(
-            alike.lead, data.solve, field, data.gather(data.raw), tolerance=rough, known=field.known
-        )
+        raw, known = data.gather(data.raw), field.known
+        solve = partial(alike.lead, data.solve, field, raw, tolerance=rough, known=known)
         draw = partial(data.sample, field, rng, go_on=alike.follow)
         if turn == 0:
             found, z = solve()

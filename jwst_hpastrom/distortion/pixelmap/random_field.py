@@ -37,9 +37,6 @@ SEEN = 0.05
 #: information that residuals have of a wide term, its prior's being one, below which it is left out: the
 #: 1,200 such terms of NIRISS's waves together are below 0.002 pixel
 LEAST_TOLD = 3.0
-#: information that residuals have of a scale where it is strongest, its prior's being one, below which it is
-#: left at zero: before its strength is known (it may still come back), and after
-HARDLY_TOLD = (1e-3, 0.3)
 #: lengths over which strengths are averaged: more spread a void to where none is
 REACH = 2.5
 #: least share of a scale's variance that data are taken to determine, and the most by which a turn lessens a
@@ -86,8 +83,9 @@ class Level:
         object.__setattr__(self, "_size", size)
         # single precision: half the time, and 1e-6 of the field is nothing
         object.__setattr__(self, "_norm", norm.astype(np.float32))
-        there = np.ones(self.deviation.shape[:2], bool) if self.told is None else self.told
-        object.__setattr__(self, "_there", np.nonzero(there))
+        if self.told is None:
+            object.__setattr__(self, "told", np.ones(self.deviation.shape[:2], bool))
+        object.__setattr__(self, "_there", np.nonzero(self.told))
         root = root[self._there[0], 0]
         object.__setattr__(self, "_synthesis", (root / norm).astype(np.float32))
         object.__setattr__(self, "_analysis", (root * norm).astype(np.float32))
@@ -100,8 +98,8 @@ class Level:
 
     @property
     def spectrum(self):
-        """Shape of the white noise's spectrum."""
-        return (*self.white[:-1], self._size[1] // 2 + 1)
+        """Shape of the white noise's spectrum, those of the scales that there are one after the other."""
+        return (self._there[0].size, self.grid.bands, self._size[0], self._size[1] // 2 + 1)
 
     def spectrum_of(self, z):
         """Spectrum of white noise: other coordinates of it, in which lengths and products are the same."""
@@ -112,7 +110,7 @@ class Level:
         out = np.zeros(self.deviation.shape, np.float32)
         n, axis = self._there
         for b, s in enumerate(self.grid.slices if n.size else ()):
-            band = irfft2(self._synthesis * z[n, axis, b], self._size)
+            band = irfft2(self._synthesis * z[:, b], self._size)
             out[n, axis, s] = self._own[:, s] * band[..., : s.stop - s.start, : self.grid.size[1]]
         return out
 
@@ -122,7 +120,7 @@ class Level:
         out = np.zeros(self.spectrum, np.complex64)
         field = np.broadcast_to(field, self.deviation.shape)[n, axis] * self._own
         for b, s in enumerate(self.grid.slices if n.size else ()):
-            out[n, axis, b] = self._analysis * rfft2(field[:, s], self._size)
+            out[:, b] = self._analysis * rfft2(field[:, s], self._size)
         return out
 
     def improved(self, found, again):
@@ -163,9 +161,13 @@ class RandomField:
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
         self.up, self.across = grid.spread()
         self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
+        self.trend, self.own = Trend(grid), slice(None)
+        self._bound()
+
+    def _bound(self):
+        """Where the coordinates of each part begin."""
         sizes = [int(np.prod(level.spectrum)) for level in self.levels]
-        self.trend = Trend(grid)
-        self.bounds = np.cumsum([0, *sizes, waves.white, self.trend.white, self.rims.white])
+        self.bounds = np.cumsum([0, *sizes, self.waves.white, self.trend.white, self.rims.white])
 
     @classmethod
     def stationary(cls, grid, power):
@@ -228,13 +230,19 @@ class RandomField:
         return np.append(np.zeros(self.bounds[-2], np.complex64), self.rims.known)
 
     def told(self, density, least):
-        """The same prior, less the scales that weights of this density (pixels⁻⁴) tell next to nothing of."""
+        """The same prior, less the scales that weights of this density (pixels⁻⁴) tell next to nothing of.
+
+        Its coordinates are those of the whole one that its ``own`` (mask) says.
+        """
         out = copy(self)
         seen = (np.max(v.deviation, axis=(2, 3)) * v.lengths[:, None] for v in self.levels)
         out.levels = [
             replace(level, told=2 * np.pi * density * reach**2 > least)
             for level, reach in zip(self.levels, seen, strict=True)
         ]
+        there = [np.repeat(v.told, np.prod(v.spectrum[1:])) for v in out.levels]
+        out.own = np.concatenate([*there, np.ones(self.bounds[-1] - self.bounds[-4], bool)])
+        out._bound()
         return out
 
     def with_rims(self, rims):

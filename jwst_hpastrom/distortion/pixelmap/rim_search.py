@@ -6,7 +6,6 @@ ellipse at the maximum. Circles of some sizes are tried everywhere by convolutio
 
 import logging
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
@@ -41,9 +40,6 @@ TOLERANCE, TRIALS, AROUND = 0.01, 200, 1.5
 NEARER = 0.4
 #: log evidence beyond which there is a rim, and how rough rims are: their profiles' usual deviation, pixels
 SURE, ROUGHNESS = 30.0, 16.0
-#: share of the strongest rim's evidence below which there is no further rim: where stars are many, what a
-#: profile that is not quite a Gaussian leaves would be found in pieces, which the random field follows as well
-LEFT_OVER = 5e-4
 #: most places that are tried before the circles' evidence is computed anew, and their share of the best's
 AT_ONCE, AS_STRONG = 8, 0.5
 
@@ -81,7 +77,7 @@ class _Search:
 
     def __init__(self, x, y, r, weights, shape, rims):
         self.x, self.y, self.weights, self.shape = x, y, weights, shape
-        self.trials = least_gain(shape)
+        self.least = least_gain(shape)
         self.diagonal = weights.diagonal
         self.circles = _Circles(x, y, self.diagonal, shape)
         self.target, self.rims, self.terms, self.wide = self.weigh(r), [], [], []
@@ -99,15 +95,6 @@ class _Search:
         """Where each rim's unknowns begin, and where the last one's end."""
         return np.cumsum([0] + [2 * v.shape[1] for _, v in self.terms])
 
-    @property
-    def least(self):
-        """Gain that a rim needs: beyond trials of noise, and beyond what the strongest one may leave."""
-        normal, bounds = self.normal, self.unknowns
-        parts = [slice(a, b) for a, b in pairwise(bounds)]
-        each = (rim.coefficients.ravel() for rim in self.rims)
-        gains = [0.5 * c @ normal[s, s] @ c for c, s in zip(each, parts, strict=True)]
-        return max(self.trials, LEFT_OVER * max(gains, default=0.0))
-
     def add(self, shape, orders):
         """Take a rim on."""
         rim = Rim(np.asarray(shape), tuple(orders), None)
@@ -115,9 +102,13 @@ class _Search:
         values = profile(shape, self.x[near], self.y[near], orders)
         self.rims.append(rim)
         self.terms.append((near, values))
-        own = np.zeros((2, self.x.size, 2, values.shape[1]))
-        own[0, near, 0] = own[1, near, 1] = values
-        image, wide = self.weights.halves(own.reshape(2 * self.x.size, -1))
+
+        def of_axis(axis):
+            own = np.zeros((2, self.x.size, values.shape[1]))
+            own[axis, near] = values
+            return self.weights.halves(own.reshape(2 * self.x.size, -1))
+
+        image, wide = map(np.hstack, zip(*at_once(lambda: of_axis(0), lambda: of_axis(1)), strict=True))
         image = image.reshape(2, self.x.size, -1)
         self.wide.append(wide)
         taken = self.weights.taken(wide)
@@ -159,7 +150,7 @@ class _Search:
         near = np.flatnonzero(np.maximum(np.abs(self.x - shape[0]), np.abs(self.y - shape[1])) < reach)
         stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
         limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
-        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.trials])
+        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.least])
 
         def nearest(angle):
             start = np.where(np.arange(6) == 4, angle, shape)

@@ -5,9 +5,12 @@ is ever written out: each is a product of sparse ones and a small inverse, and a
 operations a residual.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
-from scipy.linalg import block_diag
+
+from jwst_hpastrom.distortion.pixelmap.solving import at_once
 
 __all__ = ["EliminatingWeights", "best_told"]
 
@@ -113,12 +116,19 @@ class EliminatingWeights:
 
     def _inner(self):
         """Inverse normal matrix of the wide terms."""
-        terms = block_diag(*self.terms)
-        normal = self.back @ (sparse.diags_array(self.weights) @ self.wide) @ terms
+        product = self.back @ (sparse.diags_array(self.weights) @ self.wide)
         columns, rows = self.of_stars.tocsc(), self.gather @ self.wide
-        for a in range(0, rows.shape[0], BLOCK):
-            normal -= columns[:, a : a + BLOCK] @ (rows[a : a + BLOCK] @ terms)
-        return np.linalg.inv(np.eye(terms.shape[1]) + terms.T @ normal).astype(np.float32)
+
+        def of_axis(axis):
+            own, terms = slice(*self.bounds[axis : axis + 2]), self.terms[axis]
+            normal = product[:, own] @ terms
+            for a in range(0, rows.shape[0], BLOCK):
+                normal -= columns[:, a : a + BLOCK] @ (rows[a : a + BLOCK, own] @ terms)
+            parts = zip(self.terms, self.bounds, self.bounds[1:], strict=False)
+            return np.concatenate([v.T @ normal[a:b] for v, a, b in parts])
+
+        normal = np.hstack(at_once(partial(of_axis, 0), partial(of_axis, 1)))
+        return np.linalg.inv(np.eye(len(normal)) + normal).astype(np.float32)
 
     def halves(self, r):
         """Product with residuals (2 n, m), the stars alone eliminated; what wide terms see of it, (k, m).
@@ -130,7 +140,7 @@ class EliminatingWeights:
         return out, np.zeros((0, r.shape[1])) if self.inner is None else self._in_terms(out)
 
     def taken(self, seen):
-        """What the wide terms take, from what they see of residuals: to be multiplied by what is seen of others."""
+        """What the wide terms take, of what they see of residuals; see `halves`."""
         return seen if self.inner is None else self.inner @ seen
 
     def __matmul__(self, r):

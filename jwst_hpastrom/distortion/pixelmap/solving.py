@@ -16,9 +16,12 @@ from scipy.linalg import cho_factor, cho_solve
 
 from jwst_hpastrom.distortion.pixelmap._kernels import ByStar, normal_image
 
-__all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field"]
+__all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field", "solve_told"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+#: information that residuals have of a scale where it is strongest, its prior's being one, below which it is
+#: left at zero: as long as strengths may still grow, and where rims are known, when they are known, too
+HARDLY_TOLD = (1e-3, 0.3)
 #: most steps: five times what solutions take that are not asked for more than single precision has
 MOST_STEPS = 200
 
@@ -92,10 +95,9 @@ class WideInverse:
 
     def __call__(self, z):
         """Product with coordinates, see `RandomField.noise`."""
-        out = z.copy()
-        waves, trend, rims = np.split(
-            z[self.prior.bounds[-4] :].real, self.prior.bounds[-3:-1] - self.prior.bounds[-4]
-        )
+        out, bounds = z.copy(), self.prior.bounds
+        wide = slice(bounds[-4] - bounds[-1], None)  # whatever scales there are before
+        waves, trend, rims = np.split(z[wide].real, bounds[-3:-1] - bounds[-4])
         pieces = self.waves.split(waves)
         spectra = [np.sqrt(2.0 / v.shape[-1]) * rfft(v) for v in pieces]
         has = self.prior.trend._sigma > 0
@@ -122,7 +124,7 @@ class WideInverse:
             irfft(np.sqrt(0.5 * v.shape[-1]) * c, v.shape[-1]).ravel()
             for v, c in zip(pieces, changed, strict=True)
         ]
-        out[self.prior.bounds[-4] :] += np.concatenate([*back, moved.ravel(), new[first:]])
+        out[wide] += np.concatenate([*back, moved.ravel(), new[first:]])
         return out
 
 
@@ -289,3 +291,24 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
         count += 1
     log.info("%d steps", count)
     return prior.parts(z), z
+
+
+def solve_told(prior, weight, pairs, r, **options):
+    """Return the same as `solve_field`, but zero for the scales that residuals tell next to nothing of.
+
+    Parameters
+    ----------
+    prior : `~jwst_hpastrom.distortion.pixelmap.random_field.RandomField`
+    weight : ndarray, shape (ny, nx)
+        Sums of the pairs' weights in the grid's bins.
+    pairs, r, **options
+        See `solve_field`.
+    """
+    density = weight.sum() / np.prod(prior.grid.shape)
+    told = prior.told(density, HARDLY_TOLD[len(prior.rims.rims) > 0])
+    for name in {"start", "known"} & {k for k, z in options.items() if z is not None}:
+        options[name] = options[name][told.own]
+    parts, own = solve_field(told, pairs, r, **options)
+    z = np.zeros(prior.bounds[-1], own.dtype)
+    z[told.own] = own
+    return parts, z

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from jwst_hpastrom.distortion.pixelmap import rim_search
 from jwst_hpastrom.distortion.pixelmap.grid import Grid
 from jwst_hpastrom.distortion.pixelmap.rim_search import BIN, Unseen, find_rims, least_gain
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights
@@ -147,19 +146,3 @@ def test_what_is_not_seen_is_drawn_as_rough_as_rims():
     part = drawn[0, :, 64:]
     assert np.corrcoef(part[1:].ravel(), part[:-1].ravel())[0, 1] > 0.95
     assert abs(np.corrcoef(part[16:].ravel(), part[:-16].ravel())[0, 1]) < 0.2
-
-
-def test_what_a_strong_rim_leaves_is_not_found_in_pieces(monkeypatch):
-    """Many stars see that its profile is none of the search's; a second void is found all the same."""
-    x, y, r = residuals(VOIDS[1:], n=12000)
-    u, v = x - 330.0, y - 210.0
-    d = np.hypot(u, v) / 90.0
-    r = r / 10 + 0.05 * np.stack([u, v]) / 90.0 * d**2 * np.exp(0.75 * (1 - d**4))
-    weights = alone(x.size, error=ERROR / 10)
-    found = [find_rims(x, y, r, weights, SHAPE)[0]]
-    monkeypatch.setattr(rim_search, "LEFT_OVER", 0.0)
-    found.append(find_rims(x, y, r, weights, SHAPE)[0])
-    few, all_of_them = map(len, found)
-    assert few <= 3 < all_of_them
-    for place in ((330.0, 210.0), (120.0, 380.0)):
-        assert min(np.hypot(*(f.shape[:2] - place)) for f in found[0]) < 8
