@@ -21,7 +21,7 @@ __all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field", "so
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: information that residuals have of a scale where it is strongest, its prior's being one, below which it is
 #: left at zero: as long as strengths may still grow, and where rims are known, when they are known, too
-HARDLY_TOLD = (1e-3, 0.3)
+HARDLY_TOLD = (1e-3, 0.05)
 #: most steps: five times what solutions take that are not asked for more than single precision has
 MOST_STEPS = 200
 
