@@ -31,7 +31,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
-from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, WideInverse, at_once, solve_field
+from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, at_once, solve_told
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
@@ -172,8 +172,8 @@ class FineResiduals:
         return out
 
     def solve(self, prior, r, **options):
-        """Posterior mean of the field and its coordinates, see `solve_field`."""
-        return solve_field(prior, self.weighed, r, near=self.near, **options)
+        """Posterior mean of the field and its coordinates, see `solve_told`."""
+        return solve_told(prior, self.weight, self.weighed, r, near=self.near, **options)
 
     def sample(self, prior, rng, **options):
         """Draw field, stars and noise, solve, and return the field as found and as drawn, scale by scale."""
@@ -255,7 +255,7 @@ class FineResiduals:
         some = best_told(pairs.star[k], self.single) & ~self.grid.near_border(pairs.x[k], pairs.y[k], BORDER)
         k[k] = some
         x, y = pairs.x[k], pairs.y[k]
-        wide = [prior.wide(axis, x, y, self.single[some]) for axis in (0, 1)]
+        wide = at_once(*(partial(prior.wide, axis, x, y, self.single[some]) for axis in (0, 1)))
         own = StarFrame(pairs, result.transforms, 2 * (self.frames[0].w * k,), prior=self.prior)
         weights = EliminatingWeights.of_frame(own, k, wide)
         wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
@@ -363,8 +363,10 @@ def build_fine_map(
         rough = LED if field.rims.rims else ROUGH
         # led, the former would find waves first, and in them what is the scales' and the rims'
         data.near = WideInverse(field, data.weight) if field.rims.rims else None
-        solve = partial(data.solve, field, data.gather(data.raw), tolerance=rough, known=field.known)
-        draw = partial(data.sample, field, rng, tolerance=rough)
+        alike = Alike()
+        raw, known = data.gather(data.raw), field.known
+        solve = partial(alike.lead, data.solve, field, raw, tolerance=rough, known=known)
+        draw = partial(data.sample, field, rng, go_on=alike.follow)
         if turn == 0:
             found, z = solve()
             data.reweigh(field, found)

@@ -7,7 +7,8 @@ eliminated from the weights W', and (1 + Lᵀ Bᵀ W' B L) z = Lᵀ Bᵀ W' r is
 (`solving`).
 """
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -58,11 +59,14 @@ class Level:
         Of `SCALES`.
     deviation : ndarray, shape (n, 2, ny, nx)
         Standard deviation of the field at each scale, of the corrections of x and y, pixels.
+    told : ndarray of bool, shape (n, 2), optional
+        Which of these there are; the others are taken for zero.
     """
 
     grid: Grid
     lengths: np.ndarray
     deviation: np.ndarray
+    told: np.ndarray | None = None
 
     def __post_init__(self):
         nx = self.grid.size[1]
@@ -79,8 +83,13 @@ class Level:
         object.__setattr__(self, "_size", size)
         # single precision: half the time, and 1e-6 of the field is nothing
         object.__setattr__(self, "_norm", norm.astype(np.float32))
+        if self.told is None:
+            object.__setattr__(self, "told", np.ones(self.deviation.shape[:2], bool))
+        object.__setattr__(self, "_there", np.nonzero(self.told))
+        root = root[self._there[0], 0]
         object.__setattr__(self, "_synthesis", (root / norm).astype(np.float32))
         object.__setattr__(self, "_analysis", (root * norm).astype(np.float32))
+        object.__setattr__(self, "_own", self.deviation[self._there])
 
     @property
     def white(self):
@@ -89,8 +98,8 @@ class Level:
 
     @property
     def spectrum(self):
-        """Shape of the white noise's spectrum."""
-        return (*self.white[:-1], self._size[1] // 2 + 1)
+        """Shape of the white noise's spectrum, those of the scales that there are one after the other."""
+        return (self._there[0].size, self.grid.bands, self._size[0], self._size[1] // 2 + 1)
 
     def spectrum_of(self, z):
         """Spectrum of white noise: other coordinates of it, in which lengths and products are the same."""
@@ -98,19 +107,20 @@ class Level:
 
     def parts(self, z):
         """The field of white noise, given by its spectrum, at each scale, shape (n, 2, ny, nx)."""
-        out = np.empty(self.deviation.shape, np.float32)
-        for b, s in enumerate(self.grid.slices):
-            band = irfft2(self._synthesis * z[:, :, b], self._size)
-            out[:, :, s] = band[..., : s.stop - s.start, : self.grid.size[1]]
-        out *= self.deviation
+        out = np.zeros(self.deviation.shape, np.float32)
+        n, axis = self._there
+        for b, s in enumerate(self.grid.slices if n.size else ()):
+            band = irfft2(self._synthesis * z[:, b], self._size)
+            out[n, axis, s] = self._own[:, s] * band[..., : s.stop - s.start, : self.grid.size[1]]
         return out
 
     def transposed(self, field):
         """The transpose of `parts` for a field (n, 2, ny, nx)."""
-        field = field * self.deviation
-        out = np.empty(self.spectrum, np.complex64)
-        for b, s in enumerate(self.grid.slices):
-            out[:, :, b] = self._analysis * rfft2(field[:, :, s], self._size)
+        n, axis = self._there
+        out = np.zeros(self.spectrum, np.complex64)
+        field = np.broadcast_to(field, self.deviation.shape)[n, axis] * self._own
+        for b, s in enumerate(self.grid.slices if n.size else ()):
+            out[:, b] = self._analysis * rfft2(field[:, s], self._size)
         return out
 
     def improved(self, found, again):
@@ -120,6 +130,9 @@ class Level:
             width = max(REACH * length, 24.0)
             for k in (0, 1):
                 before = np.asarray(old[k], float) ** 2
+                if not g[k].any():  # was not solved for
+                    new[k] = before
+                    continue
                 share = np.clip(np.mean(g[k] ** 2, dtype=float) / before.mean(), LEAST_SHARE, 1.0)
                 noise = before.mean() * (1.0 - share) / share
                 now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
@@ -148,9 +161,13 @@ class RandomField:
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
         self.up, self.across = grid.spread()
         self.down, self.back = self.up.T.tocsr(), self.across.T.tocsr()
+        self.trend, self.own = Trend(grid), slice(None)
+        self._bound()
+
+    def _bound(self):
+        """Where the coordinates of each part begin."""
         sizes = [int(np.prod(level.spectrum)) for level in self.levels]
-        self.trend = Trend(grid)
-        self.bounds = np.cumsum([0, *sizes, waves.white, self.trend.white, self.rims.white])
+        self.bounds = np.cumsum([0, *sizes, self.waves.white, self.trend.white, self.rims.white])
 
     @classmethod
     def stationary(cls, grid, power):
@@ -211,6 +228,22 @@ class RandomField:
         if not self.rims.white:
             return None
         return np.append(np.zeros(self.bounds[-2], np.complex64), self.rims.known)
+
+    def told(self, density, least):
+        """The same prior, less the scales that weights of this density (pixels⁻⁴) tell next to nothing of.
+
+        Its coordinates are those of the whole one that its ``own`` (mask) says.
+        """
+        out = copy(self)
+        seen = (np.max(v.deviation, axis=(2, 3)) * v.lengths[:, None] for v in self.levels)
+        out.levels = [
+            replace(level, told=2 * np.pi * density * reach**2 > least)
+            for level, reach in zip(self.levels, seen, strict=True)
+        ]
+        there = [np.repeat(v.told, np.prod(v.spectrum[1:])) for v in out.levels]
+        out.own = np.concatenate([*there, np.ones(self.bounds[-1] - self.bounds[-4], bool)])
+        out._bound()
+        return out
 
     def with_rims(self, rims):
         """The same prior with other rims."""

@@ -102,13 +102,18 @@ class _Search:
         values = profile(shape, self.x[near], self.y[near], orders)
         self.rims.append(rim)
         self.terms.append((near, values))
-        own = np.zeros((2, self.x.size, 2, values.shape[1]))
-        own[0, near, 0] = own[1, near, 1] = values
-        image, wide = self.weights.halves(own.reshape(2 * self.x.size, -1))
+
+        def of_axis(axis):
+            own = np.zeros((2, self.x.size, values.shape[1]))
+            own[axis, near] = values
+            return self.weights.halves(own.reshape(2 * self.x.size, -1))
+
+        image, wide = map(np.hstack, zip(*at_once(lambda: of_axis(0), lambda: of_axis(1)), strict=True))
         image = image.reshape(2, self.x.size, -1)
         self.wide.append(wide)
+        taken = self.weights.taken(wide)
         columns = np.concatenate([
-            (v.T @ image[:, k]).reshape(-1, wide.shape[1]) - self.weights.taken(other, wide)
+            (v.T @ image[:, k]).reshape(-1, wide.shape[1]) - other.T @ taken
             for (k, v), other in zip(self.terms, self.wide, strict=True)
         ])  # fmt: skip
         old = len(self.right)

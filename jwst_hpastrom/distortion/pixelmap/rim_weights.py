@@ -5,9 +5,12 @@ is ever written out: each is a product of sparse ones and a small inverse, and a
 operations a residual.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
-from scipy.linalg import block_diag
+
+from jwst_hpastrom.distortion.pixelmap.solving import at_once
 
 __all__ = ["EliminatingWeights", "best_told"]
 
@@ -113,25 +116,32 @@ class EliminatingWeights:
 
     def _inner(self):
         """Inverse normal matrix of the wide terms."""
-        terms = block_diag(*self.terms)
-        normal = self.back @ (sparse.diags_array(self.weights) @ self.wide) @ terms
+        product = self.back @ (sparse.diags_array(self.weights) @ self.wide)
         columns, rows = self.of_stars.tocsc(), self.gather @ self.wide
-        for a in range(0, rows.shape[0], BLOCK):
-            normal -= columns[:, a : a + BLOCK] @ (rows[a : a + BLOCK] @ terms)
-        return np.linalg.inv(np.eye(terms.shape[1]) + terms.T @ normal).astype(np.float32)
+
+        def of_axis(axis):
+            own, terms = slice(*self.bounds[axis : axis + 2]), self.terms[axis]
+            normal = product[:, own] @ terms
+            for a in range(0, rows.shape[0], BLOCK):
+                normal -= columns[:, a : a + BLOCK] @ (rows[a : a + BLOCK, own] @ terms)
+            parts = zip(self.terms, self.bounds, self.bounds[1:], strict=False)
+            return np.concatenate([v.T @ normal[a:b] for v, a, b in parts])
+
+        normal = np.hstack(at_once(partial(of_axis, 0), partial(of_axis, 1)))
+        return np.linalg.inv(np.eye(len(normal)) + normal).astype(np.float32)
 
     def halves(self, r):
         """Product with residuals (2 n, m), the stars alone eliminated; what wide terms see of it, (k, m).
 
-        Of residuals a and b, ``a.T @ (self @ b)`` is ``a.T @ p - taken(q, s)`` with the halves (_, q) of a
+        Of residuals a and b, ``a.T @ (self @ b)`` is ``a.T @ p - q.T @ taken(s)`` with the halves (_, q) of a
         and (p, s) of b: where there are many, half the work.
         """
         out = self._about_stars(r)
         return out, np.zeros((0, r.shape[1])) if self.inner is None else self._in_terms(out)
 
-    def taken(self, mine, theirs):
-        """What the wide terms take from the products of residuals, from what they see of either."""
-        return 0.0 if self.inner is None else mine.T @ (self.inner @ theirs)
+    def taken(self, seen):
+        """What the wide terms take, of what they see of residuals; see `halves`."""
+        return seen if self.inner is None else self.inner @ seen
 
     def __matmul__(self, r):
         """Product with residuals of x and then of y, shape (2 n,) or (2 n, m)."""

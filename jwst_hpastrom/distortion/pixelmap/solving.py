@@ -8,6 +8,7 @@ out, of stars that are no unknowns and weights in the grid's bins, and its inver
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -15,9 +16,12 @@ from scipy.linalg import cho_factor, cho_solve
 
 from jwst_hpastrom.distortion.pixelmap._kernels import ByStar, normal_image
 
-__all__ = ["WeighedPairs", "WideInverse", "at_once", "solve_field"]
+__all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field", "solve_told"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
+#: information that residuals have of a scale where it is strongest, its prior's being one, below which it is
+#: left at zero: as long as strengths may still grow, and where rims are known, when they are known, too
+HARDLY_TOLD = (1e-3, 0.05)
 #: most steps: five times what solutions take that are not asked for more than single precision has
 MOST_STEPS = 200
 
@@ -91,10 +95,9 @@ class WideInverse:
 
     def __call__(self, z):
         """Product with coordinates, see `RandomField.noise`."""
-        out = z.copy()
-        waves, trend, rims = np.split(
-            z[self.prior.bounds[-4] :].real, self.prior.bounds[-3:-1] - self.prior.bounds[-4]
-        )
+        out, bounds = z.copy(), self.prior.bounds
+        wide = slice(bounds[-4] - bounds[-1], None)  # whatever scales there are before
+        waves, trend, rims = np.split(z[wide].real, bounds[-3:-1] - bounds[-4])
         pieces = self.waves.split(waves)
         spectra = [np.sqrt(2.0 / v.shape[-1]) * rfft(v) for v in pieces]
         has = self.prior.trend._sigma > 0
@@ -121,7 +124,7 @@ class WideInverse:
             irfft(np.sqrt(0.5 * v.shape[-1]) * c, v.shape[-1]).ravel()
             for v, c in zip(pieces, changed, strict=True)
         ]
-        out[self.prior.bounds[-4] :] += np.concatenate([*back, moved.ravel(), new[first:]])
+        out[wide] += np.concatenate([*back, moved.ravel(), new[first:]])
         return out
 
 
@@ -201,11 +204,35 @@ def at_once(one, other):
         return waiting.result(), second
 
 
+class Alike:
+    """Two solutions of as many steps as the first one's tolerance wants, at the same time or one by one."""
+
+    def __init__(self):
+        self.told = SimpleQueue()
+
+    def lead(self, solve, *args, **options):
+        """Run the first solution; what ends it ends the other one, too."""
+
+        def tell(wanted):
+            if wanted:
+                self.told.put(True)
+            return wanted
+
+        try:
+            return solve(*args, go_on=tell, **options)
+        finally:
+            self.told.put(False)
+
+    def follow(self, wanted):
+        """What the second solution asks."""
+        return self.told.get()
+
+
 def _dot(a, b):
     return np.vdot(a, b).real
 
 
-def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known=None):
+def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known=None, go_on=None):
     """Return the posterior mean of the field.
 
     The unknowns are the spectrum of the white noise, which has its products: each step needs one
@@ -225,6 +252,8 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
         Coordinates to begin with, those of a solution with much the same prior and residuals.
     known : ndarray, optional
         Coordinates of what is known beforehand: a part so large that it would say when the rest is found.
+    go_on : callable, optional
+        Asked with whether the tolerance wants one more step, says whether there is one, see `Alike`.
 
     Returns
     -------
@@ -250,7 +279,8 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
         left, z = left - normal(start - z), start.copy()
     near = near or np.copy
     p, old, count = 0.0, 1.0, 0
-    while count < MOST_STEPS and _dot(left, left) > tolerance**2 * first:
+    go_on = go_on or bool
+    while count < MOST_STEPS and go_on(_dot(left, left) > tolerance**2 * first):
         d = near(left)
         new = _dot(left, d)
         p = d + np.float32(new / old) * p
@@ -261,3 +291,24 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
         count += 1
     log.info("%d steps", count)
     return prior.parts(z), z
+
+
+def solve_told(prior, weight, pairs, r, **options):
+    """Return the same as `solve_field`, but zero for the scales that residuals tell next to nothing of.
+
+    Parameters
+    ----------
+    prior : `~jwst_hpastrom.distortion.pixelmap.random_field.RandomField`
+    weight : ndarray, shape (ny, nx)
+        Sums of the pairs' weights in the grid's bins.
+    pairs, r, **options
+        See `solve_field`.
+    """
+    density = weight.sum() / np.prod(prior.grid.shape)
+    told = prior.told(density, HARDLY_TOLD[len(prior.rims.rims) > 0])
+    for name in {"start", "known"} & {k for k, z in options.items() if z is not None}:
+        options[name] = options[name][told.own]
+    parts, own = solve_field(told, pairs, r, **options)
+    z = np.zeros(prior.bounds[-1], own.dtype)
+    z[told.own] = own
+    return parts, z

@@ -191,3 +191,27 @@ def test_strengths_are_found_in_five_turns(true, least, most):
     assert typical[:2].max() < 0.004
     assert (typical[2] >= least).all()
     assert (typical[2] <= most).all()
+
+
+def test_scales_that_residuals_tell_nothing_of_are_left_alone():
+    rng = np.random.default_rng(11)
+    prior = prior_of(Grid((64, 48), 4, 2), rng)
+    prior.levels[0].deviation[:, 1] *= 1e-3
+    prior.levels[1].deviation[0, 0] *= 1e-3
+    density = 1.0 / (2 * np.pi)  # the finest has 5 pixels
+    told = prior.told(density, 1.0)
+    assert [v.told.tolist() for v in told.levels] == [[[True, False]] * 2, [[False, True], [True, True]]]
+    z = prior.noise(rng)
+    whole, some = prior.parts(z), told.parts(z[told.own])
+    for full, part, level in zip(whole[:2], some[:2], told.levels, strict=True):
+        np.testing.assert_allclose(part[level.told], full[level.told], atol=1e-6)
+        assert not part[~level.told].any()
+    field = rng.normal(size=(2, *prior.grid.size)).astype("f4")
+    product = np.vdot(told.transposed(field), z[told.own]).real
+    assert told.bounds[-4] < 0.7 * prior.bounds[-4]
+    assert product == pytest.approx(np.vdot(field, told.total(some)), rel=1e-4)
+    new = prior.improved(some, some, whole)
+    for level, before, now in zip(told.levels, prior.levels, new.levels, strict=True):
+        changed = (np.abs(now.deviation / before.deviation - 1) > 0.01).any((2, 3))
+        assert changed[level.told].all()
+        assert (now.deviation >= before.deviation * (1 - 1e-6)).all((2, 3))[~level.told].all()  # not lessened

@@ -50,7 +50,7 @@ def test_products_of_residuals_from_their_halves(wide):
     weights, expected = turned(rng, wide)
     a, b = rng.normal(size=(2 * N, 3)), rng.normal(size=(2 * N, 2))
     (_, q), (p, s) = weights.halves(a), weights.halves(b)
-    np.testing.assert_allclose(a.T @ p - weights.taken(q, s), a.T @ expected @ b, atol=1e-5)
+    np.testing.assert_allclose(a.T @ p - q.T @ weights.taken(s), a.T @ expected @ b, atol=1e-5)
 
 
 def test_the_diagonal_is_without_the_stars():

@@ -8,7 +8,7 @@ import pytest
 from jwst_hpastrom.distortion.pixelmap.grid import Grid
 from jwst_hpastrom.distortion.pixelmap.random_field import RandomField
 from jwst_hpastrom.distortion.pixelmap.rims import Rim
-from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, WideInverse, solve_field
+from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, at_once, solve_field
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
 
 
@@ -91,3 +91,36 @@ def test_what_is_wide_takes_fewer_steps(wide, monkeypatch):
     plain, led = np.split(np.array(steps), [steps.index(0)])
     assert led.sum() < 0.5 * plain.sum()
     np.testing.assert_allclose(*found, atol=1e-4)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_second_solution_takes_as_many_steps_as_the_first(wide, beside):
+    prior, pairs, r, _ = wide
+    steps = {"first": 0, "second": 0}
+
+    def counted(name, **options):
+        def back(*args):
+            steps[name] += 1
+            return pairs.back(*args)
+
+        own = SimpleNamespace(parts=pairs.parts, back=back)
+        return solve_field(prior, own, r, tolerance=1e-3, **options)[1]
+
+    alike = Alike()
+
+    def first():
+        return alike.lead(counted, "first")
+
+    def second():
+        return counted("second", go_on=alike.follow)
+
+    one, other = at_once(first, second) if beside else (first(), second())
+    assert steps["first"] == steps["second"] > 5
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_second_solution_ends_where_the_first_one_fails():
+    alike = Alike()
+    with pytest.raises(ZeroDivisionError):
+        alike.lead(lambda go_on: 1 / 0)
+    assert not alike.follow(True)
