@@ -1,19 +1,24 @@
 """What people have at hand, as `Image` and `EPSFLibrary`: exposures, data models, NDData, arrays, models."""
 
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.nddata import NDData, StdDevUncertainty, UnknownUncertainty
 
+from jwst_hpastrom.epsf.exchange.charge import SATURATED, ramp_charge
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import MissingDataError, ParameterError
 
 __all__ = ["as_image", "as_library"]
 
-#: DQ bits of JWST images that take a pixel's weight away: DO_NOT_USE, NON_SCIENCE; and that of saturation
-BAD, SATURATED = 1 | 512, 2
+#: DQ bits of JWST images that take a pixel's weight away: DO_NOT_USE, NON_SCIENCE
+BAD = 1 | 512
+#: where a data model has the groups of a ramp, their time, and the flux calibration
+RAMP = "exposure.ngroups", "exposure.group_time", "photometry.conversion_megajanskys"
 #: of an ePSF's light within 5 pixels, as of files
 LEAST_SUM, MOST_SUM = 0.5, 1.5
 
@@ -57,23 +62,32 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
         data = data.image
     if isinstance(data, Image) and err is None and mask is None:
         return data
-    return _image(*_parts(data), err, mask)
+    *parts, charge = _parts(data)
+    return replace(_image(*parts, err, mask), charge=charge)
 
 
-def _parts(data: Any) -> tuple[Any, Any, Any, Any, str, Any]:
-    """Return pixels, errors, bad and saturated pixels, the name of what is given, and its unit."""
+def _parts(data: Any) -> tuple[Any, Any, Any, Any, str, Any, Any]:
+    """Return pixels, errors, bad and saturated pixels, the name of what is given, its unit and charge."""
     if isinstance(data, Image):
-        return data.data, data.err, data.bad, data.saturated, data.name, data.unit
+        return data.data, data.err, data.bad, data.saturated, data.name, data.unit, data.charge
     if isinstance(data, NDData):
-        return _from_nddata(data)
+        return *_from_nddata(data), None
     if hasattr(data, "meta") and hasattr(data, "dq"):
         dq = np.asarray(data.dq).astype(np.int64)
         bad = ((dq & BAD) > 0) | ~np.isfinite(data.data)
         name = str(getattr(data.meta, "filename", None) or "model in memory")
         unit = getattr(data.meta, "bunit_data", None)
         # with a slope a pixel that saturated late is a measurement
-        return data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name, unit
-    return data, None, False, False, "array", None
+        charge = _charge(data, dq, bad, unit)
+        return data.data, data.err, bad, bad & ((dq & SATURATED) > 0), name, unit, charge
+    return data, None, False, False, "array", None, None
+
+
+def _charge(model, dq, bad, unit):
+    """Charge at the ends of a data model's ramps; None where it does not tell."""
+    ramp = (reduce(lambda at, name: getattr(at, name, None), p.split("."), model.meta) for p in RAMP)
+    variance = getattr(model, "var_poisson", None)
+    return ramp_charge(*ramp, unit, np.asarray(model.data), dq, bad, variance)
 
 
 def _from_nddata(data):

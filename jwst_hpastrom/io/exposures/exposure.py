@@ -16,10 +16,10 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from jwst_hpastrom import plot
 from jwst_hpastrom._display import Displayed
+from jwst_hpastrom.epsf.exchange.charge import ramp_charge
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import BadFileError, MissingDataError, UnsupportedExposureError
 from jwst_hpastrom.instrument import ALIASES, INSTRUMENTS, identify
-from jwst_hpastrom.io.exposures.charge import ramp_charge
 from jwst_hpastrom.io.exposures.detector_mask import read_detector_mask
 from jwst_hpastrom.io.exposures.header import mid_time, place_on_detector, read_header
 from jwst_hpastrom.io.exposures.parts import content_parts
@@ -316,7 +316,8 @@ def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
-    charge = ramp_charge(meta, data, dq, lost, variance)
+    ramp = (meta.pop(key) for key in ("n_groups", "group_time", "mjsr_per_dns"))
+    charge = ramp_charge(*ramp, meta["unit"], data, dq, lost, variance)
     data = np.where(np.isfinite(data), data, np.float32(0))
     err = np.where(lost, np.float32(np.inf), err)
     image = Image(data, err, bad, saturated, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))

@@ -1,5 +1,6 @@
 """One field given in all the ways that people have it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import astropy.units as u
@@ -199,3 +200,14 @@ def test_a_model_that_is_not_normalized_is_refused(factor, oversampling):
     model = GriddedPSFModel(NDData(factor * library.data, meta=meta))
     with pytest.raises(ParameterError, match="sum within 5 pixels is .* needed sums near 1; check its overs"):
         as_library(model)
+
+
+def test_charge_of_ramps_goes_along(image):
+    charged = replace(image, charge=3.0)
+    assert as_image(charged, mask=np.zeros(image.shape, bool)).charge == 3.0
+    model = given(image)["model"]
+    assert as_image(model).charge is None
+    model.meta.bunit_data = "MJy/sr"
+    model.meta.exposure = SimpleNamespace(ngroups=5, group_time=10.0)
+    model.meta.photometry = SimpleNamespace(conversion_megajanskys=2.0)
+    assert as_image(model).charge == 25.0

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.io.exposures.charge import ramp_charge
+from jwst_hpastrom.epsf.exchange.charge import ramp_charge
 
 GROUPS, TIME, CONVERSION = 5, 10.0, 2.0
 SHAPE = (8, 8)
 
 
 def meta(unit="MJy/sr", **other):
-    return {"n_groups": GROUPS, "group_time": TIME, "mjsr_per_dns": CONVERSION, "unit": unit} | other
+    return {"groups": GROUPS, "time": TIME, "conversion": CONVERSION, "unit": unit} | other
 
 
 def charge(m, variance=None, dq=None, data=None):
     data = np.ones(SHAPE) if data is None else data
     dq = np.zeros(SHAPE, np.uint32) if dq is None else dq
-    return ramp_charge(m, data, dq, np.zeros(SHAPE, bool), variance)
+    return ramp_charge(*m.values(), data, dq, np.zeros(SHAPE, bool), variance)
 
 
 @pytest.mark.parametrize(("unit", "full"), [("MJy/sr", 25.0), ("DN/s", 50.0), ("e", None)])
@@ -24,7 +24,7 @@ def test_rate_times_time(unit, full):
     assert charge(meta(unit)) == full
 
 
-@pytest.mark.parametrize("missing", ["n_groups", "group_time", "mjsr_per_dns"])
+@pytest.mark.parametrize("missing", ["groups", "time", "conversion"])
 def test_unknown_times(missing):
     assert charge(meta(**{missing: None})) is None
 

@@ -1,23 +1,24 @@
 """Charge of an exposure's pixels at the end of their ramps."""
 
 import numpy as np
-from stdatamodels.jwst.datamodels import dqflags
 
 __all__ = ["ramp_charge"]
 
 MANY = 512  # rows, and columns, of the pixels that tell the sky: to 0.25 % of its noise
+SATURATED = 2  # the DQ bit
 BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
 
 
-def ramp_charge(meta, data, dq, bad, variance):
+def ramp_charge(groups, time, conversion, unit, data, dq, bad, variance):
     """Charge at the end of each pixel's ramp, DN per unit of data: a number, or an image; None if not known.
 
     Saturation and charge migration leave late groups out, and of the latter DQ may say nothing. But the
     Poisson variance is the rate over the time between the first and the last group that was used.
+
+    ``groups`` and the ``time`` of one, seconds, are those of a ramp; ``conversion`` is MJy/sr for a DN/s.
     """
-    groups, time, conversion = (meta.pop(k) for k in ("n_groups", "group_time", "mjsr_per_dns"))
-    if "MJY" not in str(meta["unit"]).upper():
-        conversion = 1.0 if "DN/S" in str(meta["unit"]).upper() else None
+    if "MJY" not in str(unit).upper():
+        conversion = 1.0 if "DN/S" in str(unit).upper() else None
     if not (groups and time and conversion):
         return None
     full = groups * time / conversion
@@ -32,7 +33,7 @@ def ramp_charge(meta, data, dq, bad, variance):
     ratio = data[bright] / variance[bright]
     if not ratio.size:
         return full
-    saturated = (dq[bright] & dqflags.pixel["SATURATED"]) > 0
+    saturated = (dq[bright] & SATURATED) > 0
     whole = np.median(ratio if saturated.all() else ratio[~saturated])
     used = 1 + np.rint((groups - 1) * np.clip(ratio / whole, 0, 1))
     if not (used < groups).any():
