@@ -43,7 +43,7 @@ LISTED = [
     ("distortion/solve", "star_frame", "distortion/solve/test_selfcal.py", STAGES),
     ("epsf", "image", "epsf/exchange/test_given.py", "the ways to give one"),
     ("epsf", "star_config", "epsf/test_passes.py", "parameters of what is tested there"),
-    ("epsf/build", "config iterations start trust", "epsf/build/test_build.py", STAGES),
+    ("epsf/build", "iterations start trust", "epsf/build/test_build.py", STAGES),
     ("epsf/build/positions", "averages", "epsf/build/test_build.py", STAGES),
     ("epsf/exchange", "model photutils_tables", "peers/test_photutils.py", "against photutils itself"),
     ("epsf/kernels", "detection", "epsf/test_detect.py", SHELLS),
