@@ -123,6 +123,6 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
         if self.epsf_file:
             self.choices.note("ePSF", "given", "epsf_file")
         elif self.start_epsf:
-            self.choices.note("ePSF", "given, adapted", f"start_epsf; by the stars of {n} exposures")
+            self.choices.note("ePSF", "given, adapted", f"start_epsf; as far as {n} exposures' stars tell")
         else:
             self.choices.note("ePSF", "built", f"{n} exposures")

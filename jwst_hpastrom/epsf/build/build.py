@@ -167,9 +167,9 @@ def build_library(
         raise ParameterError(
             f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
         )
+    config = config.of_filter(made_for or (start.meta if start is not None else {}))
     if start is not None:
         config = config.of_given_library()
-    config = config.of_filter(made_for or (start.meta if start is not None else {}))
     job, store = Job(executor), store or Store()
     frames, hot = _open(job, images, to_plane, config, store)
     run = checkpoint.load() if checkpoint else None
