@@ -350,7 +350,7 @@ def epsf_cause(mag: ArrayLike, qfit: ArrayLike) -> str:
 
 
 #: before and after any epoch: offsets are, MJDs, and Julian dates
-YEARS = 1850, 2100
+YEARS = 1500, 2500
 A_YEAR = ("a Julian year, such as 2022.5", "jwst_hpastrom.read_catalog(table) understands dates and days")
 
 
