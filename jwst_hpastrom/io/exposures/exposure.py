@@ -55,8 +55,8 @@ class Exposure(Displayed):
     meta : dict
         filename, instrument, detector, filter (the one in the beam), pupil, epoch (Julian year of
         mid-exposure; TDB and UTC are not told apart), exposure_time (s), unit, mjsr_per_dns, va_scale,
-        pixel_area_sr, xstart, ystart (1-based), fastaxis, noutputs, v2_ref, v3_ref, v3yangle, vparity, ra_ref,
-        dec_ref, roll_ref.
+        pixel_area_sr, xstart, ystart (1-based), fastaxis, noutputs, v2_ref, v3_ref, v3yangle, vparity,
+        ra_ref, dec_ref, roll_ref.
 
     wcs : `~gwcs.WCS` or None
 
