@@ -123,8 +123,12 @@ class MissingMemberError(HPAstromError):
     __module__ = "builtins"
 
 
+#: what to do where fluxes cannot be compared
+ONE_UNIT = "take _cal files of all, whose BUNIT is MJy/sr"
+
+
 class MixedExposuresError(HPAstromError):
-    """Exposures of several filters or detectors where one was needed."""
+    """Exposures of several filters, detectors or units where one was needed."""
 
     __module__ = "builtins"
 
@@ -142,6 +146,7 @@ class MixedExposuresError(HPAstromError):
     def unless_one_filter_a_detector(cls, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise the error where exposures are of several instruments, or a detector has several filters."""
         cls.unless_same(metas, "instrument")
+        cls.unless_same(metas, "unit", do=ONE_UNIT)
         for detector in {meta.get("detector") for meta in metas}:
             cls.unless_same([meta for meta in metas if meta.get("detector") == detector], "filter")
 

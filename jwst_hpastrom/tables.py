@@ -58,8 +58,23 @@ def as_table(given: Any, what: str, reader: str = "read_catalog") -> Table:
 def as_catalog(given: Any, what: str, reader: str = "read_catalog") -> Table:
     """Return a table of places on the sky, see `as_table`; one in single precision is refused."""
     table = as_table(given, what, reader)
-    refuse_single_precision(table, table.meta.get("catalog") or what)
+    name = table.meta.get("catalog") or what
+    refuse_single_precision(table, name)
+    _warn_of_errors(table, ("x_err", "y_err", "ra_error", "dec_error", "pmra_error", "pmdec_error"), name)
     return table
+
+
+def _warn_of_errors(table, names, name):
+    """Say how many rows have errors that are none: these are taken to be unknown."""
+    for column in [n for n in names if n in table.colnames]:
+        if number := int((values(table, column) <= 0).sum()):
+            log.warning(
+                "%s: %s is zero or less in %d of %d rows: taken to be unknown",
+                name,
+                column,
+                number,
+                len(table),
+            )
 
 
 def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
@@ -94,6 +109,7 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
             if unit is not None and str(unit) not in PIXELS:
                 raise BadCatalogError(f"{column} in {unit}", "pixels", "divide by the pixel scale", name)
         refuse_single_precision(table, name)
+        _warn_of_errors(table, ("x_err", "y_err"), name)
         (dated if np.isfinite(epoch_of(table, name)) else undated).append(name)
     if dated and undated:
         log.warning("no metadata epoch in %s: taken to be of the others' epoch", ", ".join(undated))

@@ -12,7 +12,7 @@ from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io import read_star_list
 from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
-from jwst_hpastrom.tables import as_star_lists, as_table
+from jwst_hpastrom.tables import as_catalog, as_star_lists, as_table
 
 PLANE = TangentPlane(80.0, -69.5)
 
@@ -122,3 +122,17 @@ def test_single_precision_is_refused_by_functions_too():
     ):  # fmt: skip
         with pytest.raises(BadCatalogError, match="in single precision, rounded to"):
             call()
+
+
+def test_errors_that_are_none_are_counted(caplog):
+    lists = star_lists()
+    lists[1]["x_err"][:7] = 0.0
+    lists[1]["x_err"][7:9] = -1.0
+    lists[2]["x_err"][:5] = np.nan  # says itself that it is unknown
+    as_star_lists(lists)
+    told = [r.getMessage() for r in caplog.records]
+    assert told == ["e1_cal.fits: x_err is zero or less in 9 of 120 rows: taken to be unknown"]
+    caplog.clear()
+    catalog = Table({"ra": [80.0, 80.1], "dec": [-69.5, -69.4], "pmra_error": [0.1, 0.0]})
+    as_catalog(catalog, "first epoch")
+    assert "first epoch: pmra_error is zero or less in 1 of 2 rows" in caplog.text

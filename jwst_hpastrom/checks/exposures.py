@@ -26,6 +26,8 @@ MISFIT, SURE_QFIT = 8.0, 0.045
 LOOK_QFIT = 0.04
 #: fewest bright stars that a median is judged by
 LEAST = 10
+#: reduced chi-square of bright stars: no ePSF makes it lower, but a photon noise that is stated too large
+LEAST_CHI2 = 0.7
 #: scatter of pixels without stars over their ERR; what ERR leaves out, as 1/f noise and faint stars, is in it
 SKY_NOISE, FAR_SKY_NOISE = (0.6, 1.8), (0.4, 2.6)
 #: the same of pixels without any noise
@@ -66,12 +68,15 @@ def bright_chi2(fit):
         return
     for row in fit:
         low = row["chi2_bright"] < 1
-        causes = ("the errors of the pixels are too large", "images that were resampled or smoothed")
+        causes = (
+            "the errors of the pixels are too large, those by light at least: another gain?",
+            "images that were resampled or smoothed",
+        )
         if not low:
             causes = (EPSF_CAUSE, "the errors of the pixels are too small")
         yield judge(
             FIT, "chi-square of bright stars", row["chi2_bright"] if row["n_bright"] >= LEAST else np.nan,
-            (0.3, 20.0), (0.1, 200.0), about=_name(row), rank=3, causes=causes,
+            (LEAST_CHI2, 20.0), (0.1, 200.0), about=_name(row), rank=3, causes=causes,
             remedy="compare the ePSF with the stars; check the ERR extension",
         )  # fmt: skip
 

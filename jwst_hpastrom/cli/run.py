@@ -164,8 +164,10 @@ def _run(args):
         )
     if wrong := [r for r in args.rest if not re.match(r"--[\w.-]+=", r)]:
         raise ParameterError(f"the argument {wrong[0]}", "--PARAMETER=VALUE", "see --show-parameters")
+    from jwst_hpastrom.io.association import ASSOCIATIONS
+
     paths, folder = _exposures(args.exposures), Path(args.output_dir)
-    given = paths[0].suffix == ".json"
+    given = paths[0].suffix in ASSOCIATIONS
     if given and len(paths) > 1:
         raise ParameterError(f"{paths[0].name} and {len(paths) - 1} more", "one association, or exposures")
     if given:

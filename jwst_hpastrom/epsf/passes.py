@@ -363,7 +363,7 @@ class _Field:
         free = sky == "fit"
         level, data, weight = self.level, self.residual.data, self.pixels.weight
         undo_beside_lost(self.pixels.data, data, weight, level, self.charge, self.library.brighter_fatter)
-        ratio = sky_ratio(self.pixels, data, level)
+        ratio = sky_ratio(self.pixels, data, level, self.image.name)
         self.pixels = learned_weights(self.pixels, data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)

@@ -39,6 +39,7 @@ FEW_BRIGHT = 10  # stars whose median tells
 LIMITING = 1.2  # times the error by photons: beyond, the ePSF decides what bright stars are good for
 WINGS = 4, 8  # pixels from a star's middle: its core is not there, and its light is still seen
 WINGS_SEEN = 5.0  # signal-to-noise ratio of a star's light there that tells
+FAR, LIKE = 1.5, 1.2  # factors: errors that are wrong, and that are right
 CLIPPED = 2.5  # standard deviations beyond which a pixel tells no more than that
 CLIPPED_MEAN = 0.9776  # mean of min(z², CLIPPED²) of a standard normal z
 
@@ -108,7 +109,7 @@ def sky_excess(pixels, residual, level):
     return found - stated if found - stated > SURE * found * np.sqrt(2 * 2.7 / max(n, 1)) else 0.0
 
 
-def sky_ratio(pixels, residual, level):
+def sky_ratio(pixels, residual, level, name=""):
     """Scatter of pixels without stars over their stated errors.
 
     Parameters
@@ -116,13 +117,22 @@ def sky_ratio(pixels, residual, level):
     pixels, residual, level
         As in `expected_weights`.
 
+    name : str
+        Of the exposure, for a warning where variances fit as errors.
+
     Returns
     -------
     float
         1 where the errors are right; NaN where too few pixels are without stars.
     """
     found, stated, _ = _scatter(pixels, residual, level)
-    return float(np.sqrt(found / stated))
+    ratio = np.sqrt(found / stated)
+    if abs(np.log(ratio)) > np.log(FAR) and abs(np.log(found / np.sqrt(stated))) < np.log(LIKE):
+        log.warning(
+            "%s: pixels without stars scatter by %.3g where their errors are %.3g: are these variances? "
+            "Give standard errors, their square roots", name, np.sqrt(found), np.sqrt(stated),
+        )  # fmt: skip
+    return float(ratio)
 
 
 def _scatter(pixels, residual, level):

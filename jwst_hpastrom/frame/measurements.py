@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jwst_hpastrom.columns import AVERAGED, Flag, values
-from jwst_hpastrom.errors import BadCatalogError, NotEnoughStarsError
+from jwst_hpastrom.errors import ONE_UNIT, BadCatalogError, MixedExposuresError, NotEnoughStarsError
+from jwst_hpastrom.frame.calibrations import warn_of_calibrations
 from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
 from jwst_hpastrom.geometry.window import on_window
 from jwst_hpastrom.storage import Store
@@ -240,6 +241,8 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True, store
         c or (None if {"x_corr", "y_corr"} <= set(t.colnames) else _wcs_mapping(t))
         for c, t in zip(corrections, star_lists, strict=True)
     ]
+    MixedExposuresError.unless_same([t.meta for t in star_lists], "unit", do=ONE_UNIT)
+    warn_of_calibrations([t.meta for t in star_lists])
     most, first, unstated, data = sum(map(len, star_lists)), np.zeros(n + 1, int), np.zeros(n, bool), {}
     make = (store or Store()).array
     for k, (table, c) in enumerate(zip(star_lists, corrections, strict=True)):

@@ -12,10 +12,13 @@ from jwst_hpastrom.errors import BadFileError, MissingMemberError
 from jwst_hpastrom.io.files.opening import require_file
 from jwst_hpastrom.io.files.writing import atomic_path
 
-__all__ = ["Association", "associate", "read_association", "write_association"]
+__all__ = ["ASSOCIATIONS", "Association", "associate", "read_association", "write_association"]
 
 #: bytes of an association, and members that one product can have
 LARGEST, MEMBERS = 16 << 20, 5000
+
+#: how jwst writes them
+ASSOCIATIONS = (".json", ".yaml", ".yml")
 
 log = logging.getLogger("stpipe.hpastrom.io")
 
@@ -47,7 +50,7 @@ def read_association(path: str | PathLike[str]) -> Association:
     Parameters
     ----------
     path : path-like
-        ``*_asn.json``, or one exposure or star list.
+        ``*_asn.json`` (or ``.yaml``), or one exposure or star list.
 
     Returns
     -------
@@ -63,12 +66,12 @@ def read_association(path: str | PathLike[str]) -> Association:
     """
     path = Path(path)
     require_file(path, "an exposure or an association", empty=True)
-    if path.suffix != ".json":
+    if path.suffix not in ASSOCIATIONS:
         return Association(_root(path), (str(path),), str(path))
     if (size := path.stat().st_size) > LARGEST:
         raise BadFileError(f"{size} bytes", f"an association of at most {LARGEST}", "", path)
     try:
-        content = json.loads(path.read_text())
+        content = _content(path)
         product = content["products"][0]
         name = str(product["name"] or "")
         members = [(path.parent / m["expname"], m.get("exptype", "science")) for m in product["members"]]
@@ -100,6 +103,18 @@ def read_association(path: str | PathLike[str]) -> Association:
         )
     _unless_distinct(science, path)
     return Association(name, tuple(str(m) for m in science), str(path))
+
+
+def _content(path):
+    """Content of a JSON or YAML file."""
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as err:
+        raise ValueError(str(err)) from err
 
 
 def _root(path):

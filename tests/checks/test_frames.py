@@ -174,3 +174,10 @@ def test_pixels_that_were_filled_with_a_number(share, verdict):
     assert [(c.verdict, c.causes[0][:32]) for c in found] == (
         [] if verdict == "ok" else [(verdict, "pixels of one and the same value")]
     )
+
+
+def test_photon_noise_stated_twice_too_large_is_told():
+    assert fitted(chi2_bright=[0.92]) == []
+    first = fitted(chi2_bright=[0.53])[0]  # as measured of a field with twice its photon variance
+    assert (first.name, first.verdict) == ("chi-square of bright stars", "look")
+    assert "another gain" in first.causes[0]

@@ -250,3 +250,15 @@ def test_few_bright_stars_tell_nothing_of_the_epsf():
     fit = fit_positions(pixels, library, x[:5], y[:5], np.full(5, 0.3), np.zeros(5), 2)
     assert warn_of_epsf("made.fits", fit, pixels, pixels.data, library, (0.02, 0.0)) == 1
     assert warn_of_epsf("made.fits", fit, pixels, pixels.data, library, (np.nan, np.nan)) == 1
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 0.5])
+def test_variances_given_as_errors_are_told(caplog, power):
+    rng = np.random.default_rng(5)
+    image = exposure(np.full((400, 400), SKY), rng, noisy=False)
+    image = replace(image, err=image.err**power)
+    pixels = Pixels.of(image)
+    ratio = sky_ratio(pixels, image.data, np.full(image.shape, SKY, "f4"), "made")
+    wanted = np.median(image.err ** (1 / power)) / np.median(image.err)
+    assert ratio == pytest.approx(wanted, rel=0.03)  # 4 standard errors
+    assert ("made: pixels" in caplog.text and "variances?" in caplog.text) == (power == 2.0)

@@ -133,3 +133,15 @@ def test_several_files_are_one_association(tmp_path, names, product):
     made = associate([tmp_path / name for name in names])
     assert made.product == product
     assert [Path(m).name for m in made.members] == list(names)
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "yml"])
+def test_associations_in_yaml(tmp_path, suffix):
+    (tmp_path / "a_cal.fits").touch()
+    path = tmp_path / f"f_asn.{suffix}"
+    path.write_text("products:\n- name: field\n  members:\n  - {expname: a_cal.fits, exptype: science}\n")
+    asn = read_association(path)
+    assert (asn.product, asn.members) == ("field", (str(tmp_path / "a_cal.fits"),))
+    path.write_text("products: [")
+    with pytest.raises(BadFileError, match=f"f_asn.{suffix}: found no valid association"):
+        read_association(path)

@@ -167,6 +167,11 @@ def build_library(
         raise ParameterError(
             f"{len(images)} images, {len(to_plane)} plane functions", "as many of each, 1 or more"
         )
+    if wrong := [type(plane).__name__ for plane in to_plane if not callable(plane)]:
+        raise ParameterError(
+            f"a {wrong[0]} in to_plane", "functions of x and y, in pixels",
+            "make them of WCSs with jwst_hpastrom.geometry.common_planes; lambda x, y: (x, y) does for one",
+        )  # fmt: skip
     config = config.of_filter(made_for or (start.meta if start is not None else {}))
     if start is not None:
         config = config.of_given_library()

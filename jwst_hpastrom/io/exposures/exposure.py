@@ -54,8 +54,9 @@ class Exposure(Displayed):
 
     meta : dict
         filename, instrument, detector, filter (the one in the beam), pupil, epoch (Julian year of
-        mid-exposure; TDB and UTC are not told apart), exposure_time (s), va_scale, pixel_area_sr, xstart,
-        ystart (1-based), fastaxis, noutputs, v2_ref, v3_ref, v3yangle, vparity, ra_ref, dec_ref, roll_ref.
+        mid-exposure; TDB and UTC are not told apart), exposure_time (s), unit, mjsr_per_dns, va_scale,
+        pixel_area_sr, xstart, ystart (1-based), fastaxis, noutputs, v2_ref, v3_ref, v3yangle, vparity,
+        ra_ref, dec_ref, roll_ref.
 
     wcs : `~gwcs.WCS` or None
 
@@ -316,11 +317,11 @@ def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False
         epoch=None if mjd is None else float(Time(float(mjd), format="mjd").jyear),
         va_scale=float(meta["va_scale"] or 1.0),
     )
-    ramp = (meta.pop(key) for key in ("n_groups", "group_time", "mjsr_per_dns"))
-    charge = ramp_charge(*ramp, meta["unit"], data, dq, lost, variance)
+    ramp = (meta.pop(key) for key in ("n_groups", "group_time"))
+    charge = ramp_charge(*ramp, meta["mjsr_per_dns"], meta["unit"], data, dq, lost, variance)
     data = np.where(np.isfinite(data), data, np.float32(0))
     err = np.where(lost, np.float32(np.inf), err)
-    image = Image(data, err, bad, saturated, Path(path).name, charge, str(meta["unit"] or "MJy/sr"))
+    image = Image(data, err, bad, saturated, Path(path).name, charge, meta["unit"])
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
 
 

@@ -88,11 +88,12 @@ def read_header(get, path):
     scale = meta["va_scale"]
     if scale and not abs(scale - 1) < ABERRATION:
         raise MissingDataError(f"VA_SCALE = {scale}", "1 but for aberration", "correct the header", path)
-    if not str(meta["unit"] or "").strip():
-        meta["unit"] = None
+    meta["unit"] = "".join(str(meta["unit"] or "").split())  # blanks or none, it is one unit
+    if not meta["unit"]:
+        meta["unit"] = "MJy/sr"
         log.warning("%s: no BUNIT: its pixels are taken to be in MJy/sr, as those of _cal files", path)
     flat = meta.pop("flat")
-    if flat != "COMPLETE" and (flat or "DN/S" in str(meta["unit"]).upper()):  # a _rate file has no keyword
+    if flat != "COMPLETE" and (flat or "DN/S" in meta["unit"].upper()):  # a _rate file has no keyword
         log.warning(
             "%s: S_FLAT = %s, not COMPLETE: without a flat field positions and fluxes err; take a _cal file",
             path, flat,

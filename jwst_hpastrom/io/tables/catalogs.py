@@ -103,7 +103,7 @@ def read_catalog(path: Any, *, epoch: Any = None, need_sky: bool = True) -> Tabl
             path,
         )
     if need_sky and not np.isfinite(out["ra"].value + out["dec"].value).any():
-        raise BadCatalogError("no row with a position", "ra and dec", "", path)
+        raise BadCatalogError("no row with a position", "ra and dec in degrees, dec within 90", "", path)
     set_epochs(out, path, epoch)
     if (release := release_of(table)) is not None:
         check_epoch(values(out, "ref_epoch", out.meta["epoch"] or np.nan), release, path)

@@ -15,6 +15,7 @@ HUGE = 1e15
 #: 99, 99.9, … 9999.99 and so on, of either sign
 NINES = np.unique([float(f"{'9' * a}.{'9' * b}0") for a in (2, 3, 4, 5, 6) for b in range(5)])
 SKY = ("ra", "dec")
+TURNS = 720.0  # degrees: as far as right ascensions may count on
 #: rows at least, share of all at least, and times the usual number that share a value which is no
 #: measurement: measured numbers hardly ever agree, and rounded ones agree in all rows alike
 ROWS, SHARE, TIMES = 5, 0.01, 5
@@ -84,6 +85,8 @@ def clean_columns(table, path):
                 marked |= stands_for_unknown(v) | (np.abs(v) > 90) | one_value(v)
             else:
                 marked |= one_value(v)
+        if "ra" in has:
+            _turn_back(table, path)
         for a, b in (SKY, ("x", "y"), ("pmra", "pmdec")):
             if not {a, b} <= has:
                 continue
@@ -114,6 +117,15 @@ def clean_columns(table, path):
     if counts:
         text = ", ".join(f"{name} of {n}" for name, n in counts.items())
         log.warning("%s: values that stand for unknown, or cannot be, were left out: %s rows", path, text)
+
+
+def _turn_back(table, path):
+    """Bring right ascensions that count on beyond a turn to 0 to 360 degrees."""
+    u = as_given(table, "ra")
+    turned = ((u < -180) | (u > 360)) & (np.abs(u) <= TURNS)
+    if turned.any():
+        table["ra"][turned] = u[turned] % 360.0
+        log.warning("%s: ra beyond a turn brought to 0 to 360 degrees: %d rows", path, turned.sum())
 
 
 _QUANTITIES = {"ra", "dec", "pmra", "pmdec", "parallax", "mag", "x", "y"}

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.errors import (
+    ONE_UNIT,
     BadFileError,
     BadReferenceFileError,
     HPAstromError,
@@ -129,6 +130,7 @@ def check_inputs(
     check_one_field(np.array(fields), [meta["filename"] for meta in metas])
     if several_filters:
         MixedExposuresError.unless_same(metas, "instrument", "detector")
+        MixedExposuresError.unless_same(metas, "unit", do=ONE_UNIT)
     else:
         MixedExposuresError.unless_one_filter_a_detector(metas)
     _check_files(metas, epsf_file, distortion_file)

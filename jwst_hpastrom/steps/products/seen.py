@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jwst_hpastrom.errors import MixedExposuresError
+from jwst_hpastrom.errors import ONE_UNIT, MixedExposuresError
 from jwst_hpastrom.io.exposures.exposure import read_exposure
 from jwst_hpastrom.io.files.checkpoint import fingerprint
 from jwst_hpastrom.io.files.unchanged import file_state, once
@@ -94,9 +94,10 @@ def common_meta(exposures):
     Raises
     ------
     MixedExposuresError
-        They differ in instrument, detector, filter, origin or shape.
+        They differ in unit, instrument, detector, filter, origin or shape.
     """
     metas = [e.meta | {"shape": e.shape} for e in exposures]
+    MixedExposuresError.unless_same(metas, "unit", do=ONE_UNIT)
     MixedExposuresError.unless_same(metas, "instrument", "detector", "filter", "xstart", "ystart", "shape")
     epochs = [e.meta["epoch"] for e in exposures if e.meta["epoch"] is not None]
     first = exposures[0].meta

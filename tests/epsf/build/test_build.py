@@ -386,6 +386,8 @@ def test_stamps_are_cut_four_times():
 def test_refusals(field):
     with pytest.raises(ParameterError, match="plane"):
         build_library(field.images, field.planes[:1])
+    with pytest.raises(ParameterError, match="a NoneType in to_plane"):
+        build_library(field.images[:1], [None])
     with pytest.raises(ParameterError, match="grid"):
         build_library(field.images, field.planes, grid=0)
     empty = Image(

@@ -305,3 +305,13 @@ def test_the_epoch_of_another_gaia_release_is_refused(release, epoch):
 def test_days_are_epochs(name, value):
     stars = Table({"ra": [80.1, 80.2], "dec": [-69.5, -69.4], name: [value] * 2})
     assert read_catalog(stars).meta["epoch"] == pytest.approx(2006.397, abs=1e-3)
+
+
+@pytest.mark.parametrize("turns", [-360.0, 360.0])
+def test_right_ascensions_that_count_on_are_turned_back(tmp_path, caplog, turns):
+    t = plain_catalog()
+    wanted = np.asarray(t["ra"], float)
+    t["ra"] = wanted + turns
+    t.write(tmp_path / "s.ecsv")
+    np.testing.assert_allclose(read_catalog(tmp_path / "s.ecsv")["ra"].value % 360, wanted, atol=1e-9)
+    assert ("brought to 0 to 360 degrees: 20 rows" in caplog.text) == (turns > 0 or wanted[0] < 180)

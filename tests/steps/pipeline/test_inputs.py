@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from jwst_hpastrom.epsf import EPSFLibrary
-from jwst_hpastrom.errors import HPAstromError, NoBaselineError, NotEnoughStarsError
+from jwst_hpastrom.errors import HPAstromError, MixedExposuresError, NoBaselineError, NotEnoughStarsError
 from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.gaia import archive
 from jwst_hpastrom.simulation import simulate_field, write_field
@@ -99,7 +99,7 @@ def test_frames_are_made_without_motions(monkeypatch, error, tmp_path):
         raise error("rows of one epoch", "epochs that differ")
 
     pipe = SimpleNamespace(
-        reference_catalog="c.ecsv", hp_proper_motion=SimpleNamespace(),
+        reference_catalog="c.ecsv", hp_proper_motion=SimpleNamespace(skip=False),
         choices=SimpleNamespace(note=lambda *what: noted.append(what)),
     )  # fmt: skip
     run = SimpleNamespace(pipeline=pipe, motions=motions, path=lambda name: tmp_path / name)
@@ -143,3 +143,13 @@ def test_gaia_around_the_exposures(small, tmp_path, monkeypatch):
     assert (tmp_path / "field_gaia.ecsv").exists()
     monkeypatch.setattr(archive, "_ask", lambda query, path: 1 / 0)
     check_inputs(members, **asked)
+
+
+def test_exposures_of_two_units_are_refused(small, tmp_path):
+    members = sorted(Path(small[0].association).parent.glob("*_cal.fits"))
+    other = tmp_path / members[1].name
+    shutil.copy(members[1], other)
+    fits.setval(other, "BUNIT", value="DN/s", extname="SCI")
+    for several in (False, True):
+        with pytest.raises(MixedExposuresError, match="DN/s and MJy/sr"):
+            check_inputs([str(members[0]), str(other)], reading={}, several_filters=several)
