@@ -169,11 +169,17 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
             "the flux calibration, %.2f mag", apart.sum(), apart.size, CALIBRATION,
         )  # fmt: skip
     between = apart[:, None] & (groups[:, None] == groups)
-    # who is wrong is unknown of each exposure by itself, and of the central one to all it is compared with
-    unsure = np.diag(open_last) + open_last[central]
-    unsure[central] = unsure[:, central] = 0.0
-    unsure[np.ix_(apart, ~apart)] = unsure[np.ix_(~apart, apart)] = 0.0
-    return zero, inverse * np.sum(off[last] ** 2) / dof + CALIBRATION**2 * between + unsure
+    return zero, inverse * np.sum(off[last] ** 2) / dof + CALIBRATION**2 * between + _unsure(
+        open_last, apart, central
+    )
+
+
+def _unsure(unknown, apart, central):
+    """Covariance by what is unknown of who is wrong: of each exposure, and of the central one to all others."""
+    out = np.diag(unknown) + unknown[central]
+    out[central] = out[:, central] = 0.0
+    out[np.ix_(apart, ~apart)] = out[np.ix_(~apart, apart)] = 0.0
+    return out
 
 
 def _other_kind(off, near, exposure, n_exposures):
