@@ -158,24 +158,22 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
         own = np.where(last, 1 - w / total[who], 1 + 1 / (variance * total[who]))
         near = with_others & (np.abs(off) <= FAR_KINDS * sigma * scale)
         other, unknown = _other_kind(off / np.sqrt(np.maximum(own, 1e-3)), near, exposure, m.n_exposures)
-        unknown *= np.bincount(exposure, variance * near, m.n_exposures)
-        unknown /= np.maximum(np.bincount(exposure, near, m.n_exposures), 1)
+        number = np.maximum(np.bincount(exposure, near, m.n_exposures), 1)
+        unknown *= np.bincount(exposure, variance * near, m.n_exposures) / number
         keep &= ~other
     dof = max(last.sum() - np.unique(who[last]).size - m.n_exposures + 1, 1)
-    apart = groups != groups[central]
-    if apart.any():
+    if (apart := groups != groups[central]).any():
         log.warning(
             "%d of %d exposures have no star in common with the central one: their magnitudes rest on "
             "the flux calibration, %.2f mag", apart.sum(), apart.size, CALIBRATION,
         )  # fmt: skip
     between = apart[:, None] & (groups[:, None] == groups)
-    return zero, inverse * np.sum(off[last] ** 2) / dof + CALIBRATION**2 * between + _unsure(
-        open_last, apart, central
-    )
+    inverse *= np.sum(off[last] ** 2) / dof
+    return zero, inverse + CALIBRATION**2 * between + _unsure(open_last, apart, central)
 
 
 def _unsure(unknown, apart, central):
-    """Covariance by what is unknown of who is wrong: of each exposure, and of the central one to all others."""
+    """Covariance by what is unknown of who is wrong: of each exposure, the central one's of all."""
     out = np.diag(unknown) + unknown[central]
     out[central] = out[:, central] = 0.0
     out[np.ix_(apart, ~apart)] = out[np.ix_(~apart, apart)] = 0.0
