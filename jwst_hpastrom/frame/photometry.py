@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from jwst_hpastrom.geometry import GroupMean, group_means, robust_sigma
 from jwst_hpastrom.geometry.wrong_pairs import larger_kind
 from jwst_hpastrom.numerics import rows_by_group, shortest_half
+from jwst_hpastrom.numerics.likely_values import FEWEST, likely_values
 
 __all__ = ["mean_magnitudes", "zero_points"]
 
@@ -20,8 +21,9 @@ PER_MAG = 2.5 / np.log(10)
 FLAT = 1e-3
 #: mag: how well the flux calibration compares exposures without a star in common, of detectors far apart say
 CALIBRATION = 0.02
-#: stars of an exposure from which on two kinds are told apart, and clipping limits within which they are
-FEWEST_KINDS, FAR_KINDS = 20, 2.0
+#: stars of an exposure up to which all choices of good ones are weighed, and clipping limits within which
+#: kinds are told apart
+MANY, FAR_KINDS = 100, 2.0
 MODERATE = (8.0, 60.0)  # S/N in which the variance is linear in the flux: flat-field errors do not count yet
 
 
@@ -135,7 +137,7 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
     typical = np.median(error_of[rows][error_of[rows] > 0]) if (error_of[rows] > 0).any() else 0.01
     variance = np.where(error_of > 0, error_of, typical)[rows] ** 2 + 1e-6
     mag, exposure, who = m.mag[rows], m.exposure[rows], star[rows]
-    keep = np.ones(rows.size, bool)
+    keep, unknown = np.ones(rows.size, bool), np.zeros(m.n_exposures)
     for _ in range(iterations):
         w = keep / variance
         # the stars' means are eliminated: what is left is a matrix of exposures
@@ -151,37 +153,61 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0):
         off = (zeroed - (np.bincount(who, w * zeroed, n_stars) / total)[who]) / np.sqrt(variance)
         telling = keep & (np.bincount(who[keep], minlength=n_stars)[who] > 1)
         scale = max(robust_sigma(off[telling]) if telling.any() else 0.0, 1e-9)
-        last, keep = keep, np.abs(off - np.median(off[keep])) <= sigma * scale
+        last, open_last, keep = keep, unknown, np.abs(off - np.median(off[keep])) <= sigma * scale
         with_others = np.bincount(who[last], minlength=n_stars)[who] > last
         own = np.where(last, 1 - w / total[who], 1 + 1 / (variance * total[who]))
         near = with_others & (np.abs(off) <= FAR_KINDS * sigma * scale)
-        keep &= ~_other_kind(off / np.sqrt(np.maximum(own, 1e-3)), near, exposure)
+        other, unknown = _other_kind(off / np.sqrt(np.maximum(own, 1e-3)), near, exposure, m.n_exposures)
+        number = np.maximum(np.bincount(exposure, near, m.n_exposures), 1)
+        unknown *= np.bincount(exposure, variance * near, m.n_exposures) / number
+        keep &= ~other
     dof = max(last.sum() - np.unique(who[last]).size - m.n_exposures + 1, 1)
-    apart = groups != groups[central]
-    if apart.any():
+    if (apart := groups != groups[central]).any():
         log.warning(
             "%d of %d exposures have no star in common with the central one: their magnitudes rest on "
             "the flux calibration, %.2f mag", apart.sum(), apart.size, CALIBRATION,
         )  # fmt: skip
     between = apart[:, None] & (groups[:, None] == groups)
-    return zero, inverse * np.sum(off[last] ** 2) / dof + CALIBRATION**2 * between
+    inverse *= np.sum(off[last] ** 2) / dof
+    return zero, inverse + CALIBRATION**2 * between + _unsure(open_last, apart, central)
 
 
-def _other_kind(off, near, exposure):
+def _unsure(unknown, apart, central):
+    """Covariance by what is unknown of who is wrong: of each exposure, the central one's of all."""
+    out = np.diag(unknown) + unknown[central]
+    out[central] = out[:, central] = 0.0
+    out[np.ix_(apart, ~apart)] = out[np.ix_(~apart, apart)] = 0.0
+    return out
+
+
+def _other_kind(off, near, exposure, n_exposures):
     """Return which measurements are of a smaller kind of their exposure's, that clipping does not part.
 
-    ``off``: residuals in their errors; a star's mean has a part of its wrong measurement, and hides it.
+    ``off``: residuals in their errors; a star's mean has a part of its wrong measurement, and hides it. Also
+    the variance, in the same units, of each exposure's mean by what is unknown of who is wrong.
     """
-    out = np.zeros(off.size, bool)
-    for k in range(exposure.max() + 1):
+    out, unknown = np.zeros(off.size, bool), np.zeros(n_exposures)
+    for k in range(n_exposures):
         rows = np.flatnonzero(near & (exposure == k))
-        if rows.size >= FEWEST_KINDS:
-            z = off[None, rows]
-            middle, size = shortest_half(z[0])
-            larger, _ = larger_kind(z, np.abs(z[0] - middle) <= 2.5 * size, 1e-9)
+        if rows.size < FEWEST:
+            continue
+        z = off[rows]
+        if rows.size > MANY:
+            middle, size = shortest_half(z)
+            larger, _ = larger_kind(z[None], np.abs(z - middle) <= 2.5 * size, 1e-9)
             if larger is not None:
                 out[rows[~larger]] = True
-    return out
+                continue
+        some = z[:: -(-rows.size // MANY)]
+        likely = likely_values(some)
+        good = some[likely.best]
+        # the others of many may reach farther than the good ones of some
+        low = np.max(some[some < good.min()], initial=-np.inf)
+        high = np.min(some[some > good.max()], initial=np.inf)
+        out[rows[(z <= low) | (z >= high)]] = True
+        mean = likely.mean - good.mean()
+        unknown[k] = likely.probability @ mean**2
+    return out, unknown
 
 
 def _solve(normal, right, groups, central):

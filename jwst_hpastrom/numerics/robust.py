@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from jwst_hpastrom.numerics.likely_values import FEWEST, likely_values
+
 __all__ = [
     "MAD_TO_SIGMA",
     "clipped_mean",
@@ -20,6 +22,8 @@ __all__ = [
 
 #: standard deviation over median absolute deviation of a normal distribution, 1/Φ⁻¹(3/4)
 MAD_TO_SIGMA = 1.4826
+#: values below which choices of good ones are weighed: iterated clipping narrows to few that agree by chance
+FEW = 50
 
 
 def robust_sigma(values: ArrayLike, axis: int | None = None) -> Any:
@@ -123,24 +127,49 @@ def median_chi2(dof: Any) -> Any:
     return (1 - 2 / (9 * dof)) ** 3
 
 
-def _clip(values, sigma, max_iterations):
-    keep = np.isfinite(values)
+def _clip(values, finite, sigma, max_iterations):
+    keep = finite
     for _ in range(max_iterations):
-        if keep.sum() < 3:
-            break
         middle = np.median(values[keep])
         spread = robust_sigma(values[keep])
-        new = np.isfinite(values) & (np.abs(values - middle) <= sigma * spread)
+        new = finite & (np.abs(values - middle) <= sigma * spread)
         if spread == 0 or np.array_equal(new, keep):
             break
         keep = new
     return keep
 
 
+def _few(values, weights, finite, sigma):
+    """Return choices of good values: probabilities, means, medians, variances; and the likeliest one."""
+    v, w = values[finite], None if weights is None else weights[finite]
+    n = v.size
+    if n < FEWEST or robust_sigma(v) == 0:
+        mean = np.average(v, weights=w)
+        # Student's distribution is as much wider
+        spread = np.sum((v - mean) ** 2) / max(n - 3, 0.5) if n > 1 else np.nan
+        variance = spread / n if w is None else 1 / w.sum()
+        return np.ones(1), np.r_[mean], np.r_[np.median(v)], np.r_[variance], finite
+    found = likely_values(v, w, sigma=sigma)
+    keep = finite.copy()
+    keep[finite] = found.best
+    v = v[found.order]
+    middle = 0.5 * (v[(found.first + found.last - 1) // 2] + v[(found.first + found.last) // 2])
+    return found.probability, found.mean, middle, found.variance, keep
+
+
+def _mixed(probability, value, variance):
+    """Return mean and error of values of which one is right: their spread is what is unknown of it."""
+    mean = probability @ value
+    return mean, np.sqrt(probability @ (variance + (value - mean) ** 2))
+
+
 def clipped_mean(
     values: ArrayLike, weights: ArrayLike | None = None, *, sigma: float = 3.0, max_iterations: int = 10
 ) -> tuple[float, float, np.ndarray]:
-    """Iteratively clipped (weighted) mean.
+    """(Weighted) mean without outliers, by iterated clipping; of fewer than 50 values, by the evidence.
+
+    Few values agree by chance. So all choices of good ones are weighed
+    (`~jwst_hpastrom.numerics.likely_values.likely_values`), and the error holds which they are.
 
     Parameters
     ----------
@@ -151,7 +180,7 @@ def clipped_mean(
         1/σ² of each value.
 
     sigma : float
-        Clipping limit about the median, in units of 1.4826 MAD.
+        Clipping limit about the median, in units of 1.4826 MAD; few values may be wrong beyond it.
 
     max_iterations : int
         Bound on the clipping iterations.
@@ -159,34 +188,41 @@ def clipped_mean(
     Returns
     -------
     mean, error : float
-        The mean, and its standard error: from the weights where given, else scatter/√N.
+        The mean, and its standard error: from the weights where given, else scatter/√N, wider by Student's
+        distribution. Few values that scatter more than their weights tell have a larger one.
 
     keep : ndarray of bool
-        The values used.
+        The values used, or most probably good.
 
     Examples
     --------
     >>> from jwst_hpastrom.numerics import clipped_mean
     >>> mean, error, keep = clipped_mean([1.0, 1.1, 0.9, 1.0, 9.0])
-    >>> round(mean, 3), keep
+    >>> round(mean, 2), keep
     (np.float64(1.0), array([ True,  True,  True,  True, False]))
     """
     values = np.asarray(values, float)
-    keep = _clip(values, sigma, max_iterations)
-    n = keep.sum()
+    weights = None if weights is None else np.broadcast_to(np.asarray(weights, float), values.shape)
+    finite = np.isfinite(values)
+    if weights is not None:
+        finite &= (weights > 0) & np.isfinite(weights)
+    n = finite.sum()
     if n == 0:
-        return np.nan, np.nan, keep
+        return np.nan, np.nan, finite
+    if n < FEW:
+        probability, mean, _, variance, keep = _few(values, weights, finite, sigma)
+        return *_mixed(probability, mean, variance), keep
+    keep = _clip(values, finite, sigma, max_iterations)
     if weights is None:
-        spread = np.std(values[keep], ddof=1) if n > 1 else np.nan
-        return values[keep].mean(), spread / np.sqrt(n), keep
-    w = np.asarray(weights, float)[keep]
+        return values[keep].mean(), np.std(values[keep], ddof=1) / np.sqrt(keep.sum()), keep
+    w = weights[keep]
     return np.sum(w * values[keep]) / w.sum(), w.sum() ** -0.5, keep
 
 
 def clipped_median(
     values: ArrayLike, *, sigma: float = 3.0, max_iterations: int = 10
 ) -> tuple[float, float, np.ndarray]:
-    """Iteratively clipped median.
+    """Median without outliers, found as by `clipped_mean`.
 
     Returns
     -------
@@ -194,22 +230,25 @@ def clipped_median(
         The median and its standard error, 1.2533 scatter/√N.
 
     keep : ndarray of bool
-        The values used.
+        The values used, or most probably good.
 
     Examples
     --------
     >>> from jwst_hpastrom.numerics import clipped_median
     >>> median, error, keep = clipped_median([1.0, 1.1, 0.9, 1.0, 9.0])
-    >>> round(median, 3), int(keep.sum())
+    >>> round(median, 2), int(keep.sum())
     (np.float64(1.0), 4)
     """
     values = np.asarray(values, float)
-    keep = _clip(values, sigma, max_iterations)
-    n = keep.sum()
+    finite = np.isfinite(values)
+    n = finite.sum()
     if n == 0:
-        return np.nan, np.nan, keep
-    spread = np.std(values[keep], ddof=1) if n > 1 else np.nan
-    return np.median(values[keep]), 1.2533 * spread / np.sqrt(n), keep
+        return np.nan, np.nan, finite
+    if n < FEW:
+        probability, _, middle, variance, keep = _few(values, None, finite, sigma)
+        return *_mixed(probability, middle, 1.2533**2 * variance), keep
+    keep = _clip(values, finite, sigma, max_iterations)
+    return np.median(values[keep]), 1.2533 * np.std(values[keep], ddof=1) / np.sqrt(keep.sum()), keep
 
 
 def weighted_median(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -101,7 +101,10 @@ def test_errors_beside_stars_that_one_exposure_measures_badly():
     assert 0.9 < np.std(pulls[bright]) < 1.05
 
 
-@pytest.mark.parametrize(("n", "exposures", "share"), [(400, 4, 0.2), (400, 4, 0.0)])
+@pytest.mark.parametrize(
+    ("n", "exposures", "share"),
+    [(400, 4, 0.2), (400, 4, 0.0), (30, 4, 0.2), (30, 2, 0.2), (30, 2, 0.0), (400, 2, 0.2)],
+)
 def test_zero_points_of_an_exposure_in_which_some_stars_are_off_alike(n, exposures, share):
     """A fifth by 6 errors, of which a star's mean takes its part: clipping kept all, and pulls were 8."""
     star, exposure = np.tile(np.arange(n), exposures), np.repeat(np.arange(exposures), n)

@@ -9,15 +9,12 @@ import numpy as np
 from numba import njit
 
 from jwst_hpastrom.numerics.cholesky_kernels import factor
+from jwst_hpastrom.numerics.likely_values import FACTORS, RIGHT, WRONG
 from jwst_hpastrom.numerics.robust_kernels import FAST, select
 
 GOOD, ALIKE, STRAY = 0, 1, 2
 #: errors beyond which a pair may be wrong, and how many of them two are apart at most that are off alike
 NEAREST = 3.0
-#: wrong pairs are off by any size from there on, each factor e as likely as the next, up to this many
-FACTORS = 7.0
-#: numbers that the share of wrong pairs is believed to be known from, bad and good: a fifth, of five pairs
-WRONG, RIGHT = 1.0, 4.0
 #: degrees of freedom of the good pairs below which there is no evidence: chance makes four of seven agree
 FEWEST = 6
 #: steps to the nearest pairs; steps of the kinds, and those of them in which alike ones are looked for anew
