@@ -62,8 +62,8 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
         data = data.image
     if isinstance(data, Image) and err is None and mask is None:
         return data
-    *parts, charge = _parts(data)
-    return replace(_image(*parts, err, mask), charge=charge)
+    pixels, own_err, bad, saturated, name, unit, charge = _parts(data)
+    return replace(_image(pixels, own_err, bad, saturated, name, unit, err, mask), charge=charge)
 
 
 def _parts(data: Any) -> tuple[Any, Any, Any, Any, str, Any, Any]:
