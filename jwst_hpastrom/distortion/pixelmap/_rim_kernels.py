@@ -17,7 +17,8 @@ def rim_evidence(shape, orders, x, y, left, weight, variance):
     those of single ones. Returns it and the number of residuals on the rim.
     """
     c, s = np.cos(shape[4]), np.sin(shape[4])
-    a, b, width = np.exp(shape[2] + shape[3]), np.exp(shape[2] - shape[3]), np.exp(shape[5])
+    a, b, width = np.exp(-shape[2] - shape[3]), np.exp(shape[3] - shape[2]), np.exp(shape[5])
+    inner, outer = max(1.0 - ACROSS * width, 0.0) ** 2, (1.0 + ACROSS * width) ** 2
     m = np.int64(0)
     for k in orders:
         m += 2 if k > 0 else 1
@@ -26,16 +27,18 @@ def rim_evidence(shape, orders, x, y, left, weight, variance):
     strong = np.int64(0)
     for i in range(x.size):
         dx, dy = x[i] - shape[0], y[i] - shape[1]
-        u, v = (dx * c + dy * s) / a, (dy * c - dx * s) / b
-        r = np.sqrt(u * u + v * v) + 1e-9
-        if abs(r - 1.0) > ACROSS * width:
+        u, v = (dx * c + dy * s) * a, (dy * c - dx * s) * b
+        square = u * u + v * v
+        if square < inner or square > outer:
             continue
+        r = np.sqrt(square) + 1e-9
+        u, v = u / r, v / r
         rim = np.exp(-0.5 * ((r - 1.0) / width) ** 2)
         j, most = 0, 0.0
         for k in orders:
             p, q = rim, 0.0
             for _ in range(k):
-                p, q = (p * u - q * v) / r, (p * v + q * u) / r
+                p, q = p * u - q * v, p * v + q * u
             term[j] = p
             if k > 0:
                 term[j + 1] = q
@@ -45,8 +48,9 @@ def rim_evidence(shape, orders, x, y, left, weight, variance):
         for axis in range(2):
             for k in range(m):
                 right[axis, k] += term[k] * left[axis, i]
+                heavy = weight[axis, i] * term[k]
                 for n in range(k + 1):
-                    normal[axis, k, n] += weight[axis, i] * term[k] * term[n]
+                    normal[axis, k, n] += heavy * term[n]
     gain = 0.0
     for axis in range(2):
         root, z = normal[axis], right[axis]

@@ -32,6 +32,9 @@ OVAL, WIDTH, WIDTH_SPREAD = 0.25, -1.2, 0.5
 FALSE, SETS = 1.0, 8
 #: fewest residuals on a rim, most rims, and how many places in a row may fail
 FEWEST, MOST, FAILURES = 12, 40, 3
+#: share of the strongest rim's evidence that its model's error may leave to be found as others: that of an
+#: amplitude of two hundredths
+MODEL_ERROR = 5e-4
 #: first steps of the refinement
 STEPS = np.array([8.0, 8.0, 0.15, 0.15, 0.4, 0.2])
 #: spread of the costs at which its simplex ends, most steps, and how far around its residuals are
@@ -77,7 +80,7 @@ class _Search:
 
     def __init__(self, x, y, r, weights, shape, rims):
         self.x, self.y, self.weights, self.shape = x, y, weights, shape
-        self.least = least_gain(shape)
+        self.trials = least_gain(shape)
         self.diagonal = weights.diagonal
         self.circles = _Circles(x, y, self.diagonal, shape)
         self.target, self.rims, self.terms, self.wide = self.weigh(r), [], [], []
@@ -94,6 +97,13 @@ class _Search:
     def unknowns(self):
         """Where each rim's unknowns begin, and where the last one's end."""
         return np.cumsum([0] + [2 * v.shape[1] for _, v in self.terms])
+
+    @property
+    def least(self):
+        """Gain below which there is no further rim: of noise, or of what the strongest rim leaves."""
+        of = zip(self.rims, self.unknowns, self.unknowns[1:], strict=False)
+        each = [0.5 * (c := r.coefficients.ravel()) @ self.normal[a:b, a:b] @ c for r, a, b in of]
+        return self.trials + MODEL_ERROR * max(each, default=0.0)
 
     def add(self, shape, orders):
         """Take a rim on."""
@@ -150,7 +160,7 @@ class _Search:
         near = np.flatnonzero(np.maximum(np.abs(self.x - shape[0]), np.abs(self.y - shape[1])) < reach)
         stars = (self.x[near], self.y[near], left[:, near], self.diagonal[:, near])
         limits = (np.log(0.6 * SMALLEST), np.log(2 * LARGEST * min(self.shape)))
-        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.least])
+        prior = np.array([OVAL, *width, *limits, COEFFICIENT**2, FEWEST, -self.trials])
 
         def nearest(angle):
             start = np.where(np.arange(6) == 4, angle, shape)

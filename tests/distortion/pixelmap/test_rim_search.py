@@ -1,5 +1,7 @@
 """Finding the rims of voids in residuals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -56,6 +58,21 @@ def test_what_is_no_longer_there_goes():
     again = found_in(x, y, r, VOIDS)
     assert len(again) == 1
     assert np.hypot(*(again[0].shape[:2] - VOIDS[0].shape[:2])) < 6
+
+
+def test_what_the_model_of_a_rim_leaves_is_no_rim():
+    """Precise stars tell that a rim is wider here and there; a weak rim elsewhere is none of that."""
+    rng, error = np.random.default_rng(0), 8e-4
+    x, y = rng.uniform(0, 511, (2, 2500))
+    strong, weak = VOIDS[0], replace(VOIDS[1], coefficients=0.003 * np.eye(2))
+    wider = 0.1 * (np.arange(6) == 5)
+    wide, narrow = (replace(strong, shape=strong.shape + v).at(x, y) for v in (wider, -wider))
+    share = 0.5 * (1 + np.sin(2 * np.arctan2(y - 210, x - 330)))
+    r = share * wide + (1 - share) * narrow + weak.at(x, y) + rng.normal(0, error, (2, x.size))
+    found, _ = find_rims(x, y, r, alone(x.size, error=error), SHAPE)
+    assert len(found) == 2
+    for rim, true in zip(found, (weak, strong), strict=True):
+        assert np.hypot(*(rim.shape[:2] - true.shape[:2])) < 6
 
 
 def test_waves_are_no_rims():
