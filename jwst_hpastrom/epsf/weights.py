@@ -127,7 +127,8 @@ def sky_ratio(pixels, residual, level, name=""):
     """
     found, stated, _ = _scatter(pixels, residual, level)
     ratio = np.sqrt(found / stated)
-    if abs(np.log(ratio)) > np.log(FAR) and abs(np.log(found / np.sqrt(stated))) < np.log(LIKE):
+    as_variances = found / np.sqrt(stated)
+    if not 1 / FAR < ratio < FAR and 1 / LIKE < as_variances < LIKE:
         log.warning(
             "%s: pixels without stars scatter by %.3g where their errors are %.3g: are these variances? "
             "Give standard errors, their square roots", name, np.sqrt(found), np.sqrt(stated),
