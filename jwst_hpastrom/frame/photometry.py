@@ -198,7 +198,7 @@ def _other_kind(off, near, exposure, n_exposures):
             if larger is not None:
                 out[rows[~larger]] = True
                 continue
-        some = z[:: -(-rows.size // MANY)]
+        some = np.sort(z)[:: -(-rows.size // MANY)]  # whatever the order of the rows
         likely = likely_values(some)
         good = some[likely.best]
         # the others of many may reach farther than the good ones of some
