@@ -149,7 +149,7 @@ class EPSFLibrary(Displayed):
 
     @cached_property
     def radial_maximum(self) -> tuple[np.ndarray, np.ndarray]:
-        """Radii, in steps of half a pixel, and the largest |ψ| from each radius outwards."""
+        """Radii, in steps of half a pixel, and the largest ψ, without its sign, from each radius outwards."""
         n = self.data.shape[1]
         offset = np.abs(np.arange(n) - n // 2) / self.oversampling
         ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
