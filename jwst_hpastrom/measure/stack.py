@@ -10,7 +10,6 @@ from jwst_hpastrom.epsf.brighter_fatter import without_charge
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import LinearTransform, Mapping
 from jwst_hpastrom.measure.bundles import Exposures
-from jwst_hpastrom.measure.tile import envelope
 from jwst_hpastrom.measure.wings import far_wings
 from jwst_hpastrom.storage import Kept, Store
 
@@ -185,7 +184,7 @@ class Field:
         for library in libraries:
             library = library() if callable(library) else library
             shapes.add((library.data.shape, library.oversampling))
-            self.profiles.append(envelope(library))
+            self.profiles.append(library.radial_maximum)
             self.nodes.append((library.x, library.y))
             self.libraries.append(store.keep(library) if own else library)
             self.epsf_bytes, self.finer = library.data[0].nbytes, library.knots / library.oversampling

@@ -31,18 +31,6 @@ class TileSettings:
     min_exposures: int = 3
 
 
-def envelope(library):
-    """Radii in half pixels, and the largest ψ from each outwards."""
-    n = library.data.shape[1]
-    offset = np.abs(np.arange(n) - n // 2) / library.oversampling
-    ring = np.rint(2 * np.hypot(*np.meshgrid(offset, offset))).astype(int).ravel()
-    peak = np.zeros(ring.max() + 1)
-    np.maximum.at(peak, ring, np.abs(library.data).max(0).ravel())
-    peak = np.maximum.accumulate(peak[::-1])[::-1]
-    inside = np.arange(peak.size) / 2 <= library.half_width
-    return np.arange(peak.size)[inside] / 2.0, peak[inside]
-
-
 class Tile:
     """The stars of a tile and the stack with their models subtracted."""
 
@@ -121,7 +109,7 @@ class Tile:
         x, y, flux = self.stack.given.T
         px, py = (np.r_[p, q] for p, q in zip((self.px, self.py), self.stack.positions(x, y), strict=True))
         flux = np.r_[self.flux, flux]
-        radius = self._radii(flux, envelope(wings))
+        radius = self._radii(flux, wings.radial_maximum)
         node, known = np.zeros((self.data.shape[0], 1)), np.isfinite(px + py)
         exposures = self.exposures._replace(
             lib=np.zeros(len(node), np.int64), coeff=wings.coefficients[None], gx=node, gy=node,

@@ -17,7 +17,7 @@ from jwst_hpastrom.geometry import IdentityMapping, fit_linear, match_nearest
 from jwst_hpastrom.measure import measure_many
 from jwst_hpastrom.measure.passes import measure_tile
 from jwst_hpastrom.measure.stack import HALO, LEAST_TILE, MARGIN, Field, _small_enough
-from jwst_hpastrom.measure.tile import TileSettings, envelope
+from jwst_hpastrom.measure.tile import TileSettings
 from jwst_hpastrom.storage import Store
 from tests.measure.conftest import GAIN, PLANE, SIZE
 
@@ -199,7 +199,7 @@ def test_tiles_take_what_they_read(scene):
     for (i, j), (ny, nx) in zip(stack.origin, [stack.data.shape[1:]] * 6, strict=True):
         where = rng.normal(0, 1, (2, 50)), rng.uniform((i, j), (i + nx, j + ny), (50, 2)).T
         np.testing.assert_array_equal(*(v.evaluate(*where[0], *where[1]) for v in (part, library)))
-    np.testing.assert_array_equal(stack.profile[1], envelope(library)[1])
+    np.testing.assert_array_equal(stack.profile[1], library.radial_maximum[1])
     assert stack.to_raw[0].correction.pixel_map.errors is None
     assert len({id(t.correction) for t in stack.to_raw}) == 1
     assert field.stack(field.cores[0], 7) is None
