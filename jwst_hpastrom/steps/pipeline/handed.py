@@ -115,6 +115,8 @@ def _refuse(pipeline):
 
 
 def _hand_on(pipeline):
+    for step in ALL:
+        getattr(pipeline, step).save_results = False  # Steps write their own products
     for step, name, common in _rows(OWN):
         own = getattr(pipeline, step)
         given, value = getattr(own, name), common(pipeline) if callable(common) else getattr(pipeline, common)
