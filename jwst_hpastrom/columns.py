@@ -148,8 +148,8 @@ MASTER = parse_columns("""
     y_rms  | pix    | f8 | scatter of the single measurements about the mean, in master pixels
     x_err  | pix    | f8 | standard error of x in the frame, the systematic one in quadrature
     y_err  | pix    | f8 | standard error of y in the frame, the systematic one in quadrature
-    x_err_empirical | pix | f8 | x_rms / sqrt(n_used)
-    y_err_empirical | pix | f8 | y_rms / sqrt(n_used)
+    x_err_empirical | pix | f8 | x_rms / sqrt(n_used), wider by Student's distribution; NaN of fewer than four
+    y_err_empirical | pix | f8 | y_rms / sqrt(n_used), wider by Student's distribution; NaN of fewer than four
     x_err_formal | pix | f8 | standard error of x propagated from the fits
     y_err_formal | pix | f8 | standard error of y propagated from the fits
     x_err_systematic | pix | f8 | error of x that the measurements share: distortion, ePSF, other stars' light

@@ -5,6 +5,7 @@ import numpy as np
 from jwst_hpastrom.checks.causes import LARGE, SMALL
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
+from jwst_hpastrom.frame.errors import scatter_of_one
 from jwst_hpastrom.instrument import pixel_mas
 from jwst_hpastrom.numerics import median_chi2
 
@@ -38,11 +39,8 @@ def _variances(master):
     """Variances of single measurements, empirical and formal, and whether stars are of the brightest."""
     n, mag = values(master, "n_used"), values(master, "mag")
     with np.errstate(invalid="ignore", divide="ignore"):
-        empirical, formal = (
-            0.5 * n * sum(values(master, f"{c}_err_{kind}") ** 2 for c in "xy")
-            for kind in ("empirical", "formal")
-        )
-        empirical = empirical / median_chi2(2 * (n - 1))
+        formal = 0.5 * n * sum(values(master, f"{c}_err_formal") ** 2 for c in "xy")
+        empirical = 0.5 * sum(scatter_of_one(master, c) for c in "xy") / median_chi2(2 * (n - 1))
     ok = (n >= 3) & np.isfinite(empirical + formal + mag) & (formal > 0)
     if ok.sum() < LEAST:
         return None

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 
 from jwst_hpastrom.columns import AVERAGED, MASTER, Flag, make_table
-from jwst_hpastrom.frame.errors import combine_errors
+from jwst_hpastrom.frame.errors import combine_errors, empirical_errors
 from jwst_hpastrom.frame.photometry import mean_magnitudes
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.numerics.groups import quadratic_sums
@@ -90,6 +90,7 @@ def _position_errors(averages, mag, systematic, flags):
     limited = systematic.unknown | (systematic.limit & (2 * common**2 > np.square(error)))
     limited |= systematic.unseen > np.square(error)
     flags[limited.any(0)] |= int(Flag.SYSTEMATIC_LIMIT)
+    empirical = empirical_errors(averages.rms.T, averages.n_used)
     return empirical, error, np.where(systematic.unknown, np.nan, common)
 
 

@@ -4,10 +4,11 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike
 
+from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.numerics import median_chi2
 
-__all__ = ["combine_errors", "position_errors"]
+__all__ = ["combine_errors", "empirical_errors", "position_errors", "scatter_of_one"]
 
 #: degrees of freedom that the formal error counts for
 PRIOR_DOF = 4.0
@@ -76,6 +77,56 @@ def combine_errors(
     return np.hypot(np.where(np.isfinite(combined), combined, either), np.nan_to_num(systematic))
 
 
+def empirical_errors(rms: ArrayLike, n_used: ArrayLike) -> np.ndarray:
+    """Standard errors of means by the scatter alone: RMS/√N, wider by Student's distribution.
+
+    Parameters
+    ----------
+    rms : ndarray, shape (..., n)
+        Scatter of the measurements.
+
+    n_used : ndarray of int, shape (n,)
+        N.
+
+    Returns
+    -------
+    ndarray, shape (..., n)
+        NaN of fewer than four: the scatter of two or three may be nearly zero by chance.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.frame.errors import empirical_errors
+    >>> empirical_errors([0.01, 0.01, 0.01], [3, 4, 100]).round(5)
+    array([    nan, 0.00866, 0.00101])
+    """
+    n = np.asarray(n_used, float)
+    return np.asarray(rms, float) * np.sqrt((n - 1) / (n * np.where(n > 3, n - 3, np.nan)))
+
+
+def scatter_of_one(table: Table, axis: str) -> np.ndarray:
+    """Variance of a single measurement of each star of a master frame by their scatter, of three or more.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+
+    axis : {'x', 'y'}
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from jwst_hpastrom.frame.errors import empirical_errors, scatter_of_one
+    >>> table = Table({"x_rms": [0.01, 0.01], "n_used": [2, 4]})
+    >>> table["x_err_empirical"] = empirical_errors(table["x_rms"], table["n_used"])
+    >>> scatter_of_one(table, "x").round(6)
+    array([   nan, 0.0001])
+    """
+    n, error, rms = (values(table, c) for c in ("n_used", f"{axis}_err_empirical", f"{axis}_rms"))
+    # the error holds what ``mode=many`` raises the scatter by
+    variance = (error / empirical_errors(1.0, n)) ** 2
+    return np.where(np.isfinite(variance), variance, np.where(n > 2, rms**2, np.nan))
+
+
 def position_errors(table: Table, kind: str = "combined") -> tuple[np.ndarray, ...]:
     """Standard errors of master positions.
 
@@ -86,7 +137,8 @@ def position_errors(table: Table, kind: str = "combined") -> tuple[np.ndarray, .
 
     kind : {'combined', 'empirical', 'formal'}
         'combined' is the table's own x_err; where the table has no x_err_empirical its x_err is that, and
-        `combine_errors` makes the combined one. 'empirical' is RMS/√N, with the formal error where N = 1.
+        `combine_errors` makes the combined one. 'empirical' is that of `empirical_errors`, with the formal
+        error where there is none.
         'formal' is the fits' own.
 
     Returns

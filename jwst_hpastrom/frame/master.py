@@ -25,7 +25,6 @@ from jwst_hpastrom.frame.assemble import (
 from jwst_hpastrom.frame.averages import Averages, Averaging, average_together
 from jwst_hpastrom.frame.config import FrameConfig
 from jwst_hpastrom.frame.measurements import collect
-from jwst_hpastrom.frame.photometry import zero_points
 from jwst_hpastrom.frame.quality import exposure_table
 from jwst_hpastrom.frame.systematics import SharedErrors
 from jwst_hpastrom.frame.transforms.correction_terms import with_corrections
@@ -35,6 +34,7 @@ from jwst_hpastrom.frame.transforms.mosaic import detector_names
 from jwst_hpastrom.frame.transforms.registration import choose_plane, first_transforms, through_wcs
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import facing, tie_to_reference, tie_to_wcs
+from jwst_hpastrom.frame.zero_points import zero_points
 from jwst_hpastrom.geometry import LinearTransform, Mapping, TangentPlane, check_no_list_twice
 from jwst_hpastrom.instrument import INSTRUMENTS, WCS_ERROR
 from jwst_hpastrom.storage import Store
@@ -265,7 +265,7 @@ def _averaged(field, found, tie, of_list, config, store):
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
-    zeros = Zeros(*zero_points(m, found.star, found.n_stars, central))
+    zeros = Zeros(*zero_points(m, found.star, found.n_stars, central, names=names))
     star, n_stars = _keep(found.star, found.averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, found.extra)
     meta = _meta(of_list, field, names[central]) | tie.meta

@@ -20,6 +20,7 @@ from jwst_hpastrom.epsf.flux_bias import without_position_gain
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.frame import MasterFrame, combine_errors
+from jwst_hpastrom.frame.errors import empirical_errors
 from jwst_hpastrom.frame.systematics import light_errors
 from jwst_hpastrom.geometry import LinearTransform
 from jwst_hpastrom.measure.config import ManyConfig
@@ -246,7 +247,7 @@ def _table(field, found, n_min, fit_box):
     empirical = np.array(
         to_master_errors(field.to_master, out.x_rms * inflation[1], out.y_rms * inflation[2], out.rms_corr)
     )
-    empirical /= root
+    own, empirical = empirical_errors(empirical, n_used), empirical / root
     alone = without_position_gain(flux, flux / out.flux_err)
     to_mag = 2.5 / np.log(10) / alone
     flags = np.zeros(x.size, np.int64)
@@ -268,7 +269,7 @@ def _table(field, found, n_min, fit_box):
     )
     data = {
         "x": u, "y": v, "xi": xi, "eta": eta, "ra": ra, "dec": dec, "x_rms": rx, "y_rms": ry,
-        "x_err": ex, "y_err": ey, "x_err_empirical": empirical[0], "y_err_empirical": empirical[1],
+        "x_err": ex, "y_err": ey, "x_err_empirical": own[0], "y_err_empirical": own[1],
         "x_err_formal": fx, "y_err_formal": fy, "x_err_systematic": shared[0], "y_err_systematic": shared[1],
         "x_err_tie": tie[0], "y_err_tie": tie[1], "mag": mag, "mag_rms": mag_rms,
         "mag_err": combine_errors(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammainc, gammaln
 
-__all__ = ["FACTORS", "FEWEST", "RIGHT", "WRONG", "LikelyValues", "likely_values"]
+__all__ = ["FACTORS", "FEWEST", "RIGHT", "WRONG", "LikelyValues", "likely_values", "scatter"]
 
 #: wrong values are off by any size from the limit on, each factor e as likely as the next, up to this many
 FACTORS = 7.0
@@ -133,6 +133,27 @@ def _scatter(dof, squares, known):
         square = gammaln(a - 1) + np.log(gammainc(a - 1, x)) - (a - 1) * np.log(x) - np.log(2 * FACTORS)
     value = np.logaddexp(-x, wider)
     return value - a * np.log(2 * np.pi), np.exp(-x - value) + np.exp(square - value)
+
+
+def scatter(dof, squares):
+    """Mean variance of values with stated errors, in units of these; as likely theirs as any larger one.
+
+    Parameters
+    ----------
+    dof : float
+        Degrees of freedom.
+
+    squares : float
+        Sum of the squares of the residuals in their errors.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.numerics.likely_values import scatter
+    >>> round(float(scatter(20, 20.0)), 2), round(float(scatter(20, 80.0)), 2)
+    (1.06, 4.44)
+    """
+    # what few tell has no mean
+    return _scatter(dof, squares, known=True)[1] if dof > 2 else max(1.0, squares / max(dof, 1))
 
 
 def _shares(good, alike, stray):

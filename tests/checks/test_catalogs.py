@@ -40,9 +40,9 @@ def measured(
         catalog[f"{c}_error"] = position
         catalog[f"pm{c}"], catalog[f"pm{c}_error"] = true[k] + rng.normal(0, motion), motion
     change(catalog)
-    empirical = [ours / SCALE * np.sqrt(rng.chisquare(N_USED - 1, n) / (N_USED - 1)) for _ in "xy"]
+    rms = [ours / SCALE * np.sqrt(N_USED * rng.chisquare(N_USED - 1, n) / (N_USED - 1)) for _ in "xy"]
     stars = {"mag": mag, "n_used": np.full(n, N_USED)} | {
-        f"{c}_err_empirical": e for c, e in zip("xy", empirical, strict=True)
+        f"{c}_rms": e for c, e in zip("xy", rms, strict=True)
     }
     master = make_table(MASTER, stars, {"scale_mas": SCALE} | (frame or {}))
     data = {"pmra": found[0], "pmdec": found[1], "mag": mag, "dec": np.full(n, -60.0)}

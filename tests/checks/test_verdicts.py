@@ -260,7 +260,7 @@ def scattered(meta, *, bright=1.0, faint=1.0, shared=0.0, n_used=5, seed=3, stat
     data = {"mag": np.linspace(-8, -3, n), "n_used": np.full(n, n_used)}
     for c in "xy":
         drawn = size * np.sqrt(rng.chisquare(n_used - 1, n) / (n_used - 1))
-        data |= {f"{c}_err_formal": formal / n_used**0.5, f"{c}_err_empirical": drawn / n_used**0.5}
+        data |= {f"{c}_err_formal": formal / n_used**0.5, f"{c}_rms": drawn}
     found = run_checks(Evidence(master=make_table(MASTER, data, {"scale_mas": 65.6} | meta)))
     by_name = {("faint" if "faint" in c.name else "bright"): c for c in found}
     return by_name["bright"], by_name.get("faint")
@@ -293,7 +293,7 @@ def test_errors_that_are_the_same_for_all_stars(ratio, verdict):
     data = {"mag": mag, "n_used": np.full(n, 5)}
     for c in "xy":
         drawn = 0.01 * np.where(mag < -6.5, 1.0, ratio) * np.sqrt(rng.chisquare(4, n) / 4)
-        data |= {f"{c}_err_formal": np.full(n, 0.01), f"{c}_err_empirical": drawn}
+        data |= {f"{c}_err_formal": np.full(n, 0.01), f"{c}_rms": drawn * 5**0.5}
     first = run_checks(Evidence(master=make_table(MASTER, data, {"scale_mas": 65.6} | CORRECTED)))[0]
     assert first.verdict == verdict
     assert verdict == "ok" or "one and the same" in first.causes[0]

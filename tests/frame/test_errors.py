@@ -6,6 +6,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.errors import BadCatalogError, ParameterError
 from jwst_hpastrom.frame import combine_errors, position_errors
+from jwst_hpastrom.frame.errors import empirical_errors, scatter_of_one
 
 N = 4
 
@@ -68,3 +69,20 @@ def test_each_kind_of_error_is_its_column():
         position_errors(table, "guess")
     with pytest.raises(BadCatalogError, match="no column n_used"):
         position_errors(table["mag", "x_err", "y_err"], "formal")
+
+
+@pytest.mark.parametrize("n", [4, 6, 12])
+def test_empirical_errors_are_errors(n):
+    """RMS/√N of three is nearly zero now and then: pulls were 24, of four 2 to 8."""
+    x = np.random.default_rng(n).normal(size=(20_000, n))
+    pull = x.mean(axis=1) / empirical_errors(x.std(axis=1, ddof=1), np.full(20_000, n))
+    assert np.median(np.abs(pull)) < 0.68
+    assert 0.9 < np.sqrt(np.mean(np.clip(pull, -10, 10) ** 2)) < 1.1
+    assert np.isnan(empirical_errors([0.01, 0.01], [2, 3])).all()
+
+
+def test_scatter_of_one_measurement_is_that_of_either_column():
+    table = Table({"n_used": [2, 3, 5], "x_rms": [0.1, 0.2, 0.3], "y_rms": [0.1, 0.2, 0.3]})
+    table["x_err_empirical"] = empirical_errors(1.5 * table["x_rms"], table["n_used"])
+    np.testing.assert_allclose(scatter_of_one(table, "x"), [np.nan, 0.2**2, 0.45**2])
+    np.testing.assert_allclose(scatter_of_one(table, "y"), [np.nan, 0.2**2, 0.3**2])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.columns import values
+from jwst_hpastrom.frame.errors import scatter_of_one
 from jwst_hpastrom.instrument import pixel_mas
 from jwst_hpastrom.numerics import median_chi2
 
@@ -48,20 +49,19 @@ def scatter_errors(motions, first_epoch, master=None):
         mas/yr; NaN for stars of fewer than three exposures, or without errors in the catalog.
     """
     none = np.full((2, len(motions)), np.nan)
-    needed = {"n_used", "mag", "x_err_empirical", "y_err_empirical"}
     years = abs(float(motions.meta.get("baseline", np.nan)))
-    if master is None or not needed <= set(master.colnames) or not years > 0:
+    if master is None or not {"n_used", "mag"} <= set(master.colnames) or not years > 0:
         return none
     if not {"ra_error", "dec_error"} <= set(first_epoch.colnames):
         return none
     row, of = (np.asarray(motions[c], int) for c in ("first_epoch_row", "master_row"))
     catalog = np.stack([values(first_epoch, f"{c}_error")[row] for c in ("ra", "dec")])
     n, mag = values(master, "n_used")[of], values(master, "mag")[of]
-    empirical = np.stack([values(master, f"{c}_err_empirical")[of] for c in "xy"])
+    empirical = np.stack([scatter_of_one(master, c)[of] for c in "xy"])
     seen = np.flatnonzero((n >= 3) & np.isfinite(empirical).all(0) & np.isfinite(mag))
     if not seen.size:
         return none
-    single = empirical**2 * n / median_chi2(np.maximum(n - 1, 1))
+    single = empirical / median_chi2(np.maximum(n - 1, 1))
     out = none.copy()
     for rows in np.array_split(seen[np.argsort(mag[seen])], max(1, seen.size // BIN)):
         out[:, rows] = np.sqrt(np.median(single[:, rows], axis=1)[:, None] / n[rows])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jwst_hpastrom.frame import build_master, join_filters, photometry
+from jwst_hpastrom.frame import build_master, join_filters, zero_points
 from tests.frame.visits import PLANE, catalog_of, stars_of_both_modules, visit
 
 PIXEL = 50.0  # mas, of the master frame
@@ -61,8 +61,8 @@ def test_magnitudes_of_modules_without_common_stars_rest_on_the_calibration(capl
         frame = build_master(lists, reference=catalog_of(rng, truth))
     assert "4 of 8 exposures have no star in common" in caplog.text
     error = frame.exposures["zero_point_error"]
-    assert np.sum(error > photometry.CALIBRATION) == 4
-    assert np.sum(error < 0.1 * photometry.CALIBRATION) == 4
+    assert np.sum(error > zero_points.CALIBRATION) == 4
+    assert np.sum(error < 0.1 * zero_points.CALIBRATION) == 4
     module = np.array([t.meta["detector"] for t in lists])
     means = [np.mean(frame.exposures["zero_point"][module == n]) for n in ("NRCALONG", "NRCBLONG")]
     assert means[0] == pytest.approx(means[1], abs=1e-6)
@@ -80,7 +80,7 @@ def test_filters_of_two_visits_join_without_a_catalog(shift):
     color = table["mag_f200w"] - table["mag_f277w"]
     both = np.isfinite(color)
     assert both.sum() > 0.85 * len(frames[0])
-    assert np.median(color[both]) == pytest.approx(0.7, abs=2 * photometry.CALIBRATION)
+    assert np.median(color[both]) == pytest.approx(0.7, abs=2 * zero_points.CALIBRATION)
     assert np.std(color[both]) < 0.02
     assert len(table) < 1.1 * len(frames[1])
 

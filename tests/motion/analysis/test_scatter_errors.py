@@ -9,9 +9,9 @@ SCALE, YEARS, N = 65.0, 10.0, 400  # mas per pixel
 
 
 def tables(rng, n_used=9, sigma=0.02, catalog=0.3):
-    scatter = sigma * np.sqrt(rng.chisquare(n_used - 1, (2, N)) / (n_used - 1) / n_used)
+    scatter = sigma * np.sqrt(rng.chisquare(n_used - 1, (2, N)) / (n_used - 1))
     master = Table({"n_used": np.full(N, n_used), "mag": rng.uniform(-10, -5, N),
-                    "x_err_empirical": scatter[0], "y_err_empirical": scatter[1]},
+                    "x_rms": scatter[0], "y_rms": scatter[1]},
                    meta={"scale_mas": SCALE})  # fmt: skip
     first = Table({"ra_error": np.full(N, catalog), "dec_error": np.full(N, catalog)})
     rows = np.arange(N)
