@@ -5,6 +5,8 @@ kind of array. A count starts as ``np.int64(0)`` where a function gets it: a pla
 numba, and the function compiled once more.
 """
 
+from math import erf, exp, pi, sqrt
+
 import numpy as np
 from numba import njit
 
@@ -205,10 +207,14 @@ def clip(v, n, sigma, work):
 
 @njit(cache=True, nogil=True)
 def clip_sorted(v, n, sigma):
-    """`clip` of sorted values: number kept, median and 1.4826 MAD of those kept."""
+    """`clip` of sorted values: number kept, their median, and the standard deviation of one.
+
+    Those kept in the end agree too well by chance: it is of those that the first clipping keeps.
+    """
     lo, hi = 0, n
     middle = 0.0
     scale = 0.0
+    scatter = -1.0
     for _ in range(10):
         m = hi - lo
         c = lo + m // 2
@@ -237,7 +243,23 @@ def clip_sorted(v, n, sigma):
             a += 1
         while v[b - 1] - middle > limit:
             b -= 1
+        if scatter < 0.0:
+            scatter = scatter_within(v, a, b, sigma)
         if a == lo and b == hi:
             break
         lo, hi = a, b
-    return hi - lo, middle, scale
+    return hi - lo, middle, scale if scatter < 0.0 else scatter
+
+
+@njit(cache=True, nogil=True)
+def scatter_within(v, a, b, sigma):
+    """Standard deviation, as wide as Student's, of normal values whose part within ``sigma`` of it is v[a:b]."""
+    mean = 0.0
+    for i in range(a, b):
+        mean += v[i]
+    mean /= b - a
+    square = 0.0
+    for i in range(a, b):
+        square += (v[i] - mean) ** 2
+    cut = 2 * sigma * exp(-0.5 * sigma**2) / (sqrt(2 * pi) * erf(sigma / sqrt(2.0))) if sigma < 10.0 else 0.0
+    return sqrt(square / (max(b - a - 3, 1) * (1 - cut)))

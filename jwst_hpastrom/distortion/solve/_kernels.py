@@ -49,8 +49,8 @@ def cell_means(order, start, values, weights, sigma, mean, error, count):
                 s2 += weights[i] ** 2 * (values[i] - mu) ** 2
         mean[c] = mu
         count[c] = m
-        if m > 1:
-            error[c] = np.sqrt(s2 * m / (m - 1.0)) / sw
+        if m > 1:  # of few wider by Student's distribution
+            error[c] = np.sqrt(s2 * m / max(m - 3.0, 0.5)) / sw
 
 
 class Rows(NamedTuple):

