@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
+from jwst_hpastrom.numerics.choices import mixture_moments
+
 __all__ = ["Decomposed", "Shrunk", "averaged", "decomposed", "shrunk_fit", "size_prior"]
 
 #: tried: sizes of coefficients over the documented one, and structures over the stars' own errors
@@ -115,13 +117,9 @@ def averaged(fits, probabilities):
     -------
     tuple of ndarray, ndarray, float
     """
-    mean = sum(p * f.coefficients for p, f in zip(probabilities, fits, strict=True))
-    covariance, structure = np.zeros((mean.size, mean.size)), 0.0
-    for p, f in zip(probabilities, fits, strict=True):
-        off = f.coefficients - mean
-        covariance += p * (f.covariance + np.outer(off, off))
-        structure += p * f.structure
-    return mean, covariance, structure
+    found = [f.coefficients for f in fits], [f.covariance for f in fits]
+    structure = float(np.dot(probabilities, [f.structure for f in fits]))
+    return *mixture_moments(probabilities, *found), structure
 
 
 def size_prior(structures, sizes, least):

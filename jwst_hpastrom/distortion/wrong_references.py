@@ -1,10 +1,11 @@
 """Reference stars of which some are wrong: which of them, by the evidence of a shrunk fit to the others."""
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import logsumexp
 
 from jwst_hpastrom.distortion.shrunk import SIZES, STRUCTURES, decomposed, size_prior
-from jwst_hpastrom.geometry.wrong_pairs import FACTORS, FEWEST, LEAST, NEAREST, Choice
+from jwst_hpastrom.geometry.wrong_pairs import FEWEST, NEAREST, Choice
+from jwst_hpastrom.numerics.choices import FACTORS, LEAST, log_shares, probabilities
 
 __all__ = ["likely_references"]
 
@@ -13,10 +14,10 @@ COARSE_STRUCTURES, COARSE_SIZES = 3, 8
 #: likeliest choices of each number of wrong stars from which those of one more are made: two that are wrong
 #: alike hide each other, so that one of them alone need not be likely
 KEPT = 12
-#: numbers that the share of wrong ones is believed to be known from, wrong and right: of a catalog's stars,
-#: which are matched by position and magnitude, one in twenty. With a fifth a good one of a dozen is left out
+#: right ones that the share of wrong ones is believed to be known from: of a catalog's stars, which are
+#: matched by position and magnitude, one in twenty is wrong. With a fifth a good one of a dozen is left out
 #: in one field of eight
-WRONG, RIGHT = 1.0, 19.0
+RIGHT = 19.0
 #: numbers of wrong stars that are tried beyond the last one that was likely
 BEYOND = 2
 
@@ -66,10 +67,7 @@ def likely_references(free, terms, data, variance, size, least=1.0):
         since = 0 if likely else since + 1
         values |= {wrong: found[wrong] for wrong in best}
     order = sorted(values, key=values.get, reverse=True)[:KEPT]
-    probability = np.exp([values[wrong] - values[order[0]] for wrong in order])
-    probability /= probability.sum()
-    probability[probability < LEAST] = 0.0
-    probability /= probability.sum()
+    probability = probabilities(np.array([values[wrong] for wrong in order]), LEAST)
     out = []
     for wrong, p in zip(order, probability, strict=True):
         if p > 0:
@@ -104,7 +102,7 @@ class _Fits:
         self.value = logsumexp(self.log) + self._share(0)
 
     def _share(self, wrong):
-        return gammaln(wrong + WRONG) + gammaln(self.n - wrong + RIGHT)
+        return log_shares(self.n - wrong, wrong, right=RIGHT)
 
     def with_one_more(self, wrong):
         """Logarithms of the probability (n,) that these stars and one more are wrong; NaN for themselves."""

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.geometry.wrong_pairs import larger_kind
 from jwst_hpastrom.numerics import rows_by_group, shortest_half
+from jwst_hpastrom.numerics.choices import mixture_moments
 from jwst_hpastrom.numerics.likely_values import FEWEST, likely_values, scatter
 
 __all__ = ["zero_points"]
@@ -215,7 +216,7 @@ def _one_drawn(e, keep, zero, k, rng):
         return keep, zero, True
     likely = likely_values(values, 1.0 / variance)
     p = likely.probability
-    spread = p @ likely.mean**2 - (p @ likely.mean) ** 2
+    spread = mixture_moments(p, likely.mean, np.zeros(p.size))[1]
     clear = bool(spread < CLEAR * (p @ likely.variance))
     c = int(p.argmax()) if clear else int(np.searchsorted(np.cumsum(p), rng.uniform(0, p.sum())))
     good = likely.order[likely.first[c] : likely.last[c]]

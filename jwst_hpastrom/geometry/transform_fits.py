@@ -10,6 +10,7 @@ from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry.clipped_fits import FEW, Clipping, Pairs, fit_clipped
 from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
+from jwst_hpastrom.numerics.choices import mixture_moments
 
 __all__ = ["TransformFit", "fit_linear", "fit_polynomial", "fit_trial"]
 
@@ -255,13 +256,10 @@ class _LinearSolver:
 
 def _averaged_covariance(pairs, fit, parameters):
     """Covariance of the parameters over the choices of pairs, about the most probable one's."""
-    cov = _linear_covariance(pairs, fit.transform, parameters, fit.keep, *fit.residuals)
-    own = cov.copy()
-    for probability, transform, keep, residuals in fit.others:
-        off = _parameters(transform, parameters) - _parameters(fit.transform, parameters)
-        other = _linear_covariance(pairs, transform, parameters, keep, *residuals) + np.outer(off, off)
-        cov += probability * (other - own)
-    return cov
+    choices = [(1 - sum(c[0] for c in fit.others), fit.transform, fit.keep, fit.residuals), *fit.others]
+    cov = [_linear_covariance(pairs, t, parameters, keep, *r) for _, t, keep, r in choices]
+    found = [_parameters(t, parameters) for _, t, *_ in choices]
+    return mixture_moments([p for p, *_ in choices], found, cov, about=found[0])[1]
 
 
 def _parameters(transform, parameters):

@@ -5,12 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammainc, gammaln
 
-__all__ = ["FACTORS", "FEWEST", "RIGHT", "WRONG", "LikelyValues", "likely_values", "scatter"]
+from jwst_hpastrom.numerics.choices import FACTORS, log_kinds, log_shares, probabilities
 
-#: wrong values are off by any size from the limit on, each factor e as likely as the next, up to this many
-FACTORS = 7.0
-#: numbers that the share of wrong values is believed to be known from, bad and good: a fifth, of five values
-WRONG, RIGHT = 1.0, 4.0
+__all__ = ["FEWEST", "LikelyValues", "likely_values", "scatter"]
+
 #: values below which none is told, and how many are kept at least of more where more than one is left out:
 #: three of five agree by chance so well that their scatter says nothing
 FEWEST, LEAST_KEPT = 5, 6
@@ -99,14 +97,14 @@ def likely_values(values, weights=None, *, sigma=3.0):
         own, shifted, more = _moments(sums, a, b)
         dof = number - 1 + np.maximum(alike - 1, 0)
         value, scatter = _scatter(dof, np.maximum(squares + more, tiny), known)
-        value += others - 0.5 * np.log(total) + _shares(number, alike, n - number - alike)
+        value += others - 0.5 * np.log(total)
+        value += log_shares(number, n - number) + log_kinds(alike, n - number - alike)
         if k > 0:
             off = np.maximum((shifted - mean) ** 2, sigma**2 * size * number / total)
             value += -0.5 * np.log(np.maximum(own, 1e-300)) - np.log(2 * FACTORS * np.sqrt(off))
             value[alike < 2] = -np.inf
         evidence[k], variance[k] = value, scatter / total
-    probability = np.exp(evidence - evidence.max())
-    probability /= probability.sum()
+    probability = probabilities(evidence)
     each = probability.sum(axis=0)
     variance = np.sum(probability * variance, axis=0) / np.maximum(each, 1e-300)
     return LikelyValues(order, first, last, each, middle + mean, variance)
@@ -154,10 +152,3 @@ def scatter(dof, squares):
     """
     # what few tell has no mean
     return _scatter(dof, squares, known=True)[1] if dof > 2 else max(1.0, squares / max(dof, 1))
-
-
-def _shares(good, alike, stray):
-    """Logarithm of the probability of so many good, alike and stray values, over all shares."""
-    wrong = alike + stray
-    value = gammaln(wrong + WRONG) + gammaln(good + RIGHT) - gammaln(good + wrong + WRONG + RIGHT)
-    return value + gammaln(alike + 1.0) + gammaln(stray + 1.0) - gammaln(wrong + 2.0)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from jwst_hpastrom.numerics.choices import mixture_moments
 from jwst_hpastrom.numerics.likely_values import FEWEST, likely_values
 
 __all__ = [
@@ -157,12 +158,6 @@ def _few(values, weights, finite, sigma):
     return found.probability, found.mean, middle, found.variance, keep
 
 
-def _mixed(probability, value, variance):
-    """Return mean and error of values of which one is right: their spread is what is unknown of it."""
-    mean = probability @ value
-    return mean, np.sqrt(probability @ (variance + (value - mean) ** 2))
-
-
 def clipped_mean(
     values: ArrayLike, weights: ArrayLike | None = None, *, sigma: float = 3.0, max_iterations: int = 10
 ) -> tuple[float, float, np.ndarray]:
@@ -211,7 +206,8 @@ def clipped_mean(
         return np.nan, np.nan, finite
     if n < FEW:
         probability, mean, _, variance, keep = _few(values, weights, finite, sigma)
-        return *_mixed(probability, mean, variance), keep
+        mean, variance = mixture_moments(probability, mean, variance)
+        return mean, np.sqrt(variance), keep
     keep = _clip(values, finite, sigma, max_iterations)
     if weights is None:
         return values[keep].mean(), np.std(values[keep], ddof=1) / np.sqrt(keep.sum()), keep
@@ -246,7 +242,8 @@ def clipped_median(
         return np.nan, np.nan, finite
     if n < FEW:
         probability, _, middle, variance, keep = _few(values, None, finite, sigma)
-        return *_mixed(probability, middle, 1.2533**2 * variance), keep
+        middle, variance = mixture_moments(probability, middle, 1.2533**2 * variance)
+        return middle, np.sqrt(variance), keep
     keep = _clip(values, finite, sigma, max_iterations)
     return np.median(values[keep]), 1.2533 * np.std(values[keep], ddof=1) / np.sqrt(keep.sum()), keep
 

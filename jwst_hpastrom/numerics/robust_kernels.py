@@ -253,7 +253,7 @@ def clip_sorted(v, n, sigma):
 
 @njit(cache=True, nogil=True)
 def scatter_within(v, a, b, sigma):
-    """Standard deviation, as wide as Student's, of normal values whose part within ``sigma`` of it is v[a:b]."""
+    """Standard deviation, as wide as Student's, of normal values of which v[a:b] are within ``sigma``."""
     mean = 0.0
     for i in range(a, b):
         mean += v[i]

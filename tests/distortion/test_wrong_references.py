@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.special import gammaln
 
 from jwst_hpastrom.distortion import wrong_references
 from jwst_hpastrom.distortion.shrunk import averaged, shrunk_fit
-from jwst_hpastrom.distortion.wrong_references import RIGHT, WRONG, likely_references
+from jwst_hpastrom.distortion.wrong_references import RIGHT, likely_references
 from jwst_hpastrom.geometry import polynomial_terms
-from jwst_hpastrom.geometry.wrong_pairs import FACTORS, NEAREST
+from jwst_hpastrom.geometry.wrong_pairs import NEAREST
+from jwst_hpastrom.numerics.choices import FACTORS, log_shares
 
 
 def field(seed, n, wrong=0, by=(3.0, 12.0)):
@@ -43,7 +43,7 @@ def test_probabilities_are_those_of_fits_without_the_stars(monkeypatch):
     alone = shrunk_fit(*subset(problem, k))
     off = problem[2][:, :2] - np.concatenate(problem[:2], axis=2)[:, :2] @ alone.coefficients
     square = np.maximum(np.sum(off**2, axis=0), NEAREST**2 * 0.01)
-    expected = alone.evidence - np.log(FACTORS * square).sum() + gammaln(2 + WRONG) + gammaln(12 + RIGHT)
+    expected = alone.evidence - np.log(FACTORS * square).sum() + log_shares(12, 2, right=RIGHT)
     assert value == pytest.approx(expected, abs=0.02)
 
 

@@ -8,8 +8,8 @@ from math import lgamma, log, pi
 import numpy as np
 from numba import njit
 
+from jwst_hpastrom.numerics.choices import FACTORS, RIGHT, WRONG
 from jwst_hpastrom.numerics.cholesky_kernels import factor
-from jwst_hpastrom.numerics.likely_values import FACTORS, RIGHT, WRONG
 from jwst_hpastrom.numerics.robust_kernels import FAST, select
 
 GOOD, ALIKE, STRAY = 0, 1, 2
@@ -115,18 +115,16 @@ def likeliest(z, shift, s, kind):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def evidence(z, shift, kind, dof, rss, logdet):
-    """Logarithm of the probability of these kinds: over all transformations, scatters, shifts and shares."""
-    n, least, count = kind.size, NEAREST**2 * rss / dof, np.zeros(3)
+    """Logarithm of the data's probability with these kinds: over all transformations, scatters and shifts."""
+    least, alike = NEAREST**2 * rss / dof, 0
     value = lgamma(0.5 * dof) - 0.5 * dof * log(pi * rss) - 0.5 * logdet
-    for i in range(n):
-        count[kind[i]] += 1
+    for i in range(kind.size):
+        alike += kind[i] == ALIKE
         if kind[i] == STRAY:
             value -= log(2 * pi * FACTORS * max(z[0, i] ** 2 + z[1, i] ** 2, least))
-    if count[1] > 0:
+    if alike > 0:
         value -= log(2 * pi * FACTORS * max(shift[0] ** 2 + shift[1] ** 2, least))
-    wrong = count[1] + count[2]
-    value += lgamma(wrong + WRONG) + lgamma(count[0] + RIGHT) - lgamma(n + WRONG + RIGHT)
-    return value + lgamma(count[1] + 1.0) + lgamma(count[2] + 1.0) - lgamma(wrong + 2.0)
+    return value
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

@@ -4,15 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jwst_hpastrom.geometry.wrong_pairs._kernels import GATHERED, GOOD, STRAY, settle
+from jwst_hpastrom.geometry.wrong_pairs._kernels import ALIKE, GATHERED, GOOD, STRAY, settle
+from jwst_hpastrom.numerics.choices import LEAST, log_kinds, log_shares, probabilities
 
 __all__ = ["Choice", "likely_choices"]
 
 #: starts from as few pairs as fix a transformation: where two in five are wrong three are all good in 20 % of
 #: the draws, and one of thirty draws is of good ones only in 99.9 % of the cases
 STARTS = 30
-#: probability below which a choice is left out
-LEAST = 1e-3
 
 
 class Choice(NamedTuple):
@@ -82,11 +81,11 @@ def likely_choices(design, data, x, kept, few, tiny):
     if not np.isfinite(values).any():
         return []
     kinds, first = np.unique(starts[np.isfinite(values)], axis=0, return_index=True)
-    value = values[np.isfinite(values)][first]
+    number = np.stack([np.sum(kinds == kind, axis=1) for kind in (GOOD, ALIKE, STRAY)])
+    value = values[np.isfinite(values)][first] + log_shares(number[0], number[1] + number[2])
+    value += log_kinds(*number[1:])
     good, of = np.unique(kinds == GOOD, axis=0, return_inverse=True)
-    probability = np.bincount(of.ravel(), np.exp(value - value.max()))
-    probability /= probability.sum()
-    probability[probability < LEAST] = 0.0
-    probability /= probability.sum()
+    with np.errstate(divide="ignore"):
+        probability = probabilities(np.log(np.bincount(of.ravel(), probabilities(value))), LEAST)
     order = np.argsort(-probability, kind="stable")[: np.count_nonzero(probability)]
     return [Choice(good[k], float(probability[k])) for k in order]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from jwst_hpastrom.geometry.wrong_pairs._kernels import FACTORS, NEAREST
+from jwst_hpastrom.geometry.wrong_pairs._kernels import NEAREST
 from jwst_hpastrom.numerics import robust_sigma
+from jwst_hpastrom.numerics.choices import FACTORS
 
 __all__ = ["mixed_fit"]
 

@@ -7,6 +7,7 @@ import numpy as np
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.geometry.clipped_fits import Clipping, Pairs, fit_clipped
 from jwst_hpastrom.numerics import polynomial_basis, sigma_about_zero
+from jwst_hpastrom.numerics.choices import mixture_moments
 
 __all__ = ["zero_point", "zero_point_surface"]
 
@@ -64,9 +65,10 @@ def zero_point(relative, error, absolute, absolute_error, *, sigma=3.0, min_star
 
     if fit.covariance is not None:
         return fit.transform, np.sqrt(np.diag(fit.covariance)), int(fit.keep.sum())
-    total = own = square(fit.keep, fit.residuals)
-    for probability, other, keep, residuals in fit.others:
-        total = total + probability * (square(keep, residuals) + (other - fit.transform) ** 2 - own)
+    choices = [(1 - sum(c[0] for c in fit.others), fit.transform, fit.keep, fit.residuals), *fit.others]
+    probability, found, keep, residuals = zip(*choices, strict=True)
+    squares = [square(*of) for of in zip(keep, residuals, strict=True)]
+    total = mixture_moments(probability, found, squares, about=fit.transform)[1]
     return fit.transform, np.sqrt(total), int(fit.keep.sum())
 
 
