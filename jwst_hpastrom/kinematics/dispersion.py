@@ -7,9 +7,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from jwst_hpastrom.errors import NotEnoughStarsError
+from jwst_hpastrom.numerics import clipped_median
 from jwst_hpastrom.ranges import in_range
 
 __all__ = ["Dispersion", "fit_dispersion", "fit_isotropic"]
+
+#: stars below which chance makes one look wrong too often, which narrows the dispersion
+FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -113,16 +117,21 @@ class Posterior:
 
 
 def _fit(v, e, confidence, min_stars, clip):
-    """Fit, leaving out stars that are off by ``clip`` of their own total widths, until none is."""
+    """Fit, from the likely good stars on, to those within ``clip`` of their own total widths."""
     v, e = np.atleast_2d(np.asarray(v, float)), np.atleast_2d(np.asarray(e, float))
-    ok = np.all(np.isfinite(v) & np.isfinite(e) & (e >= 0), axis=0)
+    known = np.all(np.isfinite(v) & np.isfinite(e) & (e >= 0), axis=0)
+    ok = known
+    if clip is not None:  # wrong ones widen a fit to all of them, and hide in its width
+        likely = known & np.all([clipped_median(np.where(known, row, np.nan))[2] for row in v], axis=0)
+        if known.sum() >= FEWEST and likely.sum() >= max(min_stars, 0.5 * known.sum()):
+            ok = likely
     for _ in range(50):
         result = _fit_all(v[:, ok], e[:, ok], confidence, min_stars)
         if clip is None:
             break
         width = np.sqrt(result[2] ** 2 + e**2)
         with np.errstate(invalid="ignore", divide="ignore"):
-            new = ok & np.all(np.abs(v - result[0][:, None]) <= clip * width, axis=0)
+            new = known & np.all(np.abs(v - result[0][:, None]) <= clip * width, axis=0)
         if np.array_equal(new, ok):
             break
         ok = new

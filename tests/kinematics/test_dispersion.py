@@ -75,3 +75,17 @@ def test_isotropic_uses_both_axes():
 def test_too_few_stars():
     with pytest.raises(NotEnoughStarsError, match="2 stars"):
         fit_dispersion([1.0, 2.0, np.nan], [0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(("n", "by"), [(8, 50.0), (15, 50.0), (30, 10.0), (100, 50.0)])
+def test_wrong_stars_do_not_hide_in_the_width_that_they_make(n, by):
+    """A fifth wrong by 50 errors was within four widths of a fit to all: a dispersion of 20 for 1."""
+    rng, found, pulls = np.random.default_rng([n, int(by)]), [], []
+    for _ in range(20):
+        v = rng.normal(0, np.sqrt(2), n)
+        v[: n // 5] += by
+        fit = fit_dispersion(v, np.ones(n))
+        found.append(fit.sigma)
+        pulls.append(fit.mean / fit.mean_error)
+    assert np.median(found) < 1.5
+    assert np.median(np.abs(pulls)) < 1.1
