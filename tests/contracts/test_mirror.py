@@ -101,7 +101,7 @@ LISTED = [
      "the terms of that mixture"),
     ("motion/kinematic_models", "kernel", "motion/kinematic_models/test_registry.py",
      "what all models have in common"),
-    ("motion/many_epoch", "catalog common_magnitudes config epoch_table frame identified linking "
+    ("motion/many_epoch", "common_magnitudes config epoch_table frame identified linking "
      "registration", "motion/many_epoch/test_motions.py", STAGES),
     ("motion/star_fits", "_gp_kernels", "motion/star_fits/test_climb_kernels.py", SHELLS),
     ("motion/star_fits/field_systematics", "_marginal_kernels grid",

@@ -96,7 +96,8 @@ def _flags(sky, frame, fitted, n_used):
     flags[sky.one_time] &= ~int(Flag.BAD_ERRORS)
     flags[sky.one_time] |= Flag.ONE_TIME
     flags[fitted.inconsistent] |= Flag.INCONSISTENT
-    flags[fitted.bad.ambiguous] |= Flag.AMBIGUOUS
+    # others that agree may be the right ones where fewer than half are left
+    flags[fitted.bad.ambiguous | (2 * n_used < links.usable.sum(1)) & (n_used > 0)] |= Flag.AMBIGUOUS
     flags[links.fast] |= Flag.FAST
     spare = 2 * links.usable.sum(1) > fitted.fits.coefficients.shape[1]
     alone = hangs_on_one(links.usable, sky.epochs, fitted.error)

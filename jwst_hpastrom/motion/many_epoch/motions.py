@@ -100,7 +100,8 @@ def fit_epochs(
     Stars with zero or non-finite errors in a list lose that epoch and are flagged ``BAD_ERRORS``; with
     fewer than five epochs they get a straight line, flagged ``LINEAR_FIT``, as an average over which of the
     epochs may be bad; three or four that are not on a line within their errors are flagged
-    ``INCONSISTENT``, and ``AMBIGUOUS`` where the choices lead to motions that no one error describes; of
+    ``INCONSISTENT``, and ``AMBIGUOUS`` where the choices lead to motions that no one error describes, or
+    fewer than half of the epochs are left; of
     two epochs it is known only what stars with more tell of the share of bad ones
     (``bad_share_of_few_epochs`` in the metadata); rejected epochs are flagged
     ``REJECTED_EPOCHS``; stars seen at one time only (within 0.01 years) have no motion and are flagged
