@@ -24,6 +24,7 @@ from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import check_no_list_twice, robust_sigma
 from jwst_hpastrom.instrument import outputs, stripes
+from jwst_hpastrom.numerics.threads import in_halves
 from jwst_hpastrom.storage import Store
 from jwst_hpastrom.tables import as_inputs
 
@@ -338,7 +339,12 @@ def _one_filter(star_lists, reference, config, rng, store, progress):
 
 def _held_out_stages(pairs, correction):
     """Held-out residuals by stage, told to the log too."""
-    table = stage_table([held_out_row(s, pairs, c) for s, c in _stages(correction)])
+
+    def rows(stages):
+        return [held_out_row(s, pairs, c) for s, c in stages]
+
+    first, others = in_halves(rows, list(_stages(correction)))
+    table = stage_table(first + others)
     for row in table:
         log.info(
             "held-out stars, %s: %.4f %.4f px against the reference, %.4f %.4f px among the exposures",

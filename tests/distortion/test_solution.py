@@ -84,6 +84,20 @@ def test_stars_on_the_limit_do_not_keep_the_polynomial_moving(tools):
     assert tools.true_rms(found.correction) < 0.015
 
 
+def test_exposures_matched_two_at_a_time_are_those_matched_alone(tools):
+    lists, reference = tools.make_lists(np.random.default_rng(2), n_stars=2000, n_side=2)
+    lists = lists[:3]
+    whole = match_reference(lists, reference)
+    for e, table in enumerate(lists):
+        table.meta["filename"] = f"number_{e}"
+        alone = match_reference([table], reference)
+        for name in ("star", "x", "y", "u", "v", "mag"):
+            found = getattr(whole, name)[whole.exposure == e]
+            np.testing.assert_array_equal(found, getattr(alone, name))
+    with pytest.raises(NotEnoughStarsError, match="number_0"):
+        match_reference([t[:3] for t in lists], reference)
+
+
 def test_errors_that_are_no_numbers_are_refused(solution):
     calls = []
 

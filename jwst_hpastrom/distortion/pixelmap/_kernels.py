@@ -131,45 +131,51 @@ class ByStar(NamedTuple):
 def normal_image(pairs, nx, image, given, out):
     """Add the weighed residuals about the stars' own positions, of residuals and an image's, to bins.
 
+    All numbers are of single precision, as the image is: that is half the memory that a product waits for.
+
     ``image`` and ``out`` (ny nx, 2) have rows of ``nx`` bins, ``given`` (n, 2), or none at all, is what the
     image's values are added to.
     """
     bounds, index, corner, weight, basis, exposure, back, matrices, inverses = pairs
     k = basis.shape[1]
-    side, own = np.empty((2, k)), np.empty((2, k))
+    zero = np.float32(0.0)
+    side, own = np.empty((2, k), np.float32), np.empty((2, k), np.float32)
     most = np.int64(0)
     for s in range(bounds.size - 1):
         most = max(most, bounds[s + 1] - bounds[s])
-    r = np.empty((most, 2))
+    r = np.empty((most, 2), np.float32)
     for s in range(bounds.size - 1):
         first = bounds[s]
-        side[:] = 0.0
+        side[:] = zero
         for t in range(first, bounds[s + 1]):
-            m, j = inverses[exposure[t]], index[t]
-            for a in range(2):
-                value = given[t, a] if given.shape[0] > 0 else 0.0
-                value += corner[t, 0] * image[j, a] + corner[t, 1] * image[j + 1, a]
-                r[t - first, a] = (
-                    value + corner[t, 2] * image[j + nx, a] + corner[t, 3] * image[j + nx + 1, a]
-                )
-            for a in range(2):
-                v = weight[t] * (m[a, 0] * r[t - first, 0] + m[a, 1] * r[t - first, 1])
-                for q in range(k):
-                    side[a, q] += v * basis[t, q]
+            m, j, c, w = inverses[exposure[t]], index[t], corner[t], weight[t]
+            low, high = image[j : j + 2], image[j + nx : j + nx + 2]
+            x = c[0] * low[0, 0] + c[1] * low[1, 0] + c[2] * high[0, 0] + c[3] * high[1, 0]
+            y = c[0] * low[0, 1] + c[1] * low[1, 1] + c[2] * high[0, 1] + c[3] * high[1, 1]
+            if given.shape[0] > 0:
+                x += given[t, 0]
+                y += given[t, 1]
+            r[t - first, 0], r[t - first, 1] = x, y
+            u, v = w * (m[0, 0] * x + m[0, 1] * y), w * (m[1, 0] * x + m[1, 1] * y)
+            for q in range(k):
+                side[0, q] += u * basis[t, q]
+                side[1, q] += v * basis[t, q]
         for a in range(2):
             for q in range(k):
-                own[a, q] = 0.0
+                own[a, q] = zero
                 for p in range(k):
                     own[a, q] += back[s, q, p] * side[a, p]
         for t in range(first, bounds[s + 1]):
-            m, j = matrices[exposure[t]], index[t]
-            x, y = 0.0, 0.0
+            m, j, c, w = matrices[exposure[t]], index[t], corner[t], weight[t]
+            x, y = zero, zero
             for q in range(k):
                 x += own[0, q] * basis[t, q]
                 y += own[1, q] * basis[t, q]
+            u = w * (r[t - first, 0] - m[0, 0] * x - m[0, 1] * y)
+            v = w * (r[t - first, 1] - m[1, 0] * x - m[1, 1] * y)
+            low, high = out[j : j + 2], out[j + nx : j + nx + 2]
             for a in range(2):
-                v = weight[t] * (r[t - first, a] - m[a, 0] * x - m[a, 1] * y)
-                out[j, a] += corner[t, 0] * v
-                out[j + 1, a] += corner[t, 1] * v
-                out[j + nx, a] += corner[t, 2] * v
-                out[j + nx + 1, a] += corner[t, 3] * v
+                low[a, 0] += c[a] * u
+                low[a, 1] += c[a] * v
+                high[a, 0] += c[a + 2] * u
+                high[a, 1] += c[a + 2] * v

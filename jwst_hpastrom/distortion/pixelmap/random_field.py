@@ -108,19 +108,23 @@ class Level:
     def parts(self, z):
         """The field of white noise, given by its spectrum, at each scale, shape (n, 2, ny, nx)."""
         out = np.zeros(self.deviation.shape, np.float32)
-        n, axis = self._there
-        for b, s in enumerate(self.grid.slices if n.size else ()):
-            band = irfft2(self._synthesis * z[:, b], self._size)
-            out[n, axis, s] = self._own[:, s] * band[..., : s.stop - s.start, : self.grid.size[1]]
+        there = list(zip(*self._there, self._own, strict=True))
+        for b, s in enumerate(self.grid.slices if there else ()):
+            band = irfft2(self._synthesis * z[:, b], self._size)[..., : s.stop - s.start, : self.grid.size[1]]
+            for (n, axis, own), image in zip(there, band, strict=True):
+                np.multiply(own[s], image, out=out[n, axis, s])
         return out
 
     def transposed(self, field):
         """The transpose of `parts` for a field (n, 2, ny, nx)."""
-        n, axis = self._there
-        out = np.zeros(self.spectrum, np.complex64)
-        field = np.broadcast_to(field, self.deviation.shape)[n, axis] * self._own
-        for b, s in enumerate(self.grid.slices if n.size else ()):
-            out[:, b] = self._analysis * rfft2(field[:, s], self._size)
+        there = list(zip(*self._there, self._own, strict=True))
+        out = np.empty(self.spectrum, np.complex64)
+        field = np.broadcast_to(field, self.deviation.shape)
+        for b, s in enumerate(self.grid.slices if there else ()):
+            padded = np.zeros((len(there), *self._size), np.float32)
+            for (n, axis, own), image in zip(there, padded, strict=True):
+                np.multiply(own[s], field[n, axis, s], out=image[: s.stop - s.start, : self.grid.size[1]])
+            np.multiply(self._analysis, rfft2(padded), out=out[:, b])
         return out
 
     def improved(self, found, again):
@@ -200,12 +204,16 @@ class RandomField:
 
     def total(self, parts, short=False):
         """Sum of the scales on the first level's bins, (2, ny, nx); of the short ones only."""
-        fine, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts[:2], SHORT, strict=True))
-        out = fine + np.stack([(self.up @ v) @ self.back for v in coarse])
-        if short:
-            return out
-        wide = self.waves.total(parts[2:4]) + self.trend.total(parts[4:5])
-        return out + (wide + self.rims.total(parts[5:]) if self.rims.white else wide)
+        out, coarse = (p[: n if short else None].sum(0) for p, n in zip(parts[:2], SHORT, strict=True))
+        # along the rows first: all else lies in memory as the field does
+        across = np.ascontiguousarray((self.across @ np.concatenate(coarse).T).T)
+        for image, v in zip(out, np.split(across, 2), strict=True):
+            image += self.up @ v
+        if not short:
+            out += self.waves.total(parts[2:4])
+            out += self.trend.total(parts[4:5])
+            self.rims.add_to(out, parts[5])
+        return out
 
     def wide(self, axis, x, y, weight):
         """What spans the detector, waves and trend, in the corrections of one axis at raw pixels.
@@ -263,7 +271,7 @@ class RandomField:
         return np.concatenate([*out, *rest]).astype(np.complex64, copy=False)
 
     def _gathered(self, field):
-        return np.stack([(self.down @ v) @ self.across for v in field])
+        return np.stack([(self.back @ (self.down @ v).T).T for v in field])
 
     def improved(self, found, again, drawn):
         """Prior as the data want it, from the solution and that of a field drawn from this prior, by scale.

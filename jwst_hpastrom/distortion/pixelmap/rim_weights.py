@@ -63,8 +63,6 @@ class EliminatingWeights:
             self.back = self.wide.T.tocsr()
             self.bounds = np.cumsum([0] + [v.shape[0] for v in terms])
             self.terms = [np.ascontiguousarray(v, np.float32) for v in terms]
-            # of the stars' unknowns
-            self.of_stars = (self.back @ sparse.diags_array(self.weights)) @ self.spread
             self.inner = self._inner()
 
     @classmethod
@@ -116,8 +114,10 @@ class EliminatingWeights:
 
     def _inner(self):
         """Inverse normal matrix of the wide terms."""
-        product = self.back @ (sparse.diags_array(self.weights) @ self.wide)
-        columns, rows = self.of_stars.tocsc(), self.gather @ self.wide
+        heavy = self.back @ sparse.diags_array(self.weights)
+        columns, (product, rows) = at_once(
+            lambda: (heavy @ self.spread).tocsc(), lambda: (heavy @ self.wide, self.gather @ self.wide)
+        )
 
         def of_axis(axis):
             own, terms = slice(*self.bounds[axis : axis + 2]), self.terms[axis]

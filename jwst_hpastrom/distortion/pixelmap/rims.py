@@ -145,10 +145,14 @@ class Rims:
     def total(self, parts):
         """The rims on the grid's bins, (2, ny, nx)."""
         out = np.zeros((2, *self.grid.size), np.float32)
-        for index, values, own in self.blocks:
-            for image, v, k in zip(out.reshape(2, -1), values, own, strict=True):
-                image[index] += parts[0][k] @ v
+        self.add_to(out, parts[0])
         return out
+
+    def add_to(self, field, coefficients):
+        """Add the rims to a field (2, ny, nx), in place."""
+        for index, values, own in self.blocks:
+            for image, v, k in zip(field.reshape(2, -1), values, own, strict=True):
+                image[index] += coefficients[k] @ v
 
     def transposed(self, field):
         """The transpose of `total` of `parts` for a field (2, ny, nx)."""

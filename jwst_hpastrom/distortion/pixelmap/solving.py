@@ -6,7 +6,6 @@ out, of stars that are no unknowns and weights in the grid's bins, and its inver
 """
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 
@@ -15,6 +14,7 @@ from scipy.fft import irfft, rfft
 from scipy.linalg import cho_factor, cho_solve
 
 from jwst_hpastrom.distortion.pixelmap._kernels import ByStar, normal_image
+from jwst_hpastrom.numerics.threads import at_once
 
 __all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field", "solve_told"]
 
@@ -128,6 +128,10 @@ class WideInverse:
         return out
 
 
+def _single(values):
+    return np.ascontiguousarray(values, np.float32)
+
+
 class WeighedPairs:
     """Pairs of one or several filters on the grid: what a field is at them, and their weights.
 
@@ -157,22 +161,15 @@ class WeighedPairs:
             starts = np.flatnonzero(np.diff(star[order], prepend=-1))
             corner = evaluate.data[4 * own.start : 4 * own.stop].reshape(-1, 4)[order]
             if frame is None:
-                stars = (
-                    np.ones((index.size, 1)),
-                    np.zeros(index.size, np.int32),
-                    np.zeros((starts.size, 1, 1)),
-                )
-                turns = np.eye(2)[None], np.eye(2)[None]
+                basis, exposure, turns = np.ones((index.size, 1)), np.zeros(index.size), [np.eye(2)[None]] * 2
+                stars = np.zeros((starts.size, 1, 1))
             else:
-                stars = (
-                    frame.basis[keep][order],
-                    frame.pairs.exposure[keep][order].astype(np.int32),
-                    frame.back[star[order][starts]],
-                )
-                turns = frame.matrices, frame.inverses
-            heavy = np.asarray(weight[own], float)[order]
-            bounds = np.append(starts, index.size)
-            part = ByStar(bounds, index[order].astype(np.int32), corner, heavy, *stars, *turns)
+                basis, exposure = frame.basis[keep][order], frame.pairs.exposure[keep][order]
+                stars, turns = frame.back[star[order][starts]], (frame.matrices, frame.inverses)
+            part = ByStar(
+                np.append(starts, index.size), index[order].astype(np.int32), *map(_single, (corner,
+                weight[own][order], basis)), exposure.astype(np.int32), *map(_single, (stars, *turns)),
+            )  # fmt: skip
             self.parts.append((order + own.start, part))
 
     def back(self, fields, r=None):
@@ -188,20 +185,12 @@ class WeighedPairs:
         -------
         list of ndarray, shape (2, ny, nx)
         """
-        images = [np.ascontiguousarray(np.reshape(f, (2, -1)).T, np.float32) for f in fields]
+        images = [_single(np.reshape(f, (2, -1)).T) for f in fields]
         out = [np.zeros_like(v) for v in images]
         for k, (order, part) in enumerate(self.parts):
-            given = np.zeros((0, 2)) if r is None else np.ascontiguousarray(r[:, order].T, float)
+            given = np.zeros((0, 2), np.float32) if r is None else _single(r[:, order].T)
             normal_image(part, self.size[1], images[min(k, 1)], given, out[min(k, 1)])
         return [np.ascontiguousarray(v.T).reshape(2, *self.size) for v in out]
-
-
-def at_once(one, other):
-    """Results of two tasks that run at the same time."""
-    with ThreadPoolExecutor(1) as beside:
-        waiting = beside.submit(one)
-        second = other()
-        return waiting.result(), second
 
 
 class Alike:
@@ -266,7 +255,9 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
 
     def normal(z):
         parts = prior.parts(z)
-        return z + prior.transposed(*pairs.back([prior.total(parts, short=k > 0) for k in range(groups)]))
+        out = prior.transposed(*pairs.back([prior.total(parts, short=k > 0) for k in range(groups)]))
+        out += z
+        return out
 
     nothing = np.zeros((2, *prior.grid.size), np.float32)
     left = prior.transposed(*pairs.back([nothing] * groups, r))
@@ -278,16 +269,18 @@ def solve_field(prior, pairs, r, *, tolerance=1e-3, near=None, start=None, known
     if start is not None:
         left, z = left - normal(start - z), start.copy()
     near = near or np.copy
-    p, old, count = 0.0, 1.0, 0
+    p, old, count = np.zeros_like(left), 1.0, 0
     go_on = go_on or bool
     while count < MOST_STEPS and go_on(_dot(left, left) > tolerance**2 * first):
         d = near(left)
         new = _dot(left, d)
-        p = d + np.float32(new / old) * p
+        p *= np.float32(new / old)
+        p += d
         a, old = normal(p), new
-        step = old / _dot(p, a)
-        z += step * p
-        left -= step * a
+        step = np.float32(old / _dot(p, a))
+        a *= step
+        left -= a
+        z += np.multiply(step, p, out=a)
         count += 1
     log.info("%d steps", count)
     return prior.parts(z), z

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -14,6 +15,7 @@ from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import fit_linear
 from jwst_hpastrom.instrument import FRAME
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms, robust_sigma
+from jwst_hpastrom.numerics.threads import at_once
 
 __all__ = ["IterativeResult", "fix_gauge", "residuals", "solve_polynomial", "solve_table"]
 
@@ -184,7 +186,8 @@ class _ClippedMeans:
         if self.out is not None:
             residuals = [np.where(out, np.nan, r) for out, r in zip(self.out, residuals, strict=True)]
         sigma = self.sigma if self.out is None else np.inf
-        return [CellMeans(*self.grid.means(r, self.weights, sigma=sigma)) for r in residuals]
+        of_axis = [partial(self.grid.means, r, self.weights, sigma=sigma) for r in residuals]
+        return [CellMeans(*means) for means in at_once(*of_axis)]
 
 
 def _clip_pairs(pairs, dx, dy, use, sigma):

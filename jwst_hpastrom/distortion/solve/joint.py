@@ -10,6 +10,7 @@ scale and skew change at a steady rate.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.distortion.solve.table_prior import TablePrior
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.numerics import cell_index, robust_sigma
+from jwst_hpastrom.numerics.threads import at_once
 from jwst_hpastrom.storage import Store
 
 __all__ = ["JointResult", "excess_variance", "solve_joint", "tukey"]
@@ -187,15 +189,13 @@ def solve_joint(
         factor = None  # of two matrices there is room for one
         factor = _factored(problem, weights, star_weight * prior_factor[:, None], table_prior, table_sigma)
         theta = cho_solve(factor, problem.right_side(problem.r, weights))
-        left, displacement = _left(problem, theta, weights)
-        noise2 = _noise2(problem, displacement, left, errors2, robust.min(0) > 0.1)
-        z2 = _divide(np.square(left, out=left), errors2, noise2, np.empty_like(left)).sum(0)
-        robust[:] = tukey(0.5 * z2)
-        del left
+        covariance, (displacement, noise2) = at_once(
+            partial(_inverse, factor, layout.n_distortion),
+            partial(_reweigh, problem, theta, weights, errors2, robust),
+        )
         if not free_stars:
             z2 = np.sum(displacement[:, :2] ** 2 / problem.star_variance, 1)
             prior_factor = 1.0 / np.maximum(1.0, z2 / 9.0)
-        covariance = _inverse(factor, layout.n_distortion)
         table_sigma = table_prior.improved(theta, covariance, table_sigma)
 
     def response(r):
@@ -224,13 +224,16 @@ def _factored(problem, weights, star_weight, table_prior, table_sigma):
     return cho_factor(matrix.T, lower=True, overwrite_a=True)  # symmetric
 
 
-def _left(problem, theta, weights):
-    """Residuals of the pairs after unknowns and stars, and the stars' displacements."""
+def _reweigh(problem, theta, weights, errors2, robust):
+    """The stars' displacements, and the noise; robust factors are those of the residuals after these."""
     left = problem.of_unknowns(theta)
     np.subtract(problem.r, left, out=left)
     displacement = problem.stars_of(left, weights)
     left -= problem.of_stars(displacement)
-    return left, displacement
+    noise2 = _noise2(problem, displacement, left, errors2, robust.min(0) > 0.1)
+    z2 = _divide(np.square(left, out=left), errors2, noise2, np.empty_like(left)).sum(0)
+    robust[:] = tukey(0.5 * z2)
+    return displacement, noise2
 
 
 def _noise2(problem, displacement, left, errors2, good):

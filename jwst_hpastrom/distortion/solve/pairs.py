@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from jwst_hpastrom.geometry import (
 )
 from jwst_hpastrom.instrument import nominal_scale
 from jwst_hpastrom.numerics import rows_by_group
+from jwst_hpastrom.numerics.threads import in_halves
 from jwst_hpastrom.storage import Store
 
 __all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
@@ -278,17 +280,17 @@ def match_reference(
     columns: dict[str, np.ndarray] = {k: make(most, int) for k in ("exposure", "star")}
     columns |= {k: make(most) for k in ("x", "y", "x_err", "y_err", "u", "v", "mag")}
     rotations, planes, metas, n_found, shifts = [], [], [], [], []
-    for e, table in enumerate(star_lists):
-        name = table.meta.get("filename") or f"star list {e + 1}"
-        xi, eta, *_ = known.at(e)
-        try:
-            found = _match_one(table, known.plane, xi, eta, known.mag, config)
-        except HPAstromError as error:
-            cause = epsf_cause(values(table, "mag"), values(table, "qfit"))
-            raise error.because(cause).about(name) from None
-        i, j, own, u, v, shift = found
+    names = [t.meta.get("filename") or f"star list {e + 1}" for e, t in enumerate(star_lists)]
+
+    def match(numbers):
+        return [_match_named(names[e], star_lists[e], known, e, config) for e in numbers]
+
+    numbers = range(len(star_lists))
+    two_by_two = (chain(*in_halves(match, numbers[e : e + 2])) for e in numbers[::2])
+    matched = chain.from_iterable(two_by_two)
+    for e, (name, table, (i, j, own, u, v, shift)) in enumerate(zip(names, star_lists, matched, strict=True)):
         x, y = _full_frame(table)
-        more = {"exposure": e, "star": j, "x": x[i], "y": y[i], "u": u[j], "v": v[j]}
+        more = {"exposure": e, "star": j, "x": x[i], "y": y[i], "u": u, "v": v}
         more |= {c: values(table, c, default)[i] for c, default in DEFAULTS.items()}
         for c, column in more.items():
             columns[c][size : size + i.size] = column
@@ -311,6 +313,16 @@ def match_reference(
         **data, sigma=known.sigma, rotations=np.array(rotations), sky=np.stack([known.xi, known.eta], 1),
         planes=planes, metas=metas, held_out=chosen, n_found=n_found, shift=shifts,
     )  # fmt: skip
+
+
+def _match_named(name, table, known, e, config):
+    """`_match_one` of exposure e; errors are told with what may be their cause, and with the name."""
+    xi, eta, *_ = known.at(e)
+    try:
+        return _match_one(table, known.plane, xi, eta, known.mag, config)
+    except HPAstromError as error:
+        cause = epsf_cause(values(table, "mag"), values(table, "qfit"))
+        raise error.because(cause).about(name) from None
 
 
 def _match_one(table, plane, xi, eta, mags, config):
@@ -365,4 +377,5 @@ def _match_one(table, plane, xi, eta, mags, config):
             "is it a catalog of this field?",
         )  # fmt: skip
     shift = tuple(np.array([np.median(tx), np.median(ty)]) - [np.median(sx), np.median(sy)])
-    return index[i], near[j], own, u, v, shift
+    i, j = index[i], near[j]
+    return i, j, own, u[j], v[j], shift

@@ -11,6 +11,7 @@ from scipy.linalg import blas
 from jwst_hpastrom.distortion.solve import _kernels
 from jwst_hpastrom.distortion.solve.design import pair_rows
 from jwst_hpastrom.numerics import rows_by_group
+from jwst_hpastrom.numerics.threads import in_halves
 from jwst_hpastrom.storage import Store
 
 __all__ = ["Problem"]
@@ -130,18 +131,25 @@ class Problem:
         c[:, [0, 1], [0, 1]] = star_weight
         for a in range(2, own):
             c[:, a, a] = self.motion**-2.0
-        matrix = np.zeros((n, n))
-        for number, (k, first, last) in enumerate(self.parts):
-            rows = [_kernels.Rows(j.indptr, j.indices, j.data) for j in self.rows_of(number)]
-            arms, w = self.arms_of(number), np.ascontiguousarray(weights[:, k])
-            for j, m, v in zip(rows, arms, w, strict=True):
-                _kernels.add_gram(j, v, matrix)
-                for a in range(own):
-                    for d in range(own):
-                        c[first:last, a, d] += self._sums(number, v * m[:, a] * m[:, d])
-            root = np.linalg.inv(np.linalg.cholesky(c[first:last]))
-            c[first:last] = np.swapaxes(root, 1, 2) @ root
-            self._eliminate(self.parts[number], rows, w, arms, root, matrix)
+
+        def of_parts(numbers):
+            matrix = np.zeros((n, n))
+            for number in numbers:
+                k, first, last = self.parts[number]
+                rows = [_kernels.Rows(j.indptr, j.indices, j.data) for j in self.rows_of(number)]
+                arms, w = self.arms_of(number), np.ascontiguousarray(weights[:, k])
+                for j, m, v in zip(rows, arms, w, strict=True):
+                    _kernels.add_gram(j, v, matrix)
+                    for a in range(own):
+                        for d in range(own):
+                            c[first:last, a, d] += self._sums(number, v * m[:, a] * m[:, d])
+                root = np.linalg.inv(np.linalg.cholesky(c[first:last]))
+                c[first:last] = np.swapaxes(root, 1, 2) @ root
+                self._eliminate(self.parts[number], rows, w, arms, root, matrix)
+            return matrix
+
+        matrix, more = in_halves(of_parts, range(len(self.parts)))
+        matrix += more
         self.star_covariance = c
         for i in range(n):  # one triangle was written only
             matrix[i, i + 1 :] = matrix[i + 1 :, i]
@@ -170,11 +178,16 @@ class Problem:
         """Return the reduced right side for residuals r (2, n)."""
         moved = self.of_stars(self.stars_of(r, weights))
         np.subtract(r, moved, out=moved)
-        side = np.zeros(self.layout.n)
-        for number, (k, _, _) in enumerate(self.parts):
-            for j, w, v in zip(self.rows_of(number), weights[:, k], moved[:, k], strict=True):
-                side += j.T @ (w * v)
-        return side
+
+        def of_parts(numbers):
+            side = np.zeros(self.layout.n)
+            for number in numbers:
+                k = self.parts[number].pairs
+                for j, w, v in zip(self.rows_of(number), weights[:, k], moved[:, k], strict=True):
+                    side += j.T @ (w * v)
+            return side
+
+        return sum(in_halves(of_parts, range(len(self.parts))))
 
     def of_unknowns(self, theta):
         """Return what unknowns but the stars' are in the pairs' residuals, shape (2, n)."""

@@ -64,7 +64,7 @@ def larger_kind(z, good, tiny):
     share, parts, either = max(found, key=lambda mixture: mixture[2])
     (middle, size), (others, width) = parts
     apart = np.max(np.abs(middle - others) / np.sqrt(0.5 * (size**2 + width**2)))
-    gain = 2 * (either - float(_normal(some, np.ones(some.shape[1]), tiny)[2].sum()))
+    gain = 2 * (either - float(_density(some, *_normal(some, np.ones(some.shape[1]), tiny)).sum()))
     negligible = min(share, 1 - share) < LEAST_KIND
     if negligible or apart < APART or gain < GAIN:
         return None, negligible or apart < MAYBE_APART or gain < MAYBE_GAIN
@@ -85,17 +85,16 @@ def _mixture(z, good, tiny):
     """Share of the first of two normal distributions, middles and sizes of both, and the log likelihood."""
     p = np.where(good, 0.99, 0.01)
     for _ in range(STEPS):
-        parts = [_normal(z, w, tiny)[:2] for w in (p, 1 - p)]
+        parts = [_normal(z, w, tiny) for w in (p, 1 - p)]
         least = np.maximum(parts[0][1], parts[1][1]) / WIDEST_KIND
         parts = [(middle, np.maximum(size, least)) for middle, size in parts]
         share = float(np.clip(p.mean(), 1e-6, 1 - 1e-6))
         one, other = np.log(share) + _density(z, *parts[0]), np.log(1 - share) + _density(z, *parts[1])
-        either = np.logaddexp(one, other)
-        new = np.exp(one - either)
+        new = 1.0 / (1.0 + np.exp(np.minimum(other - one, 700.0)))  # more is beyond the numbers there are
         moved, p = np.abs(new - p).max(), new
         if moved < 1e-3:
             break
-    return share, parts, float(either.sum())
+    return share, parts, float(np.logaddexp(one, other).sum())
 
 
 def _two_means(values):
@@ -108,11 +107,11 @@ def _two_means(values):
 
 
 def _normal(z, w, tiny):
-    """Mean and standard deviation of weighted residuals (2, n), and the logarithms of their densities."""
+    """Mean and standard deviation of weighted residuals (2, n)."""
     total = max(w.sum(), 1.0)
     middle = z @ w / total
     size = np.maximum(np.sqrt((z - middle[:, None]) ** 2 @ w / total), max(tiny, 1e-300))
-    return middle, size, _density(z, middle, size)
+    return middle, size
 
 
 def _density(z, middle, size):

@@ -31,6 +31,7 @@ from jwst_hpastrom.io.calibrations.stdgdc import header_meta, read_stdgdc
 from jwst_hpastrom.io.files.manifest import stamp
 from jwst_hpastrom.io.files.opening import check_asdf, require_file
 from jwst_hpastrom.io.files.seals import BLANK, put_seal
+from jwst_hpastrom.io.files.unchanged import file_state, once
 from jwst_hpastrom.io.files.writing import atomic_path
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
@@ -287,9 +288,19 @@ def read_distortion(
                 "give another distortion_file", path,
             )  # fmt: skip
         return correction
+    state = file_state(path)
+    # the last one is remembered only: a pixel map is 40 MB
+    made_for, correction = once(
+        "distortion", state and (state, path.absolute(), shape), "last", lambda: _read_asdf(path, shape)
+    )
+    _check_made_for(path, made_for, exposures)
+    return correction
+
+
+def _read_asdf(path, shape):
+    """What a distortion reference is made for, and its correction."""
     model, meta = open_model(path)
     made_for = _names(meta)
-    _check_made_for(path, made_for, exposures)
     shape = shape_of(made_for) if shape is None else shape
     own = meta.get("hpastrom", {}).get("linear")
     if model is None or getattr(model, "n_inputs", 0) != 2 or getattr(model, "n_outputs", 0) != 2:
@@ -300,8 +311,8 @@ def read_distortion(
         linear = LinearTransform(*(np.array(v, float) for v in (own["matrix"], own["offset"], center)))
         correction = _own_correction(model, meta["hpastrom"], tuple(shape))
         if correction is not None and _says_the_same(correction, linear, model):
-            return correction
-    return correction_from_model(model, shape=shape, gauge_from=linear)
+            return made_for, correction
+    return made_for, correction_from_model(model, shape=shape, gauge_from=linear)
 
 
 def _check_made_for(path, made_for, exposures):

@@ -23,6 +23,7 @@ from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.distortion.model.standard_models import quantized
 from jwst_hpastrom.errors import BadFileError, BadReferenceFileError, MissingDataError
 from jwst_hpastrom.geometry import LinearTransform
+from jwst_hpastrom.io.calibrations import distortion_reference
 from jwst_hpastrom.io.calibrations.distortion_reference import (
     placement_like,
     read_distortion,
@@ -217,3 +218,20 @@ def test_published_files_say_in_their_names_what_they_are_for(correction, tmp_pa
         return
     with pytest.raises(BadReferenceFileError, match=text):
         read_distortion(path, exposures=exposures, **({} if "pixels" in text else small))
+
+
+def test_an_unchanged_file_is_read_once(correction, placement, tmp_path, monkeypatch):
+    one, other = tmp_path / "one.asdf", tmp_path / "other.asdf"
+    write_distortion(one, correction, placement, META)
+    write_distortion(other, replace(correction, table=None), placement, META)
+    first = read_distortion(one, shape=SHAPE)
+    monkeypatch.setattr(distortion_reference, "open_model", None)  # cannot be called
+    assert read_distortion(one, shape=SHAPE) is first
+    with pytest.raises(BadReferenceFileError):  # whatever is remembered, it must be for the exposures
+        read_distortion(one, shape=SHAPE, exposures=META | {"instrument": "NIRCAM", "detector": "NRCB1"})
+    monkeypatch.undo()
+    assert read_distortion(one, shape=(64, 64)).shape == (64, 64)
+    assert read_distortion(other, shape=SHAPE).table is None
+    assert read_distortion(one, shape=SHAPE).table is not None
+    os.replace(other, one)
+    assert read_distortion(one, shape=SHAPE).table is None
