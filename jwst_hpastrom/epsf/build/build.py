@@ -21,6 +21,7 @@ from jwst_hpastrom.epsf.build.trust import (
     pixel_phases,
     refuse_one_phase,
     trusted,
+    warn_of_few,
     warn_of_phases,
     well_sampled,
 )
@@ -209,6 +210,8 @@ def build_library(
     undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine, kept)
     safe = start if run.followed is None else run.followed  # each star tells the wavefront, dithers or none
     run.library = trusted(run, frames, undetermined, safe)
+    if start is None:
+        warn_of_few(run.star, run.use)
     return _result(job, run, frames, hot, fine or kept)
 
 

@@ -9,8 +9,8 @@ from jwst_hpastrom.errors import DegenerateSolutionError
 from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = [
-    "kept_phase_error", "phase_error", "pixel_phases", "refuse_one_phase", "trusted", "warn_of_phases",
-    "well_sampled",
+    "kept_phase_error", "phase_error", "pixel_phases", "refuse_one_phase", "trusted", "warn_of_few",
+    "warn_of_phases", "well_sampled",
 ]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
@@ -20,6 +20,7 @@ PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are off by 3 to 8 mpx
+FEW = 20  # stars: libraries of 15 were 0.002 to 0.010 px off, of 25 0.0005
 HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
 SEEN = 3  # harmonics that the pixel-phase errors of ePSFs have
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
@@ -196,6 +197,16 @@ def warn_of_phases(stars, star, use, row, fine=False, kept_given=False):
                 number, axis, most,
             )  # fmt: skip
     return None
+
+
+def warn_of_few(star, use):
+    """Warn where a library is built from a handful of stars, whatever its residuals say."""
+    n = np.unique(star[use & (star >= 0)]).size
+    if n < FEW:
+        log.warning(
+            "the ePSF is built from %d stars, which may leave positions 0.01 px off, as a library of another "
+            "date would; more stars, or a given library to adapt (start_epsf), help", n,
+        )  # fmt: skip
 
 
 def trusted(run, frames, undetermined=None, start=None):

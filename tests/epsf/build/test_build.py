@@ -12,6 +12,7 @@ from jwst_hpastrom.epsf.build.trust import (
     kept_phase_error,
     pixel_phases,
     trusted,
+    warn_of_few,
     warn_of_phases,
     well_sampled,
 )
@@ -280,6 +281,19 @@ def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     result = build_library(field.images, field.planes, start=start, **options)
     assert found in caplog.records[-1].message
     np.testing.assert_array_equal(result.library.data, start.data)
+
+
+@pytest.mark.parametrize(("n", "said"), [(15, True), (40, False)])
+def test_a_handful_of_stars_is_said(n, said, caplog):
+    star = np.r_[np.repeat(np.arange(n), 4), np.arange(n, 60), -1]
+    warn_of_few(star, np.arange(star.size) < 4 * n)
+    assert ("the ePSF is built from 15 stars" in caplog.text) == said
+
+
+def test_a_build_says_it(caplog):
+    field = dithered(4, 15, 0, seed=8)
+    build_library(field.images, field.planes, **OPTIONS | {"n_iterations": 6, "n_global": 3})
+    assert "the ePSF is built from" in caplog.text
 
 
 @pytest.mark.parametrize("n", [1, 4])
