@@ -45,7 +45,7 @@ class Flag(IntFlag):
     SKY_FALLBACK = 64  # too few sky pixels: the image's own sky level was used
     SUBTRACTED = 128  # neighbors were subtracted before the fit
     EPSF_BORROWED = 256  # the ePSF here was borrowed from neighboring positions
-    COSMIC_RAY = 512  # a cosmic ray or hot pixel: RADXS, or sharper than any sum of stars
+    COSMIC_RAY = 512  # a cosmic ray or hot pixel: RADXS, sharper than any sum of stars, or fixed to pixels
     EXTENDED = 1024  # looks extended (RADXS)
     CLIPPED = 2048  # some measurements were clipped from the average
     FEW_EXPOSURES = 4096  # fewer exposures than asked for

@@ -18,13 +18,13 @@ from jwst_hpastrom.distortion.solve.iterative import (
     reference_variance,
     residuals,
 )
-from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.pairs import match_most
 from jwst_hpastrom.distortion.wrong_references import likely_references
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, polynomial_terms, sky_middle
 from jwst_hpastrom.instrument import FALL, WCS_ERROR, shape_of
 
-__all__ = ["RefinedDistortion", "refine_distortion", "wcs_distortion"]
+__all__ = ["RefinedDistortion", "refine_distortion", "used_lists", "wcs_distortion"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
@@ -151,7 +151,8 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
         Largest pointing error, arcsec.
 
     **kwargs
-        ``qfit_max``, ``error_max``, ``match_radius``, ``motion_error`` of `match_reference`.
+        ``qfit_max``, ``error_max``, ``match_radius``, ``motion_error`` of
+        `~jwst_hpastrom.distortion.match_reference`.
 
     Returns
     -------
@@ -171,7 +172,7 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
     """
     base = wcs_distortion(star_lists) if base is None else base
     try:
-        pairs = match_reference(
+        pairs = match_most(
             star_lists, reference, max_shift=max_shift, min_stars=LEAST, held_out=0.0, **kwargs
         )
     except (NoOverlapError, NotEnoughStarsError) as err:
@@ -179,7 +180,7 @@ def refine_distortion(star_lists, reference, base=None, *, max_degree=5, max_shi
             f"{err.found}, for pointing errors up to {max_shift:g} arcsec", err.needed,
             "if the pointing is off by more, give a larger max_shift", err.file,
         ) from None  # fmt: skip
-    problem = _Problem(pairs, base, max_degree, _seen(star_lists))
+    problem = _Problem(pairs, base, max_degree, _seen(used_lists(star_lists, pairs)))
     fits = [problem.fit(degree) for degree in range(max_degree + 1)]
     weights = softmax([f.evidence for f in fits])
     coefficients, covariance, structure = problem.over_choices(max_degree)
@@ -296,6 +297,12 @@ def _grid(first, shape):
     """Places of NODES x NODES nodes over pixels whose first one is at (x, y)."""
     y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in shape), indexing="ij")
     return x.ravel() + first[0], y.ravel() + first[1]
+
+
+def used_lists(star_lists, pairs):
+    """Return the lists that pairs are of: `match_most` may have left some out."""
+    names = [m.get("filename") for m in pairs.metas]
+    return [t for t in star_lists if t.meta.get("filename") in names]
 
 
 def _seen(star_lists):

@@ -18,7 +18,7 @@ from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale
 from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residuals, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
-from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference
+from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_most
 from jwst_hpastrom.distortion.solve.selfcal import self_memory, solve_self, with_motions
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError
@@ -274,7 +274,7 @@ def _check(star_lists, reference, config):
 def _as_published(filters, reference, config, rng, store, **way):
     """Half step by half step: pairs of the first filter, correction with its errors, cells, convergence."""
     matching = config.matching
-    pairs = [match_reference(lists, reference, rng=rng, config=matching, store=store) for lists in filters]
+    pairs = [match_most(lists, reference, rng=rng, config=matching, store=store) for lists in filters]
     n_nearest = config.n_nearest if config.pixel_map else 0
     if store is not None:
         number = sum(map(len, pairs))
@@ -327,7 +327,7 @@ def _one_filter(star_lists, reference, config, rng, store, progress):
             store.require(work, f"the self-calibration of {number} stars in all exposures")
         one |= {"rng": rng, "matching": matching.keywords(), "store": store}
         return solve_self(star_lists, n_cells=model.table_cells, **one)
-    pairs = with_motions(match_reference(star_lists, reference, rng=rng, config=matching, store=store))
+    pairs = with_motions(match_most(star_lists, reference, rng=rng, config=matching, store=store))
     if store is not None and config.pixel_map:
         store.require(MAP + MAP_PAIR * len(pairs), f"the pixel map of {len(pairs)} stars in all exposures")
     start = solve_polynomial(pairs, n_cells=model.polynomial_cells, **one)

@@ -6,7 +6,9 @@ import numpy as np
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.distortion import DistortionCorrection
-from jwst_hpastrom.epsf.brighter_fatter import without_charge
+from jwst_hpastrom.epsf.brighter_fatter import undo_beside_lost, without_charge
+from jwst_hpastrom.epsf.detect import sky_map
+from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.errors import ParameterError
 from jwst_hpastrom.geometry import LinearTransform, Mapping
 from jwst_hpastrom.measure.bundles import Exposures
@@ -16,6 +18,7 @@ from jwst_hpastrom.storage import Kept, Store
 __all__ = ["Field", "Stack", "ToRaw"]
 
 HALO = 28.0  # pixels around a tile that are measured with it
+BESIDE = 3.0  # pixels around a star where its light is told that lost pixels would hold
 MARGIN = 16  # pixels of cut-outs beyond that: half an ePSF library
 #: more exposures have smaller tiles, which holds the memory of a tile; and the least side of one, pixels:
 #: below, what surrounds a tile takes ten times the tile's own time
@@ -162,8 +165,11 @@ class Field:
         self.pixels, self.shapes, self.slope = [], [], np.empty(n)
         for e, image in enumerate(images):
             image = image() if callable(image) else image
-            image = without_charge(image, self.library(self.lib[e]).brighter_fatter)
+            library, charge = self.library(self.lib[e]), image.charge
+            image = without_charge(image, library.brighter_fatter)
             pixels, self.slope[e] = _pixels(image)
+            if library.brighter_fatter and charge is not None:
+                self._undo_beside_lost(e, image, pixels, library, charge)
             self.pixels.append(store.keep(pixels))
             self.shapes.append(pixels.data.shape)
         self.given = self._saturated()
@@ -196,14 +202,24 @@ class Field:
         library = self.libraries[k]
         return replace(library()) if isinstance(library, Kept) else library
 
+    def _undo_beside_lost(self, e, image, pixels, library, charge):
+        """Take out the light that an exposure's lost pixels pushed into others, by the frame's stars."""
+        x, y, flux = self._of_frame().T
+        x, y = self.to_raw[e](x, y)
+        residual = pixels.data.copy()
+        flux = np.where(np.isfinite(x + y), flux * self.zp[e], np.nan)
+        add_models(residual, library, x, y, flux, -1.0, BESIDE)
+        sky = sky_map(image).image(image.shape)
+        undo_beside_lost(pixels.data, residual, pixels.weight, sky, charge, library.brighter_fatter)
+
+    def _of_frame(self, rows=slice(None)):
+        """x, y, flux of stars of the master frame, in the common frame."""
+        x, y, mag = (np.asarray(self.frame.table[name], float)[rows] for name in ("x", "y", "mag"))
+        return np.c_[(*self.to_master.inverse(x, y), 10 ** (-0.4 * mag))]
+
     def _saturated(self):
-        table = self.frame.table
-        rows = np.flatnonzero(np.asarray(table["flags"]) & int(Flag.SATURATED))
-        x, y = self.to_master.inverse(
-            np.asarray(table["x"], float)[rows], np.asarray(table["y"], float)[rows]
-        )
-        self.saturated_rows = rows
-        return np.c_[x, y, 10 ** (-0.4 * np.asarray(table["mag"], float)[rows])]
+        self.saturated_rows = np.flatnonzero(np.asarray(self.frame.table["flags"]) & int(Flag.SATURATED))
+        return self._of_frame(self.saturated_rows)
 
     def _tiles(self, size):
         corners = []

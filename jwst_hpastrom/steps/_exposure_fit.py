@@ -1,5 +1,6 @@
 """One exposure's star list: what a process does that works for EPSFFitStep."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf import measure_stars, perturb_library
+from jwst_hpastrom.epsf.build import mark_fixed_sources
 from jwst_hpastrom.epsf.summary import summarize_fit
 from jwst_hpastrom.epsf.wavefront import modes_of
 from jwst_hpastrom.errors import HPAstromError, NotEnoughStarsError
@@ -15,11 +17,14 @@ from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
 from jwst_hpastrom.io.files.manifest import making
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import exposure_entry
+from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.io.tables.regions import write_regions
 from jwst_hpastrom.io.tables.star_lists import star_list_path
 from jwst_hpastrom.steps._errors import errors_by_cause
 
-__all__ = ["Fitted", "fit_exposure", "remove_products"]
+__all__ = ["Fitted", "fit_exposure", "mark_fixed", "remove_products"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
 
 
 @dataclass
@@ -58,6 +63,21 @@ def fit_exposure(member, *, folder, reading, manifest, sources, **how):
     except HPAstromError as err:
         out.error = err
     return out
+
+
+def mark_fixed(fitted, *, folder, manifest, sources, regions, **_):
+    """Flag what stays on the detector in star lists of one association; write those that change again."""
+    paths = [Path(folder) / one.row["star_list"] for one in fitted]
+    tables = [read_table(path) for path in paths]
+    for one, path, table, n in zip(fitted, paths, tables, mark_fixed_sources(tables), strict=True):
+        if not n:
+            continue
+        log.info("%s: %d entries stay on the detector (hot pixels): flag COSMIC_RAY", path.name, n)
+        with making(manifest(sources(one.exposure))) as run:
+            write_table(table, path)
+            if regions:
+                write_regions(table, path.with_suffix(".reg"))
+            one.products |= run.products
 
 
 def remove_products(exposure, folder, keep=()):

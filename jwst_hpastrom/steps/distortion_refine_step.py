@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
-from jwst_hpastrom.distortion.few_stars import refine_distortion
+from jwst_hpastrom.distortion.few_stars import refine_distortion, used_lists
 from jwst_hpastrom.distortion.solve.quality import quality_table
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.instrument import shape_of
@@ -116,7 +116,7 @@ class DistortionRefineStep(StarLists, HPStep):
         quality = found.trials
         quality.meta |= {"refined": source, "degree": found.degree, "stars": found.n_stars,
                          "stated_error_px": found.error, "chosen": list(self.chosen)}  # fmt: skip
-        placement = place_frame(found.correction, lists)
+        placement = place_frame(found.correction, used_lists(lists, found.pairs))
         with self.making(self.sources(inputs)) as run:
             self._write_layouts(inputs.product, found.correction, lists[0].meta)
             self.write_quality(inputs.product, quality)
@@ -148,7 +148,9 @@ class DistortionRefineStep(StarLists, HPStep):
     def _write(self, inputs, solution, lists, run):
         scale = solution.pixel_scale
         placement = place_frame(
-            solution.correction, lists, scale_mas=None if scale is None else scale.meta["pixel_scale_ideal"]
+            solution.correction,
+            used_lists(lists, solution.pairs),
+            scale_mas=None if scale is None else scale.meta["pixel_scale_ideal"],
         )
         log.info(
             "the sky positions change by up to %.2f mas, by %.4f mas in the mean",

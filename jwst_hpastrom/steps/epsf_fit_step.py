@@ -21,7 +21,7 @@ from jwst_hpastrom.io.files.manifest import comment, make_manifest
 from jwst_hpastrom.io.files.writing import atomic_path
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.steps._base import HPStep
-from jwst_hpastrom.steps._exposure_fit import fit_exposure, remove_products
+from jwst_hpastrom.steps._exposure_fit import fit_exposure, mark_fixed, remove_products
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps.pipeline.inputs import check_names
 from jwst_hpastrom.steps.products.groups import join_catfiles
@@ -68,10 +68,10 @@ class EPSFFitStep(HPStep):
             "perturbation": self.parameters_of(perturb_library) | {"zones": self.perturb},
         }  # fmt: skip
         epsf = input_entry(file_for(epsf_file, self.beam, "an ePSF library"), "epsf")
-        rows, lists = [], {}
+        fitted, lists = [], {}
         task["manifest"] = partial(make_manifest, self.class_alias, self.deciding_parameters())
         task["sources"] = partial(fit_inputs, epsf, self.given("detector_mask"), self.extra_inputs)
-        exposures, products = {}, {}
+        exposures = {}
         with self.executor() as executor:
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
@@ -89,19 +89,19 @@ class EPSFFitStep(HPStep):
                     self._record(member, None)
                     continue
                 row = done.row
-                products |= done.products
                 self._record(member, row)
-                rows.append(row)
+                fitted.append(done)
                 lists[Path(name).name] = row["star_list"]
                 log.info("%s: %d stars, median QFIT %.4f", name, row["n_stars"], row["qfit"])
                 self._tell_early(Table([row]))
-        if not rows:
+        if not fitted:
             raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
+        mark_fixed(fitted, **task)
         with self.making(task["sources"](exposures)) as run:
-            run.products.update(products)
+            run.products.update({name: digest for done in fitted for name, digest in done.products.items()})
             with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
                 path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()) + comment())
-            quality = Table(rows)
+            quality = Table([done.row for done in fitted])
             self.evidence = {"fit": quality}
             self.finish(run, inputs, self.output_path(inputs.product, "epsf_fit_quality", "ecsv"))
             self.write_quality(inputs.product, quality)  # last: it vouches for the rest

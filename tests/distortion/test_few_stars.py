@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
-from jwst_hpastrom.distortion.few_stars import UNSURE, refine_distortion, wcs_distortion
+from jwst_hpastrom.distortion.few_stars import UNSURE, refine_distortion, used_lists, wcs_distortion
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import polynomial_terms
 
@@ -128,3 +128,24 @@ def test_a_subarray_is_as_sure_as_its_own_stars(tools):
     middle = np.sqrt(refined.correction.uncertainty.variance[:, 8, 8])
     assert (middle < 0.1).all()  # pixels; the documented WCS lacks 0.05
     assert (np.sqrt(refined.correction.uncertainty.variance[:, 0, 0]) > 0.3).all()
+
+
+@pytest.mark.parametrize("what", ["a wrong pointing", "another field", "trailed"])
+def test_a_bad_exposure_is_left_out_and_named(tools, what, caplog):
+    lists, reference = sparse(tools, 15, known=1.0)
+    good = refine_distortion([lists[0], *lists[2:]], reference)
+    bad, rng = lists[1], np.random.default_rng(1)
+    if what == "a wrong pointing":
+        bad["ra"] += 40 / 3600
+    elif what == "another field":
+        bad["ra"], bad["dec"] = (rng.uniform(bad[c].min(), bad[c].max(), len(bad)) for c in ("ra", "dec"))
+    else:
+        bad["qfit"] = 0.5
+    refined = refine_distortion(lists, reference)
+    (said,) = [m for m in caplog.messages if "left out of the distortion" in m]
+    assert bad.meta["filename"] in said
+    assert used_lists(lists, refined.pairs) == [lists[0], *lists[2:]]
+    x, y = np.random.default_rng(2).uniform(0, 511, (2, 50))
+    np.testing.assert_allclose(refined.correction.forward(x, y), good.correction.forward(x, y), atol=1e-9)
+    with pytest.raises(NoOverlapError, match=str(bad.meta["filename"])):
+        refine_distortion(lists[:2], reference)

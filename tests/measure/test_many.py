@@ -9,6 +9,7 @@ import pytest
 
 from jwst_hpastrom.columns import MASTER
 from jwst_hpastrom.distortion import DistortionCorrection, PixelMapCorrection
+from jwst_hpastrom.epsf.brighter_fatter import charge_effect
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.errors import ParameterError
@@ -105,6 +106,24 @@ def test_stars_of_too_few_exposures_are_subtracted_but_not_listed(scene):
     near = np.hypot(np.asarray(table["x"]) - x - 10000, np.asarray(table["y"]) - y - 10000) < 7
     true = np.hypot(scene.x - x, scene.y - y) < 7
     assert near.sum() <= true.sum()
+
+
+def test_magnitudes_beside_full_pixels(scene):
+    """The full pixels' charge pushes light into their neighbors, and has no value that tells how much."""
+    shift, charge, images = 5e-6, 50.0, []
+    bright = scene.mag < -6
+    for image, (x, y) in zip(scene.images, scene.places, strict=True):
+        i, j = (np.rint(p[bright]).astype(int) for p in (x, y))
+        on = (i >= 0) & (j >= 0) & (i < SIZE) & (j < SIZE)
+        full = np.zeros(image.shape, bool)
+        full[j[on], i[on]] = True
+        data = np.where(full, 0, image.data + shift * charge_effect(image.data, charge, image.bad))
+        images.append(replace(image, data=data, saturated=full & ~image.bad, charge=charge))
+    table = measure_many(images, replace(scene.library, brighter_fatter=shift), scene.frame).table
+    i, j, *_ = compare(scene, table)
+    off = np.asarray(table["mag"])[i] - scene.mag[j]
+    assert bright[j].sum() > 25
+    assert abs(np.median(off[bright[j]])) < 0.001  # -0.0107 if no light is moved
 
 
 def test_refusals(scene):

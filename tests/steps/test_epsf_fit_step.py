@@ -11,14 +11,16 @@ from jwst.datamodels import ModelContainer, ModelLibrary
 from jwst.stpipe import Step
 from stdatamodels.jwst.datamodels import ImageModel
 
-from jwst_hpastrom.columns import STAR_LIST
+from jwst_hpastrom.columns import STAR_LIST, Flag
 from jwst_hpastrom.epsf import EPSFLibrary, measure_stars
 from jwst_hpastrom.errors import BadReferenceFileError, MissingDataError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import match_nearest, robust_sigma
 from jwst_hpastrom.io.calibrations.epsf_reference import write_epsf_reference
 from jwst_hpastrom.io.calibrations.stdpsf import read_stdpsf
+from jwst_hpastrom.io.files.manifest import product_hash
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.tables.star_lists import read_star_list
-from jwst_hpastrom.simulation import simulate_field, write_field
+from jwst_hpastrom.simulation import NoiseConfig, simulate_field, write_field
 from jwst_hpastrom.steps import EPSFFitStep
 
 SIZE = 256
@@ -87,6 +89,28 @@ def test_association(field, files, epsf_file, tmp_path):
     assert lines == [*(f"{n}_cal.fits {n}_stars.ecsv" for n in names), ""]
     assert (tmp_path / "field_epsf_fit_quality.ecsv").exists()
     assert {p: Path(p).read_bytes() for p in files.exposures} == before
+
+
+def test_hot_pixels_of_an_association_are_flagged(epsf_file, tmp_path):
+    """Where other dithers have them; the quality table vouches for the lists as they are then."""
+    field = simulate_field(
+        size=SIZE, n_exposures=2, n_stars=80, min_separation=10, filter="F200W", seed=3,
+        noise=NoiseConfig(hot_fraction=5e-3),
+    )  # fmt: skip
+    step(tmp_path, epsf_file, regions=True).run(write_field(field, tmp_path / "in").association)
+    made = read_manifest(tmp_path / "field_epsf_fit_quality.ecsv")["products"]
+    for exposure in field.exposures:
+        path = tmp_path / f"{exposure.name}_stars.ecsv"
+        table, regions = read_star_list(path), path.with_suffix(".reg")
+        assert made[path.name] == product_hash(path)
+        assert made[regions.name] == product_hash(regions)
+        assert read_manifest(path)["step"] == "hp_epsf_fit"
+        cosmic = np.asarray(table["flags"]) & int(Flag.COSMIC_RAY) > 0
+        assert regions.read_text().count("color=red") == cosmic.sum()
+        j, i = (np.rint(table[c]).astype(int) for c in "yx")
+        hot = field.sensor.dark[j, i] > 0
+        assert cosmic[hot].sum() > 0.4 * hot.sum() > 10  # faint ones are in one list only
+        assert not cosmic[~hot].any()
 
 
 def test_paths_are_paths_and_what_names_no_product_is_said(files, epsf_file, tmp_path, caplog):

@@ -38,7 +38,7 @@ from jwst_hpastrom.numerics import rows_by_group
 from jwst_hpastrom.numerics.threads import in_halves
 from jwst_hpastrom.storage import Store
 
-__all__ = ["Pairs", "check_one_filter", "match_reference", "select_stars"]
+__all__ = ["Pairs", "check_one_filter", "match_most", "match_reference", "select_stars"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 # not the crowded ones: where a neighbor spoils the position, QFIT says so
@@ -323,6 +323,37 @@ def _match_named(name, table, known, e, config):
     except HPAstromError as error:
         cause = epsf_cause(values(table, "mag"), values(table, "qfit"))
         raise error.because(cause).about(name) from None
+
+
+@configured(PairMatching)
+def match_most(star_lists, reference, *, config, rng=None, store=None):
+    """Pair stars as `match_reference` does, but for exposures that fail where most others do not.
+
+    A pointing far off, a trailed exposure, one of another field must not cost the others their distortion:
+    those that have not even half of the stars needed are left out, and a warning names them.
+    """
+    used, errors, how = list(star_lists), [], {"config": config, "store": store}
+    while True:
+        try:
+            pairs = match_reference(used, reference, rng=rng, **how)
+            break
+        except (NoOverlapError, NotEnoughStarsError) as error:
+            errors.append(error)
+            bad = [t for t in used if t.meta.get("filename") and t.meta["filename"] == error.file]
+            if len(bad) != 1 or 2 * len(errors) >= len(star_lists) or _half_matches(bad, reference, **how):
+                raise errors[0] from None
+            used = [t for t in used if t is not bad[0]]
+    for error in errors:
+        log.warning("left out of the distortion, which the other exposures tell: %s", error)
+    return pairs
+
+
+def _half_matches(star_lists, reference, config, store):
+    half = max(config.min_stars // 2, 4)
+    try:
+        return match_reference(star_lists, reference, config=config, store=store, min_stars=half)
+    except (NoOverlapError, NotEnoughStarsError):
+        return None
 
 
 def _match_one(table, plane, xi, eta, mags, config):

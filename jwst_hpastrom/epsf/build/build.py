@@ -17,7 +17,14 @@ from jwst_hpastrom.epsf.build.convergence import phase_diagram
 from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.build.from_optics import better_than_given
 from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
-from jwst_hpastrom.epsf.build.trust import pixel_phases, trusted, warn_of_phases, well_sampled
+from jwst_hpastrom.epsf.build.trust import (
+    pixel_phases,
+    refuse_one_phase,
+    trusted,
+    warn_of_few,
+    warn_of_phases,
+    well_sampled,
+)
 from jwst_hpastrom.epsf.exchange.given import as_image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import Job, make_room
@@ -30,6 +37,8 @@ from jwst_hpastrom.storage import Store
 __all__ = ["BuildResult", "build_library"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
+
+PHASES_TOLD = 3  # iterations, after which positions change by some hundredths of a pixel
 
 MADE_FOR = "instrument", "detector", "filter"  # without these names fits follow no wavefront
 
@@ -188,17 +197,21 @@ def build_library(
         run.stars.reopen(job, frames, store)
     run.made_for = made_for
     off = None if progress else True
+    fine = well_sampled(config.band_limit)
     with tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=off, unit="iteration") as bar:
         while not run.done:
             iterate(job, run, config)
             bar.update()
+            if start is None and run.it == PHASES_TOLD:
+                refuse_one_phase(run, frames, fine)
             if checkpoint:
                 checkpoint.save(run.without(correction))
     kept = start is not None and _kept(job, run, config)
-    fine = well_sampled(config.band_limit)
     undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine, kept)
     safe = start if run.followed is None else run.followed  # each star tells the wavefront, dithers or none
     run.library = trusted(run, frames, undetermined, safe)
+    if start is None:
+        warn_of_few(run.star, run.use)
     return _result(job, run, frames, hot, fine or kept)
 
 

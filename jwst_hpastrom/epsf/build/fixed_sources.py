@@ -1,15 +1,17 @@
 """Telling stars from what stays on the detector or is seen once, by the dithers (hot pixels, cosmic rays)."""
 
 import logging
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.epsf.build.positions import POINTING, pointing_error
 from jwst_hpastrom.epsf.image import boxes
-from jwst_hpastrom.geometry import fit_polynomial
+from jwst_hpastrom.geometry import TangentPlane, fit_polynomial, sky_middle
 
-__all__ = ["leave_out_fixed_sources"]
+__all__ = ["leave_out_fixed_sources", "mark_fixed_sources"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -19,6 +21,13 @@ PIXEL_RADIUS = 1.0  # a hot pixel's light center is that of its pixel
 SKY_RATIO = 0.4  # least share of a star's flux that the other exposure finds: blends, shared light
 FIXED_RATIO = 0.6  # the same of a hot pixel's flux, either way
 MOST = 8  # other exposures that an exposure's sources are looked for in: half of them is told from none
+FEWEST = 12  # entries of a list that places on the sky are reckoned for
+FOUND = 0.7  # chance that a list has a star, or a hot pixel, that its exposure covers
+PLACED = 0.05, 0.6  # least and most that places of one hot pixel differ by, beyond 4 errors, pixels
+ALIKE = 0.3, 0.75  # least and most that magnitudes do, beyond 4 errors; of stars, which blend, the most
+SKY_PIXEL = 1.0  # pixels that places of a star differ by, pointings taken out
+AROUND = 40.0  # pixels: what lies there tells how much is near by chance
+SURE = np.log(1e3)  # likelihood ratio: at most one star in so many is called hot
 LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else has a wrong WCS
 
 
@@ -99,6 +108,141 @@ def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING)
         if len(fixed):
             _mask(frame, hot, store)
     return fixed, left_out
+
+
+class _Entries(NamedTuple):
+    """Entries of a star list: on the detector, and on a plane of the sky, both in pixels."""
+
+    place: np.ndarray  # (2, n)
+    error: np.ndarray
+    mag: np.ndarray
+    mag_err: np.ndarray
+    plane: np.ndarray  # (2, n)
+    mags: np.ndarray  # sorted
+    from_plane: Any  # to the list's own pixels
+    tree: Any  # of places on the detector
+
+    def some(self, rows):
+        """Return some of the entries."""
+        one = {name: getattr(self, name)[rows] for name in ("error", "mag", "mag_err")}
+        return self._replace(place=self.place[:, rows], plane=self.plane[:, rows], **one)
+
+
+class _Near(NamedTuple):
+    """Whether entries have a like one near, and how far it may be, and how unlike."""
+
+    hit: np.ndarray
+    radius: np.ndarray
+    within: np.ndarray
+
+
+def mark_fixed_sources(star_lists, *, max_shift=POINTING):
+    """Set the flag COSMIC_RAY on entries of star lists that stay on the detector while the sky moves.
+
+    Hot pixels are where other pointings' lists have an entry at the same pixel, as bright, and none where
+    their sky would have it: both together far beyond what chance makes.
+
+    Parameters
+    ----------
+    star_lists : sequence of `~astropy.table.Table`
+        Of exposures of one detector and filter, with ``ra`` and ``dec`` by each exposure's own WCS. Flags
+        are changed in place.
+
+    max_shift : float
+        Largest error of an exposure's pointing, pixels.
+
+    Returns
+    -------
+    list of int
+        Entries of each list that have got the flag.
+    """
+    if len(star_lists) < 2 or any(len(t) < FEWEST for t in star_lists):
+        return [0] * len(star_lists)
+    lists = _entries(star_lists)
+    at = np.mean([e.place.mean(1) for e in lists], axis=0)
+    middle = np.array([_linear(e.place, e.plane).forward(*at) for e in lists])
+    others = [_some(np.flatnonzero(np.hypot(*(middle - m).T) > MOVED)) for m in middle]
+    near = [
+        {q: _coincide(e, lists[q], e.place, PLACED, ALIKE) for q in others[k]} for k, e in enumerate(lists)
+    ]
+    rows = [np.flatnonzero(sum((n.hit for n in own.values()), np.zeros(1, bool))) for own in near]
+    shifts, out = _shifts(lists, rows, max_shift), []
+    for k, table in enumerate(star_lists):
+        e, ratio = lists[k].some(rows[k]), np.zeros(rows[k].size)
+        for q in others[k]:
+            if shifts[k] is None or shifts[q] is None:
+                continue
+            two = lists[q]
+            same = _likelihood(two, e, e.place, _Near(*(v[rows[k]] for v in near[k][q])))
+            sky = np.array(two.from_plane(*(e.plane + (shifts[k] - shifts[q])[:, None])))
+            low, high = two.place.min(1)[:, None], two.place.max(1)[:, None]
+            seen = _coincide(e, two, sky, (SKY_PIXEL, SKY_PIXEL), (ALIKE[1], ALIKE[1]))
+            covered = ((sky > low) & (sky < high)).all(0)
+            ratio += same - np.where(covered, _likelihood(two, e, sky, seen), 0.0)
+        fixed = rows[k][ratio > SURE]
+        new = fixed[np.asarray(table["flags"])[fixed] & int(Flag.COSMIC_RAY) == 0]
+        table["flags"][new] |= int(Flag.COSMIC_RAY)
+        out.append(new.size)
+    return out
+
+
+def _entries(star_lists):
+    """The lists' entries, on the plane of the sky with pixels of the first list's size."""
+    sky = [(values(t, "ra"), values(t, "dec")) for t in star_lists]
+    middle = sky_middle(*(np.concatenate(c) for c in zip(*sky, strict=True)))
+    origin = ((t.meta.get("xstart") or 1, t.meta.get("ystart") or 1) for t in star_lists)
+    place = [
+        np.array([values(t, "x"), values(t, "y")]) + np.reshape(o, (2, 1))
+        for t, o in zip(star_lists, origin, strict=True)
+    ]
+    plane = TangentPlane(*middle)
+    linear = _linear(place[0], plane.from_sky(*sky[0]))
+    pixel = np.sqrt(np.abs(np.linalg.det(linear.jacobian(*place[0].mean(1)))))
+    out = []
+    for table, own, radec in zip(star_lists, place, sky, strict=True):
+        on_plane = np.array(plane.from_sky(*radec)) / pixel
+        degree = 3 if len(table) > 60 else 1
+        back = fit_polynomial(*on_plane, *own, degree, sigma=None).transform.forward
+        error = np.hypot(values(table, "x_err"), values(table, "y_err")) / np.sqrt(2)
+        mag, mag_err = values(table, "mag"), values(table, "mag_err")
+        out.append(_Entries(own, error, mag, mag_err, on_plane, np.sort(mag), back, cKDTree(own.T)))
+    return out
+
+
+def _linear(one, two):
+    return fit_polynomial(*one, *two, 1, sigma=None).transform
+
+
+def _coincide(one, two, place, apart, alike):
+    """Find entries that have one of another list at their places, as bright.
+
+    ``apart`` and ``alike`` are the least and most that places and magnitudes differ by, beyond 4 errors.
+    """
+    distance, k = two.tree.query(place.T)
+    radius = np.clip(4 * np.hypot(one.error, two.error[k]), *apart)
+    within = np.clip(4 * np.hypot(one.mag_err, two.mag_err[k]), *alike)
+    return _Near((distance < radius) & (np.abs(one.mag - two.mag[k]) < within), radius, within)
+
+
+def _likelihood(two, one, place, near):
+    """Logarithm of the likelihood that what is at these places belongs there against that of chance."""
+    number = two.tree.query_ball_point(place.T, AROUND, return_length=True) + 1
+    low, high = (np.searchsorted(two.mags, one.mag + w) for w in (-near.within, near.within))
+    number = number * (high - low + 1) / two.mags.size
+    chance = np.clip(number * (near.radius / AROUND) ** 2, 1e-6, 0.5)
+    return np.where(near.hit, np.log(FOUND / chance), np.log((1 - FOUND) / (1 - chance)))
+
+
+def _shifts(lists, suspect, max_shift):
+    """Shifts of the lists' planes onto the first one's; None where they do not match."""
+    first, *rest = (
+        e.some(np.setdiff1d(np.arange(e.mag.size), s)) for e, s in zip(lists, suspect, strict=True)
+    )
+    out = [np.zeros(2)]
+    for e in rest:
+        shift = pointing_error(*e.plane, e.mag, *first.plane, first.mag, max_shift)
+        out.append(None if shift is None else np.array(shift))
+    return out
 
 
 def _mask(frame, hot, store):

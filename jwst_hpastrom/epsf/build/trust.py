@@ -9,18 +9,22 @@ from jwst_hpastrom.errors import DegenerateSolutionError
 from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = [
-    "kept_phase_error", "phase_error", "pixel_phases", "trusted", "warn_of_phases", "well_sampled",
+    "kept_phase_error", "phase_error", "pixel_phases", "refuse_one_phase", "trusted", "warn_of_few",
+    "warn_of_phases", "well_sampled",
 ]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
+IN_ONE = "no star in two exposures"
 PHASE_LIMIT = 0.03  # pixels: three times the error of published libraries (L23 Fig. 1, 3)
 PHASE_SLACK = 0.003  # pixels: error of the amplitudes of some hundred stars
 PHASE_GOAL = 0.004  # pixels: what positions of 0.01 px can bear, and twice what noise shows
 FEWEST_PHASES = 2.5  # two hide an error's harmonic: builds of two exposures are off by 3 to 8 mpx
+FEW = 20  # stars: libraries of 15 were 0.002 to 0.010 px off, of 25 0.0005
 HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more look like three
 SEEN = 3  # harmonics that the pixel-phase errors of ePSFs have
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
+SURELY_ONE = 0.95  # after some iterations, which move the phases by less than the difference
 GATHERED = 3.0  # times the length that so many random phases have together
 
 
@@ -91,6 +95,42 @@ def _gathered(stars, star, use, axis):
     return bool(length * np.sqrt(np.unique(star[rows]).size) > GATHERED)
 
 
+def _at_one_phase(stars, star, use, axis):
+    """Say what is at one pixel phase."""
+    if _gathered(stars, star, use, axis):
+        return f"sources at one pixel phase in {axis}, wherever they are (galaxies? noise?)"
+    return f"each star at one pixel phase in {axis} in all exposures"
+
+
+def refuse_one_phase(run, frames, fine=False):
+    """Raise where it is beyond doubt early that nothing will tell the ePSF from positions: see `trusted`.
+
+    Parameters
+    ----------
+    run : `~jwst_hpastrom.epsf.build.iterations.Run`
+        Without a given library, after some iterations.
+
+    frames : list of `~jwst_hpastrom.epsf.stamps.frames.Frame`
+
+    fine : bool
+        Pixels are `well_sampled`.
+    """
+    if not (np.bincount(run.star[run.star >= 0]) > 1).any():
+        _refuse(IN_ONE, frames)
+    for axis in "" if fine else "xy":
+        number, share = pixel_phases(run.stars, run.star, run.use, axis)
+        if number and share > SURELY_ONE:
+            _refuse(_at_one_phase(run.stars, run.star, run.use, axis), frames)
+
+
+def _refuse(undetermined, frames):
+    raise DegenerateSolutionError(
+        undetermined, "stars in dithers by fractions of a pixel, to tell the ePSF from their positions",
+        "give a library (epsf_file), or one to adapt (start_epsf)",
+        frames[0].name if len(frames) == 1 else None,
+    )  # fmt: skip
+
+
 def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
     """Standard error of positions by the pixel-phase error that the ePSF keeps, pixels.
 
@@ -135,13 +175,11 @@ def warn_of_phases(stars, star, use, row, fine=False, kept_given=False):
     for axis in "xy":
         number, share = pixel_phases(stars, star, use, axis)
         if not number:
-            return "no star in two exposures"
+            return IN_ONE
         if fine:
             continue
         if share > ONE_PHASE:
-            if _gathered(stars, star, use, axis):
-                return f"sources at one pixel phase in {axis}, wherever they are (galaxies? noise?)"
-            return f"each star at one pixel phase in {axis} in all exposures"
+            return _at_one_phase(stars, star, use, axis)
         if kept_given:
             continue
         shown, kept = row[f"{axis}_phase"], row[f"{axis}_phase_error"]
@@ -161,6 +199,16 @@ def warn_of_phases(stars, star, use, row, fine=False, kept_given=False):
     return None
 
 
+def warn_of_few(star, use):
+    """Warn where a library is built from a handful of stars, whatever its residuals say."""
+    n = np.unique(star[use & (star >= 0)]).size
+    if n < FEW:
+        log.warning(
+            "the ePSF is built from %d stars, which may leave positions 0.01 px off, as a library of another "
+            "date would; more stars, or a given library to adapt (start_epsf), help", n,
+        )  # fmt: skip
+
+
 def trusted(run, frames, undetermined=None, start=None):
     """Return the last library, or the best one where it became worse; raise where none is of use.
 
@@ -176,10 +224,7 @@ def trusted(run, frames, undetermined=None, start=None):
         )
         return start
     if undetermined:
-        raise DegenerateSolutionError(
-            undetermined, "stars in dithers by fractions of a pixel, to tell the ePSF from their positions",
-            "give a library (epsf_file), or one to adapt (start_epsf)", name,
-        )  # fmt: skip
+        _refuse(undetermined, frames)
     if not np.isfinite(last):
         log.warning(
             "too few stars are in several exposures: nothing tells whether positions measured with this ePSF "

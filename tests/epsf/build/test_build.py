@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.epsf.build import BuildConfig, build_library, iterations
+from jwst_hpastrom.epsf.build import BuildConfig, build, build_library, iterations
 from jwst_hpastrom.epsf.build.trust import (
     kept_phase_error,
     pixel_phases,
     trusted,
+    warn_of_few,
     warn_of_phases,
     well_sampled,
 )
@@ -280,6 +281,29 @@ def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
     result = build_library(field.images, field.planes, start=start, **options)
     assert found in caplog.records[-1].message
     np.testing.assert_array_equal(result.library.data, start.data)
+
+
+@pytest.mark.parametrize(("n", "said"), [(15, True), (40, False)])
+def test_a_handful_of_stars_is_said(n, said, caplog):
+    star = np.r_[np.repeat(np.arange(n), 4), np.arange(n, 60), -1]
+    warn_of_few(star, np.arange(star.size) < 4 * n)
+    assert ("the ePSF is built from 15 stars" in caplog.text) == said
+
+
+def test_a_build_says_it(caplog):
+    field = dithered(4, 15, 0, seed=8)
+    build_library(field.images, field.planes, **OPTIONS | {"n_iterations": 6, "n_global": 3})
+    assert "the ePSF is built from" in caplog.text
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_one_phase_is_refused_before_the_work(n, monkeypatch):
+    done = []
+    monkeypatch.setattr(build, "iterate", lambda *a: done.append(1) or iterations.iterate(*a))
+    field = dithered(n, 150, 40, seed=7, whole_pixels=True)
+    with pytest.raises(DegenerateSolutionError, match="no star in two exposures|one pixel phase"):
+        build_library(field.images, field.planes, **OPTIONS | {"n_iterations": 20})
+    assert len(done) == build.PHASES_TOLD
 
 
 @pytest.mark.parametrize(("spread", "said"), [(0.03, "wherever they are"), (1.0, "each star at one")])

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
-from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
+from jwst_hpastrom.columns import Flag
+from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources, mark_fixed_sources
 from jwst_hpastrom.epsf.stamps.frames import Frame
+from jwst_hpastrom.geometry import TangentPlane
 
 SIDE = 500
 STARS, HOT, COSMIC = 360, 300, 20
@@ -75,3 +78,39 @@ def test_a_wrong_pointing_costs_no_stars():
     planes[2] = lambda x, y: (x + 9000, y)
     leave_out_fixed_sources(frames, planes)
     assert all(f.bright.size > 0.85 * (k == 0).sum() for f, k in zip(frames, kinds, strict=True))
+
+
+def star_lists(pointings, **how):
+    """Star lists of the scene that lack a quarter of it, as of faint stars; the first is a subarray."""
+    frames, planes, kinds, _ = scene(pointings, **how)
+    rng, sky, out = np.random.default_rng(5), TangentPlane(80.0, -69.0, scale_mas=65.0), []
+    for frame, plane, kind in zip(frames, planes, kinds, strict=True):
+        ra, dec = sky.to_sky(*sky.from_pixels(*plane(frame.x, frame.y)))
+        error = np.full(frame.x.size, 0.02)
+        columns = {"x": frame.x, "y": frame.y, "x_err": error, "y_err": error, "ra": ra, "dec": dec}
+        columns |= {"mag": -2.5 * np.log10(frame.flux), "mag_err": error, "flags": 0 * kind, "kind": kind}
+        out.append(Table(columns)[rng.uniform(size=kind.size) < 0.75])
+    out[0]["x"] -= 3
+    out[0].meta["xstart"] = 4
+    return out
+
+
+@pytest.mark.parametrize("pointings", [[(0, 0), (46, 0), (46, 46), (0, 46)], [(0, 0), (30, 20)]])
+def test_entries_that_stay_on_the_detector_are_flagged(pointings):
+    tables = star_lists(pointings)
+    marked = mark_fixed_sources(tables)
+    for table, n in zip(tables, marked, strict=True):
+        flagged = np.asarray(table["flags"]) == int(Flag.COSMIC_RAY)
+        assert flagged.sum() == n
+        assert flagged[table["kind"] != 1].sum() <= 1  # one in 10,000
+        again = 1 - 0.25 ** (len(tables) - 1)  # what another list has
+        assert flagged[table["kind"] == 1].mean() > again - 0.1
+    assert mark_fixed_sources(tables) == [0] * len(tables)
+
+
+def test_no_star_is_flagged_without_dithers_or_by_a_wrong_pointing():
+    assert mark_fixed_sources(star_lists([(0, 0), (0.3, -0.4)])) == [0, 0]
+    assert mark_fixed_sources(star_lists([(0, 0)])) == [0]
+    tables = star_lists([(0, 0), (46, 0), (0, 46)], hot=0)
+    tables[2]["dec"] += 0.05
+    assert sum(mark_fixed_sources(tables)) <= 1
