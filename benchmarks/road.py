@@ -36,7 +36,7 @@ PARTS = {
                          "epsf.build.positions:Averager.update"),
     "build, bends": ("epsf.build.bends:find_bends",),
     "build, rest": ("epsf.build.build:build_library",),
-    "distortion, match": ("distortion.solve.pairs:match_reference",),
+    "distortion, match": ("distortion.solve.matching:match_reference",),
     "distortion, polynomial": ("distortion.solve.iterative:solve_polynomial",),
     "distortion, table": ("distortion.solve.iterative:solve_table",),
     "distortion, joint": ("distortion.solve.joint:solve_joint",),

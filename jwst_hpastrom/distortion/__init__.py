@@ -13,7 +13,8 @@ from jwst_hpastrom.distortion.products.filters import average_corrections, filte
 from jwst_hpastrom.distortion.products.official import FramePlacement, place_frame, to_v2v3
 from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale, pixel_scale_history
 from jwst_hpastrom.distortion.solution import DistortionSolution, solve_distortion
-from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_reference, select_stars
+from jwst_hpastrom.distortion.solve.matching import match_reference
+from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, select_stars
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig, Model, PairMatching
 
 __all__ = [

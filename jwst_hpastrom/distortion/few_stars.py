@@ -18,7 +18,7 @@ from jwst_hpastrom.distortion.solve.iterative import (
     reference_variance,
     residuals,
 )
-from jwst_hpastrom.distortion.solve.pairs import match_most
+from jwst_hpastrom.distortion.solve.matching import match_most
 from jwst_hpastrom.distortion.wrong_references import likely_references
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, polynomial_terms, sky_middle

@@ -18,7 +18,8 @@ from jwst_hpastrom.distortion.products.pixel_scale import pixel_scale
 from jwst_hpastrom.distortion.published import simulated_errors, solve_published
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, residuals, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
-from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter, match_most
+from jwst_hpastrom.distortion.solve.matching import match_most
+from jwst_hpastrom.distortion.solve.pairs import Pairs, check_one_filter
 from jwst_hpastrom.distortion.solve.selfcal import self_memory, solve_self, with_motions
 from jwst_hpastrom.distortion.solve.settings import DistortionConfig
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError

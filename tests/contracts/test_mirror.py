@@ -38,7 +38,7 @@ LISTED = [
     ("distortion/pixelmap", "held_out", "distortion/test_solution.py", STAGES),
     ("distortion/products", "official", "io/calibrations/test_distortion_reference.py",
      "models of reference files, written and read"),
-    ("distortion/solve", "design pairs problem", "distortion/solve/test_joint.py", STAGES),
+    ("distortion/solve", "design matching pairs problem", "distortion/solve/test_joint.py", STAGES),
     ("distortion/solve", "iterative", "distortion/test_solution.py", STAGES),
     ("distortion/solve", "star_frame", "distortion/solve/test_selfcal.py", STAGES),
     ("epsf", "image", "epsf/exchange/test_given.py", "the ways to give one"),

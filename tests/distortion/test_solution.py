@@ -12,7 +12,7 @@ from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structu
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
 from jwst_hpastrom.distortion.published import simulated_errors
 from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial
-from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.matching import match_reference
 from jwst_hpastrom.distortion.solve.quality import quality_table
 from jwst_hpastrom.errors import (
     DegenerateSolutionError,

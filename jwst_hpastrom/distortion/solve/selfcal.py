@@ -11,7 +11,8 @@ from jwst_hpastrom.distortion.model.ideal import IdealPlane
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint, starting_transforms
-from jwst_hpastrom.distortion.solve.pairs import match_reference, select_stars
+from jwst_hpastrom.distortion.solve.matching import match_reference
+from jwst_hpastrom.distortion.solve.pairs import select_stars
 from jwst_hpastrom.distortion.solve.problem import MATRICES, Problem
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, match_nearest, sky_middle

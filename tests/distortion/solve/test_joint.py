@@ -10,7 +10,7 @@ from jwst_hpastrom.distortion.solve import problem as problem_module
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
 from jwst_hpastrom.distortion.solve.joint import solve_joint
-from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.matching import match_reference
 from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.errors import DegenerateSolutionError, ParameterError
 from jwst_hpastrom.storage import Store

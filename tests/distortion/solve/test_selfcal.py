@@ -8,7 +8,7 @@ import pytest
 from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
-from jwst_hpastrom.distortion.solve.pairs import match_reference
+from jwst_hpastrom.distortion.solve.matching import match_reference
 from jwst_hpastrom.distortion.solve.problem import Problem
 from jwst_hpastrom.distortion.solve.selfcal import solve_self
 from jwst_hpastrom.distortion.solve.settings import PairMatching
