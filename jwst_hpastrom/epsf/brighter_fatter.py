@@ -8,8 +8,9 @@ d of a pixel becomes
     d + s (c / 4) Σ (d_k² − d²),
 
 the sum over its four neighbors, with c the charge (DN) that a rate of one leaves at the end of the ramp and s
-the shift of a boundary per unit of charge difference (pixels per DN). The effective PSF of a library is that
-without charge; its ``brighter_fatter`` is s.
+the shift of a boundary per unit of charge difference (pixels per DN). To second order less charge is where
+light was lost: its mean over the ramp is c (d / 6 + d′ / 3), with d′ the rate that the effect leaves. The
+effective PSF of a library is that without charge; its ``brighter_fatter`` is s.
 """
 
 import numpy as np
@@ -25,7 +26,7 @@ SURE = 3.0  # standard errors that pay for a correction
 OUTLIER = 5.0  # robust standard deviations of one star's own shift
 
 
-def charge_effect(data, charge, bad=None):
+def charge_effect(data, charge, bad=None, seen=None):
     """Return what each pixel gains per unit of boundary shift, (c / 4) Σ (d_k² − d²).
 
     Parameters
@@ -39,6 +40,9 @@ def charge_effect(data, charge, bad=None):
     bad : ndarray of bool, shape (..., ny, nx), optional
         Pixels whose rates mean nothing: no light is moved between them and their neighbors.
 
+    seen : ndarray, shape (..., ny, nx), optional
+        Rates that the effect leaves, for the second order.
+
     Returns
     -------
     ndarray
@@ -51,14 +55,13 @@ def charge_effect(data, charge, bad=None):
            [ 1., -4.,  1.],
            [ 0.,  1.,  0.]])
     """
-    square = np.square(data)
-    out = np.zeros_like(data)
+    out, held = np.zeros_like(data), data if seen is None else (data + 2 * seen) / 3
     for axis in (-1, -2):
         n = data.shape[axis]
         lower, upper = (
             (..., cut) if axis == -1 else (..., cut, slice(None)) for cut in (slice(0, n - 1), slice(1, n))
         )
-        moved = square[upper] - square[lower]
+        moved = (held[upper] - held[lower]) * (data[upper] + data[lower])
         if bad is not None:
             moved[bad[lower] | bad[upper]] = 0
         out[lower] += moved
@@ -92,7 +95,7 @@ def without_charge(image, shift):
 def undone(data, charge, bad, shift):
     """Rates that became ``data`` by a shift, from two steps of the fixed-point iteration."""
     first = data - np.float32(shift) * charge_effect(data, charge, bad)
-    return data - np.float32(shift) * charge_effect(first, charge, bad)
+    return data - np.float32(shift) * charge_effect(first, charge, bad, data)
 
 
 def undo_beside_lost(data, residual, weight, level, charge, shift):
@@ -155,14 +158,15 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
 
     Returns
     -------
-    matrix : ndarray, shape (n, 3)
-        Each star's normal equations for two numbers, position and flux projected out: the shift, and a share
-        of the same pattern in proportion to the flux, which is the ePSF's own and no effect of charge.
+    matrix : ndarray, shape (n, 3, 3)
+        Each star's normal equations for three numbers, position and flux projected out: the shift, a share of
+        the same pattern in proportion to the flux, which is the ePSF's own, and one alike for all stars,
+        which is light of unseen neighbors; neither is an effect of charge.
 
-    vector : ndarray, shape (n, 2)
+    vector : ndarray, shape (n, 3)
     """
     k = np.flatnonzero(use)
-    matrix, vector = np.zeros((x.size, 3)), np.zeros((x.size, 2))
+    matrix, vector = np.zeros((x.size, 3, 3)), np.zeros((x.size, 3))
     if charge is None or k.size == 0:
         return matrix, vector
     px, py = np.rint(x[k]).astype(int), np.rint(y[k]).astype(int)
@@ -191,15 +195,15 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
     residual = np.where(good, clean - model, 0).reshape(k.size, -1) * root
     own = np.stack([psi[inner], f * by_dx[inner], f * by_dy[inner]], -1).reshape(k.size, -1, 3)
     own = own * root[..., None]
-    common = np.median(flux[k]) * np.mean(c)  # of the second column: only its scale
-    shared = np.stack([c * f * f * laplacian, common * f * laplacian], -1).reshape(k.size, -1, 2)
+    typical, common = np.median(flux[k]), np.mean(c)  # of the other columns: only their scale
+    powers = c * f * f, common * typical * f, np.full_like(c, common * typical**2)
+    shared = np.stack([p * laplacian for p in powers], -1).reshape(k.size, -1, 3)
     shared = shared * root[..., None]
     basis, _ = np.linalg.qr(own)
     shared -= basis @ (basis.transpose(0, 2, 1) @ shared)
     residual -= (basis @ (basis.transpose(0, 2, 1) @ residual[..., None]))[..., 0]
-    a, b = shared[..., 0], shared[..., 1]
-    matrix[k] = np.stack([(a * a).sum(1), (a * b).sum(1), (b * b).sum(1)], -1)
-    vector[k] = np.stack([(a * residual).sum(1), (b * residual).sum(1)], -1)
+    matrix[k] = shared.transpose(0, 2, 1) @ shared
+    vector[k] = (residual[:, None] @ shared)[:, 0]
     whole = good.reshape(k.size, -1).sum(1) >= 15
     matrix[k[~whole]] = vector[k[~whole]] = 0
     return matrix, vector
@@ -210,7 +214,7 @@ def shift_from_stamps(matrix, vector, star):
 
     Parameters
     ----------
-    matrix, vector : ndarray, shape (n, 3) and (n, 2)
+    matrix, vector : ndarray, shape (n, 3, 3) and (n, 3)
         From `stars_tell`.
 
     star : ndarray of int, shape (n,)
@@ -221,23 +225,29 @@ def shift_from_stamps(matrix, vector, star):
     shift, error : float
         Pixels per DN; 0 and infinity where nothing tells.
     """
-    rows = np.flatnonzero(matrix[:, 0] > 0)
+    rows = np.flatnonzero(matrix[:, 0, 0] > 0)
     if rows.size < 2 * PARTS:
         return 0.0, np.inf
     matrix, vector = matrix[rows], vector[rows]
     part = np.where(star[rows] >= 0, star[rows], rows) % PARTS
-    own, weight = vector[:, 0] / matrix[:, 0], matrix[:, 0]
+    own, weight = vector[:, 0] / matrix[:, 0, 0], matrix[:, 0, 0]
     pull = (own - weighted_median(own, weight)) * np.sqrt(weight)
     keep = np.abs(pull) < OUTLIER * max(sigma_about_zero(pull), 1.0)
-    sums = np.array([np.r_[matrix[keep & (part == p)].sum(0), vector[keep & (part == p)].sum(0)]
-                     for p in range(PARTS)])  # fmt: skip
+    mine = [keep & (part == p) for p in range(PARTS)]
+    left, right = (np.array([a[m].sum(0) for m in mine]) for a in (matrix, vector))
 
-    def solve(s):
-        determinant = s[0] * s[2] - s[1] ** 2
-        return (s[2] * s[3] - s[1] * s[4]) / determinant if determinant > 1e-9 * s[0] * s[2] else np.nan
+    def solve(normal, told):
+        scale = np.sqrt(np.diag(normal))
+        alike = normal / np.outer(scale, scale)
+        return np.linalg.solve(alike, told / scale) / scale if np.linalg.cond(alike) < 1e9 else told * np.nan
 
-    total = sums.sum(0)
-    shift = solve(total)
-    without = np.array([solve(total - s) for s in sums])
-    error = np.sqrt((PARTS - 1) / PARTS * np.sum((without - without.mean()) ** 2))
-    return (float(shift), float(error)) if np.isfinite(shift + error) else (0.0, np.inf)
+    for n in (3, 2):  # light of neighbors only where it is beyond doubt: stars of one brightness do not tell
+        normal, told = left[:, :n, :n], right[:, :n]
+        found = solve(normal.sum(0), told.sum(0))
+        without = np.array(
+            [solve(normal.sum(0) - a, told.sum(0) - b) for a, b in zip(normal, told, strict=True)]
+        )
+        error = np.sqrt((PARTS - 1) / PARTS * np.square(without - without.mean(0)).sum(0))
+        if abs(found[-1]) > SURE * error[-1]:
+            break
+    return (float(found[0]), float(error[0])) if np.isfinite(found[0] + error[0]) else (0.0, np.inf)

@@ -10,6 +10,7 @@ from jwst_hpastrom.instrument import INSTRUMENTS, instrument_of, nominal_scale
 __all__ = ["BuildConfig"]
 
 FOLLOWED_FROM = 4  # iterations: a model that is sharp enough to tell its wavefront
+UNJUDGED = 20  # iterations, where nothing tells that more of them help
 SETTLING = 3  # iterations of the grid before the curvature between its points is judged
 
 
@@ -25,7 +26,11 @@ class BuildConfig(Configuration):
     (11, [2, 4, 8, 9])
     """
 
-    n_iterations: int = parameter(default=20, kind="int", text="Iterations at most.")
+    n_iterations: int = parameter(
+        default=40, kind="int",
+        text="""Iterations at most; 20 of them with a given library, or where too few stars can be held out to
+        tell when a build has settled.""",
+    )  # fmt: skip
     grid: int = parameter(
         default=5, kind="int",
         text="Field positions along each axis, corners of the detector included, at most.",
@@ -101,9 +106,13 @@ class BuildConfig(Configuration):
 
     def of_given_library(self) -> "BuildConfig":
         """Return the configuration of a build that learns a given library's difference, at its positions."""
-        made = replace(self, grid=1, refine=False, choose_grid=False)
+        made = replace(self.without_judge(), grid=1, refine=False, choose_grid=False)
         object.__setattr__(made, "n_global", 0)  # none can ask for it: the library is there at once
         return made
+
+    def without_judge(self) -> "BuildConfig":
+        """Return the configuration of a build that no held-out stars end."""
+        return replace(self, n_iterations=min(self.n_iterations, UNJUDGED))
 
     def of_filter(self, made_for: dict) -> "BuildConfig":
         """Return the configuration with the band of a filter that is known, where none is given.

@@ -84,6 +84,8 @@ def begin(job, frames, to_plane, correction, given, config: BuildConfig, store) 
     """Return the state before the first iteration, around an empty or a given library."""
     run = _identify(frames, to_plane, correction, config, store)
     charge = config.brighter_fatter
+    if given is None and not run.held.mask.any():
+        config = config.without_judge()
     if given is not None:
         run.difference = Difference(given, config.band_limit)
         run.library, run.averager.phase_error = run.difference.start, GIVEN_PHASE_ERROR

@@ -76,6 +76,9 @@ class Frame:
 
     shape : tuple of int
         Rows and columns.
+
+    shift : float
+        Of boundaries by charge, pixels per DN, that is undone in ``data``.
     """
 
     data: np.ndarray
@@ -94,6 +97,7 @@ class Frame:
     charge: float | np.ndarray | Kept | None = None
     pixels: Kept | None = None
     shape: tuple = ()
+    shift: float = 0.0
 
     def __post_init__(self):
         if self.data is not None:
@@ -111,7 +115,7 @@ class Frame:
             return self
         pixels, charge = self.pixels(), charge_of(self.charge) if shift else None
         data = pixels.data if charge is None else undone(pixels.data, charge, pixels.bad, shift)
-        return replace(self, data=data, bad=pixels.bad, charge=None, pixels=None)
+        return replace(self, data=data, bad=pixels.bad, charge=charge, pixels=None, shift=shift)
 
     def in_memory(self):
         """Return the frame without need of a store's files."""

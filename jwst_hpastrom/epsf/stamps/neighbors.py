@@ -6,6 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.epsf.brighter_fatter import undo_beside_lost
 from jwst_hpastrom.epsf.fit import add_models
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.stamps import _kernels, _sky_kernels
@@ -85,7 +86,13 @@ def _cut(frame, library, resid, x, y, flux, radius):
 def cut_again(frame, library):
     """Cut stamps with a frame's catalog and sky as they are; the bright stars are its first."""
     catalog = frame.x, frame.y, frame.flux, frame.radius
-    return _cut(frame, library, _subtracted(frame, library, *catalog), *catalog)
+    resid = _subtracted(frame, library, *catalog)
+    if frame.shift:  # the pixels are this frame's own
+        level = sky_image(frame.sky, resid.shape)
+        resid += level
+        undo_beside_lost(frame.data, resid, ~frame.bad, level, frame.charge, frame.shift)
+        resid -= level
+    return _cut(frame, library, resid, *catalog)
 
 
 def refresh_stamps(frame, library, *, detect, passes, mesh, model_error=0.15):

@@ -22,3 +22,10 @@ def test_band_that_is_given_stays(given):
 )
 def test_no_band_is_known_of_other_filters(unknown):
     assert BuildConfig().of_filter(unknown).band_limit is None
+
+
+def test_builds_go_on_where_held_out_stars_tell_when_to_stop():
+    config = BuildConfig()
+    assert config.n_iterations > config.without_judge().n_iterations == 20
+    assert config.of_given_library().n_iterations == 20
+    assert BuildConfig(n_iterations=12).without_judge().n_iterations == 12

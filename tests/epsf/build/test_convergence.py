@@ -55,7 +55,7 @@ def run_at(it, config):
 
 def test_what_a_stop_leads_to():
     """Neighbors and sky once more, then positions as fitted, then the end."""
-    config = BuildConfig()
+    config = BuildConfig(n_iterations=20)
     early = run_at(config.bends_at, config)
     _judge(early, True, config)
     assert (early.refreshes, early.last_fitted, early.done) == ([15], 17, False)
