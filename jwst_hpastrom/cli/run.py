@@ -94,7 +94,7 @@ def parameter_lines(step=""):
     for name, (start, cls) in groups.items():
         if step and name != step:
             continue
-        lines += ["", f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}"]
+        lines += ["", f"{name}: " + (cls.__doc__ or "").strip().partition("\n")[0]]
         for key, default, text in _specified(cls.spec):
             if name != "calwebb_hpastrom" and not step and key in shared:
                 continue  # said once, of the pipeline, which hands them on
