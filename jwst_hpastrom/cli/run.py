@@ -176,6 +176,8 @@ def _run(args):
         association, name = paths[0], read_association(paths[0]).product
     else:
         name = args.product or _product_name(paths)
+        if Path(name).name != name:
+            raise ParameterError(f"--product={name}", "a name that files can begin with, without folders")
         association = folder / f"{name}_asn.json"
     command = _command(args, association)
     print("STPIPE_DISABLE_CRDS_STEPPARS=true " + shlex.join(command), flush=True)
