@@ -34,9 +34,9 @@ OTHER = (
 SHUFFLED = "magnitudes of this list that are other stars'"
 #: factor on all lists' errors below which they are the exposures' own
 OWN = 1.3
-#: factor between lists' errors that is looked at; and its logarithm's size by chance, times the root of the
-#: number of stars (good lists of 240 to 4400 stars: less than half of it)
-DOUBLED, CHANCE = 1.45, 9.0
+#: factor between lists' errors that is looked at (good images: 1.43 at most); its logarithm's size by
+#: chance, times the root of the number of stars (good lists of 240 to 4400 stars: less than half of it)
+DOUBLED, CHANCE = 1.65, 9.0
 #: times the usual error of a zero point: its stars do not agree
 SCATTERED = 2.0
 #: magnitudes that stars of a list span at most; beyond, the numbers are no magnitudes

@@ -62,8 +62,8 @@ def catalog_columns(motions, catalog, row):
         error = np.hypot(*(_column(catalog, c, np.nan) for c in columns)) / np.sqrt(2)
         if np.isfinite(error).any():
             out[name] = float(np.nanmedian(error))
-            along = (float(np.nanmedian(_column(catalog, c, np.nan))) for c in columns)
-            out[name.replace("error", "errors_ratio").split("_mas")[0]] = np.divide(*along)
+            ra, dec = (float(np.nanmedian(_column(catalog, c, np.nan))) for c in columns)
+            out[f"{name.split('_')[0]}_errors_ratio"] = ra / dec if dec > 0 else np.nan
         if name.startswith("position") and set(columns) & set(catalog.colnames):
             out["with_errors"] = float(np.isfinite(error).mean())
     out |= _roundings(catalog, out)
