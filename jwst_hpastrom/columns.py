@@ -322,6 +322,7 @@ def values(table: Table, name: str, default: float = np.nan) -> np.ndarray:
 
 #: median QFIT of stars with S/N above 100 that no fitting ePSF gives
 BAD_QFIT = 0.06
+SKY_NOISE = 0.6, 1.8  # scatter of starless pixels over their errors: 1/f noise and faint stars are in it
 
 
 def epsf_cause(mag: ArrayLike, qfit: ArrayLike) -> str:

@@ -6,6 +6,7 @@ from jwst_hpastrom.checks.verdict import judge
 
 __all__ = [
     "against_catalog",
+    "axes_ratios",
     "catalog_twice",
     "magnitudes",
     "no_motions",
@@ -20,6 +21,8 @@ UNITS = "errors of the catalog in other units: arcsec or degrees as mas, or the 
 USUAL = {"position_error_mas": (0.005, 500.0), "motion_error_mas_yr": (0.001, 100.0)}
 #: factor beyond these that no instrument makes
 FAR = 2.0
+#: ratios of errors along the axes of the sky that catalogs have over a field, and that only other units make
+AXES, FAR_AXES = (0.45, 2.2), (0.2, 5.0)
 FLUXES = "fluxes, or magnitudes with another sign, as the catalog's magnitudes"
 #: stars from which on a missing correlation of magnitudes is no chance
 ENOUGH = 3.0
@@ -40,6 +43,28 @@ def stated_errors(motions):
             (low, high), (low / FAR, high * FAR), rank=2 if name.startswith("position") else 5,
             causes=(UNITS,),
             remedy="give the columns their units, or convert them to mas and mas/yr",
+        )  # fmt: skip
+    yield from axes_ratios(found, "catalog")
+
+
+def axes_ratios(found, of):
+    """Median errors along right ascension that a catalog states, over those along declination.
+
+    Parameters
+    ----------
+    found : mapping
+        With position_errors_ratio and motion_errors_ratio, where known.
+
+    of : str
+        What to call the catalog.
+    """
+    for what in ("position", "motion"):
+        value = found.get(f"{what}_errors_ratio", np.nan)
+        yield judge(
+            MOTION, f"errors of the {of}'s {what}s along right ascension over those along declination",
+            value, AXES, FAR_AXES, rank=6,
+            causes=(f"errors of the {of}'s {what}s in another unit along one axis, or without cos(dec)",),
+            remedy="give both in mas or mas/yr on the sky: that of ra with the factor cos(dec)",
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.checks.catalogs import FAR, USUAL
+from jwst_hpastrom.checks.catalogs import FAR, USUAL, axes_ratios
 from jwst_hpastrom.checks.causes import COS_DEC, LARGE, SMALL
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import values
@@ -274,6 +274,7 @@ def reference_units(references):
             references.meta.get(name, np.nan), (low, high), (low / FAR, high * FAR), rank=2, causes=(UNITS,),
             remedy="give the columns their units, or convert them to mas and mas/yr",
         )  # fmt: skip
+    yield from axes_ratios(references.meta, "reference catalog")
 
 
 def _columns(references):

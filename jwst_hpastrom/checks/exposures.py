@@ -3,7 +3,7 @@
 import numpy as np
 
 from jwst_hpastrom.checks.verdict import judge
-from jwst_hpastrom.columns import BAD_QFIT
+from jwst_hpastrom.columns import BAD_QFIT, SKY_NOISE
 
 __all__ = [
     "EPSF_CAUSE", "all_chi2", "bright_chi2", "bright_qfit", "brighter_fatter", "build_phase", "charge",
@@ -28,8 +28,8 @@ LOOK_QFIT = 0.04
 LEAST = 10
 #: reduced chi-square of bright stars: no ePSF makes it lower, but a photon noise that is stated too large
 LEAST_CHI2 = 0.7
-#: scatter of pixels without stars over their ERR; what ERR leaves out, as 1/f noise and faint stars, is in it
-SKY_NOISE, FAR_SKY_NOISE = (0.6, 1.8), (0.4, 2.6)
+#: scatter of pixels without stars over their ERR that is bad
+FAR_SKY_NOISE = (0.4, 2.6)
 #: the same of pixels without any noise
 NO_NOISE = 0.1
 #: error of the light in one pixel, over it: usual ones are a tenth; that of pixels alone is the flat field's

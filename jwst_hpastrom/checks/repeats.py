@@ -32,6 +32,11 @@ OTHER = (
     "stars matched to others: a wrong WCS",
 )
 SHUFFLED = "magnitudes of this list that are other stars'"
+#: factor on all lists' errors below which they are the exposures' own
+OWN = 1.3
+#: factor between lists' errors that is looked at (good images: 1.43 at most); its logarithm's size by
+#: chance, times the root of the number of stars (good lists of 240 to 4400 stars: less than half of it)
+DOUBLED, CHANCE = 1.65, 9.0
 #: times the usual error of a zero point: its stars do not agree
 SCATTERED = 2.0
 #: magnitudes that stars of a list span at most; beyond, the numbers are no magnitudes
@@ -161,11 +166,14 @@ def exposure_errors(exposures):
     # what scatters all, as a distortion that is not solved, makes the errors of none too large
     ratio = np.where(ratio < 1, np.maximum(ratio, np.minimum(factor, 1)), ratio)
     for row, value in zip(exposures, ratio, strict=True):
+        most = 2.0
+        if np.nanmedian(factor) < OWN:  # nothing that the exposures share hides the lists' own errors
+            most = min(2.0, max(DOUBLED, np.exp(CHANCE / np.sqrt(max(row["n_matched"], 1)))))
         yield judge(
             FRAME,
             "scatter over errors of faint stars, over that of the other exposures",
             value,
-            (0.5, 2.0),
+            (1 / most, most),
             (0.33, 3.0),
             about=str(row["exposure"]),
             rank=5,

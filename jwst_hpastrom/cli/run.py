@@ -94,7 +94,7 @@ def parameter_lines(step=""):
     for name, (start, cls) in groups.items():
         if step and name != step:
             continue
-        lines += ["", f"{name}: {(cls.__doc__ or '').strip().splitlines()[0]}"]
+        lines += ["", f"{name}: " + (cls.__doc__ or "").strip().partition("\n")[0]]
         for key, default, text in _specified(cls.spec):
             if name != "calwebb_hpastrom" and not step and key in shared:
                 continue  # said once, of the pipeline, which hands them on
@@ -176,6 +176,8 @@ def _run(args):
         association, name = paths[0], read_association(paths[0]).product
     else:
         name = args.product or _product_name(paths)
+        if Path(name).name != name:
+            raise ParameterError(f"--product={name}", "a name that files can begin with, without folders")
         association = folder / f"{name}_asn.json"
     command = _command(args, association)
     print("STPIPE_DISABLE_CRDS_STEPPARS=true " + shlex.join(command), flush=True)

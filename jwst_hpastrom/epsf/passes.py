@@ -29,6 +29,7 @@ from jwst_hpastrom.epsf.kernels import crowded, star_fit
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.quality import mark_cosmic_rays, mark_crowded, mark_shapes, useless
 from jwst_hpastrom.epsf.star_config import StarFitConfig
+from jwst_hpastrom.epsf.summary import errors_follow_light
 from jwst_hpastrom.epsf.wavefront import LINEAR, follow, warn_of_given
 from jwst_hpastrom.epsf.weights import (
     learned_weights,
@@ -364,6 +365,7 @@ class _Field:
         level, data, weight = self.level, self.residual.data, self.pixels.weight
         undo_beside_lost(self.pixels.data, data, weight, level, self.charge, self.library.brighter_fatter)
         ratio = sky_ratio(self.pixels, data, level, self.image.name)
+        errors_follow_light(self.pixels, float(np.median(level)), ratio, self.image.name)
         self.pixels = learned_weights(self.pixels, data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)

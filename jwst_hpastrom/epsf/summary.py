@@ -1,5 +1,6 @@
 """What the fits of an exposure's stars say of it in a few numbers."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,16 @@ from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.quality import lost_core, lost_peaks
 
-__all__ = ["summarize_fit"]
+__all__ = ["errors_follow_light", "summarize_fit"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
 
 #: signal-to-noise ratio of bright stars
 BRIGHT = 100.0
 #: signal-to-noise ratio of pixels whose errors are their light's; the fewest that tell, the most that count
 LIT, LEAST_LIT, MOST_LIT = 30.0, 200, 20_000
+#: rank correlation of these pixels' light with their errors that is that of other errors
+NOT_FOLLOWING = 0.3
 
 #: pixels of one value, of those looked at, that are no chance
 SAME = 10
@@ -65,7 +70,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
         "central_value": float(library.central_value(*middle)), "sky_noise_ratio": ratio,
-        "err_follows_light": _follows(pixels, float(np.median(stars["sky"])), ratio),
+        "err_follows_light": errors_follow_light(pixels, float(np.median(stars["sky"])), ratio),
         **{name: float(stars.meta.get(name, np.nan)) for name in LIGHT},
     }  # fmt: skip
 
@@ -79,16 +84,39 @@ def _filled(pixels: Pixels) -> float:
     return float(count.max() / count.sum()) if count.max() > SAME else 0.0
 
 
-def _follows(pixels: Pixels, sky: float, ratio: float) -> float:
-    """Rank correlation of lit pixels' light with their errors; 0 of errors that are all alike."""
+def errors_follow_light(pixels: Pixels, level: float, ratio: float, name: str = "") -> float:
+    """Rank correlation of the light of lit pixels with their errors.
+
+    Parameters
+    ----------
+    pixels : `~jwst_hpastrom.epsf.fit.Pixels`
+
+    level : float
+        The sky.
+
+    ratio : float
+        Of `~jwst_hpastrom.epsf.weights.sky_ratio`.
+
+    name : str
+        Of the image, for a warning of errors that are not its own; none of one error for all, which is meant.
+
+    Returns
+    -------
+    float
+        0 of errors that are all alike; NaN where too few pixels tell.
+    """
     good = pixels.weight > 0
-    light, err = pixels.data[good] - sky, 1 / np.sqrt(pixels.weight[good])
-    if err.size < LEAST_LIT:
-        return np.nan
-    rows = np.flatnonzero(light > LIT * np.nanmax([ratio, 1.0]) * np.median(err))
-    if rows.size < LEAST_LIT:
+    light, err = pixels.data[good] - level, 1 / np.sqrt(pixels.weight[good])
+    rows = np.flatnonzero(light > LIT * np.nanmax([ratio, 1.0]) * np.median(err)) if err.size else []
+    if len(rows) < LEAST_LIT:
         return np.nan
     rows = rows[:: -(-rows.size // MOST_LIT)]
     if np.ptp(err[rows]) == 0:
         return 0.0
-    return float(spearmanr(light[rows], err[rows]).statistic)
+    found = float(spearmanr(light[rows], err[rows]).statistic)
+    if found < NOT_FOLLOWING and name:
+        log.warning(
+            "%s: errors of bright pixels do not go with their light (rank correlation %.2f): are they this "
+            "image's, as standard errors, and along the same axes?", name, found,
+        )  # fmt: skip
+    return found

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.columns import SKY_NOISE
 from jwst_hpastrom.epsf.image import bright_boxes
 from jwst_hpastrom.epsf.kernels.crowded import PSFGrid
 from jwst_hpastrom.epsf.kernels.light_errors import light_variances
@@ -118,7 +119,7 @@ def sky_ratio(pixels, residual, level, name=""):
         As in `expected_weights`.
 
     name : str
-        Of the exposure, for a warning where variances fit as errors.
+        Of the exposure, for a warning where errors are wrong, or are variances.
 
     Returns
     -------
@@ -132,6 +133,12 @@ def sky_ratio(pixels, residual, level, name=""):
         log.warning(
             "%s: pixels without stars scatter by %.3g where their errors are %.3g: are these variances? "
             "Give standard errors, their square roots", name, np.sqrt(found), np.sqrt(stated),
+        )  # fmt: skip
+    elif not SKY_NOISE[0] <= ratio <= SKY_NOISE[1] and np.isfinite(ratio):
+        log.warning(
+            "%s: pixels without stars scatter by %.3g where their errors are %.3g: %.2g times as much; are "
+            "the errors in the unit of the image, and of this image?",
+            name, np.sqrt(found), np.sqrt(stated), ratio,
         )  # fmt: skip
     return float(ratio)
 

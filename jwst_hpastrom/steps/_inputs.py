@@ -77,8 +77,10 @@ class Members:
             return Inputs(association.product, association.members)
         if not isinstance(data, ModelLibrary):
             members = data if isinstance(data, ModelContainer | list | tuple) else [data]
-            if wrong := [type(m).__name__ for m in members if not hasattr(m, "meta")]:
-                raise ParameterError(f"{wrong[0]}", "a path, an association, or data models")
+            if wrong := [type(m).__name__ for m in members if isinstance(getattr(m, "meta", {}), dict)]:
+                raise ParameterError(
+                    f"{wrong[0]}", "a path, an association, or data models", "tables are for the functions"
+                )
         out = self.prepare_output(data, **({"open_models": False} if isinstance(data, list) else {}))
         product = exposure_root(self.default_name(data))
         if isinstance(out, ModelLibrary):

@@ -101,6 +101,14 @@ def test_errors_without_values_are_no_wrong_epoch(factor):
     assert [c.causes[0].split(":")[0] for c in noted] == ["columns of errors without positive values"]
 
 
+@pytest.mark.parametrize("name", ["ra_error", "pmdec_error"])
+@pytest.mark.parametrize(("factor", "verdict"), [(0.6, "ok"), (0.35, "look"), (1e-3, "bad"), (15.0, "bad")])
+def test_errors_along_one_axis_in_other_units(name, factor, verdict):
+    what = "motions" if name.startswith("pm") else "positions"
+    found = [c for c in judged(scaled(factor, name)) if f"catalog's {what} along right ascension" in c.name]
+    assert [c.verdict for c in found] == [verdict]
+
+
 @pytest.mark.parametrize("bend", [0.3, 2.0])
 def test_a_bent_frame_blames_the_distortion(bend):
     first = judged(bend=bend)[0]

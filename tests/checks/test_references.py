@@ -1,10 +1,13 @@
 """Reference stars' differences are judged by what as many epochs can show."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.checks import Evidence, run_checks
+from jwst_hpastrom.motion.star_fits.reference_columns import stated_errors
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,16 @@ def test_errors_of_the_reference_catalog_in_other_units(position, motion, bad):
     found = [c for c in run_checks(Evidence(references=table)) if c.verdict == "bad"]
     assert len(found) == bad
     assert all("units" in c.causes[0] for c in found)
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.8, "ok"), (2.8, "look"), (1e-3, "bad")])
+def test_errors_of_the_reference_catalog_along_one_axis(ratio, verdict):
+    stars = SimpleNamespace(
+        covariance=np.diag([ratio**2, 1.0, 1.0, 1.0])[None].repeat(30, 0), epoch=np.full(30, 2016.0)
+    )
+    found = run_checks(Evidence(references=references(**stated_errors(stars))))
+    (check,) = (c for c in found if "positions along right ascension" in c.name)
+    assert check.verdict == verdict
 
 
 @pytest.mark.parametrize(

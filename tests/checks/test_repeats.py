@@ -97,6 +97,16 @@ def test_errors_that_are_all_the_same_deserve_a_look():
     assert checks[0].about.startswith("e3")
 
 
+@pytest.mark.parametrize(
+    ("factor", "n", "verdict"),
+    [(1.5, 800, "ok"), (1.9, 800, "look"), (0.54, 800, "look"), (1.6, 120, "ok")],
+)
+def test_errors_of_one_list_off_by_two_are_told(factor, n, verdict):
+    found = exposures(error_factor=[1.0, factor, 1.0, 1.02], n_matched=n, n_used=n - 5, n_found=n + 50)
+    assert overall(found) == verdict
+    assert [c.about for c in found if c.verdict != "ok"] == ["e1_cal.fits"] * (verdict != "ok")
+
+
 def test_of_two_exposures_none_is_blamed():
     assert {c.verdict for c in exposures(2, n_used=[780, 90], rms_x_pix=[0.2, 0.01])} <= {"ok", "look"}
 

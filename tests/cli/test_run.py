@@ -103,6 +103,7 @@ def test_refusals(exposures, tmp_path, capsys):
         ([str(asn), one], "1 more"),
         ([one, "--grid"], "the argument --grid"),
         ([one, "--epsf_file=run #1/epsf.asdf"], "--epsf_file=run #1/epsf.asdf, needed values without #"),
+        ([one, "--product=../other/a"], "--product=../other/a, needed a name"),
         (["--show-parameters", "hp_nothing"], "a Step 'hp_nothing'"),
     ):
         assert main(["run", *arguments, f"--output-dir={tmp_path / 'out'}"]) == 1

@@ -252,6 +252,27 @@ def test_few_bright_stars_tell_nothing_of_the_epsf():
     assert warn_of_epsf("made.fits", fit, pixels, pixels.data, library, (np.nan, np.nan)) == 1
 
 
+@pytest.mark.parametrize(("factor", "told"), [(1.0, False), (0.5, True), (2.0, True), (30.0, True)])
+def test_errors_off_by_a_factor_are_told(caplog, factor, told):
+    image = exposure(np.full((300, 300), SKY), np.random.default_rng(6), noisy=False)
+    pixels = Pixels.of(replace(image, err=factor * image.err))
+    sky_ratio(pixels, image.data, np.full(image.shape, SKY, "f4"), "made")
+    assert ("made: pixels" in caplog.text) == told
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_errors_of_another_image_are_told_by_the_fit_itself(caplog, turn):
+    y, x = np.mgrid[:200, :200]
+    true = np.full((200, 200), SKY)
+    for i, j in np.random.default_rng(3).uniform(8, 192, (60, 2)):
+        true += 500.0 * psi(x - i, y - j, SIGMA)
+    image = exposure(true, np.random.default_rng(7), noisy=False)
+    image = replace(image, err=np.ascontiguousarray(image.err.T)) if turn else image
+    stars = measure_stars(image, make_library(sigma=SIGMA), mode="isolated")
+    assert len(stars) > 30
+    assert ("do not go with their light" in caplog.text) == turn
+
+
 @pytest.mark.parametrize("power", [1.0, 2.0, 0.5])
 def test_variances_given_as_errors_are_told(caplog, power):
     rng = np.random.default_rng(5)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.errors import MissingDataError, NotEnoughStarsError, ParameterError, UnexpectedError
@@ -102,7 +103,7 @@ def test_paths_and_parameters(tmp_path):
     }
 
 
-@pytest.mark.parametrize("data", [None, 3, {}, ["a_cal.fits"], np.zeros(3)])
+@pytest.mark.parametrize("data", [None, 3, {}, ["a_cal.fits"], np.zeros(3), Table(), [Table()]])
 def test_what_is_no_input(data):
     with pytest.raises(ParameterError, match="needed a path, an association, or data models"):
         ToyStep().run(data)

@@ -100,7 +100,8 @@ def _from_nddata(data):
                 "give StdDevUncertainty(...), or err=",
                 name,
             )
-        err = err.represent_as(StdDevUncertainty)
+        with np.errstate(divide="ignore", invalid="ignore"):  # no weight, no finite error
+            err = err.represent_as(StdDevUncertainty)
         err = err.array if err.unit is None else err.array * err.unit
     bad = False if data.mask is None else np.asarray(data.mask) > 0
     return data.data, err, bad, False, name, data.unit
@@ -137,6 +138,8 @@ def _image(values, own_err, bad, saturated, name, unit, err, mask):
             "three two-dimensional arrays of one shape", "", name,
         )  # fmt: skip
     unit = unit or own_unit or err_unit
+    if unit is not None and u.Unit(unit, parse_strict="silent").is_equivalent(u.mag):
+        raise ParameterError(f"an image in {unit}", "light, not magnitudes", "", name)
     if err_unit is not None and err_unit != u.Unit(unit, parse_strict="silent"):
         try:
             err = err * err_unit.to(unit)

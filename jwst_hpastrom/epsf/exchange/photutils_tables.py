@@ -96,6 +96,8 @@ def to_photutils(stars: Table) -> QTable:
     >>> to_photutils(stars).colnames
     ['id', 'x_fit', 'y_fit', 'flux_fit', 'flags', 'hpastrom_flags']
     """
+    if missing := [n for n in ("id", "flags") if n not in stars.colnames]:
+        raise BadCatalogError(f"no column {', '.join(missing)}", "a star list, as of measure_stars")
     out = QTable()
     out["id"] = np.asarray(stars["id"], int) + 1
     for ours, theirs in RESULTS.items():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.io import votable
+from astropy.io import fits, votable
 from astropy.table import Table
 from astropy.time import Time
 from astropy.utils.data import get_readable_fileobj
@@ -38,6 +38,7 @@ _UNIT_NAMES = {
     "arcseconds": "arcsec", "asec": "arcsec", "years": "yr", "year": "yr",
 }  # fmt: skip
 
+TABLES = fits.BinTableHDU | fits.TableHDU
 #: words of archives for no value
 NULLS = ("", "null", "nan", "none", "--", "n/a", "NULL", "NaN", "None", "N/A")
 
@@ -125,7 +126,7 @@ def read_table(path: Any, needed: str = "a table") -> Table:
 def _read(path, suffix, head):
     if head.startswith(b"SIMPLE  ="):
         content = check_fits(path, table=True)
-        return Table.read(io.BytesIO(content) if isinstance(content, bytes) else path, format="fits")
+        return _first_of_fits(io.BytesIO(content) if isinstance(content, bytes) else path, path)
     check_table(path, head)
     if head.startswith(b"# %ECSV"):  # Gaia's bulk files are named .csv
         if path.suffix != ".gz" and (table := read_plain_ecsv(path.read_bytes())) is not None:
@@ -147,6 +148,14 @@ def _read(path, suffix, head):
             return coded
         return Table.read(path, format="ascii")
     return Table.read(path, format="parquet" if head.startswith(b"PAR1") else FORMATS.get(suffix))
+
+
+def _first_of_fits(content, path):
+    with fits.open(content) as hdus:
+        names = [h.name or f"HDU {k}" for k, h in enumerate(hdus) if isinstance(h, TABLES)]
+        if len(names := [n for n in names if n != "ASDF"]) > 1:
+            log.warning("%s: of the tables %s the first is read", path, ", ".join(names))
+        return Table.read(hdus, format="fits")
 
 
 def _votable(path):

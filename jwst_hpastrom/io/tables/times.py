@@ -51,13 +51,15 @@ def julian_year(value, path):
     except ValueError:  # several values: not an epoch
         pass
     try:
-        if isinstance(value, u.Quantity) and value.unit != "yr" and value.unit.is_equivalent("d"):
+        if isinstance(value, u.Quantity) and value.unit == "d":  # seconds have no zero that is known
             days = float(value.to_value("d"))
             year = Time(days, format="jd" if days > 1e6 else "mjd").jyear
         elif isinstance(value, Time):
             year = value.jyear
         else:
-            year = value.to_value("yr") if isinstance(value, u.Quantity) else value
+            if isinstance(value, u.Quantity) and value.unit != "yr":
+                raise TypeError("no years")
+            year = getattr(value, "value", value)
         year = float(year)
     except (TypeError, ValueError):
         try:

@@ -43,6 +43,7 @@ def catalog_columns(motions, catalog, row):
         cos_dec, at the middle of the field; alike, the share of stars whose catalog motion is the commonest;
         mag_correlation, of the ranks of both magnitudes, and n_mag; twice, the share of catalog rows that are
         another row's star; position_error_mas, motion_error_mas_yr, the medians of the stated errors, and
+        position_errors_ratio, motion_errors_ratio, those along right ascension over those along declination;
         with_errors, the share of rows that state errors of their positions, and with_motions, that of rows
         that have motions, where there are columns of them; position_rounding, motion_rounding, the errors
         that rounded numbers make over the stated ones.
@@ -61,6 +62,8 @@ def catalog_columns(motions, catalog, row):
         error = np.hypot(*(_column(catalog, c, np.nan) for c in columns)) / np.sqrt(2)
         if np.isfinite(error).any():
             out[name] = float(np.nanmedian(error))
+            ra, dec = (float(np.nanmedian(_column(catalog, c, np.nan))) for c in columns)
+            out[f"{name.split('_')[0]}_errors_ratio"] = ra / dec if dec > 0 else np.nan
         if name.startswith("position") and set(columns) & set(catalog.colnames):
             out["with_errors"] = float(np.isfinite(error).mean())
     out |= _roundings(catalog, out)

@@ -88,7 +88,7 @@ scale = dispatch(
     "np.nan, np.nan",
 )
 
-__doc__ += TABLE + "\n\n".join(
+__doc__ = f"{__doc__ or ''}{TABLE}" + "\n\n".join(
     f"``{k.name}`` (code {k.code}; {', '.join(k.parameters) or 'no parameters'})\n    "
     + (getmodule(getattr(k.fill, "py_func", k.fill)).__doc__ or "").strip()
     for k in KERNELS.values()

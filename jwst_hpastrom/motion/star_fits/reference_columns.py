@@ -290,10 +290,13 @@ def stated_errors(catalog):
     Returns
     -------
     dict
-        position_error_mas, motion_error_mas_yr; ref_epochs, how many a tenth of the rows state.
+        position_error_mas, motion_error_mas_yr; position_errors_ratio, motion_errors_ratio, along right
+        ascension over those along declination; ref_epochs, how many a tenth of the rows state.
     """
     _, n = np.unique(np.round(catalog.epoch, 2), return_counts=True)
     variance = np.diagonal(catalog.covariance, axis1=1, axis2=2)
     position, motion = (float(np.median(np.sqrt(np.mean(variance[:, k : k + 2], axis=1)))) for k in (0, 2))
+    ra, dec, pmra, pmdec = np.sqrt(np.median(variance, axis=0))[:4]
     out = {"position_error_mas": position, "motion_error_mas_yr": motion}
+    out |= {"position_errors_ratio": float(ra / dec), "motion_errors_ratio": float(pmra / pmdec)}
     return out | {"ref_epochs": int(np.sum(n >= PART * n.sum()))}

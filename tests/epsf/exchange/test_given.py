@@ -7,7 +7,14 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.nddata import CCDData, NDData, StdDevUncertainty, UnknownUncertainty, VarianceUncertainty
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    NDData,
+    StdDevUncertainty,
+    UnknownUncertainty,
+    VarianceUncertainty,
+)
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 from photutils.psf import GriddedPSFModel
@@ -22,8 +29,9 @@ from jwst_hpastrom.epsf import (
     from_photutils,
     measure_stars,
     to_init_params,
+    to_photutils,
 )
-from jwst_hpastrom.errors import MissingDataError, ParameterError
+from jwst_hpastrom.errors import BadCatalogError, MissingDataError, ParameterError
 from jwst_hpastrom.io.exposures.exposure import Exposure
 from tests.epsf.conftest import make_field, make_library
 
@@ -101,11 +109,22 @@ def test_subarrays_move_the_library():
     np.testing.assert_array_equal(as_library(library, exposure).y, [-10, 2037])
 
 
+def test_weights_of_zero_are_pixels_without_weight():
+    weight = np.ones((5, 5))
+    weight[2, 2] = 0
+    found = as_image(NDData(np.ones((5, 5)), uncertainty=InverseVariance(weight)))
+    assert [tuple(p) for p in np.argwhere(~found.good)] == [(2, 2)]
+
+
 def test_refusals():
     with pytest.raises(ParameterError, match="an image without errors"):
         as_image(np.zeros((5, 5)))
     with pytest.raises(ParameterError, match="of one shape"):
         as_image(np.zeros((5, 5)), np.ones((5, 6)))
+    with pytest.raises(ParameterError, match="not magnitudes"):
+        as_image(np.ones((5, 5)) * u.mag, 0.1)
+    with pytest.raises(BadCatalogError, match="no column id, flags"):
+        to_photutils(Table({"x": [1.0]}))
     with pytest.raises(ParameterError, match="a gridded PSF model"):
         as_library("STDPSF.fits")
 

@@ -99,6 +99,16 @@ def test_a_polynomial_alone_reads_back_as_one(correction, placement, tmp_path):
     np.testing.assert_allclose(like.transform.matrix, placement.transform.matrix, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("epoch", "after"), [("2022-07-01T10:00:00", "2022-07-01"), (2022.5, "2022-07-02"), (None, "2022-01-01")]
+)
+def test_epochs_in_any_form(correction, placement, tmp_path, epoch, after):
+    only = DistortionCorrection(correction.polynomial, shape=SHAPE)
+    path = write_distortion(tmp_path / "x_distortion.asdf", only, placement, META | {"epoch": epoch})
+    with asdf.open(path) as af:
+        assert af.tree["meta"]["useafter"] == f"{after}T00:00:00"
+
+
 def test_pointing_does_not_jump(correction):
     rng = np.random.default_rng(3)
     x, y = rng.uniform(0, 255, (2, 3000))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 
@@ -169,3 +170,22 @@ def test_lists_of_other_programs_have_their_own_names_of_positions(x, y, first):
     table = Table({x: [1.0], y: [5.5], "mag": [12.0]})
     assert read_star_list(table)["x", "y"].as_array().tolist() == [(1.0 - first, 5.5 - first)]
     assert read_catalog(table, need_sky=False)["x"][0] == 1.0 - first
+
+
+def test_the_first_of_several_tables_is_named(tmp_path, caplog):
+    other = clean_table()
+    other["ra"] += 1.0
+    hdus = [fits.table_to_hdu(t) for t in (clean_table(), other)]
+    for hdu, name in zip(hdus, ("STARS", "MORE"), strict=True):
+        hdu.name = name
+    for n in (1, 2):
+        fits.HDUList([fits.PrimaryHDU(), *hdus[:n]]).writeto(tmp_path / f"{n}.fits")
+        assert np.all(read_catalog(tmp_path / f"{n}.fits")["ra"] < 81)
+        assert ("of the tables STARS, MORE the first" in caplog.text) == (n == 2)
+
+
+@pytest.mark.parametrize("epoch", [1e9 * u.s, 1.4e6 * u.h, 0.02 * u.kyr])
+def test_times_without_a_known_zero_are_no_epoch(epoch):
+    with pytest.raises(BadCatalogError, match="epoch"):
+        read_catalog(Table({"ra": [1.0], "dec": [2.0]}), epoch=epoch)
+    assert read_catalog(Table({"ra": [1.0], "dec": [2.0]}), epoch=57388.5 * u.d).meta["epoch"] > 2015.9

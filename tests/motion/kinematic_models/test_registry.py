@@ -1,5 +1,7 @@
 """The registry of kinematic models: every file is in it, has a test, and reaches tables and docs."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +50,8 @@ def test_bounds_of_the_second_parameter():
     low, high = scale(MODEL_CODES["confusion"], gap, base, sigma, speed, n)
     np.testing.assert_allclose(np.exp([low, high]), [speed * base / (2 * n), 2 * speed * base])
     assert np.isnan(scale(4, gap, base, sigma, speed, n)).all()
+
+
+def test_motions_need_no_docstrings():
+    command = [sys.executable, "-B", "-OO", "-c", "import jwst_hpastrom.motion.kinematic_models"]
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
