@@ -73,3 +73,29 @@ def test_rims_are_not_looked_for_at_the_borders_of_amplifiers(monkeypatch):
     assert np.abs(rows[:, None] - borders).min() >= 5.0
     assert rows.size == 64 - 15
     assert np.array_equal(seen["w"][0] > 0, np.isin(y, rows))
+
+
+def test_simulated_fields_are_solved_as_far_as_the_measured_one(monkeypatch):
+    """Else their errors are mostly what their solution lacks: half of them in dense fields."""
+    asked = {}
+
+    class StopError(Exception):
+        pass
+
+    def sample_all(prior, rng, tolerance):
+        asked["drawn"] = tolerance
+        raise StopError
+
+    data = SimpleNamespace(
+        gather=list,
+        raw=[],
+        sample_all=sample_all,
+        solve=lambda *_, **o: (None, asked.update(map=o["tolerance"])),
+    )
+    monkeypatch.setattr(fine_map, "FineResiduals", lambda *_, **__: data)
+    field = SimpleNamespace(rims=SimpleNamespace(rims=()), known=None)
+    monkeypatch.setattr(fine_map, "_prior_of", lambda *_: (field, None))
+    result = SimpleNamespace(correction=SimpleNamespace(shape=(64, 64)))
+    with pytest.raises(StopError):
+        fine_map.build_fine_map([(range(9), result)])
+    assert asked["drawn"] <= asked["map"]
