@@ -9,18 +9,16 @@ Other filters' tables, which are their own, are followed by a spline; their resi
 """
 
 import logging
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 from tqdm.auto import tqdm
 
-from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
+from jwst_hpastrom.distortion.model.smooth_part import base_of
 from jwst_hpastrom.distortion.pixelmap.grid import Grid, bin_for
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, with_structure
 from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
     SCALES,
@@ -32,12 +30,11 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
 from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, at_once, solve_told
+from jwst_hpastrom.distortion.pixelmap.waves import WIDTHS, Passage
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
-from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
-from jwst_hpastrom.numerics.groups import without_linear
 
-__all__ = ["FineResiduals", "SplineBase", "build_fine_map"]
+__all__ = ["FineResiduals", "build_fine_map"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: tolerance of the solutions that strengths are found from: with 2e-2 the waves, which all stars determine,
@@ -52,77 +49,6 @@ RIM_TURNS = (1, 3)
 BORDER = 15.0
 #: radius of the circle whose residuals are counted for a pixel, pixels
 COUNTED = 10.0
-#: places along either axis at which the smooth part of a table is taken: four in a cell of the default one
-SAMPLED = 128
-
-
-class SplineBase:
-    """Polynomial plus table, the table interpolated by a cubic spline through its nodes.
-
-    Parameters
-    ----------
-    correction : `DistortionCorrection`
-    offset : tuple of float
-        Added to x and y, pixels.
-    """
-
-    def __init__(self, correction, offset=(0.0, 0.0)):
-        self.polynomial = DistortionCorrection(correction.polynomial, shape=correction.shape)
-        self.table, self.splines, self.offset = correction.table, None, offset
-        if self.table is not None:
-            nodes_x, nodes_y = self.table.nodes
-            self.splines = [RectBivariateSpline(nodes_y, nodes_x, t) for t in (self.table.dx, self.table.dy)]
-
-    def fine(self, x, y):
-        """The table's part, pixels."""
-        if self.splines is None:
-            return self.offset
-        ny, nx = self.table.shape
-        x, y = np.clip(x, 0, nx - 1), np.clip(y, 0, ny - 1)
-        return tuple(s.ev(y, x) + v for s, v in zip(self.splines, self.offset, strict=True))
-
-    def forward(self, x, y):
-        """Corrected positions."""
-        u, v = self.polynomial.forward(x, y)
-        a, b = self.fine(x, y)
-        return u + a, v + b
-
-    def delta(self, x, y):
-        """Corrected minus raw positions, shape (2, ...)."""
-        return np.stack(self.forward(x, y)) - np.stack([x, y])
-
-
-def _base(correction, *, first):
-    """What the field is about: the first filter's smooth part, another one's polynomial and table."""
-    if not first or correction.table is None:
-        return SplineBase(correction)
-    return SplineBase(*smooth_part(correction))
-
-
-def smooth_part(correction):
-    """What a polynomial of the same degree follows of polynomial and table together.
-
-    The stars tell the sum of both; which of them has what of it is told by the kinks of the table alone.
-
-    Parameters
-    ----------
-    correction : `DistortionCorrection`
-        With a table.
-
-    Returns
-    -------
-    correction : `DistortionCorrection`
-        Polynomial alone.
-    offset : ndarray, shape (2,)
-        The table's constant part, pixels.
-    """
-    p, (ny, nx) = correction.polynomial, correction.shape
-    x, y = (v.ravel() for v in np.meshgrid(*(np.linspace(0.0, n - 1.0, SAMPLED) for n in (nx, ny))))
-    u, v = ((w - c) / p.half_width for w, c in zip((x, y), p.center, strict=True))
-    basis = polynomial_basis(u, v, polynomial_terms(p.degree))
-    offset, *more = np.linalg.lstsq(basis, np.stack(correction.table.delta(x, y), 1), rcond=None)[0]
-    a, b = np.transpose(more)
-    return replace(correction, polynomial=replace(p, a=p.a + a, b=p.b + b), table=None), offset
 
 
 class FineResiduals:
@@ -140,8 +66,9 @@ class FineResiduals:
         self.solved, self.grid, self.prior, self.unseen = solved, grid, prior, None
         self.frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
         self.keep = [f.w > 0 for f in self.frames]
-        self.bases = [_base(r.correction, first=k == 0) for k, (_, r) in enumerate(solved)]
+        self.bases = [base_of(r.correction, first=k == 0) for k, (_, r) in enumerate(solved)]
         self.raw = [f.raw(b) for f, b in zip(self.frames, self.bases, strict=True)]
+        self.passage = Passage(grid)
         self._positions()
 
     def _positions(self):
@@ -194,8 +121,10 @@ class FineResiduals:
             What the first filter's correction has too much, in the grid's bins, upright.
         own : ndarray, shape (2, 2, n)
             Errors of the corrected positions of its pairs, and of these the measurements'.
+        left : ndarray, shape (2, n)
+            Residuals of its pairs.
         """
-        parts = prior.parts(prior.noise(rng))
+        parts = prior.expected().parts(prior.noise(rng))
         total, left, bases, own = prior.total(parts), [], [], None
         if self.unseen is not None:
             total = total + self.grid.upright(self.unseen.draw(rng, self.grid))
@@ -204,7 +133,7 @@ class FineResiduals:
             stars, noise = frame.simulate_both(rng)
             r = stars + noise + np.stack([at @ v.ravel() for v in total])
             found, moved = result.of_errors(r)
-            bases.append(_base(found, first=k == 0))
+            bases.append(base_of(found, first=k == 0))
             left.append(r - bases[-1].delta(pairs.x, pairs.y) - moved)
             # the exposures' transformations, which own errors are taken about, are no part of them
             own = np.stack([left[0] + moved - stars, noise]) if own is None else own
@@ -212,8 +141,10 @@ class FineResiduals:
         found = prior.total(self.solve(prior, self.gather(left), **options)[0])
         pairs = self.solved[0][0]
         at = self.grid.bilinear(pairs.x, pairs.y)
-        own[0] -= np.stack([at @ v.ravel() for v in found])
-        return self.grid.upright(found - total) + bases[0].delta(*np.meshgrid(*along)), own
+        at_pairs = np.stack([at @ v.ravel() for v in found])
+        own[0] -= at_pairs
+        error = self.grid.upright(found - total) + bases[0].delta(*np.meshgrid(*along))
+        return error, own, left[0] - at_pairs
 
     def at_pairs(self, prior, parts):
         """A field given scale by scale, at the pairs, shape (2, n)."""
@@ -263,6 +194,22 @@ class FineResiduals:
         rims, self.unseen = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
         return rims
 
+    def pass_borders(self, prior, found):
+        """Take from the first filter's residuals what the waves' bands pass into each other by."""
+        pairs, k = self.solved[0][0], self.keep[0]
+        hard = self.raw[0] + self.passage.at(pairs.x, pairs.y)
+        left = self.gather([hard, *self.raw[1:]]) - self.at_pairs(prior, found)
+        x, y, n = pairs.x[k], pairs.y[k], self.bounds[1]
+
+        def about(r):
+            whole = left.copy()
+            whole[:, :n] = r
+            return self.about(whole)[:, :n]
+
+        self.passage.improve(found[2], x, y, left[:, :n], self.w[:n], about)
+        self.raw[0] = hard - self.passage.at(pairs.x, pairs.y)
+        log.info("bands pass into each other within %.1f px", self.passage.share @ WIDTHS)
+
     def reweigh(self, prior, found):
         """Estimate noise and outliers anew, now that the structure is known."""
         about = self.about(self.gather(self.raw) - self.at_pairs(prior, found))
@@ -283,27 +230,16 @@ class FineResiduals:
         self._positions()
 
     def add_structure(self, errors, prior, found, samples):
-        """Add what held-out stars of the first filter have in common beyond the samples to the errors.
+        """Add what residuals of the first filter have in common beyond those of the samples to the errors.
 
         It goes where the fine scales are strong.
         """
-        pairs, result = self.solved[0]
+        pairs = self.solved[0][0]
         at = self.grid.bilinear(pairs.x, pairs.y)
         left = self.raw[0] - np.stack([at @ v.ravel() for v in prior.total(found)])
-        test = HeldOutStars(pairs, result.transforms, left, prior=self.prior)
-        drawn = []
-        for sample in samples:
-            e = np.stack([at @ v.ravel() for v in self.grid.upright(sample)])
-            # what the exposures' transformations take of a trend tells nothing of structure
-            without_linear(e, pairs.exposure, pairs.x, pairs.y)
-            drawn.append(test.covariance(e))
-        structure = test.covariance(left) - np.mean(drawn)
-        log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
-        if not structure > 0:
-            return errors
-        fine = prior.levels[0].deviation
-        strength = self.grid.smooth(np.mean(fine**2, (0, 1), dtype=float), 32.0)
-        return errors.with_structure(structure, 10.0, self.grid.upright(strength))
+        strength = self.grid.smooth(np.mean(prior.levels[0].deviation ** 2, (0, 1), dtype=float), 32.0)
+        test = HeldOutStars.fitted(self.frames[0])
+        return with_structure(errors, test, left, samples, self.grid.upright(strength))
 
 
 def _counts(data):
@@ -313,6 +249,36 @@ def _counts(data):
     number = data.grid.smooth(number, width) * 4 * np.pi * (width / data.grid.bin) ** 2
     number = data.grid.full(number, order=1)
     return np.clip(number, 0, 32000).astype(np.int16)
+
+
+def _prior_of(data, rng, n_turns, progress):
+    """The prior whose strengths and rims the residuals say, and the coordinates of its field."""
+    field, z = data.first_prior(), None
+    for turn in tqdm(range(n_turns), desc="fine structure", disable=None if progress else True):
+        rough = LED if field.rims.rims else ROUGH
+        # led, the former would find waves first, and in them what is the scales' and the rims'
+        data.near = WideInverse(field, data.weight) if field.rims.rims else None
+        alike = Alike()
+        raw, known = data.gather(data.raw), field.known
+        solve = partial(alike.lead, data.solve, field, raw, tolerance=rough, known=known)
+        draw = partial(data.sample, field, rng, go_on=alike.follow)
+        if turn == 0:
+            found, z = solve()
+            data.pass_borders(field, found)
+            data.reweigh(field, found)
+            drawn = draw()
+        else:
+            (found, z), drawn = at_once(solve, draw)
+            data.pass_borders(field, found)
+        field = field.improved(found, *drawn)
+        if turn in RIM_TURNS:
+            field, z = field.with_rims(data.rims(field, found)), None
+        log.info(
+            "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
+            [[round(float(v), 4) for v in row] for row in field.typical()],
+        )  # fmt: skip
+        log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
+    return field, z
 
 
 def build_fine_map(
@@ -358,38 +324,17 @@ def build_fine_map(
     shape = solved[0][1].correction.shape
     size = bin_for(sum(len(p) for p, _ in solved), shape, bands)
     data = FineResiduals(solved, Grid(tuple(shape), size, bands, axis), prior=prior)
-    field, z = data.first_prior(), None
-    for turn in tqdm(range(n_turns), desc="fine structure", disable=None if progress else True):
-        rough = LED if field.rims.rims else ROUGH
-        # led, the former would find waves first, and in them what is the scales' and the rims'
-        data.near = WideInverse(field, data.weight) if field.rims.rims else None
-        alike = Alike()
-        raw, known = data.gather(data.raw), field.known
-        solve = partial(alike.lead, data.solve, field, raw, tolerance=rough, known=known)
-        draw = partial(data.sample, field, rng, go_on=alike.follow)
-        if turn == 0:
-            found, z = solve()
-            data.reweigh(field, found)
-            drawn = draw()
-        else:
-            (found, z), drawn = at_once(solve, draw)
-        field = field.improved(found, *drawn)
-        if turn in RIM_TURNS:
-            field, z = field.with_rims(data.rims(field, found)), None
-        log.info(
-            "fine structure of scales %s px: %s px", np.concatenate(SCALES).astype(int).tolist(),
-            [[round(float(v), 4) for v in row] for row in field.typical()],
-        )  # fmt: skip
-        log.info("waves: %s px", [np.sqrt(p.sum(1)).round(4).tolist() for p in field.waves.power])
+    field, z = _prior_of(data, rng, n_turns, progress)
     data.near = WideInverse(field, data.weight) if field.rims.rims else None
     fine = LED if data.near else 1e-3
     solve = partial(data.solve, field, data.gather(data.raw), tolerance=fine, start=z, known=field.known)
-    draw = partial(data.sample_all, field, rng, tolerance=2e-3)
+    draw = partial(data.sample_all, field, rng, tolerance=fine)
     (found, _), samples = at_once(solve, lambda: [draw() for _ in range(n_samples)])
-    samples, own = zip(*samples, strict=True)
-    errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, samples)
+    samples, own, left = zip(*samples, strict=True)
+    errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, left)
     errors = with_own_stars(errors, solved[0][0], own, data.keep[0])
-    out = np.stack([data.grid.full(v) for v in field.total(found)], -1)
+    out = np.moveaxis(data.passage.full(), 0, -1)
+    out += np.stack([data.grid.full(v) for v in field.total(found)], -1)
     x, y = np.meshgrid(np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float))
     solution = solved[0][1].correction
     out += np.stack(data.bases[0].forward(x, y), -1) - np.stack(solution.forward(x, y), -1)

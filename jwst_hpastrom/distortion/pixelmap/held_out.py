@@ -1,12 +1,15 @@
 """What held-out stars tell of a correction: neighbors' residuals about their own positions."""
 
+import logging
+
 import numpy as np
 
 from jwst_hpastrom.distortion.pixelmap.random_field import Grid, autocorrelation
 from jwst_hpastrom.distortion.solve.star_frame import star_frame
 
-__all__ = ["HeldOutStars", "fit_structure"]
+__all__ = ["HeldOutStars", "fit_structure", "with_structure"]
 
+log = logging.getLogger("stpipe.hpastrom.distortion")
 #: fewest measurements of held-out stars: their products are then known to a tenth of the residuals' variance
 FEWEST = 500
 #: reaches that are tried, pixels: from what neighbors a few pixels apart still share to half a table's cell
@@ -36,9 +39,22 @@ class HeldOutStars:
         self.frame = star_frame(pairs, transforms, test, prior=prior)
         left = self.about(r)
         good = test & (np.max(np.abs(left) * np.sqrt(self.frame.w), 0) < 5)
-        self.frame = star_frame(pairs, transforms, good, prior=prior)
-        self.k = self.frame.w > 0
-        height, width = pairs.y.max() + 1.0, pairs.x.max() + 1.0
+        self._of(star_frame(pairs, transforms, good, prior=prior))
+
+    @classmethod
+    def fitted(cls, frame):
+        """The same of the stars of a `StarFrame` that a solution is of, and of its residuals.
+
+        What it is off by beyond what its prior expects is in these alike, but for the noise that it follows.
+        """
+        out = object.__new__(cls)
+        out.pairs = frame.pairs
+        out._of(frame)
+        return out
+
+    def _of(self, frame):
+        self.frame, self.k = frame, frame.w > 0
+        height, width = self.pairs.y.max() + 1.0, self.pairs.x.max() + 1.0
         self.grid = Grid((int(np.ceil(height / 4)) * 4, int(np.ceil(width / 4)) * 4), 4, 1)
 
     def about(self, r):
@@ -114,3 +130,26 @@ def fit_structure(distance, product, weight):
         if cost < best[0]:
             best = cost, variance, length
     return best[1], float(best[2])
+
+
+def with_structure(errors, test, left, samples, strength):
+    """Add what stars have in common beyond simulated ones to an error model.
+
+    Parameters
+    ----------
+    errors : `~jwst_hpastrom.distortion.model.error_model.ErrorModel`
+    test : `HeldOutStars`
+    left : ndarray, shape (2, n)
+        Residuals of all pairs with the correction, pixels.
+    samples : sequence of ndarray, shape (2, n)
+        The same of simulations.
+    strength : ndarray, shape (ny, nx)
+        Relative variance over the detector: where it goes.
+
+    Returns
+    -------
+    `~jwst_hpastrom.distortion.model.error_model.ErrorModel`
+    """
+    structure = test.covariance(left) - np.mean([test.covariance(r) for r in samples])
+    log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
+    return errors.with_structure(structure, 10.0, strength) if structure > 0 else errors

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.linalg import block_diag
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import nnls
 
 from jwst_hpastrom.distortion.pixelmap.grid import Grid
@@ -128,22 +129,50 @@ class Level:
         return out
 
     def improved(self, found, again):
-        """Return the variances as the data want them, see `RandomField.improved`."""
-        out = np.empty(self.deviation.shape, np.float32)
-        for new, old, f, g, length in zip(out, self.deviation, found, again, self.lengths, strict=True):
+        """Return the variances as the data want them, and what these say of the ones before.
+
+        Returns
+        -------
+        variance : ndarray
+            As `deviation`, see `RandomField.improved`.
+        kept : ndarray, shape (n, 2)
+            Share of each scale's variance, none to all, that is expected by the likelihood; NaN: unknown.
+        """
+        out, kept = np.empty(self.deviation.shape, np.float32), np.full(self.deviation.shape[:2], np.nan)
+        scales = zip(out, kept, self.deviation, found, again, self.lengths, strict=True)
+        for new, own, old, f, g, length in scales:
             width = max(REACH * length, 24.0)
             for k in (0, 1):
                 before = np.asarray(old[k], float) ** 2
                 if not g[k].any():  # was not solved for
                     new[k] = before
                     continue
+                own[k] = _kept(f[k], g[k], before, length / self.grid.bin)
                 share = np.clip(np.mean(g[k] ** 2, dtype=float) / before.mean(), LEAST_SHARE, 1.0)
                 noise = before.mean() * (1.0 - share) / share
                 now = self.grid.smooth(f[k] ** 2, width) * (before + noise) / before
                 lessened = (now.mean() / before.mean()) ** (1.0 / share - 1.0)
                 now *= np.clip(lessened, 1.0 / FASTER, 1.0)
                 new[k] = np.clip(now, before / 10, before * 10)
-        return out
+        return out, kept
+
+
+def _kept(found, again, before, length):
+    """Share of a scale's variance that squares of its solution call for, by their likelihood, none to all.
+
+    Squares of a drawn field's solution are its share of the variance before, and noise for the rest.
+    """
+    square = np.square(again, dtype=float)
+    mean = square.mean()
+    share = np.clip(mean / before.mean(), 1e-6, 1.0)
+    # numbers that both means are of: pieces as large as the solution is smooth, where it is strong
+    pieces = square.size / (2 * np.pi * length**2)
+    number = pieces * mean**2 / np.mean(gaussian_filter(square, 2 * length) ** 2)
+    error = np.sqrt(4.0 / max(number, 1.0))
+    of = np.linspace(0.0, 1.0, 65)
+    chance = -0.5 * ((np.mean(np.square(found, dtype=float)) / mean - 1 + (1 - of) * share) / error) ** 2
+    chance = np.exp(chance - chance.max())
+    return np.sum(of * chance) / chance.sum()
 
 
 class RandomField:
@@ -157,9 +186,12 @@ class RandomField:
         Of each level, see `Level`.
     waves : `Waves`
     rims : `~jwst_hpastrom.distortion.pixelmap.rims.Rims`, optional
+    believed : sequence of ndarray, optional
+        Deviations that are expected, where those of the solution are but the least that it may find.
     """
 
-    def __init__(self, grid, deviations, waves, rims=None):
+    def __init__(self, grid, deviations, waves, rims=None, believed=None):
+        self.believed = deviations if believed is None else believed
         self.grid, self.waves, self.rims = grid, waves, rims or Rims(grid)
         grids = (grid, grid.coarser())
         self.levels = [Level(*v) for v in zip(grids, SCALES, deviations, strict=True)]
@@ -255,7 +287,12 @@ class RandomField:
 
     def with_rims(self, rims):
         """The same prior with other rims."""
-        return RandomField(self.grid, [v.deviation for v in self.levels], self.waves, Rims(self.grid, rims))
+        own = [v.deviation for v in self.levels]
+        return RandomField(self.grid, own, self.waves, Rims(self.grid, rims), self.believed)
+
+    def expected(self):
+        """The same prior with the deviations that are believed."""
+        return RandomField(self.grid, self.believed, self.waves, self.rims)
 
     def transposed(self, field, short=None):
         """The transpose of `total` of `parts`; ``short`` is a field of which the short scales only count."""
@@ -286,17 +323,19 @@ class RandomField:
         found, again, drawn : list of ndarray
             As of `parts`: the data's, and the drawn field as found and as it is.
         """
-        new = [v.improved(f, g) for v, f, g in zip(self.levels, found[:2], again[:2], strict=True)]
+        each = (v.improved(f, g) for v, f, g in zip(self.levels, found[:2], again[:2], strict=True))
+        new, kept = zip(*each, strict=True)
         error = [g - d for g, d in zip(again, drawn, strict=True)]
         short, n = self.total(new, short=True), SHORT[1]
         coarse = np.empty_like(new[1])
         coarse[:n], coarse[n:] = self._gathered(short) / 4, new[1][n:].sum(0)  # four bins are one
-        return RandomField(
-            self.grid,
-            [np.sqrt(np.maximum(v, LEAST * m + NOTHING)) for v, m in zip(new, (short, coarse), strict=True)],
-            self.waves.improved(found[2:4], error[2:4]),
-            self.rims,
-        )
+        used = [np.maximum(v, LEAST * m + NOTHING) for v, m in zip(new, (short, coarse), strict=True)]
+        likely = [
+            np.where(np.isnan(k)[..., None, None], np.minimum(b**2, u), v + k[..., None, None] * (u - v))
+            for v, u, k, b in zip(new, used, kept, self.believed, strict=True)
+        ]
+        waves = self.waves.improved(found[2:4], error[2:4])
+        return RandomField(self.grid, list(map(np.sqrt, used)), waves, self.rims, list(map(np.sqrt, likely)))
 
 
 def autocorrelation(values, weights, grid, reach=160.0):

@@ -279,14 +279,15 @@ class _Circles:
                 axes.append((u, v, p, q, r, det))
             yield gain, axes
 
-    def unseen(self, left, width, found):
+    def unseen(self, left, width, found, explained):
         """Mean squares of what circles add that are there or not, by their odds, (2, ny, nx).
 
         At one place there is one at most. Before the residuals are asked there are taken to be one more than
-        were ``found``, anywhere and of any size.
+        were ``found``, anywhere and of any size. Evidence up to ``explained`` is what rims that were found
+        leave, which the field's scales follow: the search asks for as much more.
         """
         fits, rate = list(self._fits(left, width)), (found + 1) / (SIZES * np.prod(self.size))
-        odds = [rate * np.exp(np.minimum(gain, SURE)) for gain, _ in fits]
+        odds = [rate * np.exp(np.minimum(gain - explained, SURE)) for gain, _ in fits]
         total, out, number = sum(odds), np.zeros((2, *self.size)), 0.0
         for radius, own, (_, axes), (*_, products, _) in zip(self.radii, odds, fits, self.known, strict=True):
             near = 2 * int(radius / BIN) + 1
@@ -367,7 +368,8 @@ def find_rims(x, y, r, weights, shape, known=()):
         _refine_all(search)
     if len(search.rims) >= MOST:
         log.info("no more than %d rims of voids are looked for", MOST)
-    unseen = search.circles.unseen(search.left(), search.width()[0], len(search.rims))
+    explained = search.least - search.trials
+    unseen = search.circles.unseen(search.left(), search.width()[0], len(search.rims), explained)
     return search.rims, Unseen(unseen)
 
 

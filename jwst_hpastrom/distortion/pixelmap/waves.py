@@ -13,8 +13,9 @@ from scipy import sparse
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.linalg import block_diag
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
-__all__ = ["Trend", "Waves"]
+__all__ = ["Passage", "Trend", "Waves"]
 
 #: shortest period, pixels: a few bins, and stars are too few for shorter ones
 SHORTEST = 32.0
@@ -29,6 +30,10 @@ FAINT = 0.1
 GROWTH = 10.0
 #: share of the strongest frequency's variance below which one is left out where columns are asked for
 WEAK = 0.01
+#: widths of the passage from one band to the next that are tried, a Gaussian's deviation, pixels
+WIDTHS = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0])
+#: widths from a border within which there is a passage
+PASSED = 4.0
 
 
 def _in_bins(grid, x, y):
@@ -208,6 +213,89 @@ class Waves:
             mean, lost = (2 * np.mean(np.abs(rfft(v, axis=-1)) ** 2, axis=1) / n**2 for v in (f, e))
             new.append(np.stack([_improved(*v) for v in zip(before, mean, lost, strict=True)]))
         return replace(self, power=tuple(new))
+
+
+class Passage:
+    """What waves along the bands lack about the borders, if these pass into each other.
+
+    The step from one band's function to the next one's is seen through a Gaussian, whose width is
+    averaged over what residuals say of it; a step that is one stays one.
+
+    Parameters
+    ----------
+    grid : `~jwst_hpastrom.distortion.pixelmap.grid.Grid`
+    """
+
+    def __init__(self, grid):
+        self.grid, self.share = grid, np.eye(WIDTHS.size)[0]
+        self.steps = np.zeros((2, grid.bands - 1, grid.size[1]))
+
+    def _near(self, x, y):
+        """Places near a border, the steps there (2, m), and the distances from it, pixels."""
+        along, across = _in_bins(self.grid, x, y)
+        borders = np.array([s.start for s in self.grid.slices[1:]]) - 0.5
+        far = (across[:, None] - borders) * self.grid.bin
+        k = np.argmin(np.abs(far), axis=1)
+        far = far[np.arange(k.size), k]
+        near = np.flatnonzero(np.abs(far) < PASSED * WIDTHS[-1])
+        low = np.clip(along[near].astype(int), 0, self.grid.size[1] - 2)
+        part = np.clip(along[near] - low, 0.0, 1.0)
+        steps = self.steps[:, k[near], low] * (1 - part) + self.steps[:, k[near], low + 1] * part
+        return near, steps, far[near]
+
+    def at(self, x, y):
+        """What is added at raw pixels (n,), shape (2, n)."""
+        out = np.zeros((2, np.size(x)))
+        if self.grid.bands > 1 and self.share[0] < 1:
+            near, steps, far = self._near(x, y)
+            out[:, near] = steps * (self.share @ _passing(far))
+        return out
+
+    def full(self):
+        """What is added at all pixels, (2, ny, nx)."""
+        across = np.arange(self.grid.shape[self.grid.axis == "x"])
+        borders = np.array([s.start for s in self.grid.slices[1:]]) * self.grid.bin - 0.5
+        rows = np.flatnonzero((np.abs(across[:, None] - borders) < PASSED * WIDTHS[-1]).any(1))
+        along = np.arange(self.grid.shape[self.grid.axis == "y"])
+        y, x = (v.ravel() for v in np.meshgrid(rows, along, indexing="ij"))
+        out = np.zeros((2, across.size, along.size))
+        own = self.at(y, x) if self.grid.axis == "x" else self.at(x, y)
+        out[:, rows] = own.reshape(2, rows.size, along.size)
+        return self.grid.upright(out)
+
+    def improve(self, found, x, y, r, weight, about):
+        """Take steps from the waves' functions, and shares of the widths from residuals.
+
+        Parameters
+        ----------
+        found : ndarray, shape (2, bands, m)
+            Functions along the bands.
+        x, y : ndarray, shape (n,)
+            Raw pixels.
+        r : ndarray, shape (2, n)
+            Residuals without any passage.
+        weight : ndarray, shape (n,)
+        about : callable
+            Residuals about the stars' own positions.
+        """
+        if self.grid.bands == 1:
+            return
+        self.steps = np.diff(found[..., : self.grid.size[1]], axis=1)
+        near, steps, far = self._near(x, y)
+        cost = []
+        for profile in _passing(far):
+            left = r.copy()
+            left[:, near] -= steps * profile
+            cost.append(0.5 * np.sum(weight * about(left) ** 2))
+        share = np.exp(np.min(cost) - cost)
+        self.share = share / share.sum()
+
+
+def _passing(far):
+    """What a step of one lacks at distances (n,) from it, for each of the widths, (m, n)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beyond = ndtr(-np.abs(far) / WIDTHS[:, None])
+    return np.where(WIDTHS[:, None] > 0, -np.sign(far) * beyond, 0.0)
 
 
 def _improved(before, found, error):

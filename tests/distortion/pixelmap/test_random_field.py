@@ -215,3 +215,27 @@ def test_scales_that_residuals_tell_nothing_of_are_left_alone():
         changed = (np.abs(now.deviation / before.deviation - 1) > 0.01).any((2, 3))
         assert changed[level.told].all()
         assert (now.deviation >= before.deviation * (1 - 1e-6)).all((2, 3))[~level.told].all()  # not lessened
+
+
+@pytest.mark.parametrize(("true", "least", "most"), [(0.0, 0.0, 0.68), (1.0, 0.75, 1.0)])
+def test_what_is_but_the_least_of_a_scale_is_believed_by_its_likelihood(true, least, most):
+    """A solution's fine scale is left what it may find; errors are simulated with what there is."""
+    grid, rng, n = Grid((512, 512), 4, 1), np.random.default_rng(3), 9000
+    evaluate = grid.bilinear(*rng.uniform(0, 511, (2, n)))
+    pairs = WeighedPairs(evaluate, np.full(n, 0.01**-2.0), grid.size)
+    power = np.array([0.01, 0.01, 1.0, 0.01]) * 0.03**2
+    prior = RandomField.stationary(grid, np.stack([power] * 2))
+    prior = RandomField(grid, [v.deviation for v in prior.levels], Waves.flat(grid, [0.0, 0.0]))
+
+    def solved(fine):
+        z = prior.noise(rng)
+        z[: prior.bounds[1]] *= fine
+        parts = prior.parts(z)
+        r = np.stack([evaluate @ v.ravel() for v in prior.total(parts)]) + rng.normal(0, 0.01, (2, n))
+        return solve_field(prior, pairs, r, tolerance=1e-4)[0], parts
+
+    new = prior.improved(solved(true)[0], *solved(1.0))
+    used, believed = (np.sqrt(np.mean(v**2, axis=(2, 3))) for v in (new.levels[0].deviation, new.believed[0]))
+    assert (used > 0.0025).all()
+    assert least <= np.mean(believed / used) <= most
+    np.testing.assert_array_equal(new.expected().levels[0].deviation, new.believed[0])

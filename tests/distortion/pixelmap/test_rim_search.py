@@ -152,6 +152,17 @@ def test_errors_of_rims_that_are_not_seen(error):
     assert np.sqrt(np.mean(true) / np.mean(said)) == pytest.approx(1.0, abs=0.25)
 
 
+def test_what_strong_rims_leave_is_no_rim_that_noise_hides():
+    """Pieces of a rim that is no ellipse have evidence, but less than is asked for of further rims."""
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(0, 511, (2, 9000))
+    void = Rim(np.array([256.0, 256.0, np.log(90.0), 0.1, 0.4, np.log(0.2)]), (1,), 0.04 * np.eye(2))
+    r = void.at(x + 3.0 * np.sin(y / 15.0), y) + rng.normal(0, 0.002, (2, x.size))
+    rims, unseen = find_rims(x, y, r, alone(x.size, error=0.002), SHAPE)
+    assert len(rims) < 4
+    assert np.sqrt(np.mean(unseen.deviation**2)) < 1e-5
+
+
 def test_what_is_not_seen_is_drawn_as_rough_as_rims():
     variance = np.zeros((2, 64, 64))
     variance[0, :, 32:] = 0.01**2

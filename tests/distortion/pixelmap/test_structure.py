@@ -1,10 +1,13 @@
 """Size and reach of the structure that noise hides."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
-from jwst_hpastrom.distortion.pixelmap.held_out import fit_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structure, with_structure
 
 DISTANCE = np.arange(8.0, 29.0, 4.0)
 
@@ -46,3 +49,21 @@ def test_the_edge_keeps_its_own_errors():
     assert at_edge[0] == pytest.approx(0.029, rel=0.15)
     assert at_edge[1] < 0.022
     assert told.error(60.0 + 0 * y, y)[0].mean() == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize(("size", "added"), [(0.004, 1.6e-5), (0.0, 0.0)])
+def test_what_stars_of_the_solution_have_in_common_is_added(size, added):
+    """Structure of 12 pixels that the map does not have, in the noise of stars that it was made from."""
+    rng = np.random.default_rng(7)
+    x, y = rng.uniform(0, 511, (2, 8000))
+    fine = gaussian_filter(rng.normal(size=(2, 512, 512)), (0, 8.5, 8.5))
+    fine = np.stack([map_coordinates(v, [y, x], order=1) for v in size * fine / fine.std()])
+    frame = SimpleNamespace(
+        pairs=SimpleNamespace(x=x, y=y), w=np.full(x.size, 1e4), share=np.zeros(x.size), about=np.copy
+    )
+    errors = ErrorModel.from_samples(rng.normal(0, 0.001, (1, 2, 64, 64)), (512, 512))
+    noise = rng.normal(0, 0.01, (3, 2, x.size))
+    test = HeldOutStars.fitted(frame)
+    found = with_structure(errors, test, fine + noise[0], noise[1:], np.ones((64, 64)))
+    more = np.mean(found.variance - errors.variance)
+    assert 0.45 * added <= more < 1.3 * added + 2e-6

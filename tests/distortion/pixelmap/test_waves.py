@@ -5,7 +5,7 @@ import pytest
 
 from jwst_hpastrom.distortion.pixelmap.random_field import SCALES, WAVY, Grid, RandomField
 from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, solve_field
-from jwst_hpastrom.distortion.pixelmap.waves import GROWTH, Trend, Waves
+from jwst_hpastrom.distortion.pixelmap.waves import GROWTH, Passage, Trend, Waves
 
 ERROR = 0.01
 AT = 4 * np.arange(64) + 1.5  # centers of the bins
@@ -120,3 +120,36 @@ def test_power_changes_by_no_more_than_a_factor_a_turn():
     assert ratio.max() <= GROWTH * (1 + 1e-6)
     assert ratio.min() >= (1 - 1e-6) / GROWTH
     assert len(np.concatenate(SCALES)) == 4
+
+
+@pytest.mark.parametrize("axis", ["y", "x"])
+@pytest.mark.parametrize("width", [0.0, 6.0])
+def test_bands_pass_into_each_other_as_residuals_say(width, axis):
+    """A step with the tails of a hyperbolic tangent, or a sharp one."""
+    grid, rng = Grid((256, 256), 4, 4, axis), np.random.default_rng(4)
+    t = np.arange(90)
+    found = 0.03 * np.array([[np.sin(t / 5 + 2 * b), np.cos(t / 7 + b)] for b in range(4)]).swapaxes(0, 1)
+
+    def lacks(along, across):
+        out = np.zeros((2, along.size))
+        for b in range(3):
+            d = across - (64 * (b + 1) - 0.5)
+            soft = 0.5 * (1 + np.tanh(d / width)) if width else 1.0 * (d > 0)
+            step = [np.interp((along + 0.5) / 4 - 0.5, t, v) for v in found[:, b + 1] - found[:, b]]
+            out += (soft - (d > 0)) * step
+        return out
+
+    x, y = rng.uniform(0, 255, (2, 3000))
+    true = lacks(x, y) if axis == "y" else lacks(y, x)
+    passage = Passage(grid)
+    assert not passage.at(x, y).any()
+    assert not passage.full().any()
+    passage.improve(found, x, y, true + rng.normal(0, 0.004, true.shape), np.full(3000, 0.004**-2.0), np.copy)
+    left = passage.at(x, y) - true
+    if width:
+        assert true.std() > 0.003
+        assert left.std() < 0.1 * true.std()
+    else:
+        assert np.abs(left).max() < 5e-4  # of steps of 0.04
+    i, j = rng.integers(0, 256, (2, 500))
+    np.testing.assert_allclose(passage.full()[:, j, i], passage.at(i.astype(float), j.astype(float)))
