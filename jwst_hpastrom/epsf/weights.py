@@ -172,11 +172,13 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     Returns
     -------
     total : float
-        The likeliest value, since few stars prove none that counts; NaN where nothing tells.
+        NaN where nothing tells.
 
     of_pixels : float
-        What is left of it, beyond doubt, in the difference of stars at the same pixel phase: that of the
-        pixels alone. The rest is the ePSF's, which moves light within a star and is not in its flux.
+        What is left of it in the difference of stars at the same pixel phase: that of the pixels alone. The
+        rest is the ePSF's, which moves light within a star and is not in its flux.
+
+    Both are the likeliest values, since few stars prove none that counts.
     """
     peak = library.central_value(library.x.mean(), library.y.mean())
     known = np.where(np.isfinite(sky), flux, np.nan)
@@ -198,19 +200,18 @@ def model_error(pixels, residual, library, x, y, flux, sky):
     light = np.square((pixels.data[j, i] - residual[j, i]).reshape(n, -1) * root)
     left = (free @ left[..., None])[..., 0]
     noise, share = np.einsum("npp->np", free), (np.square(free) @ light[..., None])[..., 0]
-    total, _ = _share_of_light(np.square(left), noise, share)
+    total = _share_of_light(np.square(left), noise, share)
     # differences of stars that look alike, each in units of its own light
     phases = cKDTree(np.c_[x[rows] - i[:, 0, REACH], y[rows] - j[:, REACH, 0]])
     one, other = phases.query(phases.data, 2)[1].T
     scale = root * np.asarray(flux, float)[rows][:, None]
     left, noise, share = left / scale, noise / scale**2, share / scale**2
     twins = [np.square(left[one] - left[other]), *(a[one] + a[other] for a in (noise, share))]
-    of_pixels, error = _share_of_light(*twins)
-    return total, min(of_pixels, total) if of_pixels**2 > SURE * error else 0.0
+    return total, min(_share_of_light(*twins), total)
 
 
 def _share_of_light(square, noise, share):
-    """Robust s of squared residuals with variances noise + s² share, and the error of s²."""
+    """Robust s of squared residuals with variances noise + s² share."""
 
     def excess(s2):
         weight = np.square(share / (noise + max(s2, LEAST_ERROR**2) * share))
@@ -218,12 +219,11 @@ def _share_of_light(square, noise, share):
         return np.sum(weight * (np.minimum(z2, CLIPPED**2) - CLIPPED_MEAN)) / np.sum(weight)
 
     least, s2 = NO_ERROR**2, LARGEST_ERROR**2
-    if none := excess(least) <= 0:
-        s2 = least
-    elif excess(s2) < 0:
+    if excess(least) <= 0:
+        return 0.0
+    if excess(s2) < 0:
         s2 = brentq(excess, least, s2, xtol=0.1 * least, rtol=1e-12)
-    told = np.sum(np.square(share / (noise + s2 * share)))
-    return 0.0 if none else float(np.sqrt(s2)), float(np.sqrt(2 / told))
+    return float(np.sqrt(s2))
 
 
 def learned_weights(pixels, residual, level):

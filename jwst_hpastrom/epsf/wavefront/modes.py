@@ -126,10 +126,10 @@ class Modes:
         step, shift = self.optics.oversampling, np.zeros(2)
         inverse = self._bases[0][2] if inverse is None else inverse
         transfer = self.optics.transfer(nm)
-        half = step // 2  # points that the center depends on, as in `off_center`
-        points = round(self.optics.half_width * step) + np.array([-half, 0, step - half])
+        away = np.unique([step // 2, step - step // 2])  # that the center depends on, as in `off_center`
+        points = round(self.optics.half_width * step) + np.r_[-away[::-1], 0, away]
         for _ in range(2):
-            shift = shift - inverse @ off_center(self.optics.part(transfer, shift, points), 2)
+            shift = shift - inverse @ off_center(self.optics.part(transfer, shift, points), away.size + 1)
         return _normalized(self.optics.part(transfer, shift, slice(None)), step)
 
     @cached_property
@@ -230,11 +230,16 @@ def _gauged(images, wanted, step):
 
 
 def off_center(image, step):
-    """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it."""
-    middle, half = image.shape[-1] // 2, step // 2
-    low, high = middle - half, middle + step - half
-    x = image[..., middle, high] - image[..., middle, low]
-    return np.stack([x, image[..., high, middle] - image[..., low, middle]])
+    """ψ(½, 0) - ψ(-½, 0), and the same in y: 0 for a centered ePSF; linear in it.
+
+    Of an odd number of samples a pixel none is at ½: the mean of those on either side is.
+    """
+    middle, out = image.shape[-1] // 2, 0.0
+    for half in (step // 2, step - step // 2):
+        low, high = middle - half, middle + half
+        x = image[..., middle, high] - image[..., middle, low]
+        out = out + 0.5 * np.stack([x, image[..., high, middle] - image[..., low, middle]])
+    return out
 
 
 def _inside(n, step):

@@ -17,12 +17,12 @@ BASE = np.r_[25.0, -30.0, 15.0, 12.0, 8.0, np.zeros(MODES - 5)]
 GHOST = 0.9, 0.35  # pixels: where light is that the model of the optics does not know
 
 
-def made(band, nm=BASE, ghost=0.0, scale=1.0, **blur):
+def made(band, nm=BASE, ghost=0.0, scale=1.0, step=4, **blur):
     row = filter_of(band, "NIRISS")
-    optics = Optics(scale * row.wavelength, scale * row.width, 0.0656, 6.0, **blur)
+    optics = Optics(scale * row.wavelength, scale * row.width, 0.0656, 6.0, step, **blur)
     data = (1 - ghost) * optics.image(nm) + (ghost * optics.image(nm, GHOST) if ghost else 0.0)
-    data, _ = recenter(data[None], 4)
-    return EPSFLibrary(data, [20.0], [20.0], 4, meta=META | {"filter": band}).normalized()
+    data, _ = recenter(data[None], step)
+    return EPSFLibrary(data, [20.0], [20.0], step, meta=META | {"filter": band}).normalized()
 
 
 def test_library_of_a_neighboring_filter_is_named(caplog):
@@ -35,7 +35,8 @@ def test_library_of_a_neighboring_filter_is_named(caplog):
 
 
 @pytest.mark.parametrize(
-    "how", [{"nm": 1.4 * BASE, "diffusion": 0.25}, {"scale": 1.02}, {"ghost": 0.08, "diffusion": 0.3}]
+    "how",
+    [{"nm": 1.4 * BASE, "diffusion": 0.25}, {"scale": 1.02}, {"ghost": 0.08, "diffusion": 0.3}, {"step": 5}],
 )
 def test_right_libraries_are_not_warned_of(how, caplog):
     library = made("F150W", **how)
