@@ -107,8 +107,9 @@ def errors_follow_light(pixels: Pixels, level: float, ratio: float, name: str = 
     """
     good = pixels.weight > 0
     light, err = pixels.data[good] - level, 1 / np.sqrt(pixels.weight[good])
-    rows = np.flatnonzero(light > LIT * np.nanmax([ratio, 1.0]) * np.median(err)) if err.size else []
-    if len(rows) < LEAST_LIT:
+    bright = LIT * np.nanmax([ratio, 1.0]) * (np.median(err) if err.size else 0.0)
+    rows = np.flatnonzero(light > bright)
+    if rows.size < LEAST_LIT:
         return np.nan
     rows = rows[:: -(-rows.size // MOST_LIT)]
     if np.ptp(err[rows]) == 0:

@@ -207,7 +207,7 @@ def clipped_mean(
     if n < FEW:
         probability, mean, _, variance, keep = _few(values, weights, finite, sigma)
         mean, variance = mixture_moments(probability, mean, variance)
-        return mean, np.sqrt(variance), keep
+        return float(mean), float(np.sqrt(variance)), keep
     keep = _clip(values, finite, sigma, max_iterations)
     if weights is None:
         return values[keep].mean(), np.std(values[keep], ddof=1) / np.sqrt(keep.sum()), keep
@@ -243,7 +243,7 @@ def clipped_median(
     if n < FEW:
         probability, _, middle, variance, keep = _few(values, None, finite, sigma)
         middle, variance = mixture_moments(probability, middle, 1.2533**2 * variance)
-        return middle, np.sqrt(variance), keep
+        return float(middle), float(np.sqrt(variance)), keep
     keep = _clip(values, finite, sigma, max_iterations)
     return np.median(values[keep]), 1.2533 * np.std(values[keep], ddof=1) / np.sqrt(keep.sum()), keep
 
