@@ -24,7 +24,7 @@ LEAST = 1e-3
 
 
 def log_shares(good: ArrayLike, wrong: ArrayLike, *, right: float = RIGHT) -> np.ndarray:
-    """Logarithm of the probability that so many values are good and wrong, over all shares.
+    """Logarithm of the probability that so many are good and wrong, over all shares, but for a constant.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def log_shares(good: ArrayLike, wrong: ArrayLike, *, right: float = RIGHT) -> np
     --------
     >>> from jwst_hpastrom.numerics.choices import log_shares
     >>> log_shares([10, 9, 8], [0, 1, 2]).round(2)
-    array([-0.96, -3.53, -5.32])
+    array([-2.64, -5.2 , -7.  ])
     """
     good, wrong = np.asarray(good, float), np.asarray(wrong, float)
     return gammaln(wrong + WRONG) + gammaln(good + right) - gammaln(good + wrong + WRONG + right)

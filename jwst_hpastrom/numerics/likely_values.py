@@ -148,7 +148,7 @@ def scatter(dof, squares):
     --------
     >>> from jwst_hpastrom.numerics.likely_values import scatter
     >>> round(float(scatter(20, 20.0)), 2), round(float(scatter(20, 80.0)), 2)
-    (1.06, 4.44)
+    (1.01, 4.44)
     """
     # what few tell has no mean
     return _scatter(dof, squares, known=True)[1] if dof > 2 else max(1.0, squares / max(dof, 1))

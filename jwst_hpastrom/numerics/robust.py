@@ -194,7 +194,7 @@ def clipped_mean(
     >>> from jwst_hpastrom.numerics import clipped_mean
     >>> mean, error, keep = clipped_mean([1.0, 1.1, 0.9, 1.0, 9.0])
     >>> round(mean, 2), keep
-    (np.float64(1.0), array([ True,  True,  True,  True, False]))
+    (1.0, array([ True,  True,  True,  True, False]))
     """
     values = np.asarray(values, float)
     weights = None if weights is None else np.broadcast_to(np.asarray(weights, float), values.shape)
@@ -233,7 +233,7 @@ def clipped_median(
     >>> from jwst_hpastrom.numerics import clipped_median
     >>> median, error, keep = clipped_median([1.0, 1.1, 0.9, 1.0, 9.0])
     >>> round(median, 2), int(keep.sum())
-    (np.float64(1.0), 4)
+    (1.0, 4)
     """
     values = np.asarray(values, float)
     finite = np.isfinite(values)
