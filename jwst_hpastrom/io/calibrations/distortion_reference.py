@@ -33,7 +33,6 @@ from jwst_hpastrom.io.files.opening import check_asdf, require_file
 from jwst_hpastrom.io.files.seals import BLANK, put_seal
 from jwst_hpastrom.io.files.unchanged import file_state, once
 from jwst_hpastrom.io.files.writing import atomic_path
-from jwst_hpastrom.io.tables.times import julian_year
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = [
@@ -107,8 +106,9 @@ def write_distortion(
     parts = "+".join(type(p).__name__.removesuffix("Correction") for p in getattr(correction, "parts", []))
     m.description = description or f"jwst_hpastrom distortion, {parts or 'mapping'}"
     m.author, m.pedigree = f"jwst_hpastrom {jwst_hpastrom.__version__}", "INFLIGHT 2022-01-01 2100-01-01"
-    epoch = julian_year(meta.get("epoch"), path)
-    m.useafter = (Time(epoch, format="jyear").isot[:10] if epoch else "2022-01-01") + "T00:00:00"
+    epoch = meta.get("epoch")
+    day = epoch and Time(epoch, format=None if isinstance(epoch, str) else "jyear").isot[:10]
+    m.useafter = (day or "2022-01-01") + "T00:00:00"
     m.title = f"Distortion of {instrument} {meta.get('filter', '')}".strip()
     m.hpastrom = {"gauge": getattr(getattr(correction, "polynomial", None), "gauge", "none"),
                   "linear": {"matrix": placement.transform.matrix.tolist(),
