@@ -61,13 +61,6 @@ class HeldOutStars:
         """Residuals (2, n) about the stars' own positions."""
         return self.frame.about(r)
 
-    def covariance(self, r, nearest=6.0, farthest=18.0):
-        """Mean product of residuals (2, n) of stars some pixels apart, per axis; NaN for too few stars."""
-        if self.k.sum() < FEWEST:
-            return np.nan
-        _, products, norms = self.products(r, nearest, farthest)
-        return float(np.mean(np.sum(products * norms, axis=1) / np.sum(norms, axis=1)))
-
     def products(self, r, nearest=6.0, farthest=30.0):
         """Distances (m,), mean products (2, m) of either axis at these, and their weights; pixels.
 
@@ -121,19 +114,25 @@ def fit_structure(distance, product, weight):
     >>> v.round(1), round(length)
     (array([2.]), 15)
     """
-    best = np.inf, np.zeros(len(product)), LENGTHS[0]
-    for length in LENGTHS:
-        shape = np.exp(-0.5 * (distance / length) ** 2)
-        variance = np.sum(weight * shape * product, axis=1) / np.sum(weight * shape**2, axis=1)
-        variance = np.maximum(variance, 0.0)
-        cost = np.sum(weight * (product - variance[:, None] * shape) ** 2)
-        if cost < best[0]:
-            best = cost, variance, length
-    return best[1], float(best[2])
+    variance, cost = _of_lengths(distance, product, weight)
+    best = np.argmin(cost.sum(1))
+    return variance[best], float(LENGTHS[best])
+
+
+def _of_lengths(distance, product, weight):
+    """Variances (m, n) of Gaussians of each of the reaches, and minus their log likelihoods (m, n)."""
+    shape = np.exp(-0.5 * (distance / LENGTHS[:, None]) ** 2)
+    variance = np.maximum((shape @ (weight * product).T) / (shape**2 @ weight.T), 0.0)
+    left = product - variance[..., None] * shape[:, None]
+    return variance, 0.5 * np.sum(weight * left**2, axis=2)
 
 
 def with_structure(errors, test, left, samples, strength):
     """Add what stars have in common beyond simulated ones to an error model.
+
+    Its size at no distance is an average over the reaches and over there being none, by Akaike's weights: of
+    few stars noise alone would find the shortest ones, which it tells least of. What stars some pixels apart
+    have in common is less, by half of the errors where structure is as fine as these are far.
 
     Parameters
     ----------
@@ -150,6 +149,22 @@ def with_structure(errors, test, left, samples, strength):
     -------
     `~jwst_hpastrom.distortion.model.error_model.ErrorModel`
     """
-    structure = test.covariance(left) - np.mean([test.covariance(r) for r in samples])
-    log.info("structure finer than the map: %.2e px² of %.2e", structure, errors.variance.mean())
-    return errors.with_structure(structure, 10.0, strength) if structure > 0 else errors
+    seen = test.products(left)
+    if seen is None:
+        return errors
+    distance, product, weight = seen
+    product = product - np.mean([test.products(r)[1] for r in samples], axis=0)
+    weight = weight / (1 + 1 / len(samples))
+    variance, cost = _of_lengths(distance, product, weight)
+    none = 0.5 * np.sum(weight * product**2, axis=1)
+    # the one free number, the variance, costs one
+    cost = np.concatenate([none[None], cost + 1 + np.log(LENGTHS.size)])
+    share = np.exp(cost.min(0) - cost)
+    each = share[1:] / share.sum(0) * variance
+    structure = each.sum(0)
+    length = float(np.average(LENGTHS, weights=each.sum(1) + 1e-30))
+    log.info(
+        "structure finer than the map: variances %.2e %.2e px² of %.2e, reach %.0f px",
+        *structure, errors.variance.mean(), length,
+    )  # fmt: skip
+    return errors.with_structure(structure, length, strength)
