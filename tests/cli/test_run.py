@@ -134,7 +134,7 @@ def test_parameters_in_groups():
     heads = [line.split(":")[0] for line in lines if line and not line.startswith(" ")]
     assert heads == ["calwebb_hpastrom", "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine",
                      "hp_master_frame", "hp_proper_motion"]  # fmt: skip
-    assert "  --steps.hp_epsf_build.n_iterations=20" in lines
+    assert "  --steps.hp_epsf_build.n_iterations=40" in lines
     assert sum("workers=" in line for line in lines) == 1
     assert len(lines) < 400
     assert parameter_lines("hp_epsf_fit")[0].startswith("hp_epsf_fit: ")

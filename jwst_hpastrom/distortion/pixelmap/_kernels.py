@@ -146,7 +146,7 @@ def normal_image(pairs, nx, image, given, out):
     r = np.empty((most, 2), np.float32)
     for s in range(bounds.size - 1):
         first = bounds[s]
-        side[:] = zero
+        side[:] = 0.0
         for t in range(first, bounds[s + 1]):
             m, j, c, w = inverses[exposure[t]], index[t], corner[t], weight[t]
             low, high = image[j : j + 2], image[j + nx : j + nx + 2]

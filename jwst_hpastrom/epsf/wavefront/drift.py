@@ -24,7 +24,8 @@ REACH = 2  # pixels: half the box around a star that tells
 LEAST_STARS = 5  # their pixels are ten times as many as modes, and halves of them are asked
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
 AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's standard deviations tried
-BLURS = 0.1, 0.003, 0.02  # a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges)
+#: a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges), width of the band
+BLURS = 0.1, 0.003, 0.02, 0.3
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
 FAR = 3.0  # standard errors beyond the farthest wavefront from which on a warning names one
@@ -147,11 +148,11 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
 
     Returns
     -------
-    normal : ndarray, shape (3 modes + 3, 3 modes + 3)
+    normal : ndarray, shape (3 modes + 4, 3 modes + 4)
         Of the changes in the middle, and from there to half a span in x and in y; of diffusion, coupling and
-        the logarithm of the scale.
+        the logarithms of the scale and of the band's width.
 
-    right : ndarray, shape (3 modes + 3,)
+    right : ndarray, shape (3 modes + 4,)
         Both zero where too few stars tell.
     """
     told = _told(modes, library, x, y, flux, left, weight, i, j)
@@ -177,15 +178,15 @@ def solve_field(normal, right):
     nm : ndarray, shape (3, modes)
         Changes of the wavefront, for a blur that is known no better than `BLURS`.
 
-    blur : ndarray, shape (2,)
-        Those of diffusion and coupling that go with it.
+    blur : ndarray, shape (4,)
+        Those that go with it, of diffusion, coupling, and the logarithms of scale and width of the band.
     """
     k = normal.shape[0] - len(BLURS)
     inner = normal[k:, k:] + np.diag(1 / np.square(BLURS))
     taken = np.linalg.solve(inner, normal[k:, :k])
     nm, _ = most_likely(normal[:k, :k] - normal[:k, k:] @ taken, right[:k] - taken.T @ right[k:])
     blur = np.linalg.solve(inner, right[k:] - normal[k:, :k] @ nm)
-    return nm.reshape(3, -1), blur[:2]
+    return nm.reshape(3, -1), blur
 
 
 @dataclass(frozen=True, eq=False)

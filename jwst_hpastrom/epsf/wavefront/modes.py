@@ -28,6 +28,8 @@ FARTHEST = 60.0  # nm RMS: JWST's mirrors are aligned anew before they are as fa
 SMALL_PHASE = 1 / 3  # rad RMS: beyond, the change of the ePSF is no longer a small one
 WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
 BLUR = slice(3 + MODES, 5 + MODES)
+WIDER = 1.1  # times the band's width: for the derivative
+MOST_AT_ONCE = 0.3  # of the logarithms of scale and width: the derivatives hold no farther
 CACHED, FOUND = "_wavefront_modes", "_wavefront"  # names under which a library keeps them
 
 
@@ -101,7 +103,7 @@ class Modes:
         data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
         return replace(library, data=np.array(data))
 
-    def moved(self, nm, blur=(0.0, 0.0)):
+    def moved(self, nm, blur=(0.0, 0.0, 0.0, 0.0)):
         """Return those about another wavefront and blur.
 
         Parameters
@@ -109,12 +111,14 @@ class Modes:
         nm : ndarray, shape (3, modes)
             Changes of its coefficients, linear over the field.
 
-        blur : (float, float)
-            Changes of diffusion and coupling.
+        blur : sequence of float
+            Changes of diffusion and coupling, and of the logarithms of the scale and of the band's width.
         """
         now = self.optics.diffusion, self.optics.coupling
-        limits = zip((DIFFUSION, COUPLING), now, blur, strict=True)
+        limits = zip((DIFFUSION, COUPLING), now, blur[:2], strict=True)
         optics = self.optics.blurred(*(np.clip(a + b, *limit) for limit, a, b in limits))
+        if np.any(blur[2:]):
+            optics = optics.of_band(*np.exp(np.clip(blur[2:], -MOST_AT_ONCE, MOST_AT_ONCE)))
         return replace(self, optics=optics, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
 
     def _image(self, k, nm):
@@ -151,16 +155,25 @@ class Modes:
     @cached_property
     def libraries(self):
         """Changes per nm that keep the ePSF's center and sum: each mode as a library."""
-        return self._changes(lambda images: images[WAVES])
+        return self._changes(lambda _, images: images[WAVES])
 
     @cached_property
     def blurs(self):
-        """The same by what is no wavefront: diffusion (1/pixel), pixels' coupling, logarithm of the scale."""
-        return self._changes(lambda images: [*images[BLUR], _stretched(images[0])])
+        """The same by diffusion (1/pixel), pixels' coupling, and the logarithms of scale and width.
+
+        The width is that of the band, which stars' colors and the model's few waves make another one.
+        """
+        narrow, wide = (self.optics.of_band(width=w) for w in (1 / WIDER, WIDER))
+
+        def changes(nm, images):
+            by_width = (wide.image(nm) - narrow.image(nm)) / (2 * np.log(WIDER))
+            return [*images[BLUR], _stretched(images[0]), by_width]
+
+        return self._changes(changes)
 
     def _changes(self, wanted):
         step = self.optics.oversampling
-        each = [_gauged(images, np.array(wanted(images)), step) for _, images in self._derivatives]
+        each = [_gauged(images, np.array(wanted(nm, images)), step) for nm, images in self._derivatives]
         return [EPSFLibrary(m, self.x, self.y, step) for m in np.swapaxes(each, 0, 1)]
 
 

@@ -138,6 +138,10 @@ class Optics:
         new.__dict__["_bands"] = self._bands
         return new
 
+    def of_band(self, scale=1.0, width=1.0):
+        """Return the optics with all wavelengths, and besides the band's width, times these."""
+        return replace(self, wavelength=scale * self.wavelength, width=scale * width * self.width)
+
     @cached_property
     def _bands(self):
         """(wavelength in nm, Fourier matrices of y and x, frequencies, cells), one for each wavelength."""

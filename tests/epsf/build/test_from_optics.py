@@ -11,6 +11,7 @@ from jwst_hpastrom.epsf.build import build_library, from_optics, iterations
 from jwst_hpastrom.epsf.build.from_optics import in_one_unit, positions_gain
 from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.build.start import Difference
+from jwst_hpastrom.epsf.wavefront import drift
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.instrument import filter_of
 
@@ -22,10 +23,10 @@ OVER_FIELD = np.r_[0.0, 10.0, -12.0, 8.0, 6.0, np.zeros(MODES - 5)]
 HOW = {"grid": 1, "n_global": 1, "n_iterations": 8, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
 
 
-def optics_library(off=0.0):
-    """ePSFs of a wavefront that changes along x, ``off`` nm away."""
+def optics_library(off=0.0, width=1.0):
+    """ePSFs of a wavefront that changes along x, ``off`` nm away, in a band ``width`` times as wide."""
     row = filter_of("F115W", "NIRISS")
-    made = Optics(row.wavelength, row.width, 0.0656, 12.5)
+    made = Optics(row.wavelength, width * row.width, 0.0656, 12.5)
     ends, places = np.array([0.0, SIDE - 1.0]), np.array([-1, 1, -1, 1])
     data, _ = recenter(np.array([made.image(BASE + off + u * OVER_FIELD) for u in places]), 4)
     return EPSFLibrary(data, ends, ends, 4, meta=META).normalized()
@@ -68,6 +69,17 @@ def test_few_stars_learn_how_optics_vary_over_the_field(field, caplog):
     off, before = (np.sqrt(np.mean((corners(b) - true)[:, 46:55, 46:55] ** 2)) for b in (told, blind))
     assert told.x.size == 3
     assert off < 0.35 * before
+
+
+def test_the_stars_tell_the_width_of_the_band(monkeypatch):
+    library = optics_library(width=1.6)
+    true, off = corners(library), []
+    for known in (False, True):
+        if known:
+            monkeypatch.setattr(drift, "BLURS", (*drift.BLURS[:3], 1e-6))
+        found = build_library(*dithered(library), made_for=META, **HOW).library
+        off.append(np.sqrt(np.mean((corners(found) - true)[:, 46:55, 46:55] ** 2)))
+    assert off[0] < 0.8 * off[1]
 
 
 def test_what_makes_positions_worse_leaves_no_trace(field, monkeypatch, caplog):

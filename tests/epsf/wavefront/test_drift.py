@@ -372,8 +372,8 @@ def test_wavefront_that_varies_over_the_field():
     at = i - x[:, None, None], j - y[:, None, None], x[:, None, None], y[:, None, None]
     psi, by_x, _ = library.evaluate(*at, gradient=True)
     left = sum(nm[:, k, None, None] * m.evaluate(*at) for k, m in enumerate(modes.libraries))
-    more = 0.006, 0.0009  # pixels, share
-    left += sum(c * m.evaluate(*at) for c, m in zip(more, modes.blurs[:2], strict=True))
+    more = 0.006, 0.0009, 0.004, 0.15  # pixels, share, logarithms
+    left += sum(c * m.evaluate(*at) for c, m in zip(more, modes.blurs, strict=True))
     left = flux[:, None, None] * (left + 0.01 * by_x)  # as if the stars were 0.01 pixels off
     weight = 450 / (0.2 + flux[:, None, None] * np.maximum(psi, 0))
     left += rng.normal(0, 1, left.shape) / np.sqrt(weight)
@@ -382,7 +382,9 @@ def test_wavefront_that_varies_over_the_field():
     assert np.sqrt(np.mean(off**2)) < 0.8 < 0.4 * np.sqrt(np.mean(true[:, 1:5] ** 2))
     assert np.all(np.abs(blur - more) < 0.4 * np.array(more))
     now = modes.moved(true, blur).optics
-    assert (now.diffusion, now.coupling) == pytest.approx(np.add((0.2, 0.005), blur), abs=0.002)
+    assert (now.diffusion, now.coupling) == pytest.approx(np.add((0.2, 0.005), blur[:2]), abs=0.002)
+    longer = now.wavelength / modes.optics.wavelength, now.width / modes.optics.width
+    np.testing.assert_allclose(np.log(longer), np.cumsum(blur[2:]))
     at_corner = modes.moved(true).wavefront.at(SIDE, SIDE) - modes.wavefront.at(SIDE, SIDE)
     np.testing.assert_allclose(at_corner, true.sum(0), atol=1e-9)
     few = slice(0, 4)
