@@ -29,7 +29,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 from bad_runs import LOOK, judged, put, run_all, sky
-from scipy.ndimage import gaussian_filter, maximum_filter, median_filter, shift
+from scipy.ndimage import convolve, gaussian_filter, maximum_filter, median_filter, shift
 
 from jwst_hpastrom.checks import check_folder
 from jwst_hpastrom.epsf import EPSFLibrary
@@ -457,6 +457,37 @@ def borders(fill, *names):
     return change
 
 
+def pairs_swapped(a):
+    """Every two columns exchanged."""
+    return a[:, (np.arange(a.shape[1]) ^ 1).clip(max=a.shape[1] - 1)]
+
+
+def ipc(share):
+    """Return the kernel of a capacitance that hands each of four neighbors a share."""
+    return np.array([[0, share, 0], [share, 1 - 4 * share, share], [0, share, 0]])
+
+
+def vignetted(d, sigma, rng, loss=0.2):
+    y, x = (2 * np.abs(v / (n - 1) - 0.5) for v, n in zip(np.indices(d.shape), d.shape, strict=True))
+    return d * (1 - loss * np.fmax(x, y) ** 2)
+
+
+def pixels_off(k, pixels):
+    """The WCS of a reference pixel that is off."""
+
+    def spoil(work):
+        from astropy.modeling.models import Identity, Shift
+        from stdatamodels.jwst import datamodels
+
+        for n in range(len(work.members)) if k is None else (k,):
+            with datamodels.open(work.path(n)) as model:
+                model.meta.wcs.insert_transform("detector", Shift(pixels) & Identity(1), after=True)
+                model.save(str(work.folder / "new.fits"))
+            shutil.move(work.folder / "new.fits", work.path(n))
+
+    return spoil
+
+
 def root_of(*names):
     """ERR of a part of the variances."""
 
@@ -667,8 +698,31 @@ HEADERS = {
     "err_of_read_noise": (OTHER_ERR, each(root_of("VAR_RNOISE"))),
     "err_of_photons": ((None, *SMALL), each(root_of("VAR_POISSON"))),
 }
+swapped = arrays(lambda a: np.roll(a, a.shape[1] // 2, 1))
+DETECTOR = {
+    "halves_swapped": (("shifted", "x and y"), each(swapped)),
+    "one_halves_swapped": (
+        ("guide star", "stars in common", *THIS),
+        one(swapped),
+    ),
+    "columns_swapped": (EPSF, each(arrays(pairs_swapped))),
+    "one_columns_swapped": (EPSF, one(arrays(pairs_swapped))),
+    "ipc": (EPSF, each(image(lambda d, s, rng: convolve(d, ipc(0.02))))),
+    "ipc_little": ((None, *EPSF), each(image(lambda d, s, rng: convolve(d, ipc(0.005))))),
+    "one_ipc": ((*EPSF, None), one(image(lambda d, s, rng: convolve(d, ipc(0.02))))),
+    "vignetting": (NOTHING, each(image(vignetted))),
+    "one_vignetting": (NOTHING, one(image(vignetted))),
+    "flat_twice": ((None, *FLAT), each(flat(0.01))),
+    "dates_in_jd": (("EXPMID", "date", "time"), each(later(2400000.5))),
+    "one_date_in_jd": (("EXPMID", "date", "time"), one(later(2400000.5))),
+    "dates_in_future": (("epoch",), each(later(3652))),
+    "one_date_in_future": (("time", "date"), one(later(3652))),
+    "crpix": (NOTHING, each(header(CRPIX1=lambda v: v + 100))),
+    "wcs_pixels_off": (("shifted",), pixels_off(None, 100)),
+    "one_wcs_pixels_off": (("guide star",), pixels_off(1, 100)),
+}
 CASES = {"given": ((), lambda w: None), "built": ((), built)}
-CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS | HEADERS
+CASES |= ERRORS | IMAGES | FOLDERS | EPSFS | USERS | HEADERS | DETECTOR
 
 
 def run(source, others, spoil, made=None):

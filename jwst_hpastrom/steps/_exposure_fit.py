@@ -21,6 +21,7 @@ from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.io.tables.regions import write_regions
 from jwst_hpastrom.io.tables.star_lists import star_list_path
 from jwst_hpastrom.steps._errors import errors_by_cause
+from jwst_hpastrom.steps.products.manifests import fitted_together
 
 __all__ = ["Fitted", "fit_exposure", "mark_fixed", "remove_products"]
 
@@ -65,15 +66,16 @@ def fit_exposure(member, *, folder, reading, manifest, sources, **how):
     return out
 
 
-def mark_fixed(fitted, *, folder, manifest, sources, regions, **_):
-    """Flag what stays on the detector in star lists of one association; write those that change again."""
+def mark_fixed(fitted, exposures, *, folder, manifest, sources, regions, **_):
+    """Flag what stays on the detector in star lists of one association, which name all its exposures then."""
+    if not (together := fitted_together(exposures)):
+        return
     paths = [Path(folder) / one.row["star_list"] for one in fitted]
     tables = [read_table(path) for path in paths]
     for one, path, table, n in zip(fitted, paths, tables, mark_fixed_sources(tables), strict=True):
-        if not n:
-            continue
-        log.info("%s: %d entries stay on the detector (hot pixels): flag COSMIC_RAY", path.name, n)
-        with making(manifest(sources(one.exposure))) as run:
+        if n:
+            log.info("%s: %d entries stay on the detector (hot pixels): flag COSMIC_RAY", path.name, n)
+        with making(manifest(sources(one.exposure | together))) as run:
             write_table(table, path)
             if regions:
                 write_regions(table, path.with_suffix(".reg"))

@@ -96,7 +96,7 @@ class EPSFFitStep(HPStep):
                 self._tell_early(Table([row]))
         if not fitted:
             raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
-        mark_fixed(fitted, **task)
+        mark_fixed(fitted, exposures, **task)
         with self.making(task["sources"](exposures)) as run:
             run.products.update({name: digest for done in fitted for name, digest in done.products.items()})
             with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:

@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.checks import Evidence, overall, run_checks
-from jwst_hpastrom.columns import MASTER, MOTION, make_table
+from jwst_hpastrom.columns import MASTER, MOTION, Flag, make_table
 from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 
 BASELINE, SCALE, N_USED = 16.0, 65.6, 5
@@ -158,3 +158,15 @@ def test_numbers_with_too_few_digits(columns, digits, cause):
 
     noted = [c for c in run_checks(Evidence(motions=measured(5, 1500, change=rounded))) if c.verdict != "ok"]
     assert (noted[0].causes[0] if noted else "") == cause
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_blends_that_are_flagged_are_no_fault_of_the_catalog(flagged):
+    def blended(motions):
+        motions["flags"] = 0
+        motions["pmra"][::15] += 20 * motions["pmra_error"][::15]
+        motions["flags"][:: 15 if flagged else 7] |= int(Flag.EXTENDED)
+
+    checks = run_checks(Evidence(motions=measured(5, 800, before=blended)))
+    told = [c for c in checks if c.name.startswith("share of stars") and c.verdict != "ok"]
+    assert bool(told) != flagged, told

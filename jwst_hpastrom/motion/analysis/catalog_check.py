@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jwst_hpastrom.columns import values
+from jwst_hpastrom.columns import Flag, values
 from jwst_hpastrom.geometry import robust_sigma
 from jwst_hpastrom.motion.analysis.catalog_columns import catalog_columns
 from jwst_hpastrom.motion.analysis.common_scale import common_scale
@@ -32,7 +32,8 @@ def compare_with_catalog(motions, first_epoch, master=None):
     Parameters
     ----------
     motions : `~astropy.table.Table`
-        Of `~jwst_hpastrom.motion.two_epoch_motions`, with ``first_epoch_row``.
+        Of `~jwst_hpastrom.motion.two_epoch_motions`, with ``first_epoch_row``; stars flagged EXTENDED
+        count only where most are.
 
     first_epoch : `~astropy.table.Table`
         The catalog.
@@ -70,24 +71,20 @@ def compare_with_catalog(motions, first_epoch, master=None):
     own = np.stack([values(first_epoch, c)[row] for c in AXES])
     own_error = np.stack([values(first_epoch, f"{c}_error")[row] for c in AXES])
     mag = values(motions, "mag")
-    ok = np.isfinite(ours + own + error).all(0) & np.isfinite(mag)
+    ok = _single(motions, np.isfinite(ours + own + error).all(0) & np.isfinite(mag))
     columns = catalog_columns(motions, first_epoch, row)
     if ok.sum() < LEAST:
         return columns
     scatter = scatter_errors(motions, first_epoch, master)
     if ok.sum() < PATTERN:  # a structure over the field cannot be told from errors
         scatter = np.hypot(scatter, structure_error(motions, master))
-    both = (v[..., ok] for v in (ours, own, error, own_error, mag, scatter))
-    ours, own, error, own_error, mag, scatter = both
+    ours, own, error, own_error, mag, scatter = (
+        v[..., ok] for v in (ours, own, error, own_error, mag, scatter)
+    )
     shown = np.where(np.isfinite(scatter), scatter, error)
     ours, out = _without_line(motions[ok], ours, own, error)
-    out = (
-        {"n": int(ok.sum())}
-        | out
-        | _alike(ours, own, own_error, shown)
-        | _factors(ours, shown, own, own_error, mag)
-    )
-    out |= columns
+    out = {"n": int(ok.sum())} | out | _alike(ours, own, own_error, shown)
+    out |= _factors(ours, shown, own, own_error, mag) | columns
     known = np.isfinite(own_error).all(0)
     if known.sum() < LEAST:
         return out
@@ -106,6 +103,14 @@ def compare_with_catalog(motions, first_epoch, master=None):
     if (factor > 0).all():
         out["pull_scaled"] = _scaled_width(ours[:, known], own[:, known], factor, shown)
     return out | _trend(difference, total, mag, years)
+
+
+def _single(motions, ok):
+    """Those that do not look extended, where that are most: motions of blends tell nothing of a catalog."""
+    if "flags" not in motions.colnames:
+        return ok
+    single = ok & (np.asarray(motions["flags"]) & int(Flag.EXTENDED) == 0)
+    return single if single.sum() >= max(LEAST, 0.5 * ok.sum()) else ok  # else the ePSF does not fit
 
 
 def _pattern(motions, difference, error, ours, years):

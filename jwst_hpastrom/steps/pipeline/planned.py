@@ -2,7 +2,7 @@
 
 from jwst_hpastrom.io.files.manifest import make_manifest
 from jwst_hpastrom.io.identity import input_entry, product_entry
-from jwst_hpastrom.steps.products.manifests import fit_inputs, list_label, why_not
+from jwst_hpastrom.steps.products.manifests import fit_inputs, fitted_together, list_label, why_not
 
 __all__ = ["build_sources", "ends_without", "epsf_entry", "first_lists", "fit_manifest"]
 
@@ -13,9 +13,10 @@ def first_lists(run, given):
     """Return the entries of the star lists of the first pass, which those of the second replace."""
     run.prepare(given, "isolated")
     epsf = epsf_entry(run, planned=True)
+    together = fitted_together(run.exposures)
     return {
         list_label(label.removeprefix(EXPOSURE)): product_entry(
-            label.removeprefix(EXPOSURE), fit_manifest(run, epsf, {label: entry})
+            label.removeprefix(EXPOSURE), fit_manifest(run, epsf, {label: entry} | together)
         )
         for label, entry in run.exposures.items()
     }

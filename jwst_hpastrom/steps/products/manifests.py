@@ -1,5 +1,6 @@
 """What each Step's products are made from, and whether those that are there still are what would be made."""
 
+import json
 import logging
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from jwst.stpipe import Step
 from jwst_hpastrom.errors import HPAstromError
 from jwst_hpastrom.io.calibrations.by_detector import file_for, is_several
 from jwst_hpastrom.io.files.manifest import (
+    array_hash,
     compare_manifests,
     in_one_line,
     make_manifest,
@@ -21,7 +23,7 @@ from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list
 from jwst_hpastrom.steps.products.verdicts import JUDGED
 
-__all__ = ["Manifests", "fit_inputs", "list_label", "made_by", "why_not"]
+__all__ = ["Manifests", "fit_inputs", "fitted_together", "list_label", "made_by", "why_not"]
 
 log = logging.getLogger("stpipe.hpastrom.steps")
 
@@ -122,6 +124,25 @@ def fit_inputs(epsf, mask, extra, exposures):
     if epsf.get("made") and mask.get("detector_mask", {}).get("made") == epsf["made"]:
         mask = {}  # the library's own, where it found hot pixels
     return {"epsf_file": epsf, **exposures, **mask, **(extra or {})}
+
+
+def fitted_together(exposures):
+    """Return what star lists are made from beside their own exposure: all, whose lists tell hot pixels.
+
+    Parameters
+    ----------
+    exposures : dict of str to dict
+        Entries.
+
+    Returns
+    -------
+    dict of str to dict
+        Empty for one exposure, whose list nothing is compared with.
+    """
+    if len(exposures) < 2:
+        return {}
+    known = array_hash([json.dumps(entry.get("hash"), sort_keys=True) for entry in exposures.values()])
+    return {"exposures fitted together": {"hash": {"exposures": known}}}
 
 
 def why_not(path, manifest, checks):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,12 +14,14 @@ from jwst.stpipe import Step
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.io.calibrations.stdpsf import write_stdpsf
 from jwst_hpastrom.io.exposures.detector_mask import write_detector_mask
-from jwst_hpastrom.io.files.manifest import compare_manifests, making
+from jwst_hpastrom.io.files.manifest import compare_manifests, make_manifest, making
+from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.steps import HPAstromPipeline
+from jwst_hpastrom.steps._exposure_fit import Fitted, mark_fixed
 from jwst_hpastrom.steps.pipeline.run import Run
-from jwst_hpastrom.steps.products.manifests import why_not
+from jwst_hpastrom.steps.products.manifests import fit_inputs, made_by, why_not
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -93,3 +96,22 @@ def test_a_mask_of_another_build_beside_is_not_used(tmp_path, mine):
         meta = {"instrument": "NIRISS", "detector": "NIS", "xstart": 1, "ystart": 1}
         write_detector_mask(tmp_path / "field_detector_mask.fits", pixels, (9, 9), meta)
     assert run.own_mask() == (str(tmp_path / "field_detector_mask.fits") if mine else None)
+
+
+def test_a_list_is_another_beside_other_exposures(tmp_path):
+    """Hot pixels are told by all lists of an association: flags of one hang on which those are."""
+    exposures = {f"exposure jw{k}": {"file": f"{k}.fits", "hash": {"SCI": str(k)}} for k in range(3)}
+    path = tmp_path / "jw0_stars.ecsv"
+
+    def made(*which):
+        some = {label: exposures[label] for label in list(exposures)[slice(*which)]}
+        with making(manifest(sources({"exposure jw0": exposures["exposure jw0"]}))):
+            write_table(Table({"x": [1.0], "y": [2.0], "flags": [0]}), path)
+        fitted = [Fitted(dict(list(some.items())[:1]), {"star_list": path.name})]
+        mark_fixed(fitted, some, folder=tmp_path, manifest=manifest, sources=sources, regions=False)
+        assert made_by(path) == read_manifest(path)["id"]
+        return made_by(path)
+
+    manifest, sources = partial(make_manifest, "hp_epsf_fit", {}), partial(fit_inputs, {}, {}, {})
+    assert len({made(1), made(2), made(3)}) == 3
+    assert made(2) == made(2)
