@@ -152,7 +152,11 @@ class BuildConfig(Configuration):
 
     @property
     def refresh_at(self) -> list[int]:
-        """Iterations in which neighbors and sky are measured again."""
+        """Iterations in which neighbors and sky are measured again.
+
+        Builds of the default length do it after the trials of optics: neighbors that one of the ePSFs tried
+        has just taken away favor it.
+        """
         span = self.n_iterations - self.n_fitted - self.n_global  # with ePSFs at all field positions
         plan = {2, 4, self.n_global + max(span // 4, 1), self.n_global + 3 * span // 4}
         return sorted(p for p in plan if 0 < p < self.n_iterations) or [1]

@@ -404,6 +404,7 @@ def test_while_one_model_moves_a_part_of_many_stars_is_sampled_each_in_turn():
 
 def test_stamps_are_cut_four_times():
     assert BuildConfig().refresh_at == [2, 4, 15, 29]  # twice with one model, twice with one at each position
+    assert BuildConfig().refresh_at[2] == max(BuildConfig().optics_at) + 1  # after the trial
     assert BuildConfig().of_given_library().refresh_at == [2, 4, 12]
 
 
