@@ -155,7 +155,7 @@ class BuildConfig(Configuration):
         """Iterations in which neighbors and sky are measured again.
 
         Builds of the default length do it after the trials of optics: neighbors that one of the ePSFs tried
-        has just taken away favor it.
+        has just taken away may favor it.
         """
         span = self.n_iterations - self.n_fitted - self.n_global  # with ePSFs at all field positions
         plan = {2, 4, self.n_global + max(span // 4, 1), self.n_global + 3 * span // 4}
