@@ -1,11 +1,15 @@
 """Mean magnitudes."""
 
+import logging
+
 import numpy as np
 
 from jwst_hpastrom.geometry import GroupMean, group_means
 from jwst_hpastrom.numerics import rows_by_group
 
 __all__ = ["mean_magnitudes"]
+
+log = logging.getLogger("stpipe.hpastrom.frame")
 
 PER_MAG = 2.5 / np.log(10)
 #: mag: error of a measurement that its noise does not hold, where stars do not tell: flat fields are known to
@@ -17,6 +21,8 @@ FLATS, BELIEF = np.r_[0.0, np.geomspace(0.1, 100.0, 60)], 4.0
 FACTORS, FACTOR_ERROR = np.exp(np.linspace(-0.15, 0.15, 7)), 0.05
 #: stars that tell of it, the share that may be variable or wrong, and their scatter in the others'
 ENOUGH, STRAY, STRAY_SCATTER = 1000, 0.05, 5.0
+#: share of an error's square by a flat field's that none tells, and of the stars with it, without a word
+RESTS, UNTOLD = 0.25, 0.1
 MODERATE = (8.0, 60.0)  # S/N in which the variance is linear in the flux: flat-field errors do not count yet
 
 
@@ -62,8 +68,10 @@ def mean_magnitudes(star, mag, mag_var, n_stars, *, exposure=None, sigma=3.0):
     slope = np.minimum(_slopes(exposure, flux, var), var / flux)
     model = np.maximum(var + slope * (level - flux), 0.25 * var)
     told = np.flatnonzero(kept & (number[star] > 1))  # no star: -1, which is not kept
-    flat = _flat_variance(star[told], (flux / level)[told], (model / level**2)[told])
+    flat, unknown = _flat_variance(star[told], (flux / level)[told], (model / level**2)[told])
     weight = 1.0 / (model + flat * level**2)
+    if unknown > flat:
+        _tell_untold(flat, star[kept], weight[kept], level[kept], n_stars)
     out = group_means(star, flux, weight, n_stars, sigma=sigma)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = PER_MAG / out.mean
@@ -72,7 +80,7 @@ def mean_magnitudes(star, mag, mag_var, n_stars, *, exposure=None, sigma=3.0):
 
 
 def _flat_variance(star, value, variance):
-    """Variance of relative fluxes beyond ``variance`` that the scatter of each star's shows, as expected.
+    """Variance of relative fluxes beyond ``variance`` that the scatter of each star's shows, and its error.
 
     Before, its root is `FLAT` or a few times that (half-t, of that mean square).
     """
@@ -96,7 +104,20 @@ def _flat_variance(star, value, variance):
     scale = BELIEF / (BELIEF - 2)  # mean square of Student's t
     prior = (1 + scale * FLATS**2 / BELIEF) ** (-0.5 * (BELIEF + 1)) * np.gradient(FLATS)
     weight = prior * np.exp(log - log.max()).sum(axis=0)
-    return float(weight @ (FLATS * documented) ** 2 / weight.sum())
+    expected, square = (float(weight @ (FLATS * documented) ** k / weight.sum()) for k in (2, 4))
+    return expected, float(np.sqrt(max(square - expected**2, 0.0)))
+
+
+def _tell_untold(flat, star, weight, level, n_stars):
+    """Warn where errors of many stars rest on a flat field's, which the scatter does not tell."""
+    total = np.bincount(star, weight, n_stars)
+    share = np.bincount(star, weight**2 * flat * level**2, n_stars)[total > 0] / total[total > 0]
+    number = int(np.sum(share > RESTS))
+    if number > UNTOLD * share.size:
+        log.warning(
+            "mag_err of %d of %d stars rests on errors of the flat fields that the exposures do not tell: "
+            "%.1f mmag are expected", number, share.size, 1e3 * PER_MAG * np.sqrt(flat),
+        )  # fmt: skip
 
 
 def _slopes(exposure, flux, var):

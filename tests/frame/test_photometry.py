@@ -53,6 +53,15 @@ def test_a_deep_exposure_has_its_weight():
     assert np.std((out.mean - true)[faint]) < 1.1 * ideal
 
 
+@pytest.mark.parametrize(("deep", "said"), [(0.0003, True), (0.005, False)])
+def test_flat_fields_that_no_scatter_tells_are_said(deep, said, caplog):
+    rng, n = np.random.default_rng(5), 500
+    star, error = np.tile(np.arange(n), 4), np.repeat([deep, 0.005, 0.005, 0.005], n)
+    mag = -5 + rng.normal(0, error)
+    mean_magnitudes(star, mag, error**2, n, exposure=np.repeat(np.arange(4), n))
+    assert ("exposures do not tell" in caplog.text) == said
+
+
 def test_errors_beside_stars_that_one_exposure_measures_badly():
     rng, n = np.random.default_rng(2), 3000
     true, star, exposure = rng.uniform(-8, -4, n), np.tile(np.arange(n), 2), np.repeat([0, 1], n)
