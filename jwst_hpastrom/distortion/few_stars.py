@@ -18,13 +18,13 @@ from jwst_hpastrom.distortion.solve.iterative import (
     reference_variance,
     residuals,
 )
-from jwst_hpastrom.distortion.solve.matching import match_most
+from jwst_hpastrom.distortion.solve.matching import match_most, used_lists
 from jwst_hpastrom.distortion.wrong_references import likely_references
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError
 from jwst_hpastrom.geometry import TangentPlane, fit_linear, polynomial_terms, sky_middle
 from jwst_hpastrom.instrument import FALL, WCS_ERROR, shape_of
 
-__all__ = ["RefinedDistortion", "refine_distortion", "used_lists", "wcs_distortion"]
+__all__ = ["RefinedDistortion", "refine_distortion", "wcs_distortion"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
@@ -297,12 +297,6 @@ def _grid(first, shape):
     """Places of NODES x NODES nodes over pixels whose first one is at (x, y)."""
     y, x = np.meshgrid(*(np.linspace(0, n - 1, NODES) for n in shape), indexing="ij")
     return x.ravel() + first[0], y.ravel() + first[1]
-
-
-def used_lists(star_lists, pairs):
-    """Return the lists that pairs are of: `match_most` may have left some out."""
-    names = [m.get("filename") for m in pairs.metas]
-    return [t for t in star_lists if t.meta.get("filename") in names]
 
 
 def _seen(star_lists):

@@ -1,6 +1,7 @@
 """Photometric zero points of the exposures."""
 
 import logging
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -83,12 +84,17 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0, names=Non
     return zero, own + choices + between + _unsure(np.where(few, 0.0, open_last), apart, central)
 
 
+@dataclass(frozen=True, eq=False)
 class _Equations:
     """Magnitudes of stars in several exposures; errors are ``variance`` but for a factor of all."""
 
-    def __init__(self, mag, variance, exposure, who, n_stars, n_exposures, central):
-        self.mag, self.variance, self.exposure, self.who = mag, variance, exposure, who
-        self.n_stars, self.n_exposures, self.central = n_stars, n_exposures, central
+    mag: np.ndarray
+    variance: np.ndarray
+    exposure: np.ndarray
+    who: np.ndarray
+    n_stars: int
+    n_exposures: int
+    central: int
 
     @classmethod
     def of(cls, m, star, n_stars, central):
@@ -180,9 +186,7 @@ def _drawn(e, keep, few):
     off = (fit.off / np.sqrt(fit.own))[e.shared(keep)]
     # no errors are believed that most measurements agree better than
     size = min(robust_sigma(off) * (1 + 2 / np.sqrt(off.size)), 1.0) if off.size > 1 else 1.0
-    e = _Equations(
-        e.mag, e.variance * max(size, 1e-9) ** 2, e.exposure, e.who, e.n_stars, e.n_exposures, e.central
-    )
+    e = replace(e, variance=e.variance * max(size, 1e-9) ** 2)
     # of two exposures both see the same differences: who is wrong in one says all
     drawn = [k for k in np.flatnonzero(few) if e.n_exposures > 2 or k != e.central]
     zero, zeros, covariances, sure = fit.zero.copy(), [], [], set()

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jwst_hpastrom.distortion import place_frame, solve_distortion, to_v2v3
-from jwst_hpastrom.distortion.few_stars import refine_distortion, used_lists
+from jwst_hpastrom.distortion.few_stars import refine_distortion
+from jwst_hpastrom.distortion.solve.matching import used_lists
 from jwst_hpastrom.distortion.solve.quality import quality_table
 from jwst_hpastrom.errors import NoOverlapError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.instrument import shape_of

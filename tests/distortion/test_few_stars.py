@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
-from jwst_hpastrom.distortion.few_stars import UNSURE, refine_distortion, used_lists, wcs_distortion
+from jwst_hpastrom.distortion.few_stars import UNSURE, refine_distortion, wcs_distortion
+from jwst_hpastrom.distortion.solve.matching import used_lists
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import polynomial_terms
 

@@ -29,10 +29,11 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
 )
 from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
-from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, at_once, solve_told
+from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, solve_told
 from jwst_hpastrom.distortion.pixelmap.waves import WIDTHS, Passage
 from jwst_hpastrom.distortion.solve.joint import excess_variance, tukey
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
+from jwst_hpastrom.numerics.threads import at_once
 
 __all__ = ["FineResiduals", "build_fine_map"]
 

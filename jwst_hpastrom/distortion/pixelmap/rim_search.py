@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import refine_rim, rim_evidence
 from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, profile
-from jwst_hpastrom.distortion.pixelmap.solving import at_once
+from jwst_hpastrom.numerics.threads import at_once
 
 __all__ = ["Unseen", "find_rims", "least_gain"]
 

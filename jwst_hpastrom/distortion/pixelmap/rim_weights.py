@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from jwst_hpastrom.distortion.pixelmap.solving import at_once
+from jwst_hpastrom.numerics.threads import at_once
 
 __all__ = ["EliminatingWeights", "best_told"]
 

@@ -16,7 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 from jwst_hpastrom.distortion.pixelmap._kernels import ByStar, normal_image
 from jwst_hpastrom.numerics.threads import at_once
 
-__all__ = ["Alike", "WeighedPairs", "WideInverse", "at_once", "solve_field", "solve_told"]
+__all__ = ["Alike", "WeighedPairs", "WideInverse", "solve_field", "solve_told"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: information that residuals have of a scale where it is strongest, its prior's being one, below which it is

@@ -33,7 +33,7 @@ from jwst_hpastrom.geometry import (
 from jwst_hpastrom.numerics.threads import in_halves
 from jwst_hpastrom.storage import Store
 
-__all__ = ["match_most", "match_reference"]
+__all__ = ["match_most", "match_reference", "used_lists"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: columns of lists, and what stands for one that is missing
@@ -199,6 +199,12 @@ def match_most(star_lists, reference, *, config, rng=None, store=None):
     for error in errors:
         log.warning("left out of the distortion, which the other exposures tell: %s", error)
     return pairs
+
+
+def used_lists(star_lists, pairs):
+    """Return the lists that pairs are of: `match_most` may have left some out."""
+    names = [m.get("filename") for m in pairs.metas]
+    return [t for t in star_lists if t.meta.get("filename") in names]
 
 
 def _half_matches(star_lists, reference, config):

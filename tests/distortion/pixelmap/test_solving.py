@@ -8,8 +8,9 @@ import pytest
 from jwst_hpastrom.distortion.pixelmap.grid import Grid
 from jwst_hpastrom.distortion.pixelmap.random_field import RandomField
 from jwst_hpastrom.distortion.pixelmap.rims import Rim
-from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, at_once, solve_field
+from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, solve_field
 from jwst_hpastrom.distortion.solve.star_frame import StarFrame
+from jwst_hpastrom.numerics.threads import at_once
 
 
 class Some(SimpleNamespace):
