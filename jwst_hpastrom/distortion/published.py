@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 from jwst_hpastrom.distortion.model.correction import DistortionCorrection
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import NeighborResiduals, fit_structure, held_out_frame
 from jwst_hpastrom.distortion.pixelmap.pixel_map import build_pixel_map
 from jwst_hpastrom.distortion.solve.iterative import (
     exposure_transforms,
@@ -204,7 +204,7 @@ def simulated_errors(solved, correction, solve, rng, *, n_samples=1, spacing=8):
     pairs = solved[0].pairs
     transforms = exposure_transforms(pairs, correction)
     r = np.stack(residuals(pairs, correction, transforms))
-    test = HeldOutStars(pairs, transforms, r)
+    test = NeighborResiduals(held_out_frame(pairs, transforms, r))
     samples, drawn = [], []
     for _ in range(n_samples):
         found = drawn_from(true.pixel_map, rng)

@@ -99,7 +99,8 @@ def measure_stars(
     meta = getattr(given, "meta", None)
     warn_of_given(library, meta if isinstance(meta, dict) else {})
     threshold, mode, box = config.threshold, config.mode, check_fit_box(config.fit_box)
-    field = _Field(as_image(given, err, mask), library, box, config.sky_inner, config.sky_outer)
+    seen = as_image(given, err, mask)
+    field = _Field(seen, library, box, config.sky_inner, config.sky_outer)
     image = field.image
     field.start(find_stars(image, library, threshold=threshold, sky=field.mesh))
     if mode == "catalog":
@@ -127,6 +128,7 @@ def measure_stars(
     if config.drop_cosmic_rays:
         table = table[~useless(table)]
     table["id"] = np.arange(len(table))
+    table.meta["err_follows_light"] = errors_follow_light(seen, table)
     _tell_origin(image.stated(table), given)
     if drift is not None and drift.found:
         table.meta["wavefront_nm"] = drift.nm.tolist()
@@ -365,7 +367,6 @@ class _Field:
         level, data, weight = self.level, self.residual.data, self.pixels.weight
         undo_beside_lost(self.pixels.data, data, weight, level, self.charge, self.library.brighter_fatter)
         ratio = sky_ratio(self.pixels, data, level, self.image.name)
-        errors_follow_light(self.pixels, float(np.median(level)), ratio, self.image.name)
         self.pixels = learned_weights(self.pixels, data, level)
         self.residual = Pixels(self.residual.data, self.pixels.weight, self.pixels.saturated)
         flags = np.where(self.fallback & (not free), int(Flag.SKY_FALLBACK), 0)

@@ -27,8 +27,11 @@ NOT_FOLLOWING = 0.3
 #: pixels of one value, of those looked at, that are no chance
 SAME = 10
 
-#: what the fits themselves tell of the light, and its columns
-LIGHT = ("light_error", "light_error_pixels", "wing_light", "wing_light_error")
+#: what the fits themselves tell of errors and light, and its columns
+TOLD = (
+    "sky_noise_ratio", "err_follows_light", "light_error", "light_error_pixels", "wing_light",
+    "wing_light_error",
+)  # fmt: skip
 
 
 def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str, Any]:
@@ -58,7 +61,6 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
     cores = stars[high & (flags & int(Flag.SATURATED) == 0)]
     middle = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     pixels = Pixels.of(image)
-    ratio = float(stars.meta.get("sky_noise_ratio", np.nan))
     n_peaks, n_lost_peaks = lost_peaks(stars, pixels.data, pixels.weight)
     return {
         "n_stars": len(stars), "qfit": float(np.nanmedian(qfit[bright] if bright.any() else qfit)),
@@ -69,9 +71,8 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
-        "central_value": float(library.central_value(*middle)), "sky_noise_ratio": ratio,
-        "err_follows_light": errors_follow_light(pixels, float(np.median(stars["sky"])), ratio),
-        **{name: float(stars.meta.get(name, np.nan)) for name in LIGHT},
+        "central_value": float(library.central_value(*middle)),
+        **{name: float(stars.meta.get(name, np.nan)) for name in TOLD},
     }  # fmt: skip
 
 
@@ -84,40 +85,38 @@ def _filled(pixels: Pixels) -> float:
     return float(count.max() / count.sum()) if count.max() > SAME else 0.0
 
 
-def errors_follow_light(pixels: Pixels, level: float, ratio: float, name: str = "") -> float:
-    """Rank correlation of the light of lit pixels with their errors.
+def errors_follow_light(image: Image, stars: Table) -> float:
+    """Rank correlation of the light of lit pixels with their errors; a warning of errors that are not theirs.
 
     Parameters
     ----------
-    pixels : `~jwst_hpastrom.epsf.fit.Pixels`
+    image : `~jwst_hpastrom.epsf.Image`
 
-    level : float
-        The sky.
-
-    ratio : float
-        Of `~jwst_hpastrom.epsf.weights.sky_ratio`.
-
-    name : str
-        Of the image, for a warning of errors that are not its own; none of one error for all, which is meant.
+    stars : `~astropy.table.Table`
+        Its star list; ``sky_noise_ratio`` of the metadata is that of `~jwst_hpastrom.epsf.weights.sky_ratio`.
 
     Returns
     -------
     float
-        0 of errors that are all alike; NaN where too few pixels tell.
+        0 of errors that are all alike, which is meant; NaN where too few pixels tell.
     """
+    pixels = Pixels.of(image)
     good = pixels.weight > 0
-    light, err = pixels.data[good] - level, 1 / np.sqrt(pixels.weight[good])
-    bright = LIT * np.nanmax([ratio, 1.0]) * (np.median(err) if err.size else 0.0)
-    rows = np.flatnonzero(light > bright)
+    if not good.any():
+        return np.nan
+    data, err = pixels.data[good], 1 / np.sqrt(pixels.weight[good])
+    light = data - float(np.median(stars["sky"] if len(stars) else data))
+    ratio = np.nanmax([stars.meta.get("sky_noise_ratio", 1.0), 1.0])
+    rows = np.flatnonzero(light > LIT * ratio * np.median(err))
     if rows.size < LEAST_LIT:
         return np.nan
     rows = rows[:: -(-rows.size // MOST_LIT)]
     if np.ptp(err[rows]) == 0:
         return 0.0
     found = float(spearmanr(light[rows], err[rows]).statistic)
-    if found < NOT_FOLLOWING and name:
+    if found < NOT_FOLLOWING and image.name:
         log.warning(
             "%s: errors of bright pixels do not go with their light (rank correlation %.2f): are they this "
-            "image's, as standard errors, and along the same axes?", name, found,
+            "image's, as standard errors, and along the same axes?", image.name, found,
         )  # fmt: skip
     return found

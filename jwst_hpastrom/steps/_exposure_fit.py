@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Column, Table
 
 from jwst_hpastrom import __version__
 from jwst_hpastrom.epsf import measure_stars, perturb_library
@@ -17,13 +18,12 @@ from jwst_hpastrom.io.exposures.exposure import exposure_root, read_exposure
 from jwst_hpastrom.io.files.manifest import making
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import exposure_entry
-from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.io.tables.regions import write_regions
 from jwst_hpastrom.io.tables.star_lists import star_list_path
 from jwst_hpastrom.steps._errors import errors_by_cause
 from jwst_hpastrom.steps.products.manifests import fitted_together
 
-__all__ = ["Fitted", "fit_exposure", "mark_fixed", "remove_products"]
+__all__ = ["Fitted", "fit_exposure", "held", "remove_products", "write_lists"]
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
 
@@ -40,6 +40,9 @@ class Fitted:
     row : dict or None
         Of the quality table.
 
+    stars : `~astropy.table.Table` or None
+        Its star list.
+
     products : dict
         Hashes of the files written, by name.
 
@@ -49,36 +52,45 @@ class Fitted:
 
     exposure: dict = field(default_factory=dict)
     row: dict | None = None
+    stars: Table | None = None
     products: dict = field(default_factory=dict)
     error: HPAstromError | None = None
 
 
 def fit_exposure(member, *, folder, reading, manifest, sources, **how):
-    """Measure one exposure and write its star list, which nothing of an earlier one stays beside."""
+    """Measure one exposure; nothing of an earlier run stays that would be beside its star list."""
     exposure = read_exposure(member, need_wcs=True, parts=True, **reading)
     out = Fitted(dict([exposure_entry(exposure)]))
     try:
         with errors_by_cause(exposure.path), making(manifest(sources(out.exposure))) as run:
-            out.row, out.products = _fit(exposure, folder=Path(folder), **how), run.products
+            (out.row, out.stars), out.products = _fit(exposure, folder=Path(folder), **how), run.products
             remove_products(exposure.name, folder, keep=run.products)
     except HPAstromError as err:
         out.error = err
     return out
 
 
-def mark_fixed(fitted, exposures, *, folder, manifest, sources, regions, **_):
-    """Flag what stays on the detector in star lists of one association, which name all its exposures then."""
-    if not (together := fitted_together(exposures)):
-        return
-    paths = [Path(folder) / one.row["star_list"] for one in fitted]
-    tables = [read_table(path) for path in paths]
-    for one, path, table, n in zip(fitted, paths, tables, mark_fixed_sources(tables), strict=True):
+def held(table, store, columns=None):
+    """Return a list, or some columns of it, in a store."""
+    table = table[[name for name in table.colnames if columns is None or name in columns]]
+    for name in table.colnames:
+        old = table[name]
+        if not hasattr(old, "mask"):
+            table[name] = Column(store.copy(old), unit=old.unit, description=old.description, copy=False)
+    return table
+
+
+def write_lists(fitted, exposures, *, folder, manifest, sources, regions, **_):
+    """Write the star lists of an association, which name all its exposures: these tell hot pixels."""
+    together, marked = fitted_together(exposures), mark_fixed_sources([one.stars for one in fitted])
+    for one, n in zip(fitted, marked, strict=True):
+        path = Path(folder) / one.row["star_list"]
         if n:
             log.info("%s: %d entries stay on the detector (hot pixels): flag COSMIC_RAY", path.name, n)
         with making(manifest(sources(one.exposure | together))) as run:
-            write_table(table, path)
+            write_table(one.stars, path)
             if regions:
-                write_regions(table, path.with_suffix(".reg"))
+                write_regions(one.stars, path.with_suffix(".reg"))
             one.products |= run.products
 
 
@@ -91,7 +103,7 @@ def remove_products(exposure, folder, keep=()):
             path.unlink(missing_ok=True)
 
 
-def _fit(exposure, *, library, folder, list_format, regions, parameters, perturbation):
+def _fit(exposure, *, library, folder, list_format, parameters, perturbation, **_):
     meta, image = exposure.meta, exposure.image
     library.check_made_for(meta)
     x0, y0 = meta["xstart"] - 1, meta["ystart"] - 1
@@ -124,9 +136,6 @@ def _fit(exposure, *, library, folder, list_format, regions, parameters, perturb
         "version": __version__, "parameters": dict(parameters),
     }  # fmt: skip
     stars.meta |= {k: v for k, v in (("wavefront_nm", drift), ("wing_shift", wings)) if v is not None}
-    path = star_list_path(exposure.name, folder, list_format)
-    write_table(stars, path)
-    if regions:
-        write_regions(stars, path.with_suffix(".reg"))
+    name = star_list_path(exposure.name, folder, list_format).name
     off = float(np.linalg.norm(drift)) if drift is not None else 0.0
-    return {**row, "star_list": path.name, **summary, "wavefront_drift": off}
+    return {**row, "star_list": name, **summary, "wavefront_drift": off}, stars

@@ -1,10 +1,9 @@
 """Star lists of a Step's inputs, read or made."""
 
-from astropy.table import Column
-
 from jwst_hpastrom.errors import HPAstromError, MissingDataError
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.tables.star_lists import find_star_list, is_star_list, read_star_list
+from jwst_hpastrom.steps._exposure_fit import held
 from jwst_hpastrom.steps.epsf_fit_step import EPSFFitStep
 
 __all__ = ["StarLists"]
@@ -33,7 +32,7 @@ class StarLists:
         tables = []
         for name, member in self.each_member(inputs):
             try:
-                tables.append(_kept(self._star_list(name, member, epsf_file), columns, store))
+                tables.append(held(self._star_list(name, member, epsf_file), store, columns))
             except HPAstromError as err:
                 self.failed(err.about(name))
         return tables
@@ -54,13 +53,3 @@ class StarLists:
             fit.run(member)
             path = find_star_list(name, [self.output_folder()])
         return read_star_list(path, exposure=name)
-
-
-def _kept(table, columns, store):
-    """Return some columns of a list, in a store."""
-    table = table[[name for name in table.colnames if name in columns]]
-    for name in table.colnames:
-        old = table[name]
-        if not hasattr(old, "mask"):
-            table[name] = Column(store.copy(old), unit=old.unit, description=old.description, copy=False)
-    return table

@@ -21,8 +21,9 @@ from jwst_hpastrom.io.files.manifest import comment, make_manifest
 from jwst_hpastrom.io.files.writing import atomic_path
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.steps._base import HPStep
-from jwst_hpastrom.steps._exposure_fit import fit_exposure, mark_fixed, remove_products
+from jwst_hpastrom.steps._exposure_fit import fit_exposure, held, remove_products, write_lists
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.execution.resources import OF_LISTS
 from jwst_hpastrom.steps.pipeline.inputs import check_names
 from jwst_hpastrom.steps.products.groups import join_catfiles
 from jwst_hpastrom.steps.products.manifests import fit_inputs
@@ -72,7 +73,7 @@ class EPSFFitStep(HPStep):
         task["manifest"] = partial(make_manifest, self.class_alias, self.deciding_parameters())
         task["sources"] = partial(fit_inputs, epsf, self.given("detector_mask"), self.extra_inputs)
         exposures = {}
-        with self.executor() as executor:
+        with self.store(OF_LISTS) as store, self.executor() as executor:
             members = self.each_member(inputs)
             if executor is not None and not inputs.in_memory:
                 members = [(n, executor.submit(fit_exposure, os.path.abspath(m), **task)) for n, m in members]
@@ -90,13 +91,14 @@ class EPSFFitStep(HPStep):
                     continue
                 row = done.row
                 self._record(member, row)
+                done.stars = held(done.stars, store)
                 fitted.append(done)
                 lists[Path(name).name] = row["star_list"]
                 log.info("%s: %d stars, median QFIT %.4f", name, row["n_stars"], row["qfit"])
                 self._tell_early(Table([row]))
-        if not fitted:
-            raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
-        mark_fixed(fitted, exposures, **task)
+            if not fitted:
+                raise NotEnoughStarsError("no exposure that could be fitted", "at least one")
+            write_lists(fitted, exposures, **task)
         with self.making(task["sources"](exposures)) as run:
             run.products.update({name: digest for done in fitted for name, digest in done.products.items()})
             with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:

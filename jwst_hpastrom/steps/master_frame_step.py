@@ -101,35 +101,16 @@ class MasterFrameStep(StarLists, HPStep):
         lists = by_filter(tables)
         corrections = corrections_of(tables, self.distortion_file, self.uncorrected)
         together = len({t.meta.get("detector") for t in tables}) > 1
-        parameters, frames = self.parameters_of(build_master, exclude=OWN), []
-        parameters["together"] = parameters["together"] or together
-        for own in lists:
-            frames.append(
-                build_master(
-                    own,
-                    correction=[corrections[beam_of(t)] for t in own],
-                    reference=reference,
-                    plane=frames[0].plane if frames else None,
-                    store=store,
-                    progress=True,
-                    **parameters,
-                )
-            )
+        frames = self._frames(lists, corrections, reference, together, store)
         with self.making(self.sources(inputs)) as run:
             table, joins = self._joined(inputs.product, frames)
             if self.mode == "many":
                 table = self._measure_many(inputs, tables, frames[0], store.held)
+            exposures = self._exposures(inputs.product, frames, lists)
             table.meta["distortion"] = Path(self.distortion_file).name if self.distortion_file else "none"
             if self.distortion_limited_by:
                 table.meta["distortion_limited_by"] = self.distortion_limited_by
-            exposures = vstack(
-                [add_diagnostics(f.exposures, f, own) for f, own in zip(frames, lists, strict=True)],
-                metadata_conflicts="silent",
-            )
             table.meta["correction_error_pix"] = float(np.median(exposures["correction_error_pix"]))
-            detectors = [str(t.meta.get("detector") or "") for own in lists for t in own]
-            exposures.add_column(detectors, 1, "detector")
-            self.write_quality(inputs.product, exposures)
             self.evidence = {"exposures": exposures, "master": table}
             if together:
                 self._place(inputs.product, frames, joins, lists, corrections, reference is not None)
@@ -138,6 +119,28 @@ class MasterFrameStep(StarLists, HPStep):
             write_table(table, path)  # last: it vouches for the rest
         log.info("wrote %s: %d stars", path, len(table))
         return inputs.returned if inputs.in_memory else table
+
+    def _frames(self, lists, corrections, reference, together, store):
+        """The master frame of each filter's lists, all on the plane of the first one."""
+        parameters, frames = self.parameters_of(build_master, exclude=OWN), []
+        parameters |= {"together": parameters["together"] or together, "store": store, "progress": True}
+        for own in lists:
+            correction = [corrections[beam_of(t)] for t in own]
+            plane = frames[0].plane if frames else None
+            frames.append(
+                build_master(own, correction=correction, reference=reference, plane=plane, **parameters)
+            )
+        return frames
+
+    def _exposures(self, product, frames, lists):
+        """Write the exposures' table and return it."""
+        exposures = vstack(
+            [add_diagnostics(f.exposures, f, own) for f, own in zip(frames, lists, strict=True)],
+            metadata_conflicts="silent",
+        )
+        exposures.add_column([str(t.meta.get("detector") or "") for own in lists for t in own], 1, "detector")
+        self.write_quality(product, exposures)
+        return exposures
 
     def sources(self, inputs):
         """Return what the products are made from; in mode average no pixels are."""

@@ -5,6 +5,7 @@ import pytest
 
 from jwst_hpastrom.distortion import DistortionCorrection, PolynomialCorrection
 from jwst_hpastrom.distortion.few_stars import UNSURE, refine_distortion, wcs_distortion
+from jwst_hpastrom.distortion.solve import matching
 from jwst_hpastrom.distortion.solve.matching import used_lists
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import polynomial_terms
@@ -132,7 +133,7 @@ def test_a_subarray_is_as_sure_as_its_own_stars(tools):
 
 
 @pytest.mark.parametrize("what", ["a wrong pointing", "another field", "trailed"])
-def test_a_bad_exposure_is_left_out_and_named(tools, what, caplog):
+def test_a_bad_exposure_is_left_out_and_named(tools, what, caplog, monkeypatch):
     lists, reference = sparse(tools, 15, known=1.0)
     good = refine_distortion([lists[0], *lists[2:]], reference)
     bad, rng = lists[1], np.random.default_rng(1)
@@ -142,7 +143,10 @@ def test_a_bad_exposure_is_left_out_and_named(tools, what, caplog):
         bad["ra"], bad["dec"] = (rng.uniform(bad[c].min(), bad[c].max(), len(bad)) for c in ("ra", "dec"))
     else:
         bad["qfit"] = 0.5
+    calls, match_one = [], matching._match_one
+    monkeypatch.setattr(matching, "_match_one", lambda *args: calls.append(1) or match_one(*args))
     refined = refine_distortion(lists, reference)
+    assert len(calls) == len(lists) + 1  # the bad one again, with half of the stars needed
     (said,) = [m for m in caplog.messages if "left out of the distortion" in m]
     assert bad.meta["filename"] in said
     assert used_lists(lists, refined.pairs) == [lists[0], *lists[2:]]

@@ -8,7 +8,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.distortion import solve_distortion
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import NeighborResiduals, fit_structure, held_out_frame
 from jwst_hpastrom.distortion.products.pixel_scale import smooth_area
 from jwst_hpastrom.distortion.published import simulated_errors
 from jwst_hpastrom.distortion.solve.iterative import fix_gauge, solve_polynomial
@@ -54,7 +54,7 @@ def test_structure_of_one_axis_is_seen_with_its_size(solution):
         field = np.cos(np.outer(pairs.x, k[0]) + np.outer(pairs.y, k[1]) + phase).sum(1) / np.sqrt(150)
         r = rng.normal(0, 0.006, (2, len(pairs)))
         r[0] += 0.006 * field
-        seen = HeldOutStars(pairs, transforms, r).products(r)
+        seen = NeighborResiduals(held_out_frame(pairs, transforms, r)).products(r)
         found.append(fit_structure(*seen)[0])
     x, y = np.mean(found, axis=0) / 0.006**2
     assert 0.6 < x < 1.5

@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import Image
-from jwst_hpastrom.epsf.summary import summarize_fit
+from jwst_hpastrom.epsf.summary import errors_follow_light, summarize_fit
 from tests.epsf.conftest import make_library
 
 
@@ -46,18 +46,22 @@ def test_of_all_stars_where_none_is_bright(image):
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("own", 0.95, 1.0), ("other", -0.2, 0.2), ("alike", 0, 0)])
-def test_errors_follow_the_light_of_their_own_exposure(kind, low, high):
+def test_errors_follow_the_light_of_their_own_exposure(kind, low, high, caplog):
     rng = np.random.default_rng(3)
     light = np.where(rng.random((64, 64)) < 0.3, rng.uniform(60, 1e4, (64, 64)), 0.0)
     err = np.sqrt(1 + light / 50)
     err = {"own": err, "other": rng.permutation(err.ravel()).reshape(err.shape), "alike": np.ones((64, 64))}
     none = np.zeros((64, 64), bool)
     made = Image((0.5 + light).astype("f4"), err[kind].astype("f4"), none, none, "a_cal.fits")
-    found = summarize_fit(fits([200.0]), made, make_library(0.8, np.array([32.0])))
-    assert low <= found["err_follows_light"] <= high
-    assert np.isnan(
-        summarize_fit(fits([200.0]), made, make_library(0.8, np.array([32.0])))["sky_noise_ratio"]
-    )
+    assert low <= errors_follow_light(made, fits([200.0])) <= high
+    assert ("a_cal.fits: errors of bright pixels do not go with" in caplog.text) == (kind == "other")
+
+
+def test_what_the_fits_have_told_is_a_column(image):
+    stars, library = fits([200.0]), make_library(0.8, np.array([32.0]))
+    assert np.isnan(summarize_fit(stars, image, library)["err_follows_light"])
+    stars.meta["err_follows_light"] = 0.9
+    assert summarize_fit(stars, image, library)["err_follows_light"] == 0.9
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.0, 0.0), (0.05, 0.0), (0.05, 7.0), (0.5, 0.0)])

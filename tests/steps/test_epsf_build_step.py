@@ -111,11 +111,14 @@ def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
     whole = EPSFBuildStep(output_dir=str(tmp_path / "whole"), **quick).run(files.association)
     report, calls = iterations.report_row, []
 
-    def killed(it, *args):
-        if it == 3:
+    def noted(run, *args):
+        calls.append(run.it)
+        return report(run, *args)
+
+    def killed(run, *args):
+        if run.it == 3:
             raise KeyboardInterrupt
-        calls.append(it)
-        return report(it, *args)
+        return noted(run, *args)
 
     folder = tmp_path / "resumed"
     monkeypatch.setattr(iterations, "report_row", killed)
@@ -123,7 +126,7 @@ def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
         EPSFBuildStep(output_dir=str(folder), memory="1GB", **quick).run(files.association)
     assert calls == [0, 1, 2]
     (checkpoint,) = folder.iterdir()  # and no folder of the files that pixels were in
-    monkeypatch.setattr(iterations, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
+    monkeypatch.setattr(iterations, "report_row", noted)
     table = EPSFBuildStep(output_dir=str(folder), resume=True, **quick).run(files.association)
     assert calls == [0, 1, 2, 3, 4]
     assert not checkpoint.exists()
@@ -137,7 +140,7 @@ def test_an_interrupted_build_goes_on(files, tmp_path, monkeypatch):
         EPSFBuildStep(output_dir=str(folder), **quick).run(files.association)
     for changed in ({}, {"resume": True, "clip": 4.0}):
         calls.clear()
-        monkeypatch.setattr(iterations, "report_row", lambda it, *args: calls.append(it) or report(it, *args))
+        monkeypatch.setattr(iterations, "report_row", noted)
         EPSFBuildStep(output_dir=str(folder), **quick, **changed).run(files.association)
         assert calls[0] == 0
 

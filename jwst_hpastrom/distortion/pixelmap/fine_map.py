@@ -18,7 +18,7 @@ from jwst_hpastrom.distortion.model.error_model import ErrorModel
 from jwst_hpastrom.distortion.model.parts import PixelMapCorrection
 from jwst_hpastrom.distortion.model.smooth_part import base_of
 from jwst_hpastrom.distortion.pixelmap.grid import Grid, bin_for
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, with_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import NeighborResiduals, with_structure
 from jwst_hpastrom.distortion.pixelmap.own_stars import with_own_stars
 from jwst_hpastrom.distortion.pixelmap.random_field import (
     SCALES,
@@ -239,7 +239,7 @@ class FineResiduals:
         at = self.grid.bilinear(pairs.x, pairs.y)
         left = self.raw[0] - np.stack([at @ v.ravel() for v in prior.total(found)])
         strength = self.grid.smooth(np.mean(prior.levels[0].deviation ** 2, (0, 1), dtype=float), 32.0)
-        test = HeldOutStars.fitted(self.frames[0])
+        test = NeighborResiduals(self.frames[0])
         return with_structure(errors, test, left, samples, self.grid.upright(strength))
 
 

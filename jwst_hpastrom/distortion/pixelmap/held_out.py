@@ -7,7 +7,7 @@ import numpy as np
 from jwst_hpastrom.distortion.pixelmap.random_field import Grid, autocorrelation
 from jwst_hpastrom.distortion.solve.star_frame import star_frame
 
-__all__ = ["HeldOutStars", "fit_structure", "with_structure"]
+__all__ = ["NeighborResiduals", "fit_structure", "held_out_frame", "with_structure"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 #: fewest measurements of held-out stars: their products are then known to a tenth of the residuals' variance
@@ -16,11 +16,8 @@ FEWEST = 500
 LENGTHS = np.geomspace(6.0, 32.0, 18)
 
 
-class HeldOutStars:
-    """Residuals of the stars that no fit has used.
-
-    What neighboring ones of different stars have in common is the correction's error, but for what repeats
-    at the dither steps and so moves the stars themselves.
+def held_out_frame(pairs, transforms, r):
+    """Stars that no fit has used, but for wrong pairs.
 
     Parameters
     ----------
@@ -29,37 +26,33 @@ class HeldOutStars:
         Ideal plane to corrected pixels.
     r : ndarray, shape (2, n)
         Residuals of all pairs with the correction, pixels.
-    prior : bool
-        Whether the catalog counts in the stars' positions.
+
+    Returns
+    -------
+    `~jwst_hpastrom.distortion.solve.star_frame.StarFrame`
+    """
+    test = ~pairs.fitted
+    frame = star_frame(pairs, transforms, test)
+    good = test & (np.max(np.abs(frame.about(r)) * np.sqrt(frame.w), 0) < 5)
+    return star_frame(pairs, transforms, good)
+
+
+class NeighborResiduals:
+    """Residuals of stars about their own positions, and what neighboring ones have in common.
+
+    Of stars that no fit has used that is the correction's error, but for what repeats at the dither steps and
+    so moves the stars themselves; of those of a solution, what it is off by beyond what its prior expects,
+    but for the noise that it follows.
+
+    Parameters
+    ----------
+    frame : `~jwst_hpastrom.distortion.solve.star_frame.StarFrame`
     """
 
-    def __init__(self, pairs, transforms, r, *, prior=True):
-        self.pairs = pairs
-        test = ~pairs.fitted
-        self.frame = star_frame(pairs, transforms, test, prior=prior)
-        left = self.about(r)
-        good = test & (np.max(np.abs(left) * np.sqrt(self.frame.w), 0) < 5)
-        self._of(star_frame(pairs, transforms, good, prior=prior))
-
-    @classmethod
-    def fitted(cls, frame):
-        """The same of the stars of a `StarFrame` that a solution is of, and of its residuals.
-
-        What it is off by beyond what its prior expects is in these alike, but for the noise that it follows.
-        """
-        out = object.__new__(cls)
-        out.pairs = frame.pairs
-        out._of(frame)
-        return out
-
-    def _of(self, frame):
-        self.frame, self.k = frame, frame.w > 0
+    def __init__(self, frame):
+        self.frame, self.pairs, self.k = frame, frame.pairs, frame.w > 0
         height, width = self.pairs.y.max() + 1.0, self.pairs.x.max() + 1.0
         self.grid = Grid((int(np.ceil(height / 4)) * 4, int(np.ceil(width / 4)) * 4), 4, 1)
-
-    def about(self, r):
-        """Residuals (2, n) about the stars' own positions."""
-        return self.frame.about(r)
 
     def products(self, r, nearest=6.0, farthest=30.0):
         """Distances (m,), mean products (2, m) of either axis at these, and their weights; pixels.
@@ -68,7 +61,7 @@ class HeldOutStars:
         """
         if self.k.sum() < FEWEST:
             return None
-        r, w, share = self.about(r)[:, self.k], self.frame.w[self.k], self.frame.share[self.k]
+        r, w, share = self.frame.about(r)[:, self.k], self.frame.w[self.k], self.frame.share[self.k]
         ny, nx = self.grid.size
         i, j = (np.clip((v[self.k] + 0.5) / 4, 0, n - 1).astype(int)
                 for v, n in ((self.pairs.x, nx), (self.pairs.y, ny)))  # fmt: skip
@@ -137,7 +130,7 @@ def with_structure(errors, test, left, samples, strength):
     Parameters
     ----------
     errors : `~jwst_hpastrom.distortion.model.error_model.ErrorModel`
-    test : `HeldOutStars`
+    test : `NeighborResiduals`
     left : ndarray, shape (2, n)
         Residuals of all pairs with the correction, pixels.
     samples : sequence of ndarray, shape (2, n)

@@ -63,8 +63,8 @@ class WideInverse:
         grid, trend = self.prior.grid, self.prior.trend
         ny, nx = grid.size
         along, across = (self._functions(axis, kind)[:n] for kind, n in ((0, nx), (1, ny)))
-        j, i = np.nonzero(trend._sigma)
-        polynomials = trend._sigma[j, i] * (trend._bases[0][:, None, j] * trend._bases[1][:, i])
+        j, i = np.nonzero(trend.deviation)
+        polynomials = trend.deviation[j, i] * (trend.bases[0][:, None, j] * trend.bases[1][:, i])
         heavy, rims = weight[..., None] * polynomials, self.prior.rims
         row, column = np.divmod(np.arange(ny * nx), nx)
         band = np.repeat(np.arange(grid.bands), [s.stop - s.start for s in grid.slices])
@@ -87,7 +87,7 @@ class WideInverse:
 
     def _functions(self, axis, kind):
         """The frequencies that are told, times their deviations, over twice the detector."""
-        size, k = self.waves._sizes[kind], self.told[kind][axis]
+        size, k = self.waves.sizes[kind], self.told[kind][axis]
         turn = np.sqrt(self.waves.power[kind][axis][k]) * np.exp(
             2j * np.pi * k * np.arange(size)[:, None] / size
         )
@@ -100,7 +100,7 @@ class WideInverse:
         waves, trend, rims = np.split(z[wide].real, bounds[-3:-1] - bounds[-4])
         pieces = self.waves.split(waves)
         spectra = [np.sqrt(2.0 / v.shape[-1]) * rfft(v) for v in pieces]
-        has = self.prior.trend._sigma > 0
+        has = self.prior.trend.deviation > 0
         trend = trend.reshape(2, *has.shape)
         each = []
         for axis in (0, 1):

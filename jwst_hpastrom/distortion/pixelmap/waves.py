@@ -6,6 +6,7 @@ a field of some length finds of it in each of its pieces; a period stands out in
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
@@ -64,15 +65,18 @@ class Trend:
     grid: object
     degree: int = 5
 
-    def __post_init__(self):
-        n = self.degree + 1
-        bases = [
-            legvander((2 * np.arange(m) + 1.0) / m - 1.0, self.degree) * np.sqrt(2 * np.arange(n) + 1)
-            for m in self.grid.size
-        ]
-        order = np.add.outer(np.arange(n), np.arange(n))
-        object.__setattr__(self, "_bases", [b.astype(np.float32) for b in bases])
-        object.__setattr__(self, "_sigma", np.where((order > 1) & (order < n), OFF, 0.0).astype(np.float32))
+    @cached_property
+    def bases(self):
+        """Legendre polynomials of variance one, on the rows and on the columns of bins, (ny, n), (nx, n)."""
+        places = [(2 * np.arange(m) + 1.0) / m - 1.0 for m in self.grid.size]
+        scale = np.sqrt(2 * np.arange(self.degree + 1) + 1)
+        return [(legvander(at, self.degree) * scale).astype(np.float32) for at in places]
+
+    @cached_property
+    def deviation(self):
+        """Of each of the terms, (n, n), pixels; zero for none."""
+        order = np.add.outer(np.arange(self.degree + 1), np.arange(self.degree + 1))
+        return np.where((order > 1) & (order <= self.degree), OFF, 0.0).astype(np.float32)
 
     @property
     def white(self):
@@ -81,7 +85,7 @@ class Trend:
 
     def parts(self, z):
         """Coefficients of Legendre polynomials of variance one, list of (2, n, n)."""
-        return [self._sigma * z.reshape(2, self.degree + 1, -1)]
+        return [self.deviation * z.reshape(2, self.degree + 1, -1)]
 
     def columns(self, x, y):
         """The terms at raw pixels (n,), times their deviations, (n, m)."""
@@ -89,18 +93,18 @@ class Trend:
             legvander((2 * v + 1.0) / m - 1.0, self.degree) * np.sqrt(2 * np.arange(self.degree + 1) + 1)
             for v, m in zip(_in_bins(self.grid, x, y), self.grid.size[::-1], strict=True)
         )
-        j, i = np.nonzero(self._sigma)
-        return self._sigma[j, i] * across[:, j] * along[:, i]
+        j, i = np.nonzero(self.deviation)
+        return self.deviation[j, i] * across[:, j] * along[:, i]
 
     def total(self, parts):
         """The trend on the grid's bins, (2, ny, nx)."""
-        up, across = self._bases
+        up, across = self.bases
         return up @ parts[0] @ across.T
 
     def transposed(self, field):
         """The transpose of `total` of `parts` for a field (2, ny, nx)."""
-        up, across = self._bases
-        return (self._sigma * (up.T @ field @ across)).ravel()
+        up, across = self.bases
+        return (self.deviation * (up.T @ field @ across)).ravel()
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,15 @@ class Waves:
     grid: object
     power: tuple
 
-    def __post_init__(self):
-        sizes = [next_fast_len(2 * n, real=True) for n in self._bins]
-        root = [np.sqrt(0.5 * p * n).astype(np.float32) for p, n in zip(self.power, sizes, strict=True)]
-        object.__setattr__(self, "_sizes", sizes)
-        object.__setattr__(self, "_roots", (root[0][:, None], root[1][:, None]))
+    @cached_property
+    def sizes(self):
+        """Bins of the functions along and across, twice the detector."""
+        return [next_fast_len(2 * n, real=True) for n in self.grid.size[::-1]]
+
+    @cached_property
+    def _roots(self):
+        roots = (np.sqrt(0.5 * p * n).astype(np.float32) for p, n in zip(self.power, self.sizes, strict=True))
+        return [root[:, None] for root in roots]
 
     @classmethod
     def flat(cls, grid, variance):
@@ -137,12 +145,8 @@ class Waves:
         return cls(grid, tuple(out))
 
     @property
-    def _bins(self):
-        return self.grid.size[::-1]
-
-    @property
     def _shapes(self):
-        return (2, self.grid.bands, self._sizes[0]), (2, 1, self._sizes[1])
+        return (2, self.grid.bands, self.sizes[0]), (2, 1, self.sizes[1])
 
     @property
     def white(self):
@@ -151,7 +155,7 @@ class Waves:
 
     def parts(self, z):
         """The functions of white noise over twice the detector, along (2, bands, m) and across (2, 1, m)."""
-        pieces = zip(self._roots, self.split(z), self._sizes, strict=True)
+        pieces = zip(self._roots, self.split(z), self.sizes, strict=True)
         return [irfft(root * rfft(piece), n).astype(np.float32) for root, piece, n in pieces]
 
     def split(self, z):
@@ -177,7 +181,7 @@ class Waves:
             _interpolating(along, nx, band * nx, len(starts) * nx), _interpolating(across, ny, 0, ny)
         ])  # fmt: skip
         terms = []
-        for n, power, size in zip((nx, ny), self.power, self._sizes, strict=True):
+        for n, power, size in zip((nx, ny), self.power, self.sizes, strict=True):
             k = np.flatnonzero(power[axis] > WEAK * power[axis].max())
             turn = np.sqrt(power[axis][k]) * np.exp(2j * np.pi * k * np.arange(n)[:, None] / size)
             terms.append(np.hstack([turn.real, turn.imag]))
@@ -200,7 +204,7 @@ class Waves:
         sums[1][:, 0, :ny] = field.sum(2)
         return np.concatenate(
             [irfft(r * rfft(s), n).astype(np.float32).ravel()
-             for r, s, n in zip(self._roots, sums, self._sizes, strict=True)]
+             for r, s, n in zip(self._roots, sums, self.sizes, strict=True)]
         )  # fmt: skip
 
     def improved(self, found, error):
@@ -209,7 +213,7 @@ class Waves:
         The noise is the same at all frequencies; what does not stand out of it is taken for noise.
         """
         new = []
-        for before, f, e, n in zip(self.power, found, error, self._sizes, strict=True):
+        for before, f, e, n in zip(self.power, found, error, self.sizes, strict=True):
             mean, lost = (2 * np.mean(np.abs(rfft(v, axis=-1)) ** 2, axis=1) / n**2 for v in (f, e))
             new.append(np.stack([_improved(*v) for v in zip(before, mean, lost, strict=True)]))
         return replace(self, power=tuple(new))

@@ -49,16 +49,21 @@ class _Reference:
     eta: np.ndarray
     pm: tuple
     dts: list  # years from the catalog's epoch to that of each exposure
-    sigma: np.ndarray
+    errors: list  # of either axis: positions (mas), motions (mas/yr)
     mag: np.ndarray
 
     def at(self, e):
         """Positions at the epoch of exposure e."""
         return propagate(self.xi, self.eta, *self.pm, self.dts[e])
 
+    def sigma(self, used):
+        """Errors (n, 2) at the mean epoch of some exposures, arcsec."""
+        mean_dt = np.mean([self.dts[e] for e in used], axis=0)
+        return np.stack([np.hypot(e, p * mean_dt) for e, p in self.errors], 1) / 1e3
+
 
 def _prepare(star_lists, reference, config):
-    """Reference stars that can be matched, with their motions, and errors at the exposures' mean epoch."""
+    """Reference stars that can be matched, with their motions."""
     ra, dec = values(reference, "ra"), values(reference, "dec")
     ok = np.isfinite(ra) & np.isfinite(dec)
     if ok.sum() < config.min_stars:
@@ -79,13 +84,12 @@ def _prepare(star_lists, reference, config):
             file=reference.meta.get("catalog") if np.isfinite(epochs).all() else None,
         )  # fmt: skip
     dts = [np.nan_to_num(e - epoch) for e in epochs]
-    mean_dt = np.mean(dts, axis=0)
     errors = [
         np.where(np.isfinite(e), e, np.nan)
         for e in (values(reference, "ra_error"), values(reference, "dec_error"))
     ]
-    sigma = np.stack([np.hypot(e, p * mean_dt) for e, p in zip(errors, pm_err, strict=True)], 1) / 1e3
-    return _Reference(plane, xi, eta, (pm[0], pm[1]), dts, sigma, values(reference, "mag"))
+    errors = list(zip(errors, pm_err, strict=True))
+    return _Reference(plane, xi, eta, (pm[0], pm[1]), dts, errors, values(reference, "mag"))
 
 
 @configured(PairMatching)
@@ -127,12 +131,18 @@ def match_reference(
     NotEnoughStarsError
         If an exposure has fewer than ``min_stars`` good stars or pairs.
     """
+    return _match(star_lists, reference, config, rng, store)[0]
+
+
+def _match(star_lists, reference, config, rng, store, *, most=False):
+    """`match_reference` of all lists, or of ``most`` of them; the errors of those that were left out."""
     rng = np.random.default_rng(0) if rng is None else rng
     known = _prepare(star_lists, reference, config)
-    make, most, size = (store or Store()).array, sum(map(len, star_lists)), 0
-    columns: dict[str, np.ndarray] = {k: make(most, int) for k in ("exposure", "star")}
-    columns |= {k: make(most) for k in ("x", "y", "x_err", "y_err", "u", "v", "mag")}
-    rotations, planes, metas, n_found, shifts = [], [], [], [], []
+    make, size = (store or Store()).array, 0
+    room = sum(map(len, star_lists))
+    columns: dict[str, np.ndarray] = {k: make(room, int) for k in ("exposure", "star")}
+    columns |= {k: make(room) for k in ("x", "y", "x_err", "y_err", "u", "v", "mag")}
+    rotations, planes, metas, n_found, shifts, used, errors = [], [], [], [], [], [], []
     names = [t.meta.get("filename") or f"star list {e + 1}" for e, t in enumerate(star_lists)]
 
     def match(numbers):
@@ -140,14 +150,23 @@ def match_reference(
 
     numbers = range(len(star_lists))
     two_by_two = (chain(*in_halves(match, numbers[e : e + 2])) for e in numbers[::2])
-    matched = chain.from_iterable(two_by_two)
-    for e, (name, table, (i, j, own, u, v, shift)) in enumerate(zip(names, star_lists, matched, strict=True)):
+    for e, (name, table, found) in enumerate(
+        zip(names, star_lists, chain.from_iterable(two_by_two), strict=True)
+    ):
+        if isinstance(found, HPAstromError):
+            errors.append(found)
+            alone = most and table.meta.get("filename") and names.count(name) == 1
+            if not alone or 2 * len(errors) >= len(names) or not _fails(table, known, e, config):
+                raise errors[0]
+            continue
+        i, j, own, u, v, shift = found
         x, y = full_frame(table)
-        more = {"exposure": e, "star": j, "x": x[i], "y": y[i], "u": u, "v": v}
+        more = {"exposure": len(used), "star": j, "x": x[i], "y": y[i], "u": u, "v": v}
         more |= {c: values(table, c, default)[i] for c, default in DEFAULTS.items()}
         for c, column in more.items():
             columns[c][size : size + i.size] = column
         size += i.size
+        used.append(e)
         planes.append(own)
         metas.append(dict(table.meta))
         near = known.plane.from_sky(*sky_middle(values(table, "ra")[i], values(table, "dec")[i]))
@@ -162,20 +181,25 @@ def match_reference(
         )
     data: dict[str, Any] = {k: v[:size] for k, v in columns.items()}
     chosen = rng.random(len(reference)) < config.held_out
-    return Pairs(
-        **data, sigma=known.sigma, rotations=np.array(rotations), sky=np.stack([known.xi, known.eta], 1),
-        planes=planes, metas=metas, held_out=chosen, n_found=n_found, shift=shifts,
+    pairs = Pairs(
+        **data, sigma=known.sigma(used), rotations=np.array(rotations),
+        sky=np.stack([known.xi, known.eta], 1), planes=planes, metas=metas, held_out=chosen, n_found=n_found,
+        shift=shifts,
     )  # fmt: skip
+    return pairs, errors
 
 
 def _match_named(name, table, known, e, config):
-    """`_match_one` of exposure e; errors are told with what may be their cause, and with the name."""
+    """`_match_one` of exposure e, or why it fails: with what may be the cause, and with the name."""
     xi, eta, *_ = known.at(e)
     try:
         return _match_one(table, known.plane, xi, eta, known.mag, config)
     except HPAstromError as error:
         cause = epsf_cause(values(table, "mag"), values(table, "qfit"))
-        raise error.because(cause).about(name) from None
+        told = error.because(cause).about(name)
+        if isinstance(error, NoOverlapError | NotEnoughStarsError):
+            return told
+        raise told from None
 
 
 @configured(PairMatching)
@@ -185,17 +209,7 @@ def match_most(star_lists, reference, *, config, rng=None, store=None):
     A pointing far off, a trailed exposure, one of another field must not cost the others their distortion:
     those that have not even half of the stars needed are left out, and a warning names them.
     """
-    used, errors, how = list(star_lists), [], {"config": config, "store": store}
-    while True:
-        try:
-            pairs = match_reference(used, reference, rng=rng, **how)
-            break
-        except (NoOverlapError, NotEnoughStarsError) as error:
-            errors.append(error)
-            bad = [t for t in used if t.meta.get("filename") and t.meta["filename"] == error.file]
-            if len(bad) != 1 or 2 * len(errors) >= len(star_lists) or _half_matches(bad, reference, config):
-                raise errors[0] from None
-            used = [t for t in used if t is not bad[0]]
+    pairs, errors = _match(star_lists, reference, config, rng, store, most=True)
     for error in errors:
         log.warning("left out of the distortion, which the other exposures tell: %s", error)
     return pairs
@@ -207,12 +221,10 @@ def used_lists(star_lists, pairs):
     return [t for t in star_lists if t.meta.get("filename") in names]
 
 
-def _half_matches(star_lists, reference, config):
-    half = max(config.min_stars // 2, 4)
-    try:
-        return match_reference(star_lists, reference, config=config, min_stars=half)
-    except (NoOverlapError, NotEnoughStarsError):
-        return None
+def _fails(table, known, e, config):
+    """Whether an exposure has not even half of the stars needed."""
+    half = config.given(min_stars=max(config.min_stars // 2, 4))
+    return isinstance(_match_named("", table, known, e, half), HPAstromError)
 
 
 def _match_one(table, plane, xi, eta, mags, config):

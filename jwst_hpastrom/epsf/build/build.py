@@ -18,6 +18,7 @@ from jwst_hpastrom.epsf.build.fixed_sources import leave_out_fixed_sources
 from jwst_hpastrom.epsf.build.from_optics import better_than_given
 from jwst_hpastrom.epsf.build.iterations import FEWEST_STARS, begin, iterate
 from jwst_hpastrom.epsf.build.trust import (
+    one_phase,
     pixel_phases,
     refuse_one_phase,
     trusted,
@@ -195,24 +196,25 @@ def build_library(
         log.info("%d iterations are done", run.it)
         run.averager.base = correction or run.averager.base
         run.stars.reopen(job, frames, store)
-    run.made_for = made_for
+    run.made_for, run.fine = made_for, well_sampled(config.band_limit)
     off = None if progress else True
-    fine = well_sampled(config.band_limit)
     with tqdm(total=run.n_iterations, initial=run.it, desc="ePSF", disable=off, unit="iteration") as bar:
         while not run.done:
             iterate(job, run, config)
             bar.update()
             if start is None and run.it == PHASES_TOLD:
-                refuse_one_phase(run, frames, fine)
+                refuse_one_phase(run, frames)
             if checkpoint:
                 checkpoint.save(run.without(correction))
     kept = start is not None and _kept(job, run, config)
-    undetermined = warn_of_phases(run.stars, run.star, run.use, run.rows[-1], fine, kept)
+    phaseless = run.fine or kept
+    if not (undetermined := one_phase(run)) and not phaseless:
+        warn_of_phases(run)
     safe = start if run.followed is None else run.followed  # each star tells the wavefront, dithers or none
     run.library = trusted(run, frames, undetermined, safe)
     if start is None:
         warn_of_few(run.star, run.use)
-    return _result(job, run, frames, hot, fine or kept)
+    return _result(job, run, frames, hot, phaseless)
 
 
 def _kept(job, run, config):
@@ -259,10 +261,8 @@ def _result(job, run, frames, hot, phaseless):
     made_for = run.made_for or run.library.meta
     meta = {key: made_for[key] for key in MADE_FOR if key in made_for}
     meta |= {"n_exposures": len(frames), "n_stars": int(run.use.sum()), "n_iterations": len(run.rows)}
-    phases = {  # of no account to fine pixels, and to a given ePSF that is kept
-        f"{a}_pixel_phases": pixel_phases(run.stars, run.star, run.use, a)[0]
-        for a in ("" if phaseless else "xy")
-    }
+    # of no account to fine pixels, and to a given ePSF that is kept
+    phases = {f"{a}_pixel_phases": pixel_phases(run, a)[0] for a in ("" if phaseless else "xy")}
     return BuildResult(
         replace(run.library, meta=meta),
         Table(run.rows, meta=phases),

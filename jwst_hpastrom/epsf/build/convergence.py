@@ -123,19 +123,20 @@ def phase_diagram(first, last, use, bins=20):
     return Table(out)
 
 
-def report_row(it, fitted, library, state, star, use, predicted, samples, moves, fine):
+def report_row(run, predicted, samples, moves):
     """Return the row of the convergence table for one iteration, as a dict.
 
-    ``moves`` are those of the model and of the positions; ``fine`` says that pixels are `well_sampled`.
+    ``moves`` are those of the model and of the positions.
     """
+    library, use = run.library, run.use
     middle = len(library.data) // 2
     n = library.data.shape[-1] // 2
     offsets = {"x": predicted.dx, "y": predicted.dy}
-    shown = {axis: _phase_amplitude(getattr(state, axis), offsets[axis], use) for axis in "xy"}
+    shown = {axis: _phase_amplitude(getattr(run.stars, axis), offsets[axis], use) for axis in "xy"}
     return {
-        "iteration": it + 1,
+        "iteration": run.it + 1,
         "grid": library.x.size,
-        "positions": "fitted" if fitted else "averaged",
+        "positions": "fitted" if run.it >= run.last_fitted else "averaged",
         "n_stars": int(use.sum()),
         "n_averaged": int((use & predicted.averaged).sum()),
         "n_samples": int(samples.used),
@@ -146,10 +147,7 @@ def report_row(it, fitted, library, state, star, use, predicted, samples, moves,
         "x_rms": predicted.rms[0],
         "y_rms": predicted.rms[1],
         **{f"{axis}_phase": shown[axis] for axis in "xy"},
-        **{
-            f"{axis}_phase_error": kept_phase_error(state, star, use, offsets[axis], axis, shown[axis], fine)
-            for axis in "xy"
-        },
+        **{f"{axis}_phase_error": kept_phase_error(run, offsets[axis], axis, shown[axis]) for axis in "xy"},
         "n_borrowed": int(library.borrowed.sum()),
         "brighter_fatter": library.brighter_fatter,
     }

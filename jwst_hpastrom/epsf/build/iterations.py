@@ -15,7 +15,7 @@ from jwst_hpastrom.epsf.build.from_optics import learn_from_optics
 from jwst_hpastrom.epsf.build.positions import Averager, cross_identify, plane_polynomial
 from jwst_hpastrom.epsf.build.smoothing import recenter, smooth_update
 from jwst_hpastrom.epsf.build.start import RIDGE, Difference
-from jwst_hpastrom.epsf.build.trust import phase_error, well_sampled
+from jwst_hpastrom.epsf.build.trust import phase_error
 from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.bright_stars import BrightStars
 from jwst_hpastrom.epsf.stamps.samples import RINGS, Samples, mean_residuals, sample_scatter
@@ -58,6 +58,7 @@ class Run:
     difference: Difference | None = None
     modes: Modes | None = None
     made_for: dict | None = None
+    fine: bool = False  # pixels are `~jwst_hpastrom.epsf.build.trust.well_sampled`
     refreshes: list = field(default_factory=list)
     held: HeldOut = field(default_factory=lambda: HeldOut(np.empty(0, int)))
     followed: EPSFLibrary | None = None  # the given library with the exposures' wavefront
@@ -146,11 +147,8 @@ def iterate(job, run: Run, config: BuildConfig) -> None:
     change = np.abs(new.data - library.data).max() / new.data.max()
     if run.it > 0:
         run.limit = config.clip * sample_scatter(samples.histogram)
-    fitted, fine = run.it >= run.last_fitted, well_sampled(config.band_limit)
     run.library, run.use = new, use
-    run.rows.append(
-        report_row(run.it, fitted, new, run.stars, run.star, use, predicted, samples, (change, moved), fine)
-    )
+    run.rows.append(report_row(run, predicted, samples, (change, moved)))
     log.info("iteration %d: model moved by %.2g of its peak, positions by %.2g px", run.it + 1, change, moved)
     _judge(run, stopped or (change < 1e-4 and moved < 1e-3), config)
 

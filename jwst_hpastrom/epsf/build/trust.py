@@ -9,8 +9,8 @@ from jwst_hpastrom.errors import DegenerateSolutionError
 from jwst_hpastrom.geometry import robust_sigma
 
 __all__ = [
-    "kept_phase_error", "phase_error", "pixel_phases", "refuse_one_phase", "trusted", "warn_of_few",
-    "warn_of_phases", "well_sampled",
+    "kept_phase_error", "one_phase", "phase_error", "pixel_phases", "refuse_one_phase", "trusted",
+    "warn_of_few", "warn_of_phases", "well_sampled",
 ]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.epsf")
@@ -48,16 +48,14 @@ def well_sampled(band_limit):
     return bool(band_limit) and 1 - band_limit >= TAPER * band_limit
 
 
-def pixel_phases(stars, star, use, axis):
+def pixel_phases(run, axis):
     """How well a typical star's exposures cover the pixel phases of an axis.
 
     Parameters
     ----------
-    stars : object
-        Positions ``x``, ``y`` of all measurements, pixels.
-
-    star, use : ndarray, shape (n,)
-        Each measurement's star (negative for none), and whether it counts.
+    run : `~jwst_hpastrom.epsf.build.iterations.Run`
+        Of it, measurements' positions (``stars``, pixels), their stars (``star``, negative for none), and
+        whether they count (``use``).
 
     axis : {"x", "y"}
 
@@ -71,56 +69,60 @@ def pixel_phases(stars, star, use, axis):
     share : float
         Length of the first harmonic's: the part of a pixel-phase error that a star's mean follows.
     """
-    number, lengths = _phase_lengths(stars, star, use, axis)
+    number, lengths = _phase_lengths(run, axis)
     return number, lengths[0]
 
 
-def _phase_lengths(stars, star, use, axis):
+def _phase_lengths(run, axis):
     """Return the number of phases, and the lengths of a typical star's mean phase vectors by harmonic."""
-    rows = np.flatnonzero(use & (star >= 0))
-    n = np.bincount(star[rows])
+    rows = np.flatnonzero(run.use & (run.star >= 0))
+    star = run.star[rows]
+    n = np.bincount(star)
     if not (n > 1).any():
         return 0.0, [1.0] * HARMONICS
-    wave, count = np.exp(2j * np.pi * getattr(stars, axis)[rows]), np.maximum(n, 1)
+    wave, count = np.exp(2j * np.pi * getattr(run.stars, axis)[rows]), np.maximum(n, 1)
     waves = np.cumprod([wave] * HARMONICS, axis=0)
-    lengths = [np.abs(np.bincount(star[rows], w.real) + 1j * np.bincount(star[rows], w.imag)) for w in waves]
+    lengths = [np.abs(np.bincount(star, w.real) + 1j * np.bincount(star, w.imag)) for w in waves]
     lengths = np.array(lengths)[:, n > 1] / count[n > 1]
     return float(1 / np.median(np.mean(lengths**2, axis=0))), [float(np.median(part)) for part in lengths]
 
 
-def _gathered(stars, star, use, axis):
+def _gathered(run, axis):
     """Whether different stars are at one pixel phase: what dithers make of each lies anywhere."""
-    rows = np.flatnonzero(use & (star >= 0))
-    length = np.abs(np.mean(np.exp(2j * np.pi * getattr(stars, axis)[rows])))
-    return bool(length * np.sqrt(np.unique(star[rows]).size) > GATHERED)
+    rows = np.flatnonzero(run.use & (run.star >= 0))
+    length = np.abs(np.mean(np.exp(2j * np.pi * getattr(run.stars, axis)[rows])))
+    return bool(length * np.sqrt(np.unique(run.star[rows]).size) > GATHERED)
 
 
-def _at_one_phase(stars, star, use, axis):
+def _at_one_phase(run, axis):
     """Say what is at one pixel phase."""
-    if _gathered(stars, star, use, axis):
+    if _gathered(run, axis):
         return f"sources at one pixel phase in {axis}, wherever they are (galaxies? noise?)"
     return f"each star at one pixel phase in {axis} in all exposures"
 
 
-def refuse_one_phase(run, frames, fine=False):
-    """Raise where it is beyond doubt early that nothing will tell the ePSF from positions: see `trusted`.
+def one_phase(run, limit=ONE_PHASE):
+    """Say why nothing tells the ePSF from positions; None where something does.
 
     Parameters
     ----------
     run : `~jwst_hpastrom.epsf.build.iterations.Run`
-        Without a given library, after some iterations.
-
-    frames : list of `~jwst_hpastrom.epsf.stamps.frames.Frame`
-
-    fine : bool
-        Pixels are `well_sampled`.
+    limit : float
+        Length of a mean phase vector that is that of one phase.
     """
-    if not (np.bincount(run.star[run.star >= 0]) > 1).any():
-        _refuse(IN_ONE, frames)
-    for axis in "" if fine else "xy":
-        number, share = pixel_phases(run.stars, run.star, run.use, axis)
-        if number and share > SURELY_ONE:
-            _refuse(_at_one_phase(run.stars, run.star, run.use, axis), frames)
+    for axis in "xy":
+        number, share = pixel_phases(run, axis)
+        if not number:
+            return IN_ONE
+        if share > limit and not run.fine:
+            return _at_one_phase(run, axis)
+    return None
+
+
+def refuse_one_phase(run, frames):
+    """Raise where it is beyond doubt after some iterations without a given library: see `trusted`."""
+    if undetermined := one_phase(run, SURELY_ONE):
+        _refuse(undetermined, frames)
 
 
 def _refuse(undetermined, frames):
@@ -131,7 +133,7 @@ def _refuse(undetermined, frames):
     )  # fmt: skip
 
 
-def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
+def kept_phase_error(run, offset, axis, shown):
     """Standard error of positions by the pixel-phase error that the ePSF keeps, pixels.
 
     What the residuals show of it falls from iteration to iteration by the length of the mean phase vector
@@ -141,22 +143,19 @@ def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
 
     Parameters
     ----------
-    stars, star, use, axis
-        As in `pixel_phases`.
+    run, axis
+        As in `pixel_phases`; where pixels are `well_sampled` (``run.fine``) nothing is hidden.
 
     offset : ndarray, shape (n,)
         Measured less mean position, pixels.
 
     shown : float
         Amplitude of the offsets against pixel phase, pixels.
-
-    fine : bool
-        Pixels are `well_sampled`: nothing is hidden.
     """
-    number, lengths = (np.inf, [0.0]) if fine else _phase_lengths(stars, star, use, axis)
+    number, lengths = (np.inf, [0.0]) if run.fine else _phase_lengths(run, axis)
     share = max(lengths[:SEEN])
-    rows = np.flatnonzero(use & (star >= 0) & np.isfinite(offset))
-    spare = rows.size - np.unique(star[rows]).size
+    rows = np.flatnonzero(run.use & (run.star >= 0) & np.isfinite(offset))
+    spare = rows.size - np.unique(run.star[rows]).size
     if number < FEWEST_PHASES or share > ONE_PHASE or spare < 1:
         return np.nan
     scatter = robust_sigma(offset[rows]) * np.sqrt(rows.size / spare)
@@ -164,25 +163,15 @@ def kept_phase_error(stars, star, use, offset, axis, shown, fine=False):
     return float(np.hypot(shown / (1 - share), noise))
 
 
-def warn_of_phases(stars, star, use, row, fine=False, kept_given=False):
+def warn_of_phases(run):
     """Warn where dithers show the stars at few pixel phases, so that errors are in all exposures alike.
 
     Averages over exposures follow the pixel-phase error of their ePSF by the length of the mean phase vector;
-    only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides;
-    where pixels are `well_sampled` (``fine``) none does, and of a given ePSF that is kept (``kept_given``)
-    none comes from these dithers. Returns why nothing tells ePSF and positions apart, or None.
+    only the rest of it shows in the residuals (`kept_phase_error`). Of two phases some harmonic always hides.
     """
     for axis in "xy":
-        number, share = pixel_phases(stars, star, use, axis)
-        if not number:
-            return IN_ONE
-        if fine:
-            continue
-        if share > ONE_PHASE:
-            return _at_one_phase(stars, star, use, axis)
-        if kept_given:
-            continue
-        shown, kept = row[f"{axis}_phase"], row[f"{axis}_phase_error"]
+        number, share = pixel_phases(run, axis)
+        shown, kept = run.rows[-1][f"{axis}_phase"], run.rows[-1][f"{axis}_phase_error"]
         if kept > PHASE_GOAL:
             log.warning(
                 "positions in %s may keep pixel-phase errors of up to %.4f px: residuals show %.4f px, "
@@ -196,7 +185,6 @@ def warn_of_phases(stars, star, use, row, fine=False, kept_given=False):
                 "show, and may be %s; more dithers or a given ePSF help",
                 number, axis, most,
             )  # fmt: skip
-    return None
 
 
 def warn_of_few(star, use):

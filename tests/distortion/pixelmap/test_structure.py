@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
-from jwst_hpastrom.distortion.pixelmap.held_out import HeldOutStars, fit_structure, with_structure
+from jwst_hpastrom.distortion.pixelmap.held_out import NeighborResiduals, fit_structure, with_structure
 
 DISTANCE = np.arange(8.0, 29.0, 4.0)
 
@@ -63,7 +63,7 @@ def test_what_stars_of_the_solution_have_in_common_is_added(size, reach):
     )
     errors = ErrorModel.from_samples(rng.normal(0, 0.001, (1, 2, 64, 64)), (512, 512))
     noise = rng.normal(0, 0.01, (3, 2, x.size))
-    test = HeldOutStars.fitted(frame)
+    test = NeighborResiduals(frame)
     found = with_structure(errors, test, fine + noise[0], noise[1:], np.ones((64, 64)))
     more = np.mean(found.variance - errors.variance)
     assert 0.75 * size**2 <= more < 1.3 * size**2 + 1e-6
@@ -79,6 +79,6 @@ def test_noise_of_few_stars_is_no_fine_structure():
             pairs=SimpleNamespace(x=x, y=y), w=np.full(x.size, 1e4), share=np.zeros(x.size), about=np.copy
         )
         left, *drawn = rng.normal(0, 0.01, (3, 2, x.size))
-        found = with_structure(errors, HeldOutStars.fitted(frame), left, drawn, np.ones((64, 64)))
+        found = with_structure(errors, NeighborResiduals(frame), left, drawn, np.ones((64, 64)))
         added.append(np.mean(found.variance - errors.variance))
     assert np.mean(added) < 3e-6

@@ -10,6 +10,7 @@ import pytest
 from jwst_hpastrom.epsf.build import BuildConfig, build, build_library, iterations
 from jwst_hpastrom.epsf.build.trust import (
     kept_phase_error,
+    one_phase,
     pixel_phases,
     trusted,
     warn_of_few,
@@ -184,33 +185,38 @@ def test_thin_cells():
     assert not result.library.borrowed.reshape(3, 3)[:, 0].any()
 
 
+def seen(x, y, star, use=None, row=None):
+    """What is judged of a build."""
+    use = np.ones(star.size, bool) if use is None else use
+    return SimpleNamespace(stars=SimpleNamespace(x=x, y=y), star=star, use=use, rows=[row], fine=False)
+
+
 def test_hidden_phase_errors_are_said(caplog):
     """Four dithers at phases 0, 0, 0 and 1/2 are two phases, which hide what they have in common."""
     x = np.repeat(np.arange(40) * 17.3, 4) + np.tile([0, 8.0, 19.0, 5.5], 40)
     y = np.repeat(np.arange(40) * 11.1, 4) + np.tile([0, 8.25, 19.5, 5.75], 40)
-    stars = SimpleNamespace(x=x, y=y)
-    star, use = np.repeat(np.arange(40), 4), np.ones(160, bool)
     row = {"x_phase": 0.0025, "y_phase": 0.0025}
-    row |= {
-        f"{a}_phase_error": kept_phase_error(stars, star, use, np.zeros(160), a, row[f"{a}_phase"])
-        for a in "xy"
-    }
+    run = seen(x, y, np.repeat(np.arange(40), 4), row=row)
+    row |= {f"{a}_phase_error": kept_phase_error(run, np.zeros(160), a, row[f"{a}_phase"]) for a in "xy"}
     assert np.isnan(row["x_phase_error"])
     assert row["y_phase_error"] == pytest.approx(0.0025)  # four phases hide nothing
-    warn_of_phases(stars, star, use, row | {"y_phase_error": 0.005})
+    run.rows.append(row | {"y_phase_error": 0.005})
+    warn_of_phases(run)
     messages = [r.message for r in caplog.records]
     assert "in y may keep pixel-phase errors of up to 0.0050 px" in messages[1]
     caplog.clear()
-    warn_of_phases(stars, star, use, row)
+    run.rows.append(row)
+    warn_of_phases(run)
     (record,) = caplog.records  # two phases, however small the residuals
     assert "about 1.6 pixel phases in x" in record.message
 
 
 def test_a_phase_error_that_nobody_measured_is_not_said(caplog):
     x = (np.arange(60) * 17.3)[:, None] + np.array([0.0, 0.4])
-    stars, star = SimpleNamespace(x=x.ravel(), y=x.ravel()), np.repeat(np.arange(60), 2)
     row = dict.fromkeys(("x_phase", "y_phase", "x_phase_error", "y_phase_error"), np.nan)
-    assert warn_of_phases(stars, star, np.ones(star.size, bool), row) is None
+    run = seen(x.ravel(), x.ravel(), np.repeat(np.arange(60), 2), row=row)
+    assert one_phase(run) is None
+    warn_of_phases(run)
     assert "about 2.3 pixel phases in x" in caplog.text
     assert "nan" not in caplog.text
 
@@ -218,15 +224,12 @@ def test_a_phase_error_that_nobody_measured_is_not_said(caplog):
 def test_a_harmonic_that_three_phases_hide_is_said(caplog):
     """Phases a third of a pixel apart are three, and have the third harmonic in common."""
     x = (np.arange(60) * 17.3)[:, None] + np.array([0.0, 1 / 3, 2 / 3])
-    stars, star, use = (
-        SimpleNamespace(x=x.ravel(), y=x.ravel()),
-        np.repeat(np.arange(60), 3),
-        np.ones(180, bool),
-    )
     row = {"x_phase": 0.0005, "y_phase": 0.0005}
-    row |= {f"{a}_phase_error": kept_phase_error(stars, star, use, np.zeros(180), a, 0.0005) for a in "xy"}
+    run = seen(x.ravel(), x.ravel(), np.repeat(np.arange(60), 3), row=row)
+    row |= {f"{a}_phase_error": kept_phase_error(run, np.zeros(180), a, 0.0005) for a in "xy"}
     assert np.isnan(row["x_phase_error"])
-    assert warn_of_phases(stars, star, use, row) is None
+    assert one_phase(run) is None
+    warn_of_phases(run)
     assert "about 3.0 pixel phases in x" in caplog.text
 
 
@@ -234,15 +237,13 @@ def test_what_positions_keep_is_no_less_than_what_dithers_hide():
     """Three exposures converge slowly where their phases are alike; few stars leave noise."""
     rng = np.random.default_rng(2)
     x = (np.arange(400) * 17.3)[:, None] + np.array([0.0, 0.15, 0.4])
-    stars, star = SimpleNamespace(x=x.ravel()), np.repeat(np.arange(400), 3)
-    turn, use = 2j * np.pi * np.array([0.0, 0.15, 0.4]), np.ones(1200, bool)
+    run, turn = seen(x.ravel(), None, np.repeat(np.arange(400), 3)), 2j * np.pi * np.array([0.0, 0.15, 0.4])
     hidden = max(abs(np.mean(np.exp(k * turn))) for k in (1, 2, 3))
-    assert kept_phase_error(stars, star, use, np.zeros(1200), "x", 0.001) == pytest.approx(
-        0.001 / (1 - hidden)
-    )
+    assert kept_phase_error(run, np.zeros(1200), "x", 0.001) == pytest.approx(0.001 / (1 - hidden))
     noise = rng.normal(0, 0.01, (400, 3))
     offset = (noise - noise.mean(1, keepdims=True)).ravel()
-    kept = [kept_phase_error(stars, star, star < n, offset, "x", 0.0) for n in (100, 400)]
+    few = seen(x.ravel(), None, run.star, run.star < 100)
+    kept = [kept_phase_error(one, offset, "x", 0.0) for one in (few, run)]
     assert kept[0] == pytest.approx(2 * kept[1], rel=0.15)
     assert 0.0005 < kept[1] < 0.0015
     true = []  # error of the harmonics that are fitted to noise
@@ -261,11 +262,10 @@ def test_pixel_phases_are_counted(n, least, most):
     for _ in range(30):
         dither = rng.uniform(0, 30, n)
         x = (np.arange(60) * 17.3)[:, None] + dither
-        stars, star = SimpleNamespace(x=x.ravel()), np.repeat(np.arange(60), n)
-        number, share = pixel_phases(stars, star, np.ones(star.size, bool), "x")
+        number, share = pixel_phases(seen(x.ravel(), None, np.repeat(np.arange(60), n)), "x")
         assert least <= number < most or share > 0.9  # of which the build is refused
         assert share == pytest.approx(abs(np.mean(np.exp(2j * np.pi * dither))))
-    assert pixel_phases(stars, np.arange(star.size), np.ones(star.size, bool), "x") == (0.0, 1.0)
+    assert pixel_phases(seen(x.ravel(), None, np.arange(x.size)), "x") == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -311,8 +311,7 @@ def test_sources_at_one_phase_are_no_matter_of_dithers(spread, said):
     rng = np.random.default_rng(3)
     place = np.round(rng.uniform(0, 2000, 50)) + rng.uniform(-spread, spread, 50) / 2
     x = np.repeat(place, 3) + rng.normal(0, 0.02, 150)
-    stars, star = SimpleNamespace(x=x, y=x), np.repeat(np.arange(50), 3)
-    assert said in warn_of_phases(stars, star, np.ones(star.size, bool), {})
+    assert said in one_phase(seen(x, x, np.repeat(np.arange(50), 3)))
 
 
 def test_fine_pixels_need_no_phases(caplog, monkeypatch):

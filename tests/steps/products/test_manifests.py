@@ -19,7 +19,7 @@ from jwst_hpastrom.io.files.manifest_reading import read_manifest
 from jwst_hpastrom.io.files.writing import write_table
 from jwst_hpastrom.io.identity import input_entry
 from jwst_hpastrom.steps import HPAstromPipeline
-from jwst_hpastrom.steps._exposure_fit import Fitted, mark_fixed
+from jwst_hpastrom.steps._exposure_fit import Fitted, write_lists
 from jwst_hpastrom.steps.pipeline.run import Run
 from jwst_hpastrom.steps.products.manifests import fit_inputs, made_by, why_not
 
@@ -105,10 +105,9 @@ def test_a_list_is_another_beside_other_exposures(tmp_path):
 
     def made(*which):
         some = {label: exposures[label] for label in list(exposures)[slice(*which)]}
-        with making(manifest(sources({"exposure jw0": exposures["exposure jw0"]}))):
-            write_table(Table({"x": [1.0], "y": [2.0], "flags": [0]}), path)
-        fitted = [Fitted(dict(list(some.items())[:1]), {"star_list": path.name})]
-        mark_fixed(fitted, some, folder=tmp_path, manifest=manifest, sources=sources, regions=False)
+        stars = Table({"x": [1.0], "y": [2.0], "flags": [0]})
+        fitted = [Fitted(dict(list(some.items())[:1]), {"star_list": path.name}, stars)]
+        write_lists(fitted, some, folder=tmp_path, manifest=manifest, sources=sources, regions=False)
         assert made_by(path) == read_manifest(path)["id"]
         return made_by(path)
 
