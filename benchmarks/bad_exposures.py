@@ -699,12 +699,18 @@ HEADERS = {
     "err_of_photons": ((None, *SMALL), each(root_of("VAR_POISSON"))),
 }
 swapped = arrays(lambda a: np.roll(a, a.shape[1] // 2, 1))
+row_lost = arrays(lambda a: np.concatenate([np.delete(a, len(a) // 2, 0), a[-1:]]))
+rows_moved = arrays(lambda a: np.concatenate([a[: len(a) // 2], np.roll(a[len(a) // 2 :], 1, 1)]))
 DETECTOR = {
     "halves_swapped": (("shifted", "x and y"), each(swapped)),
     "one_halves_swapped": (
         ("guide star", "stars in common", *THIS),
         one(swapped),
     ),
+    "row_lost": (("distortion that does not fit",), each(row_lost)),
+    "one_row_lost": (THIS, one(row_lost)),
+    "rows_moved": (("distortion that does not fit",), each(rows_moved)),
+    "one_rows_moved": (THIS, one(rows_moved)),
     "columns_swapped": (EPSF, each(arrays(pairs_swapped))),
     "one_columns_swapped": (EPSF, one(arrays(pairs_swapped))),
     "ipc": (EPSF, each(image(lambda d, s, rng: convolve(d, ipc(0.02))))),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Row, Table
 
 from jwst_hpastrom.columns import epoch_of, values
 from jwst_hpastrom.errors import BadCatalogError
@@ -48,7 +48,7 @@ def as_table(given: Any, what: str, reader: str = "read_catalog") -> Table:
         ...
     BadCatalogError: catalog: found a str, needed an astropy table; jwst_hpastrom.read_catalog makes one of it
     """
-    given = getattr(given, "table", given)
+    given = given if isinstance(given, Row) else getattr(given, "table", given)
     if isinstance(given, Table):
         return given
     do = f"jwst_hpastrom.{reader} makes one of it"

@@ -33,7 +33,9 @@ def star_lists(n=120, n_lists=4):
 
 
 @pytest.mark.parametrize(
-    "given", ["a.ecsv", {"x": [1.0]}, np.zeros(3), Table({"x": [1.0]}).to_pandas()], ids=type
+    "given",
+    ["a.ecsv", {"x": [1.0]}, np.zeros(3), Table({"x": [1.0]}).to_pandas(), Table({"x": [1.0]})[0]],
+    ids=type,
 )
 def test_what_is_no_table_is_refused(given):
     lists = star_lists(20)

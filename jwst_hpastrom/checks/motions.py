@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import poisson
 
 from jwst_hpastrom.checks.catalogs import against_catalog
-from jwst_hpastrom.checks.causes import COS_DEC
+from jwst_hpastrom.checks.causes import COS_DEC, SHIFTED
 from jwst_hpastrom.checks.scatter import UNCORRECTED, no_distortion
 from jwst_hpastrom.checks.verdict import judge
 from jwst_hpastrom.columns import Flag, values
@@ -42,6 +42,8 @@ PART_OFF = "wrong positions or motions of a part of the catalog's stars"
 TURNED = "motions of the catalog that are turned: along Galactic or ecliptic axes, or a detector's"
 OTHERS = "motions of the catalog that are other stars': a column that was sorted or shuffled"
 FAR_OFF = "a distortion that does not fit these exposures: turned, or of another filter, detector or epoch"
+#: pattern, in errors, beyond what few reference stars leave of a distortion
+UNTOLD = 4.0
 #: stated errors of positions beyond which not a part of them is off, but all errors are too small
 ALL_OFF = 2.4
 #: width of pulls beyond one that is no chance: four standard errors of two axes, over their number's root
@@ -272,15 +274,13 @@ def own_scatter(motions):
 def pattern(motions):
     """What differences from the catalog have in common over the field, over the motions' errors."""
     found = against_catalog(motions)
-    if not found.get("pattern_sigma", -1.0) > 6:
-        value = 0.0 if "pattern_sigma" in found else np.nan
-    else:
-        value = found["pattern_ratio"]
-    limited = motions.meta.get("distortion_limited_by")
+    seen = found.get("pattern_sigma", np.nan)
+    value = found["pattern_ratio"] if seen > 6 else 0.0 * abs(seen)
+    limited, also = motions.meta.get("distortion_limited_by"), ("a distortion of the catalog itself",)
     yield judge(
         MOTION, "pattern over the field of the differences from the catalog's motions, errors", value,
-        (None, 1.0), (None, None if limited else 2.0), rank=4,
-        causes=_known(motions, (FAR_OFF, "a distortion of the catalog itself")),
+        (None, 1.0), (None, UNTOLD if limited else 2.0), rank=4,
+        causes=(FAR_OFF, SHIFTED, *also) if value > UNTOLD else _known(motions, (FAR_OFF, *also)),
         remedy="solve the distortion from these exposures; a zero_point_degree of 2 or 3 takes the rest out",
     )  # fmt: skip
 

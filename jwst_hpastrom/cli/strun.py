@@ -3,14 +3,19 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jwst_hpastrom.errors import BadFileError, HPAstromError
 
 __all__ = ["run_pipeline"]
 
+#: seconds that an interrupted pipeline has to end by itself: the terminal sends Ctrl-C to all
+PATIENCE = 10
 #: times that calwebb_hpastrom runs a Step, for the progress bar
 PIPELINE_RUNS = 7
 
@@ -41,7 +46,7 @@ def run_pipeline(command, log):
         environment.setdefault(name, "1")
     last = ""
     with (
-        open(log, "w", encoding="utf-8") as out,
+        open(log, "w", encoding="utf-8", buffering=1) as out,
         tqdm(total=PIPELINE_RUNS, desc="strun", unit="Step", disable=None) as bar,
         subprocess.Popen(
             [program, *command[1:]],
@@ -51,6 +56,7 @@ def run_pipeline(command, log):
             text=True,
             errors="replace",
         ) as process,
+        _ends_with_us(process),
     ):
         for line in process.stdout:
             out.write(line)
@@ -64,3 +70,25 @@ def run_pipeline(command, log):
         raise HPAstromError(
             f"exit status {process.returncode} ({last})", "0", f"see {log}", f"strun {command[1]}"
         )
+
+
+@contextmanager
+def _ends_with_us(process):
+    """End a process where the block is left before its end: by Ctrl-C, SIGTERM, or a terminal that closed."""
+
+    def leave(number, frame):
+        sys.exit(128 + number)
+
+    ours = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP) if ours}
+    try:
+        yield
+    except BaseException as err:
+        if isinstance(err, KeyboardInterrupt):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+        process.terminate()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -291,6 +291,7 @@ def fit_stars(
     image : `~jwst_hpastrom.epsf.image.Image`
 
     library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        Field positions on the full detector, as of all functions here.
 
     x, y : array-like, shape (n,)
         Starting positions, 0-based pixels, good to about half a pixel.
@@ -334,7 +335,7 @@ def fit_stars(
     ([20.3], [12.1])
     """
     x, y = _positions(x, y)
-    half = check_fit_box(fit_box)
+    half, library = check_fit_box(fit_box), image.local(library)
     image, charge = without_charge(image, library.brighter_fatter), image.charge
     pixels = Pixels.of(image)
     mesh = sky_map(image) if sky_mesh is None else sky_mesh

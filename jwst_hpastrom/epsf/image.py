@@ -107,6 +107,10 @@ class Image(Displayed):
     unit : str
         Of ``data`` and ``err``; star lists state it.
 
+    origin : (int, int), optional
+        Pixel of the full detector, x and y, 0-based, that is the first one here; that of an exposure's
+        subarray. Not known: the first.
+
     Examples
     --------
     >>> import numpy as np
@@ -123,6 +127,7 @@ class Image(Displayed):
     name: str = ""
     charge: float | np.ndarray | None = None
     unit: str = "MJy/sr"
+    origin: tuple[int, int] | None = None
 
     def __repr__(self):
         ny, nx = self.shape
@@ -146,6 +151,11 @@ class Image(Displayed):
     def with_data(self, data: np.ndarray) -> "Image":
         """Return the image with other data, of which the charge is not known."""
         return replace(self, data=data, charge=None)
+
+    def local(self, library: Any) -> Any:
+        """Return an ePSF library of the full detector with its field positions in this image's pixels."""
+        x0, y0 = self.origin or (0, 0)
+        return library.shifted(-x0, -y0)
 
     def stated(self, table: Table) -> Table:
         """Give a star list's fluxes and skies the image's unit, and return it."""

@@ -71,7 +71,7 @@ def summarize_fit(stars: Table, image: Image, library: EPSFLibrary) -> dict[str,
         "charge_unknown": bool(library.brighter_fatter and image.charge is None),
         "chi2_bright": float(np.median(stars["chi2"][bright])) if bright.any() else np.nan,
         "sky": float(np.median(stars["sky"])), "chi2": float(np.median(stars["chi2"])),
-        "central_value": float(library.central_value(*middle)),
+        "central_value": float(image.local(library).central_value(*middle)),
         **{name: float(stars.meta.get(name, np.nan)) for name in TOLD},
     }  # fmt: skip
 

@@ -271,13 +271,12 @@ def _with_pixels(products):
         if path is None or products.epsf is None:
             continue
         exposure = read_exposure(path)
-        local = products.epsf.shifted(1 - exposure.meta["xstart"], 1 - exposure.meta["ystart"])
-        figure = samplings(exposure.image, stars, local)
+        figure = samplings(exposure.image, stars, exposure.image.local(products.epsf))
         contents = [shown(figure, "samplings", f"{name}: samples across the core (L23 Fig. 2)")]
         perturbed = products.folder / f"{name}_pepsf.fits"
         if perturbed.exists():
-            own = read_epsf(perturbed).shifted(1 - exposure.meta["xstart"], 1 - exposure.meta["ystart"])
-            lists = [fit_stars(exposure.image, p, stars["x"], stars["y"]) for p in (local, own)]
+            each = products.epsf, read_epsf(perturbed)
+            lists = [fit_stars(exposure.image, p, stars["x"], stars["y"]) for p in each]
             title = f"{name}: what the perturbation gains (L23 Fig. 8)"
             contents.append(shown(qfit_change(*lists), "qfit_change", title))
         return contents

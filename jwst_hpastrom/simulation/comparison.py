@@ -138,7 +138,7 @@ def distortion_residuals(field: Any, path: Any, *, n: int = 65) -> Table:
     x, y = np.meshgrid(x0 + np.linspace(0, nx - 1, n), y0 + np.linspace(0, ny - 1, n))
     x, y = x.ravel(), y.ravel()
     try:
-        with asdf.open(path, memmap=False, lazy_load=False) as tree:
+        with open(path, "rb") as file, asdf.open(file, memmap=False, lazy_load=False) as tree:
             v2, v3 = tree["model"](x, y)
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise BadReferenceFileError(

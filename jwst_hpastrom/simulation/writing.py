@@ -12,7 +12,7 @@ from astropy.time import Time
 from tqdm.auto import tqdm
 
 from jwst_hpastrom.instrument import filter_of
-from jwst_hpastrom.io.files.writing import atomic_path, write_table
+from jwst_hpastrom.io.files.writing import atomic_path, write_model, write_table
 from jwst_hpastrom.simulation.camera import DETECTOR, SCALE, V2_REF, V3_ANGLE, V3_REF, OfficialDistortion
 from jwst_hpastrom.simulation.detector import PIXEL_AREA_SR
 
@@ -87,9 +87,7 @@ def write_official_distortion(path: Any, band: str) -> str:
     out.meta.author, out.meta.pedigree = "jwst_hpastrom simulation", "DUMMY"
     out.meta.description = out.meta.title = "Simulated official distortion: a polynomial only"
     out.meta.useafter = "2022-01-01T00:00:00"
-    with atomic_path(path) as temporary:
-        out.save(temporary)
-    return str(path)
+    return write_model(out, path)
 
 
 def _set_wheels(instrument, band):

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from jwst.stpipe import Step
 from threadpoolctl import threadpool_limits
 
@@ -41,6 +42,10 @@ SUFFIXES = (
 )
 
 
+#: numpy's own ways with rounding, whatever the caller has it do: an underflow is no error
+USUAL: dict = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
 class HPStep(Members, Resources, Verdicts, Manifests, ErrorsByCause, Step):
     """Base of the Steps of this package; subclasses write ``run_step(inputs)``."""
 
@@ -63,7 +68,7 @@ class HPStep(Members, Resources, Verdicts, Manifests, ErrorsByCause, Step):
     def process(self, input_data):
         """Run the Step; every error that leaves it is one of `jwst_hpastrom.errors`."""
         name = input_data if isinstance(input_data, str | Path) else self.default_name(input_data)
-        with errors_by_cause(name), threadpool_limits(1, "blas"), logs_above_bars():
+        with errors_by_cause(name), np.errstate(**USUAL), threadpool_limits(1, "blas"), logs_above_bars():
             inputs = self.open_inputs(input_data)
             for option in () if inputs.in_memory else ("output_file", "suffix"):
                 if getattr(self, option) not in (None, self.default_suffix()):  # which stpipe sets

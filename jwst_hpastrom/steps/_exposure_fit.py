@@ -1,7 +1,7 @@
 """One exposure's star list: what a process does that works for EPSFFitStep."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,7 @@ def remove_products(exposure, folder, keep=()):
 
 
 def _fit(exposure, *, library, folder, list_format, parameters, perturbation, **_):
-    meta, image = exposure.meta, exposure.image
+    meta, image = exposure.meta, replace(exposure.image, origin=None)  # the library is moved to it
     library.check_made_for(meta)
     x0, y0 = meta["xstart"] - 1, meta["ystart"] - 1
     local = library.shifted(-x0, -y0)

@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.checks import Evidence, overall, run_checks
+from jwst_hpastrom.checks.motions import pattern
 from jwst_hpastrom.columns import MASTER, MOTION, Flag, make_table
 from jwst_hpastrom.motion.analysis.catalog_check import compare_with_catalog
 
@@ -170,3 +171,13 @@ def test_blends_that_are_flagged_are_no_fault_of_the_catalog(flagged):
     checks = run_checks(Evidence(motions=measured(5, 800, before=blended)))
     told = [c for c in checks if c.name.startswith("share of stars") and c.verdict != "ok"]
     assert bool(told) != flagged, told
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.5, "ok"), (3.0, "look"), (5.0, "bad")])
+def test_a_pattern_beyond_what_few_references_leave(ratio, verdict):
+    meta = {"distortion_limited_by": "few reference stars", "distortion": "none"}
+    found = {"pattern_sigma": 20.0, "pattern_ratio": ratio}
+    (check,) = pattern(Table(meta=meta | {"against_catalog": found}))
+    assert check.verdict == verdict
+    assert any("rows lost" in cause for cause in check.causes) == (verdict == "bad")
+    assert verdict != "bad" or check.causes[0].startswith("a distortion that does not fit these exposures")

@@ -2,7 +2,11 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from astropy.table import Table
@@ -161,3 +165,23 @@ def test_the_pipeline_ends_with_what_it_made(tmp_path, caplog):
         pipeline._tell("field")
     said = [r.message.split(":")[0] for r in caplog.records if r.name == "stpipe.hpastrom.pipeline"]
     assert said == ["motions", "products", "verdict", "next"]
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_is_ended_ends_its_pipeline(tmp_path, name):
+    number = getattr(signal, name)
+    log, script = tmp_path / "log", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    name = Path(sys.executable).name
+    code = "from jwst_hpastrom.cli.strun import run_pipeline; "
+    code += f"run_pipeline([{name!r}, '-c', {script!r}], {str(log)!r})"
+    with subprocess.Popen([sys.executable, "-c", code]) as run:
+        child = ""
+        while not child.endswith("\n"):
+            time.sleep(0.05)
+            assert run.poll() is None
+            child = log.read_text() if log.exists() else ""
+        run.send_signal(number)
+        assert run.wait(30) == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(child), 0)

@@ -178,6 +178,9 @@ def test_a_corner_without_stars_is_refused(scene, tools):
     lists = [t[~((t["x"] > 380) & (t["y"] > 380))] for t in scene[0]]
     with pytest.raises(NotEnoughStarsError, match=r"x 384\.\.511, y 384\.\.511"):
         solve_distortion(lists, scene[1], shape=tools.shape)
+    part = [t[(t["x"] < 250) & (t["y"] > 260)] for t in scene[0]]
+    with pytest.raises(NotEnoughStarsError, match=r"all stars are in x \d+\.\.2\d\d, y 2.*subarrays alone"):
+        solve_distortion(part, scene[1], shape=tools.shape)
 
 
 def test_thirty_per_cent_mismatched_survive(scene, tools):

@@ -1,5 +1,7 @@
 """Star fits against truth, a slow least-squares twin and the Cramér–Rao bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -220,3 +222,14 @@ def test_saturated_counts():
         i, j, h = round(x[k]), round(y[k]), half[k]
         assert got[k] == saturated[max(j - h, 0) : j + h + 1, max(i - h, 0) : i + h + 1].sum()
     assert not saturated_counts(saturated & False, x, y, half).any()
+
+
+def test_a_subarray_is_fitted_with_the_epsf_of_its_place(grid_field):
+    image, library = grid_field.image, make_library()
+    here = {c: getattr(image, c)[40:, 30:] for c in ("data", "err", "bad", "saturated")}
+    part = replace(image, **here)
+    x, y = (v[(grid_field.x > 50) & (grid_field.y > 60)] for v in (grid_field.x, grid_field.y))
+    wanted = fit_stars(part, library.shifted(-30, -40), x - 30, y - 40)
+    found = fit_stars(replace(part, origin=(30, 40)), library, x - 30, y - 40)
+    np.testing.assert_array_equal(found["qfit"], wanted["qfit"])
+    assert not np.array_equal(fit_stars(part, library, x - 30, y - 40)["qfit"], wanted["qfit"])

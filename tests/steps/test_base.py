@@ -219,3 +219,15 @@ def test_more_processes_than_memory_are_said(tmp_path, caplog, monkeypatch, work
     with step.executor() as pool:
         assert pool == workers
     assert (f"{workers} workers and this process may take up to 9 GB" in caplog.text) == said
+
+
+def test_rounding_is_no_error_whatever_the_caller_says(tmp_path):
+    class Rounds(ToyStep):
+        def run_step(self, inputs):
+            self.least = np.exp(np.array([-800.0]))[0]
+
+    step = Rounds()
+    with np.errstate(all="raise"):
+        step.run(make_association(tmp_path))
+        assert np.geterr()["under"] == "raise"
+    assert step.least == 0

@@ -59,11 +59,14 @@ def check_coverage(pairs, shape, *, zones=4, min_stars=20):
     if count.min() < min_stars:
         j, i = np.unravel_index(np.argmin(count), count.shape)
         sx, sy = shape[1] // zones, shape[0] // zones
+        (x0, x1), (y0, y1) = ((int(v.min()), int(v.max())) for v in (pairs.x, pairs.y))
+        part = x1 - x0 < 0.5 * shape[1] and y1 - y0 < 0.5 * shape[0]
         raise NotEnoughStarsError(
             f"{count.min()} stars in pixels x {i * sx}..{(i + 1) * sx - 1}, y {j * sy}..{(j + 1) * sy - 1}",
             f"{min_stars} in every {sx} x {sy} zone of the detector",
-            "add exposures that cover it, or relax the selection",
-        )
+            f"all stars are in x {x0}..{x1}, y {y0}..{y1}: of subarrays alone no distortion is solved" if part
+            else "add exposures that cover it, or relax the selection",
+        )  # fmt: skip
 
 
 def fix_gauge(a, b, gauge):

@@ -32,7 +32,7 @@ from jwst_hpastrom.epsf.stamps.bright_stars import Job, make_room
 from jwst_hpastrom.epsf.stamps.frames import open_frame
 from jwst_hpastrom.epsf.wavefront import warn_of_another_filter
 from jwst_hpastrom.errors import NotEnoughStarsError, ParameterError
-from jwst_hpastrom.geometry import Mapping
+from jwst_hpastrom.geometry import LinearTransform, Mapping
 from jwst_hpastrom.storage import Store
 
 __all__ = ["BuildResult", "build_library"]
@@ -117,7 +117,8 @@ def build_library(
     ----------
     images : sequence of object
         The exposures: `~jwst_hpastrom.epsf.Image`, exposures, data models, NDData or CCDData (see
-        `~jwst_hpastrom.epsf.as_image`), or callables returning an Image.
+        `~jwst_hpastrom.epsf.as_image`), or callables returning an Image. Of a subarray's exposures, ``start``
+        and ``correction`` are of the full detector, and so is the library returned.
 
     to_plane : sequence of callable
         Per exposure, (x, y) -> approximate tangent-plane coordinates in pixels, good to about an arcsecond.
@@ -172,6 +173,11 @@ def build_library(
         Positions keep pixel-phase errors of more than 0.03 pixels.
     """
     images = [i if _opens_later(i) else as_image(i) for i in images]
+    x0, y0 = _common_origin(images)
+    if (x0 or y0) and start is not None:
+        start = start.shifted(-x0, -y0)
+    if (x0 or y0) and correction is not None:
+        correction = LinearTransform(offset=np.array([x0, y0], float)) | correction
     to_plane = list(to_plane)
     if not images or len(images) != len(to_plane):
         raise ParameterError(
@@ -214,7 +220,19 @@ def build_library(
     run.library = trusted(run, frames, undetermined, safe)
     if start is None:
         warn_of_few(run.star, run.use)
-    return _result(job, run, frames, hot, phaseless)
+    result = _result(job, run, frames, hot, phaseless)
+    return replace(result, library=result.library.shifted(x0, y0))
+
+
+def _common_origin(images):
+    """Pixel of the full detector that is the first of all images; those that are read later do not tell."""
+    origins = sorted({getattr(i, "origin", None) or (0, 0) for i in images})
+    if len(origins) > 1:
+        raise ParameterError(
+            f"images that begin at the detector's pixels {' and '.join(map(str, origins[:2]))}",
+            "one subarray, or full frames", "build from each by itself",
+        )  # fmt: skip
+    return origins[0] if origins else (0, 0)
 
 
 def _kept(job, run, config):

@@ -121,7 +121,7 @@ def perturb_library(
     """
     good = _good_stars(stars, perturb_sn, max(min_zone_stars, 10), image.name)
     x, y, flux = (np.asarray(stars[c], float) for c in ("x", "y", "flux"))
-    image = without_charge(image, library.brighter_fatter)
+    image, library = without_charge(image, library.brighter_fatter), image.local(library)
     finite = np.isfinite(x + y + flux) & (flux > 0)
     frame = frame_from_list(image, x[finite], y[finite], flux[finite], (np.cumsum(finite) - 1)[good])
     nodes = _zone_nodes(frame, zones, min_zone_stars, max_zones)
@@ -143,7 +143,7 @@ def perturb_library(
         n, len(table), np.nanmedian(before), np.nanmedian(after),
     )  # fmt: skip
     meta = dict(library.meta, perturbed_to=image.name, perturbed_stars=int(n), perturbed_zones=nodes[0].size)
-    return PerturbResult(replace(perturbed, meta=meta), table, True)
+    return PerturbResult(replace(perturbed, meta=meta).shifted(*(image.origin or (0, 0))), table, True)
 
 
 class _Seen(NamedTuple):

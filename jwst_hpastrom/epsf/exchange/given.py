@@ -58,12 +58,14 @@ def as_image(data: Any, err: Any = None, mask: Any = None) -> Image:
     >>> as_image(np.zeros((20, 30)), err=np.ones((20, 30)))
     <Image array: 30 x 20 pixels, 100.0 % with weight>
     """
+    origin = _origin(data)
     if hasattr(data, "image"):
         data = data.image
     if isinstance(data, Image) and err is None and mask is None:
         return data
     pixels, own_err, bad, saturated, name, unit, charge = _parts(data)
-    return replace(_image(pixels, own_err, bad, saturated, name, unit, err, mask), charge=charge)
+    image = _image(pixels, own_err, bad, saturated, name, unit, err, mask)
+    return replace(image, charge=charge, origin=origin)
 
 
 def _parts(data: Any) -> tuple[Any, Any, Any, Any, str, Any, Any]:
@@ -174,7 +176,8 @@ def as_library(library: Any, data: Any = None) -> EPSFLibrary:
         Field positions on the full detector. Of photutils' model the light within 5 pixels must be about 1.
 
     data : object, optional
-        What it is to be used on: where that says that it is a subarray, field positions are moved to it.
+        What it is to be used on: where that says that it is a subarray (an exposure, its ``image``, a data
+        model), field positions are moved to it.
 
     Returns
     -------
@@ -189,15 +192,17 @@ def as_library(library: Any, data: Any = None) -> EPSFLibrary:
     <EPSFLibrary: 1 x 1 ePSFs of 21 x 21 samples, 4 a pixel>
     """
     found = _library(library)
-    x0, y0 = _origin(data)
+    x0, y0 = _origin(data) or (0, 0)
     return found.shifted(-x0, -y0) if x0 or y0 else found
 
 
 def _origin(data):
-    """Pixel of the full detector that is the first of an exposure or data model, 0-based; 0 where unknown."""
+    """Pixel of the full detector that is the first of an exposure, its image or model; None where unknown."""
+    if isinstance(data, Image):
+        return data.origin
     meta = getattr(data, "meta", None)
     if isinstance(data, NDData) or meta is None:
-        return 0, 0
+        return None
     if isinstance(meta, dict):
         start = meta.get("xstart"), meta.get("ystart")
     else:

@@ -1,5 +1,6 @@
 """Distortion reference files of the official pipeline (ASDF, `DistortionModel`), written and read."""
 
+import io
 import logging
 import warnings
 from dataclasses import replace
@@ -30,9 +31,9 @@ from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.stdgdc import header_meta, read_stdgdc
 from jwst_hpastrom.io.files.manifest import stamp
 from jwst_hpastrom.io.files.opening import check_asdf, require_file
-from jwst_hpastrom.io.files.seals import BLANK, put_seal
+from jwst_hpastrom.io.files.seals import BLANK
 from jwst_hpastrom.io.files.unchanged import file_state, once
-from jwst_hpastrom.io.files.writing import atomic_path
+from jwst_hpastrom.io.files.writing import write_model
 from jwst_hpastrom.numerics import polynomial_basis, polynomial_terms
 
 __all__ = [
@@ -119,11 +120,9 @@ def write_distortion(
         m.hpastrom.manifest = made
     if place_errors is not None:
         m.hpastrom.place_errors = {k: float(v) for k, v in place_errors.items()}
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.save(str(temporary))
-        put_seal(temporary)
-    return str(path)
+        return write_model(model, path)
 
 
 def _parts_meta(correction):
@@ -346,8 +345,8 @@ def open_model(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            check_asdf(Path(path).read_bytes())
-            with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True) as af:
+            check_asdf(content := Path(path).read_bytes())
+            with asdf.open(io.BytesIO(content), memmap=False, lazy_load=False, validate_checksums=True) as af:
                 return af.tree.get("model"), dict(af.tree.get("meta", {}))
     except Exception as err:
         raise BadReferenceFileError(

@@ -1,5 +1,6 @@
 """ePSF libraries as ASDF reference files, and one reader for both formats."""
 
+import io
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -16,8 +17,8 @@ from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.calibrations.stdpsf import check_normalization, read_stdpsf
 from jwst_hpastrom.io.files.manifest import KEY, stamp
 from jwst_hpastrom.io.files.opening import check_asdf, require_file
-from jwst_hpastrom.io.files.seals import BLANK, put_seal
-from jwst_hpastrom.io.files.writing import atomic_path
+from jwst_hpastrom.io.files.seals import BLANK
+from jwst_hpastrom.io.files.writing import write_model
 
 __all__ = ["EPSFModel", "read_epsf", "read_epsf_reference", "write_epsf_reference"]
 
@@ -92,10 +93,8 @@ class EPSFModel(ReferenceFileModel):
 
 def write_epsf_reference(library: EPSFLibrary, path: str | PathLike[str]) -> str:
     """Write a library as ASDF reference file; returns the path."""
-    with atomic_path(path) as temporary, EPSFModel(library=library) as model:
-        model.save(temporary)
-        put_seal(temporary)
-    return str(path)
+    with EPSFModel(library=library) as model:
+        return write_model(model, path)
 
 
 def read_epsf_reference(path: str | PathLike[str]) -> EPSFLibrary:
@@ -113,10 +112,9 @@ def read_epsf_reference(path: str | PathLike[str]) -> EPSFLibrary:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            check_asdf(Path(path).read_bytes())
-            with asdf.open(path, memmap=False, lazy_load=False, validate_checksums=True):
-                pass  # the data model does not validate them
-            with EPSFModel(str(path)) as model:
+            check_asdf(content := Path(path).read_bytes())
+            whole = {"memmap": False, "lazy_load": False, "validate_checksums": True}  # as no data model does
+            with asdf.open(io.BytesIO(content), **whole) as tree, EPSFModel(tree) as model:
                 library = model.library
     except ParameterError as err:
         raise BadReferenceFileError(err.found, err.needed, err.do, path) from err

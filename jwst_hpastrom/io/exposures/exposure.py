@@ -321,7 +321,8 @@ def _read(source, *, force, bad_bits, detector_mask, need_wcs=False, parts=False
     charge = ramp_charge(*ramp, meta["mjsr_per_dns"], meta["unit"], data, dq, lost, variance)
     data = np.where(np.isfinite(data), data, np.float32(0))
     err = np.where(lost, np.float32(np.inf), err)
-    image = Image(data, err, bad, saturated, Path(path).name, charge, meta["unit"])
+    origin = meta["xstart"] - 1, meta["ystart"] - 1
+    image = Image(data, err, bad, saturated, Path(path).name, charge, meta["unit"], origin)
     return Exposure(image, exposure_root(path), path, meta, wcs, found)
 
 

@@ -47,10 +47,9 @@ def one_run(folder):
         Another run works there; it is named.
 
     BadFileError
-        The folder cannot be written.
+        The folder cannot be written, or was moved or removed meanwhile: products are in two places then.
     """
-    stat = os.stat(folder)
-    key = stat.st_dev, stat.st_ino  # by whatever path
+    key = _identity(folder)  # by whatever path
     if _held.get(key) == threading.get_ident():
         yield
         return
@@ -59,11 +58,26 @@ def one_run(folder):
     try:
         remove_leftovers(folder)
         yield
+        if _identity(folder) != key:
+            raise BadFileError(
+                "another folder than when the run began, or none", "one that stays while a run writes to it",
+                "leave it alone, and run again", folder,
+            )  # fmt: skip
     finally:
-        remove_leftovers(folder)  # of workers that were killed
         del _held[key]
-        (Path(folder) / LOCK).unlink(missing_ok=True)  # before it is let go: a later run makes its own
+        if _identity(folder) == key:
+            remove_leftovers(folder)  # of workers that were killed
+            (Path(folder) / LOCK).unlink(missing_ok=True)  # before it is let go: a later run makes its own
         os.close(handle)
+
+
+def _identity(folder):
+    """Device and inode of a folder; None where there is none."""
+    try:
+        stat = os.stat(folder)
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _locked(path):

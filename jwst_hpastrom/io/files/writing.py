@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 
@@ -18,7 +19,7 @@ from jwst_hpastrom.io.files.manifest import KEY, record, stamp
 from jwst_hpastrom.io.files.plain_ecsv import plain_ecsv
 from jwst_hpastrom.io.files.seals import BLANK, put_seal
 
-__all__ = ["FORMATS", "atomic_path", "write_table"]
+__all__ = ["FORMATS", "atomic_path", "write_model", "write_table"]
 
 #: astropy's names of the table formats
 FORMATS = {".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
@@ -83,6 +84,31 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
             os.unlink(temporary)
 
 
+def write_model(model: Any, path: str | PathLike[str]) -> str:
+    """Write a data model as ASDF file, sealed.
+
+    Not by its path, of which asdf makes a URL: that ends at ``#``, ``?`` or ``;``, and its ``%41`` is an A.
+
+    Parameters
+    ----------
+    model : `~stdatamodels.DataModel`
+        Its ``meta.filename`` becomes the file's name.
+
+    path : path-like
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    model.meta.filename = Path(path).name
+    with atomic_path(path) as temporary:
+        with open(temporary, "wb") as out:
+            model.to_asdf(out)
+        put_seal(temporary)
+    return str(path)
+
+
 def _to_disk(path):
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -139,7 +165,7 @@ def write_table(table: Any, path: str | PathLike[str]) -> str:
     >>> table["ra"].tolist(), table.meta["epoch"]
     ([10.5], 2022.4)
     """
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    with atomic_path(path) as temporary, warnings.catch_warnings(), np.printoptions(legacy=False):
         warnings.simplefilter("ignore", VerifyWarning)  # of long FITS keywords
         _write_sealed(document(table), temporary, FORMATS[Path(path).suffix])
     return str(path)

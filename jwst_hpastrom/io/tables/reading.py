@@ -1,5 +1,6 @@
 """Tables and their numbers as users bring them."""
 
+import csv
 import io
 import logging
 import warnings
@@ -11,7 +12,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits, votable
-from astropy.table import Table
+from astropy.table import Row, Table
 from astropy.time import Time
 from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
@@ -62,11 +63,11 @@ def opened(given: Any, needed: str) -> tuple[Path, Table]:
     """
     if isinstance(given, str | PathLike):
         return Path(given), read_table(given, needed)
-    given = getattr(given, "table", given)
+    given = given if isinstance(given, Row) else getattr(given, "table", given)  # whose is all of its table
     name = Path(str((getattr(given, "meta", None) or {}).get("filename") or "table in memory"))
     try:
-        if given is None:
-            raise TypeError("nothing")
+        if given is None or isinstance(given, Row):
+            raise TypeError("nothing, or one row")
         if isinstance(given, SkyCoord):
             given = {"place": given}
         elif hasattr(given, "to_records"):  # a DataFrame: what it does not know is NaN
@@ -184,6 +185,9 @@ def _delimited(path, suffix):
     delimiter = max("\t;,", key=lines[0].count) if suffix == ".tsv" else ","
     if suffix == ".csv" and "," not in lines[0] and ";" in lines[0]:
         delimiter = ";"
+    names = next(csv.reader(lines[:1], delimiter=delimiter))
+    if twice := sorted({name for name in names if names.count(name) > 1 and name.strip()}):
+        log.warning("%s: of several columns %s the first is read", path, ", ".join(twice))
     dashes = next((k for k in (1, 2) if k < len(lines) and set(lines[k]) <= set(f"- {delimiter}")), None)
     units = lines[1].split(delimiter) if dashes == 2 else []
     body = lines if dashes is None else [lines[0], *lines[dashes + 1 :]]

@@ -1,7 +1,7 @@
 """Building a library from dithered images of analytic stars."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -433,3 +433,16 @@ def test_a_saved_run_is_given_its_correction_again(field, tmp_path):
     two = build_library(field.images, field.planes, checkpoint=saved, **options)
     np.testing.assert_array_equal(one.library.data, two.library.data)
     np.testing.assert_array_equal(one.stars["dx"], two.stars["dx"])
+
+
+def test_subarrays_give_and_take_what_is_of_the_full_detector(field):
+    quick = {**OPTIONS, "n_iterations": 2, "n_global": 1, "n_fitted": 1}
+    alone = build_library(field.images, field.planes, **quick).library
+    moved = [replace(i, origin=(100, 200)) for i in field.images]
+    found = build_library(moved, field.planes, **quick).library
+    np.testing.assert_array_equal(found.data, alone.data)
+    np.testing.assert_array_equal(found.x, alone.x + 100)
+    again = build_library(moved, field.planes, start=found, **quick).library
+    np.testing.assert_array_equal(again.y, found.y)
+    with pytest.raises(ParameterError, match=r"begin at the detector's pixels \(0, 0\) and \(100, 200\)"):
+        build_library([field.images[0], *moved[1:]], field.planes, **quick)

@@ -1,5 +1,7 @@
 """Perturbation of a library to an exposure with another PSF."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -91,3 +93,14 @@ def test_refusals():
         perturb_library(image, library, stars)
     with pytest.raises(ParameterError, match="zones"):
         perturb_library(image, library, stars, zones="many")
+
+
+def test_a_subarray_takes_the_library_of_the_full_detector():
+    library = sampled([0.6, 0.7, 0.62, 0.74])
+    image, stars = exposure(lambda x: 0.69)
+    alone = perturb_library(image, library, stars, n_iterations=1)
+    moved = perturb_library(
+        replace(image, origin=(500, 700)), library.shifted(500, 700), stars, n_iterations=1
+    )
+    np.testing.assert_array_equal(moved.library.data, alone.library.data)
+    np.testing.assert_array_equal(moved.library.y, alone.library.y + 700)

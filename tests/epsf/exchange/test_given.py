@@ -107,6 +107,10 @@ def test_subarrays_move_the_library():
     blank = np.zeros((9, 9), bool)
     exposure = Exposure(Image(blank * 1.0, blank + 1.0, blank, blank), "e", "e", {"xstart": 1, "ystart": 11})
     np.testing.assert_array_equal(as_library(library, exposure).y, [-10, 2037])
+    image = as_image(exposure, mask=blank)
+    assert image.origin == (0, 10)
+    np.testing.assert_array_equal(as_library(library, image).y, [-10, 2037])
+    assert as_library(library, replace(image, origin=None)) is library
 
 
 def test_weights_of_zero_are_pixels_without_weight():

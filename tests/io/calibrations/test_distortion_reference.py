@@ -245,3 +245,9 @@ def test_an_unchanged_file_is_read_once(correction, placement, tmp_path, monkeyp
     assert read_distortion(one, shape=SHAPE).table is not None
     os.replace(other, one)
     assert read_distortion(one, shape=SHAPE).table is None
+
+
+def test_a_folder_with_signs_of_urls(correction, placement, tmp_path):
+    path = write_distortion(tmp_path / "a#b?c%41" / "d.asdf", correction, placement, META)
+    again = read_distortion(path, shape=SHAPE)
+    np.testing.assert_allclose(again.forward(5.0, 6.0), correction.forward(5.0, 6.0), atol=2e-6)

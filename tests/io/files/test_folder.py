@@ -126,3 +126,17 @@ def test_the_arrays_of_a_run_that_was_killed_go(tmp_path):
     assert [p.stat().st_size for p in left.iterdir()] == [40]
     with one_run(tmp_path):
         assert not left.exists()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_folder_that_is_moved_meanwhile_is_said(tmp_path, new):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(BadFileError, match="found another folder than when the run began"), one_run(folder):
+        folder.rename(tmp_path / "kept")
+        if new:
+            folder.mkdir()
+    with pytest.raises(ZeroDivisionError), one_run(tmp_path / "kept"):  # the first error is the one to tell
+        (tmp_path / "kept").rename(tmp_path / "gone")
+        raise ZeroDivisionError
+    assert not new or list(folder.iterdir()) == []

@@ -3,11 +3,13 @@
 import errno
 import os
 
+import numpy as np
 import pytest
 from astropy.table import Table
+from stdatamodels.jwst.datamodels import ImageModel
 
 from jwst_hpastrom.errors import BadFileError
-from jwst_hpastrom.io.files.writing import atomic_path, write_table
+from jwst_hpastrom.io.files.writing import atomic_path, write_model, write_table
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path):
@@ -50,3 +52,20 @@ def test_a_full_or_read_only_disk(tmp_path, monkeypatch, code):
     with pytest.raises(BadFileError, match=r"a\.ecsv: found a product that cannot be written"):
         write_table(Table({"x": [1.0]}), tmp_path / "a.ecsv")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["run#2", "run?2", "run;2", "50%41", "http:x", "a\n#b"])
+def test_a_path_is_no_url(tmp_path, folder):
+    path = tmp_path / folder / "m.asdf"
+    assert write_model(ImageModel((3, 4)), path) == str(path)
+    assert [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()] == [
+        path.relative_to(tmp_path)
+    ]
+    assert b"filename: m.asdf" in path.read_bytes()  # not that of a temporary file
+
+
+def test_digits_are_kept_however_the_caller_prints(tmp_path):
+    table = Table({"name": ["a b"], "ra": [80.12345678901234]})
+    with np.printoptions(legacy="1.13", precision=2):
+        write_table(table, tmp_path / "a.ecsv")
+    assert "80.12345678901234" in (tmp_path / "a.ecsv").read_text()

@@ -189,3 +189,16 @@ def test_times_without_a_known_zero_are_no_epoch(epoch):
     with pytest.raises(BadCatalogError, match="epoch"):
         read_catalog(Table({"ra": [1.0], "dec": [2.0]}), epoch=epoch)
     assert read_catalog(Table({"ra": [1.0], "dec": [2.0]}), epoch=57388.5 * u.d).meta["epoch"] > 2015.9
+
+
+def test_a_row_is_no_table():
+    table = Table({"ra": [10.0, 11.0], "dec": [5.0, 6.0]}, meta={"epoch": 2016.0})
+    with pytest.raises(BadFileError, match="found a Row, needed a catalog"):
+        read_catalog(table[0])
+
+
+def test_two_columns_of_a_name_are_said(tmp_path, caplog):
+    path = tmp_path / "merged.csv"
+    path.write_text("ra,dec,mag,ra,dec\n10.5,-3.25,18,80.5,-69.5\n")
+    assert read_catalog(path, epoch=2016.0)["ra"].tolist() == [10.5]
+    assert "of several columns dec, ra the first is read" in caplog.text

@@ -4,6 +4,8 @@ import io
 import logging
 import sys
 
+from tqdm import tqdm
+
 from jwst_hpastrom.steps.execution.bars import logs_above_bars
 
 
@@ -30,3 +32,10 @@ def test_in_a_terminal_until_the_end(monkeypatch):
     with logs_above_bars():
         assert "_TqdmLoggingHandler" in handlers()
     assert logging.getLogger().handlers == before
+
+
+def test_a_program_without_a_terminal_has_no_bars(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with logs_above_bars():
+        assert list(tqdm([1, 2], disable=None)) == [1, 2]
+    assert sys.stderr is None
