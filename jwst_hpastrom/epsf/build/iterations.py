@@ -206,6 +206,7 @@ def _follow_given(job, run, library, config):
             nm[0] = stars.follow(job, library, run.modes)
         else:
             nm, blur = stars.over_field(job, library, run.modes, likely=True)
+            blur = blur * (k > GIVEN_ROUNDS)  # a wavefront that is not there yet looks like one
         now = run.modes.moved(nm, blur)
         library, run.modes = run.modes.changed_to(now, library), now
         change = change + nm

@@ -29,6 +29,7 @@ BLURS = 0.1, 0.003, 0.02, 0.3
 BLURS_TRIED = 0.03, 0.1, 0.3, 1.0  # times these, where a library says what they are
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
+SURE_BLUR = 10.0  # the same of a blur or band that a given library lacks: wrong ones had 3 and more
 FAR = 3.0  # standard errors beyond the farthest wavefront from which on a warning names one
 SHARES = 1.0, 0.5, 0.25  # of a drift that are tried
 TRUE = 0.5  # of the gain that the derivatives foretell: less, and they do not hold so far
@@ -190,7 +191,7 @@ def solve_field(normal, right, *, likely=False):
         each = [_with_blur(normal, right, share * np.array(BLURS)) for share in BLURS_TRIED]
         best = max(each, key=lambda one: one[2])
         _, none = most_likely(normal[: nm.size, : nm.size], right[: nm.size])
-        nm, blur = best[:2] if best[2] - none > SURE else (nm, 0 * blur)
+        nm, blur = best[:2] if best[2] - none > SURE_BLUR else (nm, 0 * blur)
     return nm.reshape(3, -1), blur
 
 
