@@ -164,7 +164,7 @@ def test_light_around_stars(share):
 def test_what_tells_nothing_is_nan_and_changes_nothing():
     x, y, image = flat_field(0.01)
     pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
-    fit = fit_positions(pixels, library, x[:5], y[:5], np.full(5, 0.3), np.zeros(5), 2)
+    fit = fit_positions(pixels, library, x[:4], y[:4], np.full(4, 0.3), np.zeros(4), 2)
     shares = model_error(pixels, pixels.data, library, fit.x, fit.y, fit.flux, fit.sky)
     assert np.isnan(shares).all()
     assert with_model_error(fit, pixels, pixels.data, library, shares) is fit
@@ -229,11 +229,12 @@ def test_an_epsf_that_limits_bright_stars_is_named(flat, wider, said, caplog):
     assert bool(said) == (ratio > LIMITING) == ("made.fits" in caplog.text)
 
 
-def test_few_stars_prove_no_error_and_yet_tell_how_large_it_is():
+@pytest.mark.parametrize(("of", "least", "most"), [(12, 0.0032, 0.0048), (90, 0.0027, 0.0055)])
+def test_few_stars_prove_no_error_and_yet_tell_how_large_it_is(of, least, most):
     found = []
     for seed in range(6):
         x, y, image = flat_field(0.004, seed=seed, flux=120.0)
-        few = slice(seed, None, 12)  # 52 of them
+        few = slice(seed, None, of)  # 52 of them, and 7
         pixels, library = Pixels.of(image), make_library(sigma=SIGMA)
         fit = fit_positions(
             pixels, library, x[few], y[few], np.full(x[few].size, 0.3), np.zeros(x[few].size), 2
@@ -241,8 +242,8 @@ def test_few_stars_prove_no_error_and_yet_tell_how_large_it_is():
         left = subtract(pixels, library, fit).data
         found.append(model_error(pixels, left, library, fit.x, fit.y, fit.flux, fit.sky))
     for part in np.transpose(found):  # of the whole light, and of the pixels alone
-        assert 0.0032 < np.sqrt(np.mean(np.square(part))) < 0.0048
-        assert np.median(part) > 0.003
+        assert least < np.sqrt(np.mean(np.square(part))) < most
+        assert np.median(part) > 0.9 * least
 
 
 def test_few_bright_stars_tell_nothing_of_the_epsf():

@@ -194,23 +194,30 @@ def _follow(job, run, library, config):
 def _follow_given(job, run, library, config):
     """Let a given library follow the exposures' mean wavefront, and its change over the field.
 
-    Each round asks the derivatives of the wavefront that the one before has found.
+    With these go the detector's blur and the band where they differ beyond doubt. Each round asks the
+    derivatives of the optics that the one before has found.
     """
-    stars, change = run.stars, np.zeros((3, MODES))
+    stars, change, first = run.stars, np.zeros((3, MODES)), run.modes.optics
     for k in range(GIVEN_ROUNDS + FIELD_ROUNDS):
+        nm, blur = np.zeros((3, MODES)), np.zeros(4)
         if k < GIVEN_ROUNDS:
-            nm = np.zeros((3, MODES))
             nm[0] = stars.follow(job, library, run.modes)
         else:
-            nm, _ = stars.over_field(job, library, run.modes)
-        library, run.modes, change = run.modes.change(nm, library), run.modes.moved(nm), change + nm
+            nm, blur = stars.over_field(job, library, run.modes, likely=True)
+            blur = blur * (k > GIVEN_ROUNDS)  # a wavefront that is not there yet looks like one
+        now = run.modes.moved(nm, blur)
+        library, run.modes = run.modes.changed_to(now, library), now
+        change = change + nm
         run.difference = Difference(library, config.band_limit)
         library = run.difference.start
         stars.fit(job, library)
-    run.followed, moved = library, np.sqrt(np.square(change).sum(-1))
+    run.followed, moved, last = library, np.sqrt(np.square(change).sum(-1)), run.modes.optics
     log.info(
-        "the given ePSF's wavefront is changed in the middle and over the field by %s nm RMS", moved.round(1)
-    )
+        "the given ePSF's wavefront is changed in the middle and over the field by %s nm RMS, diffusion by "
+        "%.4f pixel, coupling by %.4f, wavelength by %.2f %%, width of the band by %.0f %%",
+        moved.round(1), last.diffusion - first.diffusion, last.coupling - first.coupling,
+        100 * (last.wavelength / first.wavelength - 1), 100 * (last.width / first.width - 1),
+    )  # fmt: skip
     return library
 
 

@@ -171,7 +171,7 @@ class BrightStars:
         self.drifts = Drifts(modes, nm - mean)
         return mean
 
-    def over_field(self, job, library, modes):
+    def over_field(self, job, library, modes, *, likely=False):
         """Return the wavefront's change from the library over the field, nm, (3, modes), and the blur's.
 
         Of all exposures together, each about its own drift.
@@ -179,7 +179,7 @@ class BrightStars:
         at = self.split(self.x, self.y, self.flux, self.ok)
         slopes = [f.slope for f in self.frames]
         each = self._on_stamps(job, field_in_stamps, self._each(library), [modes] * len(slopes), *at, slopes)
-        return solve_field(*(sum(part) for part in zip(*each, strict=True)))
+        return solve_field(*(sum(part) for part in zip(*each, strict=True)), likely=likely)
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]

@@ -1,5 +1,6 @@
 """One exposure for the ePSF builder: pixels, law of the variance, sky, and the stars seen at first sight."""
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,10 @@ from jwst_hpastrom.epsf.stamps.sky import mesh_sky, sky_image, variance_law
 from jwst_hpastrom.storage import Kept, in_memory
 
 __all__ = ["Frame", "charge_of", "frame_from_list", "open_frame"]
+
+log = logging.getLogger("stpipe.hpastrom.epsf")
+
+MOSTLY_BAD = 0.45  # of the pixels; a third of MIRI's are no part of the imager
 
 
 @dataclass
@@ -153,6 +158,11 @@ def open_frame(source, *, min_sn, isolation, max_stars, mesh):
     """
     image = source() if callable(source) else source
     data, bad, var0, slope = _pixels(image)
+    if (share := bad.mean()) > MOSTLY_BAD:
+        log.warning(
+            "%s: %.0f %% of the pixels are bad, saturated or without an error: no star there tells the ePSF",
+            image.name, 100 * share,
+        )  # fmt: skip
     if (~bad).sum() < 1000:
         empty, zero, none = np.empty(0), np.zeros((1, 1)), np.empty(0, np.int64)
         return Frame(

@@ -26,8 +26,10 @@ FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the li
 AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's standard deviations tried
 #: a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges), width of the band
 BLURS = 0.1, 0.003, 0.02, 0.3
+BLURS_TRIED = 0.03, 0.1, 0.3, 1.0  # times these, where a library says what they are
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
+SURE_BLUR = 10.0  # the same of a blur or band that a given library lacks: wrong ones had 3 and more
 FAR = 3.0  # standard errors beyond the farthest wavefront from which on a warning names one
 SHARES = 1.0, 0.5, 0.25  # of a drift that are tried
 TRUE = 0.5  # of the gain that the derivatives foretell: less, and they do not hold so far
@@ -165,13 +167,16 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
     return weighted.T @ all_, weighted.T @ told.residual.ravel()
 
 
-def solve_field(normal, right):
+def solve_field(normal, right, *, likely=False):
     """Solve the equations of `field_equations`, or their sum over exposures.
 
     Parameters
     ----------
     normal, right : ndarray
         As from `field_equations`.
+
+    likely : bool
+        Give only a blur that is beyond doubt, with as much of `BLURS` as has the largest evidence.
 
     Returns
     -------
@@ -181,12 +186,24 @@ def solve_field(normal, right):
     blur : ndarray, shape (4,)
         Those that go with it, of diffusion, coupling, and the logarithms of scale and width of the band.
     """
-    k = normal.shape[0] - len(BLURS)
-    inner = normal[k:, k:] + np.diag(1 / np.square(BLURS))
-    taken = np.linalg.solve(inner, normal[k:, :k])
-    nm, _ = most_likely(normal[:k, :k] - normal[:k, k:] @ taken, right[:k] - taken.T @ right[k:])
-    blur = np.linalg.solve(inner, right[k:] - normal[k:, :k] @ nm)
+    nm, blur, _ = _with_blur(normal, right, np.array(BLURS))
+    if likely:
+        each = [_with_blur(normal, right, share * np.array(BLURS)) for share in BLURS_TRIED]
+        best = max(each, key=lambda one: one[2])
+        _, none = most_likely(normal[: nm.size, : nm.size], right[: nm.size])
+        nm, blur = best[:2] if best[2] - none > SURE_BLUR else (nm, 0 * blur)
     return nm.reshape(3, -1), blur
+
+
+def _with_blur(normal, right, blurs):
+    """Wavefront, blur of standard deviations ``blurs`` a priori, and the logarithm of the odds for both."""
+    k = right.size - blurs.size
+    inner = normal[k:, k:] + np.diag(1 / np.square(blurs))
+    taken = np.linalg.solve(inner, normal[k:, :k])
+    nm, odds = most_likely(normal[:k, :k] - normal[:k, k:] @ taken, right[:k] - taken.T @ right[k:])
+    blur = np.linalg.solve(inner, right[k:] - normal[k:, :k] @ nm)
+    odds += 0.5 * right[k:] @ np.linalg.solve(inner, right[k:])
+    return nm, blur, odds - 0.5 * np.linalg.slogdet(inner * np.square(blurs))[1]
 
 
 @dataclass(frozen=True, eq=False)

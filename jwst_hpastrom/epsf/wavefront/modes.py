@@ -59,9 +59,8 @@ class Modes:
 
         Parameters
         ----------
-        nm : ndarray, shape (modes,) or (3, modes)
-            Coefficients of Zernikes 4 to 15, nm RMS; or those in the middle of the field, and their change
-            from there to half a span in x and in y.
+        nm : ndarray, shape (modes,)
+            Coefficients of Zernikes 4 to 15, nm RMS.
 
         library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
 
@@ -71,14 +70,9 @@ class Modes:
         """
         if not np.any(nm):
             return library
-        if np.ndim(nm) == 1 and np.sqrt(np.square(nm).sum()) < LINEAR:
+        if np.sqrt(np.square(nm).sum()) < LINEAR:
             return self._slightly_changed(nm, library)
-        places = [(a, b) for b in self.y for a in self.x]
-        each = [self.wavefront.weights(*p) @ nm if np.ndim(nm) == 2 else nm for p in places]
-        delta = [
-            self._image(k, at) - base
-            for k, (at, (_, base, _)) in enumerate(zip(each, self._bases, strict=True))
-        ]
+        delta = [self._image(k, nm) - base for k, (_, base, _) in enumerate(self._bases)]
         return library.perturbed(np.array(delta), x=self.x, y=self.y)
 
     def _slightly_changed(self, nm, library):
@@ -92,6 +86,23 @@ class Modes:
         coefficients = (library.coefficients + np.tensordot(share, spline, 1)) / volumes
         new.__dict__.update(knots=library.knots, coefficients=coefficients)  # as cached properties
         return new
+
+    def changed_to(self, other, library):
+        """Return the library with the change of the model's ePSFs to those of other optics.
+
+        Parameters
+        ----------
+        other : `Modes`
+            At the same field positions, as from `moved`.
+
+        library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+        Returns
+        -------
+        `~jwst_hpastrom.epsf.library.EPSFLibrary`
+        """
+        delta = [new - old for (_, new, _), (_, old, _) in zip(other._bases, self._bases, strict=True)]
+        return library.perturbed(np.array(delta), x=self.x, y=self.y)
 
     @property
     def farthest(self):

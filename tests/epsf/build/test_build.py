@@ -19,6 +19,7 @@ from jwst_hpastrom.epsf.build.trust import (
 )
 from jwst_hpastrom.epsf.image import Image
 from jwst_hpastrom.epsf.library import EPSFLibrary
+from jwst_hpastrom.epsf.stamps.frames import open_frame
 from jwst_hpastrom.errors import DegenerateSolutionError, NotEnoughStarsError, ParameterError
 from jwst_hpastrom.geometry import IdentityMapping
 from jwst_hpastrom.io.files.checkpoint import Checkpoint
@@ -189,6 +190,15 @@ def seen(x, y, star, use=None, row=None):
     """What is judged of a build."""
     use = np.ones(star.size, bool) if use is None else use
     return SimpleNamespace(stars=SimpleNamespace(x=x, y=y), star=star, use=use, rows=[row], fine=False)
+
+
+@pytest.mark.parametrize(("rows", "said"), [(20, True), (14, False)])
+def test_exposures_that_are_half_bad_are_named(rows, said, caplog):
+    data, bad = np.random.default_rng(1).normal(1, 0.1, (40, 40)), np.zeros((40, 40), bool)
+    bad[:rows] = True
+    image = Image(data, np.full(data.shape, 0.1), bad, np.zeros_like(bad), "half.fits")
+    open_frame(image, min_sn=100.0, isolation=7.0, max_stars=10, mesh=20)
+    assert ("half.fits: 50 % of the pixels are bad" in caplog.text) == said
 
 
 def test_hidden_phase_errors_are_said(caplog):

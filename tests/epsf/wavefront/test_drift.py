@@ -332,6 +332,33 @@ def test_given_library_of_another_date_is_moved_as_a_whole():
     assert told < 0.7 * blind
 
 
+def test_given_library_follows_the_blur():
+    """A few hundredths of a pixel of diffusion more, which no wavefront explains."""
+    rng = np.random.default_rng(9)
+    x, y, flux = stars(rng)
+    true, start = sampled(BASE + DRIFT, diffusion=0.23), sampled(BASE)
+    images = [exposure(true, x + d, y - d, np.maximum(flux, 150), rng) for d in (0.0, 0.3, -0.4)]
+    planes = [lambda a, b, d=d: (a - d, b + d) for d in (0.0, 0.3, -0.4)]
+    how = {"n_iterations": 2, "n_fitted": 1, "mesh": 60, "brighter_fatter": 0.0}
+    found = build_library(images, planes, start=start, **how).library
+    off, before = (np.abs(lib.data - true.data).max() for lib in (found, start))
+    assert off < 0.1 * before
+    assert found.data.max() == pytest.approx(true.data.max(), rel=2e-3)
+
+
+def test_libraries_change_to_other_optics():
+    library, other = sampled(BASE), sampled(BASE + DRIFT, diffusion=0.22)
+    modes, nm = modes_of(library), np.zeros((3, MODES))
+    nm[0] = DRIFT
+    sign = np.sign(modes.wavefront.nm[0] @ BASE)  # that of all even terms is no one's to tell
+    assert sign > 0
+    now = modes.moved(nm, (0.02, 0.0, 0.0, 0.0))
+    changed = modes.changed_to(now, library)
+    off, before = (np.abs(lib.data - other.data).max() for lib in (changed, library))
+    assert off < 0.03 * before
+    np.testing.assert_array_equal(modes.changed_to(modes, library).data, library.data)
+
+
 def test_given_library_follows_a_change_over_the_field():
     rng = np.random.default_rng(11)
     x, y, flux = stars(rng)
@@ -377,10 +404,18 @@ def test_wavefront_that_varies_over_the_field():
     left = flux[:, None, None] * (left + 0.01 * by_x)  # as if the stars were 0.01 pixels off
     weight = 450 / (0.2 + flux[:, None, None] * np.maximum(psi, 0))
     left += rng.normal(0, 1, left.shape) / np.sqrt(weight)
-    found, blur = solve_field(*field_equations(modes, library, x, y, flux, left, weight, i, j))
+    normal, right = field_equations(modes, library, x, y, flux, left, weight, i, j)
+    found, blur = solve_field(normal, right)
     off = (found - true)[:, 1:5]
     assert np.sqrt(np.mean(off**2)) < 0.8 < 0.4 * np.sqrt(np.mean(true[:, 1:5] ** 2))
     assert np.all(np.abs(blur - more) < 0.4 * np.array(more))
+    likely, surely = solve_field(normal, right, likely=True)  # the prior that fits pulls less
+    np.testing.assert_allclose(surely, blur, atol=0.05 * np.abs(more).max(), rtol=0.3)
+    assert np.sqrt(np.mean((likely - true)[:, 1:5] ** 2)) < 0.8
+    without = right - normal[:, -4:] @ more  # what the blur does to the residuals taken out
+    still, none = solve_field(normal, without, likely=True)
+    assert not none.any()
+    np.testing.assert_array_equal(still, solve_field(normal, without)[0])
     now = modes.moved(true, blur).optics
     assert (now.diffusion, now.coupling) == pytest.approx(np.add((0.2, 0.005), blur[:2]), abs=0.002)
     longer = now.wavelength / modes.optics.wavelength, now.width / modes.optics.width
