@@ -12,7 +12,7 @@ from jwst_hpastrom.errors import BadFileError, HPAstromError
 __all__ = ["run_pipeline"]
 
 #: times that calwebb_hpastrom runs a Step, for the progress bar
-PIPELINE_RUNS = 7
+PIPELINE_RUNS = 8
 
 
 def run_pipeline(command, log):
