@@ -17,7 +17,7 @@ __all__ = ["run_pipeline"]
 #: seconds that an interrupted pipeline has to end by itself: the terminal sends Ctrl-C to all
 PATIENCE = 10
 #: times that calwebb_hpastrom runs a Step, for the progress bar
-PIPELINE_RUNS = 7
+PIPELINE_RUNS = 8
 
 
 def run_pipeline(command, log):

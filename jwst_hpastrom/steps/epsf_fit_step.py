@@ -71,7 +71,7 @@ class EPSFFitStep(HPStep):
         epsf = input_entry(file_for(epsf_file, self.beam, "an ePSF library"), "epsf")
         fitted, lists = [], {}
         task["manifest"] = partial(make_manifest, self.class_alias, self.deciding_parameters())
-        task["sources"] = partial(fit_inputs, epsf, self.given("detector_mask"), self.extra_inputs)
+        task["sources"] = partial(fit_inputs, epsf, self.given("detector_mask"))
         exposures = {}
         with self.store(OF_LISTS) as store, self.executor() as executor:
             members = self.each_member(inputs)

@@ -31,7 +31,7 @@ log = logging.getLogger("stpipe.hpastrom.pipeline")
 
 
 class HPAstromPipeline(ErrorsByCause, Pipeline):
-    """Build the ePSF, fit, solve the distortion, build and fit again with it, average, measure motions.
+    """Build the ePSF, fit, build and fit again with a first distortion, solve it, average, measure motions.
 
     It returns None and uses no reference types, so that it runs without CRDS.
     """

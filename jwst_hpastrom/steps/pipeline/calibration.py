@@ -1,6 +1,7 @@
 """The calibration that a run makes or takes: its distortion, the ePSF built with it, the star lists."""
 
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 
 from jwst_hpastrom.errors import DegenerateSolutionError, NoOverlapError, NotEnoughStarsError
@@ -8,7 +9,14 @@ from jwst_hpastrom.io.calibrations.by_detector import file_for
 from jwst_hpastrom.io.identity import product_entry
 from jwst_hpastrom.io.tables.reading import read_table
 from jwst_hpastrom.steps.pipeline.choices import AS_BEFORE
-from jwst_hpastrom.steps.pipeline.planned import ends_without, first_lists
+from jwst_hpastrom.steps.pipeline.planned import (
+    built_without,
+    first_lists,
+    in_vain,
+    not_built,
+    not_up_to_date,
+    note_vain,
+)
 
 __all__ = ["calibrate", "set_aside", "solve"]
 
@@ -19,6 +27,15 @@ OF_DISTORTION = (
     "distortion.asdf", "stdgdc.fits", "gdc.fits", "distortion_refine_quality.ecsv",
     "scale_distortion_refine_quality.ecsv",
 )  # fmt: skip
+#: what says that there is no distortion in some star lists
+UNSOLVED = NoOverlapError, NotEnoughStarsError, DegenerateSolutionError
+#: parameters of the solution that an ePSF is built with, and its most table cells: its errors of 0.016 pixel
+#: differ from star to star, and lists by that ePSF are as good as with those of the whole solution
+TO_BUILD_WITH = {
+    "pixel_map": False, "held_out": 0.0, "few_stars": "fail", "void_asn": None, "formats": None,
+    "save_exposures": False,
+}  # fmt: skip
+MOST_CELLS = 16
 
 
 def calibrate(run, *, several=False):
@@ -39,11 +56,11 @@ def calibrate(run, *, several=False):
         pipe.choices.note(part, "given" if given else "the exposures' WCS", why)
         if not step.method or (step.skip and not given):
             pipe.limited = why
-        distortion = start = given
+        run.build_and_fit(given, pipe.mode)
+        distortion = given
     else:
-        distortion, start = solve(run, given, part)
+        distortion = solve(run, given, part)
     set_aside(run, distortion)
-    run.build_and_fit(start, pipe.mode)
     return distortion
 
 
@@ -59,7 +76,7 @@ def set_aside(run, used):
 
 
 def solve(run, given, part="distortion"):
-    """Solve or refine the distortion.
+    """Build the ePSF, fit the stars, and solve or refine the distortion from the last star lists.
 
     Parameters
     ----------
@@ -71,43 +88,83 @@ def solve(run, given, part="distortion"):
 
     Returns
     -------
-    distortion, start : path-like or None
-        The one to use, and the one to build ePSFs with: few stars change little, the ePSF of the first
-        round then holds.
+    path-like or None
+        The distortion to use.
     """
     pipe, path, parts = run.pipeline, run.path("distortion.asdf"), run.parts or (run,)
     step = pipe.hp_distortion_refine
     step.reference_catalog, step.distortion_file = pipe.reference_catalog, given and str(given)
-    step.beam, step.chosen = run.beam, None
-    first = {label: entry for p in parts for label, entry in first_lists(p, given).items()}
-    sources = step.sources(run.inputs(), first)
-    tried = {step.class_alias: product_entry("none", step.manifest(sources))}
-    if pipe.resume and all(ends_without(p, tried, given) for p in parts):
+    step.beam, step.chosen, start = run.beam, None, given
+    if not (given or pipe.epsf_file):  # of what is given nothing is built with a distortion solved here
+        start = _to_build_with(run, step)
+    for p in parts:
+        p.build_and_fit(start, pipe.mode)
+    sources = step.sources(run.inputs())
+    if pipe.resume and in_vain(run, step, sources):
         log.info("resume: no distortion could be solved from these inputs")
-        return _without(run, tried, given, part, AS_BEFORE)
+        return _without(run, given, part, AS_BEFORE)
     if not run.up_to_date(step, path, sources):
-        for p in parts:
-            p.build_and_fit(given, "isolated")
         try:
             step.run(run.association.path)
-        except (NoOverlapError, NotEnoughStarsError, DegenerateSolutionError) as err:
+        except UNSOLVED as err:
             if isinstance(err, DegenerateSolutionError) and not run.parts:
                 raise
             source = "that given" if given else "that of the exposures' WCS"
             log.warning("no distortion was solved, %s is used: %s", source, err)
-            return _without(run, tried, given, part, f"no star to refine it by: {err.found}; {err.do}")
+            note_vain(run, step, sources)
+            return _without(run, given, part, f"no star to refine it by: {err.found}; {err.do}")
     chosen = read_table(run.path("distortion_refine_quality.ecsv")).meta["chosen"]
     pipe.choices.note(part, *chosen)
-    whole = chosen[0].startswith("solved")
-    if not whole:
+    if not chosen[0].startswith("solved"):
         pipe.limited = f"few reference stars refined {chosen[0]}"
-    return path, path if whole else given
+    return path
 
 
-def _without(run, tried, given, part, why):
-    """No distortion: the star lists tell what was tried, unless trying again costs nothing."""
-    for p in run.parts or (run,):
-        p.tried = {} if run.pipeline.mode == "isolated" else tried
+def _without(run, given, part, why):
     run.pipeline.choices.note(part, "given" if given else "the exposures' WCS", why)
     run.pipeline.limited = why
-    return given, given
+    return given
+
+
+def _to_build_with(run, step):
+    """Solve the distortion that the ePSF is built with, from lists by one that is built without.
+
+    The last solution takes its place, as the last lists take that of these. None where stars are too few to
+    solve it: what they could refine changes an ePSF little.
+    """
+    pipe, path, parts = run.pipeline, run.path("distortion.asdf"), run.parts or (run,)
+    for p in parts:
+        p.start = {}
+    if pipe.resume and built_without(run, step):
+        return None
+    changed = not_up_to_date(run, step, step.sources(run.inputs())) if pipe.resume else ""
+    with _without_details(step):
+        first = {label: entry for p in parts for label, entry in first_lists(p).items()}
+        sources = step.sources(run.inputs(), first)
+        start = {"distortion_file": product_entry(path.name, step.manifest(sources))}
+        why = not_built(parts, start) if pipe.resume else ""
+        if not pipe.resume or (why and not_up_to_date(run, step, sources)):
+            if pipe.resume:
+                log.info("resume: %s runs: %s", step.class_alias, changed or why)
+            for p in parts:
+                p.build_and_fit(None, "isolated")
+            try:
+                step.run(run.association.path)
+            except UNSOLVED as err:
+                log.info("the ePSF is built without a distortion of these stars: %s", err)
+                return None
+    for p in parts:
+        p.start = start
+    return path
+
+
+@contextmanager
+def _without_details(step):
+    """Let the Step solve all stars' polynomial and table only, or fail: positions are averaged with them."""
+    used = {**TO_BUILD_WITH, "table_cells": min(step.table_cells, MOST_CELLS)}
+    before = {name: getattr(step, name) for name in used}
+    try:
+        vars(step).update(used)
+        yield
+    finally:
+        vars(step).update(before)

@@ -149,15 +149,13 @@ def run_epochs(pipeline, association, folder, reading):
                 else ("the exposures' WCS", "hp_distortion_refine left out")
             )
             note(f"distortion of {name}", *source)
-            found[band] = given, given
+            for run in mine:
+                run.build_and_fit(given, pipeline.mode)
+            found[band] = given
         else:
             found[band] = solve(together, None, f"distortion of {name}")
-        set_aside(together, found[band][0])
-    masters = []
-    for run, visit in zip(runs, visits, strict=True):
-        distortion, start = found[visit.band]
-        run.build_and_fit(start, pipeline.mode)
-        masters.append(str(run.master(distortion, None)))
+        set_aside(together, found[band])
+    masters = [str(run.master(found[visit.band], None)) for run, visit in zip(runs, visits, strict=True)]
     step = pipeline.hp_proper_motion
     step.gaia_catalog, step.first_epoch = str(gaia), None
     if not step.skip:

@@ -37,7 +37,7 @@ class Run:
     association: object
     checked: dict
     parts: tuple = ()
-    tried: dict = field(default_factory=dict)  # what a distortion would have been made from that cannot be
+    start: dict = field(default_factory=dict)  # entry of the distortion to build with, replaced later
     made: dict = field(default_factory=dict)  # manifests of what is up to date, by path
 
     def __post_init__(self):
@@ -86,7 +86,7 @@ class Run:
         build.beam = fit.beam = self.beam
         build.start_epsf = self.pipeline.start_epsf
         fit.epsf_file = self.pipeline.epsf_file or str(self.epsf)
-        fit.mode, fit.extra_inputs = mode, self.tried
+        fit.mode = mode
         self.use_mask()
 
     def use_mask(self):

@@ -39,8 +39,6 @@ ASIDE = ("workers", "scheduler", "memory", "on_error", "force", "resume", "void_
 class Manifests:
     """Mixin: the manifest of a Step's products."""
 
-    extra_inputs = None  # more that its products are made from, by label
-
     def deciding_parameters(self):
         """Return the parameters that change results."""
         general = Step.load_spec_file()
@@ -107,7 +105,7 @@ def made_by(path):
     return (read_manifest(path) or {}).get("id") if path else None
 
 
-def fit_inputs(epsf, mask, extra, exposures):
+def fit_inputs(epsf, mask, exposures):
     """Return the inputs of star lists: of one exposure, or of all.
 
     Parameters
@@ -115,15 +113,15 @@ def fit_inputs(epsf, mask, extra, exposures):
     epsf : dict
         Entry of the ePSF library.
 
-    mask, extra : dict of str to dict
-        Entries of the detector mask, if any, and of what else the lists are made from.
+    mask : dict of str to dict
+        Entry of the detector mask, if any.
 
     exposures : dict of str to dict
         Entries.
     """
     if epsf.get("made") and mask.get("detector_mask", {}).get("made") == epsf["made"]:
         mask = {}  # the library's own, where it found hot pixels
-    return {"epsf_file": epsf, **exposures, **mask, **(extra or {})}
+    return {"epsf_file": epsf, **exposures, **mask}
 
 
 def fitted_together(exposures):

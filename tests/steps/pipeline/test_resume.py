@@ -503,15 +503,15 @@ GIVEN = {"start_epsf": None, "distortion_file": None, "detector_mask": None, "mo
 
 @pytest.fixture(scope="module")
 def fitted(done, tmp_path_factory):
-    """Folder with the products of a run with a given library, whose lists replace those of a first pass."""
+    """Folder with the products of a run with a given library."""
     folder = Path(shutil.copytree(done, tmp_path_factory.mktemp("fitted") / "copy"))
     shutil.rmtree(folder / "out")
     run(folder, epsf_file=folder / "start_epsf.asdf", **GIVEN)
     return folder
 
 
-# in the first pass; between the distortion and the final lists, of another mode; at the end
-@pytest.mark.parametrize(("moment", "when"), [(2, "after"), (11, "after"), (21, "before")])
+# in the star lists; when it is noted that they tell no distortion; at the end
+@pytest.mark.parametrize(("moment", "when"), [(2, "after"), (7, "after"), (15, "before")])
 def test_after_a_kill_the_products_are_those_of_an_undisturbed_run(fitted, tmp_path, moment, when):
     folder = Path(shutil.copytree(fitted, tmp_path / "copy"))
     shutil.rmtree(folder / "out")
@@ -549,3 +549,142 @@ def test_nothing_of_an_earlier_run_is_mixed_in(fitted, tmp_path):
 
 def flat(hdu):
     hdu.data[:] = np.median(hdu.data)
+
+
+#: no distortion is given, and many stars are in the catalog
+SOLVED = {"distortion_file": None, "detector_mask": None}
+SOLVE = {"degree": 1, "table_cells": 4, "pixel_map": False, "max_shift": 1.0, "match_radius": 0.05}
+SOLVES = {"hp_distortion_refine": SOLVE}
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory, small_detector):
+    """Folder with the products of a run that solves its distortion, builds with it, and solves it again."""
+    folder = tmp_path_factory.mktemp("solved")
+    sky = simulate_field(
+        size=SIZE, n_exposures=3, dither_arcsec=3.0, n_stars=700, mag_faint=-4.5, filter="F200W", seed=3,
+        optics=OpticsConfig(n_field=2, n_wavelengths=1),
+    )  # fmt: skip
+    write_field(sky, folder)
+    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized()
+    write_epsf_reference(library, folder / "start_epsf.asdf")
+    began = counted(folder, **SOLVED)
+    assert began == [
+        "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine", "hp_epsf_build", "hp_epsf_fit",
+        "hp_distortion_refine", "hp_master_frame", "hp_proper_motion",
+    ]  # fmt: skip
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_detector():
+    """Let a distortion be solved of stars on a part of the detector: a whole one takes longer to build."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jwst_hpastrom.distortion.solve.iterative.check_coverage", lambda *args: None)
+        yield
+
+
+def counted(folder, steps=SOLVES, **parameters):
+    """Run, and return the Steps that began, in their order."""
+    began = []
+    with pytest.MonkeyPatch.context() as patch:
+        for step in HPAstromPipeline.step_defs.values():
+
+            def run_step(self, inputs, work=step.run_step):
+                began.append(self.class_alias)
+                return work(self, inputs)
+
+            patch.setattr(step, "run_step", run_step)
+        run(folder, steps=steps, **parameters)
+    return began
+
+
+def test_the_distortion_is_of_the_last_lists(solved):
+    out = solved / "out"
+    of = {
+        name: read_manifest(out / f"field_{name}") for name in ("epsf.fits", "distortion.asdf", "master.ecsv")
+    }
+    lists = {f"star list {p.name.removesuffix('_stars.ecsv')}": read_manifest(p)
+             for p in out.glob("*_stars.ecsv")}  # fmt: skip
+    inputs = of["distortion.asdf"]["inputs"]
+    assert {k: m["id"] for k, m in lists.items()} == {k: inputs[k]["made"] for k in lists}
+    for made in lists.values():
+        assert made["inputs"]["epsf_file"]["made"] == of["epsf.fits"]["id"]
+    assert of["master.ecsv"]["inputs"]["distortion_file"]["made"] == of["distortion.asdf"]["id"]
+    # which is not the one that the ePSF is built with: what the lists of an earlier one told, without details
+    first = of["epsf.fits"]["inputs"]["distortion_file"]["made"]
+    assert first != of["distortion.asdf"]["id"]
+    assert of["distortion.asdf"]["parameters"]["held_out"] == 0.2
+
+
+def test_a_solved_distortion_is_not_solved_again(solved, tmp_path):
+    folder = Path(shutil.copytree(solved, tmp_path / "copy"))
+    assert counted(folder, resume=True, **SOLVED) == []
+    # the last lists of another mode, by the same ePSF: the first distortion is not needed for them
+    began = counted(folder, resume=True, **SOLVED, mode="catalog")
+    assert began == ["hp_epsf_fit", "hp_distortion_refine", "hp_master_frame", "hp_proper_motion"]
+    (folder / "out" / "field_epsf.fits").unlink()
+    assert counted(folder, resume=True, **SOLVED, mode="catalog")[:3] == [
+        "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine",
+    ]  # fmt: skip
+
+
+def test_what_changed_is_named_where_the_first_distortion_is_gone(solved, tmp_path, caplog, monkeypatch):
+    folder = Path(shutil.copytree(solved, tmp_path / "copy"))
+    rewrite(folder / "first_epoch.ecsv", shift)
+    monkeypatch.setattr("jwst_hpastrom.steps.pipeline.run.Run.build_and_fit", stop)
+    with caplog.at_level("INFO", "stpipe.hpastrom"), suppress(UnexpectedError):
+        run(folder, resume=True, steps=SOLVES, **SOLVED)
+    assert "resume: hp_distortion_refine runs: reference_catalog: ra changed" in caplog.text
+
+
+def stop(*args):
+    raise StoppedError
+
+
+# with the first distortion; with what is written before the last one
+@pytest.mark.parametrize(("name", "time"), [("distortion.asdf", 1), ("distortion_refine_quality.ecsv", 2)])
+def test_a_killed_run_ends_with_the_last_distortion(solved, tmp_path, name, time):
+    folder = Path(shutil.copytree(solved, tmp_path / "copy"))
+    shutil.rmtree(folder / "out")
+    assert killed_at(folder, f"field_{name}", time)
+    run(folder, resume=True, steps=SOLVES, **SOLVED)
+    same(solved / "out", folder / "out")
+
+
+def killed_at(folder, name, time):
+    """Run in a process that kills itself after a file gets its name for the first or second time."""
+    if (pid := os.fork()) == 0:
+        count, rename = itertools.count(1), os.replace
+
+        def replace(source, target, **how):
+            rename(source, target, **how)
+            if Path(target).name == name and next(count) == time:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            os.replace = replace
+            run(folder, steps=SOLVES, **SOLVED)
+        finally:
+            os._exit(1)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def test_where_few_stars_refine_no_second_epsf_is_built(solved, tmp_path):
+    folder = Path(shutil.copytree(solved, tmp_path / "copy"))
+    how = {**SOLVED, "mode": "catalog", "steps": {"hp_distortion_refine": SOLVE | {"min_stars": 1000}}}
+    assert counted(folder, **how)[:5] == [
+        "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine", "hp_epsf_fit", "hp_distortion_refine",
+    ]  # fmt: skip
+    chosen = {row["part"]: row["chosen"] for row in Table.read(folder / "out" / "field_choices_quality.ecsv")}
+    assert chosen["distortion"].startswith("the exposures' WCS")
+    assert counted(folder, resume=True, **how) == []
+
+
+def test_lists_of_what_is_given_are_made_once(solved, tmp_path):
+    folder = Path(shutil.copytree(solved, tmp_path / "copy"))
+    given = shutil.copy(folder / "out" / "field_epsf.asdf", folder / "given.asdf")
+    shutil.rmtree(folder / "out")
+    assert counted(folder, epsf_file=given, **SOLVED | {"start_epsf": None}) == [
+        "hp_epsf_fit", "hp_distortion_refine", "hp_master_frame", "hp_proper_motion",
+    ]  # fmt: skip

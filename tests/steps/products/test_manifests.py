@@ -111,6 +111,6 @@ def test_a_list_is_another_beside_other_exposures(tmp_path):
         assert made_by(path) == read_manifest(path)["id"]
         return made_by(path)
 
-    manifest, sources = partial(make_manifest, "hp_epsf_fit", {}), partial(fit_inputs, {}, {}, {})
+    manifest, sources = partial(make_manifest, "hp_epsf_fit", {}), partial(fit_inputs, {}, {})
     assert len({made(1), made(2), made(3)}) == 3
     assert made(2) == made(2)
