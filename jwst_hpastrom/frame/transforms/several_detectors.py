@@ -20,7 +20,7 @@ from jwst_hpastrom.frame.transforms.mosaic import shared_area, simultaneous, sol
 from jwst_hpastrom.frame.transforms.pointings import Pointings
 from jwst_hpastrom.frame.transforms.registration import align, first_transforms
 from jwst_hpastrom.frame.transforms.tie import reference_positions, years_without_motions
-from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
+from jwst_hpastrom.geometry import LinearTransform, match_nearest
 
 __all__ = ["ErrorsByDetector", "SeveralDetectors"]
 
@@ -195,10 +195,11 @@ class SeveralDetectors:
         errors = [np.hypot(np.where(e[j] > 0, e[j], floor), 0.1 * floor) for e in (ex, ey)]
         return (i, x[j], y[j], *errors)
 
-    def tie_meta(self, wcs_uv):
-        """Metadata of the tie to the catalog."""
+    def tie_meta(self):
+        """Metadata of the tie to the catalog; turn and scale against the exposures' WCS in the mean."""
         du, dv = self.fit.tie[1:3]
-        turn = fit_linear(*wcs_uv, self.m.u, self.m.v, parameters=6).transform
+        errors = [self.wcs.error(k, self.fit.transforms)[1] for k in range(self.m.n_exposures)]
+        turn = LinearTransform(np.eye(2) + np.mean(errors, axis=0))
         return {
             "tied_to": "reference",
             "n_tie": int(du.size),
