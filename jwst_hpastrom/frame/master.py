@@ -305,7 +305,7 @@ def _registered(field, star_lists, config, progress):
     several = None
     if config.together or len(detectors) > 1:
         several = SeveralDetectors(
-            m, detectors, which, field.epochs, plane, field.reference, field.epoch, radius
+            m, detectors, which, field.epochs, plane, field.reference, field.epoch, radius, field.corrections
         )
         transforms = several.register(order, names=names, **limits)
     else:
