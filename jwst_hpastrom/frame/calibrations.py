@@ -1,8 +1,10 @@
-"""Whether exposures were calibrated alike."""
+"""Whether exposures were calibrated alike, and what their flux calibrations differ by."""
 
 import logging
 
-__all__ = ["warn_of_calibrations"]
+import numpy as np
+
+__all__ = ["calibrated_zeros", "warn_of_calibrations"]
 
 log = logging.getLogger("stpipe.hpastrom.frame")
 
@@ -38,3 +40,30 @@ def warn_of_calibrations(metas):
                     "bring magnitudes to those of the central exposure; calibrate all with one context",
                     " ".join(beam), keyword, low, first, high, last,
                 )  # fmt: skip
+
+
+def calibrated_zeros(metas):
+    """Magnitudes that make exposures' sums of surface brightness comparable: by the areas of their pixels.
+
+    Parameters
+    ----------
+    metas : sequence of mapping
+        Metadata of star lists: ``pixel_area_sr`` and ``unit``.
+
+    Returns
+    -------
+    ndarray
+        -2.5 log10 of the areas in units of the first one's; zeros where one is not known, or fluxes are no
+        sums of surface brightness.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.frame.calibrations import calibrated_zeros
+    >>> calibrated_zeros([{"pixel_area_sr": 2.2e-14}, {"pixel_area_sr": 2.3e-14}]).round(3) + 0.0
+    array([ 0.   , -0.048])
+    """
+    areas = np.array([float(meta.get("pixel_area_sr") or np.nan) for meta in metas])
+    surface = all(str(meta.get("unit") or "MJy/sr").endswith("/sr") for meta in metas)
+    if not (surface and (areas > 0).all()):
+        return np.zeros(areas.size)
+    return -2.5 * np.log10(areas / areas[0])

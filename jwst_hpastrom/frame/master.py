@@ -265,7 +265,7 @@ def _averaged(field, found, tie, of_list, config, store):
         m.apply(k, transforms[k])
 
     # Only stars in enough exposures stay; their numbers run by magnitude.
-    zeros = Zeros(*zero_points(m, found.star, found.n_stars, central, names=names))
+    zeros = Zeros(*zero_points(m, found.star, found.n_stars, central, names=names, calibrated=m.calibrated))
     star, n_stars = _keep(found.star, found.averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, found.extra)
     meta = _meta(of_list, field, names[central]) | tie.meta
@@ -305,7 +305,7 @@ def _registered(field, star_lists, config, progress):
     several = None
     if config.together or len(detectors) > 1:
         several = SeveralDetectors(
-            m, detectors, which, field.epochs, plane, field.reference, field.epoch, radius
+            m, detectors, which, field.epochs, plane, field.reference, field.epoch, radius, field.corrections
         )
         transforms = several.register(order, names=names, **limits)
     else:
@@ -361,7 +361,7 @@ def _tie(field, found, config):
     """
     m, plane, reference, averages = field.m, field.plane, field.reference, found.averages
     if found.several is not None and reference is not None:
-        return LinearTransform(), found.several.tie_meta(found.wcs_uv), None, None
+        return LinearTransform(), found.several.tie_meta(), None, None
     if reference is not None:
         solid = averages.n_used >= field.n_min
         limits = config.limits(plane).values()

@@ -6,7 +6,7 @@ import numpy as np
 
 from jwst_hpastrom.columns import AVERAGED, Flag, values
 from jwst_hpastrom.errors import ONE_UNIT, BadCatalogError, MixedExposuresError, NotEnoughStarsError
-from jwst_hpastrom.frame.calibrations import warn_of_calibrations
+from jwst_hpastrom.frame.calibrations import calibrated_zeros, warn_of_calibrations
 from jwst_hpastrom.geometry import IdentityMapping, TangentPlane, fit_linear, fit_polynomial, sky_middle
 from jwst_hpastrom.geometry.window import on_window
 from jwst_hpastrom.storage import Store
@@ -65,6 +65,9 @@ class Measurements:
 
     unstated : ndarray of bool, shape (n_exposures,)
         Exposures whose lists state no errors of positions.
+
+    calibrated : ndarray, shape (n_exposures,)
+        Magnitudes to add by the flux calibration, see `calibrated_zeros`.
     """
 
     exposure: np.ndarray
@@ -90,6 +93,7 @@ class Measurements:
     flags: np.ndarray
     reference: np.ndarray
     unstated: np.ndarray
+    calibrated: np.ndarray
 
     @property
     def n_exposures(self):
@@ -242,7 +246,8 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True, store
         for c, t in zip(corrections, star_lists, strict=True)
     ]
     MixedExposuresError.unless_same([t.meta for t in star_lists], "unit", do=ONE_UNIT)
-    warn_of_calibrations([t.meta for t in star_lists])
+    metas = [t.meta for t in star_lists]
+    warn_of_calibrations(metas)
     most, first, unstated, data = sum(map(len, star_lists)), np.zeros(n + 1, int), np.zeros(n, bool), {}
     make = (store or Store()).array
     for k, (table, c) in enumerate(zip(star_lists, corrections, strict=True)):
@@ -255,5 +260,7 @@ def collect(star_lists, correction=None, *, qfit_max=0.1, pixel_area=True, store
             data[key][first[k] : first[k + 1]] = found
     data = {key: column[: first[-1]] for key, column in data.items()}
     exposure = np.repeat(np.arange(n), np.diff(first))
-    m = Measurements(exposure=exposure, first=first, unstated=unstated, **data)
+    m = Measurements(
+        exposure=exposure, first=first, unstated=unstated, calibrated=calibrated_zeros(metas), **data
+    )
     return m, [c or IdentityMapping() for c in corrections]

@@ -28,7 +28,7 @@ MANY, FAR_KINDS = 100, 2.0
 FIRST, DRAWS, CLEAR = 3, 30, 0.02
 
 
-def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0, names=None):
+def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0, names=None, calibrated=None):
     """Find what to add to each exposure's magnitudes to bring them to those of the central exposure.
 
     All exposures and stars are solved for at once, so that chains of little overlap hold. Exposures that no
@@ -57,6 +57,9 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0, names=Non
     names : list of str, optional
         Of the exposures, for warnings.
 
+    calibrated : ndarray, shape (n_exposures,), optional
+        Magnitudes to add by the flux calibration.
+
     Returns
     -------
     zero : ndarray, shape (n_exposures,)
@@ -65,7 +68,8 @@ def zero_points(m, star, n_stars, central, *, iterations=4, sigma=4.0, names=Non
     covariance : ndarray, shape (n_exposures, n_exposures)
         Theirs; the central exposure's is zero.
     """
-    e = _Equations.of(m, star, n_stars, central)
+    calibrated = np.zeros(m.n_exposures) if calibrated is None else calibrated
+    e = _Equations.of(m, star, n_stars, central, calibrated)
     of_each = np.bincount(e.exposure[e.shared(np.ones(e.mag.size, bool))], minlength=e.n_exposures)
     few, keep, open_ = of_each <= MANY, np.ones(e.mag.size, bool), np.zeros(e.n_exposures)
     for _ in range(iterations if not few.all() else 1):
@@ -95,9 +99,10 @@ class _Equations:
     n_stars: int
     n_exposures: int
     central: int
+    calibrated: np.ndarray
 
     @classmethod
-    def of(cls, m, star, n_stars, central):
+    def of(cls, m, star, n_stars, central, calibrated):
         count = np.bincount(star[star >= 0], minlength=n_stars)
         use = (star >= 0) & (count[star] > 1) & m.reference
         if not use.any():
@@ -112,7 +117,9 @@ class _Equations:
         error_of = error_of[rows]
         typical = np.median(error_of[error_of > 0]) if (error_of > 0).any() else 0.01
         variance = np.where(error_of > 0, error_of, typical) ** 2 + 1e-6
-        return cls(m.mag[rows], variance, m.exposure[rows], star[rows], n_stars, m.n_exposures, central)
+        return cls(
+            m.mag[rows], variance, m.exposure[rows], star[rows], n_stars, m.n_exposures, central, calibrated
+        )
 
     def shared(self, keep):
         """Measurements whose star has others that are kept."""
@@ -130,7 +137,7 @@ class _Equations:
         right = design.T @ (np.bincount(who, w * mag, self.n_stars) / total)
         right = right - np.bincount(exposure, w * mag, self.n_exposures)
         groups = connected_components(normal < 0, directed=False)[1]
-        zero, inverse = _solve(normal, right, groups, self.central)
+        zero, inverse = _solve(normal, right, groups, self.central, self.calibrated)
         zeroed = mag + zero[exposure]
         off = (zeroed - (np.bincount(who, w * zeroed, self.n_stars) / total)[who]) / np.sqrt(self.variance)
         # variance of a residual, without its own part in the star's mean
@@ -284,10 +291,11 @@ def _other_kind(off, near, exposure, n_exposures):
     return out, unknown
 
 
-def _solve(normal, right, groups, central):
+def _solve(normal, right, groups, central, calibrated):
     """Zero points and the inverse of their normal matrix, group by group of exposures with common stars.
 
-    Nothing compares the groups but the calibration: on average they have the central one's zero points.
+    Nothing compares the groups but the calibration: on average they have the central one's zero points,
+    but for what it says.
     """
     zero, inverse = np.zeros(right.size), np.zeros(normal.shape)
     mine = groups == groups[central]
@@ -301,5 +309,6 @@ def _solve(normal, right, groups, central):
         # one equation more: no change of their mean
         mean = np.full((own.size, own.size), max(np.trace(normal[part]), 1.0) / own.size**2)
         inverse[part] = np.linalg.inv(normal[part] + mean) - 1.0 / np.sum(mean)
-        zero[own] = inverse[part] @ right[own] + np.mean(zero[mine])
+        zero[own] = inverse[part] @ right[own] + np.mean((zero - calibrated)[mine])
+        zero[own] += np.mean(calibrated[own])
     return zero, inverse

@@ -90,6 +90,14 @@ def test_one_that_does_not(columns, cause, about):
     assert about is None or first.about.startswith(f"e{about}_cal.fits")
 
 
+def test_detectors_of_different_scale_are_not_compared():
+    two = {"detector": ["NRCB1", "NRCB2"] * 4, "n": 8, "ra": 0.0}
+    assert overall(exposures(scale_mas=[30.7, 31.2] * 4, **two)) == "ok"
+    bad = exposures(scale_mas=[30.7, 31.2] * 3 + [31.2, 31.2], **two)[0]
+    assert bad.about.startswith("e6_cal.fits")
+    assert "another scale" in bad.causes[0]
+
+
 def test_errors_that_are_all_the_same_deserve_a_look():
     checks = exposures(error_range=[4.0, 4.0, 4.0, 1.0])
     assert overall(checks) == "look"

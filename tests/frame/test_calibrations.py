@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 from jwst_hpastrom.errors import MixedExposuresError
-from jwst_hpastrom.frame.calibrations import warn_of_calibrations
+from jwst_hpastrom.frame.calibrations import calibrated_zeros, warn_of_calibrations
 from jwst_hpastrom.frame.measurements import collect
 
 ALIKE = {"detector": "NIS", "filter": "F150W", "mjsr_per_dns": 0.28, "pixel_area_sr": 1.0e-13}
@@ -44,3 +44,10 @@ def test_fluxes_of_two_units_are_refused():
     with pytest.raises(MixedExposuresError, match=r"DN/s and MJy/sr.*_cal files"):
         collect(lists_of({}, {"unit": "DN/s"}))
     assert collect(lists_of({}, {"unit": None}))[0].n_exposures == 2
+
+
+def test_areas_that_are_not_known_or_do_not_matter_change_nothing():
+    known = [{"pixel_area_sr": 2.2e-14, "unit": "MJy/sr"}, {"pixel_area_sr": 2.3e-14, "unit": None}]
+    np.testing.assert_allclose(calibrated_zeros(known), [0, -2.5 * np.log10(2.3 / 2.2)])
+    assert not calibrated_zeros([*known, {}]).any()
+    assert not calibrated_zeros([m | {"unit": "DN/s"} for m in known]).any()

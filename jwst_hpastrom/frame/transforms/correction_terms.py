@@ -9,10 +9,12 @@ import numpy as np
 from jwst_hpastrom.frame.measurements import Measurements
 from jwst_hpastrom.frame.transforms.mosaic import MosaicFit
 
-__all__ = ["correction_terms", "with_corrections"]
+__all__ = ["border_variances", "correction_terms", "with_corrections"]
 
 #: stars that count, the heaviest ones: the sum over their pairs is exact
 MOST = 2000
+#: part of a detector that a border is at most; over more of it the errors of corrections average
+BORDER = 0.1
 
 
 def correction_terms(
@@ -88,3 +90,47 @@ def with_corrections(fit: MosaicFit, m: Measurements, corrections: Sequence, whi
             (weights[0] + weights[1])[mine], fit.transforms[k].matrix,
         )  # fmt: skip
     return replace(fit, shared=shared)
+
+
+def border_variances(
+    m: Measurements, star: np.ndarray, corrections: Sequence, which: np.ndarray
+) -> np.ndarray:
+    """Variances that make a border's stars together say what one place says with its correction's error.
+
+    Stars in two detectors all lie along the border of each, where its correction errs in one way for all of
+    them and in all dithers: however many they are, they tell the detectors' distance no better. Of detectors
+    that share more than a border nothing is added.
+
+    Parameters
+    ----------
+    m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    star : ndarray of int, shape (n,)
+        Star of each measurement; negative for none.
+
+    corrections : sequence of `~jwst_hpastrom.geometry.Mapping`
+        Of each exposure.
+
+    which : ndarray of int, shape (n_exposures,)
+        Detector of each exposure.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        To add to the variance of each measurement, along either axis; corrected pixels squared.
+    """
+    out, detector = np.zeros(star.size), which[m.exposure]
+    n_stars, n_detectors = int(star.max(initial=-1)) + 1, int(which.max()) + 1
+    of = star * n_detectors + detector
+    seen = np.bincount(of[star >= 0], minlength=n_stars * n_detectors).reshape(n_stars, n_detectors)
+    together = np.minimum(seen.T, 1) @ seen  # measurements by the second one of stars that the first one has
+    together[together > BORDER * seen.sum(0)] = 0
+    for k, c in enumerate(corrections):
+        d, s = which[k], m.of(k)
+        others = seen[star[s]] * (star[s] >= 0)[:, None] > 0
+        others[:, d] = False
+        number = np.max(others * together[:, d], axis=1, initial=0)
+        rows = np.flatnonzero(number)
+        error = np.nan_to_num(c.error(m.raw_x[s][rows], m.raw_y[s][rows]))
+        out[s][rows] = number[rows] * np.mean(error**2, axis=0)
+    return out

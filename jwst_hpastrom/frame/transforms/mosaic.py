@@ -274,7 +274,7 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, trust, catalog=
         Current ones, and those by the WCS and the first registration, from which the solution may differ by
         about ``trust``.
 
-    floor : float
+    floor : float or ndarray, shape (n,)
         Error that every measurement has in common when it is weighted, corrected pixels.
 
     trust : ndarray, shape (2, n_exposures)
@@ -296,6 +296,7 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, trust, catalog=
     own, exposure = star[rows], m.exposure[rows]
     design = _design(m, rows, center, half)
     sums = csr_array((np.ones(rows.size), (own, np.arange(rows.size))), shape=(n_stars, rows.size))
+    floor = np.broadcast_to(floor, star.shape)[rows]
     common = floor**2 * np.array([t.scale**2 for t in transforms])[exposure]
     moved = np.array(
         [_parameters(a, c, h) - _parameters(b, c, h)

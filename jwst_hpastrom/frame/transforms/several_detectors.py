@@ -16,11 +16,12 @@ from jwst_hpastrom.frame.systematics import (
     same_places,
     shared_weight,
 )
+from jwst_hpastrom.frame.transforms.correction_terms import border_variances
 from jwst_hpastrom.frame.transforms.mosaic import shared_area, simultaneous, solve_mosaic
 from jwst_hpastrom.frame.transforms.pointings import Pointings
 from jwst_hpastrom.frame.transforms.registration import align, first_transforms
 from jwst_hpastrom.frame.transforms.tie import reference_positions, years_without_motions
-from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
+from jwst_hpastrom.geometry import LinearTransform, match_nearest
 
 __all__ = ["ErrorsByDetector", "SeveralDetectors"]
 
@@ -57,14 +58,18 @@ class SeveralDetectors:
     radius : float
         Of the match, master pixels.
 
+    corrections : sequence of `~jwst_hpastrom.geometry.Mapping`
+        Of each exposure.
+
     Attributes
     ----------
     fit : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit`
         The last solution.
     """
 
-    def __init__(self, m, detectors, which, epochs, plane, reference, epoch, radius):
+    def __init__(self, m, detectors, which, epochs, plane, reference, epoch, radius, corrections):
         self.m, self.detectors, self.which, self.plane, self.radius = m, detectors, which, plane, radius
+        self.corrections = corrections
         self.pointing = simultaneous(np.asarray(epochs, float), which)
         self.wcs = Pointings(m, plane, which, self.pointing)
         self.known = []  # exposures that the catalog itself has placed
@@ -170,7 +175,10 @@ class SeveralDetectors:
 
     def refit(self, star, averages, transforms, floor):
         """Transformations of all exposures from the current averages, and the detections they rest on."""
-        catalog = None if self.catalog is None else self._matched(averages)
+        catalog = None
+        if self.catalog is not None:
+            catalog = self._matched(averages)
+            floor = np.sqrt(floor**2 + border_variances(self.m, star, self.corrections, self.which))
         self.fit = solve_mosaic(
             self.m, star, averages, transforms, self.first, floor=floor, catalog=catalog,
             trust=self.wcs.trust(self.known, transforms, self.radius),
@@ -195,10 +203,11 @@ class SeveralDetectors:
         errors = [np.hypot(np.where(e[j] > 0, e[j], floor), 0.1 * floor) for e in (ex, ey)]
         return (i, x[j], y[j], *errors)
 
-    def tie_meta(self, wcs_uv):
-        """Metadata of the tie to the catalog."""
+    def tie_meta(self):
+        """Metadata of the tie to the catalog; turn and scale against the exposures' WCS in the mean."""
         du, dv = self.fit.tie[1:3]
-        turn = fit_linear(*wcs_uv, self.m.u, self.m.v, parameters=6).transform
+        errors = [self.wcs.error(k, self.fit.transforms)[1] for k in range(self.m.n_exposures)]
+        turn = LinearTransform(np.eye(2) + np.mean(errors, axis=0))
         return {
             "tied_to": "reference",
             "n_tie": int(du.size),

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from jwst_hpastrom.distortion.model.error_model import ErrorModel
-from jwst_hpastrom.frame.transforms.correction_terms import correction_terms
+from jwst_hpastrom.frame.transforms.correction_terms import border_variances, correction_terms
 
 SHAPE, BINS = (512, 512), 64
 
@@ -51,3 +51,35 @@ def test_no_stated_errors_and_windows():
     there = correction_terms(window, x - 100, y - 50, terms, weights, np.eye(2))
     np.testing.assert_allclose(there, here, rtol=1e-10)
     assert not correction_terms(SimpleNamespace(), x, y, terms, weights, np.eye(2)).any()
+
+
+def two_detectors(n_shared, n=400):
+    """Two exposures each of two detectors, some stars on both; star 0 of every list is none."""
+    star = np.concatenate([np.r_[-1, np.arange(1, n)], n - n_shared + np.arange(n)])
+    star, rows = np.concatenate([star[:n], star[:n], star[n:], star[n:]]), np.arange(4 * n)
+    m = SimpleNamespace(
+        exposure=rows // n, raw_x=rows % n * 1.0, raw_y=rows % n * 0.0,
+        of=lambda k: slice(k * n, (k + 1) * n),
+    )  # fmt: skip
+    return m, star, np.repeat([0, 1], 2)
+
+
+def test_stars_of_a_border_together_say_what_one_place_does():
+    m, star, which = two_detectors(20)
+    error = SimpleNamespace(error=lambda x, y: (np.full(x.size, 0.003), np.full(x.size, 0.004)))
+    found = border_variances(m, star, [error] * 4, which)
+    both = np.isin(star, np.intersect1d(star[which[m.exposure] == 0], star[which[m.exposure] == 1]))
+    both &= star >= 0
+    assert both.sum() == 80
+    assert not found[~both].any()
+    for d in (0, 1):
+        told = 1.0 / np.sum(1.0 / found[both & (which[m.exposure] == d)])
+        np.testing.assert_allclose(told, 0.5 * (0.003**2 + 0.004**2))
+    unknown = SimpleNamespace(error=lambda x, y: np.full((2, x.size), np.nan))
+    assert not border_variances(m, star, [unknown] * 4, which).any()
+
+
+def test_detectors_that_share_more_than_a_border_keep_their_weights():
+    m, star, which = two_detectors(100)
+    error = SimpleNamespace(error=lambda x, y: np.full((2, x.size), 0.003))
+    assert not border_variances(m, star, [error] * 4, which).any()
