@@ -14,15 +14,18 @@ effective PSF of a library is that without charge; its ``brighter_fatter`` is s.
 """
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jwst_hpastrom.numerics import sigma_about_zero, weighted_median
 
-__all__ = ["charge_effect", "shift_from_stamps", "undo_beside_lost", "without_charge"]
+__all__ = ["alone", "charge_effect", "shift_from_stamps", "undo_beside_lost", "without_charge"]
 
 HALF = 2  # pixels: the box around a star that tells the effect
 MISFIT_FLOOR = 0.01  # of the model: the ePSF's own errors, as in `samples`
 PARTS = 20  # of the stars, for the error of what they tell
 SURE = 3.0  # standard errors that pay for a correction
+HARDLY = 2.0  # factor of the shift's error: light of unseen neighbors that costs more is taken for none
+NEAR, FAINT = 4.0, 0.01  # pixels to neighbors, and share of a star's flux, that spoil what it tells
 OUTLIER = 5.0  # robust standard deviations of one star's own shift
 
 
@@ -136,6 +139,30 @@ def undo_beside_lost(data, residual, weight, level, charge, shift):
         residual[at] -= gain
 
 
+def alone(x, y, flux, n):
+    """Whether the first ``n`` of an exposure's stars have no neighbor that spoils what they tell of charge.
+
+    The light of fitted neighbors is left over, or taken away, in part.
+
+    Parameters
+    ----------
+    x, y, flux : ndarray, shape (m,)
+        Of all stars.
+
+    n : int
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    pairs = cKDTree(np.c_[x, y]).query_pairs(NEAR, output_type="ndarray")
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    star, other = pairs[pairs[:, 0] < n].T
+    out = np.ones(n, bool)
+    out[star[flux[other] > FAINT * flux[star]]] = False
+    return out
+
+
 def stars_tell(stamps, library, x, y, flux, use, slope, charge):
     """What the bright stars of one exposure tell of the boundaries' shift.
 
@@ -159,9 +186,9 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
     Returns
     -------
     matrix : ndarray, shape (n, 3, 3)
-        Each star's normal equations for three numbers, position and flux projected out: the shift, a share of
-        the same pattern in proportion to the flux, which is the ePSF's own, and one alike for all stars,
-        which is light of unseen neighbors; neither is an effect of charge.
+        Each star's normal equations for three numbers, position, flux and sky projected out: the shift, a
+        share of the same pattern in proportion to the flux, which is the ePSF's own, and one alike for all
+        stars, which is light of unseen neighbors; neither is an effect of charge.
 
     vector : ndarray, shape (n, 3)
     """
@@ -193,8 +220,9 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
     variance = base + slope * np.maximum(model, 0) + (MISFIT_FLOOR * model) ** 2
     root = np.where(good, 1 / np.sqrt(np.maximum(variance, 1e-30)), 0).reshape(k.size, -1)
     residual = np.where(good, clean - model, 0).reshape(k.size, -1) * root
-    own = np.stack([psi[inner], f * by_dx[inner], f * by_dy[inner]], -1).reshape(k.size, -1, 3)
-    own = own * root[..., None]
+    # stars that fill the box look wider, the fainter the more, where their sky is too low
+    own = np.stack([psi[inner], f * by_dx[inner], f * by_dy[inner], np.ones_like(model)], -1)
+    own = own.reshape(k.size, -1, 4) * root[..., None]
     typical, common = np.median(flux[k]), np.mean(c)  # of the other columns: only their scale
     powers = c * f * f, common * typical * f, np.full_like(c, common * typical**2)
     shared = np.stack([p * laplacian for p in powers], -1).reshape(k.size, -1, 3)
@@ -241,13 +269,14 @@ def shift_from_stamps(matrix, vector, star):
         alike = normal / np.outer(scale, scale)
         return np.linalg.solve(alike, told / scale) / scale if np.linalg.cond(alike) < 1e9 else told * np.nan
 
-    for n in (3, 2):  # light of neighbors only where it is beyond doubt: stars of one brightness do not tell
-        normal, told = left[:, :n, :n], right[:, :n]
-        found = solve(normal.sum(0), told.sum(0))
-        without = np.array(
-            [solve(normal.sum(0) - a, told.sum(0) - b) for a, b in zip(normal, told, strict=True)]
-        )
-        error = np.sqrt((PARTS - 1) / PARTS * np.square(without - without.mean(0)).sum(0))
-        if abs(found[-1]) > SURE * error[-1]:
-            break
-    return (float(found[0]), float(error[0])) if np.isfinite(found[0] + error[0]) else (0.0, np.inf)
+    told = []
+    for n in (2, 3):
+        normal, vectors = left[:, :n, :n], right[:, :n]
+        found = solve(normal.sum(0), vectors.sum(0))[0]
+        without = [
+            solve(normal.sum(0) - a, vectors.sum(0) - b)[0] for a, b in zip(normal, vectors, strict=True)
+        ]
+        error = np.sqrt((PARTS - 1) * np.var(without))
+        told.append((float(found), float(error)) if np.isfinite(found + error) else (0.0, np.inf))
+    plain, full = told  # stars of one brightness do not tell light of neighbors
+    return full if full[1] < HARDLY * plain[1] else plain

@@ -68,6 +68,7 @@ def measure_tile(stack, settings, known=None):
             break
         if not last:
             tile.refresh()
+            tile.expect_light()
         tile.sweep(6)
         good = tile.prune(tile.solve(), settings.threshold)
         if not last and tile.x.size:

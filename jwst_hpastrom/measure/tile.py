@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jwst_hpastrom.epsf.fit import Pixels
 from jwst_hpastrom.epsf.kernels.detection import bilinear_map, sky_boxes
+from jwst_hpastrom.epsf.weights import expected_weights
 from jwst_hpastrom.measure import _kernels, _search_kernels
 from jwst_hpastrom.measure.bundles import Combined, Cutouts, Neighbors, Nodes, Stars
 
@@ -196,6 +198,15 @@ class Tile:
         self.inside = self._inside(self.px, self.py, self.profile[0][-1])
         self.radius = self._radii(self.flux, self.profile)
         self._models(-1.0, everyone)
+
+    def expect_light(self):
+        """Weigh pixels by the light expected there: those that fluctuated down must not count more."""
+        weight, level = np.empty_like(self.weight), np.zeros(self.data.shape[1:], np.float32)
+        none = np.zeros(level.shape, bool)
+        for e, data in enumerate(self.data):
+            seen = self.stack.data[e] - self.sky[e] - self.far[e]
+            weight[e] = expected_weights(Pixels(seen, self.weight[e], none), data, level).weight
+        self.weight = weight
 
     def sweep(self, times, *, free=True, fresh=False):
         """Fit all stars in turn, brightest first; or those just found and whom their fits wake."""

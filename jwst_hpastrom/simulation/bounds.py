@@ -41,10 +41,11 @@ def cramer_rao(exposure: Any, *, half: int = 2) -> tuple[np.ndarray, np.ndarray,
     noise, n = field.config.noise, len(truth)
     per = noise.electrons
     x, y, flux = (np.asarray(truth[c], float) for c in ("x", "y", "flux"))
-    # read noise is that of the groups which saturation and jumps leave
+    # what saturation and jumps leave of the groups is in a pixel's variances
     pixels = exposure.pixels
     good = (field.sensor.flag == 0) & np.isfinite(pixels.data)
-    kept = np.where(good, (noise.read_noise / per) ** 2 / pixels.var_rnoise, 0.0)
+    whole = np.maximum(pixels.data, 1 / per) / per + (noise.read_noise / per) ** 2
+    kept = np.where(good, whole / (pixels.var_poisson + pixels.var_rnoise), 0.0)
     floor = (
         noise.background / per + (noise.read_noise / per) ** 2 + (noise.flat_error * noise.background) ** 2
     )

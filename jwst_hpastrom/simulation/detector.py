@@ -201,7 +201,9 @@ def read_out(light: np.ndarray, sensor: Sensor, config: NoiseConfig, rng: np.ran
     """Turn light into an exposure as the level-2 pipeline delivers it.
 
     The variances are estimated from the noisy signal, as a ramp fit's are. Groups that a jump or saturation
-    takes are left out of the slope: its error grows, JUMP_DET or SATURATED is set, and the pixel is good.
+    takes are left out of the slope: its error grows as that of the official ramp fit does (the variance by
+    photons with 1 / (groups - 1), that by reads with 1 / (groups³ - groups)), JUMP_DET or SATURATED is set,
+    and the pixel is good.
     SATURATED is set on the neighbors, too, as the saturation Step does. Fewer than two groups give no slope:
     DO_NOT_USE.
 
@@ -242,13 +244,15 @@ def read_out(light: np.ndarray, sensor: Sensor, config: NoiseConfig, rng: np.ran
     dq[groups < config.n_groups] |= SATURATED
     groups -= (dq & JUMP_DET) > 0
     dq[groups < 2] |= DO_NOT_USE
-    lost_groups = config.n_groups / np.maximum(groups, 1.0)
-    variance = np.maximum(total, 1.0) + config.read_noise**2
-    short = lost_groups > 1
-    total[short] += np.sqrt(variance[short] * (lost_groups[short] - 1)) * rng.standard_normal(short.sum())
+    n, left = config.n_groups, np.maximum(groups, 2.0)
+    fewer, coarser = (n - 1) / (left - 1), (n**3 - n) / (left**3 - left)  # of photons, of reads
+    photons, reads = np.maximum(total, 1.0), config.read_noise**2
+    short = left < n
+    more = photons * (fewer - 1) + reads * (coarser - 1)
+    total[short] += np.sqrt(more[short]) * rng.standard_normal(short.sum())
     data = total / per
-    var_poisson = np.maximum(total, 1.0) * lost_groups / per**2
-    var_rnoise = (config.read_noise / per) ** 2 * lost_groups
+    var_poisson = np.maximum(total, 1.0) * fewer / per**2
+    var_rnoise = reads * coarser / per**2
     var_flat = (data * config.flat_error) ** 2
     err = np.sqrt(var_poisson + var_rnoise + var_flat)
     lost = (dq & DO_NOT_USE) > 0

@@ -7,7 +7,13 @@ import pytest
 
 from jwst_hpastrom.columns import Flag
 from jwst_hpastrom.epsf import GriddedEPSFModel, Image, fit_stars, measure_stars
-from jwst_hpastrom.epsf.brighter_fatter import charge_effect, shift_from_stamps, stars_tell, without_charge
+from jwst_hpastrom.epsf.brighter_fatter import (
+    alone,
+    charge_effect,
+    shift_from_stamps,
+    stars_tell,
+    without_charge,
+)
 from jwst_hpastrom.epsf.build import build_library
 from jwst_hpastrom.epsf.stamps.frames import frame_from_list
 from jwst_hpastrom.epsf.stamps.neighbors import Stamps, cut_again
@@ -157,9 +163,11 @@ def test_build_learns_it(field, shift):
         assert found < 2e-6
 
 
-def test_unseen_neighbors_are_no_effect_of_charge():
-    """Their light is the same beside all stars: faint ones look wider than bright ones."""
-    rng, n, library, shift = np.random.default_rng(4), 400, make_library(sigma=0.8), 1e-6
+@pytest.mark.parametrize("sigma", [0.8, 1.1])
+@pytest.mark.parametrize("wrong", ["neighbors", "sky", "both"])
+def test_what_is_no_effect_of_charge(sigma, wrong):
+    """Unseen neighbors' light is the same beside all stars, as a wrong sky is: faint ones look wider."""
+    rng, n, library, shift = np.random.default_rng(4), 400, make_library(sigma=sigma), 1e-6
     x, y = rng.uniform(20, 100, (2, n))
     flux = 10 ** rng.uniform(2, 3.5, n)
     side = np.arange(27)
@@ -173,13 +181,21 @@ def test_unseen_neighbors_are_no_effect_of_charge():
     angle = rng.uniform(0, 2 * np.pi, n)
     near = light(x + 1.2 * np.cos(angle), y + 1.2 * np.sin(angle), np.full(n, 1.0))
     star = light(x, y, flux)
-    clean = star + shift * charge_effect(star, CHARGE) + near
+    clean = star + shift * charge_effect(star, CHARGE)
+    clean += (near if wrong != "sky" else 0) + (0.05 if wrong != "neighbors" else 0)
     stamps = Stamps(clean.astype(np.float32), np.full(clean.shape, 0.01, np.float32), ox, oy)
     fit = fit_in_stamps(stamps, library, x, y, flux, 0.01)
     told = stars_tell(stamps, library, *fit.T[:3], np.ones(n, bool), 0.01, CHARGE)
     found, error = shift_from_stamps(*told, np.arange(n))
-    assert error < 0.01 * shift
-    assert abs(found - shift) < 0.03 * shift  # 0.12 without the third number
+    assert error < 0.02 * shift
+    assert abs(found - shift) < 0.03 * shift
+
+
+def test_stars_with_close_neighbors_do_not_tell():
+    x, y = np.array([20.0, 60.0, 22.0, 66.0, 64.0]), np.full(5, 20.0)
+    flux = np.array([100.0, 100.0, 2.0, 50.0, 0.5])
+    np.testing.assert_array_equal(alone(x, y, flux, 2), [False, True])
+    np.testing.assert_array_equal(alone(x[:1], y[:1], flux[:1], 1), [True])
 
 
 def test_stamps_know_what_lost_pixels_pushed_out():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.columns import MASTER
+from jwst_hpastrom.columns import MASTER, Flag
 from jwst_hpastrom.distortion import DistortionCorrection, PixelMapCorrection
 from jwst_hpastrom.epsf.brighter_fatter import charge_effect
 from jwst_hpastrom.epsf.image import Image
@@ -20,7 +20,7 @@ from jwst_hpastrom.measure.passes import measure_tile
 from jwst_hpastrom.measure.stack import HALO, LEAST_TILE, MARGIN, Field, _small_enough
 from jwst_hpastrom.measure.tile import TileSettings
 from jwst_hpastrom.storage import Store
-from tests.measure.conftest import GAIN, PLANE, SIZE
+from tests.measure.conftest import GAIN, NOISE, PLANE, SIZE, Scene
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,26 @@ def test_positions_fluxes_and_errors(scene, result):
     dm = np.asarray(table["mag"])[i] - scene.mag[j]
     assert abs(np.median(dm[scene.mag[j] < -4])) < 0.003
     assert np.nanmedian(table["x_err"] / table["x_err_formal"]) == pytest.approx(1, abs=0.25)
+
+
+def test_fluxes_where_errors_follow_the_noise():
+    """A ramp's variance has its own rate's noise: pixels that fluctuated down would weigh more."""
+    off, error = [], []
+    for seed in (1, 2):
+        scene = Scene(seed, n_stars=120)
+        images = [
+            replace(i, err=np.sqrt(NOISE**2 + np.maximum(i.data, 0) / GAIN).astype(i.err.dtype))
+            for i in scene.images
+        ]
+        table = measure_many(images, scene.library, scene.frame).table
+        i, j, *_ = compare(scene, table)
+        alone = np.asarray(table["flags"])[i] & int(Flag.CROWDED) == 0
+        faint = alone & (scene.mag[j] > -5) & (scene.mag[j] < -1)
+        off.append((np.asarray(table["mag"])[i] - scene.mag[j])[faint])
+        error.append(np.asarray(table["mag_err"])[i][faint])
+    off, weight = np.concatenate(off), np.concatenate(error) ** -2.0
+    pull = np.average(off, weights=weight) * np.sqrt(weight.sum())
+    assert abs(pull) < 3  # 4.6 by the observed light
 
 
 def test_few_false_stars(scene, result):

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from jwst_hpastrom.epsf.exchange.charge import ramp_charge
 from jwst_hpastrom.simulation import NoiseConfig, OpticsConfig
 from jwst_hpastrom.simulation import detector as rooms
 from jwst_hpastrom.simulation._kernels import add_stars
@@ -121,3 +123,31 @@ def test_groups_that_are_left_see_less_charge():
         for n in (c, replace(c, brighter_fatter=0.1))
     )
     assert abs((1 - wide[4, 4] / plain[4, 4]) - 4 * 0.25 * 0.1 * 1.9 * 4 / 8) < 0.02
+
+
+@pytest.mark.parametrize("n", [4, 5, 8])
+def test_errors_of_fewer_groups_are_those_of_a_ramp_fit(n):
+    """And so its Poisson variance tells how many groups were used."""
+    c = NoiseConfig(cosmic_rays=0, bad_fraction=0, hot_fraction=0, flat_error=0, n_groups=n)
+    light, used = np.zeros((100, 20 * n)), np.full((100, 20 * n), n)
+    for g in range(2, n):  # columns, three apart, that are full after so many groups
+        columns = np.arange(20 * g, 20 * g + 20)
+        light[:, columns[1::3]] = c.full_well / c.electrons * n / (g + 0.5)
+        used[:, columns] = g
+    light[:, :20:3] = 0.4 * c.full_well / c.electrons
+    sensor = rooms.make_sensor(light.shape, c, np.random.default_rng(1))
+    p = rooms.read_out(light, sensor, c, np.random.default_rng(2))
+    expected = (light + c.background) / c.electrons
+    for g in range(2, n):
+        at = np.s_[:, 20 * g + 1 : 20 * g + 18 : 3]
+        np.testing.assert_allclose(p.var_poisson[at], expected[at] * (n - 1) / (g - 1), rtol=0.05)
+        reads = (n**3 - n) / (g**3 - g)  # 12 σ² / (n³ - n), a slope through so many reads
+        np.testing.assert_allclose(p.var_rnoise[at], (c.read_noise / c.electrons) ** 2 * reads, rtol=1e-5)
+        pull = (p.data - light - c.background)[at] / p.err[at]
+        assert abs(pull.std() - 1) < 0.1
+    charge = ramp_charge(
+        n, c.group_time, c.mjsr_per_dns, "MJy/sr", p.data, p.dq, ~np.isfinite(p.data), p.var_poisson
+    )
+    bright = light > 0
+    whole = n * c.group_time / c.mjsr_per_dns
+    np.testing.assert_allclose(charge[bright] * n / whole, used[bright], rtol=1e-5)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from astropy.table import Table
 
-from jwst_hpastrom.epsf.brighter_fatter import shift_from_stamps, stars_tell
+from jwst_hpastrom.epsf.brighter_fatter import alone, shift_from_stamps, stars_tell
 from jwst_hpastrom.epsf.stamps.drifts import Drifts, drift_in_stamps, field_in_stamps
 from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.stamps.neighbors import cut_again, plain_stamps, refresh_stamps
@@ -149,7 +149,8 @@ class BrightStars:
     def learn_charge(self, job, library, star, use):
         """Return the boundaries' shift that the residuals of bright stars show, and its error."""
         slopes, charges = [f.slope for f in self.frames], [f.charge for f in self.frames]
-        at = self.split(self.x, self.y, self.flux, use & self.ok)
+        free = np.concatenate([alone(f.x, f.y, f.flux, f.bright.size) for f in self.frames])
+        at = self.split(self.x, self.y, self.flux, use & self.ok & free)
         parts = job.map(_stars_tell, self.stamps, charges, self._each(library), *at, slopes)
         return shift_from_stamps(*(np.concatenate(p) for p in zip(*parts, strict=True)), star)
 
