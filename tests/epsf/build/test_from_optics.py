@@ -11,7 +11,6 @@ from jwst_hpastrom.epsf.build import build_library, from_optics, iterations
 from jwst_hpastrom.epsf.build.from_optics import in_one_unit, positions_gain
 from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.build.start import Difference
-from jwst_hpastrom.epsf.wavefront import drift
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.instrument import filter_of
 
@@ -76,7 +75,7 @@ def test_the_stars_tell_the_width_of_the_band(monkeypatch):
     true, off = corners(library), []
     for known in (False, True):
         if known:
-            monkeypatch.setattr(drift, "BLURS", (*drift.BLURS[:3], 1e-6))
+            monkeypatch.setattr(Optics, "LIGHT_ERRORS", (0.02, 1e-6))
         found = build_library(*dithered(library), made_for=META, **HOW).library
         off.append(np.sqrt(np.mean((corners(found) - true)[:, 46:55, 46:55] ** 2)))
     assert off[0] < 0.8 * off[1]

@@ -377,7 +377,8 @@ def test_wavefront_that_varies_over_the_field():
     left = flux[:, None, None] * (left + 0.01 * by_x)  # as if the stars were 0.01 pixels off
     weight = 450 / (0.2 + flux[:, None, None] * np.maximum(psi, 0))
     left += rng.normal(0, 1, left.shape) / np.sqrt(weight)
-    found, blur = solve_field(*field_equations(modes, library, x, y, flux, left, weight, i, j))
+    equations = field_equations(modes, library, x, y, flux, left, weight, i, j)
+    found, blur = solve_field(*equations, modes.optics.field_errors)
     off = (found - true)[:, 1:5]
     assert np.sqrt(np.mean(off**2)) < 0.8 < 0.4 * np.sqrt(np.mean(true[:, 1:5] ** 2))
     assert np.all(np.abs(blur - more) < 0.4 * np.array(more))
