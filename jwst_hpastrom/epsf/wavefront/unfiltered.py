@@ -9,15 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from jwst_hpastrom.epsf.wavefront.optics import (
-    LAST,
-    RADIUS,
-    Optics,
-    centers_of_segments,
-    image_of,
-    pupil,
-    zernike,
-)
+from jwst_hpastrom.epsf.wavefront.optics import FLAT_TO_FLAT, Optics, centers_of_segments, image_of, pupil
 
 __all__ = ["Unfiltered"]
 
@@ -27,26 +19,18 @@ SLOPES = -2.0, 5.0  # photons go as λ to minus this: 3 where all stars are hot
 STEP = 0.05  # of the logarithms of the ends, and of the slope: for the derivatives
 MOST_AT_ONCE = 0.3, 0.3, 1.0
 LIGHT = 3  # numbers of the spectrum: the ends and the slope
-SEGMENTS = 54 - LAST  # piston and two tilts of 18 segments, less what Zernikes are
+SEGMENTS = 54  # piston and two tilts of 18 segments
 
 
 @cache
 def _segments():
-    """What pistons and tilts of the segments make beyond Zernikes, at the pupil's samples: modes of RMS 1.
-
-    Without the Zernikes nothing of the one looks like the other.
-    """
-    transmission, x, y = pupil()
+    """Piston and tilts of each segment at the pupil's samples, of 1 nm there or at its edge."""
+    _, x, y = pupil()
     places = np.array(centers_of_segments())
     dx, dy = x - places[:, 0, None, None], y - places[:, 1, None, None]
     nearest = np.argmin(np.hypot(dx, dy), axis=0) == np.arange(len(places))[:, None, None]
-    root = np.sqrt(transmission / transmission.sum()).ravel()
-    smooth = [zernike(noll, x / RADIUS, y / RADIUS) for noll in range(1, LAST + 1)]
-    tilted = [nearest, nearest * dx, nearest * dy]
-    own, smooth = (np.reshape(each, (-1, root.size)) * root for each in (tilted, smooth))
-    base = np.linalg.qr(smooth.T)[0]
-    modes = np.linalg.svd(own - own @ base @ base.T, full_matrices=False)[2][:SEGMENTS]
-    return (modes / np.where(root > 0, root, np.inf)).reshape(-1, *x.shape)
+    half = FLAT_TO_FLAT / 2
+    return np.concatenate([nearest * 1.0, nearest * dx / half, nearest * dy / half])
 
 
 @dataclass(frozen=True)
@@ -59,15 +43,15 @@ class Unfiltered(Optics):
         Photons a wavelength go as λ to minus this.
 
     segments : tuple of float
-        Coefficients of the segments' modes, nm RMS.
+        Pistons and tilts of the segments beside the Zernikes, nm.
     """
 
     slope: float = 1.5
     segments: tuple = (0.0,) * SEGMENTS
     #: a priori errors of the logarithms of the ends, of the slope
     LIGHT_ERRORS: ClassVar[tuple] = 0.3, 0.3, 1.5
-    #: and of the segments, nm RMS: together 60
-    SEGMENT_ERRORS: ClassVar[tuple] = (10.0,) * SEGMENTS
+    #: and of the segments, nm
+    SEGMENT_ERRORS: ClassVar[tuple] = (20.0,) * SEGMENTS
 
     @property
     def field_errors(self):

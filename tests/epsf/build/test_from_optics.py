@@ -188,8 +188,9 @@ def test_what_both_libraries_leave_counts_for_neither():
 
 
 def unfiltered_library():
-    """ePSFs of FGS: segments that are 40 nm off, light that no library has told yet."""
-    segments = tuple(np.random.default_rng(8).normal(0, 6.0, SEGMENTS))
+    """ePSFs of FGS: segments that stand 30 nm off, light that no library has told yet."""
+    each = np.repeat((30.0, 15.0, 15.0), SEGMENTS // 3)
+    segments = tuple(np.random.default_rng(8).normal(0, each))
     made = Unfiltered(2.0, 2.0, 0.0692, 12.5, slope=0.5, segments=segments)
     ends, places = np.array([0.0, SIDE - 1.0]), np.array([-1, 1, -1, 1])
     data, _ = recenter(np.array([made.image(BASE + u * OVER_FIELD) for u in places]), 4)
