@@ -187,7 +187,7 @@ class Optics:
         narrow, wide = (optics.image(nm, shift) for optics in self._beside)
         return [_stretched(image), (wide - narrow) / (2 * np.log(WIDER))]
 
-    @cached_property
+    @property  # not cached: it would go along to workers
     def _beside(self):
         return [self.of_band(width=w) for w in (1 / WIDER, WIDER)]
 

@@ -4,7 +4,7 @@ Short waves show what long ones do not: how the mirror's segments stand to each 
 """
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -85,7 +85,7 @@ class Unfiltered(Optics):
         blue, red = (float(np.clip(end, *limit)) for end, limit in zip(ends, ENDS, strict=True))
         return replace(self, wavelength=0.5 * (blue + red), width=red - blue)
 
-    @cached_property
+    @property  # not cached: it would go along to workers
     def _beside(self):
         """Optics on either side of these, for each number of the spectrum."""
         out = []
