@@ -60,6 +60,9 @@ class Instrument:
 
     unfiltered : str
         Name of the band where there are no wheels.
+
+    light : `Filter` or None
+        Of that band: from here models of the optics let stars tell it.
     """
 
     exp_type: str
@@ -67,6 +70,7 @@ class Instrument:
     filters: dict = field(default_factory=dict)
     open: tuple = ()
     unfiltered: str = ""
+    light: Filter | None = None
 
 
 #: (ny, nx) of a HAWAII-2RG
@@ -162,6 +166,7 @@ INSTRUMENTS = {
             "GUIDER2": Detector(FRAME, 0.0688, 22.865, -699.280, 0.29148280, stripes="y"),
         },
         unfiltered="FGS",  # stpsf's name
+        light=Filter(None, None, 2.15, 2.70),
     ),
     "MIRI": Instrument(
         "MIR_IMAGE",

@@ -199,7 +199,7 @@ def _follow_given(job, run, library, config):
     """
     stars, change, first = run.stars, np.zeros((3, MODES)), run.modes.optics
     for k in range(GIVEN_ROUNDS + FIELD_ROUNDS):
-        nm, blur = np.zeros((3, MODES)), np.zeros(4)
+        nm, blur = np.zeros((3, MODES)), np.zeros(run.modes.optics.field_errors.size)
         if k < GIVEN_ROUNDS:
             nm[0] = stars.follow(job, library, run.modes)
         else:

@@ -180,7 +180,8 @@ class BrightStars:
         at = self.split(self.x, self.y, self.flux, self.ok)
         slopes = [f.slope for f in self.frames]
         each = self._on_stamps(job, field_in_stamps, self._each(library), [modes] * len(slopes), *at, slopes)
-        return solve_field(*(sum(part) for part in zip(*each, strict=True)), likely=likely)
+        sums = (sum(part) for part in zip(*each, strict=True))
+        return solve_field(*sums, modes.optics.field_errors, likely=likely)
 
     def split(self, *arrays):
         bounds = np.cumsum([f.bright.size for f in self.frames])[:-1]

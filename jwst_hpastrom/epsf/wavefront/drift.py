@@ -24,9 +24,7 @@ REACH = 2  # pixels: half the box around a star that tells
 LEAST_STARS = 5  # their pixels are ten times as many as modes, and halves of them are asked
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
 AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's standard deviations tried
-#: a priori: diffusion (pixels), coupling, scale (stars' colors, filters' edges), width of the band
-BLURS = 0.1, 0.003, 0.02, 0.3
-BLURS_TRIED = 0.03, 0.1, 0.3, 1.0  # times these, where a library says what they are
+LIKELY = 0.03, 0.1, 0.3, 1.0  # times the errors a priori, where a library says what its blur is
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
 SURE_BLUR = 10.0  # the same of a blur or band that a given library lacks: wrong ones had 3 and more
@@ -150,15 +148,15 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
 
     Returns
     -------
-    normal : ndarray, shape (3 modes + 4, 3 modes + 4)
+    normal : ndarray, shape (3 modes + blurs, 3 modes + blurs)
         Of the changes in the middle, and from there to half a span in x and in y; of diffusion, coupling and
-        the logarithms of the scale and of the band's width.
+        the light (`Modes.blurs`), and of the segments where these are told.
 
-    right : ndarray, shape (3 modes + 4,)
+    right : ndarray, shape (3 modes + blurs,)
         Both zero where too few stars tell.
     """
-    told = _told(modes, library, x, y, flux, left, weight, i, j)
-    n = 3 * MODES + len(BLURS)
+    told = _told(modes, library, x, y, flux, left, weight, i, j, over_field=True)
+    n = 3 * MODES + len(modes.optics.field_errors)
     if told is None:
         return np.zeros((n, n)), np.zeros(n)
     over_field = modes.wavefront.weights(told.x, told.y)[:, None, :, None] * told.changes[:, :, None]
@@ -167,7 +165,7 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
     return weighted.T @ all_, weighted.T @ told.residual.ravel()
 
 
-def solve_field(normal, right, *, likely=False):
+def solve_field(normal, right, errors, *, likely=False):
     """Solve the equations of `field_equations`, or their sum over exposures.
 
     Parameters
@@ -175,20 +173,24 @@ def solve_field(normal, right, *, likely=False):
     normal, right : ndarray
         As from `field_equations`.
 
+    errors : ndarray, shape (blurs,)
+        To which diffusion, coupling and light are known a priori.
+
     likely : bool
-        Give only a blur that is beyond doubt, with as much of `BLURS` as has the largest evidence.
+        Give only a blur that is beyond doubt, with as much of these errors as has the largest evidence.
 
     Returns
     -------
     nm : ndarray, shape (3, modes)
-        Changes of the wavefront, for a blur that is known no better than `BLURS`.
+        Changes of the wavefront, for a blur that is known no better than that.
 
-    blur : ndarray, shape (4,)
-        Those that go with it, of diffusion, coupling, and the logarithms of scale and width of the band.
+    blur : ndarray, shape (blurs,)
+        Those that go with it, of diffusion, coupling and light.
     """
-    nm, blur, _ = _with_blur(normal, right, np.array(BLURS))
+    errors = np.asarray(errors, float)
+    nm, blur, _ = _with_blur(normal, right, errors)
     if likely:
-        each = [_with_blur(normal, right, share * np.array(BLURS)) for share in BLURS_TRIED]
+        each = [_with_blur(normal, right, share * errors) for share in LIKELY]
         best = max(each, key=lambda one: one[2])
         _, none = most_likely(normal[: nm.size, : nm.size], right[: nm.size])
         nm, blur = best[:2] if best[2] - none > SURE_BLUR else (nm, 0 * blur)
@@ -215,6 +217,7 @@ class _Told:
     residual: np.ndarray  # (n, pixels)
     changes: np.ndarray  # (n, pixels, modes): of the residuals with the wavefront, 1/nm
     blurs: np.ndarray  # (n, pixels, blurs): with the blur
+    errors: np.ndarray  # (blurs,): of the blur a priori
     keep: np.ndarray  # (n, pixels): weights
     basis: np.ndarray  # (n, pixels, 3): of position and flux
     scale: np.ndarray  # (n, pixels): flux over error
@@ -230,10 +233,10 @@ class _Told:
         return np.sum(self.keep * self.residual**2)
 
     def equations(self):
-        """Normal equations of the wavefront, for a blur that is known no better than `BLURS`."""
+        """Normal equations of the wavefront, for a blur that is known no better than a priori."""
         flat = [a.reshape(self.keep.size, -1) for a in (self.changes, self.residual, self.blurs)]
         changes, residual, blurs = (a * np.sqrt(self.keep).reshape(-1, 1) for a in flat)
-        blur = blurs.T @ blurs + np.diag(1 / np.square(BLURS))
+        blur = blurs.T @ blurs + np.diag(1 / np.square(self.errors))
         free = changes - blurs @ np.linalg.solve(blur, blurs.T @ changes)
         return free.T @ changes, (free.T @ residual)[:, 0]
 
@@ -260,8 +263,11 @@ def _free(basis, values):
     return values - basis @ (basis.transpose(0, 2, 1) @ values)
 
 
-def _told(modes, library, x, y, flux, left, weight, i, j):
-    """What the stars tell; None where they are too few."""
+def _told(modes, library, x, y, flux, left, weight, i, j, over_field=False):
+    """What the stars tell; None where they are too few. What they have in common does not drift."""
+    blurs, errors = modes.blurs, modes.optics.errors
+    if over_field:
+        blurs, errors = blurs + modes.segments, modes.optics.field_errors
     noise = np.where(weight > 0, MEAN_ABSOLUTE / np.sqrt(np.maximum(weight, 1e-30)), 0)
     off = np.sum(np.where(weight > 0, np.abs(left), 0) - noise, axis=(1, 2))
     star = off < NO_STAR * np.asarray(flux, float)
@@ -277,10 +283,12 @@ def _told(modes, library, x, y, flux, left, weight, i, j):
     variance = 1 / np.maximum(weight, 1e-30) + np.square(FLAT * z * psi)
     scale = np.where(weight > 0, z / np.sqrt(variance), 0).reshape(n, -1)
     basis, _ = np.linalg.qr(np.stack([psi, by_x, by_y], -1).reshape(n, -1, 3) * scale[..., None])
-    each = [m.evaluate(*offsets) for m in modes.libraries + modes.blurs]
+    each = [m.evaluate(*offsets) for m in modes.libraries + blurs]
     free = _free(basis, np.stack([left / z, *each], -1).reshape(n, -1, 1 + len(each)) * scale[..., None])
     residual, changes, blurs = free[..., 0], free[..., 1 : 1 + MODES], free[..., 1 + MODES :]
-    told = _Told(x, y, residual, changes, blurs, np.ones(residual.shape), basis, scale, offsets)
+    told = _Told(
+        x, y, residual, changes, blurs, errors, np.ones(residual.shape), basis, scale, offsets
+    )  # fmt: skip
     for _ in range(3):  # pixels beyond the limit, as of cosmic rays, count less
         off = np.abs(residual - changes @ told.solve()[0])
         noise = max(1.0, np.median(off[scale > 0]) / 0.6745)

@@ -15,8 +15,9 @@ from jwst_hpastrom.epsf.library import NORMALIZATION_RADIUS, EPSFLibrary
 from jwst_hpastrom.epsf.resampling import spline_coefficients
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
 from jwst_hpastrom.epsf.wavefront.phase_retrieval import COUPLING, DIFFUSION, Wavefront, retrieve
+from jwst_hpastrom.epsf.wavefront.unfiltered import Unfiltered
 from jwst_hpastrom.errors import HPAstromError
-from jwst_hpastrom.instrument import filter_of, nominal_scale
+from jwst_hpastrom.instrument import INSTRUMENTS, filter_of, nominal_scale
 
 __all__ = ["FARTHEST", "FOUND", "LINEAR", "Modes", "modes_of", "off_center"]
 
@@ -28,8 +29,6 @@ FARTHEST = 60.0  # nm RMS: JWST's mirrors are aligned anew before they are as fa
 SMALL_PHASE = 1 / 3  # rad RMS: beyond, the change of the ePSF is no longer a small one
 WAVES, SHIFT = slice(1, 1 + MODES), slice(1 + MODES, 3 + MODES)  # derivatives of `Optics.image`
 BLUR = slice(3 + MODES, 5 + MODES)
-WIDER = 1.1  # times the band's width: for the derivative
-MOST_AT_ONCE = 0.3  # of the logarithms of scale and width: the derivatives hold no farther
 CACHED, FOUND = "_wavefront_modes", "_wavefront"  # names under which a library keeps them
 
 
@@ -114,7 +113,7 @@ class Modes:
         data = [self._centered(self.wavefront.at(a, b)) for b in library.y for a in library.x]
         return replace(library, data=np.array(data))
 
-    def moved(self, nm, blur=(0.0, 0.0, 0.0, 0.0)):
+    def moved(self, nm, blur=(0.0, 0.0)):
         """Return those about another wavefront and blur.
 
         Parameters
@@ -123,13 +122,13 @@ class Modes:
             Changes of its coefficients, linear over the field.
 
         blur : sequence of float
-            Changes of diffusion and coupling, and of the logarithms of the scale and of the band's width.
+            Changes of diffusion and coupling, and of the light (`Optics.of_light`).
         """
         now = self.optics.diffusion, self.optics.coupling
         limits = zip((DIFFUSION, COUPLING), now, blur[:2], strict=True)
         optics = self.optics.blurred(*(np.clip(a + b, *limit) for limit, a, b in limits))
         if np.any(blur[2:]):
-            optics = optics.of_band(*np.exp(np.clip(blur[2:], -MOST_AT_ONCE, MOST_AT_ONCE)))
+            optics = optics.of_light(blur[2:])
         return replace(self, optics=optics, wavefront=replace(self.wavefront, nm=self.wavefront.nm + nm))
 
     def _image(self, k, nm):
@@ -170,17 +169,23 @@ class Modes:
 
     @cached_property
     def blurs(self):
-        """The same by diffusion (1/pixel), pixels' coupling, and the logarithms of scale and width.
+        """The same by diffusion (1/pixel), pixels' coupling, and what `Optics.of_light` changes.
 
-        The width is that of the band, which stars' colors and the model's few waves make another one.
+        Of a filter that is scale and width of the band, which stars' colors and the model's few waves make
+        another one.
         """
-        narrow, wide = (self.optics.of_band(width=w) for w in (1 / WIDER, WIDER))
+        return self._changes(lambda nm, images: [*images[BLUR], *self.optics.by_light(images[0], nm)])
 
-        def changes(nm, images):
-            by_width = (wide.image(nm) - narrow.image(nm)) / (2 * np.log(WIDER))
-            return [*images[BLUR], _stretched(images[0]), by_width]
-
-        return self._changes(changes)
+    @cached_property
+    def segments(self):
+        """The same per nm of the segments, in the middle of the field; of a filter none."""
+        nm = self.wavefront.at(self.x.mean(), self.y.mean())
+        by_segments = self.optics.by_segments(nm)
+        if not len(by_segments):
+            return []
+        step = self.optics.oversampling
+        kept = _gauged(self.optics.image(nm, derivatives=True), np.array(by_segments), step)
+        return [EPSFLibrary(m[None], [self.x.mean()], [self.y.mean()], step) for m in kept]
 
     def _changes(self, wanted):
         step = self.optics.oversampling
@@ -216,17 +221,21 @@ def _modes_of(library):
 
 
 def _wavefront_of(library):
+    name, instrument = (str(library.meta.get(key)) for key in ("filter", "instrument"))
+    known = INSTRUMENTS.get(instrument)
+    free = known is not None and known.light is not None and name == known.unfiltered
     try:
-        band = filter_of(str(library.meta.get("filter")), str(library.meta.get("instrument")))
+        band = known.light if free else filter_of(name, instrument)
         pixel = nominal_scale(library.meta)
     except HPAstromError:
         return None
     if not pixel or not band.wavelength:
         return None
-    found = library.__dict__[FOUND] = retrieve(library, band.wavelength, band.width, pixel)
+    kind = Unfiltered if free else Optics
+    found = library.__dict__[FOUND] = retrieve(library, band.wavelength, band.width, pixel, kind)
     log.info(
-        "wavefront of the ePSF's optics: %.0f nm RMS; the model differs by %.1f %% of the light",
-        np.sqrt(np.square(found.nm[0]).sum()), 100 * found.misfit,
+        "wavefront of the ePSF's optics: %.0f nm RMS%s; the model differs by %.1f %% of the light",
+        np.sqrt(np.square(found.nm[0]).sum()), found.optics.light, 100 * found.misfit,
     )  # fmt: skip
     return found
 
@@ -234,13 +243,6 @@ def _wavefront_of(library):
 def _hats(nodes, at):
     """Weights of nodes in linear interpolation, a row for each place."""
     return np.array([np.interp(at, nodes, one) for one in np.eye(nodes.size)]).T
-
-
-def _stretched(image):
-    """Derivative of an image by the logarithm of its scale, but for its brightness."""
-    offset = np.arange(len(image)) - len(image) // 2
-    by_y, by_x = np.gradient(image)
-    return -(offset * by_x + offset[:, None] * by_y)
 
 
 def _gauged(images, wanted, step):

@@ -11,8 +11,8 @@ from jwst_hpastrom.epsf.build import build_library, from_optics, iterations
 from jwst_hpastrom.epsf.build.from_optics import in_one_unit, positions_gain
 from jwst_hpastrom.epsf.build.smoothing import recenter
 from jwst_hpastrom.epsf.build.start import Difference
-from jwst_hpastrom.epsf.wavefront import drift
 from jwst_hpastrom.epsf.wavefront.optics import MODES, Optics
+from jwst_hpastrom.epsf.wavefront.unfiltered import SEGMENTS, Unfiltered
 from jwst_hpastrom.instrument import filter_of
 
 SIDE, STEP = 240, 25
@@ -76,7 +76,7 @@ def test_the_stars_tell_the_width_of_the_band(monkeypatch):
     true, off = corners(library), []
     for known in (False, True):
         if known:
-            monkeypatch.setattr(drift, "BLURS", (*drift.BLURS[:3], 1e-6))
+            monkeypatch.setattr(Optics, "LIGHT_ERRORS", (0.02, 1e-6))
         found = build_library(*dithered(library), made_for=META, **HOW).library
         off.append(np.sqrt(np.mean((corners(found) - true)[:, 46:55, 46:55] ** 2)))
     assert off[0] < 0.8 * off[1]
@@ -185,3 +185,25 @@ def test_what_both_libraries_leave_counts_for_neither():
     assert same == 0
     ours, _ = in_one_unit(sharp, sharp)
     assert np.median(ours) == pytest.approx(0.455, abs=0.03)
+
+
+def unfiltered_library():
+    """ePSFs of FGS: segments that stand 30 nm off, light that no library has told yet."""
+    each = np.repeat((30.0, 15.0, 15.0), SEGMENTS // 3)
+    segments = tuple(np.random.default_rng(8).normal(0, each))
+    made = Unfiltered(2.0, 2.0, 0.0692, 12.5, slope=0.5, segments=segments)
+    ends, places = np.array([0.0, SIDE - 1.0]), np.array([-1, 1, -1, 1])
+    data, _ = recenter(np.array([made.image(BASE + u * OVER_FIELD) for u in places]), 4)
+    return EPSFLibrary(data, ends, ends, 4).normalized()
+
+
+def test_few_stars_learn_optics_without_a_filter(caplog):
+    library = unfiltered_library()
+    true, stars = corners(library), dithered(library)
+    made_for = {"instrument": "FGS", "detector": "GUIDER1", "filter": "FGS"}
+    with caplog.at_level(logging.INFO, logger="stpipe.hpastrom"):
+        told = build_library(*stars, made_for=made_for, **HOW).library
+    assert "taken: the difference from the model" in caplog.text
+    blind = build_library(*stars, **HOW).library
+    off, before = (np.sqrt(np.mean((corners(b) - true)[:, 46:55, 46:55] ** 2)) for b in (told, blind))
+    assert off < 0.35 * before

@@ -405,17 +405,18 @@ def test_wavefront_that_varies_over_the_field():
     weight = 450 / (0.2 + flux[:, None, None] * np.maximum(psi, 0))
     left += rng.normal(0, 1, left.shape) / np.sqrt(weight)
     normal, right = field_equations(modes, library, x, y, flux, left, weight, i, j)
-    found, blur = solve_field(normal, right)
+    errors = modes.optics.field_errors
+    found, blur = solve_field(normal, right, errors)
     off = (found - true)[:, 1:5]
     assert np.sqrt(np.mean(off**2)) < 0.8 < 0.4 * np.sqrt(np.mean(true[:, 1:5] ** 2))
     assert np.all(np.abs(blur - more) < 0.4 * np.array(more))
-    likely, surely = solve_field(normal, right, likely=True)  # the prior that fits pulls less
+    likely, surely = solve_field(normal, right, errors, likely=True)  # the prior that fits pulls less
     np.testing.assert_allclose(surely, blur, atol=0.05 * np.abs(more).max(), rtol=0.3)
     assert np.sqrt(np.mean((likely - true)[:, 1:5] ** 2)) < 0.8
     without = right - normal[:, -4:] @ more  # what the blur does to the residuals taken out
-    still, none = solve_field(normal, without, likely=True)
+    still, none = solve_field(normal, without, errors, likely=True)
     assert not none.any()
-    np.testing.assert_array_equal(still, solve_field(normal, without)[0])
+    np.testing.assert_array_equal(still, solve_field(normal, without, errors)[0])
     now = modes.moved(true, blur).optics
     assert (now.diffusion, now.coupling) == pytest.approx(np.add((0.2, 0.005), blur[:2]), abs=0.002)
     longer = now.wavelength / modes.optics.wavelength, now.width / modes.optics.width
