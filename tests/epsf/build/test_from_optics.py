@@ -133,6 +133,23 @@ def test_without_pixel_phases_a_given_library_still_follows_the_wavefront(caplog
     assert left < 0.3 * before
 
 
+@pytest.mark.parametrize(
+    ("gain", "given", "free", "taken"),
+    [
+        (0.003, True, False, True),
+        (0.001, True, False, False),
+        (-0.005, False, False, True),
+        (-0.015, False, False, False),  # few stars at one set of positions: what scatters tells
+        (-0.015, False, True, True),  # the noise of free field positions hides from the trial
+        (-0.025, False, True, False),
+        (-0.025, True, True, False),
+    ],
+)
+def test_free_field_positions_must_be_better_by_more_than_the_trial_favors_them(gain, given, free, taken):
+    assert from_optics._is_better(gain, 0.002, given, free) == taken
+    assert not from_optics._is_better(0.0, 0.0, given, free=True)  # no dithers: nothing is told
+
+
 def test_gain_is_of_what_positions_scatter_by():
     rng = np.random.default_rng(5)
     n, error = 4000, 0.01
