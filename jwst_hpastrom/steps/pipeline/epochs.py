@@ -141,7 +141,7 @@ def run_epochs(pipeline, association, folder, reading):
         name = association.product if len(bands) == 1 else f"{association.product}_{band.lower()}"
         together = part(name, [m for r in mine for m in r.association.members], "all_asn")
         together.parts = tuple(mine)
-        given = pipeline.distortion_file
+        given, pipeline.limited = pipeline.distortion_file, None
         if given or pipeline.hp_distortion_refine.skip:
             source = (
                 ("given", "distortion_file")
@@ -151,11 +151,15 @@ def run_epochs(pipeline, association, folder, reading):
             note(f"distortion of {name}", *source)
             for run in mine:
                 run.build_and_fit(given, pipeline.mode)
-            found[band] = given
+            distortion = given
         else:
-            found[band] = solve(together, None, f"distortion of {name}")
-        set_aside(together, found[band])
-    masters = [str(run.master(found[visit.band], None)) for run, visit in zip(runs, visits, strict=True)]
+            distortion = solve(together, None, f"distortion of {name}")
+        set_aside(together, distortion)
+        found[band] = distortion, pipeline.limited
+    masters = []
+    for run, visit in zip(runs, visits, strict=True):
+        distortion, pipeline.limited = found[visit.band]
+        masters.append(str(run.master(distortion, None)))
     step = pipeline.hp_proper_motion
     step.gaia_catalog, step.first_epoch = str(gaia), None
     if not step.skip:

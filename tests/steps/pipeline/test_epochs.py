@@ -1,6 +1,7 @@
 """Exposures of several epochs are told apart by time and filter."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
 from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.tables.epochs import read_epoch_list
-from jwst_hpastrom.steps.pipeline.epochs import split_epochs
+from jwst_hpastrom.steps.pipeline import epochs
+from jwst_hpastrom.steps.pipeline.epochs import Visit, split_epochs
 
 
 def metas(epochs, bands=None):
@@ -63,3 +65,35 @@ def test_master_frames_say_how_they_lie(tmp_path):
     meta = read_epoch_list(path).meta
     assert (meta["position_angle"], meta["ra_ref"], meta["dec_ref"]) == (0.0, 80.5, -69.5)
     assert (meta["x_ref"], meta["y_ref"], meta["pixel_scale_mas"]) == (1e4, 1.1e4, 65.6)
+
+
+def test_few_reference_stars_of_one_filter_limit_no_other(monkeypatch, tmp_path):
+    """The verdict of a frame is that of its own distortion, whatever was solved after it."""
+    limits = {}
+
+    class Part:
+        def __init__(self, pipeline, association, checked):
+            self.pipeline, self.association = pipeline, association
+
+        def master(self, distortion, catalog):
+            limits[self.association.product] = self.pipeline.limited
+            return distortion
+
+    def solve(run, given, part):
+        run.pipeline.limited = "few stars" if part.endswith("f277w") else run.pipeline.limited
+        return "distortion.asdf"
+
+    visits = [Visit((f"m{k}",), 2022.0 + k, band, f"p_e{k}") for k, band in enumerate(["F150W", "F277W"] * 2)]
+    for name, made in {
+        "Run": Part, "solve": solve, "set_aside": lambda *_: None, "read_gaia": lambda _: None,
+        "check_inputs": lambda *_, **__: {}, "split_epochs": lambda *_: visits,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(epochs, name, made)
+    pipeline = SimpleNamespace(
+        gaia_catalog="gaia.fits", reference_catalog=None, epsf_file=None, distortion_file=None,
+        on_error="fail", hp_distortion_refine=SimpleNamespace(skip=False),
+        hp_proper_motion=SimpleNamespace(skip=True),
+        choices=SimpleNamespace(note=lambda *_: None, write=lambda _: None), limited="before",
+    )  # fmt: skip
+    epochs.run_epochs(pipeline, SimpleNamespace(product="p", members=()), tmp_path, {})
+    assert limits == {"p_e0": None, "p_e1": "few stars", "p_e2": None, "p_e3": "few stars"}
