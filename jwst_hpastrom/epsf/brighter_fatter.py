@@ -18,7 +18,9 @@ from scipy.spatial import cKDTree
 
 from jwst_hpastrom.numerics import sigma_about_zero, weighted_median
 
-__all__ = ["alone", "charge_effect", "shift_from_stamps", "undo_beside_lost", "without_charge"]
+__all__ = [
+    "alone", "charge_effect", "shift_from_stamps", "shifted_by_charge", "undo_beside_lost", "without_charge",
+]  # fmt: skip
 
 HALF = 2  # pixels: the box around a star that tells the effect
 MISFIT_FLOOR = 0.01  # of the model: the ePSF's own errors, as in `samples`
@@ -161,6 +163,35 @@ def alone(x, y, flux, n):
     out = np.ones(n, bool)
     out[star[flux[other] > FAINT * flux[star]]] = False
     return out
+
+
+def shifted_by_charge(library, x, y, i, j, charge):
+    """What stars of flux one gain around them per unit of boundary shift, to first order.
+
+    Parameters
+    ----------
+    library : `~jwst_hpastrom.epsf.library.EPSFLibrary`
+
+    x, y : ndarray, shape (n,)
+
+    i, j : ndarray of int, shapes (n, 1, k) and (n, k, 1)
+        Columns and rows of the pixels, one after the other.
+
+    charge : float or ndarray, shape (ny, nx)
+        As in `charge_effect`.
+
+    Returns
+    -------
+    ndarray, shape (n, k, k)
+    """
+    a, b = x[:, None, None], y[:, None, None]
+    wide_i = np.concatenate([i[..., :1] - 1, i, i[..., -1:] + 1], -1)
+    wide_j = np.concatenate([j[:, :1] - 1, j, j[:, -1:] + 1], 1)
+    gain = charge_effect(library.evaluate(wide_i - a, wide_j - b, a, b), 1.0)[:, 1:-1, 1:-1]
+    if np.ndim(charge):
+        ny, nx = charge.shape
+        charge = np.asarray(charge, float)[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)]
+    return charge * gain
 
 
 def stars_tell(stamps, library, x, y, flux, use, slope, charge):

@@ -11,6 +11,7 @@ from jwst_hpastrom.epsf.brighter_fatter import (
     alone,
     charge_effect,
     shift_from_stamps,
+    shifted_by_charge,
     stars_tell,
     without_charge,
 )
@@ -51,6 +52,24 @@ def test_effect_is_that_of_growing_charge():
     expected = charge_effect(data, CHARGE)
     np.testing.assert_allclose(change, expected, atol=0.01 * np.abs(expected).max())
     assert abs(expected.sum()) < 1e-9 * np.abs(expected).max()  # no light is lost
+
+
+def test_what_stars_gain_is_that_of_their_images():
+    """In pixels of one charge and of several, inside the image and at its border."""
+    library, charge = make_library(), np.random.default_rng(1).uniform(20, 60, (40, 50))
+    x, y, offset = np.array([12.3, 31.8, 1.2]), np.array([20.1, 9.6, 30.4]), np.arange(-2, 3)
+    i = np.rint(x).astype(int)[:, None, None] + offset
+    j = np.rint(y).astype(int)[:, None, None] + offset[:, None]
+    for c in (CHARGE, charge):
+        found = shifted_by_charge(library, x, y, i, j, c)
+        for k, (a, b) in enumerate(zip(x, y, strict=True)):
+            v, u = np.mgrid[:40, -4:50]
+            image = charge_effect(
+                library.evaluate(u - a, v - b, np.full(u.shape, a), np.full(u.shape, b)), 1.0
+            )
+            at = np.broadcast_arrays(j[k], i[k])
+            expected = image[at[0], at[1] + 4] * (c[at[0], np.maximum(at[1], 0)] if np.ndim(c) else c)
+            np.testing.assert_allclose(found[k], expected, atol=1e-6 * np.abs(expected).max())
 
 
 def test_bad_pixels_move_no_light():

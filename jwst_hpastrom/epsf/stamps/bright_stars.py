@@ -175,11 +175,12 @@ class BrightStars:
     def over_field(self, job, library, modes, *, likely=False):
         """Return the wavefront's change from the library over the field, nm, (3, modes), and the blur's.
 
-        Of all exposures together, each about its own drift.
+        Of all exposures together, each about its own drift. ``likely`` is before charge is undone.
         """
         at = self.split(self.x, self.y, self.flux, self.ok)
-        slopes = [f.slope for f in self.frames]
-        each = self._on_stamps(job, field_in_stamps, self._each(library), [modes] * len(slopes), *at, slopes)
+        slopes, charges = [f.slope for f in self.frames], [f.charge if likely else None for f in self.frames]
+        how = [modes] * len(slopes), *at, slopes, charges
+        each = self._on_stamps(job, field_in_stamps, self._each(library), *how)
         sums = (sum(part) for part in zip(*each, strict=True))
         return solve_field(*sums, modes.optics.field_errors, likely=likely)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jwst_hpastrom.epsf.stamps.frames import charge_of
 from jwst_hpastrom.epsf.wavefront import REACH, Modes, drift_of, field_equations
 from jwst_hpastrom.epsf.weights import MOST_STARS
 
@@ -62,17 +63,18 @@ def drift_in_stamps(stamps, library, modes, x, y, flux, use, slope, since=None):
     return drift_of(modes, library, *_bright(stamps, library, x, y, flux, use, slope), since=since)
 
 
-def field_in_stamps(stamps, library, modes, x, y, flux, use, slope):
+def field_in_stamps(stamps, library, modes, x, y, flux, use, slope, charge):
     """Find the equations of the wavefront over an exposure's field, as `field_equations` does.
 
-    Parameters are those of `drift_in_stamps`.
+    Parameters are those of `drift_in_stamps`, and ``charge`` as there, or as a `Frame` keeps it.
 
     Returns
     -------
     normal, right : ndarray
         See there.
     """
-    return field_equations(modes, library, *_bright(stamps, library, x, y, flux, use, slope))
+    told = _bright(stamps, library, x, y, flux, use, slope)
+    return field_equations(modes, library, *told, charge_of(charge))
 
 
 def _bright(stamps, library, x, y, flux, use, slope):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jwst_hpastrom.epsf.brighter_fatter import shifted_by_charge
 from jwst_hpastrom.epsf.image import bright_boxes
 from jwst_hpastrom.epsf.wavefront.modes import FARTHEST, LINEAR, modes_of
 from jwst_hpastrom.epsf.wavefront.optics import MODES
@@ -25,6 +26,7 @@ LEAST_STARS = 5  # their pixels are ten times as many as modes, and halves of th
 FLAT = 0.005  # of a pixel's light: the flat field's errors, and those of the library that no mode takes
 AMPLITUDES = np.geomspace(0.1, FARTHEST / np.sqrt(MODES), 21)  # nm: the drift's standard deviations tried
 LIKELY = 0.03, 0.1, 0.3, 1.0  # times the errors a priori, where a library says what its blur is
+CHARGE = 1.0  # a priori: shift of the pixels' boundaries by charge, pixels per million DN
 CLIP = 4.0  # standard deviations beyond which a pixel counts less
 SURE = 3.0  # of ln(evidence) from which on a drift is believed
 SURE_BLUR = 10.0  # the same of a blur or band that a given library lacks: wrong ones had 3 and more
@@ -138,7 +140,7 @@ def _as_far_as_true(told, modes, library, nm, since):
     return np.zeros(MODES)
 
 
-def field_equations(modes, library, x, y, flux, left, weight, i, j):
+def field_equations(modes, library, x, y, flux, left, weight, i, j, charge=None):
     """Normal equations of a change of the wavefront that is linear over the field, and of the blur.
 
     Parameters
@@ -146,21 +148,26 @@ def field_equations(modes, library, x, y, flux, left, weight, i, j):
     modes, library, x, y, flux, left, weight, i, j
         As in `drift_of`.
 
+    charge : float or ndarray, shape (ny, nx), optional
+        DN at the ramp's end for a rate of one, where what charge does is not undone: it looks like a blur.
+
     Returns
     -------
-    normal : ndarray, shape (3 modes + blurs, 3 modes + blurs)
+    normal : ndarray, shape (3 modes + blurs + 1, 3 modes + blurs + 1)
         Of the changes in the middle, and from there to half a span in x and in y; of diffusion, coupling and
-        the light (`Modes.blurs`), and of the segments where these are told.
+        the light (`Modes.blurs`), and of the segments where these are told; of the shift of the pixels'
+        boundaries by charge, pixels per million DN.
 
-    right : ndarray, shape (3 modes + blurs,)
+    right : ndarray, shape (3 modes + blurs + 1,)
         Both zero where too few stars tell.
     """
     told = _told(modes, library, x, y, flux, left, weight, i, j, over_field=True)
-    n = 3 * MODES + len(modes.optics.field_errors)
+    n = 3 * MODES + len(modes.optics.field_errors) + 1
     if told is None:
         return np.zeros((n, n)), np.zeros(n)
     over_field = modes.wavefront.weights(told.x, told.y)[:, None, :, None] * told.changes[:, :, None]
-    all_ = np.concatenate([over_field.reshape(*told.residual.shape, -1), told.blurs], -1).reshape(-1, n)
+    each = over_field.reshape(*told.residual.shape, -1), told.blurs, told.pushed(library, charge)
+    all_ = np.concatenate(each, -1).reshape(-1, n)
     weighted = all_ * told.keep.reshape(-1, 1)
     return weighted.T @ all_, weighted.T @ told.residual.ravel()
 
@@ -178,6 +185,7 @@ def solve_field(normal, right, errors, *, likely=False):
 
     likely : bool
         Give only a blur that is beyond doubt, with as much of these errors as has the largest evidence.
+        Charge explains what it can, here as there.
 
     Returns
     -------
@@ -192,20 +200,21 @@ def solve_field(normal, right, errors, *, likely=False):
     if likely:
         each = [_with_blur(normal, right, share * errors) for share in LIKELY]
         best = max(each, key=lambda one: one[2])
-        _, none = most_likely(normal[: nm.size, : nm.size], right[: nm.size])
+        none = _with_blur(normal, right, 0 * errors)[2]
         nm, blur = best[:2] if best[2] - none > SURE_BLUR else (nm, 0 * blur)
     return nm.reshape(3, -1), blur
 
 
-def _with_blur(normal, right, blurs):
-    """Wavefront, blur of standard deviations ``blurs`` a priori, and the logarithm of the odds for both."""
-    k = right.size - blurs.size
-    inner = normal[k:, k:] + np.diag(1 / np.square(blurs))
-    taken = np.linalg.solve(inner, normal[k:, :k])
-    nm, odds = most_likely(normal[:k, :k] - normal[:k, k:] @ taken, right[:k] - taken.T @ right[k:])
-    blur = np.linalg.solve(inner, right[k:] - normal[k:, :k] @ nm)
-    odds += 0.5 * right[k:] @ np.linalg.solve(inner, right[k:])
-    return nm, blur, odds - 0.5 * np.linalg.slogdet(inner * np.square(blurs))[1]
+def _with_blur(normal, right, errors):
+    """Wavefront, blur of these errors a priori, and the logarithm of the odds for both and for charge."""
+    k, prior = right.size - errors.size - 1, np.append(errors, CHARGE)
+    across, own = prior[:, None] * normal[k:, :k], prior * right[k:]  # blurs in units of their errors
+    inner = np.eye(prior.size) + prior[:, None] * normal[k:, k:] * prior
+    taken = np.linalg.solve(inner, across)
+    nm, odds = most_likely(normal[:k, :k] - across.T @ taken, right[:k] - taken.T @ own)
+    blur = prior * np.linalg.solve(inner, own - across @ nm)
+    odds += 0.5 * own @ np.linalg.solve(inner, own)
+    return nm, blur[:-1], odds - 0.5 * np.linalg.slogdet(inner)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +223,7 @@ class _Told:
 
     x: np.ndarray
     y: np.ndarray
+    flux: np.ndarray  # (n, 1, 1)
     residual: np.ndarray  # (n, pixels)
     changes: np.ndarray  # (n, pixels, modes): of the residuals with the wavefront, 1/nm
     blurs: np.ndarray  # (n, pixels, blurs): with the blur
@@ -222,6 +232,7 @@ class _Told:
     basis: np.ndarray  # (n, pixels, 3): of position and flux
     scale: np.ndarray  # (n, pixels): flux over error
     offsets: tuple  # of the pixels from the stars
+    pixels: tuple  # their columns and rows
 
     def of(self, rows):
         """Return what some stars tell."""
@@ -252,11 +263,21 @@ class _Told:
         """Fall of χ² as the derivatives tell it."""
         return self.chi2 - np.sum(self.keep * np.square(self.residual - self.changes @ nm))
 
+    def pushed(self, library, charge):
+        """Changes of the residuals with the shift of boundaries by charge, (n, pixels, 1)."""
+        if charge is None:
+            return np.zeros((*self.scale.shape, 1))
+        gain = self.flux * shifted_by_charge(library, self.x, self.y, *self.pixels, charge)
+        return self._in_errors(1e-6 * gain)
+
     def fall(self, old, new):
         """Fall of χ² from one library to another."""
-        change = new.evaluate(*self.offsets) - old.evaluate(*self.offsets)
-        change = _free(self.basis, change.reshape(*self.scale.shape, 1) * self.scale[..., None])[..., 0]
+        change = self._in_errors(new.evaluate(*self.offsets) - old.evaluate(*self.offsets))[..., 0]
         return self.chi2 - np.sum(self.keep * np.square(self.residual - change))
+
+    def _in_errors(self, change):
+        """Change of stars of flux one, in units of the errors, free of position and flux."""
+        return _free(self.basis, change.reshape(*self.scale.shape, 1) * self.scale[..., None])
 
 
 def _free(basis, values):
@@ -287,7 +308,7 @@ def _told(modes, library, x, y, flux, left, weight, i, j, over_field=False):
     free = _free(basis, np.stack([left / z, *each], -1).reshape(n, -1, 1 + len(each)) * scale[..., None])
     residual, changes, blurs = free[..., 0], free[..., 1 : 1 + MODES], free[..., 1 + MODES :]
     told = _Told(
-        x, y, residual, changes, blurs, errors, np.ones(residual.shape), basis, scale, offsets
+        x, y, z, residual, changes, blurs, errors, np.ones(residual.shape), basis, scale, offsets, (i, j)
     )  # fmt: skip
     for _ in range(3):  # pixels beyond the limit, as of cosmic rays, count less
         off = np.abs(residual - changes @ told.solve()[0])
