@@ -218,6 +218,10 @@ def build_library(
         warn_of_phases(run)
     safe = start if run.followed is None else run.followed  # each star tells the wavefront, dithers or none
     run.library = trusted(run, frames, undetermined, safe)
+    if kept or run.library is safe:  # what charge does is known beside it
+        charge = config.brighter_fatter
+        charge = run.stars.brighter_fatter or run.library.brighter_fatter if charge is None else charge
+        run.library = replace(run.library, brighter_fatter=charge)
     if start is None:
         warn_of_few(run.star, run.use)
     result = _result(job, run, frames, hot, phaseless)

@@ -288,9 +288,10 @@ def test_no_dithers_no_epsf_but_the_given_one(n, found, caplog):
         build_library(field.images, field.planes, **options)
     offset = (np.arange(101) - 50) / 4
     start = EPSFLibrary(psi(offset, offset[:, None], MIDDLE)[None], [MIDDLE], [MIDDLE], 4).normalized()
-    result = build_library(field.images, field.planes, start=start, **options)
+    result = build_library(field.images, field.planes, start=start, **options | {"brighter_fatter": 1e-7})
     assert found in caplog.records[-1].message
     np.testing.assert_array_equal(result.library.data, start.data)
+    assert result.library.brighter_fatter == 1e-7  # what is known of charge goes with the given library
 
 
 @pytest.mark.parametrize(("n", "said"), [(15, True), (40, False)])
