@@ -25,7 +25,7 @@ class PairMatching(Configuration):
         text="Fewest stars in common of an exposure and the reference.",
     )  # fmt: skip
     held_out: float = parameter(
-        default=0.2, kind="float",
+        default=0.1, kind="float",
         text="""Fraction of the reference stars that take no part in any fit, for the held-out residuals by
         stage.""",
     )  # fmt: skip

@@ -614,7 +614,7 @@ def test_the_distortion_is_of_the_last_lists(solved):
     # which is not the one that the ePSF is built with: what the lists of an earlier one told, without details
     first = of["epsf.fits"]["inputs"]["distortion_file"]["made"]
     assert first != of["distortion.asdf"]["id"]
-    assert of["distortion.asdf"]["parameters"]["held_out"] == 0.2
+    assert of["distortion.asdf"]["parameters"]["held_out"] == 0.1
 
 
 def test_a_solved_distortion_is_not_solved_again(solved, tmp_path):
