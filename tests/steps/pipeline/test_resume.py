@@ -70,17 +70,23 @@ def reading():
         yield
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """Folder with exposures, catalogs, a distortion, and the products of one run."""
-    folder = tmp_path_factory.mktemp("done")
+def write_sky(folder, **stars):
+    """Write exposures, catalogs and an ePSF to start from; return the field."""
     sky = simulate_field(
-        size=SIZE, n_exposures=3, dither_arcsec=3.0, n_stars=130, mag_faint=-4.0, filter="F200W", seed=3,
-        optics=OpticsConfig(n_field=2, n_wavelengths=1),
+        size=SIZE, n_exposures=3, dither_arcsec=3.0, filter="F200W", seed=3,
+        optics=OpticsConfig(n_field=2, n_wavelengths=1), **stars,
     )  # fmt: skip
     write_field(sky, folder)
     library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized()
     write_epsf_reference(library, folder / "start_epsf.asdf")
+    return sky
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Folder with exposures, catalogs, a distortion, and the products of one run."""
+    folder = tmp_path_factory.mktemp("done")
+    sky = write_sky(folder, n_stars=130, mag_faint=-4.0)
     exposure = sky.exposures[0]
     write_detector_mask(folder / "mask.fits", np.array([[3, 4]]), (SIZE, SIZE), exposure.meta)
     write_small_distortion(folder)
@@ -561,13 +567,7 @@ SOLVES = {"hp_distortion_refine": SOLVE}
 def solved(tmp_path_factory, small_detector):
     """Folder with the products of a run that solves its distortion, builds with it, and solves it again."""
     folder = tmp_path_factory.mktemp("solved")
-    sky = simulate_field(
-        size=SIZE, n_exposures=3, dither_arcsec=3.0, n_stars=700, mag_faint=-4.5, filter="F200W", seed=3,
-        optics=OpticsConfig(n_field=2, n_wavelengths=1),
-    )  # fmt: skip
-    write_field(sky, folder)
-    library = EPSFLibrary(*sky.epsf.sampled(), meta={"filter": "F200W"}).normalized()
-    write_epsf_reference(library, folder / "start_epsf.asdf")
+    write_sky(folder, n_stars=700, mag_faint=-4.5)
     began = counted(folder, **SOLVED)
     assert began == [
         "hp_epsf_build", "hp_epsf_fit", "hp_distortion_refine", "hp_epsf_build", "hp_epsf_fit",
