@@ -26,7 +26,7 @@ from jwst_hpastrom.frame.averages import Averages, Averaging, average_together
 from jwst_hpastrom.frame.config import FrameConfig
 from jwst_hpastrom.frame.measurements import collect
 from jwst_hpastrom.frame.quality import exposure_table
-from jwst_hpastrom.frame.systematics import SharedErrors
+from jwst_hpastrom.frame.systematics import SharedErrors, Strains
 from jwst_hpastrom.frame.transforms.correction_terms import with_corrections
 from jwst_hpastrom.frame.transforms.identify import identify
 from jwst_hpastrom.frame.transforms.lists_alone import give_sky, without_sky
@@ -171,9 +171,9 @@ def build_master(
     (``x_err_formal``) together (`combine_errors`), and in quadrature ``x_err_systematic``, which the
     exposures share: the larger of the distortion correction's own error (alone, where few reference stars in
     these exposures measured it) and of the pattern that dithers show on the detector, and the wings of
-    neighbors that were not subtracted. Quadratic terms of the distortion, which dithers take for
-    transformations, are what a catalog shows of them, or, without one, as large as those of third and fourth
-    degree. Where stars are too few for it, it is 3 mas, as documented, for JWST's own WCS, NaN for others.
+    neighbors that were not subtracted. Quadratic terms are what a catalog shows of them, or, without one, how
+    exposures are stretched beside their WCS, else as large as those of third and fourth degree. Where stars
+    are too few for it, it is 3 mas, as documented, for JWST's own WCS, NaN for others.
 
     ``x_err`` is relative to the other stars, a six-parameter map of the frame left free. What that may be off
     is in ``x_err_tie``, which neighbors have in common: of the transformation to the catalog, or, without
@@ -242,9 +242,8 @@ def _collected(star_lists, correction, reference, plane, config, store):
     if len(star_lists) == 1:
         log.warning(
             "%s alone: nothing was repeated, so that no scatter tells of errors, of the pixel phase say; its "
-            "stars are flagged FEW_EXPOSURES",
-            names[0],
-        )
+            "stars are flagged FEW_EXPOSURES", names[0],
+        )  # fmt: skip
     rows = sum(map(len, star_lists))
     store.require(WORK * rows, f"the frame of {rows} measurements in {len(star_lists)} exposures")
     m, corrections = collect(
@@ -269,7 +268,7 @@ def _averaged(field, found, tie, of_list, config, store):
     star, n_stars = _keep(found.star, found.averages, field.n_min, names[central])
     averages = Averages(m, star, n_stars, config.sigma, found.extra)
     meta = _meta(of_list, field, names[central]) | tie.meta
-    shared = _shared(field, star, averages, transforms, meta, found, tie.weights)
+    shared = _shared(field, star, averages, transforms, meta, found, tie.weights, config)
     asked = Asked(plane, field.n_min, config.min_exposures)
     table, residuals, dmag = master_table(m, star, averages, zeros, asked, found.in_transform, shared, meta)
     warn_of_limits(table)
@@ -277,10 +276,8 @@ def _averaged(field, found, tie, of_list, config, store):
         table = with_tie_errors(table, several.fit.star_errors(m, star, averages.used, len(table))[0])
     elif tie.errors is not None and not field.nowhere:
         table = with_tie_errors(table, tie.errors(table["x"].value, table["y"].value))
-    zero_error = np.sqrt(np.diag(zeros.covariance))
-    exposures = exposure_table(
-        m, star, averages.used, residuals, transforms, zeros.points, zero_error, names, plane
-    )
+    own = zeros.points, np.sqrt(np.diag(zeros.covariance))
+    exposures = exposure_table(m, star, averages.used, residuals, transforms, *own, names, plane)
     if field.nowhere:
         without_sky(table, exposures, field.nowhere)
     measurements = measurement_table(m, star, averages, residuals, dmag, store)
@@ -330,7 +327,7 @@ def _unseen(field, instrument):
     return WCS_ERROR / field.plane.scale_mas if instrument.strip().upper() in INSTRUMENTS else 0.0
 
 
-def _shared(field, star, averages, transforms, meta, found, tie):
+def _shared(field, star, averages, transforms, meta, found, tie, config):
     """Return the errors that exposures share; their sizes, and the detectors, go into the metadata."""
     several = found.several
     measured = (field.m, star, averages, transforms, field.corrections, meta["filter"])
@@ -339,7 +336,9 @@ def _shared(field, star, averages, transforms, meta, found, tie):
         shared = ErrorsByDetector(*measured, several, meta["instrument"], field.names)
     else:
         unseen = _unseen(field, meta["instrument"])
-        shared = SharedErrors(*measured, tie, meta["instrument"], field.names, unseen)
+        told = unseen is not None and tie is None and found.mosaic is None and int(config.parameters) == 6
+        strains = Strains.of(field.m, transforms, found.wcs_uv, field.epochs) if told else None
+        shared = SharedErrors(*measured, tie, meta["instrument"], field.names, unseen, strains)
     if found.mosaic is not None:
         shared.add(found.mosaic.fit.star_errors(field.m, star, averages.used, averages.n_used.size)[1])
     if shared.unknown.any():

@@ -10,7 +10,10 @@ that this package has always used.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["ALIASES", "FALL", "FRAME", "INSTRUMENTS", "WCS_ERROR", "Detector", "Filter", "Instrument"]
+__all__ = [
+    "ALIASES", "FALL", "FRAME", "INSTRUMENTS", "SCALE_CHANGE", "WCS_ERROR", "Detector", "Filter",
+    "Instrument",
+]  # fmt: skip
 
 
 class Filter(NamedTuple):
@@ -78,6 +81,8 @@ FRAME = (2048, 2048)
 #: mas an axis within a detector, of NIRISS's official distortion (JDox, NIRISS Imaging Calibration Status,
 #: "relative astrometric accuracy within the detector"); taken for the other imagers as well
 WCS_ERROR = 3.0
+#: relative change of NIRISS's scale in twelve hours (Libralato et al. 2023, PASP 135, 034502, fig. 19)
+SCALE_CHANGE = 5e-6
 #: coefficients of what a WCS lacks go as this over the degree: those of NIRISS's flight polynomial (F150W) of
 #: second to fifth degree are 0.62, 0.62, 0.29 and 0.23 pixel (RMS at the edge)
 FALL = 3.0

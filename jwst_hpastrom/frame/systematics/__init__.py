@@ -11,12 +11,14 @@ from jwst_hpastrom.frame.systematics.detector import (
 from jwst_hpastrom.frame.systematics.light import light_errors
 from jwst_hpastrom.frame.systematics.shared import SharedErrors
 from jwst_hpastrom.frame.systematics.spread import Profile, Spread
+from jwst_hpastrom.frame.systematics.strains import Strains
 
 __all__ = [
     "DetectorErrors",
     "Profile",
     "SharedErrors",
     "Spread",
+    "Strains",
     "correction_errors",
     "curvature_error",
     "detector_errors",

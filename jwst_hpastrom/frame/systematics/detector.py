@@ -36,7 +36,8 @@ class DetectorErrors:
         Error of a star's mean by the smooth part (a polynomial), which dithers do not average.
 
     hidden : `Profile`
-        The same by its quadratic terms, which dithers take for transformations: as large as the others.
+        The same by its quadratic terms, which dithers take for transformations: as large as the others; or
+        what the exposures' strains do not show of them, the rest of which is in ``smooth``.
 
     local : ndarray, shape (2,)
         Error of one measurement by the part that neighboring stars share; exposures at other places of the
@@ -92,7 +93,21 @@ def _pattern_variance(z, variance):
     return max(float(width - np.median(variance[half])), 0.0)
 
 
-def detector_errors(m, star, averages, together, *, believed=0.0, sigma=4.0):
+def _telling_residuals(m, star, averages, sigma):
+    """Rows of the measurements that tell most, and residuals (2, n), those beyond ``sigma`` left out."""
+    rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
+    z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
+    variance = 0.5 * (m.vu[rows] + m.vv[rows])
+    if rows.size:
+        variance = variance + _pattern_variance(z, variance)
+    telling = _most_telling(np.arange(rows.size), variance, star[rows])
+    rows, z = rows[telling], z[:, telling]
+    width = np.array([robust_sigma(c) for c in z])[:, None]
+    good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
+    return rows[good], z[:, good]
+
+
+def detector_errors(m, star, averages, together, *, believed=0.0, strains=None, sigma=4.0):
     """Estimate the errors that belong to places of the detector from the residuals of bright stars.
 
     A polynomial pattern e(x, y) of third and fourth degree shows in a star's residuals as e at one dither
@@ -118,6 +133,9 @@ def detector_errors(m, star, averages, together, *, believed=0.0, sigma=4.0):
     believed : float
         RMS error, of either axis, that a pattern is documented to have before anything of it is seen.
 
+    strains : `~jwst_hpastrom.frame.systematics.strains.Strains`, optional
+        Of exposures that their WCS alone corrects: these show of the quadratic terms what they can.
+
     sigma : float
         Residuals beyond this are left out.
 
@@ -127,16 +145,7 @@ def detector_errors(m, star, averages, together, *, believed=0.0, sigma=4.0):
         Errors expected from what was seen, its noise included, about a linear map of the frame, whose error
         is the tie's; NaN where stars or dithers are too few.
     """
-    rows = np.flatnonzero(averages.used & m.reference & (star >= 0) & (averages.n_used[star] >= 2))
-    z = np.stack([m.u[rows], m.v[rows]]) - averages.mean[star[rows]].T
-    variance = 0.5 * (m.vu[rows] + m.vv[rows])
-    if rows.size:
-        variance = variance + _pattern_variance(z, variance)
-    telling = _most_telling(np.arange(rows.size), variance, star[rows])
-    rows, z = rows[telling], z[:, telling]
-    width = np.array([robust_sigma(c) for c in z])[:, None]
-    good = np.all(np.abs(z) <= sigma * np.maximum(width, 1e-12), axis=0)
-    rows, z = rows[good], z[:, good]
+    rows, z = _telling_residuals(m, star, averages, sigma)
     x, y, exposure = m.x[rows], m.y[rows], m.exposure[rows]
     who, group = np.unique(star[rows], return_inverse=True)
     taken_out = who.size + 3 * np.unique(exposure).size
@@ -157,23 +166,43 @@ def detector_errors(m, star, averages, together, *, believed=0.0, sigma=4.0):
     if not spread.told:
         return DetectorErrors.unknown()
 
+    bends = None
+    if strains is not None:
+        slope = np.mean(chi2(z, taken_out + terms.shape[1])) / _sum_of_squares(p, q, exposure)
+        bends = strains.bends((x.mean(), y.mean()), half, HIDDEN, _factor(2, believed), slope)
+        spread = spread.given(bends.found, bends.variance)
+
     # errors of the stars' means, less the linear map that they make of the frame
     u, v = averages.mean[who].T
     line = np.stack([np.ones(who.size), u - u.mean(), v - v.mean()], 1)
     means = np.c_[means, _pattern(*_beyond_the_edges(line, group, exposure, p, q), HIDDEN, believed)]
     base = np.linalg.qr(line)[0]
     means -= base @ (base.T @ means)
-    seen, unseen = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
+    seen, bent = means[:, : terms.shape[1]] @ turn, means[:, terms.shape[1] :]
     smooth = spread.variances(seen, found, noise)
-    hidden = np.repeat(spread.square * np.sum(unseen**2, axis=1)[:, None], 2, axis=1)
+    if bends is None:
+        hidden = np.repeat(spread.square * np.sum(bent**2, axis=1)[:, None], 2, axis=1)
+    else:
+        more, hidden = bends.squares(spread, bent)
+        smooth = smooth + more
     local = np.sqrt(np.maximum(_of_neighbors(x, y, exposure, z), _of_repeats(group, exposure, z, together)))
     return DetectorErrors(Profile.of(u, v, smooth), Profile.of(u, v, hidden), local, spread)
 
 
 def _pattern(p, q, terms, falls):
     """Values of the terms, of one size, or falling with the degree as a distortion's do."""
-    basis = polynomial_basis(p, q, terms)
-    return basis * (FALL / np.sum(terms, axis=1)) if falls else basis
+    return polynomial_basis(p, q, terms) * _factor(np.sum(terms, axis=1), falls)
+
+
+def _factor(degree, falls):
+    return FALL / degree if falls else 1.0
+
+
+def _sum_of_squares(p, q, exposure):
+    """Of either coordinate about the middle of the exposure's stars, the mean of all exposures."""
+    count = np.bincount(exposure)
+    within = [np.sum(c**2) - np.sum(np.bincount(exposure, c) ** 2 / np.maximum(count, 1)) for c in (p, q)]
+    return max(float(np.mean(within)) / np.count_nonzero(count), 1e-300)
 
 
 def _unit_size(p, q, falls):

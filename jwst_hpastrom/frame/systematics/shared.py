@@ -34,6 +34,10 @@ class SharedErrors:
         Of exposures that only their WCS corrects: the error, master pixels, where there is no catalog and
         stars and dithers are too few to tell; zero: none is known.
 
+    strains : `~jwst_hpastrom.frame.systematics.strains.Strains`, optional
+        Of exposures that only their WCS corrects, without a catalog: they show of quadratic terms what they
+        can.
+
     Attributes
     ----------
     detector : `~jwst_hpastrom.frame.systematics.DetectorErrors`
@@ -61,15 +65,16 @@ class SharedErrors:
     wing_shift = None
 
     def __init__(
-        self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=(), unseen=None
-    ):
+        self, m, star, averages, transforms, corrections, name, tie=None, instrument="", names=(),
+        unseen=None, strains=None,
+    ):  # fmt: skip
         n = averages.n_used.size
         self.pixel = float(np.median([t.scale for t in transforms]))
         self.name, self.instrument = name, instrument
         together = same_places(m, transforms)
         by_wcs = tie is None and unseen is not None
         believed = unseen if by_wcs else 0.0
-        self.detector = detector_errors(m, star, averages, together, believed=believed)
+        self.detector = detector_errors(m, star, averages, together, believed=believed, strains=strains)
         known = correction_errors(m, star, averages.used, transforms, corrections, n, names)
         self.stated = bool((known > 0).any())
         extra = shared_weight(m, star, averages.used, together, n)
