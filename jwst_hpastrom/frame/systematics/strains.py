@@ -65,7 +65,10 @@ class Strains:
 
     @classmethod
     def of(cls, m, transforms, wcs_uv, epochs):
-        """Strains of exposures with six-parameter transformations; None where one has no WCS.
+        """Strains of dithers with six-parameter transformations; None where one has no WCS.
+
+        None of a mosaic, too, exposures that lie more than half a detector apart: the errors of its
+        transformations add up along it, and bend it more than a detector does.
 
         Parameters
         ----------
@@ -76,6 +79,10 @@ class Strains:
         epochs : ndarray, shape (n_exposures,)
             Julian years; NaN for unknown ones.
         """
+        middle = np.mean([t.offset for t in transforms], axis=0)
+        back = np.array([t.inverted().forward(*middle) for t in transforms])
+        if np.ptp(back, axis=0).max() > 0.5 * max(np.ptp(m.x), np.ptp(m.y)):
+            return None
         wcs = []
         for k in range(m.n_exposures):
             own = m.x[m.of(k)], m.y[m.of(k)], *(c[m.of(k)] for c in wcs_uv)
@@ -83,11 +90,9 @@ class Strains:
             if own[0].size < 4:
                 return None
             wcs.append(fit_linear(*own, parameters=6).transform.matrix)
-        middle = np.mean([t.offset for t in transforms], axis=0)
-        back = [t.inverted().forward(*middle) for t in transforms]
         hours = HOURS * float(np.ptp(epochs))
         hours = hours if np.isfinite(hours) else UNKNOWN
-        return cls(np.array([t.matrix for t in transforms]), np.array(wcs), np.array(back), hours)
+        return cls(np.array([t.matrix for t in transforms]), np.array(wcs), back, hours)
 
     def bends(self, center, half, terms, factor, variance):
         """Find the coefficients of quadratic terms.

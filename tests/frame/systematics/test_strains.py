@@ -8,7 +8,7 @@ from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.frame.systematics import Strains
 from jwst_hpastrom.frame.systematics.detector import HIDDEN
 from jwst_hpastrom.frame.systematics.strains import NOTHING
-from jwst_hpastrom.geometry import TangentPlane, fit_linear, match_nearest
+from jwst_hpastrom.geometry import LinearTransform, TangentPlane, fit_linear, match_nearest
 
 PLANE = TangentPlane(80.4875, -69.4975)
 HALF = 512.0
@@ -110,3 +110,23 @@ def test_frames_err_as_stated_whatever_quadratic_the_wcs_lacks(size, quadratic):
         u, v = fit_linear(*at, truth[0][j], truth[1][j], sigma=None).transform.forward(*at)
         z += [(u - truth[0][j]) / table["x_err"][i], (v - truth[1][j]) / table["y_err"][i]]
     assert 0.65 < np.sqrt(np.mean(np.concatenate(z) ** 2)) < 1.15
+
+
+def test_of_mosaics_and_of_lists_without_a_wcs_there_are_none():
+    class Measured:
+        n_exposures = 2
+        x = y = np.linspace(0, 1000, 20)
+        of = staticmethod(lambda k: slice(10 * k, 10 * k + 10))
+
+    rng = np.random.default_rng(4)
+    m, places = Measured(), rng.uniform(0, 1000, (2, 20))
+    m.x, m.y = places
+    near, far = (
+        [LinearTransform(2 * np.eye(2), np.array([d * k, 0.0])) for k in (0, 1)] for d in (200.0, 1400.0)
+    )
+    epochs = np.array([2022.0, 2022.0])
+    found = Strains.of(m, near, tuple(3 * places), epochs)
+    np.testing.assert_allclose(found.wcs, [3 * np.eye(2)] * 2, atol=1e-9)
+    np.testing.assert_allclose(found.middle, [[50.0, 0.0], [-50.0, 0.0]], atol=1e-9)
+    assert Strains.of(m, far, tuple(3 * places), epochs) is None
+    assert Strains.of(m, near, tuple(np.full((2, 20), np.nan)), epochs) is None
