@@ -1,7 +1,6 @@
 """The parser of ``hpastrom``, and its shorter commands."""
 
 import argparse
-import io
 import os
 import shlex
 import sys
@@ -14,11 +13,11 @@ from jwst_hpastrom.cli.calibration import add_calibration
 from jwst_hpastrom.cli.completion import add_completion, spelled
 from jwst_hpastrom.cli.frame import add_frame
 from jwst_hpastrom.cli.run import add_run
+from jwst_hpastrom.cli.streams import open_streams
 from jwst_hpastrom.cli.strun import run_pipeline
 from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
 
 __all__ = ["main"]
-
 
 EPILOG = """examples:
   hpastrom run *_cal.fits --reference_catalog=hst.ecsv   # exposures to motions, verdict and report
@@ -46,7 +45,6 @@ def _parser():
     )
     parser.add_argument("--version", action=_Version, help="versions of this package and of those it needs")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
     add_run(sub)
     _add_demo(sub)
     _add_check(sub)
@@ -176,7 +174,7 @@ def main(argv=None):
         Exit status: 0 where all went well, 1 after an error (one line on stderr), 2 for wrong arguments; of
         ``check`` 3 where something is worth a look, 4 where something is bad.
     """
-    _open_streams()
+    open_streams()
     parser = _parser()
     try:
         args, args.rest = parser.parse_known_args(spelled(sys.argv[1:] if argv is None else argv, parser))
@@ -200,23 +198,6 @@ def main(argv=None):
         if os.environ.get("HPASTROM_TRACEBACK"):
             raise
     return 1
-
-
-def _open_streams():
-    """Let no closed stream, and no terminal without a character of ours, end a run.
-
-    The first files that are opened would take the places of closed streams, and what libraries say there.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free: this one
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper) and number:
-            stream.reconfigure(errors="replace")
 
 
 def _compile_fits(path):
