@@ -52,3 +52,21 @@ def test_the_architecture_page_names_every_folder():
     text = (DOCS / "architecture.rst").read_text()
     assert not [str(p.parent.relative_to(PACKAGE)) for p in PACKAGE.glob("**/__init__.py")
                 if p.parent != PACKAGE and f" {p.parent.name}/ " not in text]  # fmt: skip
+
+
+def test_text_is_opened_in_one_encoding():
+    """Else the locale's: an association that reads well on one machine ends in an error on another."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            modes = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            text = name in ("read_text", "write_text") or (
+                isinstance(node.func, ast.Name) and name == "open" and not any("b" in m for m in modes)
+            )
+            text |= any(k.arg == "text" for k in node.keywords) and name in ("Popen", "run")
+            if text and not any(k.arg == "encoding" for k in node.keywords):
+                found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    assert not found

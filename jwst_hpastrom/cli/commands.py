@@ -13,11 +13,11 @@ from jwst_hpastrom.cli.calibration import add_calibration
 from jwst_hpastrom.cli.completion import add_completion, spelled
 from jwst_hpastrom.cli.frame import add_frame
 from jwst_hpastrom.cli.run import add_run
+from jwst_hpastrom.cli.streams import open_streams
 from jwst_hpastrom.cli.strun import run_pipeline
 from jwst_hpastrom.errors import BadFileError, HPAstromError, ParameterError
 
 __all__ = ["main"]
-
 
 EPILOG = """examples:
   hpastrom run *_cal.fits --reference_catalog=hst.ecsv   # exposures to motions, verdict and report
@@ -45,7 +45,6 @@ def _parser():
     )
     parser.add_argument("--version", action=_Version, help="versions of this package and of those it needs")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
     add_run(sub)
     _add_demo(sub)
     _add_check(sub)
@@ -175,6 +174,7 @@ def main(argv=None):
         Exit status: 0 where all went well, 1 after an error (one line on stderr), 2 for wrong arguments; of
         ``check`` 3 where something is worth a look, 4 where something is bad.
     """
+    open_streams()
     parser = _parser()
     try:
         args, args.rest = parser.parse_known_args(spelled(sys.argv[1:] if argv is None else argv, parser))

@@ -42,6 +42,7 @@ def run_pipeline(command, log):
     if program is None:
         raise BadFileError("no program strun", "the JWST pipeline's", "pip install jwst", command[0])
     environment = dict(os.environ, STPIPE_DISABLE_CRDS_STEPPARS="true", PYTHONUNBUFFERED="1")
+    environment["PYTHONIOENCODING"] = "utf-8:replace"  # of the log, whatever the terminal has
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setdefault(name, "1")
     last = ""
@@ -53,7 +54,7 @@ def run_pipeline(command, log):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         ) as process,
         _ends_with_us(process),

@@ -188,10 +188,15 @@ def shifted_by_charge(library, x, y, i, j, charge):
     wide_i = np.concatenate([i[..., :1] - 1, i, i[..., -1:] + 1], -1)
     wide_j = np.concatenate([j[:, :1] - 1, j, j[:, -1:] + 1], 1)
     gain = charge_effect(library.evaluate(wide_i - a, wide_j - b, a, b), 1.0)[:, 1:-1, 1:-1]
-    if np.ndim(charge):
-        ny, nx = charge.shape
-        charge = np.asarray(charge, float)[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)]
-    return charge * gain
+    return _charge_at(charge, i, j) * gain
+
+
+def _charge_at(charge, i, j):
+    """Charge of pixels, beyond the image that of its border; one for all stays one."""
+    if not np.ndim(charge):
+        return float(charge)
+    ny, nx = charge.shape
+    return np.asarray(charge, float)[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)]
 
 
 def stars_tell(stamps, library, x, y, flux, use, slope, charge):
@@ -234,11 +239,7 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
     psi, by_dx, by_dy = (a.astype(float) for a in library.evaluate(*at, gradient=True))
     inner = (slice(None), slice(1, -1), slice(1, -1))
     f = flux[k][:, None, None]
-    if np.ndim(charge):
-        ny, nx = charge.shape
-        c = np.asarray(charge, float)[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)][inner]
-    else:
-        c = np.full((k.size, 2 * HALF + 1, 2 * HALF + 1), float(charge))
+    c = _charge_at(charge, i[inner], j[inner])
     laplacian = charge_effect(psi, 1.0)[inner]
     rows = k[:, None, None]
     jj, ii = (j - stamps.oy[k][:, None, None])[inner], (i - stamps.ox[k][:, None, None])[inner]
@@ -255,7 +256,7 @@ def stars_tell(stamps, library, x, y, flux, use, slope, charge):
     own = np.stack([psi[inner], f * by_dx[inner], f * by_dy[inner], np.ones_like(model)], -1)
     own = own.reshape(k.size, -1, 4) * root[..., None]
     typical, common = np.median(flux[k]), np.mean(c)  # of the other columns: only their scale
-    powers = c * f * f, common * typical * f, np.full_like(c, common * typical**2)
+    powers = c * f * f, common * typical * f, common * typical**2
     shared = np.stack([p * laplacian for p in powers], -1).reshape(k.size, -1, 3)
     shared = shared * root[..., None]
     basis, _ = np.linalg.qr(own)

@@ -108,11 +108,11 @@ def read_association(path: str | PathLike[str]) -> Association:
 def _content(path):
     """Content of a JSON or YAML file."""
     if path.suffix == ".json":
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as err:
         raise ValueError(str(err)) from err
 
@@ -197,7 +197,7 @@ def write_association(path, product, members, **header):
     found = [{"expname": str(Path(m).resolve()), "exptype": "science"} for m in members]
     content = {"asn_type": "image3", **header, "products": [{"name": product, "members": found}]}
     text = json.dumps(content, indent=2) + "\n"
-    if not (path.is_file() and path.read_text() == text):
+    if not (path.is_file() and path.read_text(encoding="utf-8") == text):
         with atomic_path(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
     return path

@@ -312,5 +312,5 @@ def write_epochs(epochs: SimulatedEpochs, directory: Any, *, product: str = "epo
     }
     path = folder / f"{product}_asn.json"
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(association, indent=2) + "\n")
+        temporary.write_text(json.dumps(association, indent=2) + "\n", encoding="utf-8")
     return str(path), gaia

@@ -228,7 +228,7 @@ def write_field(
     }
     asn = folder / f"{product}_asn.json"
     with atomic_path(asn) as temporary:
-        temporary.write_text(json.dumps(association, indent=2) + "\n")
+        temporary.write_text(json.dumps(association, indent=2) + "\n", encoding="utf-8")
     if truth:
         _write_truth(field, folder / "truth")
     return FieldFiles(str(asn), catalog, distortion, tuple(paths), str(folder / "truth"))
@@ -252,4 +252,4 @@ def _write_truth(field, folder):
     with atomic_path(folder / "epsf.npz") as temporary, open(temporary, "wb") as out:
         np.savez(out, data=data, x=gx, y=gy)
     with atomic_path(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(asdict(field.config), indent=2) + "\n")
+        temporary.write_text(json.dumps(asdict(field.config), indent=2) + "\n", encoding="utf-8")

@@ -75,8 +75,9 @@ class Members:
         if self.takes_several and isinstance(data, list) and all(isinstance(d, str | Path) for d in data):
             association = associate(data)
             return Inputs(association.product, association.members)
+        data = list(data) if isinstance(data, tuple) else data
         if not isinstance(data, ModelLibrary):
-            members = data if isinstance(data, ModelContainer | list | tuple) else [data]
+            members = data if isinstance(data, ModelContainer | list) else [data]
             if wrong := [type(m).__name__ for m in members if isinstance(getattr(m, "meta", {}), dict)]:
                 raise ParameterError(
                     f"{wrong[0]}", "a path, an association, or data models", "tables are for the functions"
@@ -85,7 +86,7 @@ class Members:
         product = exposure_root(self.default_name(data))
         if isinstance(out, ModelLibrary):
             return Inputs(product, tuple(range(len(out))), out)
-        members = tuple(out) if isinstance(out, ModelContainer | list | tuple) else (out,)
+        members = tuple(out) if isinstance(out, ModelContainer | list) else (out,)
         roots = [exposure_root(m.meta.filename) for m in members if m.meta.filename]
         if twice := sorted({root for root in roots if roots.count(root) > 1}):
             raise ParameterError(

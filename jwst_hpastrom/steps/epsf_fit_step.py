@@ -102,7 +102,7 @@ class EPSFFitStep(HPStep):
         with self.making(task["sources"](exposures)) as run:
             run.products.update({name: digest for done in fitted for name, digest in done.products.items()})
             with atomic_path(self.output_folder() / f"{inputs.product}_catfile.txt") as path:
-                path.write_text("".join(f"{k} {v}\n" for k, v in lists.items()) + comment())
+                path.write_bytes(os.fsencode("".join(f"{k} {v}\n" for k, v in lists.items()) + comment()))
             quality = Table([done.row for done in fitted])
             self.evidence = {"fit": quality}
             self.finish(run, inputs, self.output_path(inputs.product, "epsf_fit_quality", "ecsv"))

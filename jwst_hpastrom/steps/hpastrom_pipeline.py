@@ -89,7 +89,7 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             )
         association = read_association(input_data)
         reading = {key: getattr(self, key) for key in ("force", "bad_bits", "detector_mask")}
-        folder, self.choices, self.limited = self.output_folder(), Choices(), None
+        folder, self.choices = self.output_folder(), Choices()
         if self.gaia_catalog:
             run_epochs(self, association, folder, reading)
             return association.product
@@ -102,13 +102,17 @@ class HPAstromPipeline(ErrorsByCause, Pipeline):
             self.reference_catalog = str(gaia_product(folder, association.product))
         self._note_epsf(len(association.members))
         groups = sub_associations(association, folder, force=self.force)
-        found = [calibrate(Run(self, group, checked), several=len(groups) > 1) for group in groups]
+        runs = [Run(self, group, checked) for group in groups]
+        found = [calibrate(run, several=len(groups) > 1) for run in runs]
         if len(groups) > 1:
             join_catfiles(folder, association.product, [g.product for g in groups])
             uncorrected = [group.members[0] for group, own in zip(groups, found, strict=True) if not own]
             self.hp_master_frame.uncorrected = uncorrected
         distortion = found[0] if len(groups) == 1 else self._pattern(association, found)
-        frame_and_motions(Run(self, association, checked), distortion)
+        # a frame is limited where all its detectors are: the others' distortions are judged
+        limits = [run.limited for run in runs]
+        limited = "; ".join(dict.fromkeys(limits)) if all(limits) else None
+        frame_and_motions(Run(self, association, checked, limited=limited), distortion)
         self.choices.write(folder / f"{association.product}_choices_quality.ecsv")
         return association.product
 

@@ -1,9 +1,11 @@
 """The ePSF model inside photutils, and its fits against ours."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.nddata import NDData
 from astropy.table import QTable, Table
 from photutils.detection import DAOStarFinder
@@ -186,6 +188,28 @@ def test_fixed_parameters_and_bounds_survive_a_perturbation(model):
     fixed = model.copy()
     fixed.x_0.fixed = True
     assert fixed.with_perturbation(np.zeros((101, 101))).x_0.fixed
+
+
+def test_units_and_ties_survive_too(theirs):
+    """A flux without its unit would be a number that photutils adds to images with units."""
+    other = theirs.copy()
+    other.flux = [2.0] * u.MJy / u.sr
+    other.y_0.tied = lambda model: model.x_0
+    for new in (own := GriddedEPSFModel.from_photutils(other), own.with_perturbation(np.zeros((101, 101)))):
+        assert new.flux.quantity == 2 * u.MJy / u.sr
+        assert new.y_0.tied is other.y_0.tied
+        assert new.x_0.unit is None
+
+
+def test_charge_of_a_flux_with_units(library):
+    """The charge is per unit of the data: their unit changes no number."""
+    wide = replace(library, brighter_fatter=1e-6)
+    at = np.arange(90.0, 110), np.full(20, 100.0)
+    plain = GriddedEPSFModel(wide, flux=3e3, x_0=99.7, y_0=100.2, charge=2.0)
+    other = GriddedEPSFModel(wide, flux=3e3 * u.Jy, x_0=99.7, y_0=100.2, charge=2.0)
+    assert np.abs(plain(*at) - GriddedEPSFModel(library, flux=3e3, x_0=99.7, y_0=100.2)(*at)).max() > 1e-4
+    np.testing.assert_array_equal(other(*at).to_value(u.Jy), plain(*at))
+    np.testing.assert_array_equal(GriddedEPSFModel.from_photutils(plain)(*at), plain(*at))
 
 
 def test_model_from_photutils_nddata(library, theirs):

@@ -128,10 +128,11 @@ def test_workers_change_nothing(files, epsf_file, tmp_path):
 
 
 def test_models_come_back_marked(field, files, epsf_file, tmp_path):
-    for kind in ("model", "container", "library"):
+    for kind in ("model", "container", "library", "tuple"):
         out = tmp_path / kind
         models = [ImageModel(p) for p in files.exposures]
-        given = {"model": models[0], "container": ModelContainer(models)}.get(kind) or ModelLibrary(models)
+        kinds = {"model": models[0], "container": ModelContainer(models), "tuple": tuple(models)}
+        given = kinds.get(kind) or ModelLibrary(models)
         result = step(out, epsf_file, save_results=False).run(given)
         if kind == "library":
             assert isinstance(result, ModelLibrary)

@@ -131,6 +131,8 @@ class GriddedEPSFModel(GriddedPSFModel):
         """
         if not isinstance(model, GriddedPSFModel):
             raise ParameterError(f"a {type(model).__name__}", "a GriddedPSFModel of photutils")
+        if isinstance(model, cls):  # which knows of charge
+            return model._like(model.library)
         meta = {**model.meta, "grid_xypos": model.grid_xypos, "oversampling": model.oversampling}
         new = cls(NDData(model.data, meta=meta), fill_value=model.fill_value)
         return new._taking(model)
@@ -156,7 +158,8 @@ class GriddedEPSFModel(GriddedPSFModel):
             half = self._library.half_width
             value = np.where((np.abs(where[0]) > half) | (np.abs(where[1]) > half), self.fill_value, value)
         if self._push:
-            value = value + flux**2 * self._push * self._spread(where)[0]
+            level = getattr(flux, "value", flux)  # in the data's units, as the charge is
+            value = value + flux * level * self._push * self._spread(where)[0]
         return value
 
     @property
@@ -206,8 +209,8 @@ class GriddedEPSFModel(GriddedPSFModel):
         """Take another model's parameters over, with what is fixed and their bounds."""
         for name in self.param_names:
             mine, theirs = getattr(self, name), getattr(other, name)
-            mine.value = float(theirs.value)
-            for what in ("fixed", "bounds"):
+            setattr(self, name, np.ravel(theirs.value if theirs.unit is None else theirs.quantity)[0])
+            for what in ("fixed", "bounds", "tied"):
                 setattr(mine, what, copy.copy(getattr(theirs, what)))
         return self
 

@@ -77,7 +77,8 @@ def error_factors(found, stated):
     Returns
     -------
     factor : ndarray, shape (n,)
-        NaN for fewer than three exposures that can be compared.
+        NaN for fewer than three exposures that can be compared. Not below one for an exposure that differs
+        from every other by more than the errors of both, which are not too large then.
 
     alike : ndarray, shape (n,)
         Scatter between the exposure and the one most like it, over that which the errors, and that which the
@@ -109,4 +110,7 @@ def error_factors(found, stated):
     design[np.arange(i.size), i], design[np.arange(i.size), j] = stated[i, j], stated[j, i]
     f, *_ = np.linalg.lstsq(design[:, seen] * scale[:, None], found[i, j] * scale, rcond=None)
     factor[seen] = np.sqrt(np.maximum(f, 0.0))
+    # differences beyond both errors from every other: where dithers see a distortion is no sum over exposures
+    beyond = np.nanmin(ratio[seen], axis=1) > 1
+    factor[seen[beyond]] = np.maximum(factor[seen[beyond]], 1.0)
     return factor, alike

@@ -120,7 +120,7 @@ def _locked(path):
 
 def _who(path):
     try:
-        run = json.loads(path.read_text())
+        run = json.loads(path.read_text(encoding="utf-8"))
         return f"process {run['pid']} on {run['host']}, since {run['time']}: {run['command']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "one that has just begun"

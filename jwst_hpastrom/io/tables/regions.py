@@ -49,5 +49,5 @@ def write_regions(stars: Any, path: str | PathLike[str], *, radius: float = 2.5)
         for x, y, m, c in zip(stars["x"], stars["y"], stars["mag"], color, strict=True)
     ]
     with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n" + comment())
+        temporary.write_text("\n".join(lines) + "\n" + comment(), encoding="utf-8")
     return str(path)

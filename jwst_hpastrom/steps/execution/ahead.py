@@ -33,7 +33,7 @@ PROGRAM = f"import sys; sys.path[:0] = sys.argv[1:]; from {__name__} import comp
 
 def listed():
     """Return the lines of the pipeline's kernels, in the order in which it first calls them."""
-    return (files(__package__) / LIST).read_text().splitlines()
+    return (files(__package__) / LIST).read_text(encoding="utf-8").splitlines()
 
 
 def line_of(kernel, args):

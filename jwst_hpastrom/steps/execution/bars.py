@@ -13,7 +13,7 @@ def logs_above_bars():
     """Write the log with tqdm while a bar may be shown: files and pipes have none, and are left alone."""
     with ExitStack() as stack:
         if sys.stderr is None:  # of a program without a terminal: bars have no place to ask about
-            stack.enter_context(redirect_stderr(stack.enter_context(open(os.devnull, "w"))))
+            stack.enter_context(redirect_stderr(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
         if sys.stderr.isatty():
             from tqdm.contrib.logging import logging_redirect_tqdm
 

@@ -18,7 +18,7 @@ from jwst_hpastrom.steps.pipeline.planned import (
     note_vain,
 )
 
-__all__ = ["calibrate", "set_aside", "solve"]
+__all__ = ["calibrate"]
 
 log = logging.getLogger("stpipe.hpastrom.pipeline")
 
@@ -41,30 +41,32 @@ MOST_CELLS = 16
 def calibrate(run, *, several=False):
     """Build the ePSF, fit the stars, solve the distortion; return its file, None where there is none.
 
-    ``several`` says that this is one of several detectors and filters.
+    ``several`` says that this is one of several, of detectors and filters or of epochs' filters: the file
+    given is theirs, too. What limits the distortion is ``run.limited`` then.
     """
-    pipe, own = run.pipeline, run.path("distortion.asdf")
+    pipe, own, part = run.pipeline, run.path("distortion.asdf"), "distortion"
     given = pipe.distortion_file or None
     ours = given and Path(given).exists() and own.exists() and own.samefile(given)
-    part = f"distortion of {run.association.product}" if several else "distortion"
+    part += f" of {run.association.product}" if several else ""
     step = pipe.hp_distortion_refine
     if step.skip or not step.method or ours or (given and several):  # a run's product is not refined again
-        why = "of an earlier run" if ours else "several detectors" if given else ""
+        why = "of an earlier run" if ours else "as it is" if given else ""
         why = "hp_distortion_refine left out" if step.skip else why if step.method else "no reference catalog"
         if not given:
             why += "; errors hold what dithers show, not the WCS's own, of up to 5 mas"
         pipe.choices.note(part, "given" if given else "the exposures' WCS", why)
         if not step.method or (step.skip and not given):
-            pipe.limited = why
-        run.build_and_fit(given, pipe.mode)
+            run.limited = why
+        for p in run.parts or (run,):
+            p.build_and_fit(given, pipe.mode)
         distortion = given
     else:
-        distortion = solve(run, given, part)
-    set_aside(run, distortion)
+        distortion = _solve(run, given, part)
+    _set_aside(run, distortion)
     return distortion
 
 
-def set_aside(run, used):
+def _set_aside(run, used):
     """Let an earlier run's distortion, where this run uses another or none, be taken by nothing."""
     own = [path for suffix in OF_DISTORTION if (path := run.path(suffix)).exists()]
     found = Path(file_for(used, run.beam, "a distortion")) if used else None
@@ -75,7 +77,7 @@ def set_aside(run, used):
         log.warning("%s is of an earlier run, and not used: it is %s now", path, kept.name)
 
 
-def solve(run, given, part="distortion"):
+def _solve(run, given, part):
     """Build the ePSF, fit the stars, and solve or refine the distortion from the last star lists.
 
     Parameters
@@ -116,13 +118,13 @@ def solve(run, given, part="distortion"):
     chosen = read_table(run.path("distortion_refine_quality.ecsv")).meta["chosen"]
     pipe.choices.note(part, *chosen)
     if not chosen[0].startswith("solved"):
-        pipe.limited = f"few reference stars refined {chosen[0]}"
+        run.limited = f"few reference stars refined {chosen[0]}"
     return path
 
 
 def _without(run, given, part, why):
     run.pipeline.choices.note(part, "given" if given else "the exposures' WCS", why)
-    run.pipeline.limited = why
+    run.limited = why
     return given
 
 

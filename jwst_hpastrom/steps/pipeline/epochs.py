@@ -9,7 +9,7 @@ import numpy as np
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
 from jwst_hpastrom.io.association import Association, write_association
 from jwst_hpastrom.io.gaia.table import read_gaia
-from jwst_hpastrom.steps.pipeline.calibration import set_aside, solve
+from jwst_hpastrom.steps.pipeline.calibration import calibrate
 from jwst_hpastrom.steps.pipeline.inputs import GAIA, check_inputs, gaia_product
 from jwst_hpastrom.steps.pipeline.run import Run
 
@@ -132,8 +132,8 @@ def run_epochs(pipeline, association, folder, reading):
         path = write_association(folder / f"{product}_{suffix}.json", product, members)
         return Run(pipeline, Association(product, tuple(members), str(path)), checked)
 
-    note = pipeline.choices.note
-    note("ePSF", *(("given", "epsf_file") if pipeline.epsf_file else ("built", "epoch by epoch")))
+    epsf = ("given", "epsf_file") if pipeline.epsf_file else ("built", "epoch by epoch")
+    pipeline.choices.note("ePSF", *epsf)
     runs = [part(v.product, v.members) for v in visits]
     found, bands = {}, sorted({v.band for v in visits})
     for band in bands:
@@ -141,25 +141,10 @@ def run_epochs(pipeline, association, folder, reading):
         name = association.product if len(bands) == 1 else f"{association.product}_{band.lower()}"
         together = part(name, [m for r in mine for m in r.association.members], "all_asn")
         together.parts = tuple(mine)
-        given, pipeline.limited = pipeline.distortion_file, None
-        if given or pipeline.hp_distortion_refine.skip:
-            source = (
-                ("given", "distortion_file")
-                if given
-                else ("the exposures' WCS", "hp_distortion_refine left out")
-            )
-            note(f"distortion of {name}", *source)
-            for run in mine:
-                run.build_and_fit(given, pipeline.mode)
-            distortion = given
-        else:
-            distortion = solve(together, None, f"distortion of {name}")
-        set_aside(together, distortion)
-        found[band] = distortion, pipeline.limited
-    masters = []
-    for run, visit in zip(runs, visits, strict=True):
-        distortion, pipeline.limited = found[visit.band]
-        masters.append(str(run.master(distortion, None)))
+        found[band] = calibrate(together, several=True)
+        for run in mine:
+            run.limited = together.limited
+    masters = [str(run.master(found[v.band], None)) for run, v in zip(runs, visits, strict=True)]
     step = pipeline.hp_proper_motion
     step.gaia_catalog, step.first_epoch = str(gaia), None
     if not step.skip:

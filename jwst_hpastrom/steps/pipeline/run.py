@@ -31,12 +31,15 @@ class Run:
     parts : tuple of `Run`
         Runs that make the star lists, each with a library of its own: of the epochs of a distortion. The
         run itself, if empty.
+    limited : str or None
+        Why no better distortion could be solved.
     """
 
     pipeline: object
     association: object
     checked: dict
     parts: tuple = ()
+    limited: str | None = None
     start: dict = field(default_factory=dict)  # entry of the distortion to build with, replaced later
     made: dict = field(default_factory=dict)  # manifests of what is up to date, by path
 
@@ -61,7 +64,7 @@ class Run:
         """Make the master frame; return its path."""
         step, path = self.pipeline.hp_master_frame, self.path("master.ecsv")
         step.distortion_file = str(distortion) if distortion else None
-        step.reference_catalog, step.distortion_limited_by = catalog, self.pipeline.limited
+        step.reference_catalog, step.distortion_limited_by = catalog, self.limited
         step.epsf_file = str(self.epsf) if step.mode == "many" else None
         self.use_mask()
         if not self.up_to_date(step, path, step.sources(self.inputs())):

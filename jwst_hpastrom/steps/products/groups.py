@@ -106,6 +106,6 @@ def join_catfiles(folder, product, parts):
         Products of the groups.
     """
     paths = [Path(folder) / f"{name}_catfile.txt" for name in parts]
-    lines = [line for p in paths if p.exists() for line in p.read_text().splitlines() if line[:1] != "#"]
+    lines = [line for p in paths if p.exists() for line in p.read_bytes().splitlines() if line[:1] != b"#"]
     with atomic_path(Path(folder) / f"{product}_catfile.txt") as path:
-        path.write_text("".join(f"{line}\n" for line in lines))
+        path.write_bytes(b"".join(line + b"\n" for line in lines))

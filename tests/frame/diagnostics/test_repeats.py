@@ -48,6 +48,21 @@ def test_deeper_exposures_are_not_blamed():
     assert error_factors(*pair_ratios(*frame(stated=depth, true=depth)))[0][1:] == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_middle_one_of_dithers_over_a_distortion_is_not_blamed(seed):
+    """It is nearer to both others than these to each other, as no errors of single exposures make it."""
+    f, lists = frame(n=3, seed=seed)
+    pattern = np.random.default_rng(seed).normal(0, 0.1, (2, len(f.table)))
+    m = f.measurements
+    for axis, c in enumerate(("dx", "dy")):
+        m[c] += (m["exposure"] - 1.0) * pattern[axis][m["star"]]
+    factor, _ = error_factors(*pair_ratios(f, lists))
+    assert factor[1] == 1
+    assert factor[[0, 2]].min() > 1.5
+    lists[1]["x_err"], lists[1]["y_err"] = 30 * lists[1]["x_err"], 30 * lists[1]["y_err"]
+    assert error_factors(*pair_ratios(f, lists))[0][1] < 0.2  # errors that are too large still are
+
+
 def test_the_same_twice():
     f, lists = frame()
     m = f.measurements

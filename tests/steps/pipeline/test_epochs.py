@@ -9,6 +9,7 @@ import pytest
 from jwst_hpastrom.errors import DegenerateSolutionError, MissingDataError
 from jwst_hpastrom.io.association import read_association, write_association
 from jwst_hpastrom.io.tables.epochs import read_epoch_list
+from jwst_hpastrom.steps import HPAstromPipeline, hpastrom_pipeline
 from jwst_hpastrom.steps.pipeline import epochs
 from jwst_hpastrom.steps.pipeline.epochs import Visit, split_epochs
 
@@ -72,20 +73,22 @@ def test_few_reference_stars_of_one_filter_limit_no_other(monkeypatch, tmp_path)
     limits = {}
 
     class Part:
+        limited = None
+
         def __init__(self, pipeline, association, checked):
-            self.pipeline, self.association = pipeline, association
+            self.association = association
 
         def master(self, distortion, catalog):
-            limits[self.association.product] = self.pipeline.limited
+            limits[self.association.product] = self.limited
             return distortion
 
-    def solve(run, given, part):
-        run.pipeline.limited = "few stars" if part.endswith("f277w") else run.pipeline.limited
+    def calibrate(run, *, several):
+        run.limited = "few stars" if run.association.product.endswith("f277w") else None
         return "distortion.asdf"
 
     visits = [Visit((f"m{k}",), 2022.0 + k, band, f"p_e{k}") for k, band in enumerate(["F150W", "F277W"] * 2)]
     for name, made in {
-        "Run": Part, "solve": solve, "set_aside": lambda *_: None, "read_gaia": lambda _: None,
+        "Run": Part, "calibrate": calibrate, "read_gaia": lambda _: None,
         "check_inputs": lambda *_, **__: {}, "split_epochs": lambda *_: visits,
     }.items():  # fmt: skip
         monkeypatch.setattr(epochs, name, made)
@@ -93,7 +96,29 @@ def test_few_reference_stars_of_one_filter_limit_no_other(monkeypatch, tmp_path)
         gaia_catalog="gaia.fits", reference_catalog=None, epsf_file=None, distortion_file=None,
         on_error="fail", hp_distortion_refine=SimpleNamespace(skip=False),
         hp_proper_motion=SimpleNamespace(skip=True),
-        choices=SimpleNamespace(note=lambda *_: None, write=lambda _: None), limited="before",
+        choices=SimpleNamespace(note=lambda *_: None, write=lambda _: None),
     )  # fmt: skip
     epochs.run_epochs(pipeline, SimpleNamespace(product="p", members=()), tmp_path, {})
     assert limits == {"p_e0": None, "p_e1": "few stars", "p_e2": None, "p_e3": "few stars"}
+
+
+@pytest.mark.parametrize(("limits", "of_frame"), [
+    ((None, "few stars"), None), (("few stars", None), None), (("few stars", "few stars"), "few stars"),
+])  # fmt: skip
+def test_few_reference_stars_of_one_detector_limit_no_other(monkeypatch, tmp_path, limits, of_frame):
+    """A frame of several detectors is judged by the distortions that were solved, if any was."""
+    parts = [SimpleNamespace(product=f"p_{k}", members=(f"m{k}",), path=f"p_{k}_asn.json") for k in range(2)]
+    told, limits = [], iter(limits)
+
+    def calibrate(run, *, several):
+        run.limited = next(limits)
+
+    for name, made in {
+        "read_association": lambda _: SimpleNamespace(product="p", members=("m0", "m1"), path="p_asn.json"),
+        "check_inputs": lambda *_, **__: {}, "sub_associations": lambda *_, **__: parts,
+        "calibrate": calibrate, "join_catfiles": lambda *_: None,
+        "frame_and_motions": lambda run, distortion: told.append(run.limited),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(hpastrom_pipeline, name, made)
+    HPAstromPipeline(output_dir=str(tmp_path))._run("p_asn.json")
+    assert told == [of_frame]
