@@ -318,7 +318,7 @@ def _convert(args):
     """Convert a file; the names say how.
 
     ePSF libraries:   STDPSF (.fits) <-> ASDF reference (.asdf), where either name has "psf" in it
-    distortions:      *_distortion.asdf or STDGDC -> *_stdgdc.fits (format 1), *_gdc.fits (format 2);
+    distortions:      *_distortion.asdf or STDGDC -> *_gdc.fits (format 2), other .fits (format 1);
                       STDGDC -> *.asdf, placed in V2V3 as the reference given by --like is
     catalogs:       .ecsv .fits .parquet .csv .xym* .lis -> .ecsv .fits .parquet, standard columns
     epochs' lists:    the same, and flystar's .calib (the epoch from the date in the name, or --epoch)
@@ -329,7 +329,7 @@ def _convert(args):
         raise BadFileError("no such file", "a file to convert", "check the path", source)
     if "psf" in (source.name + target.name).lower():
         print(_convert_epsf(source, target))
-    elif target.stem.endswith("gdc") or target.suffix == ".asdf":
+    elif "gdc" in target.stem.lower() or ".asdf" in (source.suffix, target.suffix):
         from jwst_hpastrom.io.calibrations.conversion import convert_distortion
 
         print(convert_distortion(source, target, like=args.like))

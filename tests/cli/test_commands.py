@@ -138,6 +138,12 @@ def test_convert_a_distortion_there_and_back(tmp_path, capsys):
     assert main(["convert", str(tmp_path / "a_gdc.fits"), str(back)]) == 1
     assert "--like" in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "a_gdc.fits"), str(back), "--like", official]) == 0
+    published = tmp_path / "STDGDC_NIRISS_F150W.fits"
+    assert main(["convert", str(back), str(published)]) == 0
+    assert main(["convert", str(back), str(tmp_path / "c.ecsv")]) == 1
+    assert ".asdf or .fits for a distortion" in capsys.readouterr().err
+    with fits.open(published) as hdus:
+        assert [h.name for h in hdus[1:6]] == ["XGC", "YGC", "MGC", "XCG", "YCG"]
     x, y = np.random.default_rng(1).uniform(0, 2047, (2, 300))
     models = []
     for path in (official, back):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jwst_hpastrom.errors import BadReferenceFileError
+from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.io.calibrations.distortion_reference import (
     placement_like,
     read_distortion,
@@ -34,9 +34,19 @@ def convert_distortion(source: Any, target: Any, *, like: Any = None) -> str:
     -------
     str
         The target's path.
+
+    Raises
+    ------
+    ParameterError
+        A target that is neither.
+
+    BadReferenceFileError
+        ASDF without ``like``.
     """
-    correction = read_distortion(source)
     target = Path(target)
+    if not {".asdf", ".fits"} & set(target.suffixes):
+        raise ParameterError(f"a target {target.name}", ".asdf or .fits for a distortion")
+    correction = read_distortion(source)
     if target.suffix == ".asdf":
         like = like or (source if Path(source).suffix == ".asdf" else None)
         if like is None:

@@ -5,6 +5,7 @@ import re
 import warnings
 from os import PathLike
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -48,18 +49,19 @@ def _cards(library):
     facts = {k: library.meta[k] for k in ("instrument", "detector", "filter", "epoch") if library.meta.get(k)}
     if isinstance(facts.get("epoch"), float):
         facts["epoch"] = f"{facts['epoch']:.4f}"
-    comments = [" ".join(f"{k}={v}" for k, v in facts.items())]
     if library.brighter_fatter:
-        comments.append(f"brighter_fatter={library.brighter_fatter:.6g}")
+        facts["brighter_fatter"] = f"{library.brighter_fatter:.6g}"
     if library.borrowed.any():
-        comments.append(f"borrowed={int(borrowed, 2):x}")
+        facts["borrowed"] = f"{int(borrowed, 2):x}"
+    room = CARD - len(f"COMMENT {MARK} ")  # a fact that is cut off is another one
+    comments = wrap(" ".join(f"{k}={v}" for k, v in facts.items()), room, break_on_hyphens=False) or [""]
     spare = ["DATE", "TIME"]  # what no reader needs
     spare += [f"{p}{NODES}" for p, g in (("IPSFX", library.x), ("JPSFY", library.y)) if g.size < NODES]
     while len(cards) + len(comments) + 3 > BLOCK // CARD:  # room for the sums
         least = spare.pop()
         cards = [c for c in cards if not c.startswith(least)]
     cards += ["CHECKSUM= '0000000000000000'", "DATASUM = '         0'"]
-    return [*cards, *(f"COMMENT {MARK} {c}"[:CARD] for c in comments), "END"]
+    return [*cards, *(f"COMMENT {MARK} {c}" for c in comments), "END"]
 
 
 def _checksum(value):

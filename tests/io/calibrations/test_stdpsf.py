@@ -44,6 +44,21 @@ def test_stdpsf_round_trip(library, tmp_path):
     assert {k: back.meta[k] for k in library.meta} == library.meta
 
 
+@pytest.mark.parametrize("side", [5, 10])
+def test_long_names_leave_the_epoch_whole(side, tmp_path):
+    """A comment has 80 characters: what is over goes to the next one."""
+    nodes, data = np.linspace(0, 2047, side).round(), np.zeros((side * side, 101, 101))
+    data[:, 40:61, 40:61] = 16 / 441
+    borrowed = np.arange(side * side) == 0
+    for camera in (("NIRCAM", "NRCBLONG", "F277W"), ("MIRI", "MIRIMAGE", "F1000W")):
+        meta = dict(zip(("instrument", "detector", "filter"), camera, strict=True), epoch=2022.3301)
+        library = EPSFLibrary(data, nodes, nodes, 4, borrowed, meta, brighter_fatter=1.72345e-7)
+        back = read_stdpsf(write_stdpsf(library, tmp_path / "x_epsf.fits"))
+        assert {k: back.meta[k] for k in meta} == meta
+        assert back.brighter_fatter == library.brighter_fatter
+        np.testing.assert_array_equal(back.borrowed, borrowed)
+
+
 def test_stdpsf_layout_is_the_published_one(library, tmp_path):
     raw = Path(write_stdpsf(library, tmp_path / "x_epsf.fits")).read_bytes()
     header = raw[:2880].decode("ascii")
