@@ -28,7 +28,8 @@ ALIKE = 0.3, 0.75  # least and most that magnitudes do, beyond 4 errors; of star
 SKY_PIXEL = 1.0  # pixels that places of a star differ by, pointings taken out
 AROUND = 40.0  # pixels: what lies there tells how much is near by chance
 SURE = np.log(1e3)  # likelihood ratio: at most one star in so many is called hot
-LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else has a wrong WCS
+LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else may have a wrong WCS
+ASIDE = 12.0  # pixels: sources that are found there are found by chance
 
 
 def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING):
@@ -78,17 +79,26 @@ def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING)
     pixels, confirmed, lonely, peaks = [none], [], [], []
     for e, frame in enumerate(frames):
         peaks.append(_peaks(frame.whole()))
-        known = [q for q in moved[e] if shifts[e] is not None and shifts[q] is not None]
-        expected, seen = np.zeros(frame.x.size, int), np.zeros(frame.x.size, int)
-        for q in known:
-            on, hit = _seen_on_sky(frame, frames[q], raw[q], from_plane[q], planes[e], shifts[e] - shifts[q])
-            expected += on
-            seen += hit
+        others = [
+            (frames[q], raw[q], from_plane[q], shifts[e] - shifts[q])
+            for q in moved[e]
+            if shifts[e] is not None and shifts[q] is not None
+        ]
+        expected, seen = _confirmed(frame, planes[e], others)
         alone = 2 * seen < expected
         stars = frame.bright[same_pixel[e][frame.bright] == 0]
-        if stars.size and alone[stars].sum() > LOST * stars.size:
-            log.warning("%s: the other exposures do not have its stars; it is used as it is", frame.name)
-            alone[:] = False
+        if stars.size and (lost := alone[stars].sum()) > LOST * stars.size:
+            covered, near = _confirmed(frame, planes[e] + ASIDE, others)
+            real = ((expected > 0) & ~alone)[stars].sum()
+            chance = ((covered > 0) & (2 * near >= covered))[stars].sum()
+            if real > 2 * chance + FEWEST:
+                log.warning(
+                    "%s: %d of %d bright sources are in no other exposure, and not built from (hot pixels or "
+                    "cosmic rays that DQ does not flag?)", frame.name, lost, stars.size,
+                )  # fmt: skip
+            else:
+                log.warning("%s: the other exposures do not have its stars; it is used as it is", frame.name)
+                alone[:] = False
         lonely.append(alone)
         confirmed.append((expected > 0) & ~alone)
         pixels.append(peaks[e][alone & (same_pixel[e] > 0)])
@@ -264,6 +274,16 @@ def _inverse(to_plane, shape):
     ny, nx = shape
     y, x = (a.ravel() for a in np.mgrid[-0.1 * ny : 1.1 * ny : 25j, -0.1 * nx : 1.1 * nx : 25j])
     return fit_polynomial(*to_plane(x, y), x, y, 5, sigma=None).transform.forward
+
+
+def _confirmed(frame, plane, others):
+    """In how many other exposures sources at these places are expected, and in how many they are seen."""
+    expected, seen = np.zeros(frame.x.size, int), np.zeros(frame.x.size, int)
+    for other, tree, from_plane, shift in others:
+        on, hit = _seen_on_sky(frame, other, tree, from_plane, plane, shift)
+        expected += on
+        seen += hit
+    return expected, seen
 
 
 def _seen_on_sky(frame, other, tree, from_plane, plane, shift):
