@@ -84,23 +84,10 @@ def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING)
             for q in moved[e]
             if shifts[e] is not None and shifts[q] is not None
         ]
-        expected, seen = _confirmed(frame, planes[e], others)
-        alone = 2 * seen < expected
         stars = frame.bright[same_pixel[e][frame.bright] == 0]
-        if stars.size and (lost := alone[stars].sum()) > LOST * stars.size:
-            covered, near = _confirmed(frame, planes[e] + ASIDE, others)
-            real = ((expected > 0) & ~alone)[stars].sum()
-            chance = ((covered > 0) & (2 * near >= covered))[stars].sum()
-            if real > 2 * chance + FEWEST:
-                log.warning(
-                    "%s: %d of %d bright sources are in no other exposure, and not built from (hot pixels or "
-                    "cosmic rays that DQ does not flag?)", frame.name, lost, stars.size,
-                )  # fmt: skip
-            else:
-                log.warning("%s: the other exposures do not have its stars; it is used as it is", frame.name)
-                alone[:] = False
+        alone, seen = _alone(frame, planes[e], others, stars)
         lonely.append(alone)
-        confirmed.append((expected > 0) & ~alone)
+        confirmed.append(seen)
         pixels.append(peaks[e][alone & (same_pixel[e] > 0)])
     fixed = np.unique(np.concatenate(pixels), axis=0)
     hot = np.zeros(shape, bool)
@@ -274,6 +261,30 @@ def _inverse(to_plane, shape):
     ny, nx = shape
     y, x = (a.ravel() for a in np.mgrid[-0.1 * ny : 1.1 * ny : 25j, -0.1 * nx : 1.1 * nx : 25j])
     return fit_polynomial(*to_plane(x, y), x, y, 5, sigma=None).transform.forward
+
+
+def _alone(frame, plane, others, stars):
+    """Sources that most exposures that would have them lack, and sources that these have.
+
+    ``stars`` are those that may be ones: where hardly any are confirmed, nor more than chance confirms, the
+    exposure is one of another place, and none of its sources counts as alone.
+    """
+    expected, seen = _confirmed(frame, plane, others)
+    alone = 2 * seen < expected
+    lost = alone[stars].sum()
+    if lost > LOST * stars.size:
+        covered, near = _confirmed(frame, plane + ASIDE, others)
+        real = ((expected > 0) & ~alone)[stars].sum()
+        chance = ((covered > 0) & (2 * near >= covered))[stars].sum()
+        if real > 2 * chance + FEWEST:
+            log.warning(
+                "%s: %d of %d bright sources are in no other exposure, and not built from (hot pixels or "
+                "cosmic rays that DQ does not flag?)", frame.name, lost, stars.size,
+            )  # fmt: skip
+        else:
+            log.warning("%s: the other exposures do not have its stars; it is used as it is", frame.name)
+            alone[:] = False
+    return alone, (expected > 0) & ~alone
 
 
 def _confirmed(frame, plane, others):

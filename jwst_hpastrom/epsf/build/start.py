@@ -149,7 +149,7 @@ class Difference:
             self.phase_errors = self._phase_errors()
 
     def _phase_errors(self):
-        """Return `phase_errors`: the covariance a priori between what positions at each pixel phase take up."""
+        """Return `phase_errors`: the spread a priori of what positions at each pixel phase take up."""
         images = _position_errors(self.start)
         variance = np.zeros(2)
         for d, amplitude in enumerate(self._amplitudes(self.power + self.doubt)):
@@ -296,10 +296,10 @@ class _Equations:
 
 
 def _position_errors(library):
-    """Images whose products with a change of the ePSF are the errors of x and y that it makes, by pixel phase.
+    """Images whose products with a change of the ePSF are the errors of x and y, by pixel phase.
 
-    Shape (2, oversampling, n, n): fits of 5 by 5 pixels, their mean over the phases along the other axis, less
-    that over all phases.
+    Shape (2, oversampling, n, n): of fits to 5 by 5 pixels, the mean over the phases along the other axis,
+    less that over all phases.
     """
     step, n = library.oversampling, library.data.shape[-1]
     mean = EPSFLibrary(library.data.mean(0)[None], [0.0], [0.0], step)

@@ -29,8 +29,8 @@ OF_DISTORTION = (
 )  # fmt: skip
 #: what says that there is no distortion in some star lists
 UNSOLVED = NoOverlapError, NotEnoughStarsError, DegenerateSolutionError
-#: parameters of the solution that an ePSF is built with: its errors of 0.009 to 0.014 pixel differ from star to
-#: star, and lists by that ePSF are as good as with the whole solution (with a quarter of its cells they are not)
+#: parameters of the solution that an ePSF is built with: its errors of 0.009 to 0.014 pixel differ from star
+#: to star, and lists by that ePSF are as good as with the whole one; a quarter of the cells makes them worse
 TO_BUILD_WITH = {
     "pixel_map": False, "held_out": 0.0, "few_stars": "fail", "void_asn": None, "formats": None,
     "save_exposures": False,
