@@ -28,7 +28,8 @@ ALIKE = 0.3, 0.75  # least and most that magnitudes do, beyond 4 errors; of star
 SKY_PIXEL = 1.0  # pixels that places of a star differ by, pointings taken out
 AROUND = 40.0  # pixels: what lies there tells how much is near by chance
 SURE = np.log(1e3)  # likelihood ratio: at most one star in so many is called hot
-LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else has a wrong WCS
+LOST = 0.8  # an exposure in which that share of the sources is seen nowhere else may have a wrong WCS
+ASIDE = 12.0  # pixels: sources that are found there are found by chance
 
 
 def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING):
@@ -78,19 +79,15 @@ def leave_out_fixed_sources(frames, to_plane, store=None, *, max_shift=POINTING)
     pixels, confirmed, lonely, peaks = [none], [], [], []
     for e, frame in enumerate(frames):
         peaks.append(_peaks(frame.whole()))
-        known = [q for q in moved[e] if shifts[e] is not None and shifts[q] is not None]
-        expected, seen = np.zeros(frame.x.size, int), np.zeros(frame.x.size, int)
-        for q in known:
-            on, hit = _seen_on_sky(frame, frames[q], raw[q], from_plane[q], planes[e], shifts[e] - shifts[q])
-            expected += on
-            seen += hit
-        alone = 2 * seen < expected
+        others = [
+            (frames[q], raw[q], from_plane[q], shifts[e] - shifts[q])
+            for q in moved[e]
+            if shifts[e] is not None and shifts[q] is not None
+        ]
         stars = frame.bright[same_pixel[e][frame.bright] == 0]
-        if stars.size and alone[stars].sum() > LOST * stars.size:
-            log.warning("%s: the other exposures do not have its stars; it is used as it is", frame.name)
-            alone[:] = False
+        alone, seen = _alone(frame, planes[e], others, stars)
         lonely.append(alone)
-        confirmed.append((expected > 0) & ~alone)
+        confirmed.append(seen)
         pixels.append(peaks[e][alone & (same_pixel[e] > 0)])
     fixed = np.unique(np.concatenate(pixels), axis=0)
     hot = np.zeros(shape, bool)
@@ -264,6 +261,40 @@ def _inverse(to_plane, shape):
     ny, nx = shape
     y, x = (a.ravel() for a in np.mgrid[-0.1 * ny : 1.1 * ny : 25j, -0.1 * nx : 1.1 * nx : 25j])
     return fit_polynomial(*to_plane(x, y), x, y, 5, sigma=None).transform.forward
+
+
+def _alone(frame, plane, others, stars):
+    """Sources that most exposures that would have them lack, and sources that these have.
+
+    ``stars`` are those that may be ones: where hardly any are confirmed, nor more than chance confirms, the
+    exposure is one of another place, and none of its sources counts as alone.
+    """
+    expected, seen = _confirmed(frame, plane, others)
+    alone = 2 * seen < expected
+    lost = alone[stars].sum()
+    if lost > LOST * stars.size:
+        covered, near = _confirmed(frame, plane + ASIDE, others)
+        real = ((expected > 0) & ~alone)[stars].sum()
+        chance = ((covered > 0) & (2 * near >= covered))[stars].sum()
+        if real > 2 * chance + FEWEST:
+            log.warning(
+                "%s: %d of %d bright sources are in no other exposure, and not built from (hot pixels or "
+                "cosmic rays that DQ does not flag?)", frame.name, lost, stars.size,
+            )  # fmt: skip
+        else:
+            log.warning("%s: the other exposures do not have its stars; it is used as it is", frame.name)
+            alone[:] = False
+    return alone, (expected > 0) & ~alone
+
+
+def _confirmed(frame, plane, others):
+    """In how many other exposures sources at these places are expected, and in how many they are seen."""
+    expected, seen = np.zeros(frame.x.size, int), np.zeros(frame.x.size, int)
+    for other, tree, from_plane, shift in others:
+        on, hit = _seen_on_sky(frame, other, tree, from_plane, plane, shift)
+        expected += on
+        seen += hit
+    return expected, seen
 
 
 def _seen_on_sky(frame, other, tree, from_plane, plane, shift):

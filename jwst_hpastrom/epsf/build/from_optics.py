@@ -257,7 +257,7 @@ def _learned(job, run, library, config):
     moved = np.sqrt(np.square(change).sum(-1))
     log.info("the optics' wavefront, in the middle and over the field: %s nm RMS more", moved.round(1))
     later = tuple(run.it + k for k in JUDGED_AT[1:])
-    run.difference = Difference(library, config.band_limit, judged_at=later)
+    run.difference = Difference(library, config.band_limit, judged_at=later, of_optics=True)
     library = run.difference.start
     for k in range(ROUNDS):
         run.stars.fit(job, library)

@@ -10,6 +10,7 @@ from scipy.fft import fft, fftfreq, ifft, irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter
 
 from jwst_hpastrom.epsf.build.smoothing import TAPER, recenter, smooth_update
+from jwst_hpastrom.epsf.library import EPSFLibrary
 from jwst_hpastrom.epsf.stamps.samples import RINGS, mean_residuals
 
 __all__ = ["Difference"]
@@ -27,6 +28,7 @@ ITERATIONS = 100  # of conjugate gradients, at most
 STARS_A_MODE = 20  # in each exposure: fewer turn noise into variation over the field
 SIGMAS = 1.0, 2.0  # of the noise, taken off what halves have in common: of the mean, and of what varies
 FLOOR = 1e-4  # of the peak: differences of the far wings
+SKY = 0.001  # of the flux in a pixel: noise of bright stars' pixels besides their own light's
 
 
 @dataclass
@@ -55,6 +57,17 @@ class Difference:
     own : bool
         The library is these stars' own: its mean over the field follows them freely, with each `improve`, and
         only the variation about it is estimated.
+
+    of_optics : bool
+        The library is a model of the optics, which has no errors by stars' pixel phases.
+
+    doubt : ndarray, shape (degree + 1, zones)
+        What noise may hide of the power: it was taken off.
+
+    phase_errors : tuple of float
+        Of optics, standard deviations a priori of errors of x and y that repeat with every pixel, pixels: by
+        the power and the doubt, whatever the dithers show. Else infinite: errors of libraries that were built
+        are of that kind, and hide.
     """
 
     start: object
@@ -62,6 +75,9 @@ class Difference:
     power: np.ndarray | None = None
     judged_at: tuple = JUDGED_AT
     own: bool = False
+    of_optics: bool = False
+    doubt: np.ndarray | None = None
+    phase_errors: tuple = (np.inf, np.inf)
 
     def __post_init__(self):
         self.start = _finished(self.start, self.start.data)
@@ -75,6 +91,8 @@ class Difference:
         self.basis = self.basis / np.sqrt((self.basis**2).mean(0))
         if self.power is None:
             self.power = np.zeros((self.degree.max() + 1, len(ZONES) - 1))
+        if self.doubt is None:
+            self.doubt = np.zeros_like(self.power)
         n, step = self.start.data.shape[-1], self.start.oversampling
         offset = (np.arange(n) - n // 2) / step
         self.radius = np.hypot(offset[:, None], offset)
@@ -120,12 +138,25 @@ class Difference:
                 noise = np.sqrt(2 * (weight / np.maximum(wa + wb, 1e-300))[:, k].sum())
                 clear = SIGMAS[d > 0] * noise
                 self.power[d, z] += max((weight * a * b)[:, k].sum() - clear, 0.0) / scale
+                self.doubt[d, z] = clear / scale
             images[mine] = self._solve(both, images, mine)[mine]
         log.info(
             "difference from the %s ePSF, share of its light within a pixel, by degree over the field: %s",
             "mean" if self.own else "given",
             " ".join(f"{np.sqrt(p):.4f}" for p in self.power[:, 0]),
         )
+        if self.of_optics:
+            self.phase_errors = self._phase_errors()
+
+    def _phase_errors(self):
+        """Return `phase_errors`: the spread a priori of what positions at each pixel phase take up."""
+        images = _position_errors(self.start)
+        variance = np.zeros(2)
+        for d, amplitude in enumerate(self._amplitudes(self.power + self.doubt)):
+            parts = (amplitude * images).astype(np.float32)
+            common = self._smoothed(parts.reshape(-1, *self.radius.shape)).reshape(parts.shape)
+            variance += (self.degree == d).sum() * (parts * common).sum((2, 3)).mean(1)
+        return tuple(float(v) for v in np.sqrt(variance))
 
     @property
     def off(self):
@@ -155,9 +186,12 @@ class Difference:
 
     def _amplitude(self):
         """Standard deviation of each image a priori, shape (modes, n, n)."""
+        return self._amplitudes(self.power)[self.degree]
+
+    def _amplitudes(self, power):
+        """Return those of each degree, for a power."""
         middles = [0.5 * (a + min(b, JUDGED)) for a, b in pairwise(ZONES)]
-        each = [np.interp(self.radius, middles, np.sqrt(p)) for p in self.power]
-        return np.array(each)[self.degree] * self.light
+        return np.array([np.interp(self.radius, middles, np.sqrt(p)) for p in power]) * self.light
 
     def _solve(self, equations, known, mine, accuracy=ACCURACY):
         """Images of least χ² plus prior, those of ``mine`` only; the others are ``known``."""
@@ -259,6 +293,26 @@ class _Equations:
         right = (self.right - self.apply(known))[mine]
         weight = self.weight * self.share(mine)[:, self.ring]
         return np.where(weight > 0, right / np.maximum(weight, 1e-300), 0)
+
+
+def _position_errors(library):
+    """Images whose products with a change of the ePSF are the errors of x and y, by pixel phase.
+
+    Shape (2, oversampling, n, n): of fits to 5 by 5 pixels, the mean over the phases along the other axis,
+    less that over all phases.
+    """
+    step, n = library.oversampling, library.data.shape[-1]
+    mean = EPSFLibrary(library.data.mean(0)[None], [0.0], [0.0], step)
+    images = np.zeros((2, step, n, n))
+    dy, dx = (step * c.ravel() for c in np.mgrid[-2:3, -2:3])
+    for k in np.ndindex(step, step):
+        y, x = dy + k[0] - step // 2, dx + k[1] - step // 2
+        value, by_x, by_y = mean.evaluate(x / step, y / step, 0.0, 0.0, gradient=True)
+        noise = np.sqrt(np.maximum(value, 0.0) + SKY)
+        fit = np.linalg.pinv((np.stack([value, -by_x, -by_y]) / noise).T)[1:] / noise
+        images[0, k[1], y + n // 2, x + n // 2] += fit[0] / step
+        images[1, k[0], y + n // 2, x + n // 2] += fit[1] / step
+    return images - images.mean(1, keepdims=True)
 
 
 def _scaled(nodes):

@@ -25,6 +25,7 @@ HARMONICS = 6  # so many that no two phases a seventh of a pixel apart or more l
 SEEN = 3  # harmonics that the pixel-phase errors of ePSFs have
 ONE_PHASE = 0.9  # length of the mean phase vector; phases that scatter by 0.07 pixel
 SURELY_ONE = 0.95  # after some iterations, which move the phases by less than the difference
+TINY = 1e-9  # pixels
 GATHERED = 3.0  # times the length that so many random phases have together
 
 
@@ -138,8 +139,9 @@ def kept_phase_error(run, offset, axis, shown):
 
     What the residuals show of it falls from iteration to iteration by the length of the mean phase vector
     (the longest one of the first three harmonics), so that what is left is the sum of a geometric series.
-    With it comes the noise of the offsets in two harmonics, which the build takes for phase errors. NaN
-    where dithers show too few phases to tell.
+    With it comes the noise of the offsets in two harmonics, which the build takes for phase errors. Of
+    a difference from a model of the optics it is also no more than such a difference makes. NaN where dithers
+    show too few phases to tell.
 
     Parameters
     ----------
@@ -160,7 +162,10 @@ def kept_phase_error(run, offset, axis, shown):
         return np.nan
     scatter = robust_sigma(offset[rows]) * np.sqrt(rows.size / spare)
     noise = 2 * scatter / np.sqrt(rows.size * (1 - share**2))  # four coefficients
-    return float(np.hypot(shown / (1 - share), noise))
+    free, known = np.hypot(shown / (1 - share), noise), np.inf
+    if run.difference is not None:
+        known = run.difference.phase_errors["xy".index(axis)]
+    return float(1 / np.hypot(1 / max(free, TINY), 1 / max(known, TINY)))
 
 
 def warn_of_phases(run):

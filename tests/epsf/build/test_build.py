@@ -189,7 +189,8 @@ def test_thin_cells():
 def seen(x, y, star, use=None, row=None):
     """What is judged of a build."""
     use = np.ones(star.size, bool) if use is None else use
-    return SimpleNamespace(stars=SimpleNamespace(x=x, y=y), star=star, use=use, rows=[row], fine=False)
+    state = {"star": star, "use": use, "rows": [row], "fine": False, "difference": None}
+    return SimpleNamespace(stars=SimpleNamespace(x=x, y=y), **state)
 
 
 @pytest.mark.parametrize(("rows", "said"), [(20, True), (14, False)])
@@ -241,6 +242,21 @@ def test_a_harmonic_that_three_phases_hide_is_said(caplog):
     assert one_phase(run) is None
     warn_of_phases(run)
     assert "about 3.0 pixel phases in x" in caplog.text
+
+
+@pytest.mark.parametrize("phases", [[0.0, 0.15, 0.4], [0.0, 0.5]])
+def test_positions_keep_no_more_than_a_difference_from_optics_makes(phases, caplog):
+    """What dithers show is one source, how large such a difference is another; two phases hide any."""
+    x = ((np.arange(60) * 17.3)[:, None] + phases).ravel()
+    run = seen(x, x, np.repeat(np.arange(60), len(phases)))
+    free = kept_phase_error(run, np.zeros(x.size), "x", 0.003)
+    run.difference = SimpleNamespace(phase_errors=(free / 10, np.inf))
+    errors = {f"{a}_phase_error": kept_phase_error(run, np.zeros(x.size), a, 0.003) for a in "xy"}
+    assert errors["y_phase_error"] == pytest.approx(free, nan_ok=True)
+    assert errors["x_phase_error"] == pytest.approx(free / np.sqrt(101), nan_ok=True)
+    run.rows = [errors | {"x_phase": 0.003, "y_phase": 0.003}]
+    warn_of_phases(run)
+    assert len(caplog.records) == (1 if len(phases) == 3 else 2)
 
 
 def test_what_positions_keep_is_no_less_than_what_dithers_hide():

@@ -13,7 +13,7 @@ SIDE = 500
 STARS, HOT, COSMIC = 360, 300, 20
 
 
-def scene(pointings, seed=1, hot=HOT):
+def scene(pointings, seed=1, hot=HOT, cosmic=COSMIC):
     """Frames with stars, hot pixels and cosmic rays; what each source is: 0, 1, 2."""
     rng = np.random.default_rng(seed)
     u, v = rng.uniform(-50, SIDE + 50, (2, STARS))
@@ -25,9 +25,9 @@ def scene(pointings, seed=1, hot=HOT):
         error = rng.normal(0, 3, 2)  # of the pointing
         x, y = u + dx + error[0], v + dy + error[1]
         on = (x > 6) & (y > 6) & (x < SIDE - 7) & (y < SIDE - 7)
-        cx, cy = rng.integers(10, SIDE - 10, (2, COSMIC))
-        x, y = np.r_[x[on], i, cx] + rng.normal(0, 0.02, on.sum() + hot + COSMIC), np.r_[y[on], j, cy]
-        f = np.r_[flux[on], light, 10 ** rng.uniform(1.5, 3, COSMIC)]
+        cx, cy = rng.integers(10, SIDE - 10, (2, cosmic))
+        x, y = np.r_[x[on], i, cx] + rng.normal(0, 0.02, on.sum() + hot + cosmic), np.r_[y[on], j, cy]
+        f = np.r_[flux[on], light, 10 ** rng.uniform(1.5, 3, cosmic)]
         f = f * rng.normal(1, 0.02, f.size)
         data = np.zeros((SIDE, SIDE), np.float32)
         np.add.at(data, (np.rint(y).astype(int), np.rint(x).astype(int)), f)
@@ -39,7 +39,7 @@ def scene(pointings, seed=1, hot=HOT):
             )
         )  # fmt: skip
         planes.append(lambda x, y, dx=dx, dy=dy: (x - dx, y - dy))
-        kinds.append(np.r_[np.zeros(on.sum(), int), np.ones(hot, int), np.full(COSMIC, 2)])
+        kinds.append(np.r_[np.zeros(on.sum(), int), np.ones(hot, int), np.full(cosmic, 2)])
     return frames, planes, kinds, np.c_[j, i]
 
 
@@ -78,6 +78,27 @@ def test_a_wrong_pointing_costs_no_stars():
     planes[2] = lambda x, y: (x + 9000, y)
     leave_out_fixed_sources(frames, planes)
     assert all(f.bright.size > 0.85 * (k == 0).sum() for f, k in zip(frames, kinds, strict=True))
+
+
+def test_many_cosmic_rays_are_no_wrong_pointing(caplog):
+    frames, planes, kinds, _ = scene([(0, 0), (46, 0), (46, 46), (0, 46)], cosmic=1600)
+    before = [f.x.copy() for f in frames]
+    leave_out_fixed_sources(frames, planes)
+    assert "bright sources are in no other exposure, and not built from" in caplog.text
+    assert "do not have its stars" not in caplog.text
+    for frame, x, kind in zip(frames, before, kinds, strict=True):
+        kept = np.isin(x, frame.x[frame.bright])
+        assert kept[kind == 0].mean() > 0.9
+        assert kept[kind == 2].mean() < 0.1
+
+
+def test_an_exposure_of_another_field_is_used_as_it_is():
+    """Bright stars at other places, among as many sources as make a few coincide."""
+    frames, planes, kinds, _ = scene([(0, 0), (46, 0), (0, 46)], hot=0)
+    others, _, other_kinds, _ = scene([(0, 46)], seed=2, hot=0)
+    frames[2], kinds[2] = others[0], other_kinds[0]
+    leave_out_fixed_sources(frames, planes)
+    assert frames[2].bright.size > 0.9 * kinds[2].size
 
 
 def star_lists(pointings, **how):

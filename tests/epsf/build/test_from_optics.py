@@ -224,3 +224,33 @@ def test_few_stars_learn_optics_without_a_filter(caplog):
     blind = build_library(*stars, **HOW).library
     off, before = (np.sqrt(np.mean((corners(b) - true)[:, 46:55, 46:55] ** 2)) for b in (told, blind))
     assert off < 0.35 * before
+
+
+def test_errors_that_repeat_with_every_pixel_are_those_of_the_difference_expected():
+    """The twin draws differences and fits stars at every pixel phase with the library without them."""
+    difference = Difference(optics_library(), 0.9)
+    difference.power[0], difference.power[1] = 0.01**2, 0.004**2
+    difference.doubt[0] = 0.003**2
+    n, step, side = difference.start.data.shape[-1], difference.start.oversampling, difference.side
+    power, rng, found = difference.power + difference.doubt, np.random.default_rng(8), []
+    passed = np.zeros((side, side // 2 + 1))
+    passed[:, : difference.spectrum.shape[1]] = difference.spectrum
+    light = np.interp(difference.radius, (0.5, 1.5, 3, 4.5), np.sqrt([power[0, z] for z in range(4)]))
+    more = np.interp(difference.radius, (0.5, 1.5, 3, 4.5), np.sqrt([2 * power[1, z] for z in range(4)]))
+    mean = EPSFLibrary(difference.start.data.mean(0)[None], [0], [0], step)
+    offset, pixels = (np.arange(n) - n // 2) / step, step * np.arange(-2, 3) + n // 2
+    value, by_x, by_y = mean.evaluate(offset, offset[:, None], 0.0, 0.0, gradient=True)
+    for _ in range(150):
+        change = np.zeros((n, n))
+        for spread in (light, more):
+            waves = np.sqrt(passed) * np.fft.rfft2(rng.normal(size=(side, side)))
+            change += spread * difference.light * np.fft.irfft2(waves, (side, side))[:n, :n]
+        errors = np.zeros((2, step, step))
+        for j, i in np.ndindex(step, step):
+            at = np.ix_(pixels + j - step // 2, pixels + i - step // 2)
+            noise = np.sqrt(value[at] + 0.001).ravel()
+            design = np.stack([value[at], -by_x[at], -by_y[at]], -1).reshape(-1, 3)
+            fit = np.linalg.lstsq(design / noise[:, None], change[at].ravel() / noise, rcond=None)[0]
+            errors[:, j, i] = fit[1:]
+        found.append([np.var(errors[0].mean(0)), np.var(errors[1].mean(1))])
+    np.testing.assert_allclose(difference._phase_errors(), np.sqrt(np.mean(found, 0)), rtol=0.12)
