@@ -193,8 +193,8 @@ def _refuse_other_magnitudes(table, path):
     apart = robust_sigma(mag[known] + 2.5 * np.log10(flux[known]))
     if apart > APART:
         raise BadCatalogError(
-            f"mag that differs from -2.5 log10 of flux by {apart:.2f} mag from row to row",
-            "both of the same star, magnitudes larger for fainter ones",
+            f"magnitudes of this list that differ from its fluxes' by {apart:.2f} from row to row",
+            "mag and flux of one star in a row, and magnitudes that are larger for fainter ones",
             "take the columns as they were written", path,
         )  # fmt: skip
 

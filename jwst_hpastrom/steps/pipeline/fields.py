@@ -134,11 +134,12 @@ def check_catalog_of(tables, reference):
 
     reference : `~astropy.table.Table` or None
     """
-    if reference is None:
+    if reference is None or any(stars_in_field(t, reference) for t in tables):
         return
-    ra, dec = (np.concatenate([values(t, c) for t in tables]) for c in ("ra", "dec"))
-    if (known := np.isfinite(ra + dec)).any():
-        check_catalog_field(reference, np.stack([ra[known], dec[known]])[None])
+    for table in tables:
+        ra, dec = values(table, "ra"), values(table, "dec")
+        if (known := np.isfinite(ra + dec)).any():
+            check_catalog_field(reference, np.stack([ra[known], dec[known]])[None])
 
 
 def _system(plane, box, ra, dec):

@@ -115,9 +115,12 @@ def edited(n=20, **columns):
         ({"flags": np.zeros((20, 2), int)}, r"column flags \(\(2,\) values in a row\)"),
         ({"flags": 0.5}, "column flags with fractions"),
         ({"qfit": "good"}, "column qfit"),
-        ({"mag": 2.5 * np.log10(edited()["flux"])}, "mag that differs from -2.5 log10 of flux by"),
-        ({"mag": np.roll(edited()["mag"], 1)}, "mag that differs"),
-        ({"mag": np.sort(edited()["mag"])}, "mag that differs"),
+        (
+            {"mag": 2.5 * np.log10(edited()["flux"])},
+            "magnitudes of this list that differ from its fluxes' by",
+        ),
+        ({"mag": np.roll(edited()["mag"], 1)}, "magnitudes of this list that differ"),
+        ({"mag": np.sort(edited()["mag"])}, "magnitudes of this list that differ"),
     ],
 )
 def test_columns_edited_by_hand(tmp_path, columns, text):

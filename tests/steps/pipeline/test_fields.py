@@ -51,6 +51,9 @@ def test_a_catalog_of_the_field():
     assert stars_in_field(table, table) == len(table)
     assert stars_in_field(table["dec",], table) == 0
     check_catalog_of([table[:5], table["dec",]], table)
+    check_catalog_of(
+        [catalog(here.dec.deg, here.ra.deg), table], table
+    )  # of which the Step says what is wrong
     check_catalog_of([table["dec",]], table)
     check_catalog_of([table], None)
     with pytest.raises(NoOverlapError, match="look like hours of right ascension"):
