@@ -1,7 +1,7 @@
 """Tables as functions are given them; what is none, or could be read in two ways, is refused."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,21 @@ from astropy.table import Row, Table
 
 from jwst_hpastrom.columns import epoch_of, values
 from jwst_hpastrom.errors import BadCatalogError
+from jwst_hpastrom.instrument import INSTRUMENTS, detector_name
+from jwst_hpastrom.instrument.metadata import keyword
 
-__all__ = ["as_catalog", "as_inputs", "as_star_lists", "as_table", "refuse_single_precision"]
+__all__ = [
+    "as_catalog", "as_inputs", "as_star_lists", "as_table", "refuse_single_precision", "set_list_facts",
+]  # fmt: skip
 
 log = logging.getLogger("stpipe.hpastrom.tables")
 
+#: numbers of a star list's metadata: those that count pixels from 1, and others
+PLACES = ("xstart", "ystart")
+FACTS = (
+    "mjsr_per_dns", "pixel_area_sr", "va_scale", "v2_ref", "v3_ref", "v3yangle", "vparity", "ra_ref",
+    "dec_ref", "roll_ref",
+)  # fmt: skip
 #: spellings of no unit, and of pixels
 PIXELS = ("", "pix", "pixel", "pixels", "px")
 
@@ -104,6 +114,7 @@ def as_star_lists(given: Any, reader: str = "read_star_list") -> list[Table]:
     undated: list[str] = []
     for k, table in enumerate(lists):
         name = str(table.meta.get("filename") or f"star list {k + 1}")
+        set_list_facts(table.meta, name)
         for column in {"x", "y", "x_err", "y_err"} & set(table.colnames):
             unit = getattr(table[column], "unit", None)
             if unit is not None and str(unit) not in PIXELS:
@@ -149,3 +160,52 @@ def refuse_single_precision(table: Table, path: Any) -> None:
                 f"{name} in single precision, rounded to {np.median(step):.0f} mas",
                 "double precision", "fetch the table again in float64", path,
             )  # fmt: skip
+
+
+def set_list_facts(meta: MutableMapping[str, Any], path: Any) -> None:
+    """Bring what a star list's metadata say of its exposure to one form; refuse what makes no sense.
+
+    Parameters
+    ----------
+    meta : mapping
+        Names of the instrument, detector and filter become capitals, numbers numbers, in place.
+
+    path : path-like
+        Name of the list, for the error.
+
+    Raises
+    ------
+    BadCatalogError
+        A detector that the instrument does not have, what is no number, a place off the detector.
+
+    Examples
+    --------
+    >>> from jwst_hpastrom.tables import set_list_facts
+    >>> meta = {"filter": "f200w", "xstart": "865"}
+    >>> set_list_facts(meta, "a_stars.ecsv")
+    >>> meta
+    {'filter': 'F200W', 'xstart': 865}
+    """
+    for key in ("instrument", "detector", "filter"):
+        if meta.get(key) is not None and not isinstance(meta[key], str):
+            raise BadCatalogError(f"{key} {meta[key]!r} in the metadata", "its name", "correct it", path)
+        if meta.get(key):
+            meta[key] = detector_name(meta[key]) if key == "detector" else keyword(meta[key])
+    known, detector = INSTRUMENTS.get(meta.get("instrument") or ""), meta.get("detector")
+    elsewhere = any(detector in other.detectors for other in INSTRUMENTS.values())
+    if known and elsewhere and detector not in known.detectors:
+        raise BadCatalogError(
+            f"detector {detector} of {meta['instrument']} in the metadata", " or ".join(known.detectors),
+            "correct it", path,
+        )  # fmt: skip
+    for key in (*PLACES, *FACTS):
+        if meta.get(key) is None:
+            continue
+        needed = "a pixel of the detector, from 1" if key in PLACES else "a number"
+        try:
+            number = float(meta[key])
+        except (TypeError, ValueError):
+            number = np.nan
+        if not np.isfinite(number) or (key in PLACES and (number < 1 or number % 1)):
+            raise BadCatalogError(f"{key} {meta[key]!r} in the metadata", needed, "correct it", path)
+        meta[key] = int(number) if key in PLACES else number

@@ -12,7 +12,7 @@ from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.geometry import TangentPlane
 from jwst_hpastrom.io import read_star_list
 from jwst_hpastrom.motion import fit_epochs, two_epoch_motions
-from jwst_hpastrom.tables import as_catalog, as_star_lists, as_table
+from jwst_hpastrom.tables import as_catalog, as_star_lists, as_table, set_list_facts
 
 PLANE = TangentPlane(80.0, -69.5)
 
@@ -138,3 +138,26 @@ def test_errors_that_are_none_are_counted(caplog):
     catalog = Table({"ra": [80.0, 80.1], "dec": [-69.5, -69.4], "pmra_error": [0.1, 0.0]})
     as_catalog(catalog, "first epoch")
     assert "first epoch: pmra_error is zero or less in 1 of 2 rows" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("xstart", "abc"), ("xstart", [865]), ("ystart", 865.5), ("ystart", -5), ("pixel_area_sr", "x"),
+        ("mjsr_per_dns", np.nan), ("v2_ref", "x"), ("ra_ref", "05:21:00"), ("detector", 5),
+        ("detector", "NRCB1"), ("filter", 200),
+    ],
+)  # fmt: skip
+def test_metadata_that_cannot_be(key, value):
+    lists = star_lists()
+    lists[1].meta |= {"instrument": "NIRISS", key: value}
+    with pytest.raises(BadCatalogError, match=f"e1_cal.fits: found {key}"):
+        as_star_lists(lists)
+
+
+def test_metadata_have_one_form():
+    meta = {"instrument": "niriss", "detector": "nis", "filter": "f200w", "xstart": "865", "roll_ref": "38"}
+    set_list_facts(meta, "a")
+    assert meta == {
+        "instrument": "NIRISS", "detector": "NIS", "filter": "F200W", "xstart": 865, "roll_ref": 38.0
+    }  # fmt: skip

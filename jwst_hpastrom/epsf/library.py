@@ -13,9 +13,12 @@ from jwst_hpastrom.epsf import resampling
 from jwst_hpastrom.epsf.kernels import spline
 from jwst_hpastrom.errors import BadReferenceFileError, ParameterError
 from jwst_hpastrom.instrument import INSTRUMENTS, detector_name, detector_of, instrument_of
+from jwst_hpastrom.instrument.metadata import keyword
 
 __all__ = ["EPSFLibrary"]
 
+#: pixels that field positions may lie off the detector
+BEYOND = 16
 #: cameras of STDPSF files that are not JWST's
 OTHER_CAMERAS = ("WFC3", "ACS", "WFPC", "HRC", "UVIS", "WFC", "STIS", "NICMOS")
 
@@ -294,17 +297,27 @@ class EPSFLibrary(Displayed):
 
         What the library or `~jwst_hpastrom.instrument` does not know is not compared.
         """
-        mine, theirs = ((detector_of(m), m.get("filter")) for m in (self.meta, meta))
-        camera = detector_name(self.meta.get("detector"))
+        mine, theirs = ((detector_of(m), keyword(m.get("filter"))) for m in (self.meta, meta))
+        camera = detector_name(self.meta.get("detector")) or keyword(self.meta.get("instrument"))
         foreign = theirs[0] and (
             camera.startswith(OTHER_CAMERAS) or (camera in INSTRUMENTS and camera != instrument_of(meta))
         )
         for k, (key, where) in enumerate((("detector", "on"), ("filter", "in"))):
             if (mine[k] and theirs[k] and mine[k] != theirs[k]) or (key == "detector" and foreign):
                 raise BadReferenceFileError(
-                    f"an ePSF of {self.meta[key]} for exposures {where} {meta[key]}",
+                    f"an ePSF of {self.meta.get(key) or camera} for exposures {where} {meta[key]}",
                     f"an ePSF of {meta[key]}", f"give another than {self.meta.get('epsf_file', 'this')}",
                 )  # fmt: skip
+
+        if not theirs[0]:
+            return
+        ny, nx = theirs[0].shape
+        if max(-self.x.min(), -self.y.min(), self.x.max() - nx, self.y.max() - ny) > BEYOND:
+            raise BadReferenceFileError(
+                f"field positions of x {self.x.min():.0f} to {self.x.max():.0f}, y {self.y.min():.0f} to "
+                f"{self.y.max():.0f}", f"pixels of a detector of {nx} x {ny}",
+                f"give another than {self.meta.get('epsf_file', 'this')}",
+            )  # fmt: skip
 
     def borrowed_near(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Return for stars at (x, y) whether a borrowed ePSF takes part in theirs with more than 5 %."""

@@ -17,6 +17,13 @@ __all__ = ["ASSOCIATIONS", "Association", "associate", "read_association", "writ
 #: bytes of an association, and members that one product can have
 LARGEST, MEMBERS = 16 << 20, 5000
 
+#: letters of a product's name, of the 255 that a file's may have
+LONGEST = 150
+#: exptypes of jwst's associations
+KINDS = (
+    "science", "background", "autowave", "autoflat", "imprint", "psf", "sky", "target_acquisition",
+    "direct_image", "sourcecat", "segmap",
+)  # fmt: skip
 #: how jwst writes them
 ASSOCIATIONS = (".json", ".yaml", ".yml")
 
@@ -66,14 +73,15 @@ def read_association(path: str | PathLike[str]) -> Association:
     """
     path = Path(path)
     require_file(path, "an exposure or an association", empty=True)
-    if path.suffix not in ASSOCIATIONS:
+    if path.suffix.lower() not in ASSOCIATIONS:
         return Association(_root(path), (str(path),), str(path))
     if (size := path.stat().st_size) > LARGEST:
         raise BadFileError(f"{size} bytes", f"an association of at most {LARGEST}", "", path)
     try:
         content = _content(path)
         product = content["products"][0]
-        name = str(product["name"] or "")
+        name = product["name"] or ""
+        name = str(name) if isinstance(name, str | int) else ""
         members = [(path.parent / m["expname"], m.get("exptype", "science")) for m in product["members"]]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as err:
         raise BadFileError(
@@ -84,16 +92,21 @@ def read_association(path: str | PathLike[str]) -> Association:
         ) from err
     if len(content["products"]) > 1:
         log.warning("%s: of %d products only the first, %s, is made", path, len(content["products"]), name)
-    science = [m for m, kind in members if str(kind).lower() == "science"]
+    science = [m for m, kind in members if _kind(kind) == "science"]
+    if science and (left := [kind for _, kind in members if _kind(kind) not in KINDS]):
+        kinds = ", ".join(sorted(set(map(str, left)))[:3])
+        log.warning("%s: %d members are left out, whose exptype is %s, not science", path, len(left), kinds)
     if len(science) > MEMBERS:
         raise BadFileError(
             f"{len(science)} science members", f"at most {MEMBERS}", "divide the association", path
         )
     if not science:
         raise BadFileError("no science members", "at least one", "check the members' exptype", path)
-    if Path(name).name != name or not name:
-        raise BadFileError(f"the product name {name!r}", "one that files can begin with", "change it", path)
-    missing = [m for m in science if not m.is_file()]
+    if not (name.isprintable() and name.strip() and Path(name).name == name != ".." and len(name) <= LONGEST):
+        raise BadFileError(
+            f"the product name {name[:LONGEST]!r}", "one that files can begin with", "change it", path
+        )
+    missing = [m for m in science if not _is_file(m)]
     if missing:
         raise MissingMemberError(
             f"{len(missing)} of {len(science)} members missing: {', '.join(m.name for m in missing[:3])}",
@@ -105,10 +118,21 @@ def read_association(path: str | PathLike[str]) -> Association:
     return Association(name, tuple(str(m) for m in science), str(path))
 
 
+def _kind(exptype):
+    return str(exptype).strip().lower()
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # a name that no disk takes
+        return False
+
+
 def _content(path):
     """Content of a JSON or YAML file."""
-    if path.suffix == ".json":
-        return json.loads(path.read_text(encoding="utf-8"))
+    if path.suffix.lower() == ".json":
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     import yaml
 
     try:

@@ -66,6 +66,14 @@ class ErrorsByCause:
         return super().call(*args, **plain)
 
     @classmethod
+    def _get_crds_parameters(cls, dataset):
+        """Facts of the input (stpipe's own); where it has none that jwst can read, stpipe goes on without."""
+        try:
+            return super()._get_crds_parameters(dataset)
+        except Exception as err:
+            raise ValueError(f"no data model of jwst: {err}") from err
+
+    @classmethod
     def from_config_section(cls, config, parent=None, **kwargs):
         """Make a Step from its configuration (stpipe's own, with our error)."""
         if parent is not None:

@@ -64,7 +64,10 @@ class Members:
         if members:
             return members[0]["expname"]
         models = data if isinstance(data, ModelContainer | list | tuple) else [data]
-        names = (getattr(getattr(m, "meta", None), "filename", None) for m in models)
+        names = (
+            m if isinstance(m, str | Path) else getattr(getattr(m, "meta", None), "filename", None)
+            for m in models
+        )
         return next((str(n) for n in names if n), "models in memory")
 
     def open_inputs(self, data):

@@ -22,6 +22,7 @@ from jwst_hpastrom.steps._base import HPStep, Inputs
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.steps.execution.resources import OF_LISTS
+from jwst_hpastrom.steps.pipeline.fields import check_catalog_of
 
 __all__ = ["DistortionRefineStep"]
 
@@ -65,6 +66,7 @@ class DistortionRefineStep(StarLists, HPStep):
         reference = read_catalog(self.reference_catalog) if self.reference_catalog else None
         with self.store(OF_LISTS) as store:
             lists = self.star_lists(inputs, self.epsf_file, columns=COLUMNS, store=store)
+            check_catalog_of(lists, reference)
             return self._correct(inputs, lists, reference, store)
 
     def _correct(self, inputs, lists, reference, store):

@@ -26,6 +26,7 @@ from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
 from jwst_hpastrom.steps._star_lists import StarLists
 from jwst_hpastrom.steps.execution.resources import OF_LISTS
+from jwst_hpastrom.steps.pipeline.fields import check_catalog_of
 from jwst_hpastrom.steps.products.libraries import libraries_of
 from jwst_hpastrom.steps.products.places import (
     beam_of,
@@ -96,6 +97,7 @@ class MasterFrameStep(StarLists, HPStep):
         if not tables:
             raise NotEnoughStarsError("no star list", "at least one", "run hp_epsf_fit first")
         MixedExposuresError.unless_one_filter_a_detector([t.meta for t in tables])
+        check_catalog_of(tables, reference)
         if self.mode == "many":
             MixedExposuresError.unless_same([t.meta for t in tables], "detector", "filter")
         lists = by_filter(tables)

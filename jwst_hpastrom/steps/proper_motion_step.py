@@ -17,6 +17,7 @@ from jwst_hpastrom.motion.star_fits.models import MODEL_SETS
 from jwst_hpastrom.motion.two_epoch import two_epoch_motions
 from jwst_hpastrom.steps._base import HPStep
 from jwst_hpastrom.steps._spec import spec_from
+from jwst_hpastrom.steps.pipeline.fields import check_catalog_of
 from jwst_hpastrom.steps.products.manifests import list_label
 
 __all__ = ["ProperMotionStep"]
@@ -77,6 +78,7 @@ class ProperMotionStep(HPStep):
         if len(inputs.members) != 1:
             raise ParameterError(f"{len(inputs.members)} members", "one master frame")
         master, first = read_catalog(inputs.members[0]), read_catalog(self.first_epoch)
+        check_catalog_of([master], first)
         table = two_epoch_motions(master, first, **self.parameters_of(two_epoch_motions, OWN)).table
         table.meta["against_catalog"] = compare_with_catalog(table, first, master)
         table.meta |= {k: master.meta[k] for k in ("distortion", "distortion_limited_by") if k in master.meta}

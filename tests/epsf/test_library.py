@@ -113,6 +113,11 @@ def test_what_is_no_library_is_refused(data, x, kwargs, message):
             "NIRISS for exposures on NRCB2",
         ),
         ({"detector": "NIRCAM"}, {"instrument": "NIRISS", "detector": "NIS"}, "NIRCAM for exposures on NIS"),
+        (
+            {"instrument": "NIRCAM"},
+            {"instrument": "NIRISS", "detector": "NIS"},
+            "NIRCAM for exposures on NIS",
+        ),
     ],
 )
 def test_what_a_library_is_made_for(made_for, other, text):
@@ -121,6 +126,7 @@ def test_what_a_library_is_made_for(made_for, other, text):
         library.check_made_for(other)
     for same in (made_for, {}, {"detector": "unknown"}):
         library.check_made_for(same)
+    library_of({"filter": "f150w"}).check_made_for({"filter": "F150W"})
     library_of({"detector": "NRCB5"}).check_made_for({"instrument": "NIRCAM", "detector": "NRCBLONG"})
 
 
@@ -157,3 +163,11 @@ def test_wing_shift_is_what_an_unsubtracted_star_does():
     there = np.sqrt(np.mean(np.square(shifts)))
     assert library.wing_shift() / WING_OUTWARD == pytest.approx(there, rel=0.15)
     assert np.isnan(EPSFLibrary(library.data[:, 18:-18, 18:-18], [50.0], [50.0], 4).wing_shift())
+
+
+@pytest.mark.parametrize("x", [[5000.0, 7047.0], [-60.0, 60.0]], ids=["off the detector", "arcsec"])
+def test_field_positions_off_the_detector(x):
+    library = EPSFLibrary(np.ones((2, 21, 21)), x, [1023.0])
+    library.check_made_for({})
+    with pytest.raises(BadReferenceFileError, match="pixels of a detector of 2048 x 2048"):
+        library.check_made_for({"instrument": "NIRISS", "detector": "NIS"})

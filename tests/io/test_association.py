@@ -46,7 +46,7 @@ def test_nonsense_is_refused(tmp_path, text):
         read_association(path)
 
 
-@pytest.mark.parametrize("name", ["", None, "../elsewhere"])
+@pytest.mark.parametrize("name", ["", None, "../elsewhere", "..", "  ", "a\nb", "a\0b", "a" * 300, ["a"]])
 def test_a_product_name_that_names_no_files(tmp_path, name):
     (tmp_path / "a_cal.fits").touch()
     with pytest.raises(BadFileError, match="f_asn.json: found the product name"):
@@ -145,3 +145,24 @@ def test_associations_in_yaml(tmp_path, suffix):
     path.write_text("products: [")
     with pytest.raises(BadFileError, match=f"f_asn.{suffix}: found no valid association"):
         read_association(path)
+
+
+def test_members_of_unknown_exptypes_are_named(tmp_path, caplog):
+    (tmp_path / "a_cal.fits").touch()
+    path = write(
+        tmp_path, [{"expname": "a_cal.fits", "exptype": " Science "}, {"expname": "b", "exptype": "sience"}]
+    )
+    assert len(read_association(path).members) == 1
+    assert "1 members are left out, whose exptype is sience" in caplog.text
+
+
+def test_a_member_whose_name_no_disk_takes(tmp_path):
+    with pytest.raises(MissingMemberError, match="1 of 1 members missing"):
+        read_association(write(tmp_path, [{"expname": "a" * 5000}]))
+
+
+def test_an_association_in_capitals_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a_cal.fits").touch()
+    path = write(tmp_path, [{"expname": "a_cal.fits"}])
+    (tmp_path / "F_ASN.JSON").write_text(path.read_text(), "utf-8-sig")
+    assert read_association(tmp_path / "F_ASN.JSON").product == "field"

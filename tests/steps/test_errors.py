@@ -3,9 +3,11 @@
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+from astropy.table import Table
 from tqdm import tqdm
 
-from jwst_hpastrom.errors import UnexpectedError, WorkerLostError
+from jwst_hpastrom.errors import BadCatalogError, UnexpectedError, WorkerLostError
+from jwst_hpastrom.steps import MasterFrameStep
 from jwst_hpastrom.steps._errors import errors_by_cause, no_bars_after
 
 
@@ -33,3 +35,16 @@ def test_bars_of_a_failed_block_are_closed_and_others_stay(tmp_path):
             raise KeyError
         assert inner not in tqdm._instances
         assert outer in tqdm._instances
+
+
+@pytest.mark.parametrize("kind", ["list", "several lists"])
+def test_tables_in_fits_are_inputs_by_call_too(tmp_path, kind):
+    paths = [str(tmp_path / f"{k}_stars.fits") for k in "ab"[: 1 + (kind != "list")]]
+    for path in paths:
+        Table({"x": [1.0]}).write(path)
+    with pytest.raises(BadCatalogError, match=r"a_stars.fits: found no column y"):
+        MasterFrameStep.call(*paths, output_dir=str(tmp_path))
+
+
+def test_several_files_are_named_by_the_first():
+    assert MasterFrameStep.default_name(["b.ecsv", "a.ecsv"]) == "b.ecsv"

@@ -6,6 +6,7 @@ __all__ = ["ramp_charge"]
 
 MANY = 512  # rows, and columns, of the pixels that tell the sky: to 0.25 % of its noise
 SATURATED = 2  # the DQ bit
+SURFACE = ("MJy/sr", "MJY/SR", "MJysr-1")  # units that the conversion makes of DN/s
 BRIGHT = 10.0  # times the sky: pixels whose variance tells how many groups were used
 
 
@@ -17,7 +18,7 @@ def ramp_charge(groups, time, conversion, unit, data, dq, bad, variance):
 
     ``groups`` and the ``time`` of one, seconds, are those of a ramp; ``conversion`` is MJy/sr for a DN/s.
     """
-    if "MJY" not in str(unit).upper():
+    if str(unit).replace(" ", "") not in SURFACE:  # mJy are no MJy
         conversion = 1.0 if "DN/S" in str(unit).upper() else None
     if not (groups and time and conversion):
         return None

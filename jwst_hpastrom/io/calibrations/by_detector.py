@@ -1,13 +1,17 @@
 """Calibration files of several detectors: a folder of them, or a pattern of their names."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from jwst_hpastrom.errors import BadReferenceFileError
 from jwst_hpastrom.instrument import detector_name, detector_of
+from jwst_hpastrom.instrument.metadata import keyword
 
-__all__ = ["file_for", "group_name", "is_several", "named_after"]
+__all__ = ["check_made_for", "file_for", "group_name", "is_several", "named_after"]
+
+log = logging.getLogger("stpipe.hpastrom.io")
 
 #: which files of a folder are calibrations, the first kind that there is: pattern of the names
 KINDS = {
@@ -18,6 +22,31 @@ KINDS = {
 BAND = re.compile(r"F\d{3,4}[A-Z]{1,3}\d?")
 #: a distortion of ours with the detector's place relative to the others: the same correction
 PLACED = "_placed_distortion"
+
+
+def check_made_for(path: Any, made_for: Any, exposures: Any) -> None:
+    """Refuse a distortion of another detector than the exposures'; warn of one of another filter.
+
+    Parameters
+    ----------
+    path : path-like
+
+    made_for, exposures : mapping
+        ``detector`` and ``filter``; nothing is compared where ``exposures`` is None.
+    """
+    if exposures is None:
+        return
+    mine = detector_of({"detector": made_for.get("detector")} if made_for.get("detector") else made_for)
+    theirs = detector_of(exposures)
+    if mine and theirs and mine != theirs:
+        names = [f"{m.get('detector')}" for m in (made_for, exposures)]
+        raise BadReferenceFileError(
+            f"a distortion of {names[0]} for exposures on {names[1]}", f"one of {names[1]}",
+            "give another distortion_file", path,
+        )  # fmt: skip
+    one, other = (keyword(m.get("filter")) for m in (made_for, exposures))
+    if one and other and one != other and one.startswith("F"):
+        log.warning("%s: a distortion of %s for exposures in %s", path, one, other)
 
 
 def group_name(product, meta):

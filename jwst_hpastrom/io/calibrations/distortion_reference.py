@@ -1,7 +1,6 @@
 """Distortion reference files of the official pipeline (ASDF, `DistortionModel`), written and read."""
 
 import io
-import logging
 import warnings
 from dataclasses import replace
 from os import PathLike
@@ -24,10 +23,10 @@ from jwst_hpastrom.distortion import (
     to_v2v3,
 )
 from jwst_hpastrom.distortion.model.standard_models import find_pixel_tables
-from jwst_hpastrom.errors import BadReferenceFileError
+from jwst_hpastrom.errors import BadReferenceFileError, HPAstromError
 from jwst_hpastrom.geometry import LinearTransform, fit_linear
 from jwst_hpastrom.instrument import FRAME, INSTRUMENTS, detector_of, instrument_of, shape_of, wheels
-from jwst_hpastrom.io.calibrations.by_detector import file_for
+from jwst_hpastrom.io.calibrations.by_detector import check_made_for, file_for
 from jwst_hpastrom.io.calibrations.stdgdc import header_meta, read_stdgdc
 from jwst_hpastrom.io.files.manifest import stamp
 from jwst_hpastrom.io.files.opening import check_asdf, require_file
@@ -44,8 +43,6 @@ __all__ = [
     "reference_meta",
     "write_distortion",
 ]
-
-log = logging.getLogger("stpipe.hpastrom.distortion")
 
 
 def write_distortion(
@@ -279,7 +276,7 @@ def read_distortion(
     require_file(path, "a distortion reference")
     if path.suffix in (".fits", ".gz", ".fit"):
         correction = read_stdgdc(path)
-        _check_made_for(path, header_meta(path), exposures)
+        check_made_for(path, header_meta(path), exposures)
         row = detector_of(exposures) if exposures and shape is None else None
         if row and correction.shape != row.shape:
             found, needed = (f"{nx} x {ny} pixels" for ny, nx in (correction.shape, row.shape))
@@ -293,13 +290,25 @@ def read_distortion(
     made_for, correction = once(
         "distortion", state and (state, path.absolute(), shape), "last", lambda: _read_asdf(path, shape)
     )
-    _check_made_for(path, made_for, exposures)
+    check_made_for(path, made_for, exposures)
     return correction
 
 
 def _read_asdf(path, shape):
     """What a distortion reference is made for, and its correction."""
     model, meta = open_model(path)
+    try:
+        return _correction(path, model, meta, shape)
+    except HPAstromError as err:
+        raise err.about(path) from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
+        raise BadReferenceFileError(
+            f"metadata that cannot be read ({type(err).__name__}: {str(err)[:100]})",
+            "those of a distortion reference", "fetch or write it again", path,
+        ) from err  # fmt: skip
+
+
+def _correction(path, model, meta, shape):
     made_for = _names(meta)
     shape = shape_of(made_for) if shape is None else shape
     own = meta.get("hpastrom", {}).get("linear")
@@ -313,21 +322,6 @@ def _read_asdf(path, shape):
         if correction is not None and _says_the_same(correction, linear, model):
             return made_for, correction
     return made_for, correction_from_model(model, shape=shape, gauge_from=linear)
-
-
-def _check_made_for(path, made_for, exposures):
-    if exposures is None:
-        return
-    mine, theirs = detector_of(made_for), detector_of(exposures)
-    if mine and theirs and mine != theirs:
-        names = [f"{m.get('detector')}" for m in (made_for, exposures)]
-        raise BadReferenceFileError(
-            f"a distortion of {names[0]} for exposures on {names[1]}", f"one of {names[1]}",
-            "give another distortion_file", path,
-        )  # fmt: skip
-    one, other = made_for.get("filter"), exposures.get("filter")
-    if one and other and one != other and str(one).startswith("F"):
-        log.warning("%s: a distortion of %s for exposures in %s", path, one, other)
 
 
 def _says_the_same(correction, linear, model, tolerance=1e-5):

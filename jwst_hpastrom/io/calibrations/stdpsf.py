@@ -224,7 +224,9 @@ def read_stdpsf(path: str | PathLike[str], *, chip: Any = None, detector: Any = 
     missing = [k for k in ("NXPSFS", "NYPSFS") if not isinstance(header.get(k), int)]
     if missing or data is None or data.ndim != 3:
         found = f"no keyword {', '.join(missing)}" if missing else "no three-dimensional array"
-        raise BadReferenceFileError(found, "an STDPSF file", "", path)
+        photutils = "write_epsf_reference(as_library(model), path) makes a file of photutils' model"
+        do = photutils if "DET_YX0" in header else ""
+        raise BadReferenceFileError(found, "an STDPSF file", do, path)
     nx, ny = header["NXPSFS"], header["NYPSFS"]
     if nx * ny != data.shape[0] or nx < 1 or ny < 1:
         raise BadReferenceFileError(f"{data.shape[0]} ePSFs", f"{nx} x {ny} = {nx * ny}", "", path)

@@ -128,7 +128,7 @@ def _from_fits(path, with_wcs=True):
                 length = source.getbuffer().nbytes if packed else Path(path).stat().st_size
                 if length != end:  # astropy drops half a header in silence
                     raise OSError(f"{length} bytes, of which the extensions take {end}")
-                headers = [h.header for h in hdus[:2]]
+                headers = [hdus[0].header, *(h.header for h in hdus[1:] if h.name == "SCI")]
                 twice = [n for n in ARRAYS if names.count(n) > 1]
                 arrays = {n: hdus[n].data for n in ARRAYS if n in names}
                 tree = hdus["ASDF"].data.tobytes() if with_wcs and "ASDF" in names else None

@@ -3,6 +3,8 @@
 import logging
 from numbers import Real
 
+from astropy import units as u
+
 from jwst_hpastrom.errors import MissingDataError
 from jwst_hpastrom.instrument import detector_of
 
@@ -51,6 +53,17 @@ LAUNCH = 59573.0  # of JWST, MJD
 LATEST = 88069.0  # 2100 January 1: later MJDs are wrong keywords
 DAY = 1.0  # that the middle of an exposure may lie outside of it: leap seconds, barycentric times
 ABERRATION = 2e-4  # twice what velocities in the Solar System make of a scale
+FIELD = 2000.0  # arcsec from the telescope's axis beyond which no detector looks
+#: what numbers can be: of the ramp's charge, the pixels' scale, and where the telescope looked
+_POSSIBLE = (
+    dict.fromkeys(
+        ("n_groups", "group_time", "mjsr_per_dns", "pixel_area_sr"), (lambda v: v >= 0, "0 or more")
+    )
+    | {"va_scale": (lambda v: abs(v - 1) < ABERRATION, "1 but for aberration")}
+    | dict.fromkeys(("v2_ref", "v3_ref"), (lambda v: abs(v) < FIELD, "arcsec in the telescope's field"))
+    | {"dec_ref": (lambda v: abs(v) <= 90, "-90 to 90 degrees"), "vparity": (lambda v: abs(v) == 1, "±1")}
+    | dict.fromkeys(("ra_ref", "roll_ref", "v3yangle"), (lambda v: abs(v) <= 720, "degrees"))
+)
 
 
 def read_header(get, path):
@@ -83,12 +96,16 @@ def read_header(get, path):
             path,
         )
     for key in [k for k in _META if k not in _TEXTS]:
-        if not isinstance(meta[key], Real | None):
+        if isinstance(meta[key], bool) or not isinstance(meta[key], Real | None):
             raise MissingDataError(f"{_META[key][0]} = {meta[key]!r}", "a number", "correct the header", path)
-    scale = meta["va_scale"]
-    if scale and not abs(scale - 1) < ABERRATION:
-        raise MissingDataError(f"VA_SCALE = {scale}", "1 but for aberration", "correct the header", path)
+    for key, (possible, needed) in _POSSIBLE.items():
+        if meta[key] is not None and not possible(meta[key]):
+            raise MissingDataError(f"{_META[key][0]} = {meta[key]}", needed, "correct the header", path)
     meta["unit"] = "".join(str(meta["unit"] or "").split())  # blanks or none, it is one unit
+    if u.Unit(meta["unit"], parse_strict="silent").is_equivalent(u.mag):
+        raise MissingDataError(
+            f"an image in {meta['unit']}", "light, not magnitudes", "take a _cal file", path
+        )
     if not meta["unit"]:
         meta["unit"] = "MJy/sr"
         log.warning("%s: no BUNIT: its pixels are taken to be in MJy/sr, as those of _cal files", path)

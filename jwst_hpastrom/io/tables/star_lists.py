@@ -1,6 +1,7 @@
 """Star lists: written by the fit, found again beside the products or the exposures."""
 
 import io
+import logging
 import lzma
 import re
 import zlib
@@ -13,7 +14,7 @@ from astropy.table import Column, Table
 
 from jwst_hpastrom.columns import STAR_LIST, values
 from jwst_hpastrom.errors import BadCatalogError
-from jwst_hpastrom.instrument import detector_name
+from jwst_hpastrom.instrument import detector_of
 from jwst_hpastrom.io.exposures.exposure import exposure_root
 from jwst_hpastrom.io.files.opening import unpacked
 from jwst_hpastrom.io.names import CATALOG_NAMES, LIST_NAMES
@@ -21,10 +22,20 @@ from jwst_hpastrom.io.tables.epochs import epoch_from_name
 from jwst_hpastrom.io.tables.reading import numbers, opened, standard_columns
 from jwst_hpastrom.io.tables.sentinels import clean_columns
 from jwst_hpastrom.io.tables.times import epoch_of_meta, julian_year
-from jwst_hpastrom.tables import refuse_single_precision
+from jwst_hpastrom.numerics import robust_sigma
+from jwst_hpastrom.tables import refuse_single_precision, set_list_facts
 
 __all__ = ["find_star_list", "is_star_list", "read_star_list", "star_list_path"]
 
+log = logging.getLogger("stpipe.hpastrom.io")
+
+#: rows that tell whether magnitudes are those of the fluxes, and how far they scatter about them at most
+FEW, APART = 10, 0.5
+#: stars expected before a subarray's place where x counts from there, none of which is there by chance, and
+#: share of the detector's width in which all stars are of what must be a subarray
+MANY, PART = 10, 0.6
+#: columns of numbers without a unit
+PURE = ("qfit", "radxs", "chi2", "flags")
 NEEDED = ("x", "y", "x_err", "y_err", "flux", "mag")
 OWN = re.compile(r"_stars\.(ecsv|parquet|fits)$")
 #: names of files that may hold an exposure
@@ -130,6 +141,7 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
         Columns are missing or no numbers, or the list is of another exposure.
     """
     path, table = opened(path, "a star list")
+    set_list_facts(table.meta, path)
     own = OWN.search(path.name) or set(NEEDED) <= set(table.colnames)
     if "first_pixel" in table.meta or not (own or exposure):
         return _corrected(_foreign(table, path), correction)
@@ -137,18 +149,20 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
     if missing:
         raise BadCatalogError(f"no column {', '.join(missing)}", f"{', '.join(NEEDED)}", "", path)
     for column in STAR_LIST:
-        if (name := column.name) in table.colnames and column.unit:
+        if (name := column.name) in table.colnames and (column.unit or name in PURE):
             old = table[name]
             new = numbers(table, name, path, column.unit)
+            if name == "flags":
+                new = _flags(new, path)
             table[name] = Column(new, unit=old.unit and column.unit, description=old.description)
     clean_columns(table, path)
+    _refuse_other_magnitudes(table, path)
+    _check_place(table, path)
     refuse_single_precision(table, path)
     if table.meta.get("epoch") is not None:
         table.meta["epoch"] = julian_year(table.meta["epoch"], path)
     if len(table) and not np.isfinite(values(table, "x_err") + values(table, "y_err")).any():
         raise BadCatalogError("no positive finite x_err and y_err", "the positions' errors", "", path)
-    if table.meta.get("detector"):
-        table.meta["detector"] = detector_name(table.meta["detector"])
     recorded = table.meta.get("filename")
     if exposure is not None and recorded and exposure_root(recorded) != exposure_root(exposure):
         raise BadCatalogError(
@@ -160,9 +174,57 @@ def read_star_list(path: Any, exposure: Any = None, *, correction: Any = None) -
     return _corrected(table, correction)
 
 
+def _flags(flags, path):
+    """Flags as whole numbers; unknown ones are none."""
+    unknown = ~np.isfinite(flags)
+    if unknown.any():
+        log.warning("%s: no flags in %d of %d rows: taken to be good", path, unknown.sum(), flags.size)
+    if (flags[~unknown] % 1 != 0).any():
+        raise BadCatalogError("column flags with fractions", "sums of powers of two", "", path)
+    return np.where(unknown, 0, flags).astype(np.int64)
+
+
+def _refuse_other_magnitudes(table, path):
+    """Raise where magnitudes are not those of the fluxes beside them."""
+    flux, mag = values(table, "flux"), values(table, "mag")
+    known = (flux > 0) & np.isfinite(mag)
+    if known.sum() < FEW:
+        return
+    apart = robust_sigma(mag[known] + 2.5 * np.log10(flux[known]))
+    if apart > APART:
+        raise BadCatalogError(
+            f"magnitudes of this list that differ from its fluxes' by {apart:.2f} from row to row",
+            "mag and flux of one star in a row, and magnitudes that are larger for fainter ones",
+            "take the columns as they were written", path,
+        )  # fmt: skip
+
+
+def _check_place(table, path):
+    """Refuse pixels that count from the detector's first one beside a subarray's place; warn of no place."""
+    meta, row, ends, part = table.meta, detector_of(table.meta), [], []
+    for c, key, size in (("x", "xstart", 1), ("y", "ystart", 0)):
+        v = values(table, c)
+        v = v[np.isfinite(v)]
+        if v.size < FEW:
+            return
+        first = (meta.get(key) or 1) - 1
+        if v.min() >= first and first * v.size > MANY * (v.max() + 1):  # no star before: no chance
+            raise BadCatalogError(
+                f"{c} from {v.min():.0f} to {v.max():.0f} beside {key} {first + 1} in the metadata",
+                "pixels of the subarray, from 0", f"take {first} off, or {key} out", path,
+            )  # fmt: skip
+        ends.append(f"{c} {v.min():.0f} to {v.max():.0f}")
+        part.append(row is not None and meta.get(key) is None and np.ptp(v) < PART * row.shape[size])
+    if all(part):
+        log.warning(
+            "%s: stars in %s, and no metadata xstart, ystart say of what part of the detector: taken to be "
+            "of the first pixels", path, " and ".join(ends),
+        )  # fmt: skip
+
+
 def _corrected(table, correction):
     if correction is not None:
-        x0, y0 = (int(table.meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
+        x0, y0 = ((table.meta.get(key) or 1) - 1 for key in ("xstart", "ystart"))
         table["x_corr"], table["y_corr"] = correction.forward(table["x"].value + x0, table["y"].value + y0)
         table["x_corr"].unit = table["y_corr"].unit = "pix"
     return table
@@ -170,7 +232,8 @@ def _corrected(table, correction):
 
 def _foreign(table, path):
     """A list of other origin: standard columns as far as they are there, pixels from 0, an epoch if known."""
-    first = int(table.meta.pop("first_pixel", 0))
+    if (first := table.meta.pop("first_pixel", 0)) not in (0, 1):
+        raise BadCatalogError(f"first_pixel {first!r} in the metadata", "0 or 1", "correct it", path)
     out = standard_columns(table, NAMES, path, UNITS)
     if missing := [c for c in ("x", "y", "mag") if c not in out.colnames]:
         raise BadCatalogError(

@@ -8,7 +8,7 @@ from jwst_hpastrom.columns import values
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.geometry import TangentPlane, sky_middle
 
-__all__ = ["check_catalog_field", "check_one_field", "stars_in_field"]
+__all__ = ["check_catalog_field", "check_catalog_of", "check_one_field", "stars_in_field"]
 
 #: arcsec beyond the exposures' corners, for their pointing
 MARGIN = 10.0
@@ -122,6 +122,24 @@ def check_catalog_field(reference, corners):
         f"none of {len(reference)} stars where the exposures look (ra {plane.ra:.4f}, dec {plane.dec:.4f})",
         "a catalog of this field", do, reference.meta.get("catalog"),
     )  # fmt: skip
+
+
+def check_catalog_of(tables, reference):
+    """Raise where a catalog has no star in the field of star lists or a frame, see `check_catalog_field`.
+
+    Parameters
+    ----------
+    tables : sequence of `~astropy.table.Table`
+        Those without ra and dec tell nothing.
+
+    reference : `~astropy.table.Table` or None
+    """
+    if reference is None or any(stars_in_field(t, reference) for t in tables):
+        return
+    for table in tables:
+        ra, dec = values(table, "ra"), values(table, "dec")
+        if (known := np.isfinite(ra + dec)).any():
+            check_catalog_field(reference, np.stack([ra[known], dec[known]])[None])
 
 
 def _system(plane, box, ra, dec):

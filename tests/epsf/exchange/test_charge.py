@@ -19,7 +19,9 @@ def charge(m, variance=None, dq=None, data=None):
     return ramp_charge(*m.values(), data, dq, np.zeros(SHAPE, bool), variance)
 
 
-@pytest.mark.parametrize(("unit", "full"), [("MJy/sr", 25.0), ("DN/s", 50.0), ("e", None)])
+@pytest.mark.parametrize(
+    ("unit", "full"), [("MJy/sr", 25.0), ("DN/s", 50.0), ("e", None), ("mJy/arcsec^2", None)]
+)
 def test_rate_times_time(unit, full):
     assert charge(meta(unit)) == full
 

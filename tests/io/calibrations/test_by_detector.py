@@ -5,7 +5,7 @@ import pytest
 
 from jwst_hpastrom.epsf import EPSFLibrary
 from jwst_hpastrom.errors import BadReferenceFileError
-from jwst_hpastrom.io.calibrations.by_detector import file_for, group_name
+from jwst_hpastrom.io.calibrations.by_detector import check_made_for, file_for, group_name
 from jwst_hpastrom.io.calibrations.epsf_reference import read_epsf, write_epsf_reference
 from jwst_hpastrom.io.calibrations.stdpsf import MOSAIC, read_stdpsf, write_stdpsf
 from jwst_hpastrom.io.exposures.beams import read_beam
@@ -115,3 +115,16 @@ def test_a_librarys_folder(tmp_path):
 def test_what_headers_do_not_tell(tmp_path):
     (tmp_path / "x.fits").write_text("no FITS")
     assert read_beam(tmp_path / "x.fits") == read_beam(tmp_path / "gone.fits") == read_beam("a.asdf") == {}
+
+
+@pytest.mark.parametrize("made_for", [{"detector": "NRCB1"}, {"instrument": "NIRISS", "detector": "NRCB1"}])
+def test_a_distortion_of_another_detector(made_for):
+    with pytest.raises(BadReferenceFileError, match="x.asdf: found a distortion of NRCB1 for exp"):
+        check_made_for("x.asdf", made_for, {"instrument": "NIRISS", "detector": "NIS"})
+
+
+def test_filters_have_one_spelling(caplog):
+    check_made_for("x.asdf", {"filter": "f200w"}, {"filter": "F200W"})
+    assert not caplog.text
+    check_made_for("x.asdf", {"filter": "f200w"}, {"filter": "F150W"})
+    assert "a distortion of F200W for exposures in F150W" in caplog.text

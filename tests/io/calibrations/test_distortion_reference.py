@@ -174,6 +174,22 @@ def test_our_own_file_gives_parts_and_errors_back(correction, placement, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("polynomial", {"degree": 9}), ("polynomial", {"half_width": "x"}), ("linear", {"matrix": "x"}),
+        ("linear", {"matrix": [[0, 0], [0, 0]]}), ("table", {"dx": [1], "dy": [2]}),
+    ],
+)  # fmt: skip
+def test_damaged_parts_are_named(correction, placement, tmp_path, part, value):
+    path = write_distortion(tmp_path / "x_distortion.asdf", correction, placement, META)
+    with asdf.open(path, memmap=False, lazy_load=False) as af:
+        af.tree["meta"]["hpastrom"].setdefault(part, {}).update(value)
+        af.write_to(tmp_path / "changed.asdf")
+    with pytest.raises(BadReferenceFileError, match=r"changed.asdf: found metadata that cannot be read"):
+        read_distortion(tmp_path / "changed.asdf", shape=SHAPE)
+
+
+@pytest.mark.parametrize(
     ("detector", "band", "wheels", "channel"),
     [("NRCB1", "F200W", ("F200W", "CLEAR"), "SHORT"), ("NRCALONG", "F405N", ("F444W", "F405N"), "LONG")],
 )

@@ -22,6 +22,17 @@ SIZES = {"SUBSIZE1": 30, "SUBSIZE2": 40}
         ({"EXPMID": 60500.0, "EXPSTART": 59700.4, "EXPEND": 59700.6}, "EXPMID = 60500.0, EXPSTART = 59700.4"),
         ({"EXPMID": 59690.0, "EXPSTART": 59700.4}, "needed the first between the others"),
         ({"VA_SCALE": 1.01}, "VA_SCALE = 1.01"),
+        ({"VA_SCALE": 0.0}, "VA_SCALE = 0.0"),
+        ({"NGROUPS": -3}, "NGROUPS = -3"),
+        ({"TGROUP": -1.0}, "TGROUP = -1.0"),
+        ({"PHOTMJSR": -0.3}, "PHOTMJSR = -0.3"),
+        ({"PIXAR_SR": -1e-13}, "PIXAR_SR"),
+        ({"BUNIT": "mag"}, "an image in mag"),
+        ({"V2_REF": 1e9}, "V2_REF"),
+        ({"VPARITY": 0}, "VPARITY = 0"),
+        ({"DEC_REF": 100.0}, "DEC_REF = 100.0"),
+        ({"ROLL_REF": 1e9}, "ROLL_REF"),
+        ({"SUBSTRT1": True}, "SUBSTRT1 = True"),
     ],
 )
 def test_headers_that_cannot_be_true(tmp_path, header, text):
@@ -62,3 +73,12 @@ def test_two_images_in_one_file(tmp_path):
         hdus.append(fits.ImageHDU(np.ones((40, 30), "f4"), name="SCI", ver=2))
     with pytest.raises(HPAstromError, match=r"x_cal\.fits: found 2 extensions SCI, needed an image of one"):
         read_exposure(path)
+
+
+def test_the_image_has_its_header_wherever_it_is(tmp_path):
+    path = write(tmp_path / "x_cal.fits", SCI=np.ones((40, 30), "f4"))
+    with fits.open(path, memmap=False) as hdus:
+        hdus["SCI"].header.update(BUNIT="DN/s", PHOTMJSR=0.3)
+        fits.HDUList([hdus[k].copy() for k in (0, 3, 2, 1)]).writeto(path, overwrite=True)
+    meta = read_exposure(path).meta
+    assert (meta["unit"], meta["mjsr_per_dns"]) == ("DN/s", 0.3)

@@ -95,3 +95,73 @@ def test_the_epoch_of_a_list_is_a_year(tmp_path, star_list, stated, year):
             read_star_list(path)
     else:
         assert read_star_list(path).meta["epoch"] == pytest.approx(year, abs=0.01)
+
+
+def edited(n=20, **columns):
+    """A list of the package with columns changed."""
+    rng = np.random.default_rng(4)
+    flux = 10 ** rng.uniform(1, 4, n)
+    t = Table(dict.fromkeys(("x", "y", "x_err", "y_err"), 1.0 + np.arange(n)))
+    t["flux"], t["mag"], t["qfit"], t["flags"] = flux, -2.5 * np.log10(flux), 0.02, 0
+    for name, column in columns.items():
+        t.replace_column(name, Table({name: np.full(n, column) if np.ndim(column) == 0 else column})[name])
+    return t
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"flags": "ok"}, "column flags"),
+        ({"flags": np.zeros((20, 2), int)}, r"column flags \(\(2,\) values in a row\)"),
+        ({"flags": 0.5}, "column flags with fractions"),
+        ({"qfit": "good"}, "column qfit"),
+        (
+            {"mag": 2.5 * np.log10(edited()["flux"])},
+            "magnitudes of this list that differ from its fluxes' by",
+        ),
+        ({"mag": np.roll(edited()["mag"], 1)}, "magnitudes of this list that differ"),
+        ({"mag": np.sort(edited()["mag"])}, "magnitudes of this list that differ"),
+    ],
+)
+def test_columns_edited_by_hand(tmp_path, columns, text):
+    edited(**columns).write(tmp_path / "a_stars.ecsv")
+    with pytest.raises(BadCatalogError, match=f"a_stars.ecsv: found {text}"):
+        read_star_list(tmp_path / "a_stars.ecsv")
+
+
+def test_magnitudes_with_a_zero_point_and_unknown_flags(tmp_path, caplog):
+    t = edited()
+    t["mag"] += 25.0
+    t["flags"] = MaskedColumn(np.full(20, 4), mask=np.arange(20) < 3)
+    t.write(tmp_path / "a_stars.ecsv")
+    found = read_star_list(tmp_path / "a_stars.ecsv")
+    assert found["flags"].dtype == np.int64
+    assert found["flags"].tolist() == [0] * 3 + [4] * 17
+    assert "no flags in 3 of 20 rows" in caplog.text
+
+
+@pytest.mark.parametrize("first", ["one", 2])
+def test_the_first_pixel_is_zero_or_one(star_list, first):
+    star_list.meta["first_pixel"] = first
+    with pytest.raises(BadCatalogError, match="first_pixel"):
+        read_star_list(star_list)
+
+
+def in_subarray(offset=0.0, **meta):
+    rng = np.random.default_rng(5)
+    t = edited(60, x=rng.uniform(0, 320, 60) + offset, y=rng.uniform(0, 320, 60) + offset)
+    t.meta |= {"instrument": "NIRISS", "detector": "NIS"} | meta
+    return t
+
+
+@pytest.mark.parametrize("start", [{"xstart": 865, "ystart": 865}, {"ystart": 200}])
+def test_pixels_of_the_full_detector_beside_a_subarrays_place(start, caplog):
+    read_star_list(in_subarray(**start))
+    assert not caplog.text
+    with pytest.raises(BadCatalogError, match=r"[xy] from .* beside [xy]start"):
+        read_star_list(in_subarray(864.0, **start))
+
+
+def test_a_part_of_the_detector_without_a_place_is_warned_of(caplog):
+    read_star_list(in_subarray())
+    assert "no metadata xstart, ystart" in caplog.text

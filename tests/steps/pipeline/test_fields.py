@@ -7,7 +7,12 @@ from astropy.coordinates import FK4, SkyCoord
 from astropy.table import Table
 
 from jwst_hpastrom.errors import NoOverlapError
-from jwst_hpastrom.steps.pipeline.fields import check_catalog_field, check_one_field, stars_in_field
+from jwst_hpastrom.steps.pipeline.fields import (
+    check_catalog_field,
+    check_catalog_of,
+    check_one_field,
+    stars_in_field,
+)
 
 RA, DEC, HALF = 80.5, -69.5, 66.0 / 3600
 
@@ -45,6 +50,14 @@ def test_a_catalog_of_the_field():
     check_catalog_field(table, corners(0.0, 0.01))
     assert stars_in_field(table, table) == len(table)
     assert stars_in_field(table["dec",], table) == 0
+    check_catalog_of([table[:5], table["dec",]], table)
+    check_catalog_of(
+        [catalog(here.dec.deg, here.ra.deg), table], table
+    )  # of which the Step says what is wrong
+    check_catalog_of([table["dec",]], table)
+    check_catalog_of([table], None)
+    with pytest.raises(NoOverlapError, match="look like hours of right ascension"):
+        check_catalog_of([table], catalog(here.ra.hour, here.dec.deg))
 
 
 @pytest.mark.parametrize(
