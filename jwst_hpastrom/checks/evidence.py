@@ -1,6 +1,6 @@
 """What checks are made of, and all of them in a row."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from astropy.table import Table
@@ -177,7 +177,7 @@ def check_results(*results: Any, lists: list[Table] | None = None) -> list[Check
 
 
 def check_products(products: Any) -> list[Check]:
-    """Check what was read from a folder.
+    """Check what was read from a folder, and what each detector and filter of several has of its own.
 
     Parameters
     ----------
@@ -187,10 +187,26 @@ def check_products(products: Any) -> list[Check]:
     -------
     list of `~jwst_hpastrom.checks.Check`
     """
-    tables = {k: products.quality.get(f"{products.name}_{v}_quality.ecsv") for k, v in QUALITY.items()}
-    return run_checks(
-        Evidence(**tables, detectors=products.detectors, master=products.master, motions=products.motions)
-    )
+    whole = Evidence(
+        **_tables(products, products.name), detectors=products.detectors, master=products.master,
+        motions=products.motions,
+    )  # fmt: skip
+    found = run_checks(whole)
+    for name in _groups(products):
+        about = name.removeprefix(f"{products.name}_").replace("_", " ").upper()
+        own = run_checks(Evidence(**_tables(products, name)))
+        found += [replace(c, about=c.about or about) for c in own]
+    return sort_checks(found)
+
+
+def _tables(products, name):
+    return {k: products.quality.get(f"{name}_{v}_quality.ecsv") for k, v in QUALITY.items()}
+
+
+def _groups(products):
+    """Products of single detectors and filters that a run of several has, with associations of their own."""
+    known = (p.name.removesuffix("_asn.json") for p in products.folder.glob(f"{products.name}_*_asn.json"))
+    return sorted(n for n in known if any(t is not None for t in _tables(products, n).values()))
 
 
 def check_folder(folder: Any, name: str | None = None) -> list[Check]:

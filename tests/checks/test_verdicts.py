@@ -440,6 +440,18 @@ def test_a_folder_is_checked_from_its_tables(tmp_path):
     assert checks[0].causes[0].startswith("the ePSF does not fit these stars: wrong filter")
 
 
+def test_one_bad_detector_of_several_makes_the_run_bad(tmp_path):
+    write_table(made(), tmp_path / "f_pm.ecsv")
+    alone = check_folder(tmp_path)
+    for detector, qfit in (("nrcb1", 0.02), ("nrcb2", 0.3)):
+        (tmp_path / f"f_{detector}_f200w_asn.json").write_text("{}")
+        write_table(exposures(qfit=[qfit] * 5).fit, tmp_path / f"f_{detector}_f200w_epsf_fit_quality.ecsv")
+    checks = check_folder(tmp_path)
+    assert overall(alone) != "bad" == overall(checks)
+    assert [str(c) for c in alone] == [str(c) for c in checks if c.step == "hp_proper_motion"]
+    assert {c.step for c in checks} == {"hp_epsf_fit", "hp_proper_motion"}
+
+
 def test_a_run_that_ended_after_the_star_fits_is_judged_by_them(tmp_path):
     write_table(exposures(qfit=[0.23] * 5).fit, tmp_path / "f_epsf_fit_quality.ecsv")
     (tmp_path / "e0_stars.ecsv").write_text("one exposure's list")
