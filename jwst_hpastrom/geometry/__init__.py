@@ -5,7 +5,14 @@ from jwst_hpastrom.geometry.matching import BlindMatch, BlindSearch, match_blind
 from jwst_hpastrom.geometry.repeated import check_no_list_twice
 from jwst_hpastrom.geometry.shift_vote import match_few, match_shift
 from jwst_hpastrom.geometry.sky_coords import as_qtable, sky_coords
-from jwst_hpastrom.geometry.tangent import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
+from jwst_hpastrom.geometry.tangent import (
+    TangentPlane,
+    fill_motions,
+    likely_motions,
+    propagate,
+    sky_axes,
+    sky_middle,
+)
 from jwst_hpastrom.geometry.transform import LinearTransform, PolynomialTransform
 from jwst_hpastrom.geometry.transform_fits import TransformFit, fit_linear, fit_polynomial
 from jwst_hpastrom.numerics import (
@@ -36,6 +43,7 @@ __all__ = [
     "fit_linear",
     "fit_polynomial",
     "group_means",
+    "likely_motions",
     "match_blind",
     "match_few",
     "match_nearest",

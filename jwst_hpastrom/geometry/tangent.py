@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from jwst_hpastrom.errors import NotEnoughStarsError
 from jwst_hpastrom.numerics import robust_sigma
 
-__all__ = ["TangentPlane", "fill_motions", "propagate", "sky_axes", "sky_middle"]
+__all__ = ["TangentPlane", "fill_motions", "likely_motions", "propagate", "sky_axes", "sky_middle"]
 
 ARCSEC = 180.0 * 3600.0 / np.pi
 
@@ -250,6 +250,74 @@ def fill_motions(
             spread *= np.sqrt((1 + 1 / n) * (n - 1) / (n - 3))
         out.append((np.where(known, v, middle), np.where(known, e, spread)))
     return tuple(v for v, _ in out), tuple(e for _, e in out)
+
+
+def likely_motions(
+    x: np.ndarray,
+    y: np.ndarray,
+    pm: tuple[np.ndarray, ...],
+    errors: tuple[np.ndarray, ...],
+    *,
+    fewest: int = 50,
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Return motions as likely as errors and all stars' dispersion make them: nearer to where these are.
+
+    The others' mean motion is linear in the place, so that a rotation or an expansion stays; stars that move
+    otherwise than the rest (by five dispersions) keep theirs.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Places, in any unit.
+
+    pm, errors : tuple of two ndarray, shape (n,)
+        Motions and standard errors in either axis, mas/yr; stars with NaN of either keep both.
+
+    fewest : int
+        Stars that a dispersion needs; of fewer all stay as they are.
+
+    Returns
+    -------
+    pm, errors : tuple of two ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from jwst_hpastrom.geometry import likely_motions
+    >>> rng = np.random.default_rng(1)
+    >>> x, y, true = rng.normal(size=(3, 1000))
+    >>> measured = true + rng.normal(size=1000)
+    >>> pm, sigma = likely_motions(x, y, (measured, measured), (np.ones(1000), np.ones(1000)))
+    >>> np.std(pm[0] - true).round(1), sigma[0].mean().round(1)
+    (np.float64(0.7), np.float64(0.7))
+    """
+    out = []
+    for v, e in zip(pm, errors, strict=True):
+        known = np.isfinite(v) & np.isfinite(e) & np.isfinite(x) & np.isfinite(y)
+        new, error = np.array(v, float), np.array(e, float)
+        if known.sum() >= fewest:
+            k = np.flatnonzero(known)
+            mean, variance, like = _moving_alike(x[k], y[k], v[k], e[k])
+            k, share = k[like], (variance / (variance + e[k] ** 2))[like]
+            new[k] = mean[like] + share * (v[k] - mean[like])
+            error[k] *= np.sqrt(share)
+        out.append((new, error))
+    return tuple(v for v, _ in out), tuple(e for _, e in out)
+
+
+def _moving_alike(x, y, v, e):
+    """Mean motions at places, the variance about them, the errors' taken off, and the stars it is of."""
+    at = np.stack([np.ones_like(x), *((c - c.mean()) / max(np.std(c), 1e-30) for c in (x, y))], 1)
+    variance, like = robust_sigma(v) ** 2, np.ones(v.size, bool)
+    for _ in range(20):
+        w = like / np.maximum(variance + e**2, 1e-30)
+        normal = at.T @ (w[:, None] * at)
+        mean = at @ np.linalg.lstsq(normal, at.T @ (w * v), rcond=None)[0]
+        off, w2 = (v - mean) ** 2, w**2
+        # its own error at least: a dispersion that is not seen is none that is known to be zero
+        variance = max(np.sum(w2 * (off - e**2)) / w2.sum(), np.sqrt(2 / w2.sum()))
+        like = off < 25 * (variance + e**2)
+    return mean, variance, like
 
 
 def sky_axes(plane: TangentPlane, xi: np.ndarray, eta: np.ndarray) -> np.ndarray:

@@ -6,7 +6,14 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from jwst_hpastrom.errors import NotEnoughStarsError
-from jwst_hpastrom.geometry import TangentPlane, fill_motions, propagate, sky_axes, sky_middle
+from jwst_hpastrom.geometry import (
+    TangentPlane,
+    fill_motions,
+    likely_motions,
+    propagate,
+    sky_axes,
+    sky_middle,
+)
 
 
 @pytest.fixture
@@ -73,6 +80,42 @@ def test_unknown_motions_are_the_mean_with_the_dispersion():
     np.testing.assert_array_equal(filled[1][80:], pm[1, 80:])
     few = fill_motions((pm[0, 76:84], pm[1, 76:84]), (error[0, 76:84], error[1, 76:84]))
     assert np.isnan(few[0][0][:4]).all()
+
+
+def test_likely_motions_are_nearer_to_the_truth_and_keep_rotation_and_strangers():
+    rng = np.random.default_rng(2)
+    n, dispersion = 20_000, 0.12
+    x, y = rng.uniform(-100, 100, (2, n))
+    turning = 0.004 * np.stack([y, -x]) + [[1.9], [0.3]]
+    true = turning + rng.normal(0, dispersion, (2, n))
+    true[:, :50] += 6.0  # of another population
+    error = rng.uniform(0.05, 0.3, (2, n))
+    measured = true + rng.normal(size=(2, n)) * error
+    error[1, -10:], measured[0, -20:-10] = np.nan, np.nan
+    likely, sigma = (np.array(v) for v in likely_motions(x, y, tuple(measured), tuple(error)))
+    np.testing.assert_array_equal(likely[:, :50], measured[:, :50])
+    np.testing.assert_array_equal(sigma[:, :50], error[:, :50])
+    np.testing.assert_array_equal(likely[1, -10:], measured[1, -10:])
+    assert np.isnan(np.r_[likely[0, -20:-10], sigma[1, -10:]]).all()
+    k = slice(50, -20)
+    off = (likely - true)[:, k]
+    expected = error[:, k] * dispersion / np.hypot(error[:, k], dispersion)
+    np.testing.assert_allclose(sigma[:, k], expected, rtol=0.03)
+    assert np.std(off / sigma[:, k]) == pytest.approx(1.0, abs=0.02)
+    assert np.mean(off**2) < 0.5 * np.mean((measured - true)[:, k] ** 2)
+    slope = np.polyfit(y[k], off[0], 1)[0]
+    assert abs(slope) < 4 * np.std(off[0]) / np.std(y[k]) / np.sqrt(off.shape[1])
+
+
+def test_motions_without_dispersion_are_not_known_to_be_alike():
+    rng = np.random.default_rng(3)
+    x, y, measured = rng.normal(size=(3, 400))
+    _, sigma = likely_motions(x, y, (measured, measured), (np.ones(400), np.ones(400)))
+    least = 1 / np.sqrt(1 + 1 / np.sqrt(2 / 400))  # the dispersion's own error, of errors of one
+    assert np.all(sigma[0] >= 0.9 * least)
+    few = slice(None, 49)
+    same = likely_motions(x[few], y[few], (measured[few],) * 2, (np.ones(49),) * 2)
+    np.testing.assert_array_equal(same[0][0], measured[few])
 
 
 def test_the_middle_of_a_field_at_0h_at_a_pole_and_in_any_order():

@@ -24,6 +24,7 @@ from jwst_hpastrom.geometry import (
     TangentPlane,
     fill_motions,
     fit_polynomial,
+    likely_motions,
     match_few,
     match_nearest,
     propagate,
@@ -74,7 +75,11 @@ def _prepare(star_lists, reference, config):
     xi, eta = plane.from_sky(ra, dec)
     pm = values(reference, "pmra"), values(reference, "pmdec")
     unknown = ~(np.isfinite(pm[0]) & np.isfinite(pm[1]))
-    pm, pm_err = fill_motions(pm, (values(reference, "pmra_error"), values(reference, "pmdec_error")))
+    stated = values(reference, "pmra_error"), values(reference, "pmdec_error")
+    filled, others = fill_motions(pm, stated)
+    pm, pm_err = likely_motions(xi, eta, pm, stated)
+    pm = tuple(np.where(unknown, f, m) for f, m in zip(filled, pm, strict=True))
+    pm_err = [np.where(unknown, f, e) for f, e in zip(others, pm_err, strict=True)]
     pm_err = [np.where(np.isfinite(e), e, config.motion_error) for e in pm_err]
     epoch = row_epochs(reference)
     epochs = [epoch_of(t) for t in star_lists]
@@ -89,7 +94,7 @@ def _prepare(star_lists, reference, config):
         for e in (values(reference, "ra_error"), values(reference, "dec_error"))
     ]
     errors = list(zip(errors, pm_err, strict=True))
-    return _Reference(plane, xi, eta, (pm[0], pm[1]), dts, errors, values(reference, "mag"))
+    return _Reference(plane, xi, eta, pm, dts, errors, values(reference, "mag"))
 
 
 @configured(PairMatching)

@@ -22,6 +22,10 @@ _BAD = (
     Flag.SATURATED | Flag.NOT_CONVERGED | Flag.FEW_PIXELS | Flag.COSMIC_RAY | Flag.EXTENDED | Flag.NEAR_EDGE
 )
 
+#: a faint star's QFIT over that of noise alone up to which it is clean: QFITs of one error scatter by 15 %;
+#: and the fewest clean stars that tell what noise makes
+OF_NOISE, FEWEST = 1.5, 20
+
 
 @dataclass
 class Pairs(Displayed):
@@ -117,13 +121,16 @@ def check_one_filter(star_lists: Sequence[Table]) -> None:
 def select_stars(table: Table, *, qfit_max: float = 0.1, error_max: float = 0.05) -> np.ndarray:
     """Return which stars of a list are well measured: QFIT, flags, position errors.
 
+    A faint star's QFIT may be larger where its noise makes it so: `OF_NOISE` times what the other stars' is
+    in terms of their errors.
+
     Parameters
     ----------
     table : `~astropy.table.Table`
         Star list.
 
     qfit_max : float
-        Largest QFIT (L23: 0.1).
+        Largest QFIT (L23: 0.1) of stars whose noise adds less.
 
     error_max : float
         Largest position error per axis, pixels.
@@ -142,15 +149,27 @@ def select_stars(table: Table, *, qfit_max: float = 0.1, error_max: float = 0.05
     array([ True, False])
     """
     good = np.isfinite(table["x"]) & np.isfinite(table["y"])
-    if "qfit" in table.colnames:
-        good &= np.asarray(table["qfit"], float) < qfit_max
     if "flags" in table.colnames:
         good &= (np.asarray(table["flags"], int) & int(_BAD)) == 0
+    error = np.zeros(good.size)
     for c in ("x_err", "y_err"):
         if c in table.colnames:
             e = np.asarray(table[c], float)
             good &= (e > 0) & (e <= error_max)
+            error = np.maximum(error, e)
+    if "qfit" in table.colnames:
+        qfit = np.asarray(table["qfit"], float)
+        good &= qfit < np.maximum(qfit_max, _of_noise(qfit, error, good & (qfit < qfit_max)))
     return good
+
+
+def _of_noise(qfit, error, clean):
+    """Largest QFIT that noise makes of these position errors (n,): clean stars' own, the fainter half's."""
+    clean = clean & (error > 0)
+    if clean.sum() < FEWEST:
+        return np.zeros(qfit.size)
+    faint = clean & (error >= np.median(error[clean]))
+    return OF_NOISE * np.median(qfit[faint] / error[faint]) * error
 
 
 def full_frame(table):

@@ -10,7 +10,10 @@ __all__ = ["DistortionConfig", "Model", "PairMatching"]
 class PairMatching(Configuration):
     """How star lists and reference become pairs; see `~jwst_hpastrom.distortion.match_reference`."""
 
-    qfit_max: float = parameter(default=0.1, kind="float", text="Largest QFIT of the stars used.")
+    qfit_max: float = parameter(
+        default=0.1, kind="float",
+        text="Largest QFIT of the stars used, but for faint ones where noise alone makes it larger.",
+    )  # fmt: skip
     error_max: float = parameter(
         default=0.05, kind="float",
         text="Largest position error of the stars used, pixels.",

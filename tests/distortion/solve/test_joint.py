@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from scipy.linalg import cho_factor, cho_solve
 
+from jwst_hpastrom.distortion import select_stars, solve_distortion
 from jwst_hpastrom.distortion import solution as solution_module
-from jwst_hpastrom.distortion import solve_distortion
 from jwst_hpastrom.distortion.solve import problem as problem_module
 from jwst_hpastrom.distortion.solve.design import Layout
 from jwst_hpastrom.distortion.solve.iterative import exposure_transforms, solve_polynomial
@@ -172,3 +173,18 @@ def test_the_other_ways_keep_to_memory_or_are_refused(tmp_path, scene, tools, mo
         solve_distortion(lists, catalog, store=store, **way)
     assert store.held == 0
     assert store.written > 0
+
+
+def test_faint_stars_may_have_the_qfit_of_their_noise():
+    rng = np.random.default_rng(4)
+    error = np.exp(rng.uniform(np.log(0.002), np.log(0.05), 2000))
+    qfit = 3.2 * error * (1 + 0.12 * rng.normal(size=2000))
+    table = Table({"x": error, "y": error, "x_err": error, "y_err": 0.99 * error, "qfit": qfit})
+    blends = rng.choice(2000, 200, replace=False)
+    table["qfit"][blends] += 0.15
+    good = select_stars(table)
+    assert not good[blends].any()
+    assert good[np.setdiff1d(np.arange(2000), blends)].mean() > 0.995
+    assert (np.asarray(table["qfit"])[good] >= 0.1).sum() > 250
+    few = select_stars(table[:15])  # too few to tell
+    np.testing.assert_array_equal(few, table["qfit"][:15] < 0.1)
