@@ -27,7 +27,7 @@ from jwst_hpastrom.distortion.pixelmap.random_field import (
     autocorrelation,
     fit_power,
 )
-from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims
+from jwst_hpastrom.distortion.pixelmap.rim_search import find_rims, noisier_rims
 from jwst_hpastrom.distortion.pixelmap.rim_weights import EliminatingWeights, best_told
 from jwst_hpastrom.distortion.pixelmap.solving import Alike, WeighedPairs, WideInverse, solve_told
 from jwst_hpastrom.distortion.pixelmap.waves import WIDTHS, Passage
@@ -45,6 +45,8 @@ ROUGH = 6e-3
 LED = 3e-4
 #: turns after which rims are looked for: when the waves are known, and when the rims are
 RIM_TURNS = (1, 3)
+#: most searches of noisier residuals, and pairs of these together: of many stars rims are as good as told
+SEARCHES, SEARCHED = 10, 60_000
 #: distance from the amplifiers' borders within which rims are not looked for, pixels: where stars are many
 #: the step there, which is no step, was taken for rims that touch it
 BORDER = 15.0
@@ -64,7 +66,7 @@ class FineResiduals:
     """
 
     def __init__(self, solved, grid, *, prior=True):
-        self.solved, self.grid, self.prior, self.unseen = solved, grid, prior, None
+        self.solved, self.grid, self.prior, self.unseen, self.searched = solved, grid, prior, None, None
         self.frames = [StarFrame(p, r.transforms, r.weights, prior=prior) for p, r in solved]
         self.keep = [f.w > 0 for f in self.frames]
         self.bases = [base_of(r.correction, first=k == 0) for k, (_, r) in enumerate(solved)]
@@ -192,8 +194,42 @@ class FineResiduals:
         weights = EliminatingWeights.of_frame(own, k, wide)
         wide = [p if 2 <= n < 5 else np.zeros_like(p) for n, p in enumerate(found)]
         left = self.gather(self.raw) - self.at_pairs(prior, wide)
-        rims, self.unseen = find_rims(x, y, left[:, some], weights, self.grid.shape, prior.rims.rims)
+        self.searched = x, y, left[:, some], weights, self.grid.shape
+        rims, self.unseen = find_rims(*self.searched, prior.rims.rims)
         return rims
+
+    def with_noisier_rims(self, prior, total, z, rng, tolerance):
+        """The mean of fields with rims as noisier residuals have them, and the deviations of each from it.
+
+        Rims that were found are the best of many alike, and with their shapes and number what they err by is
+        another one's; the mean errs less.
+
+        Parameters
+        ----------
+        prior : `~jwst_hpastrom.distortion.pixelmap.random_field.RandomField`
+        total : ndarray, shape (2, ny, nx)
+            The field with the rims that were found.
+        z : ndarray
+            Its coordinates.
+        rng : `numpy.random.Generator`
+        tolerance : float
+
+        Returns
+        -------
+        mean : ndarray, shape (2, ny, nx)
+        deviations : ndarray, shape (n, 2, ny, nx)
+            So that their sum, times numbers drawn from a normal distribution, has the variance of one.
+        """
+        number = min(SEARCHES, SEARCHED // len(self.searched[0])) if prior.rims.rims else 0
+        totals, r = [total], self.gather(self.raw)
+        for rims in noisier_rims(*self.searched, rng=rng, number=number) if number > 1 else ():
+            own = prior.with_rims(rims)
+            self.near = WideInverse(own, self.weight) if rims else None
+            start = np.append(z[: prior.bounds[-2]], own.rims.known.astype(z.dtype))
+            found, _ = self.solve(own, r, tolerance=tolerance, start=start, known=own.known)
+            totals.append(own.total(found))
+        mean = np.mean(totals, axis=0)
+        return mean, (np.array(totals) - mean) / np.sqrt(max(len(totals) - 1, 1))
 
     def pass_borders(self, prior, found):
         """Take from the first filter's residuals what the waves' bands pass into each other by."""
@@ -330,12 +366,21 @@ def build_fine_map(
     fine = LED if data.near else 1e-3
     solve = partial(data.solve, field, data.gather(data.raw), tolerance=fine, start=z, known=field.known)
     draw = partial(data.sample_all, field, rng, tolerance=fine)
-    (found, _), samples = at_once(solve, lambda: [draw() for _ in range(n_samples)])
+    (found, z), samples = at_once(solve, lambda: [draw() for _ in range(n_samples)])
+    # a generator of its own: what is drawn else is the same with and without
+    again = rng.spawn(1)[0]
+    total, deviations = data.with_noisier_rims(field, field.total(found), z, again, fine)
     samples, own, left = zip(*samples, strict=True)
+    pairs = solved[0][0]
+    at = data.grid.bilinear(pairs.x, pairs.y)
+    for error, star in zip(samples, own, strict=True):
+        off = np.tensordot(again.standard_normal(len(deviations)), deviations, 1)
+        error += data.grid.upright(off)
+        star[0] -= np.stack([at @ v.ravel() for v in off])
     errors = data.add_structure(ErrorModel.from_samples(np.array(samples), shape), field, found, left)
     errors = with_own_stars(errors, solved[0][0], own, data.keep[0])
     out = np.moveaxis(data.passage.full(), 0, -1)
-    out += np.stack([data.grid.full(v) for v in field.total(found)], -1)
+    out += np.stack([data.grid.full(v) for v in total], -1)
     x, y = np.meshgrid(np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float))
     solution = solved[0][1].correction
     out += np.stack(data.bases[0].forward(x, y), -1) - np.stack(solution.forward(x, y), -1)

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
-from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.ndimage import uniform_filter
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import refine_rim, rim_evidence
-from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, profile
+from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, Unseen, profile
 from jwst_hpastrom.numerics.threads import at_once
 
-__all__ = ["Unseen", "find_rims", "least_gain"]
+__all__ = ["find_rims", "least_gain", "noisier_rims"]
 
 log = logging.getLogger("stpipe.hpastrom.distortion")
 
@@ -41,8 +41,8 @@ STEPS = np.array([8.0, 8.0, 0.15, 0.15, 0.4, 0.2])
 TOLERANCE, TRIALS, AROUND = 0.01, 200, 1.5
 #: first steps in those for rims that were found before
 NEARER = 0.4
-#: log evidence beyond which there is a rim, and how rough rims are: their profiles' usual deviation, pixels
-SURE, ROUGHNESS = 30.0, 16.0
+#: log evidence beyond which there is a rim
+SURE = 30.0
 #: most places that are tried before the circles' evidence is computed anew, and their share of the best's
 AT_ONCE, AS_STRONG = 8, 0.5
 
@@ -302,28 +302,6 @@ class _Circles:
         return out
 
 
-class Unseen:
-    """What rims that could not be told from noise may be.
-
-    Parameters
-    ----------
-    variance : ndarray, shape (2, ny, nx)
-        Mean squares on bins of `BIN` pixels.
-    """
-
-    def __init__(self, variance):
-        self.deviation = np.sqrt(variance)
-
-    def draw(self, rng, grid):
-        """A field of these deviations on the bins of a grid, upright, (2, ny, nx), as rough as rims are."""
-        ny, nx = (n // grid.bin for n in grid.shape)
-        j, i = (np.minimum((np.arange(n) + 0.5) * grid.bin / BIN, m - 1).astype(int)
-                for n, m in zip((ny, nx), self.deviation.shape[1:], strict=True))  # fmt: skip
-        width = ROUGHNESS / grid.bin
-        noise = gaussian_filter(rng.standard_normal((2, ny, nx)), (0, width, width))
-        return 2 * np.sqrt(np.pi) * width * noise * self.deviation[:, j[:, None], i]
-
-
 def find_rims(x, y, r, weights, shape, known=()):
     """Find the rims that residuals show.
 
@@ -344,6 +322,37 @@ def find_rims(x, y, r, weights, shape, known=()):
     rims : list of `~jwst_hpastrom.distortion.pixelmap.rims.Rim`
     unseen : `Unseen`
     """
+    search = _searched(x, y, r, weights, shape, known)
+    if len(search.rims) >= MOST:
+        log.info("no more than %d rims of voids are looked for", MOST)
+    explained = search.least - search.trials
+    unseen = search.circles.unseen(search.left(), search.width()[0], len(search.rims), explained)
+    return search.rims, Unseen(unseen, BIN)
+
+
+def noisier_rims(x, y, r, weights, shape, *, rng, number):
+    """Find rims again and again in residuals with as much noise once more.
+
+    What they differ by is what noise does to them; little that is half of it, and with twice as much they are
+    of noise.
+
+    Parameters
+    ----------
+    x, y, r, weights, shape
+        See `find_rims`.
+    rng : `numpy.random.Generator`
+    number : int
+        Of searches.
+
+    Returns
+    -------
+    list of list of `~jwst_hpastrom.distortion.pixelmap.rims.Rim`
+    """
+    return [_searched(x, y, r + weights.noise(rng), weights, shape).rims for _ in range(number)]
+
+
+def _searched(x, y, r, weights, shape, known=()):
+    """The search, at its end."""
     search = _Search(x, y, r, weights, shape, known)
     _refine_all(search)
     refused, kept = [], len(search.rims)
@@ -366,11 +375,7 @@ def find_rims(x, y, r, weights, shape, known=()):
             refused.clear()
     if len(search.rims) > kept:
         _refine_all(search)
-    if len(search.rims) >= MOST:
-        log.info("no more than %d rims of voids are looked for", MOST)
-    explained = search.least - search.trials
-    unseen = search.circles.unseen(search.left(), search.width()[0], len(search.rims), explained)
-    return search.rims, Unseen(unseen)
+    return search
 
 
 def _refine_all(search):

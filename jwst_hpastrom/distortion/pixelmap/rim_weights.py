@@ -96,6 +96,10 @@ class EliminatingWeights:
         own = self.spread.multiply(self.gather.T).sum(1)
         return (self.weights * (1.0 - np.asarray(own).ravel())).reshape(2, -1)
 
+    def noise(self, rng):
+        """Draw noise of these weights, shape (2, n)."""
+        return (rng.standard_normal(self.weights.size) / np.sqrt(self.weights)).reshape(2, -1)
+
     def _about_stars(self, r):
         """Product with residuals (2 n, ...), the stars alone eliminated."""
         left = r - self.spread @ (self.gather @ r)

@@ -9,10 +9,11 @@ Here a rim is an ellipse, with a Gaussian profile across it and a short Fourier 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from jwst_hpastrom.distortion.pixelmap._rim_kernels import ACROSS
 
-__all__ = ["Rim", "Rims", "profile"]
+__all__ = ["Rim", "Rims", "Unseen", "profile"]
 
 #: deviation of each coefficient of the Fourier series, pixels: L23 has displacements up to 0.05
 COEFFICIENT = 0.02
@@ -21,6 +22,8 @@ NEAR = 5.0
 #: deviations within which an ellipse's own numbers are left free in the field's solution: middle (pixels),
 #: logarithms of size and shape, angle (rad), logarithm of the width. What the residuals tell is better
 FREE = (6.0, 6.0, 0.08, 0.08, 0.2, 0.2)
+#: how rough rims are: their profiles' usual deviation, pixels
+ROUGHNESS = 16.0
 
 
 def profile(shape, x, y, orders):
@@ -193,3 +196,27 @@ class Rims:
         for index, values, own in self.blocks:
             out[own[axis]] = values[axis] @ functions[index]
         return out.T
+
+
+class Unseen:
+    """What rims that could not be told from noise may be.
+
+    Parameters
+    ----------
+    variance : ndarray, shape (2, ny, nx)
+        Mean squares on bins.
+    size : int
+        Of the bins, pixels.
+    """
+
+    def __init__(self, variance, size):
+        self.deviation, self.size = np.sqrt(variance), size
+
+    def draw(self, rng, grid):
+        """A field of these deviations on the bins of a grid, upright, (2, ny, nx), as rough as rims are."""
+        ny, nx = (n // grid.bin for n in grid.shape)
+        j, i = (np.minimum((np.arange(n) + 0.5) * grid.bin / self.size, m - 1).astype(int)
+                for n, m in zip((ny, nx), self.deviation.shape[1:], strict=True))  # fmt: skip
+        width = ROUGHNESS / grid.bin
+        noise = gaussian_filter(rng.standard_normal((2, ny, nx)), (0, width, width))
+        return 2 * np.sqrt(np.pi) * width * noise * self.deviation[:, j[:, None], i]

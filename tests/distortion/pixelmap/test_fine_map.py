@@ -75,6 +75,31 @@ def test_rims_are_not_looked_for_at_the_borders_of_amplifiers(monkeypatch):
     assert np.array_equal(seen["w"][0] > 0, np.isin(y, rows))
 
 
+@pytest.mark.parametrize(("pairs", "rims", "number"), [(2500, [0], 10), (20_000, [0], 3), (50_000, [0], 0),
+                                                       (2500, [], 0)])  # fmt: skip
+def test_fields_with_rims_of_noisier_residuals_are_averaged(monkeypatch, pairs, rims, number):
+    """As many as few stars need; none where many tell the rims, or where there are none."""
+    structure = object.__new__(FineResiduals)
+    structure.searched, structure.raw, structure.weight = (range(pairs),), None, None
+    structure.gather, each = (lambda _: None), np.arange(1.0, 11.0)
+    structure.solve = lambda own, *_, **__: (own.rims.rims[0], None)
+    monkeypatch.setattr(fine_map, "WideInverse", lambda *_: None)
+    monkeypatch.setattr(fine_map, "noisier_rims", lambda *_, number, **__: [[v] for v in each[:number]])
+
+    def prior(rims):
+        own = SimpleNamespace(rims=rims, known=np.zeros(1))
+        return SimpleNamespace(
+            rims=own, known=None, bounds=[0, 1, 2], with_rims=prior, total=lambda v: np.full((2, 4, 4), v)
+        )
+
+    start = np.zeros(2, np.complex64)
+    mean, deviations = structure.with_noisier_rims(prior(rims), np.zeros((2, 4, 4)), start, None, 1e-3)
+    all_of_them = np.append(0.0, each[:number])
+    np.testing.assert_allclose(mean, all_of_them.mean())
+    variance = all_of_them.var(ddof=1) if number else 0.0
+    np.testing.assert_allclose(np.sum(deviations**2, 0), variance, atol=1e-12)
+
+
 def test_simulated_fields_are_solved_as_far_as_the_measured_one(monkeypatch):
     """Else their errors are mostly what their solution lacks: half of them in dense fields."""
     asked = {}

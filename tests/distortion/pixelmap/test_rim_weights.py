@@ -71,3 +71,12 @@ def test_pairs_of_the_stars_that_weigh_most_are_taken_with_all_their_exposures(m
     for most, stars in ((8, {0, 1, 2, 3}), (6, {1, 2, 3}), (4, {1, 3}), (3, {1})):
         monkeypatch.setattr(rim_weights, "MOST", most)
         np.testing.assert_array_equal(best_told(star, weight), np.isin(star, list(stars)))
+
+
+def test_noise_is_as_large_as_weights_say():
+    w = np.repeat([4.0, 100.0], 2000)
+    none = sparse.csr_array((1, 2 * w.size))
+    noise = EliminatingWeights(w, none, none.T).noise(np.random.default_rng(5))
+    np.testing.assert_allclose(noise[:, :2000].std(1), 0.5, rtol=0.06)
+    np.testing.assert_allclose(noise[:, 2000:].std(1), 0.1, rtol=0.06)
+    assert abs(np.corrcoef(noise)[0, 1]) < 0.06

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jwst_hpastrom.distortion.pixelmap.random_field import Grid, RandomField
-from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, Rims, profile
+from jwst_hpastrom.distortion.pixelmap.rims import COEFFICIENT, Rim, Rims, Unseen, profile
 from jwst_hpastrom.distortion.pixelmap.solving import WeighedPairs, solve_field
 from jwst_hpastrom.distortion.pixelmap.waves import Waves
 
@@ -102,3 +102,16 @@ def test_coordinates_of_rims_as_they_were_found():
     x, y = np.meshgrid(np.arange(64) * 4 + 1.5, np.arange(48) * 4 + 1.5)
     expected = 2 * RIM.at(x.ravel(), y.ravel()).reshape(2, 48, 64)
     np.testing.assert_allclose(field.total(field.parts(field.known)), expected, atol=5e-6)
+
+
+def test_what_is_not_seen_is_drawn_as_rough_as_rims():
+    variance = np.zeros((2, 64, 64))
+    variance[0, :, 32:] = 0.01**2
+    drawn = Unseen(variance, 8).draw(np.random.default_rng(2), Grid((512, 512), 4, 4))
+    assert drawn.shape == (2, 128, 128)
+    assert drawn[0, :, 64:].std() == pytest.approx(0.01, rel=0.1)
+    assert not drawn[1].any()
+    # correlated as a profile across: at 4 pixels nearly one, at 64 none
+    part = drawn[0, :, 64:]
+    assert np.corrcoef(part[1:].ravel(), part[:-1].ravel())[0, 1] > 0.95
+    assert abs(np.corrcoef(part[16:].ravel(), part[:-16].ravel())[0, 1]) < 0.2
