@@ -207,18 +207,20 @@ def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
     """
     transforms = [through_wcs(m, k, plane).transform for k in range(m.n_exposures)]
     x, y, mag = (np.zeros(0) for _ in range(3))
-    for k in _in_turn(shared_area(m, transforms), order):
+    limits = {"max_shift": max_shift * 1.5, "max_rotation": max_rotation * 1.5}
+    turn = _in_turn(shared_area(m, transforms), order)
+    for n, k in enumerate(turn):
         m.apply(k, transforms[k])
         s = m.of(k)
         u, v = m.u[s], m.v[s]
         if x.size:
             try:
-                found = align(
-                    u, v, m.mag[s], x, y, mag, max_shift=max_shift * 1.5, max_rotation=max_rotation * 1.5
-                )
+                found = align(u, v, m.mag[s], x, y, mag, **limits)
             except HPAstromError as error:
-                cause = epsf_cause(m.mag[s], m.qfit[s])
-                raise error.because(cause).about(names[k]) from None
+                # two that agree with each other are not both wrong
+                wrong = turn[0] if n == 1 and _agrees(m, k, turn[2:], transforms, limits) else k
+                cause = epsf_cause(m.mag[m.of(wrong)], m.qfit[m.of(wrong)])
+                raise error.because(cause).about(names[wrong]) from None
             transforms[k] = transforms[k].then(found.transform)
             log.debug("%s: moved by %s, %d pairs", names[k], found.transform.offset, found.i1.size)
             m.apply(k, transforms[k])
@@ -229,3 +231,17 @@ def first_transforms(m, plane, order, *, max_shift, max_rotation, names):
             new = np.ones(u.size, bool)
         x, y, mag = np.r_[x, u[new]], np.r_[y, v[new]], np.r_[mag, m.mag[s][new]]
     return transforms
+
+
+def _agrees(m, k, others, transforms, limits):
+    """Whether the stars of an exposure are those of one of some others."""
+    s = m.of(k)
+    for other in others:
+        m.apply(other, transforms[other])
+        o = m.of(other)
+        try:
+            align(m.u[o], m.v[o], m.mag[o], m.u[s], m.v[s], m.mag[s], **limits)
+        except HPAstromError:
+            continue
+        return True
+    return False

@@ -67,31 +67,48 @@ def test_exposures_follow_the_ones_that_they_share_most_with():
     assert _in_turn(np.full((3, 3), 0.8), [1, 2, 0]) == [1, 2, 0]
 
 
+PIXEL = 65.6
+
+
+def exposure(rng, plane, stars, pointing, name):
+    """Star list of an exposure at a pointing (arcsec), its WCS off by some 0.3 arcsec; mag tells the star."""
+    (xi, eta), (a, b) = stars, pointing
+    x, y = 1024 - (xi - a) * 1e3 / PIXEL, 1024 + (eta - b) * 1e3 / PIXEL
+    s = np.flatnonzero((x > 0) & (x < 2048) & (y > 0) & (y < 2048))
+    err = np.full(s.size, 0.005)
+    x, y = x[s] + rng.normal(0, err), y[s] + rng.normal(0, err)
+    shift = rng.normal(0, 0.3, 2)
+    ra, dec = plane.to_sky(a - (x - 1024) * PIXEL / 1e3 + shift[0], b + (y - 1024) * PIXEL / 1e3 + shift[1])
+    return Table(
+        {"x": x, "y": y, "x_err": err, "y_err": err, "mag": s / 400 - 8.0, "mag_err": err, "ra": ra,
+         "dec": dec, "flags": np.zeros(s.size, int)},
+        meta={"filename": f"{name}_cal.fits", "filter": "", "epoch": 2022.3},
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_tiles_that_share_a_corner_are_joined_by_their_neighbors(seed):
     """All tiles are as far from the middle: the second in the lists is diagonal to the first."""
-    rng, plane, pixel = np.random.default_rng(seed), TangentPlane(80.0, -69.0), 65.6
-    xi, eta = rng.uniform(-70e3, 190e3, (2, 1600)) / 1e3
-    lists = []
-    for k, (a, b) in enumerate([(0, 0), (120, 120), (120, 0), (0, 120)]):
-        x, y = 1024 - (xi - a) * 1e3 / pixel, 1024 + (eta - b) * 1e3 / pixel
-        s = np.flatnonzero((x > 0) & (x < 2048) & (y > 0) & (y < 2048))
-        err = np.full(s.size, 0.005)
-        x, y = x[s] + rng.normal(0, err), y[s] + rng.normal(0, err)
-        shift = rng.normal(0, 0.3, 2)
-        ra, dec = plane.to_sky(
-            a - (x - 1024) * pixel / 1e3 + shift[0], b + (y - 1024) * pixel / 1e3 + shift[1]
-        )
-        lists.append(
-            Table(
-                {"x": x, "y": y, "x_err": err, "y_err": err, "mag": s / 400 - 8.0, "mag_err": err, "ra": ra,
-                 "dec": dec, "flags": np.zeros(s.size, int)},
-                meta={"filename": f"e{k}_cal.fits", "filter": "", "epoch": 2022.3},
-            )
-        )  # fmt: skip
+    rng, plane = np.random.default_rng(seed), TangentPlane(80.0, -69.0)
+    stars = rng.uniform(-70e3, 190e3, (2, 1600)) / 1e3
+    pointings = [(0, 0), (120, 120), (120, 0), (0, 120)]
+    lists = [exposure(rng, plane, stars, at, f"e{k}") for k, at in enumerate(pointings)]
     table = build_master(lists, min_exposures=1).table
     seen = sum(map(len, lists)) - len(table)
     assert seen > 0.9 * (
         sum(map(len, lists)) - np.unique(np.concatenate([np.asarray(t["mag"]) for t in lists])).size
     )
-    assert np.median(table["x_rms"][table["n_used"] > 1]) * plane.scale_mas < 0.02 * pixel
+    assert np.median(table["x_rms"][table["n_used"] > 1]) * plane.scale_mas < 0.02 * PIXEL
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_an_exposure_of_another_field_is_named_and_no_other(bad):
+    """The one in the middle, which the others are aligned to, too."""
+    rng, plane = np.random.default_rng(5), TangentPlane(80.0, -69.0)
+    stars, others = rng.uniform(-100, 100, (2, 2, 800))
+    pointings = [(0, 0), (6, 0), (0, 6), (-6, -6)]
+    lists = [
+        exposure(rng, plane, others if k == bad else stars, at, f"e{k}") for k, at in enumerate(pointings)
+    ]
+    with pytest.raises(NoOverlapError, match=f"^e{bad}_cal"):
+        build_master(lists, min_exposures=1)
