@@ -73,7 +73,7 @@ class SeveralDetectors:
         self.pointing = simultaneous(np.asarray(epochs, float), which)
         self.wcs = Pointings(m, plane, which, self.pointing)
         self.known = []  # exposures that the catalog itself has placed
-        self.catalog = self.first = self.fit = None
+        self.catalog = self.first = self.groups = self.fit = None
         self.reach = radius
         if reference is not None:
             x, y, ex, ey = reference_positions(reference, plane, epoch)
@@ -108,7 +108,7 @@ class SeveralDetectors:
                 transforms[k] = t if k in own else transforms[k]
             groups[d] = own
         self._place(groups, transforms, {k: 1.5 * v for k, v in limits.items()}, names)
-        self.first = list(transforms)
+        self.first, self.groups = list(transforms), list(groups.values())
         return transforms
 
     def _tiles(self):
@@ -180,12 +180,25 @@ class SeveralDetectors:
             catalog = self._matched(averages)
             floor = np.sqrt(floor**2 + border_variances(self.m, star, self.corrections, self.which))
         self.fit = solve_mosaic(
-            self.m, star, averages, transforms, self.first, floor=floor, catalog=catalog,
+            self.m, star, averages, transforms, self._expected(transforms), floor=floor, catalog=catalog,
             trust=self.wcs.trust(self.known, transforms, self.radius),
         )  # fmt: skip
         for k, t in enumerate(self.fit.transforms):
             self.m.apply(k, t)
         return self.fit.transforms, self.fit.rows
+
+    def _expected(self, transforms):
+        """First transformations; those off the catalog as the WCS of the exposures on it err by now.
+
+        These were aligned to it without skew at first, and so lack what all WCS have of that in common.
+        """
+        first, known = list(self.first), set(self.known)
+        now = [t if k in known else first[k] for k, t in enumerate(transforms)]
+        for own in self.groups:
+            move = None if own[0] in known else self.wcs.move(own, self.known, now)
+            for k in own if move else ():
+                first[k] = first[k].then(move)
+        return first
 
     def _matched(self, averages):
         """Catalog's stars among the averages: star, x, y, x_err, y_err."""

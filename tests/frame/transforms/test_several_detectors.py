@@ -1,12 +1,15 @@
 """One frame of several detectors: positions, their errors, and the places of the detectors."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.frame import build_master
 from jwst_hpastrom.frame.transforms.mosaic import detector_names, simultaneous
-from jwst_hpastrom.geometry import fit_linear, match_nearest
+from jwst_hpastrom.frame.transforms.several_detectors import SeveralDetectors
+from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 from tests.frame.visits import EPOCH, LAYOUT, PLANE, catalog_of, star_list, stars_of, visit
 
 PIXEL = 50.0  # mas, of the master frame
@@ -130,3 +133,24 @@ def test_exposures_at_one_time_are_one_pointing():
     # two exposures of one detector are two pointings, and so is one without a time
     np.testing.assert_array_equal(simultaneous(np.full(4, EPOCH), np.array([0, 0, 1, 1])), [0, 1, 0, 1])
     np.testing.assert_array_equal(simultaneous(np.full(2, np.nan), np.array([0, 1])), [0, 1])
+
+
+def test_off_the_catalog_a_place_is_expected_without_the_skew_that_all_wcs_have():
+    skew = LinearTransform(np.eye(2) + 1e-5 * np.array([[1.0, 3.0], [3.0, -1.0]]))
+    true = [LinearTransform(0.62 * np.eye(2), (1300.0 * (k % 2), 20.0 * (k // 2))) for k in range(4)]
+    rng = np.random.default_rng(6)
+    x, y = rng.uniform(0, 2047, (2, 400))
+    sky = [PLANE.to_sky(*PLANE.from_pixels(*t.then(skew).forward(x, y))) for t in true]
+    ra, dec = (np.concatenate([s[c] for s in sky]) for c in (0, 1))
+    m = SimpleNamespace(
+        n_exposures=4, x=np.tile(x, 4), y=np.tile(y, 4), ra=ra, dec=dec,
+        of=lambda k: slice(400 * k, 400 * (k + 1)),
+    )  # fmt: skip
+    epochs = EPOCH + np.array([0.0, 0.0, 1e-5, 1e-5])
+    several = SeveralDetectors(
+        m, ["NRCB1", "NRCB2"], np.array([0, 1, 0, 1]), epochs, PLANE, None, EPOCH, 0.8, [None] * 4
+    )
+    several.first, several.groups, several.known = list(several.wcs.transforms), [[0, 2], [1, 3]], [0, 2]
+    for expected, t in zip(several._expected(true)[1::2], true[1::2], strict=True):
+        assert np.hypot(*np.subtract(expected.forward(x, y), t.forward(x, y))).max() < 1e-4
+        assert np.hypot(*np.subtract(several.first[1].forward(x, y), true[1].forward(x, y))).max() > 0.03
