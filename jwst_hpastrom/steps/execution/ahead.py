@@ -169,7 +169,7 @@ def _process(lines, idle):
         return
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(FOLDER)],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, encoding="utf-8",
     )  # fmt: skip
     try:
         with suppress(BrokenPipeError):  # it could not start, or crashed: the run does without
