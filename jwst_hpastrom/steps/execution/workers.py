@@ -39,8 +39,8 @@ def worker_pool(n):
     except BrokenProcessPool as err:
         raise WorkerLostError(
             "a worker process that was killed or crashed", "all of them",
-            "where memory was short, take fewer workers; a script needs if __name__ == '__main__': around "
-            "its calls; what was finished is kept",
+            "where memory was short, take fewer workers; a script's calls need "
+            "if __name__ == '__main__': before them; what was finished is kept",
         ) from err  # fmt: skip
     except Exception:
         pool.shutdown(cancel_futures=True)
