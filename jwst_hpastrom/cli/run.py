@@ -190,9 +190,9 @@ def _run(args):
         write_association(association, name, paths, **header)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        run_pipeline(command, folder / "strun.log")
     except OSError as err:
         raise BadFileError(f"no folder to write to ({err.strerror})", "one", "", folder) from err
+    run_pipeline(command, folder / "strun.log")
     _tell(args, folder, name, paths[0].parent)
 
 

@@ -34,9 +34,10 @@ def run_pipeline(command, log):
     ------
     HPAstromError
         It failed; the message has the last line of its output.
-    """
-    from tqdm.auto import tqdm
 
+    BadFileError
+        There is no such program, it does not start, or the log cannot be written.
+    """
     program = Path(sys.executable).with_name(command[0])
     program = str(program) if program.exists() else shutil.which(command[0])
     if program is None:
@@ -45,12 +46,26 @@ def run_pipeline(command, log):
     environment["PYTHONIOENCODING"] = "utf-8:replace"  # of the log, whatever the terminal has
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setdefault(name, "1")
+    try:
+        code, last = _logged([program, *command[1:]], environment, log)
+    except OSError as err:
+        what = "a program that does not start" if err.filename == program else "a log that cannot be written"
+        needed = "one that does" if err.filename == program else "room on the disk, and leave to write there"
+        raise BadFileError(f"{what} ({err.strerror})", needed, "", err.filename or log) from err
+    if code:
+        raise HPAstromError(f"exit status {code} ({last})", "0", f"see {log}", f"strun {command[1]}")
+
+
+def _logged(command, environment, log):
+    """Run a command with its output in a log; its exit status and the last line that says something."""
+    from tqdm.auto import tqdm
+
     last = ""
     with (
         open(log, "w", encoding="utf-8", buffering=1) as out,
         tqdm(total=PIPELINE_RUNS, desc="strun", unit="Step", disable=None) as bar,
         subprocess.Popen(
-            [program, *command[1:]],
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
@@ -67,10 +82,7 @@ def run_pipeline(command, log):
                 bar.set_description(step.group(1))
             elif step:
                 bar.update()
-    if process.returncode:
-        raise HPAstromError(
-            f"exit status {process.returncode} ({last})", "0", f"see {log}", f"strun {command[1]}"
-        )
+    return process.returncode, last
 
 
 @contextmanager

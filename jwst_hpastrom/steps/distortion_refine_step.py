@@ -124,6 +124,7 @@ class DistortionRefineStep(StarLists, HPStep):
             self._write_layouts(inputs.product, found.correction, lists[0].meta)
             self.write_quality(inputs.product, quality)
             path = self.output_path(inputs.product, "distortion", "asdf")
+            self._write_exposures(inputs, found.correction, placement, path)
             self.finish(run, inputs, path)
             write_distortion(path, found.correction, placement, lists[0].meta)  # last: vouches for the rest
         return quality if inputs.returned is None else inputs.returned
@@ -169,15 +170,19 @@ class DistortionRefineStep(StarLists, HPStep):
         self.evidence = {"distortion": quality}
         if scale is not None:
             self.write_quality(f"{product}_scale", scale)
-        if self.save_exposures:
-            model = to_v2v3(solution.correction, placement)
-            for name, member in self.each_member(inputs):
-                if not isinstance(member, str) or not member.endswith(".fits"):
-                    continue
-                output = self.output_path(exposure_root(name), "hpcal", "fits")
-                refine_exposure_wcs(member, output, model, reference=Path(asdf_path).name)
+        self._write_exposures(inputs, solution.correction, placement, asdf_path)
         self.finish(run, inputs, asdf_path)
         write_distortion(asdf_path, solution.correction, placement, meta)  # last: it vouches for the rest
+
+    def _write_exposures(self, inputs, correction, placement, path):
+        """Write copies of the exposures with the new WCS where they are asked for."""
+        if not self.save_exposures:
+            return
+        model = to_v2v3(correction, placement)
+        for name, member in self.each_member(inputs):
+            if isinstance(member, str) and member.endswith(".fits"):
+                output = self.output_path(exposure_root(name), "hpcal", "fits")
+                refine_exposure_wcs(member, output, model, reference=Path(path).name)
 
     def _write_layouts(self, product, correction, meta):
         paths = {suffix: self.output_path(product, suffix, "fits") for suffix in LAYOUTS}

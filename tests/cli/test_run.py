@@ -94,6 +94,28 @@ def test_exposures_without_association(exposures, tmp_path, monkeypatch, capsys)
     assert text.splitlines()[-1].startswith("next: hpastrom report ")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_said_of_the_log(exposures, tmp_path, monkeypatch, capsys):
+    fake_strun(tmp_path, monkeypatch, "echo one; exec sleep 30")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "strun.log").symlink_to("/dev/full")
+    begun = time.monotonic()
+    assert main(["run", str(exposures), f"--output-dir={out}", "--no-report"]) == 1
+    assert time.monotonic() - begun < 20  # the pipeline is ended
+    error = capsys.readouterr().err
+    assert f"{out / 'strun.log'}: found a log that cannot be written (No space left" in error
+    assert "folder" not in error
+
+
+@posix
+def test_a_program_that_does_not_start(exposures, tmp_path, monkeypatch, capsys):
+    fake_strun(tmp_path, monkeypatch, "")
+    (tmp_path / "bin" / "strun").chmod(0o644)
+    assert main(["run", str(exposures), f"--output-dir={tmp_path / 'out'}", "--no-report"]) == 1
+    assert "strun: found a program that does not start (Permission" in capsys.readouterr().err
+
+
 def test_refusals(exposures, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
+from jwst.datamodels import ImageModel
 from stpipe import Step
 
 from jwst_hpastrom.errors import BadFileError, MixedExposuresError, NoOverlapError, ParameterError
 from jwst_hpastrom.io.calibrations.distortion_reference import read_distortion
 from jwst_hpastrom.io.calibrations.stdgdc import read_stdgdc
 from jwst_hpastrom.io.files.writing import write_table
-from jwst_hpastrom.simulation import simulate_field
+from jwst_hpastrom.simulation import simulate_field, write_field
 from jwst_hpastrom.steps import DistortionRefineStep
 
 FEW = {"table_cells": 8, "polynomial_cells": 10, "n_nearest": 12}
@@ -134,3 +135,20 @@ def test_an_unknown_format_is_refused_before_the_work(tmp_path):
     step = DistortionRefineStep(output_dir=str(tmp_path), formats=["asdf", "hdf5"])
     with pytest.raises(ParameterError, match="formats=hdf5"):
         step.run_step(None)
+
+
+def test_exposures_are_saved_where_the_distortion_is_refined_too(tmp_path, offline):
+    sky = simulate_field(size=320, n_exposures=2, n_stars=300, mag_faint=-4.0, dither_arcsec=4.0, seed=6)
+    files = write_field(sky, tmp_path)
+    write_lists(sky, tmp_path, sky.exposures[0].meta["filter"], "x")  # beside them, under their names
+    DistortionRefineStep(
+        output_dir=str(tmp_path), reference_catalog=files.reference_catalog, few_stars="refine",
+        save_exposures=True,
+    ).run(files.association)  # fmt: skip
+    for path, exposure in zip(files.exposures, sky.exposures, strict=True):
+        t, scatter = exposure.truth, []
+        for name in (path, path.replace("_cal", "_hpcal")):
+            with ImageModel(name) as model:
+                ra, dec = model.meta.wcs(np.asarray(t["x"], float), np.asarray(t["y"], float))
+            scatter.append(np.nanstd(ra - t["ra"]) + np.nanstd(dec - t["dec"]))
+        assert scatter[1] < scatter[0]
