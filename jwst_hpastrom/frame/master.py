@@ -30,7 +30,7 @@ from jwst_hpastrom.frame.systematics import SharedErrors, Strains
 from jwst_hpastrom.frame.transforms.correction_terms import with_corrections
 from jwst_hpastrom.frame.transforms.identify import identify
 from jwst_hpastrom.frame.transforms.lists_alone import give_sky, without_sky
-from jwst_hpastrom.frame.transforms.mosaic import detector_names
+from jwst_hpastrom.frame.transforms.pointings import detector_names
 from jwst_hpastrom.frame.transforms.registration import choose_plane, first_transforms, through_wcs
 from jwst_hpastrom.frame.transforms.several_detectors import ErrorsByDetector, SeveralDetectors
 from jwst_hpastrom.frame.transforms.tie import facing, tie_to_reference, tie_to_wcs
@@ -281,7 +281,7 @@ def _averaged(field, found, tie, of_list, config, store):
     if field.nowhere:
         without_sky(table, exposures, field.nowhere)
     measurements = measurement_table(m, star, averages, residuals, dmag, store)
-    fit = several and with_corrections(several.fit, m, field.corrections, several.which)
+    fit = several and with_corrections(several.fit, m, found.star, field.corrections, several.which)
     return MasterFrame(table, transforms, field.corrections, plane, measurements, exposures, central, fit)
 
 

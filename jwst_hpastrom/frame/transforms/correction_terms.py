@@ -13,6 +13,8 @@ __all__ = ["border_variances", "correction_terms", "with_corrections"]
 
 #: stars that count, the heaviest ones: the sum over their pairs is exact
 MOST = 2000
+#: pixels within which errors of a correction are taken to be one, where dithers are reckoned with
+CELL = 64
 #: part of a detector that a border is at most; over more of it the errors of corrections average
 BORDER = 0.1
 
@@ -61,15 +63,21 @@ def correction_terms(
     return out
 
 
-def with_corrections(fit: MosaicFit, m: Measurements, corrections: Sequence, which: np.ndarray) -> MosaicFit:
+def with_corrections(
+    fit: MosaicFit, m: Measurements, star: np.ndarray, corrections: Sequence, which: np.ndarray
+) -> MosaicFit:
     """Return the solution with what the corrections' errors do to each detector's transformations.
 
     Parameters
     ----------
     fit : `~jwst_hpastrom.frame.transforms.mosaic.MosaicFit`
-        Without a catalog nothing is added: the few stars of the overlaps decide.
+        Without a catalog dithers decide on scales and skews, and these see each star at other places of the
+        detector: what that does goes into ``covariance``.
 
     m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+    star : ndarray of int
+        Star of each detection; negative for none.
 
     corrections : sequence of `~jwst_hpastrom.geometry.Mapping` or None
         Of each exposure.
@@ -78,7 +86,7 @@ def with_corrections(fit: MosaicFit, m: Measurements, corrections: Sequence, whi
         Detector of each exposure.
     """
     if fit.tie is None:
-        return fit
+        return replace(fit, covariance=fit.covariance + _of_dithers(fit, m, star, corrections, which))
     detection, _, _, weights = fit.tie
     shared = fit.shared.copy()
     for d in np.unique(which):
@@ -90,6 +98,31 @@ def with_corrections(fit: MosaicFit, m: Measurements, corrections: Sequence, whi
             (weights[0] + weights[1])[mine], fit.transforms[k].matrix,
         )  # fmt: skip
     return replace(fit, shared=shared)
+
+
+def _of_dithers(fit, m, star, corrections, which):
+    """Covariance of all parameters of u and of v by the corrections' errors, as `MosaicFit.covariance`."""
+    out, detector = np.zeros_like(fit.covariance), which[m.exposure[fit.rows]]
+    for d in np.unique(which):
+        k = int(np.flatnonzero(which == d)[0])
+        full = getattr(corrections[k], "full", corrections[k])
+        model = getattr(full, "uncertainty", None)
+        mine = np.flatnonzero(detector == d)
+        if model is None or not mine.size:
+            continue
+        x, y = m.raw_x[fit.rows[mine]], m.raw_y[fit.rows[mine]]
+        if full is not corrections[k]:
+            x, y = corrections[k].origin.forward(x, y)
+        cells = np.stack([x // CELL, y // CELL]).astype(int)
+        _, cell, number = np.unique(cells, axis=1, return_inverse=True, return_counts=True)
+        group = np.full(fit.rows.size, -1)
+        group[mine] = cell.ravel()
+        x, y = (np.bincount(cell.ravel(), c) / number for c in (x, y))
+        responses = fit.responses(m, star, group)
+        for axis, turned in enumerate(fit.transforms[k].matrix.T):
+            sums = zip(responses, turned, strict=True)
+            out += [model.covariance_of_sums(x, y, h * part)[axis] for h, part in sums]
+    return out
 
 
 def border_variances(

@@ -10,8 +10,8 @@ from scipy.linalg import block_diag
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from jwst_hpastrom.frame.transforms.mosaic import simultaneous
 from jwst_hpastrom.frame.transforms.placement import affine_changes, solve_placement
+from jwst_hpastrom.frame.transforms.pointings import simultaneous
 from jwst_hpastrom.geometry import LinearTransform
 
 __all__ = ["Places", "Sighting", "solve_places"]

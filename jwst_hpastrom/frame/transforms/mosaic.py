@@ -17,10 +17,8 @@ from jwst_hpastrom._display import Displayed
 from jwst_hpastrom.frame.measurements import Measurements
 from jwst_hpastrom.geometry import LinearTransform, robust_sigma
 
-__all__ = ["Joined", "MosaicFit", "detector_names", "joined", "shared_area", "simultaneous", "solve_mosaic"]
+__all__ = ["Joined", "MosaicFit", "joined", "shared_area", "solve_mosaic"]
 
-#: years: exposures whose middles differ by less were taken at once (one second)
-AT_ONCE = 3e-8
 #: a star's largest distance from its catalog position, in units of its error
 CLIP = 4.0
 #: part of the detector that all exposures share, below which a few stars alone may join them
@@ -30,53 +28,6 @@ SHARED = 0.5
 LINEAR = 0.1
 #: stars whose errors are worked out at a time
 CHUNK = 4000
-
-
-def detector_names(star_lists):
-    """Return the detectors in the order of their first exposures, and each exposure's index among them.
-
-    Parameters
-    ----------
-    star_lists : sequence of `~astropy.table.Table`
-        Metadata ``detector``.
-
-    Examples
-    --------
-    >>> from astropy.table import Table
-    >>> lists = [Table(meta={"detector": d}) for d in ("NRCB1", "NRCB2", "NRCB1")]
-    >>> names, which = detector_names(lists)
-    >>> names, which.tolist()
-    (['NRCB1', 'NRCB2'], [0, 1, 0])
-    """
-    own = [str(t.meta.get("detector") or "") for t in star_lists]
-    names = list(dict.fromkeys(own))
-    return names, np.array([names.index(d) for d in own])
-
-
-def simultaneous(epochs, which):
-    """Number the pointings: exposures of different detectors at one time have one attitude.
-
-    Parameters
-    ----------
-    epochs : ndarray, shape (n_exposures,)
-        Julian years; exposures without one are pointings of their own.
-
-    which : ndarray of int, shape (n_exposures,)
-        Detector of each exposure.
-
-    Returns
-    -------
-    ndarray of int, shape (n_exposures,)
-    """
-    out = np.full(len(epochs), -1)
-    for k in range(len(epochs)):
-        if out[k] < 0:
-            at_once = (out < 0) & (np.abs(epochs - epochs[k]) < AT_ONCE) if np.isfinite(epochs[k]) else []
-            out[k] = out.max() + 1
-            for j in np.flatnonzero(at_once):
-                if which[j] not in which[out == out[k]]:
-                    out[j] = out[k]
-    return out
 
 
 def shared_area(m, transforms):
@@ -180,6 +131,9 @@ class MosaicFit(Displayed):
     rows : ndarray of int
         Detections that took part.
 
+    weights : ndarray, shape (2, n)
+        Of these, for u and v.
+
     tie : tuple of ndarray or None
         Of the catalog's stars: one detection of each, u and v residuals (frame minus catalog), weights (two
         arrays).
@@ -194,6 +148,7 @@ class MosaicFit(Displayed):
     center: np.ndarray
     half_width: np.ndarray
     rows: np.ndarray
+    weights: np.ndarray
     tie: tuple | None
     shared: np.ndarray
 
@@ -201,6 +156,35 @@ class MosaicFit(Displayed):
         """(1, p, q) at corrected positions of exposure ``k``, shape (n, 3)."""
         p, q = ((c - c0) / self.half_width[k] for c, c0 in zip((x, y), self.center[k], strict=True))
         return np.stack([np.ones_like(p), p, q], 1)
+
+    def responses(self, m: Measurements, star: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """Return what errors that groups of detections have in common do to the parameters.
+
+        Parameters
+        ----------
+        m : `~jwst_hpastrom.frame.measurements.Measurements`
+
+        star : ndarray of int
+            Star of each detection.
+
+        group : ndarray of int
+            Of each of ``rows``; negative for none.
+
+        Returns
+        -------
+        ndarray, shape (2, 3 n_exposures, n_groups)
+            Derivatives of offsets and slopes of u and v by the groups' errors along these, without a catalog.
+        """
+        own, n = star[self.rows], self.rows.size
+        known, taken = np.flatnonzero(own >= 0), np.flatnonzero(group >= 0)
+        sums = csr_array((np.ones(known.size), (own[known], known)), (int(star.max()) + 1, n))
+        groups = csr_array((np.ones(taken.size), (taken, group[taken])), (n, int(group.max()) + 1))
+        design, out = _design(m, self.rows, self.center, self.half_width), []
+        for covariance, w in zip(self.covariance, self.weights * (own >= 0), strict=True):
+            weighted, of_groups = design.multiply(w[:, None]).tocsr(), groups.multiply(w[:, None]).tocsr()
+            cross = (sums @ weighted).multiply(1.0 / np.maximum(sums @ w, 1e-300)[:, None])
+            out.append(covariance @ (cross.T @ (sums @ of_groups) - design.T @ of_groups).toarray())
+        return np.array(out)
 
     def star_errors(
         self, m: Measurements, star: np.ndarray, used: np.ndarray, n_stars: int
@@ -303,7 +287,7 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, trust, catalog=
          for a, b, c, h in zip(first, transforms, center, half, strict=True)]
     )  # fmt: skip
     prior = trust[[0, 1, 1]].T.ravel() ** -2.0
-    found, covariance, tie = [], [], []
+    found, covariance, tie, weights = [], [], [], []
     for axis, (values, variance) in enumerate(((m.u[rows], m.vu[rows]), (m.v[rows], m.vv[rows]))):
         variance = variance + common
         given = None if catalog is None else (catalog[0], catalog[1 + axis], catalog[3 + axis] ** 2)
@@ -313,13 +297,15 @@ def solve_mosaic(m, star, averages, transforms, first, *, floor, trust, catalog=
         found.append(solved[0].reshape(-1, 3))
         covariance.append(solved[1])
         tie.append(solved[2])
+        weights.append(solved[3])
     new = []
     for k, t in enumerate(transforms):
         step = np.stack([found[0][k], found[1][k]])
         here = _parameters(t, center[k], half[k]) + step
         new.append(LinearTransform(here[:, 1:] / half[k], here[:, 0].copy(), center[k].copy()))
     tie = None if catalog is None else _tie(tie, catalog[0], own, rows, n_stars)
-    return MosaicFit(new, np.array(covariance), center, half, rows, tie, np.zeros((len(new), 6, 6)))
+    shared = np.zeros((len(new), 6, 6))
+    return MosaicFit(new, np.array(covariance), center, half, rows, np.array(weights), tie, shared)
 
 
 def _detections(m, star, use, n_stars, catalog):
@@ -356,7 +342,7 @@ def _tie(by_axis, stars, own, rows, n_stars):
 
 
 def _solve_axis(design, sums, own, values, variance, given, prior, target, iterations):
-    """Increments of one coordinate's parameters, their covariance, the catalog's residuals and weights."""
+    """Increments of one coordinate's parameters, covariance, the catalog's residuals and weights, weights."""
     n_stars = sums.shape[0]
     factor, catalog_factor = 1.0, 1.0
     keep = np.ones(values.size, bool)
@@ -397,4 +383,4 @@ def _solve_axis(design, sums, own, values, variance, given, prior, target, itera
             taken = np.abs(z) < CLIP
     covariance = cho_solve(factored, np.eye(prior.size))
     weights = None if given is None else np.where(taken, 1.0 / expected, 0.0)
-    return step, covariance, (residual, weights)
+    return step, covariance, (residual, weights), w

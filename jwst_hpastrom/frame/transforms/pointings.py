@@ -13,10 +13,59 @@ from jwst_hpastrom.frame.transforms.mosaic import LINEAR
 from jwst_hpastrom.frame.transforms.registration import through_wcs
 from jwst_hpastrom.geometry import LinearTransform
 
-__all__ = ["Pointings"]
+__all__ = ["Pointings", "detector_names", "simultaneous"]
 
 #: part of a normal distribution that is below its standard deviation
 SIGMA = float(norm.cdf(1.0))
+#: years: exposures whose middles differ by less were taken at once (one second)
+AT_ONCE = 3e-8
+
+
+def detector_names(star_lists):
+    """Return the detectors in the order of their first exposures, and each exposure's index among them.
+
+    Parameters
+    ----------
+    star_lists : sequence of `~astropy.table.Table`
+        Metadata ``detector``.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> lists = [Table(meta={"detector": d}) for d in ("NRCB1", "NRCB2", "NRCB1")]
+    >>> names, which = detector_names(lists)
+    >>> names, which.tolist()
+    (['NRCB1', 'NRCB2'], [0, 1, 0])
+    """
+    own = [str(t.meta.get("detector") or "") for t in star_lists]
+    names = list(dict.fromkeys(own))
+    return names, np.array([names.index(d) for d in own])
+
+
+def simultaneous(epochs, which):
+    """Number the pointings: exposures of different detectors at one time have one attitude.
+
+    Parameters
+    ----------
+    epochs : ndarray, shape (n_exposures,)
+        Julian years; exposures without one are pointings of their own.
+
+    which : ndarray of int, shape (n_exposures,)
+        Detector of each exposure.
+
+    Returns
+    -------
+    ndarray of int, shape (n_exposures,)
+    """
+    out = np.full(len(epochs), -1)
+    for k in range(len(epochs)):
+        if out[k] < 0:
+            at_once = (out < 0) & (np.abs(epochs - epochs[k]) < AT_ONCE) if np.isfinite(epochs[k]) else []
+            out[k] = out.max() + 1
+            for j in np.flatnonzero(at_once):
+                if which[j] not in which[out == out[k]]:
+                    out[j] = out[k]
+    return out
 
 
 class Pointings:

@@ -17,8 +17,8 @@ from jwst_hpastrom.frame.systematics import (
     shared_weight,
 )
 from jwst_hpastrom.frame.transforms.correction_terms import border_variances
-from jwst_hpastrom.frame.transforms.mosaic import shared_area, simultaneous, solve_mosaic
-from jwst_hpastrom.frame.transforms.pointings import Pointings
+from jwst_hpastrom.frame.transforms.mosaic import shared_area, solve_mosaic
+from jwst_hpastrom.frame.transforms.pointings import Pointings, simultaneous
 from jwst_hpastrom.frame.transforms.registration import align, first_transforms
 from jwst_hpastrom.frame.transforms.tie import reference_positions, years_without_motions
 from jwst_hpastrom.geometry import LinearTransform, match_nearest

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jwst_hpastrom.frame.transforms.mosaic import detector_names, simultaneous
-from jwst_hpastrom.frame.transforms.pointings import LINEAR, Pointings
+from jwst_hpastrom.frame.transforms.pointings import LINEAR, Pointings, detector_names, simultaneous
 from jwst_hpastrom.geometry import fit_linear
 from tests.frame import visits
 

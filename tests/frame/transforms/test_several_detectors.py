@@ -7,7 +7,7 @@ import pytest
 
 from jwst_hpastrom.errors import NoOverlapError
 from jwst_hpastrom.frame import build_master
-from jwst_hpastrom.frame.transforms.mosaic import detector_names, simultaneous
+from jwst_hpastrom.frame.transforms.pointings import detector_names, simultaneous
 from jwst_hpastrom.frame.transforms.several_detectors import SeveralDetectors
 from jwst_hpastrom.geometry import LinearTransform, fit_linear, match_nearest
 from tests.frame.visits import EPOCH, LAYOUT, PLANE, catalog_of, star_list, stars_of, visit
