@@ -61,7 +61,6 @@ LISTED = [
     ("frame/systematics", "detector", "frame/systematics/test_spread.py", "whose spread is tested"),
     ("frame/transforms", "detector_places", "steps/products/test_several_detectors.py",
      "needs pointings and distortions, too"),
-    ("frame/transforms", "mosaic", "frame/transforms/test_several_detectors.py", STAGES),
     ("geometry", "_kernels", "geometry/test_matching.py", SHELLS),
     ("geometry", "mapping", "contracts/test_mapping_contract.py", "the contract of all mappings"),
     ("geometry", "transform_fits", "geometry/test_transform.py", "fits of the transformations tested there"),
