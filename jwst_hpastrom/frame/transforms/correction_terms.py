@@ -48,19 +48,24 @@ def correction_terms(
     ndarray, shape (6, 6)
         Of offset and slopes of u, then of v; zero where the correction states no errors.
     """
-    full = getattr(correction, "full", correction)
-    model = getattr(full, "uncertainty", None)
+    model, x, y = _error_model(correction, x, y)
     out = np.zeros((6, 6))
     if model is None or len(x) < 3:
         return out
-    if full is not correction:
-        x, y = correction.origin.forward(x, y)
     heavy = np.argsort(-weights)[:MOST]
     design = terms[heavy] * weights[heavy, None]
     coefficients = np.linalg.pinv(terms[heavy].T @ design) @ design.T
     for axis, part in enumerate(model.covariance_of_sums(x[heavy], y[heavy], coefficients)):
         out += np.kron(np.outer(turn[:, axis], turn[:, axis]), part)
     return out
+
+
+def _error_model(correction, x, y):
+    """The correction's `ErrorModel`, None where it states no errors, and where positions lie in that."""
+    full = getattr(correction, "full", correction)
+    if full is not correction:
+        x, y = correction.origin.forward(x, y)
+    return getattr(full, "uncertainty", None), x, y
 
 
 def with_corrections(
@@ -105,14 +110,10 @@ def _of_dithers(fit, m, star, corrections, which):
     out, detector = np.zeros_like(fit.covariance), which[m.exposure[fit.rows]]
     for d in np.unique(which):
         k = int(np.flatnonzero(which == d)[0])
-        full = getattr(corrections[k], "full", corrections[k])
-        model = getattr(full, "uncertainty", None)
         mine = np.flatnonzero(detector == d)
+        model, x, y = _error_model(corrections[k], m.raw_x[fit.rows[mine]], m.raw_y[fit.rows[mine]])
         if model is None or not mine.size:
             continue
-        x, y = m.raw_x[fit.rows[mine]], m.raw_y[fit.rows[mine]]
-        if full is not corrections[k]:
-            x, y = corrections[k].origin.forward(x, y)
         cells = np.stack([x // CELL, y // CELL]).astype(int)
         _, cell, number = np.unique(cells, axis=1, return_inverse=True, return_counts=True)
         group = np.full(fit.rows.size, -1)
